@@ -1,0 +1,17 @@
+/** `npm run check`. */
+import { checks } from "./checks.ts";
+import { reportFailure } from "./local/run.ts";
+import { setupPython } from "./local/setup-python.ts";
+
+try {
+  await setupPython("test");
+  const failed: string[] = [];
+  for (const check of await checks()) {
+    console.log(`- ${check.name}`);
+    if (!(await check.run())) failed.push(check.name);
+  }
+  if (failed.length > 0) throw new Error(`Failed: ${failed.join(", ")}`);
+  console.log("All checks passed.");
+} catch (error) {
+  reportFailure(error);
+}

@@ -1,0 +1,3 @@
+export function dependenciesAreCurrent(root: string): boolean;
+export function ensureDependencies(root: string): void;
+export function nodeIsRecentEnough(version: string): boolean;

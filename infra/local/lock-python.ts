@@ -1,0 +1,35 @@
+/** Writes gpu-backend/requirements-*.lock anew from pyproject.toml, with hashes for every platform and without an index address. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inRepository } from "./paths.ts";
+import { findPython } from "./python.ts";
+import { reportFailure, run } from "./run.ts";
+
+const uvVersion = "0.13.9";
+const directory = mkdtempSync(join(tmpdir(), "spikingbrain-lock-"));
+
+async function mustRun(command: string, args: readonly string[]): Promise<void> {
+  const { status } = await run(command, args, { cwd: inRepository("gpu-backend") });
+  if (status !== 0) throw new Error(`\`${command} ${args.join(" ")}\` failed (status ${String(status)})`);
+}
+
+try {
+  await mustRun(await findPython(), ["-m", "venv", directory]);
+  await mustRun(join(directory, "bin/pip"), ["install", "--quiet", "--disable-pip-version-check", `uv==${uvVersion}`]);
+  // The bench packages share the test packages' environment, so their versions must agree.
+  for (const [extra, constraint] of [
+    ["test", []],
+    ["bench", ["--constraint", "requirements-test.lock"]],
+  ] as const) {
+    await mustRun(join(directory, "bin/uv"), [
+      ...["pip", "compile", "pyproject.toml", "--quiet", "--extra", extra, ...constraint, "--output-file", `requirements-${extra}.lock`],
+      ...["--generate-hashes", "--universal", "--python-version", "3.11", "--no-emit-index-url"],
+      ...["--custom-compile-command", "npm run lock:python"],
+    ]);
+  }
+} catch (error) {
+  reportFailure(error);
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}

@@ -1,0 +1,13 @@
+import { resolve } from "node:path";
+
+export const repositoryRoot = resolve(import.meta.dirname, "../..");
+
+export function inRepository(...parts: string[]): string {
+  return resolve(repositoryRoot, ...parts);
+}
+
+/** Downloads live here, outside git; `SPIKINGBRAIN_CACHE` moves it. */
+export function cacheDirectory(): string {
+  const configured = process.env.SPIKINGBRAIN_CACHE;
+  return configured !== undefined && configured !== "" ? resolve(configured) : inRepository(".cache/spikingbrain");
+}

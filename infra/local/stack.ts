@@ -1,0 +1,119 @@
+/** The whole stack on this machine: both Workers under `wrangler dev`, the way Cloudflare would run them. */
+import { createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { startGroup } from "./process-group.ts";
+import { inRepository, repositoryRoot } from "./paths.ts";
+
+export interface StackOptions {
+  readonly port: number;
+  /** Variables of the Workers, over those in the wrangler.toml files. */
+  readonly variables?: Readonly<Record<string, string>>;
+  /** Environment of the process, such as V8 flags. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Receives what the Workers and wrangler print. */
+  readonly onOutput?: (text: string) => void;
+}
+
+export interface Stack {
+  readonly url: string;
+  /** Resolves once `/ready` answers 200; rejects when the stack ends or the time is over. */
+  untilReady(timeoutMilliseconds: number): Promise<void>;
+  /** Resolves when the stack has ended, whoever ended it. */
+  readonly ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** No prompts, no telemetry, no look-ups: nothing leaves the machine. */
+export const quietWrangler = {
+  CI: "1",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  WRANGLER_SEND_METRICS: "false",
+  WRANGLER_SEND_ERROR_REPORTS: "false",
+  WRANGLER_HIDE_BANNER: "true",
+} as const;
+
+/** Lines of output repeated when the stack ends unexpectedly. */
+const keptOutputLines = 40;
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  await mustBeFree(options.port);
+  const url = `http://127.0.0.1:${String(options.port)}`;
+  const variables = Object.entries(options.variables ?? {}).flatMap(([name, value]) => ["--var", `${name}:${value}`]);
+  const group = startGroup(
+    process.execPath,
+    [
+      ...[inRepository("node_modules/wrangler/bin/wrangler.js"), "dev", "-c", "wrangler.toml", "-c", "workers/engine/wrangler.toml"],
+      ...["--ip", "127.0.0.1", "--port", String(options.port), "--log-level", "warn", "--show-interactive-dev-session=false"],
+      ...variables,
+    ],
+    { cwd: repositoryRoot, env: { ...process.env, ...quietWrangler, ...options.environment } },
+  );
+  let kept: string[] = [];
+  const onData = (chunk: Buffer): void => {
+    const text = chunk.toString("utf8");
+    kept = [...kept, ...text.split("\n")].slice(-keptOutputLines);
+    options.onOutput?.(text);
+  };
+  group.child.stdout?.on("data", onData);
+  group.child.stderr?.on("data", onData);
+  let hasEnded = false;
+  const ended = new Promise<void>((resolve) => {
+    group.child.once("close", () => {
+      hasEnded = true;
+      resolve();
+    });
+  });
+
+  return {
+    url,
+    ended,
+    stop: () => group.stop(),
+    async untilReady(timeoutMilliseconds): Promise<void> {
+      const deadline = Date.now() + timeoutMilliseconds;
+      let last = "no answer yet";
+      while (Date.now() < deadline) {
+        if (hasEnded) throw new Error(`The stack ended while it was starting. Its last output:\n${kept.join("\n")}`);
+        last = await probe(`${url}/ready`);
+        if (last === "ready") return;
+        await delay(250);
+      }
+      throw new Error(
+        `The stack was not ready after ${String(timeoutMilliseconds / 1000)} s (/ready: ${last}). Its last output:\n${kept.join("\n")}`,
+      );
+    },
+  };
+}
+
+/** The `PORT` variable, 8787 when it is not set. */
+export function portFrom(text: string | undefined): number {
+  const port = text === undefined || text === "" ? 8787 : Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new Error(`PORT must be an integer from 1 to 65535; it is "${String(text)}".`);
+  return port;
+}
+
+async function probe(url: string): Promise<string> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(60_000) });
+    const body = await response.text();
+    return response.status === 200 ? "ready" : `status ${String(response.status)}: ${body.slice(0, 300)}`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function mustBeFree(port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const reason =
+        cause.code === "EADDRINUSE" ? "is in use by another program. Stop that program" : `cannot be used (${String(cause.code)})`;
+      reject(new Error(`Port ${String(port)} ${reason}, or choose another port: PORT=${String(port + 1)} npm start`, { cause }));
+    });
+    server.listen(port, "127.0.0.1", () => {
+      server.close(() => {
+        resolve();
+      });
+    });
+  });
+}

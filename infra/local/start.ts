@@ -1,0 +1,63 @@
+/** `npm start`: everything a fresh machine needs, then the stack until Ctrl-C. */
+import { buildPage } from "./build-page.ts";
+import { prepareModel } from "./prepare-model.ts";
+import { reportFailure } from "./run.ts";
+import { portFrom, startStack } from "./stack.ts";
+
+const readyTimeoutMilliseconds = 180_000;
+
+async function main(): Promise<void> {
+  const port = portFrom(process.env.PORT);
+  const { API_KEYS: apiKeys } = process.env;
+  const manifest = await prepareModel();
+  await buildPage();
+
+  console.log("Starting the Workers …");
+  const stack = await startStack({
+    port,
+    ...(apiKeys === undefined ? {} : { variables: { API_KEYS: apiKeys } }),
+    onOutput: (text) => process.stdout.write(text),
+  });
+  const stopping = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (stopping.signal.aborted) return;
+      stopping.abort();
+      console.log("\nStopping …");
+      void stack.stop();
+    });
+  }
+
+  try {
+    await stack.untilReady(readyTimeoutMilliseconds);
+    printUsage(stack.url, manifest.id, apiKeys);
+    await stack.ended;
+    if (!stopping.signal.aborted) throw new Error("The Workers ended by themselves; their last messages are above.");
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error;
+  } finally {
+    await stack.stop();
+  }
+}
+
+function printUsage(url: string, model: string, apiKeys: string | undefined): void {
+  const key = apiKeys === undefined ? "sk-local-development" : "sk-…";
+  const rule = apiKeys === undefined ? "any key is accepted on this machine; API_KEYS sets which ones are" : "one of those in API_KEYS";
+  const body = JSON.stringify({ model, stream: true, messages: [{ role: "user", content: "What is the capital of France?" }] });
+  console.log(`
+  Chat:     ${url}/
+  API:      ${url}/v1
+  Model:    ${model}
+  Key:      ${key}   (${rule})
+
+  curl -N ${url}/v1/chat/completions -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" -d '${body}'
+
+  Ctrl-C stops everything.
+`);
+}
+
+try {
+  await main();
+} catch (error) {
+  reportFailure(error);
+}

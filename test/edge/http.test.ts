@@ -1,0 +1,75 @@
+import { request } from "node:http";
+import { expect, test } from "vitest";
+import { complete, modelId, post, stackUrl, streamedText, type Completion, type Json } from "../support/edge-client.ts";
+
+test("the page is served at the root, the API beside it", async () => {
+  const page = await fetch(`${stackUrl}/`);
+  expect(page.headers.get("content-type")).toContain("text/html");
+  expect(await (await fetch(`${stackUrl}/health`)).json()).toEqual({ status: "ok" });
+  expect(await (await fetch(`${stackUrl}/ready`)).json()).toMatchObject({ status: "ready", model: modelId });
+  expect(await (await fetch(`${stackUrl}/v1/models`)).json()).toMatchObject({ data: [{ id: modelId, object: "model" }] });
+  const missing = await fetch(`${stackUrl}/v1/missing`);
+  expect([missing.status, await missing.json()]).toMatchObject([404, { error: { code: "not_found" } }]);
+});
+
+test("a real model answers a question", async () => {
+  const response = await post("/v1/completions", { model: modelId, prompt: "The capital of France is", max_tokens: 3, temperature: 0 });
+  expect(await response.json()).toMatchObject({
+    choices: [{ text: expect.stringContaining("Paris") as string }],
+    usage: { prompt_tokens: 5 },
+  });
+});
+
+test("a stream carries the text of the whole answer", async () => {
+  const body = { prompt: "Once upon a time", max_tokens: 24 };
+  const whole = ((await (await complete(body)).json()) as Completion).choices[0]?.text;
+  expect(await streamedText(body)).toBe(whole);
+});
+
+test("a stop string ends the answer before it", async () => {
+  const body = { prompt: "One, two, three, four,", max_tokens: 24 };
+  const whole = await streamedText(body);
+  const stop = whole.slice(4, 9);
+  expect(await streamedText({ ...body, stop })).toBe(whole.slice(0, whole.indexOf(stop)));
+});
+
+test("echo and logprobs score a prompt as the model that generated it would", async () => {
+  const prompt = "One, two, three,";
+  const choice = async (body: Json) => ((await (await complete({ logprobs: 1, ...body })).json()) as Completion).choices[0];
+  const generated = await choice({ prompt, max_tokens: 4 });
+  const scored = await choice({ prompt: prompt + (generated?.text ?? ""), max_tokens: 0, echo: true });
+  expect(scored?.text).toBe(prompt + (generated?.text ?? ""));
+  expect(scored?.logprobs?.tokens.join("")).toBe(scored?.text);
+  expect(scored?.logprobs?.token_logprobs[0]).toBeNull();
+  // Only where the text splits into the tokens it was made of can the two be compared.
+  expect(scored?.logprobs?.tokens.slice(-4)).toEqual(generated?.logprobs?.tokens);
+  const tail = scored?.logprobs?.token_logprobs.slice(-4) ?? [];
+  for (const [at, logprob] of (generated?.logprobs?.token_logprobs ?? []).entries()) expect(tail[at]).toBeCloseTo(logprob ?? NaN, 2);
+});
+
+test("the context is a limit with a name", async () => {
+  const response = await complete({ prompt: "word ".repeat(20_000), max_tokens: 1 });
+  expect([response.status, await response.json()]).toMatchObject([400, { error: { code: "context_length_exceeded", param: "prompt" } }]);
+});
+
+/** Sends a body in chunks, without `Content-Length`, and gives back the status. */
+async function sendChunked(bytes: number): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const call = request(`${stackUrl}/v1/completions`, { method: "POST", headers: { "content-type": "application/json" } }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    // The server may close its end as soon as it has refused.
+    call.on("error", reject);
+    const chunk = Buffer.alloc(65_536, 32);
+    for (let sent = 0; sent < bytes; sent += chunk.length) call.write(chunk);
+    call.end();
+  });
+}
+
+test("a body that is too large is refused, counted or declared", async () => {
+  expect(await sendChunked(5 * 1024 * 1024)).toBe(413);
+  const declared = await complete({ prompt: "a", user: "x".repeat(5 * 1024 * 1024) });
+  expect([declared.status, await declared.json()]).toMatchObject([413, { error: { code: "payload_too_large" } }]);
+  expect((await complete({ prompt: "a", max_tokens: 1 })).status).toBe(200);
+});

@@ -1,0 +1,64 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import { describe, expect, it } from "vitest";
+import { ask, inputOf, send, waitForStatus } from "./support/chat-page.ts";
+import { usePage, type PageTest } from "./support/page-test.ts";
+
+const RICH = `# Title
+
+Text with \`code\` and [a link](https://example.com).
+
+\`\`\`python
+def f():
+    # why
+    return 'x' + str(1)
+\`\`\`
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+> quoted`;
+
+/** Each violation as a line that names the rule and the element. */
+async function violationsOf({ page }: PageTest): Promise<string[]> {
+  // The page has no frames, so the mode that runs axe in place sees everything.
+  const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).analyze();
+  return violations.flatMap((violation) => violation.nodes.map((node) => `${violation.id}: ${node.html}\n${node.failureSummary ?? ""}`));
+}
+
+function checkStates(test: PageTest, dialogs: readonly string[]): void {
+  it("has no violation from the empty page to answers, errors and an open editor", async () => {
+    const { page, api } = test;
+    expect(await violationsOf(test)).toEqual([]);
+    api.replies.push({ kind: "stream", deltas: [RICH] });
+    await ask(page, "Show me everything");
+    await page.locator(".hljs-keyword").first().waitFor();
+    api.replies.push({ kind: "error", status: 503, body: { error: { message: "no room" } }, headers: { "retry-after": "60" } });
+    await send(page, "Again");
+    await waitForStatus(page, "failed");
+    await inputOf(page).press("ArrowUp");
+    await page.getByRole("textbox", { name: "Edit message" }).waitFor();
+    expect(await violationsOf(test)).toEqual([]);
+  });
+
+  it("has no violation while an answer is written and in its dialogs", async () => {
+    const { page, api } = test;
+    api.replies.push({ kind: "stream", deltas: ["Some text"], ending: "hang" });
+    await send(page, "Go");
+    await waitForStatus(page, "streaming");
+    expect(await violationsOf(test)).toEqual([]);
+    for (const name of dialogs) {
+      await page.getByRole("button", { name }).click();
+      await page.getByRole("dialog").waitFor();
+      expect(await violationsOf(test)).toEqual([]);
+      await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+    }
+  });
+}
+
+describe("accessibility, light", () => checkStates(usePage({ colorScheme: "light" }), ["Settings", "View code", "Keyboard shortcuts"]));
+describe("accessibility, dark", () => checkStates(usePage({ colorScheme: "dark" }), ["Settings", "View code", "Keyboard shortcuts"]));
+describe("accessibility, phone", () => {
+  checkStates(usePage({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }), ["Settings", "Show conversations"]);
+});

@@ -1,0 +1,114 @@
+import { createServer, type AddressInfo } from "node:net";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { buildPage } from "../../infra/local/build-page.ts";
+import { prepareModel } from "../../infra/local/prepare-model.ts";
+import { startStack, type Stack } from "../../infra/local/stack.ts";
+import { ask, inputOf, lastAnswer, send, waitForStatus } from "./support/chat-page.ts";
+import { launchBrowser, watch } from "./support/page-test.ts";
+
+const START_TIMEOUT_MS = 240_000;
+/** A busy machine may take this long to load the model and say a few words. */
+const ANSWER_TIMEOUT_MS = 90_000;
+
+let stack: Stack | null = null;
+let url: string;
+let modelId: string;
+let browser: Browser;
+let page: Page;
+const complaints: string[] = [];
+const foreignRequests: string[] = [];
+
+beforeAll(async () => {
+  modelId = (await prepareModel()).id;
+  const running = process.env["SPIKINGBRAIN_URL"] ?? "";
+  if (running === "") {
+    await buildPage();
+    stack = await startStack({ port: await freePort(), onOutput: (text) => process.stderr.write(text) });
+    await stack.untilReady(START_TIMEOUT_MS);
+  }
+  url = stack?.url ?? running;
+  browser = await launchBrowser();
+}, START_TIMEOUT_MS);
+afterAll(async () => {
+  await browser.close();
+  await stack?.stop();
+}, START_TIMEOUT_MS);
+
+beforeEach(async () => {
+  complaints.length = 0;
+  foreignRequests.length = 0;
+  const context = await browser.newContext({ locale: "en-US" });
+  page = await context.newPage();
+  page.setDefaultTimeout(ANSWER_TIMEOUT_MS);
+  watch(page, url, complaints, foreignRequests);
+  await page.goto(url);
+  await inputOf(page).waitFor();
+});
+afterEach(async () => {
+  await page.context().close();
+  expect({ complaints, foreignRequests }).toEqual({ complaints: [], foreignRequests: [] });
+});
+
+describe("the page on the real stack", () => {
+  it("is served under its policy and names the model", async () => {
+    const response = await fetch(url);
+    expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
+    expect(response.headers.get("cross-origin-opener-policy")).toBe("same-origin");
+    await page.locator(".model").getByText(modelId).waitFor();
+  });
+
+  it("chats, with exact counts, and remembers it after a reload", async () => {
+    await setNumber("Temperature", "0");
+    await setNumber("Max tokens", "24");
+    await ask(page, "What is the capital of France?");
+    const text = await lastAnswer(page).locator(".markdown").innerText();
+    expect(text).toContain("Paris");
+    const speed = await lastAnswer(page).locator(".speed").innerText();
+    expect(speed).toMatch(/[\d.]+ s to first token/);
+    expect(speed).toMatch(/[\d.]+ tokens\/s/);
+    expect(speed).not.toContain("≈");
+    await page.locator(".meter-text").waitFor();
+    await page.reload();
+    await waitForStatus(page, "done");
+    expect(await lastAnswer(page).locator(".markdown").innerText()).toBe(text);
+  });
+
+  it("stops an answer and answers the next message", async () => {
+    await setNumber("Max tokens", "900");
+    await send(page, "Write a very long story about a river.");
+    await waitForStatus(page, "streaming");
+    await page.keyboard.press("Escape");
+    await waitForStatus(page, "stopped");
+    await setNumber("Max tokens", "8");
+    await ask(page, "Thank you.");
+  });
+
+  it("shows the server's reason when a message is too long, with advice", async () => {
+    await send(page, "word ".repeat(20_000));
+    await waitForStatus(page, "failed");
+    const alert = await page.getByRole("alert").innerText();
+    expect(alert).toContain("too long for this model");
+    expect(alert).toContain("HTTP 400");
+    expect(alert).toContain("Start a new chat");
+  });
+});
+
+async function setNumber(label: string, value: string): Promise<void> {
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("dialog").getByLabel(label, { exact: true }).fill(value);
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+}
+
+/** The system's choice; free again once this returns. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import { ask, inputOf } from "./support/chat-page.ts";
+import { usePage } from "./support/page-test.ts";
+
+const test = usePage();
+
+async function openSettings(): Promise<void> {
+  await test.page.getByRole("button", { name: "Settings" }).click();
+  await test.page.getByRole("dialog", { name: "Settings" }).waitFor();
+}
+
+async function fillSetting(label: string, value: string): Promise<void> {
+  await test.page.getByRole("dialog").getByLabel(label, { exact: true }).fill(value);
+}
+
+describe("settings", () => {
+  it("are sent as the API names them", async () => {
+    const { page, api } = test;
+    await openSettings();
+    await fillSetting("System prompt", "Answer in French.");
+    const typed = {
+      Temperature: ["0.7", "temperature", 0.7],
+      "Top p": ["0.8", "top_p", 0.8],
+      "Top k": ["40", "top_k", 40],
+      "Min p": ["0.05", "min_p", 0.05],
+      "Repetition penalty": ["1.2", "repetition_penalty", 1.2],
+      "Presence penalty": ["0.5", "presence_penalty", 0.5],
+      "Frequency penalty": ["-0.5", "frequency_penalty", -0.5],
+      "Max tokens": ["99", "max_tokens", 99],
+      Seed: ["7", "seed", 7],
+    } as const;
+    for (const [label, [value]] of Object.entries(typed)) await fillSetting(label, value);
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await ask(page, "Hello");
+    expect(api.requests[0]).toMatchObject(Object.fromEntries(Object.values(typed).map(([, field, value]) => [field, value])));
+    expect(api.requests[0]?.messages[0]).toEqual({ role: "system", content: "Answer in French." });
+  });
+
+  it("left empty are not sent, and survive a reload", async () => {
+    const { page, api } = test;
+    await openSettings();
+    for (const label of ["Temperature", "Top p", "Repetition penalty", "Max tokens"]) await fillSetting(label, "");
+    await fillSetting("Seed", "3");
+    await page.keyboard.press("Escape");
+    await page.reload();
+    await ask(page, "Hello");
+    expect(Object.keys(api.requests[0] ?? {}).sort()).toEqual(["messages", "model", "seed", "stream", "stream_options"]);
+  });
+
+  it("are brought into range and can be reset", async () => {
+    const { page, api } = test;
+    await openSettings();
+    await fillSetting("Temperature", "17");
+    await page.keyboard.press("Tab");
+    expect(await page.getByLabel("Temperature", { exact: true }).inputValue()).toBe("2");
+    await page.getByRole("button", { name: "Reset to defaults" }).click();
+    await page.getByRole("button", { name: "Close" }).click();
+    await ask(page, "Hello");
+    expect(api.requests[0]).toMatchObject({ temperature: 0.3, top_p: 0.9, max_tokens: 512 });
+  });
+
+  it("belong to the conversation they were made in", async () => {
+    const { page, api } = test;
+    await ask(page, "Old one");
+    await page.getByRole("button", { name: "New chat" }).first().click();
+    await openSettings();
+    await fillSetting("Seed", "5");
+    await page.keyboard.press("Escape");
+    await ask(page, "New one");
+    await page.locator("aside .row-title").getByText("Old one").click();
+    await ask(page, "Again");
+    expect(api.requests.map((request) => request["seed"])).toEqual([undefined, 5, undefined]);
+  });
+});
+
+describe("appearance", () => {
+  it("follows the system until the person chooses, and remembers the choice", async () => {
+    const { page } = test;
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    await page.emulateMedia({ colorScheme: "light" });
+    const light = await background();
+    await page.emulateMedia({ colorScheme: "dark" });
+    const dark = await background();
+    expect(dark).not.toBe(light);
+    await page.getByRole("button", { name: "Light" }).click();
+    expect(await background()).toBe(light);
+    await page.reload();
+    expect(await background()).toBe(light);
+    await page.getByRole("button", { name: "System", exact: true }).click();
+    expect(await background()).toBe(dark);
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.getByRole("button", { name: "Dark" }).click();
+    expect(await background()).toBe(dark);
+  });
+
+  it("switches the language and remembers it", async () => {
+    const { page } = test;
+    await page.getByRole("button", { name: "中文" }).click();
+    await page.getByRole("textbox", { name: "消息", exact: true }).waitFor();
+    expect(await page.evaluate(() => document.documentElement.lang)).toBe("zh-Hans");
+    await page.reload();
+    await page.getByRole("heading", { name: "运行在网络边缘的小模型" }).waitFor();
+    await page.getByRole("button", { name: "English" }).click();
+    await inputOf(page).waitFor();
+    expect(await page.evaluate(() => document.documentElement.lang)).toBe("en");
+  });
+});
+
+describe("view code", () => {
+  it("shows the current request for curl, JavaScript and Python, with this server's address", async () => {
+    const { page, api } = test;
+    await inputOf(page).fill("What's a spike?");
+    await page.getByRole("button", { name: "View code" }).click();
+    const dialog = page.getByRole("dialog");
+    for (const [name, mark] of [
+      ["curl", "curl -N"],
+      ["JavaScript", 'import OpenAI from "openai"'],
+      ["Python", "from openai import OpenAI"],
+    ] as const) {
+      await dialog.getByRole("button", { name, exact: true }).click();
+      const code = await dialog.locator("pre").innerText();
+      expect(code).toContain(mark);
+      expect(code).toContain(`${api.url}/v1`);
+      expect(code).toContain("a spike?");
+      await dialog.getByRole("button", { name: /Cop/ }).click();
+      await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe(`${code.trimEnd()}\n`);
+    }
+  });
+});

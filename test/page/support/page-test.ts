@@ -1,0 +1,107 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
+import { buildPage } from "../../../workers/gateway/page/build.mjs";
+import { startFakeApi, type FakeApi } from "./fake-api.ts";
+
+/** What a test works with; valid inside a test only. */
+export interface PageTest {
+  readonly api: FakeApi;
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** Whatever the browser complained about: violations of the policy, exceptions, failed loads. Each test must leave it empty. */
+  readonly complaints: string[];
+  /** Requests to anywhere but the server under test. */
+  readonly foreignRequests: string[];
+}
+
+/** Complaints that a test provokes on purpose: the browser logs every failed request. */
+const EXPECTED_COMPLAINT = /Failed to load resource|net::ERR_/;
+
+/** Builds the page, serves it beside a fake API and opens a fresh browser profile for each test of the file. */
+export function usePage(options: BrowserContextOptions = {}): PageTest {
+  let directory: string;
+  let browser: Browser;
+  let api: FakeApi;
+  let context: BrowserContext;
+  let page: Page;
+  const complaints: string[] = [];
+  const foreignRequests: string[] = [];
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "page-"));
+    await buildPage({ outDir: directory });
+    api = await startFakeApi(directory);
+    browser = await launchBrowser();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await api.close();
+    await rm(directory, { recursive: true });
+  });
+
+  beforeEach(async () => {
+    api.reset();
+    complaints.length = 0;
+    foreignRequests.length = 0;
+    context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-US", ...options });
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    page = await context.newPage();
+    watch(page, api.url, complaints, foreignRequests);
+    await page.goto(api.url);
+    await page.getByRole("textbox", { name: /^(Message|消息)$/ }).waitFor();
+  });
+  afterEach(async () => {
+    await context.close();
+    expect(complaints).toEqual([]);
+    expect(foreignRequests).toEqual([]);
+    expect(api.unknownPaths).toEqual([]);
+  });
+
+  return {
+    get api() {
+      return api;
+    },
+    get page() {
+      return page;
+    },
+    get context() {
+      return context;
+    },
+    complaints,
+    foreignRequests,
+  };
+}
+
+export function launchBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+/** Collects what a page must not do: complain, open dialogs, ask other hosts. */
+export function watch(page: Page, origin: string, complaints: string[], foreignRequests: string[]): void {
+  page.on("console", (message) => {
+    if (message.type() === "error" && !EXPECTED_COMPLAINT.test(message.text())) complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(`exception: ${error.message}`));
+  page.on("dialog", (dialog) => {
+    complaints.push(`dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(origin) && !url.startsWith("blob:") && !url.startsWith("data:")) foreignRequests.push(url);
+  });
+}

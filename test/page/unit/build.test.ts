@@ -1,0 +1,58 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { buildPage, type BuiltFile } from "../../../workers/gateway/page/build.mjs";
+import { headersFor } from "../support/static-files.ts";
+
+let directory: string;
+let files: BuiltFile[];
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "page-build-"));
+  await mkdir(join(directory, "model"));
+  await writeFile(join(directory, "model/manifest.json"), "{}");
+  await mkdir(join(directory, "assets"));
+  await writeFile(join(directory, "assets/main-OLD.js"), "");
+  files = await buildPage({ outDir: directory });
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+describe("the built page", () => {
+  it("keeps the model beside it and drops its own old files", async () => {
+    expect(await readFile(join(directory, "model/manifest.json"), "utf8")).toBe("{}");
+    expect(await readdir(join(directory, "assets"))).not.toContain("main-OLD.js");
+  });
+
+  it("takes less than 100 KB of JavaScript, compressed, before the highlighter", () => {
+    const eager = files.filter((file) => file.file.endsWith(".js") && !file.lazy);
+    expect(eager.map((file) => file.file.split("-")[0])).toEqual(expect.arrayContaining(["main", "theme"]));
+    expect(eager.reduce((sum, file) => sum + file.gzipBytes, 0)).toBeLessThan(100_000);
+    expect(files.filter((file) => file.lazy).map((file) => file.file.split("-")[0])).toEqual(["highlighter"]);
+  });
+
+  it("has no inline script or style and asks for nothing from elsewhere", async () => {
+    const html = await readFile(join(directory, "index.html"), "utf8");
+    expect(html).not.toMatch(/<script(?![^>]* src="\/assets\/)|<style|style=|\son\w+=|https?:|%/);
+    for (const [, path] of html.matchAll(/(?:src|href)="\/([^"]+)"/g)) await readFile(join(directory, path ?? ""));
+  });
+
+  it("is served under a policy without exceptions", async () => {
+    const headers = headersFor(await readFile(join(directory, "_headers"), "utf8"), "/");
+    const policy = headers["Content-Security-Policy"]?.split("; ");
+    expect(policy).toEqual(
+      expect.arrayContaining(["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self' data:"]),
+    );
+    expect(policy).toEqual(expect.arrayContaining(["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]));
+    expect(policy?.join()).not.toMatch(/unsafe|\*|https?:/);
+    expect(headers).toMatchObject({
+      "X-Content-Type-Options": "nosniff",
+      "Referrer-Policy": "no-referrer",
+      "Cross-Origin-Opener-Policy": "same-origin",
+      "Cross-Origin-Embedder-Policy": "require-corp",
+      "Cross-Origin-Resource-Policy": "same-origin",
+    });
+    expect(headers["Permissions-Policy"]).toContain("camera=()");
+    expect(headersFor(await readFile(join(directory, "_headers"), "utf8"), "/assets/x.js")["Cache-Control"]).toContain("immutable");
+  });
+});

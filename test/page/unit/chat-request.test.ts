@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import { chatMessages, chatRequest } from "../../../workers/gateway/page/src/api/chat-request.ts";
+import { DEFAULT_SETTINGS, NUMBER_RULES, parseNumberSetting } from "../../../workers/gateway/page/src/state/settings.ts";
+
+const EMPTY = {
+  ...DEFAULT_SETTINGS,
+  temperature: null,
+  topP: null,
+  repetitionPenalty: null,
+  maxTokens: null,
+};
+
+describe("chat request", () => {
+  it("puts the system prompt first and leaves out answers that never began", () => {
+    const turns = [
+      { role: "user", text: "a" },
+      { role: "assistant", text: "" },
+      { role: "user", text: "b" },
+    ] as const;
+    expect(chatMessages(" be brief ", turns)).toEqual([
+      { role: "system", content: " be brief " },
+      { role: "user", content: "a" },
+      { role: "user", content: "b" },
+    ]);
+    expect(chatMessages("  ", turns)[0]?.role).toBe("user");
+  });
+
+  it("sends no setting that is left to the server", () => {
+    expect(chatRequest("m", [], EMPTY)).toEqual({ model: "m", messages: [], stream: true, stream_options: { include_usage: true } });
+  });
+
+  it("sends zero, which is not the same as empty", () => {
+    expect(chatRequest("m", [], { ...EMPTY, temperature: 0, topK: 0, seed: 0 })).toMatchObject({ temperature: 0, top_k: 0, seed: 0 });
+  });
+
+  it("names every setting as the API does", () => {
+    const all = Object.fromEntries(NUMBER_RULES.map((rule) => [rule.setting, 1]));
+    expect(Object.keys(chatRequest("m", [], { ...EMPTY, ...all })).sort()).toEqual(
+      ["model", "messages", "stream", "stream_options", "temperature", "top_p", "top_k", "min_p", "presence_penalty"]
+        .concat(["frequency_penalty", "repetition_penalty", "max_tokens", "seed"])
+        .sort(),
+    );
+  });
+});
+
+describe("typed settings", () => {
+  const rule = (setting: string) => NUMBER_RULES.find((candidate) => candidate.setting === setting) ?? expect.fail(setting);
+
+  it("brings a number into its range", () => {
+    expect(parseNumberSetting(rule("temperature"), "9")).toBe(2);
+    expect(parseNumberSetting(rule("temperature"), "-1")).toBe(0);
+    expect(parseNumberSetting(rule("topP"), "0.35")).toBe(0.35);
+    expect(parseNumberSetting(rule("maxTokens"), "12.6")).toBe(13);
+  });
+
+  it("takes an empty field as the server's choice and refuses what is no number", () => {
+    expect(parseNumberSetting(rule("seed"), " ")).toBeNull();
+    expect(parseNumberSetting(rule("seed"), "abc")).toBeUndefined();
+  });
+});

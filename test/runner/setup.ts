@@ -1,0 +1,42 @@
+import { existsSync } from "node:fs";
+import { buildPage } from "../../infra/local/build-page.ts";
+import { prepareModel } from "../../infra/local/prepare-model.ts";
+import { run } from "../../infra/local/run.ts";
+import { setupPython } from "../../infra/local/setup-python.ts";
+import type { Requirement } from "./suites.ts";
+
+export async function setUp(requirement: Requirement): Promise<void> {
+  switch (requirement) {
+    case "model":
+      await prepareModel();
+      return;
+    case "page":
+      await buildPage();
+      return;
+    case "python":
+      await setupPython("test");
+      return;
+    case "chromium":
+      process.env.CHROMIUM_PATH = await ensureChromium();
+      return;
+  }
+}
+
+const debianChromium = "/usr/bin/chromium";
+
+async function ensureChromium(): Promise<string> {
+  const configured = process.env.CHROMIUM_PATH;
+  if (configured !== undefined && configured !== "") {
+    if (!existsSync(configured)) throw new Error(`CHROMIUM_PATH: "${configured}" does not exist; it must be a Chromium executable.`);
+    return configured;
+  }
+  if (existsSync(debianChromium)) return debianChromium;
+  const advice = "Install Chromium (Debian: apt-get install chromium) or set CHROMIUM_PATH to its executable.";
+  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) throw new Error(`The page tests need Chromium. ${advice}`);
+  console.log("Installing chromium …");
+  const quiet = { env: { DEBIAN_FRONTEND: "noninteractive" } };
+  await run("apt-get", ["update", "-q"], quiet);
+  await run("apt-get", ["install", "-y", "-q", "--no-install-recommends", "chromium"], quiet);
+  if (!existsSync(debianChromium)) throw new Error(`apt-get could not install chromium. ${advice}`);
+  return debianChromium;
+}

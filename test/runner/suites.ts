@@ -1,0 +1,84 @@
+/** The suites of `npm test`, in the order they run: the quick and the deep ones first, whole-stack ones last. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { checks } from "../../infra/checks.ts";
+import { inRepository } from "../../infra/local/paths.ts";
+import { run, runAndCapture } from "../../infra/local/run.ts";
+import { venvPython } from "../../infra/local/setup-python.ts";
+import { quietWrangler } from "../../infra/local/stack.ts";
+import { countCargo, countPytest, countVitest, settle, sum, type Counts } from "./counts.ts";
+
+export type Requirement = "model" | "page" | "python" | "chromium";
+
+export interface Suite {
+  readonly name: string;
+  readonly needs: readonly Requirement[];
+  run(): Promise<Counts>;
+}
+
+/** No suite takes nearly this long; it ends one that hangs. */
+const suiteTimeoutMilliseconds = 600_000;
+
+export const suites: readonly Suite[] = [
+  { name: "check", needs: ["python"], run: runChecks },
+  { name: "cargo", needs: ["model"], run: runCargo },
+  { name: "node", needs: ["model", "python"], run: () => runVitest("node") },
+  { name: "workerd", needs: ["model", "page"], run: () => runVitest("workerd") },
+  // The cap of Cloudflare's isolates, which the local runtime does not enforce by itself: 1,792 pages are 112 MiB of linear memory.
+  { name: "engine", needs: ["model"], run: () => runVitest("engine", { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1792" }) },
+  { name: "pytest", needs: ["python"], run: runPytest },
+  { name: "edge", needs: ["model", "page", "python"], run: () => runVitest("edge") },
+  { name: "page", needs: ["model", "page", "chromium"], run: () => runVitest("page") },
+];
+
+async function runVitest(project: string, environment: Readonly<Record<string, string>> = {}): Promise<Counts> {
+  const directory = mkdtempSync(join(tmpdir(), "spikingbrain-vitest-"));
+  const report = join(directory, "report.json");
+  try {
+    const { status } = await run(
+      process.execPath,
+      [
+        ...[inRepository("node_modules/vitest/vitest.mjs"), "run", "--project", project],
+        ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+      ],
+      { env: { ...quietWrangler, ...environment }, timeout: suiteTimeoutMilliseconds },
+    );
+    return settle(countVitest(readReport(report)), status === 0);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** A runner that crashed leaves no report: an empty one, which counts as a failure. */
+function readReport(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return JSON.stringify({ numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] });
+  }
+}
+
+async function runCargo(): Promise<Counts> {
+  const { status, output } = await runAndCapture("cargo", ["test", "--release", "--locked", "--workspace"], {
+    cwd: inRepository("wasm"),
+    timeout: suiteTimeoutMilliseconds,
+  });
+  return settle(countCargo(output), status === 0);
+}
+
+async function runPytest(): Promise<Counts> {
+  const { status, output } = await runAndCapture(venvPython, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test/gpu-backend"], {
+    timeout: suiteTimeoutMilliseconds,
+  });
+  return settle(countPytest(output), status === 0);
+}
+
+async function runChecks(): Promise<Counts> {
+  const results: Counts[] = [];
+  for (const check of await checks()) {
+    console.log(`- ${check.name}`);
+    results.push((await check.run()) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 });
+  }
+  return settle(sum(results), true);
+}

@@ -1,0 +1,47 @@
+/** One stack for all edge tests: model and page in place, both Workers under `wrangler dev` on a free port. */
+import { createServer } from "node:net";
+import type { TestProject } from "vitest/node";
+import { prepareModel } from "../../infra/local/prepare-model.ts";
+import { buildPage } from "../../infra/local/build-page.ts";
+import { startStack } from "../../infra/local/stack.ts";
+
+const READY_TIMEOUT_MILLISECONDS = 180_000;
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    stackUrl: string;
+    modelId: string;
+  }
+}
+
+/** `SPIKINGBRAIN_URL` points the tests at a stack that already runs. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { id } = await prepareModel();
+  project.provide("modelId", id);
+  const running = process.env.SPIKINGBRAIN_URL;
+  if (running !== undefined && running !== "") {
+    project.provide("stackUrl", running);
+    return () => Promise.resolve();
+  }
+  await buildPage();
+  const stack = await startStack({ port: await freePort(), onOutput: (text) => process.stderr.write(text) });
+  try {
+    await stack.untilReady(READY_TIMEOUT_MILLISECONDS);
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+  project.provide("stackUrl", stack.url);
+  return () => stack.stop();
+}
+
+async function freePort(): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port"))));
+    });
+  });
+}

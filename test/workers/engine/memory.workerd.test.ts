@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import { bindings } from "./bindings.ts";
+import { collect, request, tokensOf } from "./requests.ts";
+
+const pageBytes = 65_536;
+/** What the runner allows one linear memory: `--wasm-max-mem-pages=1792`. */
+const capBytes = 112 * 1024 * 1024;
+
+describe("the built-in model in one isolate", () => {
+  it("runs under a cap that the runtime really enforces", () => {
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    expect(() => memory.grow(capBytes / pageBytes)).toThrow(RangeError);
+  });
+
+  it("holds a conversation of 1,024 tokens, and gives its memory back", async () => {
+    const object = bindings.ENGINE_OBJECT.getByName("memory");
+    const description = await object.describe();
+    expect(description.ok ? description.value.contextLength : description.failure).toBeGreaterThanOrEqual(1024);
+    const prompt = Array.from({ length: 960 }, (_, index) => 100 + ((index * 7919) % 40_000));
+    const events = await collect(await object.generate(request({ prompt, maxTokens: 64 })));
+    expect(events.at(-1)).toMatchObject({ type: "finish", reason: "length", usage: { promptTokens: 960, completionTokens: 64 } });
+    expect(tokensOf(events)).toHaveLength(64);
+    const bytes = await object.memoryBytes();
+    console.log(`linear memory with the model and one 1,024-token conversation: ${(bytes / 2 ** 20).toFixed(2)} MiB`);
+    expect(bytes).toBeGreaterThan(90 * 1024 * 1024);
+    expect(bytes).toBeLessThanOrEqual(capBytes);
+    // The engine keeps the scratch memory of its longest sequence; beyond that nothing stays behind.
+    const { freeStateBytes } = await object.load();
+    await collect(await object.generate(request({ prompt: prompt.slice(0, 100), maxTokens: 4 })));
+    expect((await object.load()).freeStateBytes).toBe(freeStateBytes);
+  });
+
+  it("loads the weights once for all objects of the isolate, which share what is free", async () => {
+    const objects = ["one", "two", "three"].map((name) => bindings.ENGINE_OBJECT.getByName(name));
+    const results = await Promise.all(
+      objects.map(async (object) => tokensOf(await collect(await object.generate(request({ prompt: [1, 4093, 198], maxTokens: 8 }))))),
+    );
+    expect(results[0]).toHaveLength(8);
+    expect(results[1]).toEqual(results[0]);
+    expect(results[2]).toEqual(results[0]);
+    expect(await objects[0]?.memoryBytes()).toBeLessThanOrEqual(capBytes);
+    const free = await Promise.all(objects.map(async (object) => (await object.load()).freeStateBytes));
+    expect(new Set(free).size).toBe(1);
+  });
+
+  it("serves more than it can hold at once by making some wait, never by running out", async () => {
+    const objects = ["left", "right"].map((name) => bindings.ENGINE_OBJECT.getByName(name));
+    const prompts = [0, 1, 2].map((seed) => Array.from({ length: 440 }, (_, index) => 100 + ((index * 31 + seed * 977) % 40_000)));
+    const generate = async (index: number): Promise<number[]> => {
+      const outcome = await objects[index % 2]?.generate(request({ prompt: prompts[index] ?? [], maxTokens: 4 }));
+      if (outcome === undefined) throw new Error("no such object");
+      return tokensOf(await collect(outcome));
+    };
+    const together = await Promise.all([0, 1, 2].map(generate));
+    const alone: number[][] = [];
+    for (const index of [0, 1, 2]) alone.push(await generate(index));
+    expect(together).toEqual(alone);
+    expect(await objects[0]?.memoryBytes()).toBeLessThanOrEqual(capBytes);
+  });
+});

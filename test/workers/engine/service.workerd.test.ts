@@ -1,0 +1,76 @@
+import { createExecutionContext } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import type { EngineLoad, GenerateRequest, GenerationBackend, Outcome } from "../../../workers/contracts/engine.ts";
+import { EngineService } from "../../../workers/engine/index.ts";
+import type { EngineEnvironment } from "../../../workers/engine/settings.ts";
+import { bindings } from "./bindings.ts";
+import { request } from "./requests.ts";
+
+const load: EngineLoad = { loaded: true, running: 1, waiting: 0, freeStateBytes: 10, generatedTokens: 5 };
+const overloaded: Outcome<ReadableStream<Uint8Array>> = {
+  ok: false,
+  failure: { code: "overloaded", status: 503, message: "full", retryable: true, retryAfterSeconds: 5 },
+};
+
+interface ObjectScript {
+  readonly load?: Partial<EngineLoad>;
+  readonly generate?: (request: GenerateRequest) => Promise<Outcome<ReadableStream<Uint8Array>>>;
+}
+
+/** A service over scripted objects; `asked` records which ones were given a request. */
+function service(scripts: readonly ObjectScript[]): { service: EngineService; asked: number[] } {
+  const asked: number[] = [];
+  const objects = scripts.map((script, index): Pick<GenerationBackend, "load" | "generate"> => ({
+    load: () => Promise.resolve({ ...load, ...script.load }),
+    generate: async (given) => {
+      asked.push(index);
+      return await (script.generate?.(given) ?? Promise.resolve({ ok: true, value: new ReadableStream() }));
+    },
+  }));
+  const namespace = { getByName: (name: string) => objects[Number(name.replace("engine-", ""))] };
+  const environment = { ...bindings, ENGINE_OBJECTS: String(scripts.length), ENGINE_OBJECT: namespace } as unknown as EngineEnvironment;
+  return { service: new EngineService(createExecutionContext(), environment), asked };
+}
+
+describe("EngineService", () => {
+  it("gives the request to the less loaded object", async () => {
+    for (let turn = 0; turn < 10; turn += 1) {
+      const { service: engine, asked } = service([{ load: { waiting: 3 } }, {}]);
+      expect((await engine.generate(request())).ok).toBe(true);
+      expect(asked).toEqual([1]);
+    }
+  });
+
+  it("tries the other object when the first is overloaded, and says so when both are", async () => {
+    const full: ObjectScript = { generate: () => Promise.resolve(overloaded) };
+    const half = service([full, { load: { running: 9 } }]);
+    expect((await half.service.generate(request())).ok).toBe(true);
+    expect(half.asked).toEqual([0, 1]);
+    const both = service([full, full]);
+    expect(await both.service.generate(request())).toEqual(overloaded);
+    expect(both.asked.toSorted()).toEqual([0, 1]);
+  });
+
+  it("does not try elsewhere what is wrong everywhere", async () => {
+    const refusal = {
+      ok: false,
+      failure: { ...(overloaded as { failure: object }).failure, code: "invalid_request", status: 400 },
+    } as const;
+    const wrong: ObjectScript = { generate: () => Promise.resolve(refusal as Outcome<never>) };
+    const { service: engine, asked } = service([wrong, wrong]);
+    expect(await engine.generate(request())).toEqual(refusal);
+    expect(asked).toHaveLength(1);
+  });
+
+  it("turns an object that breaks into a failure that can be retried", async () => {
+    const { service: engine } = service([{ generate: () => Promise.reject(new Error("Durable Object reset")) }]);
+    const outcome = await engine.generate(request());
+    expect(outcome).toMatchObject({ ok: false, failure: { code: "engine_unavailable", status: 503, retryable: true } });
+    expect(JSON.stringify(outcome)).not.toContain("reset");
+  });
+
+  it("sums the load of all objects", async () => {
+    const { service: engine } = service([{}, { load: { loaded: false, running: 2, waiting: 4, generatedTokens: 7 } }, {}]);
+    expect(await engine.load()).toEqual({ loaded: true, running: 4, waiting: 4, freeStateBytes: 30, generatedTokens: 17 });
+  });
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from "vitest";
+import { refusalOf } from "../../../workers/engine/validate.ts";
+import { request, type RequestChanges } from "./requests.ts";
+
+const limits = { vocabularySize: 100, contextLength: 50 };
+
+describe("refusalOf", () => {
+  it("accepts what is in range", () => {
+    expect(refusalOf(request(), limits)).toBeUndefined();
+    expect(
+      refusalOf(request({ prompt: [99], maxTokens: 49, stopTokens: [0, 99], topLogprobs: 20, promptLogprobs: 0 }), limits),
+    ).toBeUndefined();
+    expect(
+      refusalOf(request({ sampling: { temperature: 2, topP: 0.01, repetitionPenalty: 2, logitBias: [[99, -100]] } }), limits),
+    ).toBeUndefined();
+  });
+
+  it.each<[param: string, changes: RequestChanges, message: RegExp]>([
+    ["prompt", { prompt: [] }, /at least one token/],
+    ["prompt[1]", { prompt: [1, 100] }, /below the vocabulary size 100; it is 100/],
+    ["maxTokens", { maxTokens: -1 }, /it is -1/],
+    ["maxTokens", { maxTokens: 1.5 }, /it is 1.5/],
+    ["minTokens", { minTokens: Number.NaN }, /it is NaN/],
+    ["stopTokens[0]", { stopTokens: [100] }, /from 0 to 99; it is 100/],
+    ["sampling.temperature", { sampling: { temperature: 2.1 } }, /from 0 to 2; it is 2.1/],
+    ["sampling.topK", { sampling: { topK: 1.5 } }, /an integer from 0/],
+    ["sampling.topP", { sampling: { topP: 0 } }, /above 0 and up to 1; it is 0/],
+    ["sampling.minP", { sampling: { minP: -0.1 } }, /it is -0.1/],
+    ["sampling.repetitionPenalty", { sampling: { repetitionPenalty: 0 } }, /above 0/],
+    ["sampling.presencePenalty", { sampling: { presencePenalty: Number.POSITIVE_INFINITY } }, /it is Infinity/],
+    ["sampling.frequencyPenalty", { sampling: { frequencyPenalty: -2.5 } }, /it is -2.5/],
+    ["sampling.seed", { sampling: { seed: 2 ** 32 } }, /it is 4294967296/],
+    ["sampling.logitBias[0][0]", { sampling: { logitBias: [[100, 0]] } }, /from 0 to 99/],
+    [
+      "sampling.logitBias[1][1]",
+      {
+        sampling: {
+          logitBias: [
+            [1, 0],
+            [2, 101],
+          ],
+        },
+      },
+      /from -100 to 100; it is 101/,
+    ],
+    ["topLogprobs", { topLogprobs: 21 }, /from 0 to 20; it is 21/],
+    ["promptLogprobs", { promptLogprobs: -1 }, /it is -1/],
+  ])("names %s", (param, changes, message) => {
+    const failure = refusalOf(request(changes), limits);
+    expect(failure).toMatchObject({ code: "invalid_request", status: 400, param, retryable: false });
+    expect(failure?.message).toMatch(message);
+    expect(failure?.message).toContain(param);
+  });
+
+  it.each(["prompt", "stopTokens", "sampling", "requestId"])("names %s when it is of another kind altogether", (field) => {
+    const broken = { ...request(), [field]: 7 };
+    expect(refusalOf(broken, limits)).toMatchObject({ code: "invalid_request", param: field });
+  });
+
+  it("refuses prompt and completion that together are too long", () => {
+    expect(refusalOf(request({ prompt: [1], maxTokens: 50 }), limits)).toMatchObject({ code: "context_length_exceeded", status: 400 });
+  });
+});

@@ -1,0 +1,53 @@
+/**
+ * A byte-level tokenizer small enough to read: one token a byte, a few merges, the control tokens of a chat. It has no merges for
+ * characters beyond ASCII, so each of those takes several tokens, which is what streaming must get right.
+ */
+import type { ModelManifest, TokenizerFile } from "../../../workers/contracts/model-files.ts";
+
+const MERGES = ["h e", "l l", "he ll", "hell o", "Ġ w", "Ġw o", "Ġwo r", "Ġwor l", "Ġworl d"];
+const CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+
+const tokens = [...byteAlphabet(), ...MERGES.map((merge) => merge.replace(" ", "")), ...CONTROL];
+
+export const tinyTokenizer: TokenizerFile = {
+  model: "gpt2",
+  pre: "gpt-2",
+  tokens,
+  tokenTypes: tokens.map((token) => (CONTROL.includes(token) ? 3 : 1)),
+  merges: MERGES,
+  bosTokenId: tokens.indexOf("<|im_start|>"),
+  eosTokenIds: [tokens.indexOf("<|im_end|>")],
+  addBosToken: false,
+  chatTemplate:
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}" +
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+};
+
+export const tinyManifest: ModelManifest = {
+  id: "tiny",
+  created: 1_700_000_000,
+  ownedBy: "tests",
+  sha256: "0".repeat(64),
+  bytes: 0,
+  shards: [],
+  contextLength: 512,
+};
+
+export const idOf = (token: string): number => {
+  const id = tokens.indexOf(token);
+  if (id < 0) throw new Error(`no such token: ${token}`);
+  return id;
+};
+
+export const END_OF_TURN = idOf("<|im_end|>");
+
+/** One token a byte. */
+export const bytesAsTokens = (text: string): number[] =>
+  Array.from(new TextEncoder().encode(text), (byte) => idOf(byteAlphabet()[byte] ?? ""));
+
+/** GPT-2's printable stand-in for each byte, in byte order. */
+function byteAlphabet(): string[] {
+  const printable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
+  let next = 256;
+  return Array.from({ length: 256 }, (_unused, byte) => String.fromCodePoint(printable(byte) ? byte : next++));
+}

@@ -1,0 +1,63 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { kCurrentWorker } from "miniflare";
+import { defineConfig } from "vitest/config";
+import { unstable_readConfig } from "wrangler";
+
+const gateway = unstable_readConfig({ config: "./wrangler.toml" });
+
+// node: libraries and scripts. workerd: the gateway inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. page: the whole stack in Chromium.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "node",
+          include: [
+            "test/workers/tokenizer/**/*.test.ts",
+            "test/workers/engine/**/!(*.workerd).test.ts",
+            "test/infra/**/*.test.ts",
+            "test/wasm/**/*.test.ts",
+          ],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            // The gateway's own runtime settings; its bindings lead to an engine that tests can script and to a tiny model.
+            main: "./test/workers/support/gateway-worker.ts",
+            additionalExports: {
+              ScriptedEngine: "WorkerEntrypoint",
+              ScriptedEngineObject: "DurableObject",
+              FixtureAssets: "WorkerEntrypoint",
+            },
+            miniflare: {
+              compatibilityDate: gateway.compatibility_date ?? "",
+              compatibilityFlags: gateway.compatibility_flags,
+              durableObjects: { ENGINE_OBJECT: "ScriptedEngineObject" },
+              serviceBindings: {
+                ENGINE: { name: kCurrentWorker, entrypoint: "ScriptedEngine" },
+                ASSETS: { name: kCurrentWorker, entrypoint: "FixtureAssets" },
+              },
+            },
+          }),
+        ],
+        test: { name: "workerd", include: ["test/workers/{gateway,contracts}/**/*.test.ts", "test/contract/**/*.test.ts"] },
+      },
+      {
+        plugins: [cloudflareTest({ wrangler: { configPath: "./workers/engine/wrangler.toml" } })],
+        test: { name: "engine", include: ["test/workers/engine/**/*.workerd.test.ts"], fileParallelism: false, testTimeout: 120_000 },
+      },
+      {
+        test: {
+          name: "edge",
+          include: ["test/edge/**/*.test.ts"],
+          globalSetup: ["test/support/edge-setup.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      { test: { name: "page", include: ["test/page/**/*.test.ts"], fileParallelism: false, testTimeout: 120_000 } },
+    ],
+  },
+});

@@ -1,0 +1,177 @@
+//! The engine's JavaScript surface, as `wasm/API.md` describes it. Nothing is decided here: types are turned, calls are passed on.
+
+mod memory;
+mod wire;
+
+use js_sys::{Reflect, Uint8Array};
+use spikingbrain_engine::model::Model;
+use spikingbrain_engine::weights::Loader;
+use spikingbrain_engine::{Engine as Core, Error};
+use wasm_bindgen::prelude::*;
+use wire::{Description, LoadOptions, OpenOptions, SampledToken, prompt_logprobs};
+
+/// An `Error` with `name` and `code`, so that callers route on the code and show the message.
+fn thrown(error: &Error) -> JsValue {
+    let value = js_sys::Error::new(&error.to_string());
+    value.set_name("EngineError");
+    // Setting a property of a fresh object cannot fail.
+    let _ = Reflect::set(&value, &"code".into(), &error.code().into());
+    value.into()
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(json: &str, what: &str) -> Result<T, JsValue> {
+    serde_json::from_str(json).map_err(|error| thrown(&Error::InvalidArgument(format!("{what}: {error}"))))
+}
+
+fn written<T: serde::Serialize>(value: &T) -> Result<String, JsValue> {
+    serde_json::to_string(value).map_err(|error| thrown(&Error::InvalidArgument(error.to_string())))
+}
+
+trait Thrown<T> {
+    fn or_throw(self) -> Result<T, JsValue>;
+}
+
+impl<T> Thrown<T> for spikingbrain_engine::Result<T> {
+    fn or_throw(self) -> Result<T, JsValue> {
+        self.map_err(|error| thrown(&error))
+    }
+}
+
+/// `scalar`, `simd128` or `relaxed`: what this package was built for.
+#[wasm_bindgen]
+pub fn kernel() -> String {
+    use spikingbrain_engine::kernel::{Active, Kernel};
+    Active::NAME.to_owned()
+}
+
+/// Streams a GGUF in.
+#[wasm_bindgen]
+pub struct ModelLoader {
+    loader: Loader,
+    options: LoadOptions,
+}
+
+#[wasm_bindgen]
+impl ModelLoader {
+    /// Options as JSON: `{ kvType, memoryLimitBytes }`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options_json: &str) -> Result<ModelLoader, JsValue> {
+        let options: LoadOptions = parsed(options_json, "options")?;
+        let weights = options.memory_limit_bytes.map(|limit| limit.saturating_sub(memory::used_bytes()) as u64);
+        Ok(Self { loader: Loader::new(weights), options })
+    }
+
+    /// The file's next bytes.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<(), JsValue> {
+        self.loader.push(chunk).or_throw()
+    }
+
+    /// After the last byte.
+    pub fn finish(self) -> Result<Engine, JsValue> {
+        let model = Model::new(self.loader.finish().or_throw()?).or_throw()?;
+        let limit = self.options.memory_limit_bytes.map(|bytes| (bytes, memory::used_bytes as fn() -> usize));
+        let core = Core::new(model, self.options.kv_type.into(), limit).or_throw()?;
+        Ok(Engine { core, weight_bytes: memory::used_bytes() })
+    }
+}
+
+/// A loaded model and its sequences.
+#[wasm_bindgen]
+pub struct Engine {
+    core: Core,
+    weight_bytes: usize,
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// JSON of what is loaded.
+    pub fn describe(&self) -> Result<String, JsValue> {
+        written(&Description::new(&self.core, self.weight_bytes))
+    }
+
+    /// Size of the linear memory.
+    #[wasm_bindgen(js_name = memoryBytes)]
+    pub fn memory_bytes(&self) -> f64 {
+        memory::linear_bytes() as f64
+    }
+
+    /// Bytes that state may still take.
+    #[wasm_bindgen(js_name = freeStateBytes)]
+    pub fn free_state_bytes(&self) -> f64 {
+        self.core.free_state_bytes() as f64
+    }
+
+    /// Bytes of a state of so many tokens.
+    #[wasm_bindgen(js_name = stateBytes)]
+    pub fn state_bytes(&self, tokens: u32) -> f64 {
+        self.core.state_bytes(tokens as usize) as f64
+    }
+
+    /// Bytes of a sequence's state now.
+    #[wasm_bindgen(js_name = sequenceBytes)]
+    pub fn sequence_bytes(&self, sequence: u32) -> Result<f64, JsValue> {
+        Ok(self.core.sequence_bytes(sequence).or_throw()? as f64)
+    }
+
+    /// A new sequence; parameters as JSON.
+    pub fn open(&mut self, parameters_json: &str) -> Result<u32, JsValue> {
+        let options: OpenOptions = parsed(parameters_json, "parameters")?;
+        self.core.open(options.into()).or_throw()
+    }
+
+    /// Appends tokens to read.
+    pub fn feed(&mut self, sequence: u32, tokens: &[u32]) -> Result<(), JsValue> {
+        self.core.feed(sequence, tokens).or_throw()
+    }
+
+    /// Tokens still to read.
+    pub fn pending(&self, sequence: u32) -> Result<u32, JsValue> {
+        let pending = self.core.pending(sequence).or_throw()?;
+        Ok(u32::try_from(pending).unwrap_or(u32::MAX))
+    }
+
+    /// `[sequence, count, sequence, count, ...]`
+    pub fn step(&mut self, plan: &[u32]) -> Result<(), JsValue> {
+        if !plan.len().is_multiple_of(2) {
+            return Err(thrown(&Error::InvalidArgument(format!("a plan is pairs of sequence and count; it has {} numbers", plan.len()))));
+        }
+        let pairs: Vec<(u32, usize)> = plan.chunks_exact(2).map(|pair| (pair[0], pair[1] as usize)).collect();
+        self.core.step(&pairs).or_throw()
+    }
+
+    /// The next token, as JSON.
+    pub fn sample(&mut self, sequence: u32) -> Result<String, JsValue> {
+        written(&SampledToken::from(self.core.sample(sequence).or_throw()?))
+    }
+
+    /// Scores of prompt tokens, as JSON.
+    #[wasm_bindgen(js_name = takePromptLogprobs)]
+    pub fn take_prompt_logprobs(&mut self, sequence: u32) -> Result<String, JsValue> {
+        written(&prompt_logprobs(self.core.take_prompt_logprobs(sequence).or_throw()?))
+    }
+
+    /// Drops the state, keeps the tokens.
+    pub fn evict(&mut self, sequence: u32) -> Result<(), JsValue> {
+        self.core.evict(sequence).or_throw()
+    }
+
+    /// A copy.
+    pub fn fork(&mut self, sequence: u32) -> Result<u32, JsValue> {
+        self.core.fork(sequence).or_throw()
+    }
+
+    /// The state as bytes.
+    pub fn save(&self, sequence: u32) -> Result<Uint8Array, JsValue> {
+        Ok(Uint8Array::from(self.core.save(sequence).or_throw()?.as_slice()))
+    }
+
+    /// The state from bytes, with the tokens that made it.
+    pub fn restore(&mut self, sequence: u32, state: &[u8], tokens: &[u32]) -> Result<(), JsValue> {
+        self.core.restore(sequence, state, tokens).or_throw()
+    }
+
+    /// Frees a sequence.
+    pub fn close(&mut self, sequence: u32) -> Result<(), JsValue> {
+        self.core.close(sequence).or_throw()
+    }
+}

@@ -1,0 +1,54 @@
+//! Every way the engine refuses: a kind that callers route on, and a message that names what is wrong.
+
+use thiserror::Error;
+
+/// Weights, states and arguments come from outside; whatever is wrong with them ends here and never in a panic.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Error {
+    /// The bytes are not a well-formed GGUF file, or its values are out of range.
+    #[error("invalid GGUF: {0}")]
+    InvalidGguf(String),
+    /// The file is well formed, but describes a model this engine has no code for.
+    #[error("unsupported model: {0}")]
+    UnsupportedModel(String),
+    /// The bytes are not a state of this model.
+    #[error("invalid state: {0}")]
+    InvalidState(String),
+    /// A caller's mistake: the message names the argument, the rule and the value.
+    #[error("invalid argument: {0}")]
+    InvalidArgument(String),
+    /// The work does not fit into the memory the engine may use; nothing has changed.
+    #[error("out of memory: {needed} bytes needed for {what}, {free} free")]
+    OutOfMemory {
+        /// What the memory was for.
+        what: &'static str,
+        /// Bytes asked for.
+        needed: usize,
+        /// Bytes available under the limit.
+        free: usize,
+    },
+}
+
+impl Error {
+    /// The stable, machine-readable name of the kind.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidGguf(_) => "invalid_gguf",
+            Self::UnsupportedModel(_) => "unsupported_model",
+            Self::InvalidState(_) => "invalid_state",
+            Self::InvalidArgument(_) => "invalid_argument",
+            Self::OutOfMemory { .. } => "out_of_memory",
+        }
+    }
+}
+
+/// The engine's result.
+pub type Result<T> = core::result::Result<T, Error>;
+
+/// A zeroed vector of `length` items, or `OutOfMemory`: a plain `vec!` would trap when the linear memory cannot grow.
+pub(crate) fn zeroed<T: Copy + Default>(length: usize, what: &'static str) -> Result<Vec<T>> {
+    let mut items = Vec::new();
+    items.try_reserve_exact(length).map_err(|_| Error::OutOfMemory { what, needed: length.saturating_mul(size_of::<T>()), free: 0 })?;
+    items.resize(length, T::default());
+    Ok(items)
+}

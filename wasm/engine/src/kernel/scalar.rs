@@ -1,0 +1,171 @@
+//! The oracle: plain loops that say what the vector kernels must compute, in the order in which they must add.
+
+use super::{Activations, Kernel, Lanes};
+use crate::weights::matrix::PANEL_ROWS;
+use crate::weights::tensor_type::BLOCK;
+use half::{bf16, f16};
+
+/// Runs anywhere; the native build and the tests use it.
+#[derive(Debug)]
+pub struct Scalar;
+
+fn halves(bytes: &[u8]) -> Lanes {
+    core::array::from_fn(|lane| f16::from_le_bytes([bytes[lane * 2], bytes[lane * 2 + 1]]).to_f32())
+}
+
+impl Kernel for Scalar {
+    const NAME: &'static str = "scalar";
+
+    fn nibbles<const P: usize, const T: usize, const HAS_MINIMUM: bool>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+        core::array::from_fn(|p| nibbles::<T, HAS_MINIMUM>(part(panels, p, P), x, token))
+    }
+
+    fn bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+        core::array::from_fn(|p| bytes::<T>(part(panels, p, P), x, token))
+    }
+
+    fn any_bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+        Self::bytes(panels, x, token)
+    }
+
+    fn codes<const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T] {
+        core::array::from_fn(|t| {
+            let mut sums = [0i32; PANEL_ROWS];
+            for (four, codes) in panel.chunks_exact(16).enumerate() {
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    for c in 0..4 {
+                        *sum += i32::from(codes[lane * 4 + c]) * i32::from(queries[t * stride + four * 4 + c]);
+                    }
+                }
+            }
+            sums
+        })
+    }
+}
+
+/// Panel `p` of `count` adjacent ones.
+fn part(panels: &[u8], p: usize, count: usize) -> &[u8] {
+    let bytes = panels.len() / count;
+    &panels[p * bytes..(p + 1) * bytes]
+}
+
+fn nibbles<const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+    let head = if HAS_MINIMUM { 16 } else { 8 };
+    let mut sums = [[0.0; PANEL_ROWS]; T];
+    let blocks = x.columns() / BLOCK;
+    for (index, block) in panel.chunks_exact(head + 64).enumerate() {
+        let d = halves(block);
+        let m = if HAS_MINIMUM { halves(&block[8..]) } else { d.map(|d| d * -8.0) };
+        for (t, sum) in sums.iter_mut().enumerate() {
+            let at = (token + t) * blocks + index;
+            let codes = &x.codes()[at * BLOCK..(at + 1) * BLOCK];
+            let mut products = [0i32; PANEL_ROWS];
+            for (four, bytes) in block[head..].chunks_exact(16).enumerate() {
+                for (lane, product) in products.iter_mut().enumerate() {
+                    for c in 0..4 {
+                        let pair = bytes[lane * 4 + c];
+                        *product += i32::from(pair & 15) * i32::from(codes[four * 4 + c]);
+                        *product += i32::from(pair >> 4) * i32::from(codes[16 + four * 4 + c]);
+                    }
+                }
+            }
+            for lane in 0..PANEL_ROWS {
+                #[allow(clippy::cast_precision_loss)]
+                {
+                    sum[lane] += products[lane] as f32 * (d[lane] * x.scales()[at]);
+                }
+                sum[lane] += m[lane] * x.sums()[at];
+            }
+        }
+    }
+    sums
+}
+
+fn bytes<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+    let mut sums = [[0.0; PANEL_ROWS]; T];
+    let blocks = x.columns() / BLOCK;
+    for (index, block) in panel.chunks_exact(8 + 128).enumerate() {
+        let d = halves(block);
+        for (t, sum) in sums.iter_mut().enumerate() {
+            let at = (token + t) * blocks + index;
+            let codes = &x.codes()[at * BLOCK..(at + 1) * BLOCK];
+            let mut products = [0i32; PANEL_ROWS];
+            for (four, bytes) in block[8..].chunks_exact(16).enumerate() {
+                for (lane, product) in products.iter_mut().enumerate() {
+                    for c in 0..4 {
+                        *product += i32::from(bytes[lane * 4 + c].cast_signed()) * i32::from(codes[four * 4 + c]);
+                    }
+                }
+            }
+            for lane in 0..PANEL_ROWS {
+                #[allow(clippy::cast_precision_loss)]
+                {
+                    sum[lane] += products[lane] as f32 * (d[lane] * x.scales()[at]);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// An element type that needs no block.
+pub(super) trait Element<const S: usize> {
+    fn decode(bytes: [u8; S]) -> f32;
+}
+
+impl Element<4> for f32 {
+    #[inline(always)]
+    fn decode(bytes: [u8; 4]) -> f32 {
+        Self::from_le_bytes(bytes)
+    }
+}
+
+impl Element<2> for f16 {
+    #[inline(always)]
+    fn decode(bytes: [u8; 2]) -> f32 {
+        Self::from_le_bytes(bytes).to_f32()
+    }
+}
+
+impl Element<2> for bf16 {
+    #[inline(always)]
+    fn decode(bytes: [u8; 2]) -> f32 {
+        f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+    }
+}
+
+/// F32, F16 and BF16 panels; `S` is the element's size. Four partial sums by column modulo 4, then `(0 + 1) + (2 + 3)`: lane-wise, so the
+/// compiler vectorises it in every build.
+#[inline(always)]
+pub(super) fn floats<E: Element<S>, const S: usize, const P: usize, const T: usize>(
+    panels: &[u8],
+    x: &Activations,
+    token: usize,
+) -> [[Lanes; T]; P] {
+    core::array::from_fn(|p| floats_of_panel::<E, S, T>(part(panels, p, P), x, token))
+}
+
+#[inline(always)]
+fn floats_of_panel<E: Element<S>, const S: usize, const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+    let mut partial = [[[0.0f32; PANEL_ROWS]; 4]; T];
+    let columns = x.columns();
+    let rows: [&[f32]; T] = core::array::from_fn(|t| &x.values()[(token + t) * columns..(token + t + 1) * columns]);
+    let mut add = |column: usize, bytes: &[u8], at: usize| {
+        let w: Lanes = core::array::from_fn(|lane| E::decode(core::array::from_fn(|byte| bytes[lane * S + byte])));
+        for (partial, row) in partial.iter_mut().zip(&rows) {
+            for lane in 0..PANEL_ROWS {
+                partial[at][lane] += w[lane] * row[column];
+            }
+        }
+    };
+    let mut fours = panel.chunks_exact(4 * PANEL_ROWS * S);
+    for (four, bytes) in fours.by_ref().enumerate() {
+        for at in 0..4 {
+            add(four * 4 + at, &bytes[at * PANEL_ROWS * S..], at);
+        }
+    }
+    for (at, bytes) in fours.remainder().chunks_exact(PANEL_ROWS * S).enumerate() {
+        add(columns / 4 * 4 + at, bytes, at);
+    }
+    partial.map(|p| core::array::from_fn(|lane| (p[0][lane] + p[1][lane]) + (p[2][lane] + p[3][lane])))
+}

@@ -1,0 +1,189 @@
+//! SwiGLU, dense or routed (`model.md` 1.2, 2).
+
+use super::projection::Tensors;
+use crate::config::{Config, Experts, FeedForward as Form};
+use crate::error::Result;
+use crate::kernel::{Activations, Active, product};
+use crate::math::{add_scaled, sigmoid, silu};
+use crate::weights::Matrix;
+use crate::weights::matrix::PANEL_ROWS;
+
+/// `down(silu(gate x) * up x)`; for routed experts the matrices of all of them, stacked.
+#[derive(Debug)]
+struct SwiGlu {
+    gate: Matrix,
+    up: Matrix,
+    down: Matrix,
+}
+
+/// A layer's feed-forward weights.
+#[derive(Debug)]
+pub struct FeedForward {
+    hidden: usize,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Dense { inner: usize, weights: SwiGlu },
+    Routed { experts: Experts, router: Matrix, routed: SwiGlu, shared: Option<SwiGlu> },
+}
+
+/// Buffers that live as long as the engine.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    gate: Vec<f32>,
+    up: Vec<f32>,
+    inner: Activations,
+    gathered: Activations,
+    expert_out: Vec<f32>,
+    router: Vec<f32>,
+    routes: Vec<(usize, usize, f32)>,
+}
+
+impl Scratch {
+    /// Takes the memory of `rows` tokens through the widest layer.
+    pub fn reserve(&mut self, rows: usize, config: &Config) {
+        let widest = config.layers.iter().map(|layer| match layer.feed_forward {
+            Form::Dense(inner) => inner,
+            Form::Experts(experts) => experts.inner.max(experts.shared_inner),
+        });
+        let inner = widest.max().unwrap_or(0);
+        for buffer in [&mut self.gate, &mut self.up] {
+            buffer.reserve_exact((rows * inner.next_multiple_of(PANEL_ROWS)).saturating_sub(buffer.len()));
+        }
+        self.inner.reserve(rows, inner);
+    }
+}
+
+impl SwiGlu {
+    fn take(tensors: &mut Tensors<'_>, layer: usize, suffix: &str) -> Result<Self> {
+        let mut one = |name: &str| tensors.matrix(&format!("blk.{layer}.ffn_{name}{suffix}.weight"));
+        Ok(Self { gate: one("gate")?, up: one("up")?, down: one("down")? })
+    }
+
+    /// Expert `index` of width `inner`; `out` becomes `[tokens, stride]` and the stride is returned.
+    #[allow(clippy::too_many_arguments)]
+    fn apply(
+        &self,
+        index: usize,
+        (inner, hidden): (usize, usize),
+        x: &mut Activations,
+        gate: &mut Vec<f32>,
+        up: &mut Vec<f32>,
+        between: &mut Activations,
+        out: &mut Vec<f32>,
+    ) -> usize {
+        let stride = inner.next_multiple_of(PANEL_ROWS);
+        let rows = index * inner..(index + 1) * inner;
+        gate.resize(x.tokens() * stride, 0.0);
+        up.resize(x.tokens() * stride, 0.0);
+        x.prepare(self.gate.kind());
+        product::<Active>(&self.gate, rows.clone(), x, gate, stride);
+        x.prepare(self.up.kind());
+        product::<Active>(&self.up, rows, x, up, stride);
+        let target = between.fill(x.tokens(), inner);
+        for ((target, gate), up) in target.chunks_exact_mut(inner).zip(gate.chunks_exact(stride)).zip(up.chunks_exact(stride)) {
+            for ((target, gate), up) in target.iter_mut().zip(gate).zip(up) {
+                *target = silu(*gate) * up;
+            }
+        }
+        between.prepare(self.down.kind());
+        let stride = hidden.next_multiple_of(PANEL_ROWS);
+        out.resize(x.tokens() * stride, 0.0);
+        product::<Active>(&self.down, index * hidden..(index + 1) * hidden, between, out, stride);
+        stride
+    }
+}
+
+impl FeedForward {
+    /// From `blk.{layer}.ffn_*`.
+    pub fn take(tensors: &mut Tensors<'_>, layer: usize, hidden: usize, form: Form) -> Result<Self> {
+        let kind = match form {
+            Form::Dense(inner) => Kind::Dense { inner, weights: SwiGlu::take(tensors, layer, "")? },
+            Form::Experts(experts) => Kind::Routed {
+                experts,
+                router: tensors.matrix(&format!("blk.{layer}.ffn_gate_inp.weight"))?,
+                routed: SwiGlu::take(tensors, layer, "_exps")?,
+                shared: if experts.shared_inner > 0 { Some(SwiGlu::take(tensors, layer, "_shexp")?) } else { None },
+            },
+        };
+        Ok(Self { hidden, kind })
+    }
+
+    /// `x` is `[tokens, hidden]`; `out` becomes `[tokens, stride]` and the stride is returned.
+    pub fn apply(&self, x: &mut Activations, out: &mut Vec<f32>, scratch: &mut Scratch) -> usize {
+        match &self.kind {
+            Kind::Dense { inner, weights } => {
+                let Scratch { gate, up, inner: between, .. } = scratch;
+                weights.apply(0, (*inner, self.hidden), x, gate, up, between, out)
+            }
+            Kind::Routed { experts, router, routed, shared } => {
+                self.apply_routed(experts, router, routed, shared.as_ref(), x, out, scratch)
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn apply_routed(
+        &self,
+        experts: &Experts,
+        router: &Matrix,
+        routed: &SwiGlu,
+        shared: Option<&SwiGlu>,
+        x: &mut Activations,
+        out: &mut Vec<f32>,
+        scratch: &mut Scratch,
+    ) -> usize {
+        let stride = self.hidden.next_multiple_of(PANEL_ROWS);
+        route(experts, router, x, scratch);
+        let Scratch { gate, up, inner: between, gathered, expert_out, routes, .. } = scratch;
+        match shared {
+            Some(shared) => {
+                shared.apply(0, (experts.shared_inner, self.hidden), x, gate, up, between, out);
+            }
+            None => {
+                out.clear();
+                out.resize(x.tokens() * stride, 0.0);
+            }
+        }
+        // Tokens of one expert are computed together; each token adds its experts in the order of their numbers.
+        for group in routes.chunk_by(|a, b| a.0 == b.0) {
+            let target = gathered.fill(group.len(), self.hidden);
+            for (target, (_, token, _)) in target.chunks_exact_mut(self.hidden).zip(group) {
+                target.copy_from_slice(&x.values()[token * self.hidden..(token + 1) * self.hidden]);
+            }
+            routed.apply(group[0].0, (experts.inner, self.hidden), gathered, gate, up, between, expert_out);
+            for (result, (_, token, weight)) in expert_out.chunks_exact(stride).zip(group) {
+                add_scaled(&mut out[token * stride..token * stride + self.hidden], *weight, result);
+            }
+        }
+        stride
+    }
+}
+
+/// Fills `routes` with (expert, token, weight), sorted by expert, then token.
+fn route(experts: &Experts, router: &Matrix, x: &mut Activations, scratch: &mut Scratch) {
+    let stride = experts.count.next_multiple_of(PANEL_ROWS);
+    scratch.router.resize(x.tokens() * stride, 0.0);
+    x.prepare(router.kind());
+    product::<Active>(router, 0..experts.count, x, &mut scratch.router, stride);
+    scratch.routes.clear();
+    for (token, scores) in scratch.router.chunks_exact_mut(stride).enumerate() {
+        let scores = &mut scores[..experts.count];
+        if experts.sigmoid {
+            scores.iter_mut().for_each(|score| *score = sigmoid(*score));
+        } else {
+            let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            scores.iter_mut().for_each(|score| *score = crate::math::exp(*score - largest));
+            let total: f32 = scores.iter().sum();
+            scores.iter_mut().for_each(|score| *score /= total);
+        }
+        let mut order: Vec<usize> = (0..experts.count).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
+        order.truncate(experts.used);
+        let total: f32 = if experts.normalised { order.iter().map(|expert| scores[*expert]).sum() } else { 1.0 };
+        scratch.routes.extend(order.iter().map(|expert| (*expert, token, scores[*expert] / total)));
+    }
+    scratch.routes.sort_by_key(|(expert, token, _)| (*expert, *token));
+}

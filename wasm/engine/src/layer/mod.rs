@@ -1,0 +1,8 @@
+//! The pieces of a layer, each on its own: what a file holds is one noun of `model.md`.
+
+pub mod attention;
+pub mod feed_forward;
+pub mod gated_linear;
+pub mod projection;
+pub mod rms_norm;
+pub mod rope;

@@ -1,0 +1,112 @@
+//! Scalar functions whose result is the same on every host.
+//!
+//! A conversation's state continues on another machine bit for bit, so nothing here may depend on the platform's own maths library, and
+//! no product is fused with its sum. Loops over arrays of these are shaped so that the compiler can vectorise them without reordering.
+
+/// `e^x`, within 2 units in the last place; 0 below -87 (where `f32` would go subnormal), capped at `e^88`.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    // 1.5 * 2^23: adding it rounds to the nearest integer, ties to even.
+    const ROUND: f32 = 12_582_912.0;
+    let clamped = x.clamp(-87.0, 88.0);
+    let n = (clamped * core::f32::consts::LOG2_E + ROUND) - ROUND;
+    // ln 2 in two parts, the first exact in few bits, so that n * part is exact.
+    let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
+    let mut p = 1.987_569_1e-4;
+    p = p * r + 1.398_199_9e-3;
+    p = p * r + 8.333_452e-3;
+    p = p * r + 4.166_579_6e-2;
+    p = p * r + 1.666_666_5e-1;
+    p = p * r + 0.5;
+    let y = p * (r * r) + r + 1.0;
+    // n is in [-126, 127] after the clamp.
+    #[allow(clippy::cast_possible_truncation)]
+    let scale = f32::from_bits((((n as i32) + 127) << 23) as u32);
+    if x < -87.0 { 0.0 } else { y * scale }
+}
+
+/// Logistic function.
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// `x * sigmoid(x)`, the activation of SwiGLU (`swish`).
+#[inline(always)]
+pub fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+/// `ln(sigmoid(x))`, accurate at both ends.
+pub fn log_sigmoid(x: f32) -> f32 {
+    x.min(0.0) - libm::log1pf(libm::expf(-x.abs()))
+}
+
+const LANES: usize = 8;
+
+/// Sum of products in eight fixed lanes.
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let tail: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in a_chunks.zip(b_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] += x[lane] * y[lane];
+        }
+    }
+    reduce(lanes) + tail
+}
+
+/// Sum of squares in eight fixed lanes.
+#[inline(always)]
+pub fn sum_of_squares(x: &[f32]) -> f32 {
+    dot(x, x)
+}
+
+/// Adds `scale * x` to `y`.
+#[inline(always)]
+pub fn add_scaled(y: &mut [f32], scale: f32, x: &[f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += scale * x;
+    }
+}
+
+#[inline(always)]
+fn reduce(lanes: [f32; LANES]) -> f32 {
+    ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place() {
+        let mut x = -87.0f32;
+        while x < 88.0 {
+            let exact = f64::from(x).exp();
+            let error = (f64::from(exp(x)) - exact).abs() / exact;
+            assert!(error < 2.4e-7, "exp({x}) is off by {error}");
+            x += 0.0137;
+        }
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(0.0), 1.0);
+    }
+
+    #[test]
+    fn log_sigmoid_holds_at_both_ends() {
+        assert!((f64::from(log_sigmoid(-50.0)) + 50.0).abs() < 1e-5);
+        assert!(log_sigmoid(50.0) <= 0.0 && log_sigmoid(50.0) > -1e-20);
+        assert!((log_sigmoid(0.0) + core::f32::consts::LN_2).abs() < 1e-7);
+    }
+
+    #[test]
+    fn dot_counts_every_element_at_odd_lengths() {
+        for length in 0..40 {
+            let a: Vec<f32> = (0..length).map(|i| i as f32).collect();
+            let expected: f32 = a.iter().map(|x| x * x).sum();
+            assert_eq!(dot(&a, &a), expected);
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! The forward pass, readable from top to bottom.
+
+use crate::config::{Config, Layer as LayerConfig, Mixer};
+use crate::error::{Error, Result};
+use crate::kernel::{Activations, Active, product};
+use crate::layer::attention::{self, Sight, attend};
+use crate::layer::feed_forward::{self, FeedForward};
+use crate::layer::gated_linear::{self, CHUNK_TOKENS, Inputs, Shape};
+use crate::layer::projection::{AttentionProjections, Projection, Tensors};
+use crate::layer::rms_norm::{rms_norm, rms_norm_in_place};
+use crate::layer::rope::{Rope, rotate};
+use crate::math::add_scaled;
+use crate::state::{self, KvType, State};
+use crate::weights::Matrix;
+use crate::weights::loader::Weights;
+use crate::weights::matrix::PANEL_ROWS;
+use crate::weights::names::{LINEAR_PREFIX, SOFTMAX_PREFIX};
+
+/// Most tokens of one pass; more are cut into several, so that buffers stay small.
+pub const MAX_PASS_TOKENS: usize = 64;
+/// Rows of logits computed at a time.
+const LOGIT_ROWS: usize = 8;
+
+impl Scratch {
+    /// Takes the memory of the largest pass now, so that what is left is left for state.
+    pub fn reserve(&mut self, config: &Config) {
+        let (rows, width, kv_width) = (MAX_PASS_TOKENS, config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        let padded = |n: usize| rows * n.next_multiple_of(PANEL_ROWS);
+        let grow = |buffer: &mut Vec<f32>, length: usize| buffer.reserve_exact(length.saturating_sub(buffer.len()));
+        grow(&mut self.residual, rows * config.hidden);
+        self.normed.reserve(rows, config.hidden);
+        self.heads.reserve(rows, width);
+        grow(&mut self.query, padded(width));
+        grow(&mut self.key, padded(kv_width));
+        grow(&mut self.value, padded(kv_width));
+        grow(&mut self.branch, rows * width);
+        grow(&mut self.out, padded(config.hidden));
+        grow(&mut self.logits, LOGIT_ROWS * config.vocabulary.next_multiple_of(PANEL_ROWS));
+        self.feed_forward.reserve(rows, config);
+    }
+}
+
+/// Weights and config: immutable, shared by all sequences.
+#[derive(Debug)]
+pub struct Model {
+    config: Config,
+    parameters: u64,
+    embedding: Matrix,
+    head: Option<Matrix>,
+    output_norm: Vec<f32>,
+    sinks: Option<Matrix>,
+    rope: Rope,
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    config: LayerConfig,
+    attention_norm: Vec<f32>,
+    /// One set, or linear's and softmax's.
+    projections: Vec<AttentionProjections>,
+    /// Linear's and softmax's norms of a parallel mixer.
+    branch_norms: Option<(Vec<f32>, Vec<f32>)>,
+    gate: Option<LearnedGate>,
+    head_norm: Option<Vec<f32>>,
+    feed_forward_norm: Vec<f32>,
+    feed_forward: FeedForward,
+}
+
+/// `z = B (A x) + b`, or one matrix where a checkpoint has merged the two.
+#[derive(Debug)]
+struct LearnedGate {
+    low_rank: Option<Projection>,
+    full: Projection,
+}
+
+/// One sequence's part of a pass.
+#[derive(Debug)]
+pub struct Piece<'a> {
+    /// Advanced by the tokens.
+    pub state: &'a mut State,
+    /// What to read, at least one.
+    pub tokens: &'a [u32],
+    /// From this many tokens of text on, linear branches go token by token: where a prompt ends and decode begins, so that reading the same
+    /// text again takes the same path.
+    pub recurrent_from: usize,
+    /// Which tokens' logits are wanted.
+    pub logits: Wanted,
+}
+
+/// Which positions of a piece get logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// None: more of the prompt follows.
+    None,
+    /// The last token's.
+    Last,
+    /// Every token's.
+    All,
+}
+
+/// Buffers of a pass, reused.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    residual: Vec<f32>,
+    normed: Activations,
+    angles: Vec<f32>,
+    query: Vec<f32>,
+    key: Vec<f32>,
+    value: Vec<f32>,
+    gate: Vec<f32>,
+    low_rank: Vec<f32>,
+    low_rank_in: Activations,
+    mapped_query: Vec<f32>,
+    mapped_key: Vec<f32>,
+    branch: Vec<f32>,
+    heads: Activations,
+    out: Vec<f32>,
+    attention: attention::Scratch,
+    linear: gated_linear::Scratch,
+    feed_forward: feed_forward::Scratch,
+    logits: Vec<f32>,
+}
+
+impl Model {
+    /// Puts the loaded tensors where they belong.
+    pub fn new(weights: Weights) -> Result<Self> {
+        let Weights { config, mut tensors, parameters } = weights;
+        state::check(&config)?;
+        let mut tensors = Tensors(&mut tensors);
+        let layers = (0..config.layers.len()).map(|index| Layer::take(&mut tensors, &config, index)).collect::<Result<_>>()?;
+        Ok(Self {
+            parameters,
+            embedding: tensors.matrix("token_embd.weight")?,
+            head: tensors.optional_matrix("output.weight"),
+            output_norm: tensors.vector("output_norm.weight")?,
+            sinks: tensors.optional_matrix("sink_embd.weight"),
+            rope: Rope::new(&config),
+            layers,
+            config,
+        })
+    }
+
+    /// The model's config.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Elements of all tensors in the file.
+    pub fn parameters(&self) -> u64 {
+        self.parameters
+    }
+
+    /// A state with nothing read but the learned sinks.
+    pub fn new_state(&self, kind: KvType, scratch: &mut Scratch) -> Result<State> {
+        let mut state = State::new(&self.config, kind)?;
+        if let Some(sinks) = &self.sinks {
+            let count = self.config.learned_sinks;
+            scratch.residual.resize(count * self.config.hidden, 0.0);
+            for (row, target) in scratch.residual.chunks_exact_mut(self.config.hidden).enumerate() {
+                sinks.row(row, target);
+            }
+            let mut span = [Span { state: &mut state, first_row: 0, count, recurrent_from: usize::MAX }];
+            self.layers_forward(&mut span, scratch)?;
+            state.advance(&self.config, count);
+        }
+        Ok(state)
+    }
+
+    /// Reads every piece's tokens, at most [`MAX_PASS_TOKENS`] together, and hands out the wanted logits as
+    /// `sink(piece, token within the piece, logits over the vocabulary)`, in order. Unknown token ids are refused before anything changes.
+    pub fn forward(&self, pieces: &mut [Piece<'_>], scratch: &mut Scratch, mut sink: impl FnMut(usize, usize, &mut [f32])) -> Result<()> {
+        let hidden = self.config.hidden;
+        let total: usize = pieces.iter().map(|piece| piece.tokens.len()).sum();
+        if total > MAX_PASS_TOKENS {
+            return Err(Error::InvalidArgument(format!("a pass of {total} tokens; at most {MAX_PASS_TOKENS} are allowed")));
+        }
+        if let Some(token) = pieces.iter().flat_map(|piece| piece.tokens).find(|token| **token as usize >= self.config.vocabulary) {
+            return Err(Error::InvalidArgument(format!("token {token} is not below the vocabulary size {}", self.config.vocabulary)));
+        }
+        scratch.residual.resize(total * hidden, 0.0);
+        let tokens = pieces.iter().flat_map(|piece| piece.tokens);
+        for (target, token) in scratch.residual.chunks_exact_mut(hidden).zip(tokens) {
+            self.embedding.row(*token as usize, target);
+        }
+        let mut wanted = Vec::new();
+        let mut spans = Vec::new();
+        let mut row = 0;
+        for (index, piece) in pieces.iter_mut().enumerate() {
+            let count = piece.tokens.len();
+            match piece.logits {
+                Wanted::None => {}
+                Wanted::Last => wanted.push((row + count - 1, index, count - 1)),
+                Wanted::All => wanted.extend((0..count).map(|token| (row + token, index, token))),
+            }
+            spans.push(Span { state: piece.state, first_row: row, count, recurrent_from: piece.recurrent_from });
+            row += count;
+        }
+        self.layers_forward(&mut spans, scratch)?;
+        for span in &mut spans {
+            span.state.advance(&self.config, span.count);
+        }
+        self.logits(&wanted, scratch, &mut sink);
+        Ok(())
+    }
+
+    fn layers_forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
+        self.turn(spans, scratch);
+        for (index, layer) in self.layers.iter().enumerate() {
+            normalise(&self.config, &layer.attention_norm, scratch);
+            self.mix(index, layer, spans, scratch)?;
+            normalise(&self.config, &layer.feed_forward_norm, scratch);
+            let stride = layer.feed_forward.apply(&mut scratch.normed, &mut scratch.out, &mut scratch.feed_forward);
+            add_rows(&mut scratch.residual, self.config.hidden, &scratch.out, stride);
+        }
+        Ok(())
+    }
+
+    /// Rotary angles of every row, once for all layers: `[rows, 2, pairs]`.
+    fn turn(&self, spans: &[Span<'_>], scratch: &mut Scratch) {
+        let width = 2 * self.rope.pairs();
+        scratch.angles.resize(scratch.residual.len() / self.config.hidden * width, 0.0);
+        if width == 0 {
+            return;
+        }
+        for span in spans {
+            for token in 0..span.count {
+                let at = (span.first_row + token) * width;
+                self.rope.angles(span.state.position() + token, &mut scratch.angles[at..at + width]);
+            }
+        }
+    }
+
+    /// Adds the mixer's output to the residual.
+    fn mix(&self, index: usize, layer: &Layer, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
+        let Mixer { linear, softmax, separate_projections } = layer.config.mixer;
+        let (hidden, width) = (self.config.hidden, self.config.heads * self.config.head_dim);
+        let separate = layer.config.mixer.is_parallel() && separate_projections;
+        let rows = scratch.residual.len() / hidden;
+        if let Some(projections) = layer.projections.first() {
+            self.project(projections, scratch);
+        }
+        scratch.heads.fill(rows, width).fill(0.0);
+        if linear.is_some() {
+            self.linear_branch(index, layer, spans, scratch);
+            self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.0), separate, layer.projections.first(), scratch);
+        }
+        if softmax.is_some() {
+            if separate && let Some(projections) = layer.projections.get(1) {
+                self.project(projections, scratch);
+            }
+            self.softmax_branch(index, layer, spans, scratch)?;
+            self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.1), separate, layer.projections.get(1), scratch);
+        }
+        if !separate && let Some(projections) = layer.projections.first() {
+            let stride = projections.output.apply(&mut scratch.heads, &mut scratch.out);
+            add_rows(&mut scratch.residual, hidden, &scratch.out, stride);
+        }
+        Ok(())
+    }
+
+    fn project(&self, projections: &AttentionProjections, scratch: &mut Scratch) {
+        projections.query.apply(&mut scratch.normed, &mut scratch.query);
+        projections.key.apply(&mut scratch.normed, &mut scratch.key);
+        projections.value.apply(&mut scratch.normed, &mut scratch.value);
+        let rows = scratch.normed.tokens();
+        compact(&mut scratch.query, rows, self.config.heads * self.config.head_dim);
+        compact(&mut scratch.key, rows, self.config.kv_heads * self.config.head_dim);
+        compact(&mut scratch.value, rows, self.config.kv_heads * self.config.head_dim);
+    }
+
+    /// Takes a branch's output from `scratch.branch` to the heads' sum, or through its own output projection to the residual.
+    fn add_branch(&self, norm: Option<&Vec<f32>>, separate: bool, projections: Option<&AttentionProjections>, scratch: &mut Scratch) {
+        let (hidden, width) = (self.config.hidden, self.config.heads * self.config.head_dim);
+        let rows = scratch.branch.len() / width;
+        if separate && let Some(projections) = projections {
+            scratch.heads.fill(rows, width).copy_from_slice(&scratch.branch);
+            let stride = projections.output.apply(&mut scratch.heads, &mut scratch.out);
+            compact(&mut scratch.out, rows, hidden);
+            debug_assert!(stride >= hidden);
+            if let Some(norm) = norm {
+                rms_norm_in_place(&mut scratch.out, norm, self.config.epsilon);
+            }
+            add_rows(&mut scratch.residual, hidden, &scratch.out, hidden);
+            return;
+        }
+        if let Some(norm) = norm {
+            rms_norm_in_place(&mut scratch.branch, norm, self.config.epsilon);
+        }
+        let Scratch { heads, branch, .. } = scratch;
+        add_scaled(heads.values_mut(), 1.0, branch);
+    }
+
+    fn linear_branch(&self, index: usize, layer: &Layer, spans: &mut [Span<'_>], scratch: &mut Scratch) {
+        let Some(linear) = layer.config.mixer.linear else {
+            return;
+        };
+        let shape = Shape { heads: self.config.heads, kv_heads: self.config.kv_heads, head_dim: self.config.head_dim };
+        let (width, kv_width) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+        let rows = scratch.normed.tokens();
+        if let Some(gate) = &layer.gate {
+            gate.apply(scratch, rows, kv_width);
+        } else {
+            scratch.gate.resize(rows * kv_width, 0.0);
+        }
+        // A parallel softmax branch may still need the queries and keys as projected.
+        scratch.mapped_query.clone_from(&scratch.query);
+        scratch.mapped_key.clone_from(&scratch.key);
+        gated_linear::prepare(linear, &mut scratch.mapped_query, &mut scratch.mapped_key, &mut scratch.gate);
+        scratch.branch.resize(rows * width, 0.0);
+        for span in spans {
+            let text = span.state.position() - self.config.learned_sinks.min(span.state.position());
+            let state = &mut span.state.layer_mut(index).linear;
+            for (from, to, whole_chunk) in cuts(text, span.count, span.recurrent_from) {
+                let (first, last) = (span.first_row + from, span.first_row + to);
+                let x = Inputs {
+                    queries: &scratch.mapped_query[first * width..last * width],
+                    keys: &scratch.mapped_key[first * kv_width..last * kv_width],
+                    values: &scratch.value[first * kv_width..last * kv_width],
+                    log_gates: &scratch.gate[first * kv_width..last * kv_width],
+                };
+                let out = &mut scratch.branch[first * width..last * width];
+                if whole_chunk {
+                    gated_linear::chunked(shape, state, x, out, &mut scratch.linear);
+                } else {
+                    gated_linear::recurrent(shape, state, x, out);
+                }
+            }
+        }
+        if let Some(norm) = &layer.head_norm {
+            rms_norm_in_place(&mut scratch.branch, norm, self.config.epsilon);
+        }
+    }
+
+    fn softmax_branch(&self, index: usize, layer: &Layer, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
+        let Some(softmax) = layer.config.mixer.softmax else {
+            return Ok(());
+        };
+        let (heads, dim) = (self.config.heads, self.config.head_dim);
+        let (width, kv_width, angle_width) = (heads * dim, self.config.kv_heads * dim, 2 * self.rope.pairs());
+        let rows = scratch.normed.tokens();
+        if angle_width > 0 {
+            for row in 0..rows {
+                let angles = &scratch.angles[row * angle_width..(row + 1) * angle_width];
+                rotate(&mut scratch.query[row * width..(row + 1) * width], dim, angles);
+                rotate(&mut scratch.key[row * kv_width..(row + 1) * kv_width], dim, angles);
+            }
+        }
+        scratch.branch.resize(rows * width, 0.0);
+        let sight = Sight::new(&self.config, softmax);
+        for span in spans {
+            let position = span.state.position();
+            let Some(key_values) = &mut span.state.layer_mut(index).key_values else {
+                continue;
+            };
+            for token in 0..span.count {
+                let at = (span.first_row + token) * kv_width;
+                let (key, value) = (&scratch.key[at..at + kv_width], &scratch.value[at..at + kv_width]);
+                key_values.append(position + token, sight.keep, key, value)?;
+            }
+            let range = span.first_row * width..(span.first_row + span.count) * width;
+            let (queries, out) = (&scratch.query[range.clone()], &mut scratch.branch[range]);
+            attend(key_values, sight, heads, position, queries, out, &mut scratch.attention);
+        }
+        Ok(())
+    }
+
+    /// Final norm and head for the wanted rows, a few at a time.
+    fn logits(&self, wanted: &[(usize, usize, usize)], scratch: &mut Scratch, sink: &mut impl FnMut(usize, usize, &mut [f32])) {
+        let hidden = self.config.hidden;
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
+        let stride = head.rows().next_multiple_of(PANEL_ROWS);
+        for group in wanted.chunks(LOGIT_ROWS) {
+            let target = scratch.normed.fill(group.len(), hidden);
+            for (target, (row, ..)) in target.chunks_exact_mut(hidden).zip(group) {
+                rms_norm(&scratch.residual[row * hidden..(row + 1) * hidden], &self.output_norm, self.config.epsilon, target);
+            }
+            scratch.normed.prepare(head.kind());
+            scratch.logits.resize(group.len() * stride, 0.0);
+            product::<Active>(head, 0..head.rows(), &scratch.normed, &mut scratch.logits, stride);
+            for (logits, (_, piece, token)) in scratch.logits.chunks_exact_mut(stride).zip(group) {
+                sink(*piece, *token, &mut logits[..self.config.vocabulary]);
+            }
+        }
+    }
+}
+
+struct Span<'a> {
+    state: &'a mut State,
+    first_row: usize,
+    count: usize,
+    recurrent_from: usize,
+}
+
+/// Cuts `count` tokens that start `text` tokens into the text into whole chunks, aligned to the text's start, and single tokens' runs, as
+/// (from, to, whole chunk). The same text is cut the same way whatever the steps, as long as steps end at multiples of a chunk.
+fn cuts(text: usize, count: usize, recurrent_from: usize) -> Vec<(usize, usize, bool)> {
+    let mut cuts = Vec::new();
+    let mut from = 0;
+    while from < count {
+        let at = text + from;
+        let chunk = at.is_multiple_of(CHUNK_TOKENS) && from + CHUNK_TOKENS <= count && at + CHUNK_TOKENS <= recurrent_from;
+        let to = if chunk { from + CHUNK_TOKENS } else { from + (CHUNK_TOKENS - at % CHUNK_TOKENS).min(count - from) };
+        cuts.push((from, to, chunk));
+        from = to;
+    }
+    cuts
+}
+
+/// `normed = rms_norm(residual)`
+fn normalise(config: &Config, weight: &[f32], scratch: &mut Scratch) {
+    let rows = scratch.residual.len() / config.hidden;
+    let target = scratch.normed.fill(rows, config.hidden);
+    for (target, row) in target.chunks_exact_mut(config.hidden).zip(scratch.residual.chunks_exact(config.hidden)) {
+        rms_norm(row, weight, config.epsilon, target);
+    }
+}
+
+fn add_rows(residual: &mut [f32], hidden: usize, rows: &[f32], stride: usize) {
+    for (residual, row) in residual.chunks_exact_mut(hidden).zip(rows.chunks_exact(stride)) {
+        add_scaled(residual, 1.0, &row[..hidden]);
+    }
+}
+
+/// Takes the padding out of rows that a product has written panel by panel.
+fn compact(values: &mut Vec<f32>, rows: usize, width: usize) {
+    let stride = width.next_multiple_of(PANEL_ROWS);
+    if stride != width {
+        for row in 1..rows {
+            values.copy_within(row * stride..row * stride + width, row * width);
+        }
+    }
+    values.truncate(rows * width);
+}
+
+impl LearnedGate {
+    fn apply(&self, scratch: &mut Scratch, rows: usize, kv_width: usize) {
+        match &self.low_rank {
+            Some(low_rank) => {
+                low_rank.apply(&mut scratch.normed, &mut scratch.low_rank);
+                let rank = low_rank.rows();
+                compact(&mut scratch.low_rank, rows, rank);
+                scratch.low_rank_in.fill(rows, rank).copy_from_slice(&scratch.low_rank);
+                self.full.apply(&mut scratch.low_rank_in, &mut scratch.gate);
+            }
+            None => {
+                self.full.apply(&mut scratch.normed, &mut scratch.gate);
+            }
+        }
+        compact(&mut scratch.gate, rows, kv_width);
+    }
+}
+
+impl Layer {
+    fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Self> {
+        let layer = config.layers[index];
+        let at = |name: &str| format!("blk.{index}.{name}");
+        let prefixes: &[&str] =
+            if layer.mixer.is_parallel() && layer.mixer.separate_projections { &[LINEAR_PREFIX, SOFTMAX_PREFIX] } else { &[""] };
+        let gate = if tensors.0.contains_key(&at("attn_gate_a.weight")) {
+            let low_rank = Projection::take(tensors, &at("attn_gate_a"))?;
+            Some(LearnedGate { low_rank: Some(low_rank), full: Projection::take(tensors, &at("attn_gate_b"))? })
+        } else if tensors.0.contains_key(&at("attn_gate.weight")) {
+            Some(LearnedGate { low_rank: None, full: Projection::take(tensors, &at("attn_gate"))? })
+        } else {
+            None
+        };
+        Ok(Self {
+            config: layer,
+            attention_norm: tensors.vector(&at("attn_norm.weight"))?,
+            projections: prefixes.iter().map(|prefix| AttentionProjections::take(tensors, index, prefix)).collect::<Result<_>>()?,
+            branch_norms: if layer.mixer.is_parallel() {
+                Some((tensors.vector(&at("linear_norm.weight"))?, tensors.vector(&at("softmax_norm.weight"))?))
+            } else {
+                None
+            },
+            gate,
+            head_norm: tensors.optional_vector(&at("attn_head_norm.weight")),
+            feed_forward_norm: tensors.vector(&at("ffn_norm.weight"))?,
+            feed_forward: FeedForward::take(tensors, index, config.hidden, layer.feed_forward)?,
+        })
+    }
+}

@@ -1,0 +1,333 @@
+//! From logits to a token.
+//!
+//! Log-probabilities are the model's own: before bias, penalties and temperature. Randomness is a function of the seed and of how many tokens
+//! have been sampled, so a sequence that is evicted, saved or moved goes on with the same tokens.
+
+use crate::error::{Error, Result};
+use crate::math::exp;
+
+/// How the next token is chosen; ranges are those of `workers/contracts/engine.ts`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampling {
+    /// 0 is greedy.
+    pub temperature: f32,
+    /// 0 keeps all.
+    pub top_k: usize,
+    /// 1 keeps all.
+    pub top_p: f32,
+    /// 0 keeps all.
+    pub min_p: f32,
+    /// 1 is off; applies to prompt and output.
+    pub repetition_penalty: f32,
+    /// Per token that the output holds.
+    pub presence_penalty: f32,
+    /// Per occurrence in the output.
+    pub frequency_penalty: f32,
+    /// Token and addend.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// Same seed, same tokens.
+    pub seed: u32,
+    /// Stop tokens are out of reach before this many tokens.
+    pub min_tokens: usize,
+    /// Tokens that end the output.
+    pub stop_tokens: Vec<u32>,
+    /// Alternatives to report; `None` reports nothing.
+    pub top_logprobs: Option<usize>,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            logit_bias: Vec::new(),
+            seed: 0,
+            min_tokens: 0,
+            stop_tokens: Vec::new(),
+            top_logprobs: None,
+        }
+    }
+}
+
+impl Sampling {
+    /// Refuses what is out of range, by name.
+    pub fn check(&self, vocabulary: usize) -> Result<()> {
+        let in_range = |name: &str, value: f32, low: f32, high: f32, low_allowed: bool| {
+            if value.is_finite() && value <= high && (value > low || (low_allowed && value >= low)) {
+                return Ok(());
+            }
+            let from = if low_allowed { "from" } else { "above" };
+            Err(Error::InvalidArgument(format!("{name} must be {from} {low} and at most {high}; it is {value}")))
+        };
+        in_range("temperature", self.temperature, 0.0, 2.0, true)?;
+        in_range("topP", self.top_p, 0.0, 1.0, false)?;
+        in_range("minP", self.min_p, 0.0, 1.0, true)?;
+        in_range("repetitionPenalty", self.repetition_penalty, 0.0, 2.0, false)?;
+        in_range("presencePenalty", self.presence_penalty, -2.0, 2.0, true)?;
+        in_range("frequencyPenalty", self.frequency_penalty, -2.0, 2.0, true)?;
+        for (token, bias) in &self.logit_bias {
+            in_range("logitBias", *bias, -100.0, 100.0, true)?;
+            if *token as usize >= vocabulary {
+                return Err(Error::InvalidArgument(format!("logitBias names token {token}; the vocabulary has {vocabulary}")));
+            }
+        }
+        match self.stop_tokens.iter().find(|token| **token as usize >= vocabulary) {
+            Some(token) => Err(Error::InvalidArgument(format!("stopTokens names token {token}; the vocabulary has {vocabulary}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A token's natural-log probability and the best alternatives, best first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenLogprob {
+    /// The token.
+    pub id: u32,
+    /// Its log-probability.
+    pub logprob: f32,
+    /// Token and log-probability.
+    pub top: Vec<(u32, f32)>,
+}
+
+/// A chosen token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampled {
+    /// The token.
+    pub id: u32,
+    /// Whether it is a stop token.
+    pub stop: bool,
+    /// Where asked for.
+    pub logprob: Option<TokenLogprob>,
+}
+
+/// Log-probability of `id` under `logits`, with `top` alternatives.
+pub fn token_logprob(logits: &[f32], id: u32, top: usize) -> TokenLogprob {
+    let largest = logits.iter().copied().filter(|x| !x.is_nan()).fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = logits.iter().map(|x| f64::from(exp(x - largest))).sum();
+    #[allow(clippy::cast_possible_truncation)]
+    let normalizer = largest + libm::log(total) as f32;
+    TokenLogprob {
+        id,
+        logprob: logits[id as usize] - normalizer,
+        top: best(logits, top).into_iter().map(|token| (token, logits[token as usize] - normalizer)).collect(),
+    }
+}
+
+fn better(logits: &[f32]) -> impl Fn(&u32, &u32) -> core::cmp::Ordering {
+    |a, b| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b))
+}
+
+/// The `count` largest, best first, ties by the smaller id.
+fn best(logits: &[f32], count: usize) -> Vec<u32> {
+    let count = count.min(logits.len());
+    if count == 0 {
+        return Vec::new();
+    }
+    #[allow(clippy::cast_possible_truncation)]
+    let mut ids: Vec<u32> = (0..logits.len() as u32).filter(|id| !logits[*id as usize].is_nan()).collect();
+    if ids.len() > count {
+        ids.select_nth_unstable_by(count - 1, better(logits));
+        ids.truncate(count);
+    }
+    ids.sort_unstable_by(better(logits));
+    ids
+}
+
+/// Chooses the token after `history`, whose first `prompt` tokens are the prompt. `logits` are changed.
+pub fn sample(sampling: &Sampling, history: &[u32], prompt: usize, logits: &mut [f32]) -> Result<Sampled> {
+    let raw = sampling.top_logprobs.is_some().then(|| logits.to_vec());
+    let generated = history.len() - prompt;
+    adjust(sampling, history, prompt, logits);
+    let id = if sampling.temperature == 0.0 { best(logits, 1).first().copied() } else { draw(sampling, generated, logits) };
+    let id = id.filter(|id| logits[*id as usize].is_finite()).ok_or_else(|| {
+        Error::UnsupportedModel("its logits are not finite: the weights are broken, or every token is forbidden".to_owned())
+    })?;
+    let logprob = raw.map(|raw| token_logprob(&raw, id, sampling.top_logprobs.unwrap_or(0)));
+    Ok(Sampled { id, stop: sampling.stop_tokens.contains(&id), logprob })
+}
+
+fn adjust(sampling: &Sampling, history: &[u32], prompt: usize, logits: &mut [f32]) {
+    for logit in logits.iter_mut().filter(|logit| logit.is_nan()) {
+        *logit = f32::NEG_INFINITY;
+    }
+    for (token, bias) in &sampling.logit_bias {
+        logits[*token as usize] += bias;
+    }
+    if sampling.repetition_penalty != 1.0 {
+        let mut seen = history.to_vec();
+        seen.sort_unstable();
+        seen.dedup();
+        for token in seen {
+            let logit = &mut logits[token as usize];
+            *logit = if *logit > 0.0 { *logit / sampling.repetition_penalty } else { *logit * sampling.repetition_penalty };
+        }
+    }
+    if sampling.presence_penalty != 0.0 || sampling.frequency_penalty != 0.0 {
+        let mut output = history[prompt..].to_vec();
+        output.sort_unstable();
+        for run in output.chunk_by(|a, b| a == b) {
+            #[allow(clippy::cast_precision_loss)]
+            let count = run.len() as f32;
+            logits[run[0] as usize] -= sampling.presence_penalty + sampling.frequency_penalty * count;
+        }
+    }
+    if history.len() - prompt < sampling.min_tokens {
+        for token in &sampling.stop_tokens {
+            logits[*token as usize] = f32::NEG_INFINITY;
+        }
+    }
+}
+
+/// Temperature, then top-k, top-p among those, min-p against the best, then one draw.
+fn draw(sampling: &Sampling, generated: usize, logits: &[f32]) -> Option<u32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if !largest.is_finite() {
+        return None;
+    }
+    let inverse = 1.0 / sampling.temperature;
+    let weight = |id: u32| f64::from(exp((logits[id as usize] - largest) * inverse));
+    #[allow(clippy::cast_possible_truncation)]
+    let all = 0..logits.len() as u32;
+    let mut kept: Vec<u32> = if sampling.top_k > 0 && sampling.top_k < logits.len() {
+        best(logits, sampling.top_k)
+    } else if sampling.top_p < 1.0 {
+        nucleus_candidates(logits, largest, inverse, f64::from(sampling.top_p), all.clone().map(weight).sum())
+    } else {
+        all.clone().collect()
+    };
+    if sampling.top_p < 1.0 {
+        let total: f64 = if sampling.top_k > 0 { kept.iter().copied().map(weight).sum() } else { all.map(weight).sum() };
+        let mut sum = 0.0;
+        let end = kept.iter().position(|id| {
+            sum += weight(*id);
+            sum >= f64::from(sampling.top_p) * total
+        });
+        kept.truncate(end.map_or(kept.len(), |index| index + 1));
+    }
+    if sampling.min_p > 0.0 {
+        kept.retain(|id| weight(*id) >= f64::from(sampling.min_p));
+    }
+    let total: f64 = kept.iter().copied().map(weight).sum();
+    let mut left = uniform(sampling.seed, generated) * total;
+    let chosen = kept.iter().copied().find(|id| {
+        left -= weight(*id);
+        left < 0.0
+    });
+    chosen.or(kept.into_iter().rev().find(|id| weight(*id) > 0.0))
+}
+
+/// Best first, at least as many as reach `share` of `total`: sorts only what lies close enough to the best to matter.
+fn nucleus_candidates(logits: &[f32], largest: f32, inverse: f32, share: f64, total: f64) -> Vec<u32> {
+    for reach in [4.0, 8.0, 16.0, f32::INFINITY] {
+        #[allow(clippy::cast_possible_truncation)]
+        let mut ids: Vec<u32> = (0..logits.len() as u32).filter(|id| (largest - logits[*id as usize]) * inverse <= reach).collect();
+        let sum: f64 = ids.iter().map(|id| f64::from(exp((logits[*id as usize] - largest) * inverse))).sum();
+        if sum >= share * total || reach == f32::INFINITY {
+            ids.sort_unstable_by(better(logits));
+            return ids;
+        }
+    }
+    Vec::new()
+}
+
+/// In [0, 1): SplitMix64 of the seed and the token's number.
+fn uniform(seed: u32, number: usize) -> f64 {
+    let mut z = (u64::from(seed) << 32 | 0x5bd1_e995).wrapping_add((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    #[allow(clippy::cast_precision_loss)]
+    {
+        (z >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(sampling: &Sampling, history: &[u32], prompt: usize, logits: &[f32]) -> u32 {
+        sample(sampling, history, prompt, &mut logits.to_vec()).unwrap().id
+    }
+
+    fn counts(sampling: &Sampling, logits: &[f32], draws: u32) -> Vec<f64> {
+        let mut counts = vec![0.0; logits.len()];
+        for seed in 0..draws {
+            counts[run(&Sampling { seed, ..sampling.clone() }, &[], 0, logits) as usize] += 1.0 / f64::from(draws);
+        }
+        counts
+    }
+
+    #[test]
+    fn greedy_takes_the_largest_and_the_first_of_equals() {
+        assert_eq!(run(&Sampling::default(), &[], 0, &[1.0, 3.0, 3.0, f32::NAN]), 1);
+    }
+
+    #[test]
+    fn draws_follow_the_softmax() {
+        let logits = [0.0, 1.0, 2.0, -1.0];
+        let shares = counts(&Sampling { temperature: 1.0, ..Sampling::default() }, &logits, 40_000);
+        let total: f64 = logits.iter().map(|x: &f32| f64::from(*x).exp()).sum();
+        for (share, logit) in shares.iter().zip(logits) {
+            assert!((share - f64::from(logit).exp() / total).abs() < 0.01, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn filters_keep_what_they_say() {
+        let logits = [0.0f32, 1.0, 2.0, 3.0];
+        let one = Sampling { temperature: 1.0, ..Sampling::default() };
+        let support = |sampling: &Sampling| counts(sampling, &logits, 4_000).iter().filter(|share| **share > 0.0).count();
+        assert_eq!(support(&Sampling { top_k: 2, ..one.clone() }), 2);
+        // Shares are 0.64, 0.24, 0.09, 0.03.
+        assert_eq!(support(&Sampling { top_p: 0.6, ..one.clone() }), 1);
+        assert_eq!(support(&Sampling { top_p: 0.7, ..one.clone() }), 2);
+        assert_eq!(support(&Sampling { min_p: 0.2, ..one.clone() }), 2);
+        assert_eq!(support(&Sampling { top_k: 3, top_p: 0.9, ..one.clone() }), 2);
+        assert_eq!(support(&one), 4);
+    }
+
+    #[test]
+    fn penalties_bias_and_minimum_length_change_the_choice() {
+        let logits = [1.0f32, 2.0, 1.9];
+        let base = Sampling::default();
+        assert_eq!(run(&Sampling { repetition_penalty: 1.2, ..base.clone() }, &[1], 1, &logits), 2);
+        assert_eq!(run(&Sampling { presence_penalty: 0.2, ..base.clone() }, &[1], 1, &logits), 1, "the prompt does not count");
+        assert_eq!(run(&Sampling { presence_penalty: 0.2, ..base.clone() }, &[0, 1], 1, &logits), 2);
+        assert_eq!(run(&Sampling { frequency_penalty: 0.06, ..base.clone() }, &[0, 1, 1], 1, &logits), 2);
+        assert_eq!(run(&Sampling { logit_bias: vec![(0, 5.0)], ..base.clone() }, &[], 0, &logits), 0);
+        let stopping = Sampling { stop_tokens: vec![1], min_tokens: 1, ..base };
+        assert_eq!(run(&stopping, &[5], 1, &logits), 2);
+        assert!(sample(&stopping, &[5, 2], 1, &mut logits.to_vec()).unwrap().stop);
+    }
+
+    #[test]
+    fn logprobs_are_those_of_the_model() {
+        let sampling = Sampling { logit_bias: vec![(0, 50.0)], top_logprobs: Some(2), ..Sampling::default() };
+        let sampled = sample(&sampling, &[], 0, &mut [0.0, 1.0, 2.0]).unwrap();
+        let logprob = sampled.logprob.unwrap();
+        let total = 1.0f32 + 1.0f32.exp() + 2.0f32.exp();
+        assert_eq!(sampled.id, 0);
+        assert!((logprob.logprob + total.ln()).abs() < 1e-6);
+        assert_eq!(logprob.top.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn broken_logits_are_an_error() {
+        assert!(sample(&Sampling::default(), &[], 0, &mut [f32::NAN; 3]).is_err());
+        assert!(sample(&Sampling { temperature: 1.0, ..Sampling::default() }, &[], 0, &mut [f32::NAN; 3]).is_err());
+    }
+
+    #[test]
+    fn ranges_are_checked_by_name() {
+        let bad = Sampling { top_p: 0.0, ..Sampling::default() };
+        assert!(bad.check(10).unwrap_err().to_string().contains("topP"));
+        let bad = Sampling { stop_tokens: vec![10], ..Sampling::default() };
+        assert!(bad.check(10).unwrap_err().to_string().contains("stopTokens"));
+    }
+}

@@ -1,0 +1,266 @@
+//! Streams a GGUF into packed weights: at no time is more than one row in memory twice.
+
+use super::gguf::{self, Header, MAX_HEADER_BYTES, TensorInfo, Value};
+use super::matrix::Matrix;
+use super::names::{Form, Spec, specs};
+use crate::config::Config;
+use crate::error::{Error, Result, zeroed};
+use std::collections::{BTreeMap, HashMap};
+
+/// A loaded tensor.
+#[derive(Debug)]
+pub enum Tensor {
+    /// For products and look-ups.
+    Matrix(Matrix),
+    /// For norms and biases.
+    Vector(Vec<f32>),
+}
+
+/// All loaded tensors by name, with what the file says of the model.
+#[derive(Debug)]
+pub struct Weights {
+    /// The model's config.
+    pub config: Config,
+    /// By name; [`crate::model::Model`] takes them out.
+    pub tensors: HashMap<String, Tensor>,
+    /// Elements of all tensors in the file.
+    pub parameters: u64,
+}
+
+/// Accepts a file's bytes in order, in chunks of any size.
+#[derive(Debug, Default)]
+pub struct Loader {
+    buffer: Vec<u8>,
+    try_at: usize,
+    position: u64,
+    body: Option<Body>,
+    weight_limit_bytes: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Body {
+    config: Config,
+    parameters: u64,
+    infos: std::vec::IntoIter<(TensorInfo, Spec)>,
+    current: Option<Current>,
+    row: Vec<u8>,
+    tensors: HashMap<String, Tensor>,
+}
+
+#[derive(Debug)]
+struct Current {
+    info: TensorInfo,
+    spec: Spec,
+    head_dim: usize,
+    tensor: Tensor,
+    next_row: usize,
+}
+
+impl Loader {
+    /// `weight_limit_bytes` refuses a model whose weights are larger, before anything is allocated.
+    pub fn new(weight_limit_bytes: Option<u64>) -> Self {
+        Self { weight_limit_bytes, ..Self::default() }
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<()> {
+        if let Some(body) = &mut self.body {
+            body.push(self.position, chunk)?;
+            self.position += chunk.len() as u64;
+            return Ok(());
+        }
+        self.buffer.try_reserve(chunk.len()).map_err(|_| Error::OutOfMemory { what: "the header", needed: chunk.len(), free: 0 })?;
+        self.buffer.extend_from_slice(chunk);
+        // Parsing starts over each time, so it waits for the buffer to grow by a fifth.
+        if self.buffer.len() < self.try_at {
+            return Ok(());
+        }
+        self.try_header()
+    }
+
+    /// After the last byte: everything must have been there.
+    pub fn finish(mut self) -> Result<Weights> {
+        if self.body.is_none() {
+            self.try_header()?;
+        }
+        let Some(body) = self.body else {
+            return Err(Error::InvalidGguf(format!("the file ends after {} bytes, within its header", self.buffer.len())));
+        };
+        body.finish(self.position)
+    }
+
+    fn try_header(&mut self) -> Result<()> {
+        let Some(header) = gguf::parse(&self.buffer)? else {
+            if self.buffer.len() > MAX_HEADER_BYTES {
+                return Err(Error::InvalidGguf(format!("the header is longer than {MAX_HEADER_BYTES} bytes")));
+            }
+            self.try_at = self.buffer.len() + self.buffer.len() / 5 + 1;
+            return Ok(());
+        };
+        let buffer = core::mem::take(&mut self.buffer);
+        let data_offset = header.data_offset;
+        let start = usize::try_from(data_offset).map_err(|_| Error::InvalidGguf("the header is too long".to_owned()))?;
+        let mut body = Body::new(header, self.weight_limit_bytes)?;
+        body.push(data_offset, &buffer[start..])?;
+        self.position = buffer.len() as u64;
+        self.body = Some(body);
+        Ok(())
+    }
+}
+
+/// Pairs every tensor of the file with its place in the model.
+fn matched(config: &Config, header: Header) -> Result<Vec<(TensorInfo, Spec)>> {
+    let rows: HashMap<&str, usize> = header.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.rows())).collect();
+    // A vector has one dimension, which is its length.
+    let mut wanted: BTreeMap<String, Spec> =
+        specs(config, |name| rows.get(name).copied()).into_iter().map(|spec| (spec.name.clone(), spec)).collect();
+    let mut pairs = Vec::new();
+    for info in header.tensors {
+        let Some(spec) = wanted.remove(&info.name) else {
+            return Err(Error::UnsupportedModel(format!("tensor '{}' has no place in a '{}' model", info.name, config.architecture)));
+        };
+        let found = match spec.form {
+            Form::Matrix | Form::RotaryMatrix => (info.rows(), info.columns()),
+            Form::Vector | Form::RotaryVector => (info.columns(), info.rows()),
+        };
+        if found != (spec.rows, spec.columns) {
+            return Err(Error::InvalidGguf(format!(
+                "tensor '{}' has dimensions {:?}; the config asks for {} rows of {}",
+                info.name, info.dimensions, spec.rows, spec.columns
+            )));
+        }
+        pairs.push((info, spec));
+    }
+    if let Some(name) = wanted.keys().next() {
+        return Err(Error::InvalidGguf(format!("tensor '{name}' is missing")));
+    }
+    Ok(pairs)
+}
+
+impl Body {
+    fn new(header: Header, weight_limit_bytes: Option<u64>) -> Result<Self> {
+        if matches!(header.metadata.get("split.count"), Some(Value::Integer(n)) if *n > 1) {
+            return Err(Error::UnsupportedModel("the file is one of several shards (split.count); join them first".to_owned()));
+        }
+        let config = Config::from_header(&header)?;
+        let total = header.tensors.iter().map(|tensor| tensor.bytes).sum::<u64>();
+        if let Some(limit) = weight_limit_bytes.filter(|limit| total > *limit) {
+            return Err(Error::OutOfMemory {
+                what: "weights",
+                needed: usize::try_from(total).unwrap_or(usize::MAX),
+                free: usize::try_from(limit).unwrap_or(usize::MAX),
+            });
+        }
+        let parameters = header.tensors.iter().map(|tensor| tensor.columns() as u64 * tensor.rows() as u64).sum();
+        let infos = matched(&config, header)?.into_iter();
+        Ok(Self { config, parameters, infos, current: None, row: Vec::new(), tensors: HashMap::new() })
+    }
+
+    /// Takes the bytes at `position` of the file.
+    fn push(&mut self, mut position: u64, mut chunk: &[u8]) -> Result<()> {
+        while !chunk.is_empty() {
+            if self.current.is_none() && !self.start_next()? {
+                // Bytes after the last tensor: padding, which some writers leave.
+                return Ok(());
+            }
+            let Some(current) = &mut self.current else {
+                return Ok(());
+            };
+            if position < current.info.offset {
+                let gap = usize::try_from(current.info.offset - position).unwrap_or(usize::MAX).min(chunk.len());
+                (position, chunk) = (position + gap as u64, &chunk[gap..]);
+                continue;
+            }
+            let row_bytes = current.row_bytes();
+            let taken = if self.row.is_empty() && chunk.len() >= row_bytes {
+                current.set_next_row(&chunk[..row_bytes])?;
+                row_bytes
+            } else {
+                let taken = (row_bytes - self.row.len()).min(chunk.len());
+                self.row.extend_from_slice(&chunk[..taken]);
+                if self.row.len() == row_bytes {
+                    current.set_next_row(&self.row)?;
+                    self.row.clear();
+                }
+                taken
+            };
+            (position, chunk) = (position + taken as u64, &chunk[taken..]);
+            if current.is_full()
+                && let Some(done) = self.current.take()
+            {
+                self.tensors.insert(done.info.name, done.tensor);
+            }
+        }
+        Ok(())
+    }
+
+    fn start_next(&mut self) -> Result<bool> {
+        let Some((info, spec)) = self.infos.next() else {
+            return Ok(false);
+        };
+        let tensor = match spec.form {
+            Form::Matrix | Form::RotaryMatrix => Tensor::Matrix(Matrix::new(info.kind, spec.rows, spec.columns)?),
+            Form::Vector | Form::RotaryVector => Tensor::Vector(zeroed(spec.rows, "weights")?),
+        };
+        self.current = Some(Current { info, spec, head_dim: self.config.head_dim, tensor, next_row: 0 });
+        Ok(true)
+    }
+
+    fn finish(mut self, position: u64) -> Result<Weights> {
+        if let Some(current) = &self.current {
+            return Err(Error::InvalidGguf(format!("the file ends after {position} bytes, within tensor '{}'", current.info.name)));
+        }
+        if let Some((info, _)) = self.infos.next() {
+            return Err(Error::InvalidGguf(format!("the file ends after {position} bytes, before tensor '{}'", info.name)));
+        }
+        Ok(Weights { config: self.config, tensors: self.tensors, parameters: self.parameters })
+    }
+}
+
+impl Current {
+    fn row_bytes(&self) -> usize {
+        match self.tensor {
+            Tensor::Matrix(_) => self.info.kind.row_bytes(self.spec.columns),
+            Tensor::Vector(_) => self.info.kind.row_bytes(self.info.columns()),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self.tensor {
+            Tensor::Matrix(_) => self.next_row == self.spec.rows,
+            Tensor::Vector(_) => self.next_row == 1,
+        }
+    }
+
+    fn set_next_row(&mut self, bytes: &[u8]) -> Result<()> {
+        let rotary = matches!(self.spec.form, Form::RotaryMatrix | Form::RotaryVector);
+        let row = self.next_row;
+        self.next_row += 1;
+        match &mut self.tensor {
+            Tensor::Matrix(matrix) => {
+                let target = if rotary { half_split(row, self.head_dim) } else { row };
+                matrix.set_row(target, bytes, &self.info.name)
+            }
+            Tensor::Vector(_) => self.set_vector(bytes, rotary),
+        }
+    }
+
+    fn set_vector(&mut self, bytes: &[u8], rotary: bool) -> Result<()> {
+        let mut decoded = Matrix::new(self.info.kind, 1, self.info.columns())?;
+        decoded.set_row(0, bytes, &self.info.name)?;
+        let mut values = zeroed(self.info.columns(), "weights")?;
+        decoded.row(0, &mut values);
+        if let Tensor::Vector(vector) = &mut self.tensor {
+            for (index, value) in values.into_iter().enumerate() {
+                vector[if rotary { half_split(index, self.head_dim) } else { index }] = value;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where row `row` of a tensor in GGUF's rotary order goes: pairs that lie side by side in the file are half a head apart here.
+fn half_split(row: usize, head_dim: usize) -> usize {
+    let (head, within) = (row / head_dim, row % head_dim);
+    head * head_dim + within % 2 * (head_dim / 2) + within / 2
+}

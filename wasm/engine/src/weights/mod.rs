@@ -1,0 +1,11 @@
+//! From the bytes of a GGUF file to weights in the layout the kernels read.
+
+pub mod gguf;
+pub mod loader;
+pub mod matrix;
+pub mod names;
+pub mod tensor_type;
+
+pub use loader::Loader;
+pub use matrix::Matrix;
+pub use tensor_type::TensorType;

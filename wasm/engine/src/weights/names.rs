@@ -1,0 +1,138 @@
+//! Which tensors a model has: names, shapes and where an order differs. The one table between files and layers.
+
+use crate::config::{Config, FeedForward, Gate};
+
+/// What a tensor becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A packed matrix.
+    Matrix,
+    /// A packed matrix whose rows are put from GGUF's interleaved rotary order into half-split order, head by head.
+    RotaryMatrix,
+    /// Dense f32.
+    Vector,
+    /// Dense f32, reordered as [`Form::RotaryMatrix`].
+    RotaryVector,
+}
+
+/// A tensor the model needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Name in the file.
+    pub name: String,
+    /// Output size; for a vector its length.
+    pub rows: usize,
+    /// Input size; 1 for a vector.
+    pub columns: usize,
+    /// What it becomes.
+    pub form: Form,
+}
+
+/// Tensor name prefixes of a layer's branches when each has its own projections.
+pub const LINEAR_PREFIX: &str = "linear_";
+/// See [`LINEAR_PREFIX`].
+pub const SOFTMAX_PREFIX: &str = "softmax_";
+
+/// All tensors of a model. `present` tells whether the file has a name: it decides what a file may leave out (biases, an untied head) or
+/// may store in two ways (the gate as one matrix or as a low-rank pair, whose rank is the first one's rows).
+pub fn specs(config: &Config, rows_of: impl Fn(&str) -> Option<usize>) -> Vec<Spec> {
+    let mut specs = Specs { list: Vec::new(), rows_of: &rows_of };
+    specs.matrix("token_embd.weight".into(), config.vocabulary, config.hidden);
+    specs.vector("output_norm.weight".into(), config.hidden);
+    if rows_of("output.weight").is_some() {
+        specs.matrix("output.weight".into(), config.vocabulary, config.hidden);
+    }
+    if config.learned_sinks > 0 {
+        specs.matrix("sink_embd.weight".into(), config.learned_sinks, config.hidden);
+    }
+    for index in 0..config.layers.len() {
+        specs.layer(config, index);
+    }
+    specs.list
+}
+
+struct Specs<'a> {
+    list: Vec<Spec>,
+    rows_of: &'a dyn Fn(&str) -> Option<usize>,
+}
+
+impl Specs<'_> {
+    fn push(&mut self, name: String, rows: usize, columns: usize, form: Form) {
+        self.list.push(Spec { name, rows, columns, form });
+    }
+
+    fn matrix(&mut self, name: String, rows: usize, columns: usize) {
+        self.push(name, rows, columns, Form::Matrix);
+    }
+
+    fn vector(&mut self, name: String, length: usize) {
+        self.push(name, length, 1, Form::Vector);
+    }
+
+    fn optional_vector(&mut self, name: String, length: usize, form: Form) {
+        if (self.rows_of)(&name).is_some() {
+            self.push(name, length, 1, form);
+        }
+    }
+
+    fn layer(&mut self, config: &Config, index: usize) {
+        let layer = config.layers[index];
+        let at = |name: &str| format!("blk.{index}.{name}");
+        let (inner, kv_inner) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        self.vector(at("attn_norm.weight"), config.hidden);
+        let prefixes: &[&str] =
+            if layer.mixer.is_parallel() && layer.mixer.separate_projections { &[LINEAR_PREFIX, SOFTMAX_PREFIX] } else { &[""] };
+        let (matrix, vector) =
+            if config.rope_interleaved { (Form::RotaryMatrix, Form::RotaryVector) } else { (Form::Matrix, Form::Vector) };
+        for prefix in prefixes {
+            self.push(at(&format!("{prefix}attn_q.weight")), inner, config.hidden, matrix);
+            self.push(at(&format!("{prefix}attn_k.weight")), kv_inner, config.hidden, matrix);
+            self.matrix(at(&format!("{prefix}attn_v.weight")), kv_inner, config.hidden);
+            self.matrix(at(&format!("{prefix}attn_output.weight")), config.hidden, inner);
+            self.optional_vector(at(&format!("{prefix}attn_q.bias")), inner, vector);
+            self.optional_vector(at(&format!("{prefix}attn_k.bias")), kv_inner, vector);
+            self.optional_vector(at(&format!("{prefix}attn_v.bias")), kv_inner, Form::Vector);
+            self.optional_vector(at(&format!("{prefix}attn_output.bias")), config.hidden, Form::Vector);
+        }
+        if layer.mixer.is_parallel() {
+            let norm = if layer.mixer.separate_projections { config.hidden } else { inner };
+            self.vector(at("linear_norm.weight"), norm);
+            self.vector(at("softmax_norm.weight"), norm);
+        }
+        if let Some(linear) = layer.mixer.linear {
+            if linear.head_norm {
+                self.vector(at("attn_head_norm.weight"), config.head_dim);
+            }
+            if matches!(linear.gate, Gate::Learned { .. }) {
+                match (self.rows_of)(&at("attn_gate_a.weight")) {
+                    Some(rank) => {
+                        self.matrix(at("attn_gate_a.weight"), rank, config.hidden);
+                        self.matrix(at("attn_gate_b.weight"), kv_inner, rank);
+                        self.vector(at("attn_gate_b.bias"), kv_inner);
+                    }
+                    None => {
+                        self.matrix(at("attn_gate.weight"), kv_inner, config.hidden);
+                        self.vector(at("attn_gate.bias"), kv_inner);
+                    }
+                }
+            }
+        }
+        self.vector(at("ffn_norm.weight"), config.hidden);
+        match layer.feed_forward {
+            FeedForward::Dense(width) => self.swiglu(&at, "", config.hidden, width, 1),
+            FeedForward::Experts(experts) => {
+                self.matrix(at("ffn_gate_inp.weight"), experts.count, config.hidden);
+                self.swiglu(&at, "_exps", config.hidden, experts.inner, experts.count);
+                if experts.shared_inner > 0 {
+                    self.swiglu(&at, "_shexp", config.hidden, experts.shared_inner, 1);
+                }
+            }
+        }
+    }
+
+    fn swiglu(&mut self, at: &dyn Fn(&str) -> String, suffix: &str, hidden: usize, width: usize, count: usize) {
+        self.matrix(at(&format!("ffn_gate{suffix}.weight")), width * count, hidden);
+        self.matrix(at(&format!("ffn_up{suffix}.weight")), width * count, hidden);
+        self.matrix(at(&format!("ffn_down{suffix}.weight")), hidden * count, width);
+    }
+}

@@ -1,0 +1,69 @@
+//! The GGUF element types this engine computes with, as ggml defines their bytes.
+
+use crate::error::{Error, Result};
+
+/// Elements of one quantisation block.
+pub const BLOCK: usize = 32;
+
+/// How a tensor's elements are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TensorType {
+    /// IEEE single precision.
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// bfloat16.
+    Bf16,
+    /// Per 32: one f16 scale `d`, 32 signed bytes; `w = d * q`.
+    Q8_0,
+    /// Per 32: one f16 scale `d`, 32 nibbles; `w = d * (q - 8)`.
+    Q4_0,
+    /// Per 32: f16 scale `d` and minimum `m`, 32 nibbles; `w = d * q + m`.
+    Q4_1,
+}
+
+impl TensorType {
+    /// From ggml's number; the name is for the message.
+    pub fn from_ggml(number: u32, tensor: &str) -> Result<Self> {
+        match number {
+            0 => Ok(Self::F32),
+            1 => Ok(Self::F16),
+            2 => Ok(Self::Q4_0),
+            3 => Ok(Self::Q4_1),
+            8 => Ok(Self::Q8_0),
+            30 => Ok(Self::Bf16),
+            other => Err(Error::UnsupportedModel(format!(
+                "tensor '{tensor}' has ggml type {other}; supported are 0 (F32), 1 (F16), 2 (Q4_0), 3 (Q4_1), 8 (Q8_0) and 30 (BF16)"
+            ))),
+        }
+    }
+
+    /// Elements that are stored together.
+    pub fn block_elements(self) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 => 1,
+            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 => BLOCK,
+        }
+    }
+
+    /// Bytes of `block_elements` elements.
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::Q8_0 => 34,
+            Self::Q4_0 => 18,
+            Self::Q4_1 => 20,
+        }
+    }
+
+    /// Bytes of a row of `columns` elements, which must be whole blocks.
+    pub fn row_bytes(self, columns: usize) -> usize {
+        columns / self.block_elements() * self.block_bytes()
+    }
+
+    /// Whether products with it quantise the activations to int8 per block.
+    pub fn is_quantised(self) -> bool {
+        self.block_elements() > 1
+    }
+}

@@ -1,0 +1,105 @@
+//! Short ways to load and run the engine's model in a test.
+
+use spikingbrain_engine::model::{Model, Piece, Scratch, Wanted};
+use spikingbrain_engine::state::{KvType, State};
+use spikingbrain_engine::weights::Loader;
+use spikingbrain_engine::{Engine, Result};
+
+pub const KV_TYPES: [KvType; 2] = [KvType::F32, KvType::Int8];
+
+/// Loads a file that came in chunks of this many bytes.
+pub fn load_in_chunks(bytes: &[u8], chunk: usize, limit: Option<u64>) -> Result<Model> {
+    let mut loader = Loader::new(limit);
+    for chunk in bytes.chunks(chunk) {
+        loader.push(chunk)?;
+    }
+    Model::new(loader.finish()?)
+}
+
+pub fn load(bytes: &[u8]) -> Model {
+    load_in_chunks(bytes, bytes.len(), None).unwrap()
+}
+
+pub fn engine(bytes: &[u8], kind: KvType) -> Engine {
+    Engine::new(load(bytes), kind, None).unwrap()
+}
+
+/// A model with the buffers of its passes.
+pub struct Runner {
+    pub model: Model,
+    pub kind: KvType,
+    scratch: Scratch,
+}
+
+pub type Logits = Vec<Vec<f32>>;
+
+impl Runner {
+    pub fn new(bytes: &[u8], kind: KvType) -> Self {
+        Self { model: load(bytes), kind, scratch: Scratch::default() }
+    }
+
+    pub fn state(&mut self) -> State {
+        self.model.new_state(self.kind, &mut self.scratch).unwrap()
+    }
+
+    /// One pass over several states, each with its tokens; all tokens' logits.
+    pub fn batch(&mut self, parts: &mut [(&mut State, &[u32])]) -> Vec<Logits> {
+        let mut out = vec![Logits::new(); parts.len()];
+        let mut pieces: Vec<Piece<'_>> =
+            parts.iter_mut().map(|(state, tokens)| Piece { state, tokens, recurrent_from: usize::MAX, logits: Wanted::All }).collect();
+        self.model.forward(&mut pieces, &mut self.scratch, |piece, _, logits| out[piece].push(logits.to_vec())).unwrap();
+        out
+    }
+
+    /// One pass over one state.
+    pub fn pass(&mut self, state: &mut State, tokens: &[u32]) -> Logits {
+        self.batch(&mut [(state, tokens)]).remove(0)
+    }
+
+    /// The tokens in passes of these sizes, over and over.
+    pub fn read(&mut self, state: &mut State, tokens: &[u32], sizes: &[usize]) -> Logits {
+        let (mut at, mut out) = (0, Logits::new());
+        for size in sizes.iter().cycle() {
+            if at == tokens.len() {
+                break;
+            }
+            let end = (at + size).min(tokens.len());
+            out.extend(self.pass(state, &tokens[at..end]));
+            at = end;
+        }
+        out
+    }
+
+    /// From an empty state.
+    pub fn fresh(&mut self, tokens: &[u32], sizes: &[usize]) -> (Logits, Vec<u8>) {
+        let mut state = self.state();
+        let logits = self.read(&mut state, tokens, sizes);
+        (logits, self.save(&state))
+    }
+
+    pub fn save(&self, state: &State) -> Vec<u8> {
+        state.save(self.model.config(), self.kind)
+    }
+
+    pub fn load_state(&self, bytes: &[u8]) -> Result<State> {
+        State::load(self.model.config(), self.kind, bytes)
+    }
+}
+
+pub fn bits(logits: &Logits) -> Vec<Vec<u32>> {
+    logits.iter().map(|row| row.iter().map(|x| x.to_bits()).collect()).collect()
+}
+
+/// Root mean square of the differences, relative to that of the reference. A mean, because a head whose output nearly cancels is normed
+/// back to size, rounding and all: one such token says nothing, and one wrong token still stands out a thousandfold.
+pub fn error(logits: &Logits, reference: &[Vec<f64>]) -> f64 {
+    assert_eq!(logits.len(), reference.len());
+    let pairs = logits.iter().flatten().zip(reference.iter().flatten());
+    let (mut difference, mut size) = (0.0, 0.0);
+    for (x, y) in pairs {
+        difference += (f64::from(*x) - y).powi(2);
+        size += y * y;
+    }
+    let error = (difference / size).sqrt();
+    if error.is_nan() { f64::INFINITY } else { error }
+}

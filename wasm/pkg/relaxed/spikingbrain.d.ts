@@ -1,0 +1,158 @@
+/* tslint:disable */
+/* eslint-disable */
+
+/**
+ * A loaded model and its sequences.
+ */
+export class Engine {
+    private constructor();
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * Frees a sequence.
+     */
+    close(sequence: number): void;
+    /**
+     * JSON of what is loaded.
+     */
+    describe(): string;
+    /**
+     * Drops the state, keeps the tokens.
+     */
+    evict(sequence: number): void;
+    /**
+     * Appends tokens to read.
+     */
+    feed(sequence: number, tokens: Uint32Array | number[]): void;
+    /**
+     * A copy.
+     */
+    fork(sequence: number): number;
+    /**
+     * Bytes that state may still take.
+     */
+    freeStateBytes(): number;
+    /**
+     * Size of the linear memory.
+     */
+    memoryBytes(): number;
+    /**
+     * A new sequence; parameters as JSON.
+     */
+    open(parameters_json: string): number;
+    /**
+     * Tokens still to read.
+     */
+    pending(sequence: number): number;
+    /**
+     * The state from bytes, with the tokens that made it.
+     */
+    restore(sequence: number, state: Uint8Array | number[], tokens: Uint32Array | number[]): void;
+    /**
+     * The next token, as JSON.
+     */
+    sample(sequence: number): string;
+    /**
+     * The state as bytes.
+     */
+    save(sequence: number): Uint8Array;
+    /**
+     * Bytes of a sequence's state now.
+     */
+    sequenceBytes(sequence: number): number;
+    /**
+     * Bytes of a state of so many tokens.
+     */
+    stateBytes(tokens: number): number;
+    /**
+     * `[sequence, count, sequence, count, ...]`
+     */
+    step(plan: Uint32Array | number[]): void;
+    /**
+     * Scores of prompt tokens, as JSON.
+     */
+    takePromptLogprobs(sequence: number): string;
+}
+
+/**
+ * Streams a GGUF in.
+ */
+export class ModelLoader {
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * After the last byte.
+     */
+    finish(): Engine;
+    /**
+     * Options as JSON: `{ kvType, memoryLimitBytes }`.
+     */
+    constructor(options_json: string);
+    /**
+     * The file's next bytes.
+     */
+    push(chunk: Uint8Array | number[]): void;
+}
+
+/**
+ * `scalar`, `simd128` or `relaxed`: what this package was built for.
+ */
+export function kernel(): string;
+
+export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
+
+export interface InitOutput {
+    readonly memory: WebAssembly.Memory;
+    readonly __wbg_engine_free: (a: number, b: number) => void;
+    readonly __wbg_modelloader_free: (a: number, b: number) => void;
+    readonly engine_close: (a: number, b: number) => [number, number];
+    readonly engine_describe: (a: number) => [number, number, number, number];
+    readonly engine_evict: (a: number, b: number) => [number, number];
+    readonly engine_feed: (a: number, b: number, c: number, d: number) => [number, number];
+    readonly engine_fork: (a: number, b: number) => [number, number, number];
+    readonly engine_freeStateBytes: (a: number) => number;
+    readonly engine_memoryBytes: (a: number) => number;
+    readonly engine_open: (a: number, b: number, c: number) => [number, number, number];
+    readonly engine_pending: (a: number, b: number) => [number, number, number];
+    readonly engine_restore: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number];
+    readonly engine_sample: (a: number, b: number) => [number, number, number, number];
+    readonly engine_save: (a: number, b: number) => [number, number, number];
+    readonly engine_sequenceBytes: (a: number, b: number) => [number, number, number];
+    readonly engine_stateBytes: (a: number, b: number) => number;
+    readonly engine_step: (a: number, b: number, c: number) => [number, number];
+    readonly engine_takePromptLogprobs: (a: number, b: number) => [number, number, number, number];
+    readonly kernel: () => [number, number];
+    readonly modelloader_finish: (a: number) => [number, number, number];
+    readonly modelloader_new: (a: number, b: number) => [number, number, number];
+    readonly modelloader_push: (a: number, b: number, c: number) => [number, number];
+    readonly __wbindgen_exn_store: (a: number) => void;
+    readonly __externref_table_alloc: () => number;
+    readonly __wbindgen_externrefs: WebAssembly.Table;
+    readonly __externref_table_dealloc: (a: number) => void;
+    readonly __wbindgen_free: (a: number, b: number, c: number) => void;
+    readonly __wbindgen_malloc: (a: number, b: number) => number;
+    readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
+    readonly __wbindgen_start: () => void;
+}
+
+export type SyncInitInput = BufferSource | WebAssembly.Module;
+
+/**
+ * Instantiates the given `module`, which can either be bytes or
+ * a precompiled `WebAssembly.Module`.
+ *
+ * @param {{ module: SyncInitInput }} module - Passing `SyncInitInput` directly is deprecated.
+ *
+ * @returns {InitOutput}
+ */
+export function initSync(module: { module: SyncInitInput } | SyncInitInput): InitOutput;
+
+/**
+ * If `module_or_path` is {RequestInfo} or {URL}, makes a request and
+ * for everything else, calls `WebAssembly.instantiate` directly.
+ *
+ * @param {{ module_or_path: InitInput | Promise<InitInput> }} module_or_path - Passing `InitInput` directly is deprecated.
+ *
+ * @returns {Promise<InitOutput>}
+ */
+export default function __wbg_init (module_or_path?: { module_or_path: InitInput | Promise<InitInput> } | InitInput | Promise<InitInput>): Promise<InitOutput>;

@@ -1,0 +1,113 @@
+/**
+ * What every generation backend offers: the WASM engine today, the GPU pool later. Token ids in, token ids out;
+ * text, templates and stop strings belong to the gateway. `test/contract` holds the one conformance suite.
+ */
+import type { ServiceFailure } from "./errors.ts";
+
+/** How the next token is chosen. Every field is explicit: defaults are the gateway's business. */
+export interface SamplingParameters {
+  /** 0 is greedy; otherwise logits are divided by it. In [0, 2]. */
+  readonly temperature: number;
+  /** Keep the k most likely tokens; 0 keeps all. */
+  readonly topK: number;
+  /** Keep the smallest set whose probability reaches this; 1 keeps all. In (0, 1]. */
+  readonly topP: number;
+  /** Drop tokens less likely than this times the most likely one; 0 keeps all. In [0, 1]. */
+  readonly minP: number;
+  /** Divides positive and multiplies negative logits of every token seen in prompt or output; 1 is off. In (0, 2]. */
+  readonly repetitionPenalty: number;
+  /** Subtracted once from the logit of a token already in the output. In [-2, 2]. */
+  readonly presencePenalty: number;
+  /** Subtracted per occurrence of a token in the output. In [-2, 2]. */
+  readonly frequencyPenalty: number;
+  /** Pairs of token id and the value added to its logit, each in [-100, 100]. */
+  readonly logitBias: readonly (readonly [tokenId: number, bias: number])[];
+  /** Unsigned 32-bit. Same seed, same prompt, same parameters: same tokens, whatever else the engine is doing. */
+  readonly seed: number;
+}
+
+export interface GenerateRequest {
+  /** For logs and metrics only. */
+  readonly requestId: string;
+  /** The prompt, at least one id, each below the vocabulary size. */
+  readonly prompt: Uint32Array;
+  /** Upper bound of generated tokens; 0 only scores the prompt. */
+  readonly maxTokens: number;
+  /** Stop tokens cannot be chosen before this many tokens have been generated. */
+  readonly minTokens: number;
+  /** Token ids that end the generation with reason `stop`; the stop token itself is reported in the finish event, not as a token. */
+  readonly stopTokens: readonly number[];
+  readonly sampling: SamplingParameters;
+  /** Alternatives reported beside each generated token; null reports no log-probabilities at all. */
+  readonly topLogprobs: number | null;
+  /** Alternatives reported beside each prompt token; null reports none of them. */
+  readonly promptLogprobs: number | null;
+}
+
+/** Natural-log probability under the model's own distribution: before temperature, penalties and bias. */
+export interface TokenLogprob {
+  readonly id: number;
+  readonly logprob: number;
+  /** The most likely alternatives, best first; may or may not contain `id`. */
+  readonly top: readonly (readonly [tokenId: number, logprob: number])[];
+}
+
+export interface TokenUsage {
+  readonly promptTokens: number;
+  /** Tokens sampled, the stop token excluded. */
+  readonly completionTokens: number;
+  /** Prompt tokens whose work was skipped because their state was already there. */
+  readonly cachedTokens: number;
+}
+
+/**
+ * A stream is: at most one `prompt`, any number of `token`, then exactly one terminal event (`finish` or `error`), then the end.
+ * A stream that ends without a terminal event is a failed stream.
+ */
+export type GenerateEvent =
+  | { readonly type: "prompt"; readonly logprobs: readonly (TokenLogprob | null)[] }
+  | { readonly type: "token"; readonly id: number; readonly logprob?: TokenLogprob }
+  | { readonly type: "finish"; readonly reason: "stop" | "length"; readonly stopToken?: number; readonly usage: TokenUsage }
+  | { readonly type: "error"; readonly failure: ServiceFailure };
+
+/** What a backend serves; constant while it lives. */
+export interface ModelDescription {
+  /** Public model id, as in `/v1/models`. */
+  readonly id: string;
+  /** sha256 of the weights file, hex. */
+  readonly digest: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly vocabularySize: number;
+  /** Longest prompt plus completion this backend accepts, in tokens: the model's own limit or what its memory holds. */
+  readonly contextLength: number;
+  /** Which kernel computes: `relaxed`, `simd128`, `scalar`, or a GPU backend's name. */
+  readonly kernel: string;
+}
+
+/** A moment's load, for picking an engine object. */
+export interface EngineLoad {
+  /** Whether the weights are in memory. */
+  readonly loaded: boolean;
+  readonly running: number;
+  readonly waiting: number;
+  /** Bytes that new state may still take. */
+  readonly freeStateBytes: number;
+  /** Tokens sampled since the object started; lets a test see that an aborted stream costs nothing more. */
+  readonly generatedTokens: number;
+}
+
+export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: ServiceFailure };
+
+/**
+ * The RPC surface of a backend. Refusals that are known before the first token (too long, overloaded, no model) come as
+ * `ok: false`; anything later comes as the stream's `error` event. Cancelling the stream stops the work within one token.
+ */
+export interface GenerationBackend {
+  describe(): Promise<Outcome<ModelDescription>>;
+  /** Loads the model if need be and produces one token. */
+  ready(): Promise<Outcome<null>>;
+  load(): Promise<EngineLoad>;
+  /** The bytes are events as written by `encodeEvent` (`event-stream.ts`). */
+  generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>>;
+}

@@ -1,0 +1,46 @@
+/**
+ * The one error shape that crosses a boundary (gateway, engine, later session and pool).
+ * Whoever knows the cause decides the code, the HTTP status and whether another try can help; nobody downstream guesses.
+ */
+export interface ServiceFailure {
+  /** Machine-readable reason, also the `code` an HTTP client sees. */
+  readonly code: FailureCode;
+  /** HTTP status a client would see for this failure. */
+  readonly status: number;
+  /** For people: names the field or resource, the rule and the value. Never holds a prompt, a key or a stack. */
+  readonly message: string;
+  /** The request field at fault, where there is one (`messages[0].role`). */
+  readonly param?: string;
+  /** True when the same request may succeed later or elsewhere. */
+  readonly retryable: boolean;
+  /** Seconds a client should wait before it tries again (`Retry-After`). */
+  readonly retryAfterSeconds?: number;
+}
+
+export type FailureCode =
+  | "invalid_request"
+  | "unknown_field"
+  | "unsupported_field"
+  | "context_length_exceeded"
+  | "invalid_api_key"
+  | "model_not_found"
+  | "not_found"
+  | "method_not_allowed"
+  | "payload_too_large"
+  | "unsupported_media_type"
+  | "overloaded"
+  | "engine_unavailable"
+  | "model_invalid"
+  | "cancelled"
+  | "internal_error";
+
+/** A {@link ServiceFailure} that can be thrown. Errors lose their class over RPC, so boundaries pass `failure` and never the Error. */
+export class ServiceError extends Error {
+  override readonly name = "ServiceError";
+  readonly failure: ServiceFailure;
+
+  constructor(failure: ServiceFailure, options?: ErrorOptions) {
+    super(failure.message, options);
+    this.failure = failure;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * What set-up (`infra/local/prepare-model.ts`) writes and the Workers read. Shards stay below the 25 MiB that one static asset may have.
+ * `dist/engine/model/` is the engine Worker's assets; `dist/gateway/model/` is the gateway's.
+ */
+
+/** `dist/engine/model/manifest.json` and `dist/gateway/model/manifest.json`. */
+export interface ModelManifest {
+  /** Public model id. */
+  readonly id: string;
+  /** Unix seconds, for `/v1/models`. */
+  readonly created: number;
+  readonly ownedBy: string;
+  /** sha256 of the whole GGUF, hex; the model digest. */
+  readonly sha256: string;
+  readonly bytes: number;
+  /** In file order; concatenated they are the GGUF. */
+  readonly shards: readonly ModelShard[];
+  /** The model's own context length, from the file. */
+  readonly contextLength: number;
+}
+
+export interface ModelShard {
+  /** File name beside the manifest. */
+  readonly file: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** `dist/gateway/model/tokenizer.json`: what the GGUF says of its tokenizer, in a form that needs no GGUF reader at the edge. */
+export interface TokenizerFile {
+  /** `tokenizer.ggml.model`; only `gpt2` (byte-level BPE) is served. */
+  readonly model: string;
+  /** `tokenizer.ggml.pre`: the pre-tokenizer family, such as `smollm`, `qwen2`, `gpt-2`. */
+  readonly pre: string;
+  readonly tokens: readonly string[];
+  /** `tokenizer.ggml.token_type`, by id: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
+  readonly tokenTypes: readonly number[];
+  /** In rank order, each `left right`. */
+  readonly merges: readonly string[];
+  readonly bosTokenId: number | null;
+  /** Every id that ends a turn; first the one that the file itself calls its end, which is what a chat template calls `eos_token`. */
+  readonly eosTokenIds: readonly number[];
+  readonly addBosToken: boolean;
+  readonly chatTemplate: string | null;
+}

@@ -1,0 +1,107 @@
+import { DurableObject } from "cloudflare:workers";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
+import { failureOf } from "./failures.ts";
+import { loadModel, type LoadedModel } from "./loaded-model.ts";
+import { OncePerIsolate } from "./once-per-isolate.ts";
+import { Scheduler } from "./scheduler.ts";
+import { memoryLimitBytes, type EngineEnvironment } from "./settings.ts";
+import { createModelLoader } from "./wasm-module.ts";
+
+/** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. */
+const sharedModel = new OncePerIsolate<LoadedModel>();
+
+/** Holds running generations over the isolate's engine. */
+export class EngineObject extends DurableObject<EngineEnvironment> implements GenerationBackend {
+  #scheduler: Scheduler | undefined;
+
+  async describe(): Promise<Outcome<ModelDescription>> {
+    return await this.#withModel(({ description }) => ({ ok: true, value: description }));
+  }
+
+  async ready(): Promise<Outcome<null>> {
+    return await this.#withModel((model) => {
+      if (this.#schedulerOver(model).generatedTokens === 0) produceOneToken(model);
+      return { ok: true, value: null };
+    });
+  }
+
+  load(): Promise<EngineLoad> {
+    const scheduler = this.#scheduler;
+    return Promise.resolve({
+      loaded: sharedModel.value !== undefined,
+      running: scheduler?.running ?? 0,
+      waiting: scheduler?.waiting ?? 0,
+      freeStateBytes: sharedModel.value?.engine.freeStateBytes() ?? 0,
+      generatedTokens: scheduler?.generatedTokens ?? 0,
+    });
+  }
+
+  /** Size of the isolate's linear memory: what its limit is held against. 0 before the model is loaded. */
+  memoryBytes(): Promise<number> {
+    return Promise.resolve(sharedModel.value?.engine.memoryBytes() ?? 0);
+  }
+
+  async generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
+    return await this.#withModel((model) => this.#schedulerOver(model).submit(request));
+  }
+
+  /** Loads the model if need be; whatever goes wrong becomes a failure that can cross the boundary. */
+  async #withModel<T>(use: (model: LoadedModel) => Outcome<T>): Promise<Outcome<T>> {
+    try {
+      return use(await this.#model());
+    } catch (error) {
+      console.error("engine object:", error);
+      return { ok: false, failure: failureOf(error) };
+    }
+  }
+
+  async #model(): Promise<LoadedModel> {
+    if (sharedModel.value !== undefined) return sharedModel.value;
+    const options = { kvType: "int8", memoryLimitBytes: memoryLimitBytes(this.env) } as const;
+    return await sharedModel.get((making) => loadModel(this.env.MODEL_FILES, () => createModelLoader(options), making), {
+      now: Date.now,
+      sleep,
+    });
+  }
+
+  #schedulerOver({ engine, description }: LoadedModel): Scheduler {
+    this.#scheduler ??= new Scheduler(engine, description, {
+      waitUntil: (promise) => {
+        this.ctx.waitUntil(promise);
+      },
+      now: Date.now,
+      yield: () => sleep(0),
+      sleep,
+      onDefect: (error) => {
+        console.error("engine defect:", error);
+        sharedModel.poison(error);
+      },
+    });
+    return this.#scheduler;
+  }
+}
+
+function produceOneToken({ engine, firstToken }: LoadedModel): void {
+  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
+  const parameters = {
+    sampling: { ...sampling, logitBias: [], seed: 0 },
+    minTokens: 0,
+    stopTokens: [],
+    topLogprobs: null,
+    promptLogprobs: null,
+  };
+  const sequence = engine.open(JSON.stringify(parameters));
+  try {
+    engine.feed(sequence, Uint32Array.of(firstToken));
+    engine.step(Uint32Array.of(sequence, 1));
+    engine.sample(sequence);
+  } finally {
+    engine.close(sequence);
+  }
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
+}

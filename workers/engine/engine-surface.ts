@@ -1,0 +1,50 @@
+/** The JavaScript surface of the WASM engine, as wasm/API.md says. The built package is checked against it where it is imported. */
+export interface Engine {
+  describe(): string;
+  memoryBytes(): number;
+  freeStateBytes(): number;
+  stateBytes(tokens: number): number;
+  sequenceBytes(sequence: number): number;
+  open(parametersJson: string): number;
+  feed(sequence: number, tokens: Uint32Array): void;
+  pending(sequence: number): number;
+  step(plan: Uint32Array): void;
+  sample(sequence: number): string;
+  takePromptLogprobs(sequence: number): string;
+  evict(sequence: number): void;
+  close(sequence: number): void;
+}
+
+export interface ModelLoader {
+  push(chunk: Uint8Array): void;
+  finish(): Engine;
+  /** Gives the memory of an unfinished load back. */
+  free(): void;
+}
+
+export interface LoaderOptions {
+  readonly kvType: "int8" | "f32";
+  /** Bound of the whole linear memory. */
+  readonly memoryLimitBytes: number;
+}
+
+/** What `Engine.describe()` prints. */
+export interface EngineDescription {
+  readonly architecture: string;
+  readonly name: string;
+  readonly parameters: number;
+  readonly vocabularySize: number;
+  readonly contextLength: number;
+  readonly layers: number;
+  readonly kernel: string;
+  readonly weightBytes: number;
+  readonly bosTokenId: number | null;
+  readonly eosTokenIds: readonly number[];
+}
+
+export type EngineErrorCode = "invalid_gguf" | "unsupported_model" | "invalid_state" | "invalid_argument" | "out_of_memory";
+
+/** The code of an error the engine threw on purpose; undefined for anything else, a trap included. */
+export function engineErrorCode(error: unknown): EngineErrorCode | undefined {
+  return error instanceof Error && error.name === "EngineError" && "code" in error ? (error.code as EngineErrorCode) : undefined;
+}

@@ -1,0 +1,38 @@
+/** The engine Worker's bindings and variables, variables checked once. */
+import type { EngineObject } from "./engine-object.ts";
+
+export interface EngineEnvironment {
+  /** Static assets: `dist/engine`, see workers/contracts/model-files.ts. */
+  readonly MODEL_FILES: Fetcher;
+  readonly ENGINE_OBJECT: DurableObjectNamespace<EngineObject>;
+  /** How many engine objects share the load; "1" if not set. */
+  readonly ENGINE_OBJECTS?: string;
+  /** Bound of the engine's linear memory in MiB; "112" if not set. */
+  readonly MEMORY_LIMIT_MIB?: string;
+}
+
+const bytesPerMebibyte = 1024 * 1024;
+/** An isolate has 128 MB for everything; this leaves room for the JavaScript heap. */
+const defaultMemoryLimitMebibytes = 112;
+/** The address space of a 32-bit linear memory. */
+const largestMemoryLimitMebibytes = 4095;
+const mostEngineObjects = 1000;
+
+export function engineObjects(environment: EngineEnvironment): number {
+  return integer("ENGINE_OBJECTS", environment.ENGINE_OBJECTS, 1, mostEngineObjects);
+}
+
+export function memoryLimitBytes(environment: EngineEnvironment): number {
+  return (
+    integer("MEMORY_LIMIT_MIB", environment.MEMORY_LIMIT_MIB, defaultMemoryLimitMebibytes, largestMemoryLimitMebibytes) * bytesPerMebibyte
+  );
+}
+
+function integer(name: string, text: string | undefined, fallback: number, largest: number): number {
+  if (text === undefined || text === "") return fallback;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > largest) {
+    throw new Error(`${name} must be an integer from 1 to ${String(largest)}; it is "${text}".`);
+  }
+  return value;
+}

@@ -1,0 +1,112 @@
+/** Checks a request that came over RPC; the first field at fault is named. */
+import type { GenerateRequest, SamplingParameters } from "../contracts/engine.ts";
+import type { ServiceFailure } from "../contracts/errors.ts";
+import { contextLengthExceeded, invalidField } from "./failures.ts";
+
+export interface RequestLimits {
+  readonly vocabularySize: number;
+  /** Prompt plus completion, in tokens. */
+  readonly contextLength: number;
+}
+
+/** Alternatives per token that one event may carry. */
+const mostLogprobs = 20;
+const mostStopTokens = 64;
+/** As many pairs as a client may send; more would only repeat ids. */
+const mostLogitBiases = 1024;
+const largestSeed = 2 ** 32 - 1;
+
+type Check = (request: GenerateRequest, limits: RequestLimits) => ServiceFailure | undefined;
+
+/** Inclusive ranges, save where `above` says that the lower end is not allowed. */
+const samplingRanges: readonly (readonly [keyof SamplingParameters, low: number, high: number, kind?: "above" | "integer"])[] = [
+  ["temperature", 0, 2],
+  ["topK", 0, largestSeed, "integer"],
+  ["topP", 0, 1, "above"],
+  ["minP", 0, 1],
+  ["repetitionPenalty", 0, 2, "above"],
+  ["presencePenalty", -2, 2],
+  ["frequencyPenalty", -2, 2],
+  ["seed", 0, largestSeed, "integer"],
+];
+
+/** Why a request cannot be served, or undefined when it can. */
+export function refusalOf(request: GenerateRequest, limits: RequestLimits): ServiceFailure | undefined {
+  for (const check of checks) {
+    const failure = check(request, limits);
+    if (failure !== undefined) return failure;
+  }
+  return undefined;
+}
+
+const checks: readonly Check[] = [
+  ({ requestId }) => (typeof requestId === "string" ? undefined : invalidField("requestId", "must be a string", requestId)),
+  checkPrompt,
+  ({ maxTokens }) => wholeNumber("maxTokens", maxTokens, 0, largestSeed),
+  ({ minTokens }) => wholeNumber("minTokens", minTokens, 0, largestSeed),
+  checkStopTokens,
+  ({ sampling }) => checkSampling(sampling),
+  ({ sampling }, limits) => checkLogitBias(sampling.logitBias, limits),
+  ({ topLogprobs }) => (topLogprobs === null ? undefined : wholeNumber("topLogprobs", topLogprobs, 0, mostLogprobs)),
+  ({ promptLogprobs }) => (promptLogprobs === null ? undefined : wholeNumber("promptLogprobs", promptLogprobs, 0, mostLogprobs)),
+  ({ prompt, maxTokens }, { contextLength }) =>
+    prompt.length + maxTokens > contextLength ? contextLengthExceeded(prompt.length, maxTokens, contextLength) : undefined,
+];
+
+function checkPrompt({ prompt }: GenerateRequest, { vocabularySize }: RequestLimits): ServiceFailure | undefined {
+  if (!(prompt instanceof Uint32Array)) return invalidField("prompt", "must be a Uint32Array of token ids", prompt);
+  if (prompt.length === 0) return invalidField("prompt", "must hold at least one token id", "empty");
+  const position = prompt.findIndex((id) => id >= vocabularySize);
+  if (position < 0) return undefined;
+  return invalidField(`prompt[${String(position)}]`, `must be below the vocabulary size ${String(vocabularySize)}`, prompt[position]);
+}
+
+function checkStopTokens({ stopTokens }: GenerateRequest, { vocabularySize }: RequestLimits): ServiceFailure | undefined {
+  if (!Array.isArray(stopTokens)) return invalidField("stopTokens", "must be an array of token ids", stopTokens);
+  if (stopTokens.length > mostStopTokens) return invalidField("stopTokens", `may hold ${String(mostStopTokens)} ids`, stopTokens);
+  return firstFailure(stopTokens, (id, position) => wholeNumber(`stopTokens[${String(position)}]`, id, 0, vocabularySize - 1));
+}
+
+function checkSampling(sampling: SamplingParameters): ServiceFailure | undefined {
+  // The type is only a promise: this came over RPC.
+  if (typeof (sampling as unknown) !== "object" || (sampling as unknown) === null)
+    return invalidField("sampling", "must be an object", sampling);
+  return firstFailure(samplingRanges, ([name, low, high, kind]) => {
+    const value = sampling[name];
+    const inside = typeof value === "number" && Number.isFinite(value) && value <= high && (kind === "above" ? value > low : value >= low);
+    if (inside && (kind !== "integer" || Number.isInteger(value))) return undefined;
+    const range = `${kind === "above" ? "above" : "from"} ${String(low)} ${kind === "above" ? "and up to" : "to"} ${String(high)}`;
+    return invalidField(`sampling.${name}`, `must be ${kind === "integer" ? "an integer" : "a number"} ${range}`, value);
+  });
+}
+
+function checkLogitBias(logitBias: SamplingParameters["logitBias"], { vocabularySize }: RequestLimits): ServiceFailure | undefined {
+  const name = "sampling.logitBias";
+  if (!Array.isArray(logitBias)) return invalidField(name, "must be an array of pairs", logitBias);
+  if (logitBias.length > mostLogitBiases) return invalidField(name, `may hold ${String(mostLogitBiases)} pairs`, logitBias);
+  return firstFailure(logitBias as SamplingParameters["logitBias"], (pair: unknown, position) => {
+    const at = `${name}[${String(position)}]`;
+    if (!Array.isArray(pair) || pair.length !== 2) return invalidField(at, "must be a pair of token id and bias", pair);
+    const [id, bias] = pair as [unknown, unknown];
+    const failure = wholeNumber(`${at}[0]`, id, 0, vocabularySize - 1);
+    if (failure !== undefined) return failure;
+    const inside = typeof bias === "number" && bias >= -100 && bias <= 100;
+    return inside ? undefined : invalidField(`${at}[1]`, "must be a number from -100 to 100", bias);
+  });
+}
+
+function wholeNumber(name: string, value: unknown, low: number, high: number): ServiceFailure | undefined {
+  if (typeof value === "number" && Number.isInteger(value) && value >= low && value <= high) return undefined;
+  return invalidField(name, `must be an integer from ${String(low)} to ${String(high)}`, value);
+}
+
+function firstFailure<T>(
+  values: readonly T[],
+  check: (value: T, position: number) => ServiceFailure | undefined,
+): ServiceFailure | undefined {
+  for (const [position, value] of values.entries()) {
+    const failure = check(value, position);
+    if (failure !== undefined) return failure;
+  }
+  return undefined;
+}

@@ -1,0 +1,68 @@
+/** Streams the model from static assets into the engine: at no time is more than one chunk of it in the JavaScript heap. */
+import type { ModelManifest, ModelShard } from "../contracts/model-files.ts";
+import { ServiceError } from "../contracts/errors.ts";
+import type { Engine, ModelLoader } from "./engine-surface.ts";
+import { engineUnavailable, modelInvalid } from "./failures.ts";
+
+export interface LoadedWeights {
+  readonly manifest: ModelManifest;
+  readonly engine: Engine;
+}
+
+/** The assets binding answers any host; only the path counts. */
+const modelAddress = "https://model-files.invalid/model/";
+
+/** `onProgress` is called before the loader is touched, with every chunk, and may throw to give up. */
+export async function loadWeights(files: Pick<Fetcher, "fetch">, loader: ModelLoader, onProgress: () => void): Promise<LoadedWeights> {
+  const manifest = parseManifest(await (await open(files, "manifest.json")).text());
+  for (const shard of manifest.shards) await loadShard(files, shard, loader, onProgress);
+  onProgress();
+  return { manifest, engine: loader.finish() };
+}
+
+async function loadShard(files: Pick<Fetcher, "fetch">, shard: ModelShard, loader: ModelLoader, onProgress: () => void): Promise<void> {
+  const { body } = await open(files, shard.file);
+  if (body === null) throw modelInvalid(`${shard.file} is empty; it must have ${String(shard.bytes)} bytes`);
+  const digest = new crypto.DigestStream("SHA-256");
+  const writer = digest.getWriter();
+  let bytes = 0;
+  for await (const chunk of body as ReadableStream<Uint8Array>) {
+    bytes += chunk.byteLength;
+    if (bytes > shard.bytes) break;
+    await writer.write(chunk);
+    onProgress();
+    loader.push(chunk);
+  }
+  await writer.close();
+  if (bytes !== shard.bytes) {
+    throw modelInvalid(`${shard.file} must have ${String(shard.bytes)} bytes; it has ${bytes > shard.bytes ? "more" : String(bytes)}`);
+  }
+  const actual = hex(await digest.digest);
+  if (actual !== shard.sha256) throw modelInvalid(`${shard.file} must have sha256 ${shard.sha256}; it has ${actual}`);
+}
+
+async function open(files: Pick<Fetcher, "fetch">, file: string): Promise<Response> {
+  const response = await files.fetch(modelAddress + encodeURIComponent(file));
+  if (response.ok) return response;
+  await response.body?.cancel();
+  if (response.status === 404) throw modelInvalid(`${file} is not among the deployed model files`);
+  throw new ServiceError(engineUnavailable(`${file} could not be read: status ${String(response.status)}`));
+}
+
+/** The manifest is written by this project's own set-up and deployed with the Worker, so only its outline is checked. */
+function parseManifest(text: string): ModelManifest {
+  let manifest: Partial<ModelManifest>;
+  try {
+    manifest = JSON.parse(text) as Partial<ModelManifest>;
+  } catch (cause) {
+    throw modelInvalid("manifest.json is not JSON", cause);
+  }
+  if (typeof manifest.id !== "string") throw modelInvalid("manifest.json: id must be a string");
+  if (typeof manifest.sha256 !== "string") throw modelInvalid("manifest.json: sha256 must be a string");
+  if (!Array.isArray(manifest.shards) || manifest.shards.length === 0) throw modelInvalid("manifest.json: shards must be a list of files");
+  return manifest as ModelManifest;
+}
+
+function hex(bytes: ArrayBuffer): string {
+  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,46 @@
+/** Which backend serves a request. One today; the pool's plan takes this function's place. */
+import type { GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
+import { ServiceError } from "../contracts/errors.ts";
+import type { Environment } from "./environment.ts";
+import { describeCause, logLine } from "./log.ts";
+
+export function chooseBackend(environment: Environment): GenerationBackend {
+  return environment.ENGINE;
+}
+
+/** The value of a call that may be refused or break; a call that breaks is a backend that is not there. */
+export async function unwrap<T>(call: Promise<Outcome<T>>): Promise<T> {
+  const outcome = await reached(call);
+  try {
+    if (!outcome.ok) throw new ServiceError(outcome.failure);
+    return outcome.value;
+  } finally {
+    // A stream that was received stays open: disposing lets go of the call, not of what it brought.
+    release(outcome);
+  }
+}
+
+async function reached<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (cause) {
+    logLine("error", "backend_unreachable", { cause: describeCause(cause) });
+    throw new ServiceError(
+      { code: "engine_unavailable", status: 503, message: "The engine cannot be reached.", retryable: true, retryAfterSeconds: 1 },
+      { cause },
+    );
+  }
+}
+
+/** RPC results hold resources on the other side until they are disposed; those of an in-process backend have nothing to dispose. */
+function release(result: object): void {
+  (result as Partial<Disposable>)[Symbol.dispose]?.();
+}
+
+/** Constant while a backend lives, so one answer serves the isolate; an absent answer is asked for again. */
+let description: ModelDescription | undefined;
+
+export async function describeBackend(backend: GenerationBackend): Promise<ModelDescription> {
+  description ??= { ...(await unwrap(backend.describe())) };
+  return description;
+}

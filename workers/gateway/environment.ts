@@ -1,0 +1,36 @@
+/** What the gateway is given from outside: bindings and variables of `wrangler.toml`, and what middleware leaves for later steps. */
+import type { Context } from "hono";
+import type { GenerationBackend } from "../contracts/engine.ts";
+
+export interface Environment {
+  /** Static assets: the page, and the model's card and tokenizer under `/model/`. */
+  readonly ASSETS: { fetch(url: string): Promise<Response> };
+  /** The engine Worker's `EngineService` entrypoint, called by RPC. */
+  readonly ENGINE: GenerationBackend;
+  /** Comma-separated keys; empty or absent leaves the API open, which is what the page needs: its requests carry no key. */
+  readonly API_KEYS?: string;
+  /** Comma-separated origins that browsers may call `/v1` from; empty or absent allows the page's own origin only. */
+  readonly CORS_ORIGINS?: string;
+  /** Seconds of silence after which a stream carries a comment; 15 unless set. */
+  readonly KEEP_ALIVE_SECONDS?: string;
+}
+
+export interface RequestVariables {
+  readonly requestId: string;
+  /** Facts for the request's log line; never prompt text, never a key. */
+  readonly facts: Record<string, string | number | boolean>;
+}
+
+export interface GatewayTypes {
+  Bindings: Environment;
+  Variables: RequestVariables;
+}
+
+export type GatewayContext = Context<GatewayTypes>;
+
+export function commaSeparated(value: string | undefined): string[] {
+  return (value ?? "")
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}

@@ -1,0 +1,22 @@
+/** A failure as OpenAI clients read it, in a response or as a stream's last event. */
+import type { ServiceFailure } from "../contracts/errors.ts";
+
+export interface ErrorBody {
+  readonly error: { readonly message: string; readonly type: string; readonly param: string | null; readonly code: string };
+}
+
+export function errorBody(failure: ServiceFailure): ErrorBody {
+  return { error: { message: failure.message, type: errorType(failure.status), param: failure.param ?? null, code: failure.code } };
+}
+
+export function errorResponse(failure: ServiceFailure, extraHeaders: Record<string, string> = {}): Response {
+  const headers = new Headers({ "content-type": "application/json; charset=utf-8", "cache-control": "no-store", ...extraHeaders });
+  if (failure.retryAfterSeconds !== undefined) headers.set("retry-after", String(Math.max(1, Math.ceil(failure.retryAfterSeconds))));
+  else if (failure.status === 503 || failure.status === 429) headers.set("retry-after", "1");
+  return new Response(JSON.stringify(errorBody(failure)), { status: failure.status, headers });
+}
+
+function errorType(status: number): string {
+  if (status === 429) return "rate_limit_error";
+  return status >= 500 ? "server_error" : "invalid_request_error";
+}

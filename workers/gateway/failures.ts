@@ -1,0 +1,31 @@
+/** Constructors for the failures that the gateway itself decides, so that one kind always carries one code and status. */
+import { ServiceError, type FailureCode } from "../contracts/errors.ts";
+
+function refuse(code: FailureCode, status: number, message: string, param?: string): ServiceError {
+  return new ServiceError({ code, status, message, retryable: false, ...(param === undefined ? {} : { param }) });
+}
+
+export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
+export const unknownField = (param: string) => refuse("unknown_field", 400, `Unknown field: '${param}'.`, param);
+export const unsupportedField = (param: string, message?: string) =>
+  refuse("unsupported_field", 400, message ?? `'${param}' is not supported by this server.`, param);
+export const contextLengthExceeded = (message: string, param: string) => refuse("context_length_exceeded", 400, message, param);
+export const modelNotFound = (name: string) => refuse("model_not_found", 404, `The model '${name.slice(0, 100)}' does not exist.`, "model");
+export const routeNotFound = (method: string) => refuse("not_found", 404, `No such route for ${method}. The API lives under /v1.`);
+export const methodNotAllowed = (method: string, allow: string) =>
+  refuse("method_not_allowed", 405, `Method ${method} is not allowed here; allowed: ${allow}.`);
+export const payloadTooLarge = (limitBytes: number) =>
+  refuse("payload_too_large", 413, `The request body is larger than ${limitBytes} bytes.`);
+export const unsupportedMediaType = (message: string) => refuse("unsupported_media_type", 415, message);
+export const invalidApiKey = () => refuse("invalid_api_key", 401, "Missing or incorrect API key.");
+/** The client has gone: nobody reads this, but logs and cleanup paths do. */
+export const cancelled = () => refuse("cancelled", 499, "The client closed the request.");
+
+/** Any thrown value as a {@link ServiceError}; what is not one of ours says nothing to the client beyond "internal error". */
+export function asServiceError(cause: unknown): ServiceError {
+  if (cause instanceof ServiceError) return cause;
+  return new ServiceError(
+    { code: "internal_error", status: 500, message: "The server had an error while processing the request.", retryable: true },
+    { cause },
+  );
+}

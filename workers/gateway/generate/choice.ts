@@ -1,0 +1,67 @@
+/** One choice of an answer: reads a backend's events, makes text of them and stops them when a stop string is complete. */
+import type { TokenLogprob } from "../../contracts/engine.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import { decodeEvents } from "../../contracts/event-stream.ts";
+import { StreamDecoder } from "../../tokenizer/stream-decoder.ts";
+import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import { codePoints, type ChoiceEvent, type Piece, type ScoredToken } from "./choice-event.ts";
+import type { Job } from "./jobs.ts";
+import { TextAssembler, type AssembledText } from "./text-assembler.ts";
+
+/** Ends by `return` after the choice's end event, or throws the {@link ServiceError} that ended it; either way the backend is let go. */
+export async function* readChoice(
+  job: Job,
+  stream: ReadableStream<Uint8Array>,
+  tokenizer: Tokenizer,
+  signal: AbortSignal,
+): AsyncGenerator<ChoiceEvent, void, undefined> {
+  const { index, request, echo } = job;
+  const assembler = new TextAssembler(
+    new StreamDecoder(tokenizer, { skipSpecial: true }),
+    job.stops,
+    request.minTokens,
+    echo === null ? 0 : codePoints(echo),
+  );
+  const piece = ({ text, tokens }: AssembledText): Piece => ({ type: "piece", index, text, tokens });
+  const end = (reason: "stop" | "length", cachedTokens: number): ChoiceEvent => ({
+    type: "end",
+    index,
+    reason,
+    completionTokens: assembler.count,
+    cachedTokens,
+  });
+  let awaitsPrompt = request.promptLogprobs !== null;
+  if (echo !== null && !awaitsPrompt) yield piece({ text: echo, tokens: [] });
+
+  for await (const event of decodeEvents(stream, signal)) {
+    // A stream that broke because this side let go of it failed for this side's reason.
+    if (event.type === "error") throw signal.reason instanceof ServiceError ? signal.reason : new ServiceError(event.failure);
+    if (event.type === "prompt") {
+      awaitsPrompt = false;
+      yield piece({ text: echo ?? "", tokens: scorePrompt(request.prompt, event.logprobs, tokenizer) });
+      continue;
+    }
+    if (awaitsPrompt) throw brokenBackend("the backend left out the prompt's log-probabilities");
+    const assembled = event.type === "token" ? assembler.push(event.id, event.logprob) : assembler.finish();
+    if (assembled.text !== "" || assembled.tokens.length > 0) yield piece(assembled);
+    if (assembled.stopped) yield end("stop", event.type === "finish" ? event.usage.cachedTokens : 0);
+    else if (event.type === "finish") yield end(event.reason, event.usage.cachedTokens);
+    if (assembled.stopped) return;
+  }
+}
+
+function scorePrompt(prompt: Uint32Array, logprobs: readonly (TokenLogprob | null)[], tokenizer: Tokenizer): ScoredToken[] {
+  if (logprobs.length !== prompt.length) throw brokenBackend("the backend scored another number of prompt tokens than it was sent");
+  const decoder = new StreamDecoder(tokenizer);
+  let offset = 0;
+  return Array.from(prompt, (id, position) => {
+    const scored = logprobs[position] ?? null;
+    const token = { id, logprob: scored?.logprob ?? null, top: scored?.top ?? null, offset };
+    offset += codePoints(decoder.push(id));
+    return token;
+  });
+}
+
+function brokenBackend(message: string): ServiceError {
+  return new ServiceError({ code: "engine_unavailable", status: 502, message, retryable: true });
+}

@@ -1,0 +1,30 @@
+/** `POST /v1/chat/completions`. */
+import type { GatewayContext } from "../environment.ts";
+import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
+import { chatCompletionBody, type ChatCompletionBody } from "../schema/chat-completion.ts";
+import { chatFormat } from "../stream/chat-format.ts";
+import { renderChat } from "./render-chat.ts";
+
+const topLogprobs = (body: ChatCompletionBody) => (body.logprobs === true ? (body.top_logprobs ?? 0) : null);
+
+const endpoint: GenerationEndpoint<ChatCompletionBody> = {
+  idPrefix: "chatcmpl",
+  schema: chatCompletionBody,
+  render: (body, model) => ({
+    promptField: "messages",
+    prompts: [{ tokens: renderChat(model, body.messages), echo: null }],
+    maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
+    defaultMaxTokens: null,
+    topLogprobs: topLogprobs(body),
+    promptLogprobs: null,
+  }),
+  format: (body, model, header) =>
+    chatFormat({
+      header,
+      tokenizer: model.tokenizer,
+      topLogprobs: topLogprobs(body),
+      includeUsage: body.stream_options?.include_usage === true,
+    }),
+};
+
+export const chatCompletions = (c: GatewayContext) => answerGeneration(c, endpoint);

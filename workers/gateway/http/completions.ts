@@ -1,0 +1,39 @@
+/** `POST /v1/completions`. */
+import type { GatewayContext } from "../environment.ts";
+import type { RenderedPrompt } from "../generate/jobs.ts";
+import type { ServedModel } from "../model.ts";
+import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
+import { completionBody, type CompletionBody, type Prompt } from "../schema/completion.ts";
+import { completionFormat } from "../stream/completion-format.ts";
+import { encodePrompt, requireVocabulary } from "./encode-prompt.ts";
+
+/** OpenAI's default for this endpoint. */
+const DEFAULT_MAX_TOKENS = 16;
+
+function renderPrompt(prompt: Prompt, echo: boolean, model: ServedModel): RenderedPrompt {
+  if ("text" in prompt) return { tokens: encodePrompt(model, prompt.text), echo: echo ? prompt.text : null };
+  requireVocabulary(model, prompt.tokens, "prompt");
+  return { tokens: Uint32Array.from(prompt.tokens), echo: echo ? model.tokenizer.decode(prompt.tokens) : null };
+}
+
+const endpoint: GenerationEndpoint<CompletionBody> = {
+  idPrefix: "cmpl",
+  schema: completionBody,
+  render: (body, model) => ({
+    promptField: "prompt",
+    prompts: body.prompt.map((prompt) => renderPrompt(prompt, body.echo === true, model)),
+    maxTokens: body.max_tokens ?? null,
+    defaultMaxTokens: DEFAULT_MAX_TOKENS,
+    topLogprobs: body.logprobs ?? null,
+    promptLogprobs: body.echo === true ? (body.logprobs ?? null) : null,
+  }),
+  format: (body, model, header) =>
+    completionFormat({
+      header,
+      tokenizer: model.tokenizer,
+      topLogprobs: body.logprobs ?? null,
+      includeUsage: body.stream_options?.include_usage === true,
+    }),
+};
+
+export const completions = (c: GatewayContext) => answerGeneration(c, endpoint);

@@ -1,0 +1,36 @@
+/** Reads a request's JSON body: right type, bounded size (counted, whatever `Content-Length` says), valid UTF-8, valid JSON. */
+import { invalidRequest, payloadTooLarge, unsupportedMediaType } from "../failures.ts";
+import { BODY_LIMIT_BYTES } from "../schema/limits.ts";
+
+export async function readJson(request: Request): Promise<unknown> {
+  const type = (request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase();
+  if (type !== "application/json") throw unsupportedMediaType("The request body must be JSON, with 'Content-Type: application/json'.");
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding !== "identity") throw unsupportedMediaType("Compressed request bodies are not supported: send the JSON as it is.");
+  if (Number(request.headers.get("content-length")) > BODY_LIMIT_BYTES) throw payloadTooLarge(BODY_LIMIT_BYTES);
+  const bytes = await readAtMost(request.body, BODY_LIMIT_BYTES);
+  try {
+    const body: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
+    if (typeof body === "object" && body !== null && !Array.isArray(body)) return body;
+  } catch {
+    throw invalidRequest("The request body is not valid JSON in UTF-8.");
+  }
+  throw invalidRequest("The request body must be a JSON object.");
+}
+
+async function readAtMost(body: ReadableStream<Uint8Array> | null, limitBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let total = 0;
+  for await (const chunk of body ?? []) {
+    total += chunk.byteLength;
+    if (total > limitBytes) throw payloadTooLarge(limitBytes);
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(total);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}

@@ -1,0 +1,25 @@
+/** `POST /tokenize` and `POST /detokenize`, in vLLM's shapes. */
+import { contextLimit } from "../context-limit.ts";
+import type { GatewayContext } from "../environment.ts";
+import { requireModel } from "../model.ts";
+import { isAbsent, parseBody } from "../schema/parse.ts";
+import { detokenizeBody, tokenizeBody } from "../schema/tokenize.ts";
+import { encodePrompt, requireVocabulary } from "./encode-prompt.ts";
+import { readJson } from "./read-json.ts";
+import { renderChat } from "./render-chat.ts";
+
+export async function tokenize(c: GatewayContext): Promise<Response> {
+  const body = parseBody(tokenizeBody, await readJson(c.req.raw));
+  const model = await requireModel(c.env, body.model);
+  const tokens = isAbsent(body.messages)
+    ? encodePrompt(model, body.prompt ?? "", body.add_special_tokens ?? true)
+    : renderChat(model, body.messages, body.add_generation_prompt ?? true);
+  return c.json({ tokens: Array.from(tokens), count: tokens.length, max_model_len: await contextLimit(c.env, model) });
+}
+
+export async function detokenize(c: GatewayContext): Promise<Response> {
+  const body = parseBody(detokenizeBody, await readJson(c.req.raw));
+  const model = await requireModel(c.env, body.model);
+  requireVocabulary(model, body.tokens, "tokens");
+  return c.json({ prompt: model.tokenizer.decode(body.tokens) });
+}

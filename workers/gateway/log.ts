@@ -1,0 +1,11 @@
+/** One JSON object a line. Fields are facts about the request: never prompt text, completions, keys or header values. */
+export function logLine(level: "info" | "error", event: string, fields: Readonly<Record<string, string | number | boolean>>): void {
+  const line = JSON.stringify({ level, event, ...fields });
+  if (level === "error") console.error(line);
+  else console.log(line);
+}
+
+/** What went wrong, for the log only: the class and message of an unexpected error, or the code of a known failure's cause. */
+export function describeCause(cause: unknown): string {
+  return cause instanceof Error ? `${cause.name}: ${cause.message}`.slice(0, 300) : typeof cause;
+}

@@ -1,0 +1,22 @@
+/** CORS: browsers of other origins are served only where `CORS_ORIGINS` names them. Preflights carry no key and need none. */
+import { cors } from "hono/cors";
+import { createMiddleware } from "hono/factory";
+import { commaSeparated, type GatewayTypes } from "../environment.ts";
+
+const PREFLIGHT_MAX_AGE_SECONDS = 600;
+
+export const crossOrigin = createMiddleware<GatewayTypes>(async (c, next) => {
+  const origins = commaSeparated(c.env.CORS_ORIGINS);
+  const origin = c.req.header("origin");
+  if (origin === undefined || !origins.includes(origin)) return next();
+  const respond = cors({
+    origin: origins,
+    allowMethods: ["GET", "POST"],
+    allowHeaders: ["authorization", "content-type"],
+    exposeHeaders: ["x-request-id", "retry-after"],
+    maxAge: PREFLIGHT_MAX_AGE_SECONDS,
+  });
+  const answer = await respond(c, next);
+  c.header("cross-origin-resource-policy", "cross-origin");
+  return answer;
+});

@@ -1,0 +1,24 @@
+/** Gives every request an id, and the log one line about it. */
+import { createMiddleware } from "hono/factory";
+import { routePath } from "hono/route";
+import type { GatewayTypes } from "../environment.ts";
+import { logLine } from "../log.ts";
+
+export const requestLog = createMiddleware<GatewayTypes>(async (c, next) => {
+  const requestId = crypto.randomUUID();
+  const facts: Record<string, string | number | boolean> = {};
+  c.set("requestId", requestId);
+  c.set("facts", facts);
+  const started = Date.now();
+  await next();
+  c.header("x-request-id", requestId);
+  logLine("info", "request", {
+    requestId,
+    method: c.req.method,
+    // The pattern, not the path: a path is client text.
+    route: routePath(c, -1),
+    status: c.res.status,
+    milliseconds: Date.now() - started,
+    ...facts,
+  });
+});

@@ -1,0 +1,58 @@
+import type { Settings } from "../state/types.ts";
+
+export interface ChatMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+/** The body of `POST /v1/chat/completions` as this page sends it. A setting left empty is not sent: the server's default applies. */
+export interface ChatRequest {
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly stream: true;
+  readonly stream_options: { readonly include_usage: true };
+  readonly temperature?: number;
+  readonly top_p?: number;
+  readonly top_k?: number;
+  readonly min_p?: number;
+  readonly presence_penalty?: number;
+  readonly frequency_penalty?: number;
+  readonly repetition_penalty?: number;
+  readonly max_tokens?: number;
+  readonly seed?: number;
+}
+
+export function chatMessages(
+  system: string,
+  turns: readonly { readonly role: "user" | "assistant"; readonly text: string }[],
+): ChatMessage[] {
+  const messages: ChatMessage[] = [];
+  if (system.trim() !== "") messages.push({ role: "system", content: system });
+  for (const turn of turns) {
+    // An answer that failed before its first token has nothing to say to the model.
+    if (turn.role === "assistant" && turn.text === "") continue;
+    messages.push({ role: turn.role, content: turn.text });
+  }
+  return messages;
+}
+
+export function chatRequest(model: string, messages: readonly ChatMessage[], settings: Settings): ChatRequest {
+  return { model, messages, stream: true, stream_options: { include_usage: true }, ...samplingFields(settings) };
+}
+
+type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options">;
+
+function samplingFields(settings: Settings): SamplingFields {
+  const fields: [keyof SamplingFields, number | null][] = [
+    ["temperature", settings.temperature],
+    ["top_p", settings.topP],
+    ["top_k", settings.topK],
+    ["min_p", settings.minP],
+    ["presence_penalty", settings.presencePenalty],
+    ["frequency_penalty", settings.frequencyPenalty],
+    ["repetition_penalty", settings.repetitionPenalty],
+    ["max_tokens", settings.maxTokens],
+    ["seed", settings.seed],
+  ];
+  return Object.fromEntries(fields.filter(([, value]) => value !== null));
+}

@@ -1,0 +1,36 @@
+import { render } from "preact";
+import { createActions } from "./state/actions.ts";
+import { loadModel } from "./state/answer.ts";
+import { persist } from "./state/persistence.ts";
+import { loadPreferences } from "./state/preferences.ts";
+import { createStore, type Store } from "./state/store.ts";
+import { App } from "./view/app.tsx";
+
+const store = createStore({
+  preferences: loadPreferences(),
+  conversations: [],
+  currentId: null,
+  model: null,
+  modelFailure: null,
+  online: navigator.onLine,
+  deleted: null,
+});
+const root = document.querySelector("#app");
+if (root === null) throw new Error("index.html has no #app");
+
+for (const event of ["online", "offline"])
+  addEventListener(event, () => store.dispatch({ type: "online-changed", online: navigator.onLine }));
+persist(store)
+  .catch((error: unknown) => console.warn("the history cannot be read, so this visit is not remembered", error))
+  .finally(() => render(<App store={store} actions={createActions(store)} />, root));
+void keepLookingForModel(store);
+
+/** How long to leave a server alone that did not say which model it has. */
+const MODEL_RETRY_MS = 3_000;
+
+async function keepLookingForModel(target: Store): Promise<void> {
+  while (target.get().model === null) {
+    const found = await loadModel(target, AbortSignal.timeout(30_000)).catch(() => null);
+    if (found === null) await new Promise((resolve) => setTimeout(resolve, MODEL_RETRY_MS));
+  }
+}

@@ -1,0 +1,46 @@
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { createBlockSplitter } from "./blocks.ts";
+import { frameCodeBlocks, highlightCodeBlocks } from "./code-block.ts";
+import { markdownToHtml } from "./html.ts";
+import { patchChildren } from "./patch.ts";
+import { sanitize } from "./sanitize.ts";
+
+interface MarkdownProps {
+  readonly text: string;
+  /** False while the text still grows. */
+  readonly complete: boolean;
+  readonly copyLabel: string;
+}
+
+/** Renders a growing text block by block: each update touches only the blocks that changed. */
+export function Markdown({ text, complete, copyLabel }: MarkdownProps) {
+  const [splitter] = useState(createBlockSplitter);
+  const blocks = splitter.split(text.replace(/\r\n?/g, "\n"), complete);
+  return (
+    <div class="markdown">
+      {blocks.map((block, index) => (
+        <MarkdownBlock key={index} source={block.source} settled={block.settled} copyLabel={copyLabel} />
+      ))}
+    </div>
+  );
+}
+
+interface MarkdownBlockProps {
+  readonly source: string;
+  readonly settled: boolean;
+  readonly copyLabel: string;
+}
+
+function MarkdownBlock({ source, settled, copyLabel }: MarkdownBlockProps) {
+  const element = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    if (element.current === null) return;
+    const fragment = sanitize(markdownToHtml(source));
+    frameCodeBlocks(fragment, copyLabel);
+    patchChildren(element.current, fragment);
+  }, [source, copyLabel]);
+  useLayoutEffect(() => {
+    if (settled && element.current !== null) highlightCodeBlocks(element.current);
+  }, [source, settled, copyLabel]);
+  return <div class="block" ref={element} />;
+}

@@ -1,0 +1,38 @@
+import type { ChatEvent, FinishReason } from "../api/chat-stream.ts";
+import type { Measure } from "./types.ts";
+
+export interface Meter {
+  see(event: ChatEvent): void;
+  read(): Measure;
+  finishReason(): FinishReason | null;
+}
+
+/** Begins to count when it is made. */
+export function createMeter(now: () => number): Meter {
+  const start = now();
+  let first: number | null = null;
+  let latest = start;
+  let deltas = 0;
+  let usage: { promptTokens: number; completionTokens: number } | null = null;
+  let reason: FinishReason | null = null;
+  return {
+    see(event) {
+      if (event.type === "finish") reason = event.reason;
+      else if (event.type === "usage") usage = { promptTokens: event.promptTokens, completionTokens: event.completionTokens };
+      else {
+        latest = now();
+        first ??= latest;
+        deltas += 1;
+      }
+    },
+    read() {
+      return {
+        deltas,
+        streamingMs: first === null ? 0 : latest - first,
+        ...(first === null ? {} : { firstTokenMs: first - start }),
+        ...usage,
+      };
+    },
+    finishReason: () => reason,
+  };
+}

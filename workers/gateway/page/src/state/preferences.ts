@@ -1,0 +1,45 @@
+import { LANGUAGES, preferredLanguage } from "../language/language.ts";
+import { DEFAULT_SETTINGS } from "./settings.ts";
+import type { Preferences } from "./types.ts";
+
+/** `theme.ts`, which runs before anything is painted, reads the same key. */
+const PREFERENCES_KEY = "spikingbrain.preferences";
+const CURRENT_KEY = "spikingbrain.conversation";
+
+export function loadPreferences(): Preferences {
+  const stored = readJson(PREFERENCES_KEY) as Partial<Preferences> | null;
+  const language = LANGUAGES.find((known) => known === stored?.language) ?? preferredLanguage(navigator.languages);
+  const theme = stored?.theme === "light" || stored?.theme === "dark" ? stored.theme : "system";
+  return { theme, language, settings: { ...DEFAULT_SETTINGS, ...stored?.settings } };
+}
+
+export function savePreferences(preferences: Preferences): void {
+  write(localStorage, PREFERENCES_KEY, JSON.stringify(preferences));
+}
+
+/** Each tab keeps its own open conversation, so this is session storage. */
+export function loadCurrentId(): string | null {
+  return sessionStorage.getItem(CURRENT_KEY);
+}
+
+export function saveCurrentId(id: string | null): void {
+  if (id === null) sessionStorage.removeItem(CURRENT_KEY);
+  else write(sessionStorage, CURRENT_KEY, id);
+}
+
+function readJson(key: string): unknown {
+  try {
+    return JSON.parse(localStorage.getItem(key) ?? "null");
+  } catch {
+    // Something else wrote there; the defaults are right.
+    return null;
+  }
+}
+
+function write(storage: Storage, key: string, value: string): void {
+  try {
+    storage.setItem(key, value);
+  } catch {
+    // A full or forbidden storage costs the memory of a preference, nothing more.
+  }
+}

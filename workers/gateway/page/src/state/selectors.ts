@@ -1,0 +1,44 @@
+import type { AssistantMessage, Conversation, Measure, Settings, State } from "./types.ts";
+
+export function currentConversation(state: State): Conversation | null {
+  return state.conversations.find((conversation) => conversation.id === state.currentId) ?? null;
+}
+
+export function currentSettings(state: State): Settings {
+  return currentConversation(state)?.settings ?? state.preferences.settings;
+}
+
+export function isRunning(conversation: Conversation | null): boolean {
+  const last = conversation?.messages.at(-1);
+  return last?.role === "assistant" && (last.status === "waiting" || last.status === "streaming");
+}
+
+const TITLE_LENGTH = 60;
+
+/** The name a person gave, or the beginning of the first message. */
+export function conversationTitle(conversation: Conversation): string | null {
+  if (conversation.name !== null) return conversation.name;
+  const first = conversation.messages.find((message) => message.role === "user");
+  const words = first?.text.replace(/\s+/g, " ").trim() ?? "";
+  if (words === "") return null;
+  // Cut between what a reader sees as characters, so that no emoji is split.
+  const characters = Array.from(new Intl.Segmenter().segment(words), ({ segment }) => segment);
+  return characters.length <= TITLE_LENGTH ? words : `${characters.slice(0, TITLE_LENGTH).join("")}…`;
+}
+
+/** Tokens of the answer: exact once the server has told, the number of text events until then. */
+export function answerTokens(measure: Measure): number {
+  return measure.completionTokens ?? measure.deltas;
+}
+
+/** Decode speed. The first token's time belongs to the prompt, so it counts neither as a token nor as time. */
+export function tokensPerSecond(measure: Measure): number | null {
+  const tokens = answerTokens(measure) - 1;
+  return tokens > 0 && measure.streamingMs > 0 ? (tokens * 1000) / measure.streamingMs : null;
+}
+
+/** Tokens of the whole conversation up to and with this answer; null before the server has told the prompt's. */
+export function contextTokens(answer: AssistantMessage): number | null {
+  const { promptTokens } = answer.measure;
+  return promptTokens === undefined ? null : promptTokens + answerTokens(answer.measure);
+}

@@ -1,0 +1,46 @@
+import type { Settings } from "./types.ts";
+
+/** Mild sampling suits a small model: it stays on its subject, and a long ramble is cut. */
+export const DEFAULT_SETTINGS: Settings = {
+  system: "",
+  temperature: 0.3,
+  topP: 0.9,
+  topK: null,
+  minP: null,
+  presencePenalty: null,
+  frequencyPenalty: null,
+  repetitionPenalty: 1.1,
+  maxTokens: 512,
+  seed: null,
+};
+
+export type NumberSetting = Exclude<keyof Settings, "system">;
+
+interface NumberRule {
+  readonly setting: NumberSetting;
+  readonly minimum: number;
+  readonly maximum: number;
+  readonly step: number;
+}
+
+/** The ranges of `SamplingParameters` in the contracts; the server has the last word. */
+export const NUMBER_RULES: readonly NumberRule[] = [
+  { setting: "temperature", minimum: 0, maximum: 2, step: 0.1 },
+  { setting: "topP", minimum: 0.01, maximum: 1, step: 0.01 },
+  { setting: "topK", minimum: 0, maximum: 1000, step: 1 },
+  { setting: "minP", minimum: 0, maximum: 1, step: 0.01 },
+  { setting: "repetitionPenalty", minimum: 0.1, maximum: 2, step: 0.05 },
+  { setting: "presencePenalty", minimum: -2, maximum: 2, step: 0.1 },
+  { setting: "frequencyPenalty", minimum: -2, maximum: 2, step: 0.1 },
+  { setting: "maxTokens", minimum: 1, maximum: 1_000_000, step: 1 },
+  { setting: "seed", minimum: 0, maximum: 4_294_967_295, step: 1 },
+];
+
+/** What a person typed, as a setting: empty is null, anything else is brought into the rule's range; undefined where it is no number. */
+export function parseNumberSetting(rule: NumberRule, typed: string): number | null | undefined {
+  if (typed.trim() === "") return null;
+  const value = Number(typed);
+  if (!Number.isFinite(value)) return undefined;
+  const inRange = Math.min(rule.maximum, Math.max(rule.minimum, value));
+  return Number.isInteger(rule.step) ? Math.round(inRange) : inRange;
+}

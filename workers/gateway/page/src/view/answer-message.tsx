@@ -1,0 +1,80 @@
+import { useEffect, useState } from "preact/hooks";
+import { Markdown } from "../markdown/markdown.tsx";
+import { answerTokens, tokensPerSecond } from "../state/selectors.ts";
+import type { AssistantMessage } from "../state/types.ts";
+import { useApp } from "./context.ts";
+import { CopyButton } from "./copy-button.tsx";
+import { FailureNote } from "./failure-note.tsx";
+import { formatCount, formatRate, formatSeconds } from "./format.ts";
+import { RetryIcon } from "./icons.tsx";
+
+interface AnswerMessageProps {
+  readonly message: AssistantMessage;
+  readonly last: boolean;
+}
+
+export function AnswerMessage({ message, last }: AnswerMessageProps) {
+  const { texts, actions } = useApp();
+  const final = message.status !== "waiting" && message.status !== "streaming";
+  return (
+    <article class="message answer" data-status={message.status} aria-busy={!final}>
+      <h2 class="visually-hidden">{message.model || texts.model}</h2>
+      {message.status === "waiting" ? <Waiting /> : null}
+      {message.text === "" ? null : <Markdown text={message.text} complete={final} copyLabel={texts.copyCode} />}
+      {message.status === "done" && message.text === "" ? <p class="answer-note">{texts.emptyAnswer}</p> : null}
+      {message.status === "stopped" ? <p class="answer-note">{texts.stopped}</p> : null}
+      {message.finishReason === "length" ? <p class="answer-note">{texts.reachedLimit}</p> : null}
+      {message.failure === undefined ? null : <FailureNote failure={message.failure} onRetry={last ? actions.regenerate : null} />}
+      <footer class="message-foot">
+        {final && message.text !== "" ? <CopyButton label={texts.copyMessage} text={message.text} /> : null}
+        {final && last && message.status !== "failed" ? (
+          <button type="button" class="icon-button" aria-label={texts.regenerate} title={texts.regenerate} onClick={actions.regenerate}>
+            <RetryIcon />
+          </button>
+        ) : null}
+        <Speed message={message} />
+      </footer>
+    </article>
+  );
+}
+
+/** Seen live while the answer grows, and exact once the server has told the count. */
+function Speed({ message }: { readonly message: AssistantMessage }) {
+  const { texts } = useApp();
+  const { measure } = message;
+  if (measure.firstTokenMs === undefined) return null;
+  const rate = tokensPerSecond(measure);
+  const parts = [
+    texts.firstToken(formatSeconds(measure.firstTokenMs, texts.code)),
+    ...(rate === null ? [] : [texts.speed(formatRate(rate, texts.code))]),
+    `${measure.completionTokens === undefined ? "≈ " : ""}${texts.tokens(formatCount(answerTokens(measure), texts.code))}`,
+  ];
+  return (
+    <ul class="speed">
+      {parts.map((part, index) => (
+        <li key={index}>{part}</li>
+      ))}
+    </ul>
+  );
+}
+
+/** After this long, an explanation helps more than a clock. */
+const SLOW_MS = 4_000;
+const TICK_MS = 100;
+
+function Waiting() {
+  const { texts } = useApp();
+  const [start] = useState(() => performance.now());
+  const [elapsed, setElapsed] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setElapsed(performance.now() - start), TICK_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return (
+    <p class="waiting">
+      <span class="pulse" aria-hidden="true" />
+      {texts.waiting} <span class="clock">{formatSeconds(elapsed, texts.code)}</span>
+      {elapsed > SLOW_MS ? <span class="waiting-hint">{texts.loadingModel}</span> : null}
+    </p>
+  );
+}

@@ -1,0 +1,57 @@
+import type { RefObject } from "preact";
+import { currentConversation, isRunning } from "../state/selectors.ts";
+import { useApp } from "./context.ts";
+import { ContextMeter } from "./context-meter.tsx";
+import { SendIcon, StopIcon } from "./icons.tsx";
+import { TextBox } from "./text-box.tsx";
+
+interface ComposerProps {
+  readonly box: RefObject<HTMLTextAreaElement | null>;
+  readonly draft: string;
+  readonly onDraft: (draft: string) => void;
+  readonly onSend: () => void;
+  readonly onEditLast: () => void;
+}
+
+export function Composer({ box, draft, onDraft, onSend, onEditLast }: ComposerProps) {
+  const { state, texts, actions } = useApp();
+  const running = isRunning(currentConversation(state));
+  return (
+    <form
+      class="composer column"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSend();
+      }}
+    >
+      <div class="composer-box">
+        <TextBox
+          element={box}
+          value={draft}
+          label={texts.inputLabel}
+          placeholder={texts.inputPlaceholder}
+          onInput={onDraft}
+          onSubmit={onSend}
+          onKeyDown={(event) => {
+            if (event.key !== "ArrowUp" || draft !== "" || event.isComposing) return;
+            event.preventDefault();
+            onEditLast();
+          }}
+        />
+        <div class="composer-foot">
+          <ContextMeter draft={draft} />
+          {running ? (
+            <button type="button" class="send" aria-label={texts.stop} title={`${texts.stop} (Esc)`} onClick={actions.stop}>
+              <StopIcon />
+            </button>
+          ) : (
+            <button type="submit" class="send" aria-label={texts.send} title={texts.send} disabled={draft.trim() === ""}>
+              <SendIcon />
+            </button>
+          )}
+        </div>
+      </div>
+      <p class="note">{texts.note}</p>
+    </form>
+  );
+}

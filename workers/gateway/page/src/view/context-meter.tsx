@@ -1,0 +1,83 @@
+import { useEffect, useState } from "preact/hooks";
+import { chatMessages } from "../api/chat-request.ts";
+import { countTokens } from "../api/model.ts";
+import { answerTokens, contextTokens, currentConversation, currentSettings, isRunning } from "../state/selectors.ts";
+import type { Message } from "../state/types.ts";
+import { useApp } from "./context.ts";
+import { formatCount } from "./format.ts";
+
+/** Above this share there is hardly room for another turn. */
+const NEARLY_FULL = 0.85;
+
+/** How much of the model's context the next request takes, or the running one has taken. */
+export function ContextMeter({ draft }: { readonly draft: string }) {
+  const { state, texts } = useApp();
+  const counted = usePromptTokens(draft);
+  const limit = state.model?.contextLength ?? null;
+  const last = currentConversation(state)?.messages.at(-1);
+  const used = usedTokens(last, counted, isRunning(currentConversation(state)));
+  if (limit === null || used === null) return <div class="meter" />;
+  const share = Math.min(1, used / limit);
+  const level = used >= limit ? "full" : share > NEARLY_FULL ? "high" : "normal";
+  const words = texts.contextUse(formatCount(used, texts.code), formatCount(limit, texts.code));
+  return (
+    <div class="meter" data-level={level}>
+      <span
+        class="meter-bar"
+        role="meter"
+        aria-label={texts.context}
+        aria-valuemin={0}
+        aria-valuemax={limit}
+        aria-valuenow={Math.min(used, limit)}
+        aria-valuetext={words}
+      >
+        <span class="meter-fill" style={{ width: `${share * 100}%` }} />
+      </span>
+      <span class="meter-text">{words}</span>
+      {level === "normal" ? null : (
+        <span class="meter-advice" role="status">
+          {level === "full" ? texts.contextFull : texts.contextNearlyFull}
+        </span>
+      )}
+    </div>
+  );
+}
+
+function usedTokens(last: Message | undefined, counted: number | null, running: boolean): number | null {
+  if (last?.role !== "assistant") return counted;
+  if (!running) return counted ?? contextTokens(last);
+  return contextTokens(last) ?? (counted === null ? null : counted + answerTokens(last.measure));
+}
+
+/** Typing should not send a request per key. */
+const COUNT_DELAY_MS = 500;
+
+/** Tokens of the conversation with the draft, by the server's own count; keeps the last count while an answer is written. */
+function usePromptTokens(draft: string): number | null {
+  const { state } = useApp();
+  const conversation = currentConversation(state);
+  const { system } = currentSettings(state);
+  const model = state.model?.id;
+  const messages = conversation?.messages;
+  const running = isRunning(conversation);
+  const [count, setCount] = useState<number | null>(null);
+  useEffect(() => setCount(null), [conversation?.id]);
+  useEffect(() => {
+    if (model === undefined || running) return undefined;
+    const turns = draft.trim() === "" ? (messages ?? []) : [...(messages ?? []), { role: "user" as const, text: draft }];
+    if (turns.length === 0) {
+      setCount(null);
+      return undefined;
+    }
+    const controller = new AbortController();
+    const timer = setTimeout(() => {
+      // Without a count the meter shows what the last answer's usage said.
+      countTokens(model, chatMessages(system, turns), controller.signal).then(setCount, () => controller.signal.aborted || setCount(null));
+    }, COUNT_DELAY_MS);
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [model, messages, system, draft, running]);
+  return count;
+}

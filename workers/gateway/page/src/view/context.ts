@@ -1,0 +1,19 @@
+import { createContext } from "preact";
+import { useContext } from "preact/hooks";
+import type { Texts } from "../language/english.ts";
+import type { Actions } from "../state/actions.ts";
+import type { State } from "../state/types.ts";
+
+export interface AppContext {
+  readonly state: State;
+  readonly actions: Actions;
+  readonly texts: Texts;
+}
+
+export const AppContextProvider = createContext<AppContext | null>(null);
+
+export function useApp(): AppContext {
+  const context = useContext(AppContextProvider);
+  if (context === null) throw new Error("useApp must be called below AppContextProvider");
+  return context;
+}

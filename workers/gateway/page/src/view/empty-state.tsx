@@ -1,0 +1,25 @@
+import { Logo } from "./logo.tsx";
+import { useApp } from "./context.ts";
+
+export function EmptyState({ onPick }: { readonly onPick: (prompt: string) => void }) {
+  const { texts } = useApp();
+  return (
+    <section class="empty">
+      <Logo class="empty-logo" />
+      <h2>{texts.emptyTitle}</h2>
+      <p class="empty-intro">{texts.emptyIntro}</p>
+      <ul class="examples" aria-label={texts.examplesLabel}>
+        {texts.examples.map((example) => (
+          <li key={example.prompt}>
+            <button type="button" class="example" onClick={() => onPick(example.prompt)}>
+              <span class="example-title">{example.title}</span>
+              <span class="example-prompt" lang="en">
+                {example.prompt}
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,88 @@
+import { useEffect, useId, useState } from "preact/hooks";
+import { currentSettings } from "../state/selectors.ts";
+import { DEFAULT_SETTINGS, NUMBER_RULES, parseNumberSetting } from "../state/settings.ts";
+import { useApp } from "./context.ts";
+import { Dialog } from "./dialog.tsx";
+
+export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
+  const { state, texts, actions } = useApp();
+  const settings = currentSettings(state);
+  const systemId = useId();
+  return (
+    <Dialog kind="sheet" title={texts.settings} onClose={onClose}>
+      <p class="panel-intro">{texts.settingsIntro}</p>
+      <div class="field">
+        <label for={systemId}>{texts.system}</label>
+        <textarea
+          id={systemId}
+          class="input"
+          rows={4}
+          value={settings.system}
+          placeholder={texts.systemPlaceholder}
+          aria-describedby={`${systemId}-hint`}
+          onInput={(event) => actions.changeSettings({ ...settings, system: event.currentTarget.value })}
+        />
+        <p class="hint" id={`${systemId}-hint`}>
+          {texts.systemHint}
+        </p>
+      </div>
+      <fieldset class="sampling">
+        <legend>{texts.sampling}</legend>
+        {NUMBER_RULES.map((rule) => (
+          <NumberField
+            key={rule.setting}
+            rule={rule}
+            value={settings[rule.setting]}
+            onChange={(value) => actions.changeSettings({ ...settings, [rule.setting]: value })}
+          />
+        ))}
+      </fieldset>
+      <button type="button" class="button" onClick={() => actions.changeSettings(DEFAULT_SETTINGS)}>
+        {texts.resetSettings}
+      </button>
+    </Dialog>
+  );
+}
+
+interface NumberFieldProps {
+  readonly rule: (typeof NUMBER_RULES)[number];
+  readonly value: number | null;
+  readonly onChange: (value: number | null) => void;
+}
+
+/** Keeps what is being typed, and takes it over, brought into range, when the field is left. */
+function NumberField({ rule, value, onChange }: NumberFieldProps) {
+  const { texts } = useApp();
+  const id = useId();
+  const shown = value === null ? "" : String(value);
+  const [typed, setTyped] = useState(shown);
+  useEffect(() => setTyped(shown), [shown]);
+  return (
+    <div class="number-field">
+      <div>
+        <label for={id}>{texts.settingNames[rule.setting]}</label>
+        <p class="hint" id={`${id}-hint`}>
+          {texts.settingHints[rule.setting]}
+        </p>
+      </div>
+      <input
+        id={id}
+        class="input number"
+        type="number"
+        inputMode="decimal"
+        min={rule.minimum}
+        max={rule.maximum}
+        step={rule.step}
+        placeholder={texts.serverDefault}
+        aria-describedby={`${id}-hint`}
+        value={typed}
+        onInput={(event) => setTyped(event.currentTarget.value)}
+        onChange={(event) => {
+          const parsed = event.currentTarget.validity.badInput ? undefined : parseNumberSetting(rule, event.currentTarget.value);
+          if (parsed !== undefined) onChange(parsed);
+          setTyped(parsed === undefined ? shown : parsed === null ? "" : String(parsed));
+        }}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,48 @@
+/** The body of `POST /v1/chat/completions`. */
+import * as z from "zod";
+import { generationFields, tokenCount } from "./generation-fields.ts";
+import { TOP_LOGPROBS_LIMIT } from "./limits.ts";
+import { messages } from "./messages.ts";
+import { accepted, isAbsent, unsupported } from "./parse.ts";
+
+const isPlainText = (value: unknown) =>
+  typeof value === "object" && value !== null && "type" in value && value.type === "text" && Object.keys(value).length === 1;
+const isTextOnly = (value: unknown) => Array.isArray(value) && value.length === 1 && value[0] === "text";
+
+export const chatCompletionBody = z
+  .strictObject({
+    ...generationFields,
+    messages,
+    max_tokens: tokenCount(1),
+    max_completion_tokens: tokenCount(1),
+    logprobs: z.boolean().nullish(),
+    top_logprobs: z.int().min(0).max(TOP_LOGPROBS_LIMIT).nullish(),
+    /** Says how tools may be called; there are none to call. */
+    parallel_tool_calls: accepted,
+    response_format: unsupported(isPlainText, '\'response_format\' other than {"type":"text"} is not supported by this server.'),
+    tools: unsupported(),
+    tool_choice: unsupported((value) => value === "none"),
+    functions: unsupported(),
+    function_call: unsupported((value) => value === "none"),
+    modalities: unsupported(isTextOnly),
+    audio: unsupported(),
+    prediction: unsupported(),
+    moderation: unsupported(),
+    reasoning_effort: unsupported(),
+    verbosity: unsupported(),
+    web_search_options: unsupported(),
+  })
+  .refine((body) => (body.top_logprobs ?? 0) === 0 || body.logprobs === true, {
+    path: ["top_logprobs"],
+    message: "needs 'logprobs' to be true",
+  })
+  .refine((body) => body.stream === true || isAbsent(body.stream_options), {
+    path: ["stream_options"],
+    message: "needs 'stream' to be true",
+  })
+  .refine((body) => isAbsent(body.max_tokens) || isAbsent(body.max_completion_tokens) || body.max_tokens === body.max_completion_tokens, {
+    path: ["max_completion_tokens"],
+    message: "differs from 'max_tokens', its older name",
+  });
+
+export type ChatCompletionBody = z.output<typeof chatCompletionBody>;

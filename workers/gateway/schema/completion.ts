@@ -1,0 +1,52 @@
+/** The body of `POST /v1/completions`. */
+import * as z from "zod";
+import { generationFields, tokenCount } from "./generation-fields.ts";
+import { GENERATIONS_LIMIT, TOP_LOGPROBS_LIMIT } from "./limits.ts";
+import { isAbsent, unsupported } from "./parse.ts";
+
+/** One prompt: text still to be tokenized, or token ids as they are. */
+export type Prompt = { readonly text: string } | { readonly tokens: readonly number[] };
+
+const isTokenList = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.length > 0 && value.every((item) => Number.isInteger(item) && item >= 0 && item < 2 ** 32);
+
+/** Checked by hand: it stops at the first bad element, where a schema would report each of a million. */
+export const prompts = z.unknown().transform((value, context): Prompt[] => {
+  const list = toPrompts(value);
+  if (typeof list !== "string") return list;
+  context.addIssue({ code: "custom", message: list });
+  return z.NEVER;
+});
+
+function toPrompts(value: unknown): Prompt[] | string {
+  if (typeof value === "string") return [{ text: value }];
+  if (isTokenList(value)) return [{ tokens: value }];
+  if (!Array.isArray(value) || value.length === 0)
+    return "must be a string, an array of strings, token ids, or an array of token-id arrays";
+  if (value.length > GENERATIONS_LIMIT && typeof value[0] !== "number")
+    return `holds ${value.length} prompts; at most ${GENERATIONS_LIMIT} are allowed`;
+  if (value.every((item) => typeof item === "string")) return value.map((text) => ({ text }));
+  if (value.every(isTokenList)) return value.map((tokens) => ({ tokens }));
+  return "must hold only strings, only token ids (integers from 0), or only non-empty arrays of token ids";
+}
+
+export const completionBody = z
+  .strictObject({
+    ...generationFields,
+    prompt: prompts,
+    max_tokens: tokenCount(0),
+    logprobs: z.int().min(0).max(TOP_LOGPROBS_LIMIT).nullish(),
+    echo: z.boolean().nullish(),
+    suffix: unsupported(),
+    best_of: unsupported((value) => value === 1),
+  })
+  .refine((body) => body.stream === true || isAbsent(body.stream_options), {
+    path: ["stream_options"],
+    message: "needs 'stream' to be true",
+  })
+  .refine((body) => body.prompt.length * (body.n ?? 1) <= GENERATIONS_LIMIT, {
+    path: ["n"],
+    message: `times the number of prompts must be at most ${GENERATIONS_LIMIT}`,
+  });
+
+export type CompletionBody = z.output<typeof completionBody>;

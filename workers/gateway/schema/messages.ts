@@ -1,0 +1,75 @@
+/** Chat messages: text only, as strings or as text parts; anything else is refused by name. */
+import * as z from "zod";
+import { MESSAGES_LIMIT, PARTS_LIMIT } from "./limits.ts";
+import { unsupported } from "./parse.ts";
+
+const refusedKind = (field: "type" | "role", kind: string) =>
+  z.looseObject({ [field]: z.literal(kind) }).superRefine((_value, context) => {
+    context.addIssue({
+      code: "custom",
+      path: [field],
+      message: "not supported",
+      params: { unsupported: true, reason: `'${kind}' is not supported by this server: messages hold text only.` },
+    });
+  });
+
+const part = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text"), text: z.string() }),
+  refusedKind("type", "image_url"),
+  refusedKind("type", "input_audio"),
+  refusedKind("type", "video_url"),
+  refusedKind("type", "file"),
+  refusedKind("type", "refusal"),
+]);
+
+const parts = z
+  .preprocess(
+    (value) => (typeof value === "string" ? [{ type: "text", text: value }] : value),
+    z.array(z.unknown(), { error: "must be a string or an array of text parts" }).min(1).max(PARTS_LIMIT),
+  )
+  .pipe(z.array(part));
+
+/** Text parts are paragraphs of one message. */
+const content = parts.transform((list) => list.map((item) => ("text" in item ? item.text : "")).join("\n"));
+
+const isEmptyArray = (value: unknown) => Array.isArray(value) && value.length === 0;
+
+/** Names mark speakers of one role apart; the template has no place for them, so a prompt would silently lose them. */
+const name = unsupported();
+
+const message = z.discriminatedUnion("role", [
+  z.strictObject({ role: z.literal("system"), content, name }),
+  z.strictObject({ role: z.literal("developer"), content, name }),
+  z.strictObject({ role: z.literal("user"), content, name }),
+  z.strictObject({
+    role: z.literal("assistant"),
+    content,
+    name,
+    // An answer of ours, sent back as it was received, carries these without meaning.
+    refusal: unsupported(),
+    annotations: unsupported(isEmptyArray),
+    audio: unsupported(),
+    tool_calls: unsupported(isEmptyArray),
+    function_call: unsupported(),
+  }),
+  refusedKind("role", "tool"),
+  refusedKind("role", "function"),
+]);
+
+export interface TextMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+export const messages = z
+  .array(z.unknown())
+  .min(1)
+  .max(MESSAGES_LIMIT)
+  .pipe(z.array(message))
+  .transform((list): TextMessage[] =>
+    // `developer` is the newer name of `system`; templates know the older one.
+    list.map((item) => ({
+      role: item.role === "developer" ? "system" : (item.role as TextMessage["role"]),
+      content: item.content,
+    })),
+  );

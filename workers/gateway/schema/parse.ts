@@ -1,0 +1,50 @@
+/** Runs a wire schema and turns its first issue into the one failure a client sees. */
+import * as z from "zod";
+import { invalidRequest, unknownField, unsupportedField } from "../failures.ts";
+
+const NAME_LENGTH_LIMIT = 100;
+
+/** Clients send `null` for what they leave out. */
+export function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
+/** Refuses a field by name unless its value asks for nothing (`accepts`); `null` always asks for nothing. */
+export function unsupported(accepts: (value: unknown) => boolean = () => false, message?: string) {
+  return z
+    .unknown()
+    .refine((value) => isAbsent(value) || accepts(value), { params: { unsupported: true, reason: message } })
+    .optional();
+}
+
+/** A field that OpenAI defines and that cannot change what is generated here. */
+export const accepted = z.unknown().optional();
+
+export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
+  const result = schema.safeParse(body, { reportInput: true });
+  if (result.success) return result.data;
+  const issues = result.error.issues;
+  const issue = issues.find((candidate) => candidate.code === "unrecognized_keys") ?? issues.find(isUnsupported) ?? issues[0];
+  if (issue === undefined) throw invalidRequest("The request body is invalid.");
+  const param = fieldName(issue.path);
+  if (issue.code === "unrecognized_keys") throw unknownField(fieldName([...issue.path, issue.keys[0] ?? ""]));
+  if (isUnsupported(issue)) throw unsupportedField(param, issue.params?.["reason"] as string | undefined);
+  throw invalidRequest(`${param === "" ? "The request body" : `'${param}'`}: ${issue.message}${shown(issue.input)}.`, param || undefined);
+}
+
+function isUnsupported(issue: z.core.$ZodIssue): issue is z.core.$ZodIssueCustom {
+  return issue.code === "custom" && issue.params?.["unsupported"] === true;
+}
+
+/** `messages[0].content[1].type`. */
+function fieldName(path: readonly PropertyKey[]): string {
+  let name = "";
+  for (const step of path) name += typeof step === "number" ? `[${step}]` : name === "" ? String(step) : `.${String(step)}`;
+  return name.length > NAME_LENGTH_LIMIT ? `${name.slice(0, NAME_LENGTH_LIMIT)}…` : name;
+}
+
+/** The offending value where it is a number or a word; anything longer may be somebody's prompt. */
+function shown(value: unknown): string {
+  if (typeof value === "number" || typeof value === "boolean") return ` (got ${value})`;
+  return typeof value === "string" && value.length <= 20 ? ` (got ${JSON.stringify(value)})` : "";
+}

@@ -1,0 +1,90 @@
+/**
+ * The one writer of an event stream's bytes. Bytes are made only when the runtime asks for them, so a client that reads slowly
+ * slows the engine down instead of filling memory. The stream ends in exactly one of three ways: `[DONE]` and a clean end, an
+ * error event and a broken end, or the client's own abort.
+ */
+import type { ServiceFailure } from "../../contracts/errors.ts";
+import { errorBody } from "../error-body.ts";
+import { asServiceError, cancelled } from "../failures.ts";
+
+export interface EventStreamOptions {
+  /** Silence after which a comment shows clients and proxies that the stream lives. */
+  readonly keepAliveMilliseconds: number;
+  /** Frees the source at once, even from a read that never returns. */
+  readonly abort: AbortController;
+  readonly onFailure: (failure: ServiceFailure, cause: unknown) => void;
+}
+
+export const EVENT_STREAM_HEADERS = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-cache, no-transform",
+  "x-accel-buffering": "no",
+} as const;
+
+/** Bytes made anew each time: a byte stream takes the buffer it is given away from the giver. */
+const encode = (text: string) => new TextEncoder().encode(text);
+const keepAlive = () => encode(": keep-alive\n\n");
+
+export function eventStream(payloads: AsyncGenerator<object, void, undefined>, options: EventStreamOptions): ReadableStream<Uint8Array> {
+  let outstanding: Promise<IteratorResult<object, void>> | null = null;
+  let broken: Error | null = null;
+  let finished = false;
+  let gone = false;
+
+  const close = (controller: ReadableByteStreamController) => {
+    controller.close();
+    // A reader that brought its own buffer gets it back.
+    controller.byobRequest?.respond(0);
+  };
+  const nextBytes = async (): Promise<Uint8Array> => {
+    outstanding ??= payloads.next();
+    const result = await settledWithin(outstanding, options.keepAliveMilliseconds);
+    if (result === null) return keepAlive();
+    outstanding = null;
+    finished = result.done === true;
+    return encode(finished ? "data: [DONE]\n\n" : `data: ${JSON.stringify(result.value)}\n\n`);
+  };
+  const failureBytes = (cause: unknown): Uint8Array => {
+    const error = asServiceError(cause);
+    broken = error;
+    options.onFailure(error.failure, cause);
+    return encode(`data: ${JSON.stringify(errorBody(error.failure))}\n\n`);
+  };
+
+  return new ReadableStream({
+    type: "bytes",
+    start: (controller) => controller.enqueue(keepAlive()),
+    async pull(controller) {
+      if (broken !== null) {
+        // The runtime gathers what it can read at once before it sends; an error in the same turn would take the last event with it.
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        controller.error(broken);
+        return;
+      }
+      if (finished) {
+        close(controller);
+        return;
+      }
+      const bytes = await nextBytes().catch(failureBytes);
+      if (!gone) controller.enqueue(bytes);
+    },
+    cancel() {
+      gone = true;
+      options.abort.abort(cancelled());
+      payloads.return().catch(() => undefined);
+    },
+  });
+}
+
+/** The promise's value, or null when it takes longer; its rejection is thrown. */
+async function settledWithin<T>(promise: Promise<T>, milliseconds: number): Promise<T | null> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silence = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

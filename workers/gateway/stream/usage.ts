@@ -1,0 +1,32 @@
+/** Counts an answer's tokens as its choices end: a prompt counts once, however many choices continue it. */
+import type { ChoiceEnd } from "../generate/choice-event.ts";
+import type { Job } from "../generate/jobs.ts";
+import type { AnswerUsage } from "./format.ts";
+
+export class UsageCounter {
+  readonly #jobs: readonly Job[];
+  readonly #promptTokens: number;
+  readonly #cachedByPrompt = new Map<number, number>();
+  #completionTokens = 0;
+
+  constructor(jobs: readonly Job[]) {
+    this.#jobs = jobs;
+    const lengths = new Map(jobs.map((job) => [job.promptIndex, job.request.prompt.length]));
+    this.#promptTokens = lengths.values().reduce((sum, length) => sum + length, 0);
+  }
+
+  add(end: ChoiceEnd): void {
+    this.#completionTokens += end.completionTokens;
+    const prompt = this.#jobs[end.index]?.promptIndex ?? 0;
+    this.#cachedByPrompt.set(prompt, Math.max(this.#cachedByPrompt.get(prompt) ?? 0, end.cachedTokens));
+  }
+
+  total(): AnswerUsage {
+    return {
+      prompt_tokens: this.#promptTokens,
+      completion_tokens: this.#completionTokens,
+      total_tokens: this.#promptTokens + this.#completionTokens,
+      prompt_tokens_details: { cached_tokens: this.#cachedByPrompt.values().reduce((sum, count) => sum + count, 0) },
+    };
+  }
+}

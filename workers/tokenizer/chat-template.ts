@@ -1,0 +1,136 @@
+/** A model's own chat template: messages to prompt tokens. The template comes from the model file and is as untrusted as it. */
+import { Environment, Interpreter, Template } from "@huggingface/jinja";
+import { ServiceError } from "../contracts/errors.ts";
+import { invalidRequest, modelInvalid } from "./failures.ts";
+import { SpecialGuard, unusedCharacters } from "./special-guard.ts";
+import { templateGlobals, TemplateRefusal } from "./template-globals.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly name?: string | undefined;
+}
+
+export interface RenderOptions {
+  /** End with the header of an assistant message, which the model then writes. */
+  readonly addGenerationPrompt?: boolean;
+  /** The last message is the assistant's and unfinished: end right after its content. */
+  readonly continueFinalMessage?: boolean;
+  /** What a template that asks for the date is told; by default the present. */
+  readonly now?: Date;
+}
+
+/** Real templates have at most some 20,000; the parser is quadratic on whitespace. */
+const LONGEST_TEMPLATE_CODE_UNITS = 1 << 16;
+const LONGEST_REFUSAL_CODE_UNITS = 500;
+
+export class ChatTemplate {
+  readonly #source: string;
+  readonly #template: Template;
+  readonly #tokenizer: Tokenizer;
+  readonly #guard: SpecialGuard;
+
+  constructor(source: string, tokenizer: Tokenizer) {
+    if (source.length > LONGEST_TEMPLATE_CODE_UNITS) {
+      throw modelInvalid(
+        `tokenizer.chat_template has ${String(source.length)} code units; at most ${String(LONGEST_TEMPLATE_CODE_UNITS)} are allowed`,
+      );
+    }
+    try {
+      this.#template = new Template(source);
+    } catch (cause) {
+      throw modelInvalid(`tokenizer.chat_template cannot be parsed: ${messageOf(cause)}`, { cause });
+    }
+    this.#source = source;
+    this.#tokenizer = tokenizer;
+    this.#guard = new SpecialGuard(tokenizer.specialTokens.map((token) => token.content));
+  }
+
+  /** The prompt. Special tokens of the template's are control tokens; those spelled out in a message are ordinary text. */
+  renderToTokens(messages: readonly ChatMessage[], options: RenderOptions = {}): Uint32Array {
+    const { text, guard } = this.#render(messages, options);
+    return this.#tokenizer.encodeGuarded(text, guard);
+  }
+
+  /** The prompt as text. Not a key for its tokens: a control token and its name in a message read the same here. */
+  renderToText(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
+    const { text, guard } = this.#render(messages, options);
+    return text.replaceAll(guard, "");
+  }
+
+  #render(messages: readonly ChatMessage[], options: RenderOptions): { readonly text: string; readonly guard: string } {
+    const { addGenerationPrompt = false, continueFinalMessage = false, now = new Date() } = options;
+    if (addGenerationPrompt && continueFinalMessage) {
+      throw invalidRequest("continue_final_message and add_generation_prompt exclude each other; both are true", "add_generation_prompt");
+    }
+    const inputs = messages.flatMap(({ role, content, name }) => [role, content, name ?? ""]);
+    const specials = this.#tokenizer.specialTokens.map((token) => token.content);
+    const [guard = "", marker = ""] = unusedCharacters([this.#source, ...specials, ...inputs], 2);
+    const guarded = messages.map(({ role, content, name }) => ({
+      role: this.#guard.protect(role, guard, /^[a-z_]+$/.test(role)),
+      content: this.#guard.protect(content, guard),
+      ...(name === undefined ? {} : { name: this.#guard.protect(name, guard) }),
+    }));
+    if (continueFinalMessage) markEnd(guarded, marker);
+    const variables = {
+      messages: guarded,
+      tools: null,
+      documents: null,
+      add_generation_prompt: addGenerationPrompt,
+      ...this.#boundaries(),
+    };
+    const rendered = this.#run({ ...templateGlobals(now), ...variables }, guard, marker);
+    return { text: continueFinalMessage ? cutAtMarker(rendered, marker, messages.length - 1) : rendered, guard };
+  }
+
+  #run(variables: Readonly<Record<string, unknown>>, guard: string, marker: string): string {
+    try {
+      const environment = new Environment();
+      for (const [name, value] of Object.entries(variables)) environment.set(name, value);
+      const { value } = new Interpreter(environment).run(this.#template.parsed);
+      if (typeof value === "string") return value;
+      throw new TypeError(`it made a ${typeof value}`);
+    } catch (cause) {
+      if (cause instanceof ServiceError) throw cause;
+      const message = messageOf(cause).replaceAll(guard, "").replaceAll(marker, "").slice(0, LONGEST_REFUSAL_CODE_UNITS);
+      if (cause instanceof TemplateRefusal)
+        throw invalidRequest(`the model's chat template refuses these messages: ${message}`, "messages");
+      throw modelInvalid(`tokenizer.chat_template cannot be rendered: ${message}`, { cause });
+    }
+  }
+
+  #boundaries(): Readonly<Record<string, string>> {
+    const { bosTokenId, eosTokenIds } = this.#tokenizer;
+    const text = (id: number | null | undefined): string => (id === null || id === undefined ? "" : this.#tokenizer.tokenText(id));
+    return { bos_token: text(bosTokenId), eos_token: text(eosTokenIds[0]) };
+  }
+}
+
+/** The space tells afterwards whether the template trims messages. */
+function markEnd(messages: { role: string; content: string }[], marker: string): void {
+  const last = messages.at(-1);
+  if (last?.role !== "assistant") {
+    throw invalidRequest(
+      `messages: the message to continue must be the assistant's; it is ${JSON.stringify(last?.role ?? null)}`,
+      "messages",
+    );
+  }
+  last.content += `${marker} `;
+}
+
+function cutAtMarker(rendered: string, marker: string, index: number): string {
+  const at = rendered.lastIndexOf(marker);
+  if (at < 0) {
+    throw invalidRequest(
+      `messages[${String(index)}].content cannot be continued: the model's chat template does not render it`,
+      `messages[${String(index)}].content`,
+    );
+  }
+  const text = rendered.slice(0, at);
+  return (rendered[at + 1] === " " ? text : text.trimEnd()).replaceAll(marker, "");
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

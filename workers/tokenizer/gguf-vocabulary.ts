@@ -1,0 +1,41 @@
+/** Reads what set-up took from a GGUF's metadata. The GGUF is untrusted, so every statement in it is checked. */
+import type { TokenizerFile } from "../contracts/model-files.ts";
+import type { AddedToken } from "./added-tokens.ts";
+import { modelInvalid } from "./failures.ts";
+import { type Family, supportedFamilies } from "./pre-tokenizer.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+
+const CONTROL = 3;
+const USER_DEFINED = 4;
+
+export function vocabularyFromTokenizerFile(file: TokenizerFile): Vocabulary {
+  if (file.model !== "gpt2") throw modelInvalid(`tokenizer.ggml.model is "${file.model}"; only "gpt2" (byte-level BPE) is served`);
+  const { tokens } = file;
+  if (file.tokenTypes.length !== tokens.length) {
+    throw modelInvalid(
+      `tokenizer.ggml.token_type has ${String(file.tokenTypes.length)} entries, tokenizer.ggml.tokens ${String(tokens.length)}`,
+    );
+  }
+  const addedTokens: AddedToken[] = [];
+  for (const [id, type] of file.tokenTypes.entries()) {
+    const content = tokens[id];
+    if (content && (type === CONTROL || type === USER_DEFINED)) addedTokens.push({ id, content, special: type === CONTROL });
+  }
+  return {
+    family: supportedFamily(file.pre),
+    tokens,
+    merges: file.merges,
+    ignoreMerges: false,
+    addedTokens,
+    normalizedAddedTokens: [],
+    bosTokenId: file.bosTokenId,
+    eosTokenIds: file.eosTokenIds,
+    addBosToken: file.addBosToken,
+  };
+}
+
+function supportedFamily(pre: string): Family {
+  const family = supportedFamilies.find((name) => name === pre);
+  if (!family) throw modelInvalid(`tokenizer.ggml.pre is "${pre}"; supported are ${supportedFamilies.join(", ")}`);
+  return family;
+}
