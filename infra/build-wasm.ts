@@ -8,6 +8,7 @@ import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { inRepository, repositoryRoot } from "./local/paths.ts";
 import { capture, isMain, reportFailure, run } from "./local/run.ts";
+import { ensureRust } from "./local/rust.ts";
 
 const wasm = inRepository("wasm");
 const packages = inRepository("wasm/pkg");
@@ -25,6 +26,7 @@ const builds = [
 const unwanted = new Set([".gitignore", "README.md", "LICENSE", "package.json", "spikingbrain_bg.wasm.d.ts"]);
 
 async function build(): Promise<void> {
+  await ensureRust();
   const wasmPack = await ensureWasmPack();
   const remaps = await pathRemaps();
   for (const { name, features } of builds) {

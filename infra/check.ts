@@ -1,10 +1,12 @@
 /** `npm run check`. */
 import { checks } from "./checks.ts";
 import { reportFailure } from "./local/run.ts";
+import { ensureRust } from "./local/rust.ts";
 import { setupPython } from "./local/setup-python.ts";
 
 try {
   await setupPython("test");
+  await ensureRust();
   const failed: string[] = [];
   for (const check of await checks()) {
     console.log(`- ${check.name}`);

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { buildPage } from "../../infra/local/build-page.ts";
 import { prepareModel } from "../../infra/local/prepare-model.ts";
+import { ensureRust } from "../../infra/local/rust.ts";
 import { run } from "../../infra/local/run.ts";
 import { setupPython } from "../../infra/local/setup-python.ts";
 import type { Requirement } from "./suites.ts";
@@ -15,6 +16,9 @@ export async function setUp(requirement: Requirement): Promise<void> {
       return;
     case "python":
       await setupPython("test");
+      return;
+    case "rust":
+      await ensureRust();
       return;
     case "chromium":
       process.env.CHROMIUM_PATH = await ensureChromium();
