@@ -10,5 +10,6 @@ export async function ensureRust(): Promise<void> {
   const { status } = await run("rustup", ["toolchain", "install"], { cwd: inRepository("wasm") }).catch((cause: unknown) => {
     throw new Error(`\`rustup\` cannot be started. ${advice}`, { cause });
   });
-  if (status !== 0) throw new Error(`rustup could not install the toolchain that wasm/rust-toolchain.toml names (status ${String(status)}).`);
+  if (status !== 0)
+    throw new Error(`rustup could not install the toolchain that wasm/rust-toolchain.toml names (status ${String(status)}).`);
 }
