@@ -6,6 +6,9 @@ import { unstable_readConfig } from "wrangler";
 const gateway = unstable_readConfig({ config: "./wrangler.toml" });
 
 // node: libraries and scripts. workerd: the gateway inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. page: the whole stack in Chromium.
+/** What a test polls for comes in milliseconds on a free machine; a busy one may take its time. */
+const patient = { poll: { timeout: 15_000 } };
+
 export default defineConfig({
   test: {
     projects: [
@@ -55,9 +58,10 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          expect: patient,
         },
       },
-      { test: { name: "page", include: ["test/page/**/*.test.ts"], fileParallelism: false, testTimeout: 120_000 } },
+      { test: { name: "page", include: ["test/page/**/*.test.ts"], fileParallelism: false, testTimeout: 120_000, expect: patient } },
     ],
   },
 });

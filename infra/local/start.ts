@@ -8,7 +8,7 @@ const readyTimeoutMilliseconds = 180_000;
 
 async function main(): Promise<void> {
   const port = portFrom(process.env.PORT);
-  const { API_KEYS: apiKeys } = process.env;
+  const apiKeys = process.env.API_KEYS === "" ? undefined : process.env.API_KEYS;
   const manifest = await prepareModel();
   await buildPage();
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -22,6 +22,16 @@ describe("the built page", () => {
   it("keeps the model beside it and drops its own old files", async () => {
     expect(await readFile(join(directory, "model/manifest.json"), "utf8")).toBe("{}");
     expect(await readdir(join(directory, "assets"))).not.toContain("main-OLD.js");
+  });
+
+  it("writes nothing that stays the same, so that a stack which serves it goes on undisturbed", async () => {
+    const times = async () => {
+      const names = (await readdir(directory, { recursive: true })).sort();
+      return await Promise.all(names.map(async (name) => [name, (await stat(join(directory, name))).mtimeMs]));
+    };
+    const before = await times();
+    await buildPage({ outDir: directory });
+    expect(await times()).toEqual(before);
   });
 
   it("takes less than 100 KB of JavaScript, compressed, before the highlighter", () => {

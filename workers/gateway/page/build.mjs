@@ -1,5 +1,5 @@
 /** Builds the page into static files that the gateway serves. `node workers/gateway/page/build.mjs [--watch]`; other scripts call {@link buildPage}. */
-import { mkdir, readFile, rm, watch, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, watch, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -18,14 +18,10 @@ const MAXIMUM_SCRIPT_GZIP_BYTES = 100_000;
  */
 export async function buildPage({ outDir = defaultOutDir } = {}) {
   const assetsDir = join(outDir, "assets");
-  // Only the page's own files go: the model beside them is written by another script and is slow to make.
-  await rm(assetsDir, { recursive: true, force: true });
-  await mkdir(assetsDir, { recursive: true });
-
   const shared = {
     bundle: true,
     minify: true,
-    write: true,
+    write: false,
     metafile: true,
     outdir: assetsDir,
     entryNames: "[name]-[hash]",
@@ -48,7 +44,8 @@ export async function buildPage({ outDir = defaultOutDir } = {}) {
   ]);
 
   const outputs = { ...main.metafile.outputs, ...blocking.metafile.outputs };
-  const files = await measure(outputs);
+  const contents = new Map([...main.outputFiles, ...blocking.outputFiles].map((file) => [basename(file.path), file.contents]));
+  const files = measure(outputs, contents);
   const html = await readFile(join(pageDir, "index.html"), "utf8");
   const names = {
     main: entryOutput(outputs, "src/main.tsx"),
@@ -56,23 +53,31 @@ export async function buildPage({ outDir = defaultOutDir } = {}) {
     theme: entryOutput(outputs, "src/theme.ts"),
     logo: entryOutput(outputs, "logo.svg"),
   };
-  await writeFile(
+  enforceBudget(files);
+  await mkdir(assetsDir, { recursive: true });
+  for (const [name, content] of contents) await writeIfChanged(join(assetsDir, name), content);
+  await writeIfChanged(
     join(outDir, "index.html"),
     html.replace(/%(\w+)%/g, (_, name) => `assets/${names[name]}`),
   );
-  await writeFile(join(outDir, "_headers"), pageHeaders());
-  enforceBudget(files);
+  await writeIfChanged(join(outDir, "_headers"), pageHeaders());
+  for (const name of await readdir(assetsDir)) if (!contents.has(name)) await rm(join(assetsDir, name));
   return files;
 }
 
-async function measure(outputs) {
+/** A stack that is already serving these files restarts its Workers when one is written, so one that stays the same is left alone. */
+async function writeIfChanged(path, content) {
+  const current = await readFile(path).catch(() => null);
+  if (current === null || !current.equals(Buffer.from(content))) await writeFile(path, content);
+}
+
+function measure(outputs, contents) {
   const scripts = Object.entries(outputs).filter(([path]) => /\.(js|css)$/.test(path));
   const eager = eagerOutputs(outputs);
-  const measured = scripts.map(async ([path, output]) => {
-    const content = await readFile(path);
-    return { file: basename(path), bytes: output.bytes, gzipBytes: gzipSync(content, { level: 9 }).length, lazy: !eager.has(path) };
+  return scripts.map(([path, output]) => {
+    const gzipBytes = gzipSync(contents.get(basename(path)), { level: 9 }).length;
+    return { file: basename(path), bytes: output.bytes, gzipBytes, lazy: !eager.has(path) };
   });
-  return Promise.all(measured);
 }
 
 /** Outputs that a first visit loads: the entries, and what they import other than dynamically. */
