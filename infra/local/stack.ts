@@ -6,6 +6,8 @@ import { inRepository, repositoryRoot } from "./paths.ts";
 
 export interface StackOptions {
   readonly port: number;
+  /** Wrangler configurations, the one that answers HTTP first; the gateway's and the engine's unless given. */
+  readonly configurations?: readonly string[];
   /** Variables of the Workers, over those in the wrangler.toml files. */
   readonly variables?: Readonly<Record<string, string>>;
   /** Environment of the process, such as V8 flags. */
@@ -39,10 +41,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await mustBeFree(options.port);
   const url = `http://127.0.0.1:${String(options.port)}`;
   const variables = Object.entries(options.variables ?? {}).flatMap(([name, value]) => ["--var", `${name}:${value}`]);
+  const configurations = (options.configurations ?? ["wrangler.toml", "workers/engine/wrangler.toml"]).flatMap((path) => ["-c", path]);
   const group = startGroup(
     process.execPath,
     [
-      ...[inRepository("node_modules/wrangler/bin/wrangler.js"), "dev", "-c", "wrangler.toml", "-c", "workers/engine/wrangler.toml"],
+      ...[inRepository("node_modules/wrangler/bin/wrangler.js"), "dev", ...configurations],
       ...["--ip", "127.0.0.1", "--port", String(options.port), "--log-level", "warn", "--show-interactive-dev-session=false"],
       ...variables,
     ],
