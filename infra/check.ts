@@ -5,7 +5,9 @@ import { ensureRust } from "./local/rust.ts";
 import { setupPython } from "./local/setup-python.ts";
 
 try {
+  // mypy reads torch's types.
   await setupPython("test");
+  await setupPython("model");
   await ensureRust();
   const failed: string[] = [];
   for (const check of await checks()) {

@@ -1,17 +1,23 @@
-/** Makes gpu-backend/.venv hold exactly what the lock files say. `--bench` adds llama.cpp for comparison, which compiles for minutes. */
+/**
+ * Makes gpu-backend/.venv hold exactly what the lock files say, and our own packages importable in it. `--model` adds torch, half a
+ * gigabyte; `--bench` adds llama.cpp for comparison, which compiles for minutes.
+ */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { inRepository } from "./paths.ts";
 import { findPython } from "./python.ts";
-import { reportFailure, isMain, run } from "./run.ts";
+import { capture, isMain, reportFailure, run } from "./run.ts";
 
 const environment = inRepository("gpu-backend/.venv");
 export const venvPython = inRepository("gpu-backend/.venv/bin/python");
+const standIn = inRepository("infra/local/cuda_stand_in.py");
+const makers = [inRepository("infra/local/setup-python.ts"), standIn];
 
-export async function setupPython(extra: "test" | "bench"): Promise<void> {
+export async function setupPython(extra: "test" | "model" | "bench"): Promise<void> {
   const lock = inRepository(`gpu-backend/requirements-${extra}.lock`);
   const stamp = inRepository(`gpu-backend/.venv/.spikingbrain-${extra}`);
-  const digest = createHash("sha256").update(readFileSync(lock)).digest("hex");
+  const digest = digestOf(lock, ...makers);
   if (existsSync(venvPython) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
   if (!existsSync(venvPython)) {
     console.log("Making gpu-backend/.venv …");
@@ -24,7 +30,28 @@ export async function setupPython(extra: "test" | "bench"): Promise<void> {
   console.log(`Installing gpu-backend/requirements-${extra}.lock …`);
   const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", lock];
   await mustRun(venvPython, install, "pip could not install the locked packages; run the same command again once the cause above is gone");
+  const packages = await sitePackages();
+  writeFileSync(join(packages, "spikingbrain.pth"), `${inRepository("gpu-backend")}\n`);
+  if (extra === "model" && process.platform === "linux") {
+    await mustRun(
+      venvPython,
+      [standIn, join(packages, "torch/lib")],
+      "It needs cc, ldd and readelf (Debian: apt-get install gcc binutils)",
+    );
+  }
   writeFileSync(stamp, digest);
+}
+
+/** What was installed, and how. */
+function digestOf(...files: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(readFileSync(file));
+  return hash.digest("hex");
+}
+
+async function sitePackages(): Promise<string> {
+  const { output } = await capture(venvPython, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]);
+  return output.trim();
 }
 
 async function mustRun(command: string, args: readonly string[], advice: string): Promise<void> {
@@ -35,6 +62,7 @@ async function mustRun(command: string, args: readonly string[], advice: string)
 if (isMain(import.meta.url)) {
   try {
     await setupPython("test");
+    if (process.argv.includes("--model")) await setupPython("model");
     if (process.argv.includes("--bench")) await setupPython("bench");
   } catch (error) {
     reportFailure(error);

@@ -17,6 +17,10 @@ export async function setUp(requirement: Requirement): Promise<void> {
     case "python":
       await setupPython("test");
       return;
+    case "torch":
+      await setupPython("test");
+      await setupPython("model");
+      return;
     case "rust":
       await ensureRust();
       return;
