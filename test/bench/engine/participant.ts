@@ -1,0 +1,29 @@
+/** One program that reads a prompt and goes on from it, timed. */
+
+export interface Task {
+  readonly prompt: readonly number[];
+  /** Tokens to decode after the prompt, greedily. */
+  readonly decode: number;
+}
+
+export interface Measurement {
+  /** From an empty state until the prompt is read and the first token can be chosen. */
+  readonly prefillSeconds: number;
+  /** As long as it takes to choose and read `decode` tokens, one after another. */
+  readonly decodeSeconds: number;
+  /** The same in processor time, which a busy machine does not stretch; null where it cannot be told. */
+  readonly prefillProcessorSeconds: number | null;
+  readonly decodeProcessorSeconds: number | null;
+  /** What was decoded. */
+  readonly tokens: readonly number[];
+}
+
+export interface Participant {
+  readonly name: string;
+  /** What it says of itself, such as its version. */
+  readonly description: string;
+  /** Tokens of prompt and completion that it holds. */
+  readonly contextLength: number;
+  measure(task: Task): Promise<Measurement>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,29 @@
+/** The local stack with ways around the gateway (worker/index.ts), over the real engine or over one that costs next to nothing. */
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { startStack } from "../../infra/local/stack.ts";
+
+const engines = { real: "workers/engine/wrangler.toml", counting: "test/bench/worker/counting-engine.toml" } as const;
+
+/** Room for a slow machine to load the model. */
+const readyTimeoutMilliseconds = 180_000;
+
+/** Runs `use` with the address of a ready stack, and ends the stack whatever happens. */
+export async function withStack<T>(engine: keyof typeof engines, use: (url: string) => Promise<T>): Promise<T> {
+  const stack = await startStack({ port: await freePort(), configurations: ["test/bench/worker/wrangler.toml", engines[engine]] });
+  try {
+    await stack.untilReady(readyTimeoutMilliseconds);
+    return await use(stack.url);
+  } finally {
+    await stack.stop();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}

@@ -1,0 +1,18 @@
+/** What a benchmark suite offers. */
+import type { ModelManifest } from "../../workers/contracts/model-files.ts";
+import type { SuiteResult } from "./report/result.ts";
+
+export interface SuiteOptions {
+  readonly model: ModelManifest;
+  /** Times that everything is measured, in turns. */
+  readonly rounds: number;
+  /** Says how far it is. */
+  readonly progress: (message: string) => void;
+}
+
+export interface Suite {
+  readonly name: string;
+  readonly description: string;
+  readonly defaultRounds: number;
+  run(options: SuiteOptions): Promise<SuiteResult>;
+}

@@ -1,0 +1,5 @@
+import { engineSuite } from "./engine/suite.ts";
+import { httpSuite } from "./http/suite.ts";
+import type { Suite } from "./suite.ts";
+
+export const suites: readonly Suite[] = [engineSuite, httpSuite];

@@ -1,0 +1,89 @@
+/**
+ * An engine that costs next to nothing, for what the gateway itself costs: it counts through the vocabulary, one token each time it is
+ * asked for one, over the same entrypoint and object as the real one.
+ */
+import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
+import { encodeEvent } from "../../../workers/contracts/event-stream.ts";
+
+const description: ModelDescription = {
+  id: "counting",
+  digest: "0".repeat(64),
+  architecture: "counting",
+  parameters: 0,
+  vocabularySize: 2 ** 31 - 1,
+  contextLength: 8192,
+  kernel: "counting",
+};
+
+/** In a byte-level vocabulary the commonest merges begin here: words and pieces of words, never a control token or half a character. */
+const firstToken = 1000;
+const differentTokens = 64;
+
+interface EngineEnvironment {
+  readonly ENGINE_OBJECT: DurableObjectNamespace<EngineObject>;
+}
+
+export class EngineObject extends DurableObject<EngineEnvironment> implements GenerationBackend {
+  describe(): Promise<Outcome<ModelDescription>> {
+    return Promise.resolve({ ok: true, value: description });
+  }
+
+  ready(): Promise<Outcome<null>> {
+    return Promise.resolve({ ok: true, value: null });
+  }
+
+  load(): Promise<EngineLoad> {
+    return Promise.resolve({ loaded: true, running: 0, waiting: 0, freeStateBytes: 0, generatedTokens: 0 });
+  }
+
+  generate({ prompt, maxTokens }: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
+    let generated = 0;
+    const value: ReadableStream<Uint8Array> = new ReadableStream(
+      {
+        type: "bytes",
+        pull(controller) {
+          if (generated < maxTokens) {
+            controller.enqueue(encodeEvent({ type: "token", id: firstToken + (generated % differentTokens) }));
+            generated += 1;
+            return;
+          }
+          const usage = { promptTokens: prompt.length, completionTokens: generated, cachedTokens: 0 };
+          controller.enqueue(encodeEvent({ type: "finish", reason: "length", usage }));
+          controller.close();
+        },
+      },
+      // One token for each read: never two of them in one chunk, as a model that computes one after another would send them.
+      { highWaterMark: 0 },
+    );
+    return Promise.resolve({ ok: true, value });
+  }
+}
+
+export class EngineService extends WorkerEntrypoint<EngineEnvironment> implements GenerationBackend {
+  get #object(): GenerationBackend {
+    return this.env.ENGINE_OBJECT.getByName("engine-0");
+  }
+
+  describe(): Promise<Outcome<ModelDescription>> {
+    return this.#object.describe();
+  }
+
+  ready(): Promise<Outcome<null>> {
+    return this.#object.ready();
+  }
+
+  load(): Promise<EngineLoad> {
+    return this.#object.load();
+  }
+
+  generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
+    return this.#object.generate(request);
+  }
+}
+
+export default {
+  fetch(): Response {
+    return new Response("Not found\n", { status: 404 });
+  },
+} satisfies ExportedHandler;

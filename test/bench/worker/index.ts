@@ -1,0 +1,56 @@
+/**
+ * The gateway as it is, and beside it two ways around it in the same Worker: what a request costs before anybody does anything (`/direct/empty`),
+ * and the engine's own stream as the gateway would receive it (`/direct/generate`). The gateway's share is the difference.
+ */
+import type { GenerateRequest, GenerationBackend } from "../../../workers/contracts/engine.ts";
+import { createApp } from "../../../workers/gateway/app.ts";
+import type { Environment } from "../../../workers/gateway/environment.ts";
+
+/** Body of `POST /direct/generate`. */
+interface DirectRequest {
+  readonly prompt: readonly number[];
+  readonly maxTokens: number;
+}
+
+const gateway = createApp();
+
+export default {
+  async fetch(request: Request, environment: Environment, context: ExecutionContext): Promise<Response> {
+    switch (new URL(request.url).pathname) {
+      case "/direct/empty":
+        return Response.json({ status: "ok" });
+      case "/direct/describe":
+        return Response.json(await environment.ENGINE.describe());
+      case "/direct/generate":
+        return await generate(environment.ENGINE, await request.json<DirectRequest>());
+      default:
+        return await gateway.fetch(request, environment, context);
+    }
+  },
+} satisfies ExportedHandler<Environment>;
+
+async function generate(engine: GenerationBackend, { prompt, maxTokens }: DirectRequest): Promise<Response> {
+  const request: GenerateRequest = {
+    requestId: "bench",
+    prompt: Uint32Array.from(prompt),
+    maxTokens,
+    minTokens: 0,
+    stopTokens: [],
+    sampling: {
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+      logitBias: [],
+      seed: 0,
+    },
+    topLogprobs: null,
+    promptLogprobs: null,
+  };
+  const outcome = await engine.generate(request);
+  if (outcome.ok) return new Response(outcome.value, { headers: { "content-type": "application/x-ndjson" } });
+  return Response.json(outcome.failure, { status: outcome.failure.status });
+}
