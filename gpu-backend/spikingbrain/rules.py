@@ -18,10 +18,17 @@ def require(holds: bool, field: str, rule: str, value: object) -> None:
         raise ConfigError(field, rule, value)
 
 
-def require_count(field: str, value: object, least: int = 1, most: int = 2**31 - 1) -> None:
+def require_count(field: str, value: object, least: int = 1, most: int = 2**31 - 1) -> int:
     """An integer within bounds; a bool is not an integer here."""
-    holds = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-    require(holds, field, f"an integer from {least} to {most}", value)
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+        return value
+    raise ConfigError(field, f"an integer from {least} to {most}", value)
+
+
+def require_list(field: str, rule: str, value: object) -> list[object]:
+    if isinstance(value, list):
+        return value
+    raise ConfigError(field, rule, value)
 
 
 def require_positive(field: str, value: object) -> None:
