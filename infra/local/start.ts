@@ -43,7 +43,7 @@ async function main(): Promise<void> {
 function printUsage(url: string, model: string, apiKeys: string | undefined): void {
   const key = apiKeys === undefined ? "sk-local-development" : "sk-…";
   const rule = apiKeys === undefined ? "any key is accepted on this machine; API_KEYS sets which ones are" : "one of those in API_KEYS";
-  const body = JSON.stringify({ model, stream: true, messages: [{ role: "user", content: "What is the capital of France?" }] });
+  const body = JSON.stringify({ model, stream: true, temperature: 0.3, messages: [{ role: "user", content: "Why is the sky blue?" }] });
   console.log(`
   Chat:     ${url}/
   API:      ${url}/v1
