@@ -1,0 +1,103 @@
+"""A GGUF file, or the shards of one, as a source of weights."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from gguf import GGMLQuantizationType, GGUFReader, ReaderTensor
+from gguf.quants import dequantize
+
+from .errors import CheckpointError, listed
+from .gguf_metadata import from_metadata
+from .names import TensorName, tensor_names
+
+SHARD = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.gguf$")
+QUERY_OR_KEY = re.compile(r"\.attn_[qk]\.(weight|bias)$")
+
+
+class GgufFile:
+    """See `WeightSource`. Architectures `spikingbrain`, `llama` and `qwen2`, whose q and k are put into half-split rotary order."""
+
+    def __init__(self, path: Path) -> None:
+        """Maps the file; of a sharded one, `path` is any shard."""
+        self.metadata: dict[str, Any] = {}
+        self._tensors: dict[str, ReaderTensor] = {}
+        for shard in _shards(path):
+            self._add(shard)
+        shapes = {name: tuple(int(size) for size in reversed(tensor.shape)) for name, tensor in self._tensors.items()}
+        self.shapes = shapes
+        self.config = from_metadata(self.metadata, shapes)
+        self._interleaved = self.metadata["general.architecture"] == "llama"
+        if self._interleaved and self.config.rotated != self.config.head_dim:
+            raise CheckpointError(f"llama.rope.dimension_count must be {self.config.head_dim}; it is {self.config.rotated}")
+        self.names = tensor_names(self.config)
+        self._check(path)
+
+    @property
+    def types(self) -> dict[str, GGMLQuantizationType]:
+        """The element type of every tensor by its GGUF name."""
+        return {name: tensor.tensor_type for name, tensor in self._tensors.items()}
+
+    def rows(self, name: TensorName, start: int, stop: int) -> torch.Tensor:
+        """See `WeightSource`."""
+        tensor = self._tensors[name.gguf]
+        data = tensor.data if name.expert is None else tensor.data[name.expert]
+        if len(name.shape) == 1:
+            values = dequantize(data, tensor.tensor_type)
+            return torch.from_numpy(self._half_split(name, values)[start:stop].copy())
+        values = dequantize(self._half_split(name, data, start, stop), tensor.tensor_type)
+        # Values that are f32 in the file are still the file's, which torch must not be able to write to.
+        return torch.from_numpy(values if values.flags.writeable else values.copy())
+
+    def _half_split(self, name: TensorName, data: npt.NDArray[Any], start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Rows `start` to `stop`: `llama` files have a rotary pair side by side that is half a head apart here."""
+        if not self._interleaved or not QUERY_OR_KEY.search(name.gguf):
+            return np.ascontiguousarray(data[start:stop])
+        row = np.arange(start, len(data) if stop is None else stop)
+        head, within = np.divmod(row, self.config.head_dim)
+        half, pair = np.divmod(within, self.config.head_dim // 2)
+        return np.ascontiguousarray(data[head * self.config.head_dim + pair * 2 + half])
+
+    def _add(self, path: Path) -> None:
+        try:
+            reader = GGUFReader(path)
+            fields = {key: field.contents() for key, field in reader.fields.items()}
+        except (OSError, ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
+            raise CheckpointError(f"{path} cannot be read as GGUF: {error}") from error
+        self.metadata = {key: _plain(value) for key, value in fields.items()} | self.metadata
+        for tensor in reader.tensors:
+            if tensor.name in self._tensors:
+                raise CheckpointError(f"{path}: tensor '{tensor.name}' must be in one shard; it is in two")
+            self._tensors[tensor.name] = tensor
+
+    def _check(self, path: Path) -> None:
+        wanted: dict[str, tuple[int, ...]] = {}
+        for name in self.names:
+            wanted[name.gguf] = name.shape if name.expert is None else (name.expert + 1, *name.shape)
+        problems = [f"tensor '{missing}' {list(shape)} is missing" for missing, shape in wanted.items() if missing not in self.shapes]
+        for found, shape in self.shapes.items():
+            if found not in wanted:
+                problems.append(f"tensor '{found}' {list(shape)} has no place in this model")
+            elif shape != wanted[found]:
+                problems.append(f"tensor '{found}' must have shape {list(wanted[found])}; it has {list(shape)}")
+        if problems:
+            raise listed(str(path), problems)
+
+
+def _plain(value: object) -> object:
+    """A float32 as the shortest decimal that means it, so that 1e-6 comes back as 1e-6."""
+    return float(str(np.float32(value))) if isinstance(value, float) else value
+
+
+def _shards(path: Path) -> list[Path]:
+    match = SHARD.match(path.name)
+    if not match:
+        return [path]
+    stem, _, count = match.groups()
+    paths = [path.with_name(f"{stem}-{number:05d}-of-{count}.gguf") for number in range(1, int(count) + 1)]
+    if missing := [f"{shard.name} is missing" for shard in paths if not shard.is_file()]:
+        raise listed(str(path.parent), missing)
+    return paths

@@ -1,0 +1,203 @@
+"""The model's config as GGUF metadata, both ways: the keys that `wasm/engine/src/config.rs` reads.
+
+Below `spikingbrain.`; `llama` and `qwen2` files have the first group only. Defaults are what a reader assumes where the key is missing.
+
+| key | type | is |
+|---|---|---|
+| `block_count`, `context_length` | uint32 | layers, tokens |
+| `embedding_length`, `feed_forward_length`, `vocab_size` | uint32 | hidden, inner, rows of the embedding |
+| `attention.head_count`, `attention.head_count_kv` | uint32 | query heads, key and value heads |
+| `attention.key_length`, `attention.value_length` | uint32 | width of a head, twice |
+| `attention.layer_norm_rms_epsilon`, `rope.freq_base` | float32 | epsilon of every norm, RoPE's base |
+| `rope.dimension_count` | uint32 | leading dimensions of a head that are rotated; default all |
+| `attention.sliding_window` | uint32 | keys a `window` branch sees, the current token included |
+| `attention.sink_count`, `attention.kept_tokens` | uint32 | learned sinks; leading tokens that never leave a window; default 0 |
+| `layer.mixers` | strings, one a layer | `linear`, `window`, `full`, or `linear` and another joined by `+` |
+| `layer.feed_forwards` | strings, one a layer | `dense` or `moe`; default all `dense` |
+| `parallel.projections` | string | `shared` (default) or `separate` |
+| `linear.feature_map` | string | `relu` (default) or `sigmoid` |
+| `linear.gate` | string | `learned` (default) or `one_minus_key` |
+| `linear.gate_normalizer` | float32 | divides the log of a learned gate; default 16 |
+| `linear.head_norm` | bool | default true |
+| `expert_count`, `expert_used_count` | uint32 | routed experts of a `moe` layer, and how many a token uses |
+| `expert_feed_forward_length` | uint32 | inner of a routed expert; default `feed_forward_length` |
+| `expert_shared_feed_forward_length` | uint32 | inner of the shared expert; default 0, none |
+| `expert_gating` | string | `softmax` (default) or `sigmoid` |
+| `expert_weights_norm` | bool | whether used experts' scores are scaled to sum to 1; default false |
+
+Which biases there are, whether the head is tied (no `output.weight`) and the gate's form are told by the tensors alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from spikingbrain.config import Biases, Config, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate
+
+from .errors import CheckpointError
+
+ARCHITECTURE = "spikingbrain"
+ARCHITECTURES = (ARCHITECTURE, "llama", "qwen2")
+# A product of the engine starts at a panel of so many rows (`wasm/engine/src/weights/matrix.rs`), so stacked experts must too.
+PANEL_ROWS = 4
+
+# A Python type tells the GGUF type: bool, int (uint32), float (float32), str, list[str].
+Value = bool | int | float | str | list[str]
+
+
+def to_metadata(config: Config) -> dict[str, Value]:
+    """Metadata of a `spikingbrain` GGUF by key, without the tokenizer's. Refuses a choice that the engine does not have."""
+    _require_engine_has(config)
+    values: dict[str, Value] = {
+        "block_count": len(config.layers),
+        "context_length": config.context,
+        "embedding_length": config.hidden,
+        "feed_forward_length": config.feed_forward_inner,
+        "vocab_size": config.vocabulary,
+        "attention.head_count": config.heads,
+        "attention.head_count_kv": config.kv_heads,
+        "attention.key_length": config.head_dim,
+        "attention.value_length": config.head_dim,
+        "attention.layer_norm_rms_epsilon": float(config.epsilon),
+        "attention.sink_count": config.learned_sinks,
+        "attention.kept_tokens": config.kept_tokens,
+        "rope.freq_base": float(config.rope_theta),
+        "rope.dimension_count": config.rotated,
+        "layer.mixers": [layer.mixer_name for layer in config.layers],
+        "layer.feed_forwards": [layer.feed_forward for layer in config.layers],
+        "parallel.projections": config.parallel_projections,
+    }
+    if config.window is not None:
+        values["attention.sliding_window"] = config.window
+    if config.linear is not None:
+        values["linear.feature_map"] = config.linear.feature_map
+        values["linear.head_norm"] = config.linear.head_norm
+        values["linear.gate"] = "one_minus_key"
+        if isinstance(config.linear.gate, LearnedGate):
+            values["linear.gate"] = "learned"
+            values["linear.gate_normalizer"] = float(config.linear.gate.normalizer)
+    if config.experts is not None:
+        values["expert_count"] = config.experts.count
+        values["expert_used_count"] = config.experts.used
+        values["expert_feed_forward_length"] = config.experts.inner
+        values["expert_shared_feed_forward_length"] = config.experts.shared_inner
+        values["expert_gating"] = config.experts.router
+        values["expert_weights_norm"] = config.experts.normalised
+    return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}
+
+
+def _require_engine_has(config: Config) -> None:
+    refused: list[tuple[str, bool, object]] = [
+        ("branch_norm must be 'full'", config.branch_norm == "full", config.branch_norm),
+        ("linear.rope must be False", config.linear is None or not config.linear.rope, True),
+        ("linear.reads_sinks must be True", config.linear is None or config.linear.reads_sinks, False),
+    ]
+    if config.experts is not None:
+        for field, size in (("experts.inner", config.experts.inner), ("hidden", config.hidden)):
+            refused.append((f"{field} must be a multiple of {PANEL_ROWS} in a model with experts", size % PANEL_ROWS == 0, size))
+    for rule, holds, value in refused:
+        if not holds:
+            raise CheckpointError(f"{rule} for the engine that reads the GGUF; it is {value!r}")
+
+
+def from_metadata(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Config:
+    """The config of a GGUF from its metadata and its tensors' shapes, `[rows, columns]`; defaults as in the table above."""
+    keys = _Keys(metadata)
+    count = keys.integer("block_count")
+    if "token_embd.weight" not in shapes:
+        raise CheckpointError("tensor 'token_embd.weight' is missing")
+    scaling = keys.get("rope.scaling.type", str, "none")
+    if scaling != "none":
+        raise keys.wrong("rope.scaling.type", "'none' or missing", scaling)
+    hidden, heads = keys.integer("embedding_length"), keys.integer("attention.head_count")
+    inner = keys.integer("feed_forward_length")
+    default_mixers = None if keys.architecture == ARCHITECTURE else ["full"] * count
+    mixers, feed_forwards = (
+        keys.strings("layer.mixers", count, default_mixers),
+        keys.strings("layer.feed_forwards", count, ["dense"] * count),
+    )
+    layers = tuple(Layer(mixer=tuple(mixer.split("+")), feed_forward=kind) for mixer, kind in zip(mixers, feed_forwards, strict=True))  # type: ignore[arg-type]
+    head_dim = keys.integer("attention.key_length", hidden // heads if heads else 0)
+    if keys.integer("attention.value_length", head_dim) != head_dim:
+        raise keys.wrong("attention.value_length", f"the key length {head_dim}", keys.integer("attention.value_length", head_dim))
+    rope_dim = keys.integer("rope.dimension_count", head_dim)
+    ends = (metadata.get("tokenizer.ggml.eos_token_id"), metadata.get("tokenizer.ggml.eot_token_id"))
+    return Config(
+        hidden=hidden,
+        heads=heads,
+        kv_heads=keys.integer("attention.head_count_kv", heads),
+        head_dim=head_dim,
+        vocabulary=shapes["token_embd.weight"][0],
+        feed_forward_inner=inner,
+        layers=layers,
+        window=keys.integer("attention.sliding_window") if any(layer.softmax == "window" for layer in layers) else None,
+        linear=_linear(keys, shapes) if any(layer.is_linear for layer in layers) else None,
+        experts=_experts(keys, inner) if any(layer.feed_forward == "moe" for layer in layers) else None,
+        parallel_projections=keys.get("parallel.projections", str, "shared"),
+        learned_sinks=keys.integer("attention.sink_count", 0),
+        kept_tokens=keys.integer("attention.kept_tokens", 0),
+        rope_theta=keys.get("rope.freq_base", float, 10_000.0),
+        rope_dim=rope_dim if rope_dim != head_dim else None,
+        epsilon=keys.get("attention.layer_norm_rms_epsilon", float),
+        context=keys.integer("context_length"),
+        biases=Biases(
+            query_key_value=any(name.endswith("attn_q.bias") for name in shapes),
+            output=any(name.endswith("attn_output.bias") for name in shapes),
+        ),
+        tied_head="output.weight" not in shapes,
+        name=str(metadata.get("general.name", "")),
+        bos=metadata.get("tokenizer.ggml.bos_token_id"),
+        end_tokens=tuple(dict.fromkeys(end for end in ends if end is not None)),
+    )
+
+
+def _linear(keys: "_Keys", shapes: Mapping[str, tuple[int, ...]]) -> LinearAttention:
+    kind = keys.get("linear.gate", str, "learned")
+    if kind not in ("learned", "one_minus_key"):
+        raise keys.wrong("linear.gate", "'learned' or 'one_minus_key'", kind)
+    rank = next((shape[0] for name, shape in shapes.items() if name.endswith(".attn_gate_a.weight")), None)
+    learned = LearnedGate(normalizer=keys.get("linear.gate_normalizer", float, 16.0), rank=rank)
+    return LinearAttention(
+        feature_map=keys.get("linear.feature_map", str, "relu"),
+        gate=learned if kind == "learned" else OneMinusKeyGate(),
+        head_norm=keys.get("linear.head_norm", bool, True),
+    )
+
+
+def _experts(keys: "_Keys", inner: int) -> Experts:
+    return Experts(
+        count=keys.integer("expert_count"),
+        used=keys.integer("expert_used_count"),
+        inner=keys.integer("expert_feed_forward_length", inner),
+        shared_inner=keys.integer("expert_shared_feed_forward_length", 0),
+        router=keys.get("expert_gating", str, "softmax"),
+        normalised=keys.get("expert_weights_norm", bool, False),
+    )
+
+
+class _Keys:
+    """Typed look-ups below the architecture's prefix."""
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self._metadata = metadata
+        self.architecture = metadata.get("general.architecture")
+        if self.architecture not in ARCHITECTURES:
+            raise CheckpointError(f"general.architecture must be one of {', '.join(ARCHITECTURES)}; it is {self.architecture!r}")
+
+    def wrong(self, key: str, rule: str, value: object) -> CheckpointError:
+        return CheckpointError(f"{self.architecture}.{key} must be {rule}; it is {'missing' if value is None else repr(value)}")
+
+    def get(self, key: str, kind: type, default: Any = None) -> Any:  # noqa: ANN401 (the type is the argument's)
+        value = self._metadata.get(f"{self.architecture}.{key}", default)
+        if type(value) is not kind:
+            raise self.wrong(key, f"a value of type {kind.__name__}", value)
+        return value
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        value: int = self.get(key, int, default)
+        return value
+
+    def strings(self, key: str, count: int, default: list[str] | None) -> list[str]:
+        value: list[str] = self.get(key, list, default)
+        if len(value) != count or not all(isinstance(item, str) for item in value):
+            raise self.wrong(key, f"an array of {count} strings", value)
+        return value

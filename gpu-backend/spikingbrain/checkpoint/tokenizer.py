@@ -1,0 +1,206 @@
+"""A byte-level BPE tokenizer as data, read from the files of a Hugging Face folder."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from .errors import CheckpointError
+from .json_file import read_object, read_object_if_there
+from .tokenizer_family import family_of_class, family_of_tokenizer_json
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+# ChatML's end of a turn. Upstream's generation_config.json leaves it out of the end tokens (`model.md` 1.7), a chat server may not.
+END_OF_TURN = "<|im_end|>"
+
+
+class TokenKind(IntEnum):
+    """GGUF's `tokenizer.ggml.token_type`."""
+
+    NORMAL = 1
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Token id `i` is `tokens[i]`, in the byte alphabet unless it is an added token."""
+
+    family: str
+    tokens: list[str]
+    kinds: list[TokenKind]
+    # In rank order, each `left right`.
+    merges: list[str]
+    bos: int | None
+    eos: int | None
+    end_of_turn: int | None
+    padding: int | None
+    add_bos: bool
+    chat_template: str | None
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """A token that is found in the text before the merges."""
+
+    id: int
+    content: str
+    special: bool
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the folder has a vocabulary."""
+    return any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json"))
+
+
+def read_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
+    """Reads `tokenizer.json`, or `vocab.json` with `merges.txt`, and what `tokenizer_config.json` and `config.json` add to them.
+
+    Ids up to `vocabulary`, the rows of the embedding, that no file names become unused tokens: a model may emit them.
+    """
+    settings = read_object_if_there(folder / "tokenizer_config.json")
+    if (folder / "tokenizer.json").is_file():
+        family, ids, merges, added = _from_tokenizer_json(read_object(folder / "tokenizer.json"))
+    elif (folder / "vocab.json").is_file():
+        family, ids, merges, added = _from_vocabulary_files(folder, settings)
+    else:
+        raise CheckpointError(f"{folder} has neither tokenizer.json nor vocab.json with merges.txt")
+    tokens, kinds = _table(ids, added, vocabulary)
+    id_of = {token.content: token.id for token in added} | {content: id_ for content, id_ in ids.items()}
+    config = read_object_if_there(folder / "config.json")
+
+    def named(role: str) -> int | None:
+        content = _content(settings.get(f"{role}_token"))
+        if content is not None and content not in id_of:
+            raise CheckpointError(f"tokenizer_config.json: {role}_token must be in the vocabulary; it is {content!r}")
+        id_ = id_of[content] if content is not None else config.get(f"{role}_token_id")
+        if id_ is not None and (not isinstance(id_, int) or not 0 <= id_ < vocabulary):
+            raise CheckpointError(f"config.json: {role}_token_id must be an integer from 0 below {vocabulary}; it is {id_!r}")
+        return id_
+
+    end_of_turn = next((token.id for token in added if token.content == END_OF_TURN and token.special), None)
+    return Tokenizer(
+        family=family,
+        tokens=tokens,
+        kinds=kinds,
+        merges=merges,
+        bos=named("bos"),
+        eos=named("eos"),
+        end_of_turn=end_of_turn,
+        padding=named("pad"),
+        add_bos=settings.get("add_bos_token") is True,
+        chat_template=_chat_template(folder, settings),
+    )
+
+
+Parts = tuple[str, dict[str, int], list[str], list[AddedToken]]
+
+
+def _from_tokenizer_json(content: dict[str, Any]) -> Parts:
+    model = content.get("model") or {}
+    if model.get("type", "BPE") != "BPE":
+        raise CheckpointError(f"tokenizer.json: model.type must be 'BPE'; it is {model.get('type')!r}")
+    for field in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"):
+        if model.get(field):
+            raise CheckpointError(f"tokenizer.json: model.{field} must be absent, empty or false; it is {model[field]!r}")
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.get("merges", [])]
+    added = [_added_token("tokenizer.json: added_tokens", entry.get("id"), entry) for entry in content.get("added_tokens", [])]
+    return (
+        family_of_tokenizer_json(content),
+        _ids(model.get("vocab"), "tokenizer.json: model.vocab"),
+        _checked(merges, "tokenizer.json"),
+        added,
+    )
+
+
+def _from_vocabulary_files(folder: Path, settings: dict[str, Any]) -> Parts:
+    try:
+        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{folder / 'merges.txt'} cannot be read: {error}") from error
+    merges = [line.rstrip("\r") for line in lines[1 if lines[0].startswith("#version") else 0 :] if line.strip()]
+    decoder = settings.get("added_tokens_decoder")
+    if isinstance(decoder, dict):
+        source = "tokenizer_config.json: added_tokens_decoder"
+        added = [_added_token(source, int(key) if key.isdecimal() else key, entry) for key, entry in decoder.items()]
+    else:
+        special = {_content(settings.get(f"{role}_token")) for role in ("bos", "eos", "pad", "unk")}
+        special |= {_content(entry) for entry in settings.get("additional_special_tokens", [])}
+        extra = _ids(read_object_if_there(folder / "added_tokens.json"), "added_tokens.json")
+        added = [AddedToken(id_, content, content in special) for content, id_ in extra.items()]
+    vocabulary = _ids(read_object(folder / "vocab.json"), "vocab.json")
+    return family_of_class(settings.get("tokenizer_class")), vocabulary, _checked(merges, "merges.txt"), added
+
+
+def _ids(value: object, source: str) -> dict[str, int]:
+    if not isinstance(value, dict) or not all(isinstance(id_, int) for id_ in value.values()):
+        raise CheckpointError(f"{source} must be an object of token ids; it is {str(value)[:80]}")
+    return value
+
+
+def _checked(merges: Iterable[str], source: str) -> list[str]:
+    checked = list(merges)
+    for rank, merge in enumerate(checked):
+        if merge.count(" ") != 1 or merge.startswith(" ") or merge.endswith(" "):
+            raise CheckpointError(f"{source}: merge {rank} must be two tokens with a space between; it is {merge!r}")
+    return checked
+
+
+def _added_token(source: str, id_: object, entry: object) -> AddedToken:
+    if not isinstance(id_, int) or not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
+        raise CheckpointError(f"{source} must have an integer id and a string content in each entry; one is {id_!r}: {str(entry)[:80]}")
+    for flag in ("single_word", "lstrip", "rstrip"):
+        if entry.get(flag):
+            raise CheckpointError(f"{source}: token {entry['content']!r} must not have {flag}; it is true")
+    return AddedToken(id_, entry["content"], entry.get("special") is True)
+
+
+def _table(ids: dict[str, int], added: Iterable[AddedToken], vocabulary: int) -> tuple[list[str], list[TokenKind]]:
+    tokens: list[str | None] = [None] * vocabulary
+    kinds = [TokenKind.UNUSED] * vocabulary
+    for content, id_ in ids.items():
+        _place(tokens, id_, content)
+        kinds[id_] = TokenKind.NORMAL
+    for token in added:
+        _place(tokens, token.id, token.content)
+        kinds[token.id] = TokenKind.CONTROL if token.special else TokenKind.USER_DEFINED
+    return [f"[PAD{id_}]" if content is None else content for id_, content in enumerate(tokens)], kinds
+
+
+def _place(tokens: list[str | None], id_: int, content: str) -> None:
+    if not 0 <= id_ < len(tokens):
+        raise CheckpointError(f"tokenizer: token {content!r} must have an id below the embedding's {len(tokens)} rows; it is {id_}")
+    if tokens[id_] not in (None, content):
+        raise CheckpointError(f"tokenizer: id {id_} must be one token; it is {tokens[id_]!r} and {content!r}")
+    tokens[id_] = content
+
+
+def _content(entry: object) -> str | None:
+    value = entry.get("content") if isinstance(entry, dict) else entry
+    return value if isinstance(value, str) else None
+
+
+def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:
+    template = settings.get("chat_template")
+    if template is None and (folder / "chat_template.jinja").is_file():
+        template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    if template is None:
+        template = read_object_if_there(folder / "chat_template.json").get("chat_template")
+    if isinstance(template, list):
+        template = next(
+            (entry.get("template") for entry in template if isinstance(entry, dict) and entry.get("name") == "default"), template
+        )
+    if template is None or isinstance(template, str):
+        return template
+    raise CheckpointError(f"tokenizer_config.json: chat_template must be a string or have a 'default'; it is {str(template)[:80]}")
