@@ -5,7 +5,8 @@ export default tseslint.config(
     ignores: [
       "dist/",
       "node_modules/",
-      "wasm/",
+      "wasm/pkg/",
+      "wasm/target/",
       ".cache/",
       "**/.wrangler/",
       "gpu-backend/.venv/",

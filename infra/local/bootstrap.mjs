@@ -30,8 +30,9 @@ export function dependenciesAreCurrent(root) {
 /** @param {string} root */
 export function ensureDependencies(root) {
   if (dependenciesAreCurrent(root)) return;
-  console.log("Installing dependencies (npm ci) …");
-  const install = spawnSync("npm", ["ci"], { cwd: root, stdio: "inherit" });
+  // On standard error: the script's own output may be read by a program.
+  console.error("Installing dependencies (npm ci) …");
+  const install = spawnSync("npm", ["ci"], { cwd: root, stdio: ["inherit", 2, 2] });
   if (install.status !== 0) {
     throw new Error("`npm ci` failed. Its messages are above; once the cause is gone (network, disk space), run the same command again.");
   }
@@ -50,7 +51,18 @@ function digestOf(path) {
   return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
-/** @param {string[]} argumentsOfScript */
+/**
+ * Runs a script of the repository with its arguments; a failure is said without a stack and ends the process with status 1.
+ * @param {string[]} scriptAndArguments
+ */
+export function runScript(scriptAndArguments) {
+  main(scriptAndArguments).catch((/** @type {unknown} */ error) => {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  });
+}
+
+/** @param {string[]} scriptAndArguments */
 async function main([script, ...rest]) {
   if (script === undefined) throw new Error("usage: node infra/local/bootstrap.mjs SCRIPT [ARGUMENT…]");
   ensureDependencies(repositoryRoot);
@@ -70,8 +82,5 @@ async function main([script, ...rest]) {
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  main(process.argv.slice(2)).catch((/** @type {unknown} */ error) => {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exit(1);
-  });
+  runScript(process.argv.slice(2));
 }

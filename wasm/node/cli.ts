@@ -1,0 +1,15 @@
+/** `npx spikingbrain`: the engine without Workers. */
+import { Command } from "commander";
+import { generateCommand } from "./generate.ts";
+
+const program = new Command("spikingbrain")
+  .description("The SpikingBrain engine in Node: the same WebAssembly that answers at the edge.")
+  .addCommand(generateCommand)
+  .showHelpAfterError();
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}
