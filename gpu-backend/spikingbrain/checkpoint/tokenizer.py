@@ -28,9 +28,11 @@ class TokenKind(IntEnum):
     """GGUF's `tokenizer.ggml.token_type`."""
 
     NORMAL = 1
+    UNKNOWN = 2
     CONTROL = 3
     USER_DEFINED = 4
     UNUSED = 5
+    BYTE = 6
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,9 @@ def stored_bytes(shape: tuple[int, ...], kind: GGMLQuantizationType) -> int:
 
 def encode(values: torch.Tensor, kind: GGMLQuantizationType, name: str) -> npt.NDArray[np.uint8]:
     """The bytes of f32 rows `[rows, columns]` or elements, as ggml's reference quantisers make them. Refuses what `kind` cannot hold."""
-    largest = values.abs().max().item()
-    if not np.isfinite(largest):
+    least, most = (value.item() for value in values.aminmax())
+    largest = max(abs(least), abs(most))
+    if not np.isfinite(least + most):
         raise CheckpointError(f"tensor '{name}' must hold finite values; it holds {largest}")
     # A block's scale is an f16 too, and so is the minimum of q4_1.
     if kind not in (GGMLQuantizationType.F32, GGMLQuantizationType.BF16) and largest > LARGEST_HALF:
