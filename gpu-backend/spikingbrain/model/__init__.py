@@ -1,0 +1,1 @@
+"""The reference model: read `model.py` first."""
