@@ -1,5 +1,6 @@
 //! The engine's JavaScript surface, as `wasm/API.md` describes it. Nothing is decided here: types are turned, calls are passed on.
 
+mod bytes;
 mod memory;
 mod wire;
 
@@ -62,8 +63,8 @@ impl ModelLoader {
     }
 
     /// The file's next bytes.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<(), JsValue> {
-        self.loader.push(chunk).or_throw()
+    pub fn push(&mut self, chunk: &Uint8Array) -> Result<(), JsValue> {
+        bytes::each_piece(chunk, |piece| self.loader.push(piece)).or_throw()
     }
 
     /// After the last byte.
@@ -71,7 +72,7 @@ impl ModelLoader {
         let model = Model::new(self.loader.finish().or_throw()?).or_throw()?;
         let limit = self.options.memory_limit_bytes.map(|bytes| (bytes, memory::used_bytes as fn() -> usize));
         let core = Core::new(model, self.options.kv_type.into(), limit).or_throw()?;
-        Ok(Engine { core, weight_bytes: memory::used_bytes() })
+        Ok(Engine { core })
     }
 }
 
@@ -79,14 +80,13 @@ impl ModelLoader {
 #[wasm_bindgen]
 pub struct Engine {
     core: Core,
-    weight_bytes: usize,
 }
 
 #[wasm_bindgen]
 impl Engine {
     /// JSON of what is loaded.
     pub fn describe(&self) -> Result<String, JsValue> {
-        written(&Description::new(&self.core, self.weight_bytes))
+        written(&Description::from(&self.core))
     }
 
     /// Size of the linear memory.
@@ -162,12 +162,15 @@ impl Engine {
 
     /// The state as bytes.
     pub fn save(&self, sequence: u32) -> Result<Uint8Array, JsValue> {
-        Ok(Uint8Array::from(self.core.save(sequence).or_throw()?.as_slice()))
+        let out = bytes::Filling::new(self.core.saved_bytes(sequence).or_throw()?);
+        self.core.save_to(sequence, |part| out.put(part)).or_throw()?;
+        Ok(out.into_array())
     }
 
     /// The state from bytes, with the tokens that made it.
-    pub fn restore(&mut self, sequence: u32, state: &[u8], tokens: &[u32]) -> Result<(), JsValue> {
-        self.core.restore(sequence, state, tokens).or_throw()
+    pub fn restore(&mut self, sequence: u32, state: &Uint8Array, tokens: &[u32]) -> Result<(), JsValue> {
+        let state = bytes::all(state, self.core.free_state_bytes()).or_throw()?;
+        self.core.restore(sequence, &state, tokens).or_throw()
     }
 
     /// Frees a sequence.

@@ -132,18 +132,18 @@ pub struct Description<'a> {
     eos_token_ids: Vec<u32>,
 }
 
-impl<'a> Description<'a> {
-    pub fn new(engine: &'a Engine, weight_bytes: usize) -> Self {
-        let config = engine.model().config();
+impl<'a> From<&'a Engine> for Description<'a> {
+    fn from(engine: &'a Engine) -> Self {
+        let (model, config) = (engine.model(), engine.model().config());
         Self {
             architecture: &config.architecture,
             name: &config.name,
-            parameters: engine.model().parameters(),
+            parameters: model.parameters(),
             vocabulary_size: config.vocabulary,
             context_length: config.context,
             layers: config.layers.len(),
             kernel: engine.kernel(),
-            weight_bytes,
+            weight_bytes: model.weight_bytes(),
             bos_token_id: config.bos,
             eos_token_ids: config.eos.into_iter().collect(),
         }

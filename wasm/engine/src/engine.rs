@@ -3,48 +3,29 @@
 //! A caller schedules: it opens sequences, feeds them tokens, and each step names which sequences read how many of theirs. A sequence whose
 //! tokens are all read has its next token chosen within that step, so logits are never kept.
 
+mod sequence;
+
+pub use sequence::SequenceOptions;
+
 use crate::error::{Error, Result};
 use crate::kernel::{Active, Kernel};
 use crate::layer::gated_linear::CHUNK_TOKENS;
+use crate::memory::{Allowance, bytes_of};
 use crate::model::{MAX_PASS_TOKENS, Model, Piece, Scratch, Wanted};
-use crate::sample::{Sampled, Sampling, TokenLogprob, sample, token_logprob};
+use crate::sample::{Sampled, TokenLogprob, sample, token_logprob};
 use crate::state::{KvType, State};
+use sequence::Sequence;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names a sequence within its engine.
 pub type SequenceId = u32;
 
-/// Bytes left to the allocator's own needs and to what is allocated for a moment.
+/// Bytes left to the allocator's own needs and to what is allocated for a moment, beside sampling's copies of the logits.
 const SLACK_BYTES: usize = 1 << 20;
-
-/// What a sequence is opened with.
-#[derive(Debug, Clone, Default)]
-pub struct SequenceOptions {
-    /// How tokens are chosen.
-    pub sampling: Sampling,
-    /// Alternatives reported beside each prompt token; `None` reports none.
-    pub prompt_logprobs: Option<usize>,
-}
-
-#[derive(Debug, Clone)]
-struct Sequence {
-    options: SequenceOptions,
-    state: Option<State>,
-    /// Everything fed and sampled.
-    tokens: Vec<u32>,
-    read: usize,
-    /// Tokens before the first sampled one; all of them while none is.
-    prompt: Option<usize>,
-    next: Option<Sampled>,
-    scored: usize,
-    prompt_scores: Vec<Option<TokenLogprob>>,
-}
-
-impl Sequence {
-    fn prompt_length(&self) -> usize {
-        self.prompt.unwrap_or(self.tokens.len())
-    }
-}
+/// Sampling sorts ids of the whole vocabulary and, for log-probabilities, keeps the logits as they came: 4 bytes each.
+const SAMPLING_BYTES_PER_TOKEN: usize = 8;
+/// Attention's buffers are made for so many tokens at first.
+const FIRST_POSITIONS: usize = 1_024;
 
 /// Tells how many bytes are allocated now, so that state stays under the limit.
 pub type UsedBytes = fn() -> usize;
@@ -64,9 +45,21 @@ pub struct Engine {
 impl Engine {
     /// `limit` is on all memory, the weights included.
     pub fn new(model: Model, kv_type: KvType, limit: Option<(usize, UsedBytes)>) -> Result<Self> {
+        let config = model.config();
+        let sinks = config.learned_sinks;
+        let free = free_bytes(limit, config.vocabulary);
+        // Learned sinks see one another, so all of them are one pass, whose buffers go when it is over.
+        let mut once = Scratch::default();
+        let mut allowance = Allowance::new("the state of an empty sequence", free);
+        allowance.take(State::bytes_at(config, kv_type, sinks, sinks))?;
+        if sinks > 0 {
+            model.reserve(&mut once, sinks, sinks, &mut allowance)?;
+        }
+        let empty = model.new_state(kv_type, &mut once)?;
+        drop(once);
         let mut scratch = Scratch::default();
-        let empty = model.new_state(kv_type, &mut scratch)?;
-        scratch.reserve(model.config());
+        let mut allowance = Allowance::new("the buffers of a pass", free_bytes(limit, config.vocabulary));
+        model.reserve(&mut scratch, MAX_PASS_TOKENS, FIRST_POSITIONS.min(config.context + sinks), &mut allowance)?;
         Ok(Self { model, kv_type, limit, scratch, empty, sequences: BTreeMap::new(), last_id: 0 })
     }
 
@@ -82,7 +75,7 @@ impl Engine {
 
     /// Bytes that state may still take.
     pub fn free_state_bytes(&self) -> usize {
-        self.limit.map_or(usize::MAX, |(limit, used)| limit.saturating_sub(used() + SLACK_BYTES))
+        free_bytes(self.limit, self.model.config().vocabulary)
     }
 
     /// Bytes a sequence's state takes once it holds `tokens` tokens of text.
@@ -99,57 +92,42 @@ impl Engine {
     /// A new, empty sequence.
     pub fn open(&mut self, options: SequenceOptions) -> Result<SequenceId> {
         options.sampling.check(self.model.config().vocabulary)?;
-        Ok(self.insert(Sequence {
-            options,
-            state: None,
-            tokens: Vec::new(),
-            read: 0,
-            prompt: None,
-            next: None,
-            scored: 0,
-            prompt_scores: Vec::new(),
-        }))
+        Ok(self.insert(Sequence::new(options)))
     }
 
-    /// Appends tokens to what the sequence has still to read.
+    /// Appends tokens to what the sequence has still to read. Appending none changes nothing.
     pub fn feed(&mut self, id: SequenceId, tokens: &[u32]) -> Result<()> {
-        let vocabulary = self.model.config().vocabulary;
-        if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
-            return Err(Error::InvalidArgument(format!("token {token} is not below the vocabulary size {vocabulary}")));
-        }
+        self.check_tokens(tokens)?;
+        let mut allowance = Allowance::new("tokens", self.free_state_bytes());
         let sequence = self.sequence_mut(id)?;
-        sequence.next = None;
-        sequence.tokens.extend_from_slice(tokens);
+        allowance.take(bytes_of::<u32>(tokens.len()))?;
+        sequence.append(tokens)?;
+        if !tokens.is_empty() {
+            sequence.next = None;
+        }
         Ok(())
     }
 
     /// Tokens fed and not yet read.
     pub fn pending(&self, id: SequenceId) -> Result<usize> {
-        let sequence = self.sequence(id)?;
-        Ok(sequence.tokens.len() - sequence.read)
+        Ok(self.sequence(id)?.pending())
     }
 
     /// Every named sequence reads so many of its pending tokens. Refused before any change when its state would not fit; should the
     /// allocator fail all the same, the sequences of the step are evicted, which loses no token.
     pub fn step(&mut self, plan: &[(SequenceId, usize)]) -> Result<()> {
-        self.check_plan(plan)?;
+        self.admit(plan)?;
         let mut taken: Vec<(SequenceId, Sequence, usize)> = Vec::new();
         for (id, count) in plan {
-            if let Some(mut sequence) = self.sequences.remove(id) {
-                if sequence.state.is_none() {
-                    sequence.state = Some(self.empty.clone());
-                    sequence.read = 0;
-                }
-                taken.push((*id, sequence, *count));
-            }
+            taken.extend(self.sequences.remove(id).map(|sequence| (*id, sequence, *count)));
         }
-        let mut result = Ok(());
+        let mut result = self.begin(&mut taken);
         while result.is_ok() && taken.iter().any(|(_, _, left)| *left > 0) {
             result = self.pass(&mut taken);
         }
         for (id, mut sequence, _) in taken {
             if result.is_err() {
-                (sequence.state, sequence.read) = (None, 0);
+                sequence.evict();
             }
             self.sequences.insert(id, sequence);
         }
@@ -159,15 +137,20 @@ impl Engine {
     /// The next token of a sequence that has read all of its tokens; it is fed unless it is a stop token.
     pub fn sample(&mut self, id: SequenceId) -> Result<Sampled> {
         let sequence = self.sequence_mut(id)?;
-        let sampled = sequence
-            .next
-            .take()
-            .ok_or_else(|| Error::InvalidArgument(format!("sequence {id} has tokens to read before its next can be sampled")))?;
-        sequence.prompt.get_or_insert(sequence.tokens.len());
-        if !sampled.stop {
-            sequence.tokens.push(sampled.id);
+        match sequence.next.take() {
+            Some(Ok(sampled)) => {
+                sequence.prompt.get_or_insert(sequence.tokens.len());
+                if !sampled.stop {
+                    sequence.append(&[sampled.id])?;
+                }
+                Ok(sampled)
+            }
+            Some(Err(error)) => {
+                sequence.next = Some(Err(error.clone()));
+                Err(error)
+            }
+            None => Err(Error::InvalidArgument(format!("sequence {id} has tokens to read before its next can be sampled"))),
         }
-        Ok(sampled)
     }
 
     /// Scores of the prompt tokens read since the last call; the first prompt token has none.
@@ -177,36 +160,54 @@ impl Engine {
 
     /// Drops the state; everything read becomes pending again.
     pub fn evict(&mut self, id: SequenceId) -> Result<()> {
-        let sequence = self.sequence_mut(id)?;
-        (sequence.state, sequence.read) = (None, 0);
+        self.sequence_mut(id)?.evict();
         Ok(())
     }
 
-    /// A copy that shares full pages with the original.
+    /// A copy that shares full pages with the original. Refused before any change when the rest would not fit.
     pub fn fork(&mut self, id: SequenceId) -> Result<SequenceId> {
-        let copy = self.sequence(id)?.clone();
+        let original = self.sequence(id)?;
+        let state_bytes = original.state.as_ref().map_or(0, State::fork_bytes);
+        let mut allowance = Allowance::new("a fork", self.free_state_bytes());
+        allowance.take(state_bytes + bytes_of::<u32>(original.tokens.len()))?;
+        let copy = original.fork()?;
         Ok(self.insert(copy))
     }
 
     /// The state of a sequence as bytes.
     pub fn save(&self, id: SequenceId) -> Result<Vec<u8>> {
-        let state = self.sequence(id)?.state.as_ref().unwrap_or(&self.empty);
-        Ok(state.save(self.model.config(), self.kv_type))
+        self.state_or_empty(id)?.save(self.model.config(), self.kv_type)
+    }
+
+    /// As [`Self::save`], in parts; the whole is not in memory a second time.
+    pub fn save_to(&self, id: SequenceId, sink: impl FnMut(&[u8])) -> Result<()> {
+        self.state_or_empty(id)?.save_to(self.model.config(), self.kv_type, sink);
+        Ok(())
+    }
+
+    /// Length of what [`Self::save`] gives, bytes.
+    pub fn saved_bytes(&self, id: SequenceId) -> Result<usize> {
+        Ok(self.state_or_empty(id)?.saved_bytes(self.model.config()))
     }
 
     /// Gives a sequence that has read nothing the state in `bytes`, with the tokens that made it, which sampling's penalties look at.
+    /// Refused before any change when it would not fit.
     pub fn restore(&mut self, id: SequenceId, bytes: &[u8], tokens: &[u32]) -> Result<()> {
         let config = self.model.config();
-        let state = State::load(config, self.kv_type, bytes)?;
-        let text = state.position() - config.learned_sinks;
-        if text != tokens.len() {
-            return Err(Error::InvalidState(format!("it holds {text} tokens; {} were given", tokens.len())));
-        }
         if !self.sequence(id)?.tokens.is_empty() {
             return Err(Error::InvalidArgument(format!("sequence {id} is not empty")));
         }
-        self.feed(id, tokens)?;
+        let position = State::saved_position(config, self.kv_type, bytes)?;
+        let text = position - config.learned_sinks;
+        if text != tokens.len() {
+            return Err(Error::InvalidState(format!("it holds {text} tokens; {} were given", tokens.len())));
+        }
+        self.check_tokens(tokens)?;
+        let mut allowance = Allowance::new("a restored state", self.free_state_bytes());
+        allowance.take(State::bytes_at(config, self.kv_type, position, 0).saturating_add(bytes_of::<u32>(tokens.len())))?;
+        let state = State::load(config, self.kv_type, bytes)?;
         let sequence = self.sequence_mut(id)?;
+        sequence.append(tokens)?;
         (sequence.read, sequence.state) = (tokens.len(), Some(state));
         Ok(())
     }
@@ -234,12 +235,26 @@ impl Engine {
         self.sequences.get_mut(&id).ok_or_else(|| unknown(id))
     }
 
-    fn check_plan(&self, plan: &[(SequenceId, usize)]) -> Result<()> {
+    fn state_or_empty(&self, id: SequenceId) -> Result<&State> {
+        Ok(self.sequence(id)?.state.as_ref().unwrap_or(&self.empty))
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
+        let vocabulary = self.model.config().vocabulary;
+        match tokens.iter().find(|token| **token as usize >= vocabulary) {
+            Some(token) => Err(Error::InvalidArgument(format!("token {token} is not below the vocabulary size {vocabulary}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks a step's plan and that there is memory for it; takes attention's.
+    fn admit(&mut self, plan: &[(SequenceId, usize)]) -> Result<()> {
         let mut seen = BTreeSet::new();
         let mut needed = 0usize;
+        let mut longest = 0;
         for (id, count) in plan {
             let sequence = self.sequence(*id)?;
-            let pending = sequence.tokens.len() - sequence.read;
+            let pending = sequence.pending();
             if !seen.insert(*id) || *count == 0 || *count > pending {
                 return Err(Error::InvalidArgument(format!(
                     "a step names sequence {id} once, with 1 to {pending} of its pending tokens; it has {count}"
@@ -247,10 +262,17 @@ impl Engine {
             }
             let held = sequence.state.as_ref().map_or(0, State::bytes);
             needed = needed.saturating_add(self.state_bytes(sequence.read + count).saturating_sub(held));
+            longest = longest.max(sequence.read + count);
         }
-        let free = self.free_state_bytes();
-        if needed > free {
-            return Err(Error::OutOfMemory { what: "state", needed, free });
+        let mut allowance = Allowance::new("state", self.free_state_bytes());
+        allowance.take(needed)?;
+        self.model.reserve(&mut self.scratch, MAX_PASS_TOKENS, longest + self.model.config().learned_sinks, &mut allowance)
+    }
+
+    /// Gives an empty state to those that have none.
+    fn begin(&self, taken: &mut [(SequenceId, Sequence, usize)]) -> Result<()> {
+        for (_, sequence, _) in taken.iter_mut().filter(|(_, sequence, _)| sequence.state.is_none()) {
+            (sequence.state, sequence.read) = (Some(self.empty.fork()?), 0);
         }
         Ok(())
     }
@@ -258,7 +280,6 @@ impl Engine {
     /// One forward pass over as many of the tokens as fit it.
     fn pass(&mut self, taken: &mut [(SequenceId, Sequence, usize)]) -> Result<()> {
         let counts = share_pass(taken);
-        let mut failed = None;
         let mut parts = Vec::new();
         let mut pieces = Vec::new();
         for ((_, sequence, left), count) in taken.iter_mut().zip(&counts) {
@@ -269,7 +290,8 @@ impl Engine {
             let Sequence { options, state, tokens, read, next, scored, prompt_scores, .. } = sequence;
             let Some(state) = state else { continue };
             let end = *read + count;
-            let scoring = options.prompt_logprobs.is_some() && end > *scored && *scored < prompt;
+            // The logits of token `scored - 1` score token `scored`.
+            let scoring = options.prompt_logprobs.is_some() && end >= *scored && *scored < prompt;
             let logits = match (scoring, end == tokens.len()) {
                 (true, _) => Wanted::All,
                 (false, true) => Wanted::Last,
@@ -285,22 +307,26 @@ impl Engine {
             let position = *first + token;
             if let Some(top) = options.prompt_logprobs {
                 if position == 0 && **scored == 0 {
-                    (prompt_scores.push(None), **scored = 1);
+                    prompt_scores.push(None);
+                    **scored = 1;
                 }
                 // The logits at a position score the token after it.
                 if position + 1 == **scored && position + 1 < *prompt {
-                    (prompt_scores.push(Some(token_logprob(logits, tokens[position + 1], top))), **scored += 1);
+                    prompt_scores.push(Some(token_logprob(logits, tokens[position + 1], top)));
+                    **scored += 1;
                 }
             }
             if position + 1 == tokens.len() {
-                match sample(&options.sampling, tokens, *prompt, logits) {
-                    Ok(sampled) => **next = Some(sampled),
-                    Err(error) => failed = Some(error),
-                }
+                **next = Some(sample(&options.sampling, tokens, *prompt, logits));
             }
-        })?;
-        failed.map_or(Ok(()), Err)
+        })
     }
+}
+
+/// Bytes that state may take under a limit.
+fn free_bytes(limit: Option<(usize, UsedBytes)>, vocabulary: usize) -> usize {
+    let kept_back = SLACK_BYTES.saturating_add(vocabulary.saturating_mul(SAMPLING_BYTES_PER_TOKEN));
+    limit.map_or(usize::MAX, |(limit, used)| limit.saturating_sub(used().saturating_add(kept_back)))
 }
 
 fn unknown(id: SequenceId) -> Error {

@@ -44,11 +44,3 @@ impl Error {
 
 /// The engine's result.
 pub type Result<T> = core::result::Result<T, Error>;
-
-/// A zeroed vector of `length` items, or `OutOfMemory`: a plain `vec!` would trap when the linear memory cannot grow.
-pub(crate) fn zeroed<T: Copy + Default>(length: usize, what: &'static str) -> Result<Vec<T>> {
-    let mut items = Vec::new();
-    items.try_reserve_exact(length).map_err(|_| Error::OutOfMemory { what, needed: length.saturating_mul(size_of::<T>()), free: 0 })?;
-    items.resize(length, T::default());
-    Ok(items)
-}

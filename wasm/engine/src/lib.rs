@@ -7,6 +7,7 @@ pub mod error;
 pub mod kernel;
 pub mod layer;
 pub mod math;
+pub mod memory;
 pub mod model;
 pub mod sample;
 pub mod state;

@@ -1,77 +1,43 @@
 //! The forward pass, readable from top to bottom.
 
-use crate::config::{Config, Layer as LayerConfig, Mixer};
+mod layer;
+mod scratch;
+
+pub use scratch::Scratch;
+
+use crate::config::{Config, Mixer};
 use crate::error::{Error, Result};
-use crate::kernel::{Activations, Active, product};
-use crate::layer::attention::{self, Sight, attend};
-use crate::layer::feed_forward::{self, FeedForward};
+use crate::kernel::{Active, product};
+use crate::layer::attention::{Sight, attend};
 use crate::layer::gated_linear::{self, CHUNK_TOKENS, Inputs, Shape};
-use crate::layer::projection::{AttentionProjections, Projection, Tensors};
+use crate::layer::projection::{AttentionProjections, Tensors, compact};
 use crate::layer::rms_norm::{rms_norm, rms_norm_in_place};
 use crate::layer::rope::{Rope, rotate};
 use crate::math::add_scaled;
-use crate::state::{self, KvType, State};
+use crate::memory::Allowance;
+use crate::state::{KvType, State};
 use crate::weights::Matrix;
 use crate::weights::loader::Weights;
 use crate::weights::matrix::PANEL_ROWS;
-use crate::weights::names::{LINEAR_PREFIX, SOFTMAX_PREFIX};
+use layer::Layer;
 
 /// Most tokens of one pass; more are cut into several, so that buffers stay small.
 pub const MAX_PASS_TOKENS: usize = 64;
 /// Rows of logits computed at a time.
 const LOGIT_ROWS: usize = 8;
 
-impl Scratch {
-    /// Takes the memory of the largest pass now, so that what is left is left for state.
-    pub fn reserve(&mut self, config: &Config) {
-        let (rows, width, kv_width) = (MAX_PASS_TOKENS, config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        let padded = |n: usize| rows * n.next_multiple_of(PANEL_ROWS);
-        let grow = |buffer: &mut Vec<f32>, length: usize| buffer.reserve_exact(length.saturating_sub(buffer.len()));
-        grow(&mut self.residual, rows * config.hidden);
-        self.normed.reserve(rows, config.hidden);
-        self.heads.reserve(rows, width);
-        grow(&mut self.query, padded(width));
-        grow(&mut self.key, padded(kv_width));
-        grow(&mut self.value, padded(kv_width));
-        grow(&mut self.branch, rows * width);
-        grow(&mut self.out, padded(config.hidden));
-        grow(&mut self.logits, LOGIT_ROWS * config.vocabulary.next_multiple_of(PANEL_ROWS));
-        self.feed_forward.reserve(rows, config);
-    }
-}
-
 /// Weights and config: immutable, shared by all sequences.
 #[derive(Debug)]
 pub struct Model {
     config: Config,
     parameters: u64,
+    weight_bytes: usize,
     embedding: Matrix,
     head: Option<Matrix>,
     output_norm: Vec<f32>,
     sinks: Option<Matrix>,
     rope: Rope,
     layers: Vec<Layer>,
-}
-
-#[derive(Debug)]
-struct Layer {
-    config: LayerConfig,
-    attention_norm: Vec<f32>,
-    /// One set, or linear's and softmax's.
-    projections: Vec<AttentionProjections>,
-    /// Linear's and softmax's norms of a parallel mixer.
-    branch_norms: Option<(Vec<f32>, Vec<f32>)>,
-    gate: Option<LearnedGate>,
-    head_norm: Option<Vec<f32>>,
-    feed_forward_norm: Vec<f32>,
-    feed_forward: FeedForward,
-}
-
-/// `z = B (A x) + b`, or one matrix where a checkpoint has merged the two.
-#[derive(Debug)]
-struct LearnedGate {
-    low_rank: Option<Projection>,
-    full: Projection,
 }
 
 /// One sequence's part of a pass.
@@ -99,38 +65,15 @@ pub enum Wanted {
     All,
 }
 
-/// Buffers of a pass, reused.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    residual: Vec<f32>,
-    normed: Activations,
-    angles: Vec<f32>,
-    query: Vec<f32>,
-    key: Vec<f32>,
-    value: Vec<f32>,
-    gate: Vec<f32>,
-    low_rank: Vec<f32>,
-    low_rank_in: Activations,
-    mapped_query: Vec<f32>,
-    mapped_key: Vec<f32>,
-    branch: Vec<f32>,
-    heads: Activations,
-    out: Vec<f32>,
-    attention: attention::Scratch,
-    linear: gated_linear::Scratch,
-    feed_forward: feed_forward::Scratch,
-    logits: Vec<f32>,
-}
-
 impl Model {
     /// Puts the loaded tensors where they belong.
     pub fn new(weights: Weights) -> Result<Self> {
-        let Weights { config, mut tensors, parameters } = weights;
-        state::check(&config)?;
+        let Weights { config, mut tensors, parameters, bytes } = weights;
         let mut tensors = Tensors(&mut tensors);
         let layers = (0..config.layers.len()).map(|index| Layer::take(&mut tensors, &config, index)).collect::<Result<_>>()?;
         Ok(Self {
             parameters,
+            weight_bytes: bytes,
             embedding: tensors.matrix("token_embd.weight")?,
             head: tensors.optional_matrix("output.weight"),
             output_norm: tensors.vector("output_norm.weight")?,
@@ -149,6 +92,18 @@ impl Model {
     /// Elements of all tensors in the file.
     pub fn parameters(&self) -> u64 {
         self.parameters
+    }
+
+    /// Memory that the weights take.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
+    }
+
+    /// Gives `scratch` the memory of passes of `rows` tokens that end before `position`, now or never: [`Self::forward`] then takes none.
+    pub fn reserve(&self, scratch: &mut Scratch, rows: usize, position: usize, allowance: &mut Allowance) -> Result<()> {
+        let rank = self.layers.iter().map(Layer::gate_rank).max().unwrap_or(0);
+        scratch.reserve(&self.config, rank, rows, allowance)?;
+        scratch.attention.reserve(&self.config, position, allowance)
     }
 
     /// A state with nothing read but the learned sinks.
@@ -419,65 +374,5 @@ fn normalise(config: &Config, weight: &[f32], scratch: &mut Scratch) {
 fn add_rows(residual: &mut [f32], hidden: usize, rows: &[f32], stride: usize) {
     for (residual, row) in residual.chunks_exact_mut(hidden).zip(rows.chunks_exact(stride)) {
         add_scaled(residual, 1.0, &row[..hidden]);
-    }
-}
-
-/// Takes the padding out of rows that a product has written panel by panel.
-fn compact(values: &mut Vec<f32>, rows: usize, width: usize) {
-    let stride = width.next_multiple_of(PANEL_ROWS);
-    if stride != width {
-        for row in 1..rows {
-            values.copy_within(row * stride..row * stride + width, row * width);
-        }
-    }
-    values.truncate(rows * width);
-}
-
-impl LearnedGate {
-    fn apply(&self, scratch: &mut Scratch, rows: usize, kv_width: usize) {
-        match &self.low_rank {
-            Some(low_rank) => {
-                low_rank.apply(&mut scratch.normed, &mut scratch.low_rank);
-                let rank = low_rank.rows();
-                compact(&mut scratch.low_rank, rows, rank);
-                scratch.low_rank_in.fill(rows, rank).copy_from_slice(&scratch.low_rank);
-                self.full.apply(&mut scratch.low_rank_in, &mut scratch.gate);
-            }
-            None => {
-                self.full.apply(&mut scratch.normed, &mut scratch.gate);
-            }
-        }
-        compact(&mut scratch.gate, rows, kv_width);
-    }
-}
-
-impl Layer {
-    fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Self> {
-        let layer = config.layers[index];
-        let at = |name: &str| format!("blk.{index}.{name}");
-        let prefixes: &[&str] =
-            if layer.mixer.is_parallel() && layer.mixer.separate_projections { &[LINEAR_PREFIX, SOFTMAX_PREFIX] } else { &[""] };
-        let gate = if tensors.0.contains_key(&at("attn_gate_a.weight")) {
-            let low_rank = Projection::take(tensors, &at("attn_gate_a"))?;
-            Some(LearnedGate { low_rank: Some(low_rank), full: Projection::take(tensors, &at("attn_gate_b"))? })
-        } else if tensors.0.contains_key(&at("attn_gate.weight")) {
-            Some(LearnedGate { low_rank: None, full: Projection::take(tensors, &at("attn_gate"))? })
-        } else {
-            None
-        };
-        Ok(Self {
-            config: layer,
-            attention_norm: tensors.vector(&at("attn_norm.weight"))?,
-            projections: prefixes.iter().map(|prefix| AttentionProjections::take(tensors, index, prefix)).collect::<Result<_>>()?,
-            branch_norms: if layer.mixer.is_parallel() {
-                Some((tensors.vector(&at("linear_norm.weight"))?, tensors.vector(&at("softmax_norm.weight"))?))
-            } else {
-                None
-            },
-            gate,
-            head_norm: tensors.optional_vector(&at("attn_head_norm.weight")),
-            feed_forward_norm: tensors.vector(&at("ffn_norm.weight"))?,
-            feed_forward: FeedForward::take(tensors, index, config.hidden, layer.feed_forward)?,
-        })
     }
 }

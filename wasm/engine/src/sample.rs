@@ -105,17 +105,15 @@ pub struct Sampled {
     pub logprob: Option<TokenLogprob>,
 }
 
-/// Log-probability of `id` under `logits`, with `top` alternatives.
+/// Log-probability of `id` under `logits`, with `top` alternatives. `f32::MIN` stands for none at all, because JSON has no infinity.
 pub fn token_logprob(logits: &[f32], id: u32, top: usize) -> TokenLogprob {
-    let largest = logits.iter().copied().filter(|x| !x.is_nan()).fold(f32::NEG_INFINITY, f32::max);
-    let total: f64 = logits.iter().map(|x| f64::from(exp(x - largest))).sum();
+    let numbers = || logits.iter().copied().filter(|x| !x.is_nan());
+    let largest = numbers().fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = numbers().map(|x| f64::from(exp(x - largest))).sum();
     #[allow(clippy::cast_possible_truncation)]
     let normalizer = largest + libm::log(total) as f32;
-    TokenLogprob {
-        id,
-        logprob: logits[id as usize] - normalizer,
-        top: best(logits, top).into_iter().map(|token| (token, logits[token as usize] - normalizer)).collect(),
-    }
+    let logprob = |id: u32| (logits[id as usize] - normalizer).max(f32::MIN);
+    TokenLogprob { id, logprob: logprob(id), top: best(logits, top).into_iter().map(|id| (id, logprob(id))).collect() }
 }
 
 fn better(logits: &[f32]) -> impl Fn(&u32, &u32) -> core::cmp::Ordering {
@@ -189,19 +187,18 @@ fn draw(sampling: &Sampling, generated: usize, logits: &[f32]) -> Option<u32> {
     if !largest.is_finite() {
         return None;
     }
-    let inverse = 1.0 / sampling.temperature;
-    let weight = |id: u32| f64::from(exp((logits[id as usize] - largest) * inverse));
+    // A division, because the inverse of a tiny temperature is infinite.
+    let weight = |id: u32| f64::from(exp((logits[id as usize] - largest) / sampling.temperature));
     #[allow(clippy::cast_possible_truncation)]
     let all = 0..logits.len() as u32;
-    let mut kept: Vec<u32> = if sampling.top_k > 0 && sampling.top_k < logits.len() {
-        best(logits, sampling.top_k)
-    } else if sampling.top_p < 1.0 {
-        nucleus_candidates(logits, largest, inverse, f64::from(sampling.top_p), all.clone().map(weight).sum())
-    } else {
-        all.clone().collect()
+    let few = sampling.top_k > 0 && sampling.top_k < logits.len();
+    let mut kept: Vec<u32> = match (few, sampling.top_p < 1.0) {
+        (true, _) => best(logits, sampling.top_k),
+        (false, true) => nucleus_candidates(logits, largest, sampling),
+        (false, false) => all.clone().collect(),
     };
     if sampling.top_p < 1.0 {
-        let total: f64 = if sampling.top_k > 0 { kept.iter().copied().map(weight).sum() } else { all.map(weight).sum() };
+        let total: f64 = if few { kept.iter().copied().map(weight).sum() } else { all.map(weight).sum() };
         let mut sum = 0.0;
         let end = kept.iter().position(|id| {
             sum += weight(*id);
@@ -221,18 +218,19 @@ fn draw(sampling: &Sampling, generated: usize, logits: &[f32]) -> Option<u32> {
     chosen.or(kept.into_iter().rev().find(|id| weight(*id) > 0.0))
 }
 
-/// Best first, at least as many as reach `share` of `total`: sorts only what lies close enough to the best to matter.
-fn nucleus_candidates(logits: &[f32], largest: f32, inverse: f32, share: f64, total: f64) -> Vec<u32> {
-    for reach in [4.0, 8.0, 16.0, f32::INFINITY] {
-        #[allow(clippy::cast_possible_truncation)]
-        let mut ids: Vec<u32> = (0..logits.len() as u32).filter(|id| (largest - logits[*id as usize]) * inverse <= reach).collect();
-        let sum: f64 = ids.iter().map(|id| f64::from(exp((logits[*id as usize] - largest) * inverse))).sum();
-        if sum >= share * total || reach == f32::INFINITY {
-            ids.sort_unstable_by(better(logits));
-            return ids;
-        }
-    }
-    Vec::new()
+/// Best first, at least as many as hold `top_p` of all weight: sorts only what lies close enough to the best to matter.
+fn nucleus_candidates(logits: &[f32], largest: f32, sampling: &Sampling) -> Vec<u32> {
+    let below = |logit: f32| (largest - logit) / sampling.temperature;
+    let weight = |logit: f32| f64::from(exp(-below(logit)));
+    let total: f64 = logits.iter().copied().map(weight).sum();
+    let reach = [4.0, 8.0, 16.0].into_iter().find(|reach| {
+        let near = logits.iter().copied().filter(|logit| below(*logit) <= *reach);
+        near.map(weight).sum::<f64>() >= f64::from(sampling.top_p) * total
+    });
+    #[allow(clippy::cast_possible_truncation)]
+    let mut ids: Vec<u32> = (0..logits.len() as u32).filter(|id| reach.is_none_or(|reach| below(logits[*id as usize]) <= reach)).collect();
+    ids.sort_unstable_by(better(logits));
+    ids
 }
 
 /// In [0, 1): SplitMix64 of the seed and the token's number.

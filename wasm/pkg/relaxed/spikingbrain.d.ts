@@ -47,7 +47,7 @@ export class Engine {
     /**
      * The state from bytes, with the tokens that made it.
      */
-    restore(sequence: number, state: Uint8Array | number[], tokens: Uint32Array | number[]): void;
+    restore(sequence: number, state: Uint8Array, tokens: Uint32Array | number[]): void;
     /**
      * The next token, as JSON.
      */
@@ -91,7 +91,7 @@ export class ModelLoader {
     /**
      * The file's next bytes.
      */
-    push(chunk: Uint8Array | number[]): void;
+    push(chunk: Uint8Array): void;
 }
 
 /**
@@ -114,7 +114,7 @@ export interface InitOutput {
     readonly engine_memoryBytes: (a: number) => number;
     readonly engine_open: (a: number, b: number, c: number) => [number, number, number];
     readonly engine_pending: (a: number, b: number) => [number, number, number];
-    readonly engine_restore: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number];
+    readonly engine_restore: (a: number, b: number, c: any, d: number, e: number) => [number, number];
     readonly engine_sample: (a: number, b: number) => [number, number, number, number];
     readonly engine_save: (a: number, b: number) => [number, number, number];
     readonly engine_sequenceBytes: (a: number, b: number) => [number, number, number];
@@ -124,7 +124,7 @@ export interface InitOutput {
     readonly kernel: () => [number, number];
     readonly modelloader_finish: (a: number) => [number, number, number];
     readonly modelloader_new: (a: number, b: number) => [number, number, number];
-    readonly modelloader_push: (a: number, b: number, c: number) => [number, number];
+    readonly modelloader_push: (a: number, b: any) => [number, number];
     readonly __wbindgen_exn_store: (a: number) => void;
     readonly __externref_table_alloc: () => number;
     readonly __wbindgen_externrefs: WebAssembly.Table;

@@ -6,7 +6,7 @@
 
 mod quantise;
 mod scalar;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 
 pub use quantise::Activations;

@@ -1,5 +1,7 @@
 //! Activations as the kernels read them: dense, and on demand as int8 per block of 32.
 
+use crate::error::Result;
+use crate::memory::Allowance;
 use crate::weights::TensorType;
 use crate::weights::tensor_type::BLOCK;
 
@@ -16,13 +18,13 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Room for `tokens * columns` values without a later allocation.
-    pub fn reserve(&mut self, tokens: usize, columns: usize) {
-        let (values, blocks) = (tokens * columns, tokens * columns.div_ceil(BLOCK));
-        self.values.reserve_exact(values.saturating_sub(self.values.len()));
-        self.codes.reserve_exact(values.saturating_sub(self.codes.len()));
-        self.scales.reserve_exact(blocks.saturating_sub(self.scales.len()));
-        self.sums.reserve_exact(blocks.saturating_sub(self.sums.len()));
+    /// Room for `[tokens, columns]` without a later allocation.
+    pub fn reserve(&mut self, tokens: usize, columns: usize, allowance: &mut Allowance) -> Result<()> {
+        let (values, blocks) = (tokens.saturating_mul(columns), tokens.saturating_mul(columns.div_ceil(BLOCK)));
+        allowance.reserve(&mut self.values, values)?;
+        allowance.reserve(&mut self.codes, values)?;
+        allowance.reserve(&mut self.scales, blocks)?;
+        allowance.reserve(&mut self.sums, blocks)
     }
 
     /// Empties it to the given shape and hands out the values to fill, `[tokens, columns]`.

@@ -4,8 +4,10 @@
 //! continues prefill bit for bit. Keys meet the queries of a whole group of heads four tokens at a time, in int8 where they are stored so.
 
 use crate::config::{Config, Softmax};
+use crate::error::Result;
 use crate::kernel::{Active, Kernel, quantise};
 use crate::math::exp;
+use crate::memory::Allowance;
 use crate::state::{KeyValues, KvShape, KvType, PAGE_TOKENS, PANEL_TOKENS, Page, window_start};
 
 /// Queries handled together, times the heads of a group: keys and values are unpacked once for all of them.
@@ -53,6 +55,29 @@ pub struct Scratch {
     pages: Vec<usize>,
     scores: Vec<f32>,
     values: Vec<f32>,
+}
+
+impl Scratch {
+    /// Takes the memory of queries before `position`. Grows by powers of two, so that it seldom has to.
+    pub fn reserve(&mut self, config: &Config, position: usize, allowance: &mut Allowance) -> Result<()> {
+        let rows = QUERY_TILE * (config.heads / config.kv_heads);
+        let seen = config.layers.iter().filter_map(|layer| layer.mixer.softmax).map(|softmax| match softmax {
+            Softmax::Full => position,
+            // What a tile of queries sees lies across one page more than it fills, at either end.
+            Softmax::Window(width) => position.min((width + QUERY_TILE + config.kept()).saturating_add(3 * PAGE_TOKENS)),
+        });
+        let Some(seen) = seen.max() else {
+            return Ok(());
+        };
+        let pages = seen.div_ceil(PAGE_TOKENS).next_power_of_two();
+        let dim = config.head_dim;
+        allowance.reserve(&mut self.codes, rows * dim.next_multiple_of(4))?;
+        allowance.reserve(&mut self.scales, rows)?;
+        allowance.reserve(&mut self.dense, rows * dim)?;
+        allowance.reserve(&mut self.values, PAGE_TOKENS * dim)?;
+        allowance.reserve(&mut self.pages, pages)?;
+        allowance.reserve(&mut self.scores, rows.saturating_mul(pages).saturating_mul(PAGE_TOKENS))
+    }
 }
 
 /// `queries` and `out` are `[tokens, heads, head_dim]`, the first token at `position`; keys and values of all of them are in `key_values`.

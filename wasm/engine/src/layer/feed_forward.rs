@@ -5,6 +5,7 @@ use crate::config::{Config, Experts, FeedForward as Form};
 use crate::error::Result;
 use crate::kernel::{Activations, Active, product};
 use crate::math::{add_scaled, sigmoid, silu};
+use crate::memory::Allowance;
 use crate::weights::Matrix;
 use crate::weights::matrix::PANEL_ROWS;
 
@@ -26,7 +27,16 @@ pub struct FeedForward {
 #[derive(Debug)]
 enum Kind {
     Dense { inner: usize, weights: SwiGlu },
-    Routed { experts: Experts, router: Matrix, routed: SwiGlu, shared: Option<SwiGlu> },
+    Routed(Box<Routed>),
+}
+
+/// Experts' weights are stacked; a router tells which of them a token goes through.
+#[derive(Debug)]
+struct Routed {
+    experts: Experts,
+    router: Matrix,
+    weights: SwiGlu,
+    shared: Option<SwiGlu>,
 }
 
 /// Buffers that live as long as the engine.
@@ -43,16 +53,24 @@ pub struct Scratch {
 
 impl Scratch {
     /// Takes the memory of `rows` tokens through the widest layer.
-    pub fn reserve(&mut self, rows: usize, config: &Config) {
-        let widest = config.layers.iter().map(|layer| match layer.feed_forward {
-            Form::Dense(inner) => inner,
-            Form::Experts(experts) => experts.inner.max(experts.shared_inner),
-        });
-        let inner = widest.max().unwrap_or(0);
-        for buffer in [&mut self.gate, &mut self.up] {
-            buffer.reserve_exact((rows * inner.next_multiple_of(PANEL_ROWS)).saturating_sub(buffer.len()));
+    pub fn reserve(&mut self, rows: usize, config: &Config, allowance: &mut Allowance) -> Result<()> {
+        let padded = |n: usize| rows.saturating_mul(n.next_multiple_of(PANEL_ROWS));
+        for layer in &config.layers {
+            let inner = match layer.feed_forward {
+                Form::Dense(inner) => inner,
+                Form::Experts(experts) => {
+                    self.gathered.reserve(rows, config.hidden, allowance)?;
+                    allowance.reserve(&mut self.expert_out, padded(config.hidden))?;
+                    allowance.reserve(&mut self.router, padded(experts.count))?;
+                    allowance.reserve(&mut self.routes, rows * experts.used)?;
+                    experts.inner.max(experts.shared_inner)
+                }
+            };
+            allowance.reserve(&mut self.gate, padded(inner))?;
+            allowance.reserve(&mut self.up, padded(inner))?;
+            self.inner.reserve(rows, inner, allowance)?;
         }
-        self.inner.reserve(rows, inner);
+        Ok(())
     }
 }
 
@@ -101,12 +119,12 @@ impl FeedForward {
     pub fn take(tensors: &mut Tensors<'_>, layer: usize, hidden: usize, form: Form) -> Result<Self> {
         let kind = match form {
             Form::Dense(inner) => Kind::Dense { inner, weights: SwiGlu::take(tensors, layer, "")? },
-            Form::Experts(experts) => Kind::Routed {
+            Form::Experts(experts) => Kind::Routed(Box::new(Routed {
                 experts,
                 router: tensors.matrix(&format!("blk.{layer}.ffn_gate_inp.weight"))?,
-                routed: SwiGlu::take(tensors, layer, "_exps")?,
+                weights: SwiGlu::take(tensors, layer, "_exps")?,
                 shared: if experts.shared_inner > 0 { Some(SwiGlu::take(tensors, layer, "_shexp")?) } else { None },
-            },
+            })),
         };
         Ok(Self { hidden, kind })
     }
@@ -118,29 +136,20 @@ impl FeedForward {
                 let Scratch { gate, up, inner: between, .. } = scratch;
                 weights.apply(0, (*inner, self.hidden), x, gate, up, between, out)
             }
-            Kind::Routed { experts, router, routed, shared } => {
-                self.apply_routed(experts, router, routed, shared.as_ref(), x, out, scratch)
-            }
+            Kind::Routed(routed) => routed.apply(self.hidden, x, out, scratch),
         }
     }
+}
 
-    #[allow(clippy::too_many_arguments)]
-    fn apply_routed(
-        &self,
-        experts: &Experts,
-        router: &Matrix,
-        routed: &SwiGlu,
-        shared: Option<&SwiGlu>,
-        x: &mut Activations,
-        out: &mut Vec<f32>,
-        scratch: &mut Scratch,
-    ) -> usize {
-        let stride = self.hidden.next_multiple_of(PANEL_ROWS);
+impl Routed {
+    fn apply(&self, hidden: usize, x: &mut Activations, out: &mut Vec<f32>, scratch: &mut Scratch) -> usize {
+        let Self { experts, router, weights, shared } = self;
+        let stride = hidden.next_multiple_of(PANEL_ROWS);
         route(experts, router, x, scratch);
         let Scratch { gate, up, inner: between, gathered, expert_out, routes, .. } = scratch;
         match shared {
             Some(shared) => {
-                shared.apply(0, (experts.shared_inner, self.hidden), x, gate, up, between, out);
+                shared.apply(0, (experts.shared_inner, hidden), x, gate, up, between, out);
             }
             None => {
                 out.clear();
@@ -149,13 +158,13 @@ impl FeedForward {
         }
         // Tokens of one expert are computed together; each token adds its experts in the order of their numbers.
         for group in routes.chunk_by(|a, b| a.0 == b.0) {
-            let target = gathered.fill(group.len(), self.hidden);
-            for (target, (_, token, _)) in target.chunks_exact_mut(self.hidden).zip(group) {
-                target.copy_from_slice(&x.values()[token * self.hidden..(token + 1) * self.hidden]);
+            let target = gathered.fill(group.len(), hidden);
+            for (target, (_, token, _)) in target.chunks_exact_mut(hidden).zip(group) {
+                target.copy_from_slice(&x.values()[token * hidden..(token + 1) * hidden]);
             }
-            routed.apply(group[0].0, (experts.inner, self.hidden), gathered, gate, up, between, expert_out);
+            weights.apply(group[0].0, (experts.inner, hidden), gathered, gate, up, between, expert_out);
             for (result, (_, token, weight)) in expert_out.chunks_exact(stride).zip(group) {
-                add_scaled(&mut out[token * stride..token * stride + self.hidden], *weight, result);
+                add_scaled(&mut out[token * stride..token * stride + hidden], *weight, result);
             }
         }
         stride

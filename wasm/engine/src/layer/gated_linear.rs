@@ -4,7 +4,9 @@
 //! cumulative log-gates that are never positive, so nothing overflows however closed the gates are.
 
 use crate::config::{FeatureMap, Gate, Linear};
+use crate::error::Result;
 use crate::math::{add_scaled, dot, exp, log_sigmoid, sigmoid};
+use crate::memory::Allowance;
 
 /// Tokens of a chunk.
 pub const CHUNK_TOKENS: usize = 32;
@@ -66,17 +68,21 @@ pub fn prepare(linear: Linear, queries: &mut [f32], keys: &mut [f32], log_gates:
         }
         Gate::OneMinusKey => {
             for (gate, key) in log_gates.iter_mut().zip(keys.iter()) {
-                *gate = match linear.feature_map {
-                    // ln(1 - sigmoid(x)) without the cancellation.
-                    FeatureMap::Sigmoid => log_sigmoid(-key),
-                    FeatureMap::Relu => libm::log1pf(-key.clamp(0.0, 1.0 - f32::EPSILON)),
-                };
+                // ln(1 - sigmoid(x)) without the cancellation; the config has no other map with this gate.
+                *gate = log_sigmoid(-key);
             }
         }
     }
     for x in queries.iter_mut().chain(keys) {
         *x = match linear.feature_map {
-            FeatureMap::Relu => x.max(0.0),
+            // Not `max`, whose result for a zero's sign is the host's choice.
+            FeatureMap::Relu => {
+                if *x > 0.0 {
+                    *x
+                } else {
+                    0.0
+                }
+            }
             FeatureMap::Sigmoid => sigmoid(*x),
         };
     }
@@ -113,6 +119,16 @@ pub struct Scratch {
     keys: Vec<f32>,
     query: Vec<f32>,
     scores: Vec<f32>,
+}
+
+impl Scratch {
+    /// Takes the memory of a chunk.
+    pub fn reserve(&mut self, head_dim: usize, allowance: &mut Allowance) -> Result<()> {
+        allowance.reserve(&mut self.cumulative, CHUNK_TOKENS * head_dim)?;
+        allowance.reserve(&mut self.keys, CHUNK_TOKENS * head_dim)?;
+        allowance.reserve(&mut self.query, head_dim)?;
+        allowance.reserve(&mut self.scores, CHUNK_TOKENS)
+    }
 }
 
 /// As [`recurrent`] for at most [`CHUNK_TOKENS`] tokens, by products of blocks (`model.md` 1.3, chunked form).

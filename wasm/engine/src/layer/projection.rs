@@ -16,6 +16,11 @@ impl Tensors<'_> {
         self.optional_matrix(name).ok_or_else(|| Error::InvalidGguf(format!("tensor '{name}' is missing")))
     }
 
+    /// Whether `{name}.weight` is there.
+    pub fn has_weight(&self, name: &str) -> bool {
+        self.0.contains_key(&format!("{name}.weight"))
+    }
+
     /// A matrix that may be there.
     pub fn optional_matrix(&mut self, name: &str) -> Option<Matrix> {
         match self.0.remove(name) {
@@ -92,4 +97,15 @@ impl AttentionProjections {
         let mut one = |name: &str| Projection::take(tensors, &format!("blk.{layer}.{prefix}attn_{name}"));
         Ok(Self { query: one("q")?, key: one("k")?, value: one("v")?, output: one("output")? })
     }
+}
+
+/// Takes the padding out of rows that a product has written panel by panel: `[rows, width]`.
+pub fn compact(values: &mut Vec<f32>, rows: usize, width: usize) {
+    let stride = width.next_multiple_of(PANEL_ROWS);
+    if stride != width {
+        for row in 1..rows {
+            values.copy_within(row * stride..row * stride + width, row * width);
+        }
+    }
+    values.truncate(rows * width);
 }

@@ -1,17 +1,22 @@
 //! A state as bytes and back, bit for bit.
 //!
 //! Little-endian: magic `SBST`, version, a fingerprint of the model's shape, KV type, position; then for each layer the linear matrices and,
-//! for a softmax branch, the kept pages, the index of the first recent page and the recent pages. Keys and values are in the canonical order
+//! for a softmax branch, the tokens of the kept pages and of the recent ones. Keys and values are in the canonical order
 //! `[token, KV head, dim]`, after RoPE, whatever order the kernels want. The lengths follow from the config and the position, so a reader
 //! knows what must be there before it allocates.
 
-use super::{KeyValues, KvShape, KvType, LayerState, PAGE_TOKENS, Page, State, code_key_index, dense_key_index, window_start};
+use super::page::{KvShape, KvType, PAGE_TOKENS, Page, code_key_index, dense_key_index};
+use super::{KeyValues, LayerState, State, window_start};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use std::rc::Rc;
+use crate::memory::{bytes_of, with_capacity};
 
 const MAGIC: &[u8; 4] = b"SBST";
 const VERSION: u32 = 1;
+/// Magic, version, fingerprint, KV type, position.
+const HEADER_BYTES: usize = 4 + 4 + 8 + 4 + 8;
+/// The longest text whose positions the engine counts.
+const MAX_POSITION: usize = 1 << 30;
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::InvalidState(message.into())
@@ -24,56 +29,73 @@ fn fingerprint(config: &Config) -> u64 {
 
 impl State {
     /// Everything needed to continue, as bytes.
-    pub fn save(&self, config: &Config, kind: KvType) -> Vec<u8> {
-        let mut out = Vec::new();
+    pub fn save(&self, config: &Config, kind: KvType) -> Result<Vec<u8>> {
+        let mut out = with_capacity(self.saved_bytes(config), "a saved state")?;
+        self.save_to(config, kind, |part| out.extend_from_slice(part));
+        Ok(out)
+    }
+
+    /// As [`Self::save`], in parts of a matrix or a page, so that the whole need not be in memory a second time.
+    pub fn save_to(&self, config: &Config, kind: KvType, mut sink: impl FnMut(&[u8])) {
+        let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&fingerprint(config).to_le_bytes());
-        out.extend_from_slice(&(kind == KvType::Int8).then_some(1u32).unwrap_or(0).to_le_bytes());
+        out.extend_from_slice(&u32::from(kind == KvType::Int8).to_le_bytes());
         out.extend_from_slice(&(self.position as u64).to_le_bytes());
+        sink(&out);
         for layer in &self.layers {
-            put_floats(&mut out, &layer.linear);
+            for matrix in layer.linear.chunks(config.head_dim * config.head_dim) {
+                out.clear();
+                put_floats(&mut out, matrix);
+                sink(&out);
+            }
             if let Some(key_values) = &layer.key_values {
-                for index in held_pages(config.kept(), key_values.recent_start, self.position) {
+                for index in held_pages(config.kept(), key_values.recent_start(), self.position) {
                     if let Some(page) = key_values.page(index) {
-                        put_page(&mut out, key_values.shape, page, filled(index, self.position));
+                        out.clear();
+                        put_page(&mut out, key_values.shape(), page, filled(index, self.position));
+                        sink(&out);
                     }
                 }
             }
         }
-        out
+    }
+
+    /// Length of what [`Self::save`] gives, bytes.
+    pub fn saved_bytes(&self, config: &Config) -> usize {
+        let layer_bytes = |layer: &LayerState| {
+            let pages = layer.key_values.as_ref().map_or(0, |key_values| {
+                let held = held_pages(config.kept(), key_values.recent_start(), self.position);
+                held.map(|index| filled(index, self.position)).sum::<usize>() * key_values.shape().saved_token_bytes()
+            });
+            bytes_of::<f32>(layer.linear.len()) + pages
+        };
+        HEADER_BYTES + self.layers.iter().map(layer_bytes).sum::<usize>()
+    }
+
+    /// The position at which these bytes were saved, from their header alone: what a caller needs to know what loading them will take.
+    pub fn saved_position(config: &Config, kind: KvType, bytes: &[u8]) -> Result<usize> {
+        read_header(&mut Reader { bytes, at: 0 }, config, kind)
     }
 
     /// The state these bytes hold. Anything that is not exactly a state of this config is refused, by name.
     pub fn load(config: &Config, kind: KvType, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { bytes, at: 0 };
-        if reader.take(4)? != MAGIC {
-            return Err(invalid("the bytes do not start with 'SBST'"));
-        }
-        let version = reader.u32()?;
-        if version != VERSION {
-            return Err(invalid(format!("version is {version}; {VERSION} is supported")));
-        }
-        if reader.u64()? != fingerprint(config) {
-            return Err(invalid("it belongs to a model of another shape"));
-        }
-        let found = reader.u32()?;
-        if found != u32::from(kind == KvType::Int8) {
-            return Err(invalid(format!("its keys and values have type {found}; this engine uses {kind:?}")));
-        }
-        let position = usize::try_from(reader.u64()?).map_err(|_| invalid("its position is out of range"))?;
-        if position > 1 << 30 || position < config.learned_sinks {
-            return Err(invalid(format!("position {position} is out of range")));
+        let position = read_header(&mut reader, config, kind)?;
+        // What a state takes before its first page: not allocated for bytes that cannot fill it.
+        if bytes.len() - reader.at < Self::bytes_at(config, kind, 0, 0) {
+            return Err(invalid(format!("it ends after {} bytes, within its linear states", bytes.len())));
         }
         let mut state = Self::new(config, kind)?;
         state.position = position;
-        for (layer, target) in config.layers.iter().zip(&mut state.layers) {
-            let LayerState { linear, key_values } = target;
+        for (layer, LayerState { linear, key_values }) in config.layers.iter().zip(&mut state.layers) {
             for value in linear.iter_mut() {
                 *value = reader.float()?;
             }
             if let (Some(softmax), Some(key_values)) = (layer.mixer.softmax, key_values) {
-                key_values.recent_start = recent_start(config.kept(), window_start(softmax, position), position);
+                let start = recent_start(config.kept(), window_start(softmax, position), position);
+                *key_values = KeyValues::starting_at(key_values.shape(), start);
                 read_pages(&mut reader, key_values, config.kept(), position)?;
             }
         }
@@ -81,6 +103,29 @@ impl State {
             return Err(invalid(format!("{} bytes follow its end", bytes.len() - reader.at)));
         }
         Ok(state)
+    }
+}
+
+/// Checks everything before the layers; returns the position.
+fn read_header(reader: &mut Reader<'_>, config: &Config, kind: KvType) -> Result<usize> {
+    if reader.take(4)? != MAGIC {
+        return Err(invalid("the bytes do not start with 'SBST'"));
+    }
+    let version = reader.u32()?;
+    if version != VERSION {
+        return Err(invalid(format!("version is {version}; {VERSION} is supported")));
+    }
+    if reader.u64()? != fingerprint(config) {
+        return Err(invalid("it belongs to a model of another shape"));
+    }
+    let found = reader.u32()?;
+    if found != u32::from(kind == KvType::Int8) {
+        return Err(invalid(format!("its keys and values have type {found}; this engine uses {kind:?}")));
+    }
+    let position = reader.u64()?;
+    match usize::try_from(position) {
+        Ok(position) if (config.learned_sinks..=MAX_POSITION).contains(&position) => Ok(position),
+        _ => Err(invalid(format!("its position must be from {} to {MAX_POSITION}; it is {position}", config.learned_sinks))),
     }
 }
 
@@ -100,24 +145,16 @@ fn filled(index: usize, position: usize) -> usize {
 }
 
 fn read_pages(reader: &mut Reader<'_>, key_values: &mut KeyValues, keep: usize, position: usize) -> Result<()> {
-    let shape = key_values.shape;
-    for index in held_pages(keep, key_values.recent_start, position) {
+    let shape = key_values.shape();
+    for index in held_pages(keep, key_values.recent_start(), position) {
         let tokens = filled(index, position);
-        let bytes = match shape.kind {
-            KvType::F32 => tokens * shape.heads * shape.head_dim * 8,
-            KvType::Int8 => tokens * shape.heads * (shape.head_dim * 2 + 8),
-        };
         // Before a page is allocated for them.
-        if reader.bytes.len() - reader.at < bytes {
+        if reader.bytes.len() - reader.at < tokens * shape.saved_token_bytes() {
             return Err(invalid(format!("it ends within page {index}")));
         }
         let mut page = Page::new(shape)?;
         get_page(reader, shape, &mut page, tokens)?;
-        if index < keep.div_ceil(PAGE_TOKENS) {
-            key_values.kept.push(Rc::new(page));
-        } else {
-            key_values.recent.push_back(Rc::new(page));
-        }
+        key_values.put(index, tokens, keep, page);
     }
     Ok(())
 }

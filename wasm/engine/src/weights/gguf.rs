@@ -5,6 +5,7 @@
 
 use super::tensor_type::TensorType;
 use crate::error::{Error, Result};
+use core::fmt;
 use std::collections::{BTreeMap, HashSet};
 
 const MAGIC: &[u8; 4] = b"GGUF";
@@ -17,6 +18,14 @@ const MAX_KEPT_STRING_BYTES: u64 = 4_096;
 const MAX_KEPT_ITEMS: u64 = 4_096;
 /// No real header comes near; bounds what the loader buffers.
 pub const MAX_HEADER_BYTES: usize = 64 << 20;
+/// Bounds what is kept of a header, which may take several times its bytes in the file. The largest models' tables take a few hundred KiB.
+const MAX_KEPT_BYTES: usize = 16 << 20;
+/// What a kept entry, item or tensor takes beside its text.
+const KEPT_OVERHEAD_BYTES: usize = 192;
+/// Bound of a tensor's rows, so that they can be counted on 32-bit hosts.
+const MAX_ROWS: u64 = 1 << 31;
+/// Most of a text that a message shows, characters.
+const SHOWN_CHARACTERS: usize = 60;
 
 /// A metadata value, as far as it is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,12 +38,27 @@ pub enum Value {
     Bool(bool),
     /// A short string.
     Text(String),
-    /// A short array of numbers or bools.
-    Numbers(Vec<f64>),
     /// A short array of short strings.
     Texts(Vec<String>),
-    /// Too long to keep: its length in bytes (string) or items (array).
-    Skipped(u64),
+    /// A string too long to keep: its length in bytes.
+    LongText(u64),
+    /// An array that is not kept: its number of items.
+    Array(u64),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(n) => write!(f, "{n}"),
+            Self::Float(x) => write!(f, "{x}"),
+            Self::Bool(flag) => write!(f, "{flag}"),
+            Self::Text(text) if text.chars().count() <= SHOWN_CHARACTERS => write!(f, "'{text}'"),
+            Self::Text(text) => write!(f, "a string of {} bytes", text.len()),
+            Self::Texts(texts) => write!(f, "an array of {} strings", texts.len()),
+            Self::LongText(bytes) => write!(f, "a string of {bytes} bytes"),
+            Self::Array(items) => write!(f, "an array of {items} items"),
+        }
+    }
 }
 
 /// One entry of the tensor table.
@@ -58,7 +82,7 @@ impl TensorInfo {
         self.dimensions.first().copied().unwrap_or(1)
     }
 
-    /// Rows: the product of all dimensions but the first.
+    /// Rows: the product of all dimensions but the first, which the parser has bounded.
     pub fn rows(&self) -> usize {
         self.dimensions.iter().skip(1).product()
     }
@@ -73,11 +97,13 @@ pub struct Header {
     pub tensors: Vec<TensorInfo>,
     /// Where the data section starts, bytes from the start of the file.
     pub data_offset: u64,
+    /// Where the file ends, bytes from its start, the padding after the last tensor included.
+    pub end: u64,
 }
 
 /// Parses what is there of a file; `None` when the header goes on past `bytes`.
 pub fn parse(bytes: &[u8]) -> Result<Option<Header>> {
-    let mut cursor = Cursor { bytes, at: 0 };
+    let mut cursor = Cursor { bytes, at: 0, kept: 0 };
     match header(&mut cursor) {
         Ok(header) => Ok(Some(header)),
         Err(Stop::NeedMore) => Ok(None),
@@ -103,6 +129,8 @@ fn invalid(message: String) -> Stop {
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Bytes of memory that the header's parts have taken.
+    kept: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -132,20 +160,30 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    /// Counts something that is about to be kept, with a text of so many bytes.
+    fn keep(&mut self, text_bytes: usize) -> core::result::Result<(), Stop> {
+        self.kept += text_bytes + KEPT_OVERHEAD_BYTES;
+        if self.kept > MAX_KEPT_BYTES {
+            return Err(invalid(format!("metadata and tensor names take more than {MAX_KEPT_BYTES} bytes")));
+        }
+        Ok(())
+    }
+
     /// A length-prefixed string; `what` is for the message. Refuses a length no header can have, so that it fails at once and not at the end.
-    fn string(&mut self, what: &str) -> core::result::Result<&'a [u8], Stop> {
+    fn string(&mut self, what: impl FnOnce() -> String) -> core::result::Result<&'a [u8], Stop> {
         let length = self.u64()?;
         if length > MAX_HEADER_BYTES as u64 {
-            return Err(invalid(format!("{what} claims a length of {length} bytes; at most {MAX_HEADER_BYTES} are possible")));
+            return Err(invalid(format!("{} claims a length of {length} bytes; at most {MAX_HEADER_BYTES} are possible", what())));
         }
         self.take(length)
     }
 
     fn name(&mut self, what: &str) -> core::result::Result<String, Stop> {
-        let bytes = self.string(what)?;
+        let bytes = self.string(|| what.to_owned())?;
         if bytes.is_empty() || bytes.len() > 65_535 {
             return Err(invalid(format!("{what} has {} bytes; 1 to 65535 are allowed", bytes.len())));
         }
+        self.keep(bytes.len())?;
         String::from_utf8(bytes.to_vec()).map_err(|_| invalid(format!("{what} is not UTF-8")))
     }
 }
@@ -177,7 +215,7 @@ fn header(cursor: &mut Cursor<'_>) -> core::result::Result<Header, Stop> {
         None => DEFAULT_ALIGNMENT,
         Some(Value::Integer(n)) if (1..=65_536).contains(n) && n.count_ones() == 1 => u64::try_from(*n).unwrap_or(DEFAULT_ALIGNMENT),
         Some(other) => {
-            return Err(invalid(format!("general.alignment must be a power of two up to 65536, not {other:?}")));
+            return Err(invalid(format!("general.alignment must be a power of two up to 65536; it is {other}")));
         }
     };
     let mut names = HashSet::new();
@@ -190,18 +228,19 @@ fn header(cursor: &mut Cursor<'_>) -> core::result::Result<Header, Stop> {
     }
     out.data_offset = (cursor.at as u64).next_multiple_of(alignment);
     cursor.take(out.data_offset - cursor.at as u64)?;
-    place(&mut out)?;
+    place(&mut out, alignment)?;
     Ok(out)
 }
 
 fn value(cursor: &mut Cursor<'_>, kind: u32, key: &str) -> core::result::Result<Value, Stop> {
     match kind {
         8 => {
-            let bytes = cursor.string(&format!("the value of '{key}'"))?;
+            let bytes = cursor.string(|| format!("the value of '{key}'"))?;
             if bytes.len() as u64 > MAX_KEPT_STRING_BYTES {
-                return Ok(Value::Skipped(bytes.len() as u64));
+                return Ok(Value::LongText(bytes.len() as u64));
             }
-            text(bytes, key).map(Value::Text)
+            cursor.keep(bytes.len())?;
+            String::from_utf8(bytes.to_vec()).map(Value::Text).map_err(|_| invalid(format!("the value of '{key}' is not UTF-8")))
         }
         9 => {
             let (item_kind, count) = (cursor.u32()?, cursor.u64()?);
@@ -209,10 +248,6 @@ fn value(cursor: &mut Cursor<'_>, kind: u32, key: &str) -> core::result::Result<
         }
         _ => scalar(cursor, kind, key),
     }
-}
-
-fn text(bytes: &[u8], key: &str) -> core::result::Result<String, Stop> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| invalid(format!("the value of '{key}' is not UTF-8")))
 }
 
 fn scalar(cursor: &mut Cursor<'_>, kind: u32, key: &str) -> core::result::Result<Value, Stop> {
@@ -244,50 +279,33 @@ fn array(cursor: &mut Cursor<'_>, kind: u32, count: u64, key: &str) -> core::res
     if count > MAX_HEADER_BYTES as u64 {
         return Err(invalid(format!("'{key}' claims {count} items; at most {MAX_HEADER_BYTES} are possible")));
     }
-    let kept = count <= MAX_KEPT_ITEMS;
-    match kind {
-        8 => {
-            let mut texts = kept.then(Vec::new);
-            for _ in 0..count {
-                let bytes = cursor.string(&format!("an item of '{key}'"))?;
-                if bytes.len() as u64 > MAX_KEPT_STRING_BYTES {
-                    texts = None;
-                }
-                if let Some(texts) = &mut texts {
-                    // Byte-level vocabularies are text; an old file may hold raw bytes, which the engine never reads.
-                    texts.push(String::from_utf8_lossy(bytes).into_owned());
-                }
-            }
-            Ok(texts.map_or(Value::Skipped(count), Value::Texts))
+    let item_bytes = match kind {
+        0 | 1 | 7 => 1,
+        2 | 3 => 2,
+        4..=6 => 4,
+        8 => return texts(cursor, count, key),
+        9 => return Err(invalid(format!("'{key}' is an array of arrays, which is not supported"))),
+        10..=12 => 8,
+        other => return Err(invalid(format!("'{key}' is an array of type {other}; 0 to 12 exist"))),
+    };
+    cursor.take(count * item_bytes)?;
+    Ok(Value::Array(count))
+}
+
+fn texts(cursor: &mut Cursor<'_>, count: u64, key: &str) -> core::result::Result<Value, Stop> {
+    let mut texts = (count <= MAX_KEPT_ITEMS).then(Vec::new);
+    for _ in 0..count {
+        let bytes = cursor.string(|| format!("an item of '{key}'"))?;
+        if bytes.len() as u64 > MAX_KEPT_STRING_BYTES {
+            texts = None;
         }
-        9 => Err(invalid(format!("'{key}' is an array of arrays, which is not supported"))),
-        _ if kept => {
-            let mut numbers = Vec::new();
-            for _ in 0..count {
-                #[allow(clippy::cast_precision_loss)]
-                numbers.push(match scalar(cursor, kind, key)? {
-                    Value::Integer(n) => n as f64,
-                    Value::Float(x) => x,
-                    Value::Bool(flag) => f64::from(u8::from(flag)),
-                    _ => f64::NAN,
-                });
-            }
-            Ok(Value::Numbers(numbers))
-        }
-        _ => {
-            let size = match kind {
-                0 | 1 | 7 => 1,
-                2 | 3 => 2,
-                4..=6 => 4,
-                10..=12 => 8,
-                other => {
-                    return Err(invalid(format!("'{key}' is an array of type {other}; 0 to 12 exist")));
-                }
-            };
-            cursor.take(count * size)?;
-            Ok(Value::Skipped(count))
+        if let Some(texts) = &mut texts {
+            cursor.keep(bytes.len())?;
+            // Byte-level vocabularies are text; an old file may hold raw bytes, which the engine never reads.
+            texts.push(String::from_utf8_lossy(bytes).into_owned());
         }
     }
+    Ok(texts.map_or(Value::Array(count), Value::Texts))
 }
 
 /// One entry of the tensor table, its offset still relative to the data section.
@@ -307,6 +325,10 @@ fn tensor(cursor: &mut Cursor<'_>, alignment: u64) -> core::result::Result<Tenso
             .ok_or_else(|| invalid(format!("tensor '{name}' has a dimension of {size}; the product must be positive and below 2^44")))?;
         dimensions.push(usize::try_from(size).map_err(|_| invalid(format!("tensor '{name}' has a dimension of {size}, too large here")))?);
     }
+    let rows = elements / dimensions[0] as u64;
+    if rows >= MAX_ROWS {
+        return Err(invalid(format!("tensor '{name}' has {rows} rows; the product of all dimensions but the first must be below 2^31")));
+    }
     let kind = TensorType::from_ggml(cursor.u32()?, &name)?;
     let offset = cursor.u64()?;
     if !dimensions[0].is_multiple_of(kind.block_elements()) {
@@ -323,8 +345,8 @@ fn tensor(cursor: &mut Cursor<'_>, alignment: u64) -> core::result::Result<Tenso
     Ok(TensorInfo { name, dimensions, kind, offset, bytes })
 }
 
-/// Sorts by offset, makes offsets absolute, and refuses overlaps.
-fn place(header: &mut Header) -> core::result::Result<(), Stop> {
+/// Sorts by offset, makes offsets absolute, refuses overlaps, and finds the end.
+fn place(header: &mut Header, alignment: u64) -> core::result::Result<(), Stop> {
     header.tensors.sort_by_key(|tensor| tensor.offset);
     let mut end = header.data_offset;
     let mut previous = String::from("the header");
@@ -332,7 +354,7 @@ fn place(header: &mut Header) -> core::result::Result<(), Stop> {
         tensor.offset = tensor
             .offset
             .checked_add(header.data_offset)
-            .filter(|offset| offset.checked_add(tensor.bytes).is_some())
+            .filter(|offset| offset.checked_add(tensor.bytes).is_some_and(|end| end < 1 << 63))
             .ok_or_else(|| invalid(format!("tensor '{}' has offset {}, past any file", tensor.name, tensor.offset)))?;
         if tensor.offset < end {
             return Err(invalid(format!("tensor '{}' overlaps {previous}", tensor.name)));
@@ -340,5 +362,6 @@ fn place(header: &mut Header) -> core::result::Result<(), Stop> {
         end = tensor.offset + tensor.bytes;
         previous = format!("tensor '{}'", tensor.name);
     }
+    header.end = end.next_multiple_of(alignment);
     Ok(())
 }

@@ -3,8 +3,9 @@
 use super::gguf::{self, Header, MAX_HEADER_BYTES, TensorInfo, Value};
 use super::matrix::Matrix;
 use super::names::{Form, Spec, specs};
-use crate::config::Config;
-use crate::error::{Error, Result, zeroed};
+use crate::config::{Config, MAX_WIDTH};
+use crate::error::{Error, Result};
+use crate::memory::{bytes_of, zeroed};
 use std::collections::{BTreeMap, HashMap};
 
 /// A loaded tensor.
@@ -16,6 +17,15 @@ pub enum Tensor {
     Vector(Vec<f32>),
 }
 
+impl Tensor {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Matrix(matrix) => matrix.bytes(),
+            Self::Vector(vector) => bytes_of::<f32>(vector.len()),
+        }
+    }
+}
+
 /// All loaded tensors by name, with what the file says of the model.
 #[derive(Debug)]
 pub struct Weights {
@@ -25,6 +35,8 @@ pub struct Weights {
     pub tensors: HashMap<String, Tensor>,
     /// Elements of all tensors in the file.
     pub parameters: u64,
+    /// Memory that the tensors take.
+    pub bytes: usize,
 }
 
 /// Accepts a file's bytes in order, in chunks of any size.
@@ -35,12 +47,16 @@ pub struct Loader {
     position: u64,
     body: Option<Body>,
     weight_limit_bytes: Option<u64>,
+    /// After an error the place in the file is lost: it is the answer to everything that follows.
+    failed: Option<Error>,
 }
 
 #[derive(Debug)]
 struct Body {
     config: Config,
     parameters: u64,
+    /// Where the file must end.
+    end: u64,
     infos: std::vec::IntoIter<(TensorInfo, Spec)>,
     current: Option<Current>,
     row: Vec<u8>,
@@ -64,6 +80,27 @@ impl Loader {
 
     /// Takes the next bytes.
     pub fn push(&mut self, chunk: &[u8]) -> Result<()> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.take(chunk).inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
+    /// After the last byte: everything must have been there.
+    pub fn finish(mut self) -> Result<Weights> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if self.body.is_none() {
+            self.try_header()?;
+        }
+        let Some(body) = self.body else {
+            return Err(Error::InvalidGguf(format!("the file ends after {} bytes, within its header", self.buffer.len())));
+        };
+        body.finish(self.position)
+    }
+
+    fn take(&mut self, chunk: &[u8]) -> Result<()> {
         if let Some(body) = &mut self.body {
             body.push(self.position, chunk)?;
             self.position += chunk.len() as u64;
@@ -76,17 +113,6 @@ impl Loader {
             return Ok(());
         }
         self.try_header()
-    }
-
-    /// After the last byte: everything must have been there.
-    pub fn finish(mut self) -> Result<Weights> {
-        if self.body.is_none() {
-            self.try_header()?;
-        }
-        let Some(body) = self.body else {
-            return Err(Error::InvalidGguf(format!("the file ends after {} bytes, within its header", self.buffer.len())));
-        };
-        body.finish(self.position)
     }
 
     fn try_header(&mut self) -> Result<()> {
@@ -129,6 +155,13 @@ fn matched(config: &Config, header: Header) -> Result<Vec<(TensorInfo, Spec)>> {
                 info.name, info.dimensions, spec.rows, spec.columns
             )));
         }
+        // Only a gate's rank comes from the tensor table alone.
+        if spec.columns > MAX_WIDTH {
+            return Err(Error::InvalidGguf(format!(
+                "tensor '{}' has rows of {}; at most {MAX_WIDTH} are supported",
+                info.name, spec.columns
+            )));
+        }
         pairs.push((info, spec));
     }
     if let Some(name) = wanted.keys().next() {
@@ -151,16 +184,20 @@ impl Body {
                 free: usize::try_from(limit).unwrap_or(usize::MAX),
             });
         }
-        let parameters = header.tensors.iter().map(|tensor| tensor.columns() as u64 * tensor.rows() as u64).sum();
+        let parameters = header.tensors.iter().map(|tensor| tensor.columns() as u64 * tensor.rows() as u64).fold(0, u64::saturating_add);
+        let end = header.end;
         let infos = matched(&config, header)?.into_iter();
-        Ok(Self { config, parameters, infos, current: None, row: Vec::new(), tensors: HashMap::new() })
+        Ok(Self { config, parameters, end, infos, current: None, row: Vec::new(), tensors: HashMap::new() })
     }
 
     /// Takes the bytes at `position` of the file.
     fn push(&mut self, mut position: u64, mut chunk: &[u8]) -> Result<()> {
+        if position + chunk.len() as u64 > self.end {
+            return Err(Error::InvalidGguf(format!("the file goes on past its end at byte {}", self.end)));
+        }
         while !chunk.is_empty() {
             if self.current.is_none() && !self.start_next()? {
-                // Bytes after the last tensor: padding, which some writers leave.
+                // The padding after the last tensor.
                 return Ok(());
             }
             let Some(current) = &mut self.current else {
@@ -213,7 +250,8 @@ impl Body {
         if let Some((info, _)) = self.infos.next() {
             return Err(Error::InvalidGguf(format!("the file ends after {position} bytes, before tensor '{}'", info.name)));
         }
-        Ok(Weights { config: self.config, tensors: self.tensors, parameters: self.parameters })
+        let bytes = self.tensors.values().map(Tensor::bytes).sum();
+        Ok(Weights { config: self.config, tensors: self.tensors, parameters: self.parameters, bytes })
     }
 }
 

@@ -12,7 +12,8 @@
 //! | Q4_1 | `d[4]` f16, `m[4]` f16, then as Q4_0 |
 
 use super::tensor_type::{BLOCK, TensorType};
-use crate::error::{Error, Result, zeroed};
+use crate::error::{Error, Result};
+use crate::memory::zeroed;
 use half::{bf16, f16};
 
 /// Rows of a panel.

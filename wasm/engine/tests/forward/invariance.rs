@@ -83,7 +83,7 @@ fn a_fork_and_its_original_do_not_touch_each_other() {
             let mut original = runner.state();
             runner.read(&mut original, &prefix, &[64]);
             let before = runner.save(&original);
-            let mut fork = original.clone();
+            let mut fork = original.fork().unwrap();
             let forked = runner.read(&mut fork, &right, &[1]);
             assert_eq!(before, runner.save(&original), "{name}, {kind:?}: a fork's writes reach its original");
             let continued = runner.read(&mut original, &left, &[1]);

@@ -7,7 +7,6 @@ mod support;
 
 mod against_reference;
 mod engine;
-mod golden;
 mod invariance;
 mod random_models;
 mod sizes;

@@ -23,7 +23,7 @@ fn saving_and_loading_at_every_position_continues_bit_identically() {
                 assert_eq!(loaded.bytes(), state.bytes(), "{name}, {kind:?}: size at {position}");
                 assert_eq!(runner.save(&loaded), saved, "{name}, {kind:?}: saved again at {position}");
                 // A long look ahead from here, in one pass and in single tokens, on both.
-                let mut uninterrupted = state.clone();
+                let mut uninterrupted = state.fork().unwrap();
                 let ahead = &tokens[position..position + 36];
                 let (expected, found) = (runner.read(&mut uninterrupted, ahead, &[34, 1]), runner.read(&mut loaded, ahead, &[34, 1]));
                 assert_eq!(bits(&expected), bits(&found), "{name}, {kind:?}: logits from {position}");

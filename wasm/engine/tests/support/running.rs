@@ -78,7 +78,7 @@ impl Runner {
     }
 
     pub fn save(&self, state: &State) -> Vec<u8> {
-        state.save(self.model.config(), self.kind)
+        state.save(self.model.config(), self.kind).unwrap()
     }
 
     pub fn load_state(&self, bytes: &[u8]) -> Result<State> {

@@ -1,0 +1,81 @@
+//! Typed look-ups in a GGUF's metadata; a wrong value is refused with its key, the rule and what was found.
+
+use crate::error::{Error, Result};
+use crate::weights::gguf::{Header, Value};
+
+/// The keys of one architecture: `{architecture}.{key}`.
+pub struct Keys<'a> {
+    pub header: &'a Header,
+    pub architecture: &'a str,
+}
+
+impl Keys<'_> {
+    pub fn full(&self, key: &str) -> String {
+        format!("{}.{key}", self.architecture)
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.header.metadata.get(&self.full(key))
+    }
+
+    /// The error for the value of `key`, whatever it is.
+    pub fn wrong(&self, key: &str, rule: &str) -> Error {
+        wrong(&self.full(key), rule, self.get(key))
+    }
+
+    pub fn optional_size(&self, key: &str, most: usize) -> Result<Option<usize>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Integer(n)) if *n >= 0 && *n <= most as i128 => Ok(Some(usize::try_from(*n).unwrap_or(most))),
+            Some(_) => Err(self.wrong(key, &format!("an integer from 0 to {most}"))),
+        }
+    }
+
+    pub fn size(&self, key: &str, most: usize) -> Result<usize> {
+        match self.optional_size(key, most)? {
+            Some(n) if n > 0 => Ok(n),
+            _ => Err(self.wrong(key, &format!("an integer from 1 to {most}"))),
+        }
+    }
+
+    /// A positive number that is still one as `f32`.
+    pub fn float(&self, key: &str, default: Option<f64>) -> Result<f64> {
+        match (self.get(key), default) {
+            (Some(Value::Float(x)), _) if *x >= f64::from(f32::MIN_POSITIVE) && *x <= f64::from(f32::MAX) => Ok(*x),
+            (None, Some(default)) => Ok(default),
+            _ => Err(self.wrong(key, "a positive number of normal size")),
+        }
+    }
+
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(self.wrong(key, "a bool")),
+        }
+    }
+
+    pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)], default: T) -> Result<T> {
+        let chosen = match self.get(key) {
+            None => return Ok(default),
+            Some(Value::Text(text)) => choices.iter().find(|(name, _)| name == text),
+            Some(_) => None,
+        };
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        chosen.map(|(_, choice)| *choice).ok_or_else(|| self.wrong(key, &format!("one of {names:?}")))
+    }
+
+    pub fn names(&self, key: &str, count: usize) -> Result<Option<&[String]>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Texts(names)) if names.len() == count => Ok(Some(names)),
+            Some(_) => Err(self.wrong(key, &format!("an array of {count} strings"))),
+        }
+    }
+}
+
+/// `key` must be so and is not.
+pub fn wrong(key: &str, rule: &str, found: Option<&Value>) -> Error {
+    let found = found.map_or_else(|| "missing".to_owned(), ToString::to_string);
+    Error::InvalidGguf(format!("{key} must be {rule}; it is {found}"))
+}

@@ -1,0 +1,88 @@
+//! A layer's weights, taken from what the loader has read.
+
+use super::Scratch;
+use crate::config::{Config, Layer as LayerConfig};
+use crate::error::Result;
+use crate::layer::feed_forward::FeedForward;
+use crate::layer::projection::{AttentionProjections, Projection, Tensors, compact};
+use crate::weights::names::{LINEAR_PREFIX, SOFTMAX_PREFIX};
+
+#[derive(Debug)]
+pub struct Layer {
+    pub config: LayerConfig,
+    pub attention_norm: Vec<f32>,
+    /// One set, or linear's and softmax's.
+    pub projections: Vec<AttentionProjections>,
+    /// Linear's and softmax's norms of a parallel mixer.
+    pub branch_norms: Option<(Vec<f32>, Vec<f32>)>,
+    pub gate: Option<LearnedGate>,
+    pub head_norm: Option<Vec<f32>>,
+    pub feed_forward_norm: Vec<f32>,
+    pub feed_forward: FeedForward,
+}
+
+impl Layer {
+    pub fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Self> {
+        let layer = config.layers[index];
+        let at = |name: &str| format!("blk.{index}.{name}");
+        let prefixes: &[&str] =
+            if layer.mixer.is_parallel() && layer.mixer.separate_projections { &[LINEAR_PREFIX, SOFTMAX_PREFIX] } else { &[""] };
+        Ok(Self {
+            config: layer,
+            attention_norm: tensors.vector(&at("attn_norm.weight"))?,
+            projections: prefixes.iter().map(|prefix| AttentionProjections::take(tensors, index, prefix)).collect::<Result<_>>()?,
+            branch_norms: if layer.mixer.is_parallel() {
+                Some((tensors.vector(&at("linear_norm.weight"))?, tensors.vector(&at("softmax_norm.weight"))?))
+            } else {
+                None
+            },
+            gate: LearnedGate::take(tensors, index)?,
+            head_norm: tensors.optional_vector(&at("attn_head_norm.weight")),
+            feed_forward_norm: tensors.vector(&at("ffn_norm.weight"))?,
+            feed_forward: FeedForward::take(tensors, index, config.hidden, layer.feed_forward)?,
+        })
+    }
+
+    /// Rank of a low-rank gate; 0 without one.
+    pub fn gate_rank(&self) -> usize {
+        self.gate.as_ref().and_then(|gate| gate.low_rank.as_ref()).map_or(0, Projection::rows)
+    }
+}
+
+/// `z = B (A x) + b`, or one matrix where a checkpoint has merged the two.
+#[derive(Debug)]
+pub struct LearnedGate {
+    low_rank: Option<Projection>,
+    full: Projection,
+}
+
+impl LearnedGate {
+    fn take(tensors: &mut Tensors<'_>, index: usize) -> Result<Option<Self>> {
+        let name = |part: &str| format!("blk.{index}.attn_gate{part}");
+        Ok(if tensors.has_weight(&name("_a")) {
+            let low_rank = Projection::take(tensors, &name("_a"))?;
+            Some(Self { low_rank: Some(low_rank), full: Projection::take(tensors, &name("_b"))? })
+        } else if tensors.has_weight(&name("")) {
+            Some(Self { low_rank: None, full: Projection::take(tensors, &name(""))? })
+        } else {
+            None
+        })
+    }
+
+    /// `z` of `scratch.normed` into `scratch.gate`: `[rows, kv_width]`.
+    pub fn apply(&self, scratch: &mut Scratch, rows: usize, kv_width: usize) {
+        match &self.low_rank {
+            Some(low_rank) => {
+                low_rank.apply(&mut scratch.normed, &mut scratch.low_rank);
+                let rank = low_rank.rows();
+                compact(&mut scratch.low_rank, rows, rank);
+                scratch.low_rank_in.fill(rows, rank).copy_from_slice(&scratch.low_rank);
+                self.full.apply(&mut scratch.low_rank_in, &mut scratch.gate);
+            }
+            None => {
+                self.full.apply(&mut scratch.normed, &mut scratch.gate);
+            }
+        }
+        compact(&mut scratch.gate, rows, kv_width);
+    }
+}

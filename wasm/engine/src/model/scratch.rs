@@ -1,0 +1,62 @@
+//! Buffers of a pass, reused from pass to pass.
+
+use super::LOGIT_ROWS;
+use crate::config::Config;
+use crate::error::Result;
+use crate::kernel::Activations;
+use crate::layer::{attention, feed_forward, gated_linear};
+use crate::memory::Allowance;
+use crate::weights::matrix::PANEL_ROWS;
+
+/// What [`super::Model::forward`] computes in.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(super) residual: Vec<f32>,
+    pub(super) normed: Activations,
+    pub(super) angles: Vec<f32>,
+    pub(super) query: Vec<f32>,
+    pub(super) key: Vec<f32>,
+    pub(super) value: Vec<f32>,
+    pub(super) gate: Vec<f32>,
+    pub(super) low_rank: Vec<f32>,
+    pub(super) low_rank_in: Activations,
+    pub(super) mapped_query: Vec<f32>,
+    pub(super) mapped_key: Vec<f32>,
+    pub(super) branch: Vec<f32>,
+    pub(super) heads: Activations,
+    pub(super) out: Vec<f32>,
+    pub(super) attention: attention::Scratch,
+    pub(super) linear: gated_linear::Scratch,
+    pub(super) feed_forward: feed_forward::Scratch,
+    pub(super) logits: Vec<f32>,
+}
+
+impl Scratch {
+    /// Takes the memory of passes of `rows` tokens, but for attention's, which depends on the position. `rank` is the largest of a low-rank
+    /// gate.
+    pub(super) fn reserve(&mut self, config: &Config, rank: usize, rows: usize, allowance: &mut Allowance) -> Result<()> {
+        let (hidden, width, kv_width) = (config.hidden, config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        let plain = |n: usize| rows.saturating_mul(n);
+        // As wide as a product writes it.
+        let padded = |n: usize| plain(n.next_multiple_of(PANEL_ROWS));
+        self.normed.reserve(rows.max(LOGIT_ROWS), hidden, allowance)?;
+        self.heads.reserve(rows, width, allowance)?;
+        allowance.reserve(&mut self.residual, plain(hidden))?;
+        allowance.reserve(&mut self.angles, plain(config.rope_dim))?;
+        allowance.reserve(&mut self.query, padded(width))?;
+        allowance.reserve(&mut self.key, padded(kv_width))?;
+        allowance.reserve(&mut self.value, padded(kv_width))?;
+        allowance.reserve(&mut self.branch, plain(width))?;
+        allowance.reserve(&mut self.out, padded(hidden))?;
+        if config.layers.iter().any(|layer| layer.mixer.linear.is_some()) {
+            allowance.reserve(&mut self.gate, padded(kv_width))?;
+            allowance.reserve(&mut self.low_rank, padded(rank))?;
+            self.low_rank_in.reserve(rows, rank, allowance)?;
+            allowance.reserve(&mut self.mapped_query, padded(width))?;
+            allowance.reserve(&mut self.mapped_key, padded(kv_width))?;
+            self.linear.reserve(config.head_dim, allowance)?;
+        }
+        self.feed_forward.reserve(rows, config, allowance)?;
+        allowance.reserve(&mut self.logits, LOGIT_ROWS.saturating_mul(config.vocabulary.next_multiple_of(PANEL_ROWS)))
+    }
+}

@@ -1,0 +1,108 @@
+//! Keys and values of one softmax layer, by absolute position: a ring of pages without a seam.
+
+use super::page::{KvShape, PAGE_TOKENS, Page};
+use crate::error::Result;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Full pages never change, so forks share them; only the open page is written, and it belongs to one state alone.
+#[derive(Debug)]
+pub struct KeyValues {
+    shape: KvShape,
+    /// Pages that never leave: those with sinks or kept tokens.
+    kept: Vec<Rc<Page>>,
+    /// Index of the first page of `recent`.
+    recent_start: usize,
+    recent: VecDeque<Rc<Page>>,
+    /// Index of the page that the next token goes to: as many pages have been full before it.
+    open_index: usize,
+    open: Option<Page>,
+}
+
+impl KeyValues {
+    pub(super) fn new(shape: KvShape) -> Self {
+        Self { shape, kept: Vec::new(), recent_start: 0, recent: VecDeque::new(), open_index: 0, open: None }
+    }
+
+    /// For a snapshot whose oldest recent page has this index.
+    pub(super) fn starting_at(shape: KvShape, recent_start: usize) -> Self {
+        Self { recent_start, ..Self::new(shape) }
+    }
+
+    /// Sizes.
+    pub fn shape(&self) -> KvShape {
+        self.shape
+    }
+
+    /// Index of the first page that is not kept for ever and has not been dropped.
+    pub(super) fn recent_start(&self) -> usize {
+        self.recent_start
+    }
+
+    /// The page of this index, unless it has been dropped or not yet begun.
+    pub fn page(&self, index: usize) -> Option<&Page> {
+        if index == self.open_index {
+            return self.open.as_ref();
+        }
+        match self.kept.get(index) {
+            Some(page) => Some(page),
+            None => index.checked_sub(self.recent_start).and_then(|at| self.recent.get(at)).map(Rc::as_ref),
+        }
+    }
+
+    /// Appends the token at `position`, which must be the next one. The first `keep` tokens never leave.
+    pub fn append(&mut self, position: usize, keep: usize, key: &[f32], value: &[f32]) -> Result<()> {
+        let mut page = match self.open.take() {
+            Some(page) => page,
+            None => Page::new(self.shape)?,
+        };
+        page.write(self.shape, position % PAGE_TOKENS, key, value);
+        self.put(position / PAGE_TOKENS, position % PAGE_TOKENS + 1, keep, page);
+        Ok(())
+    }
+
+    /// Puts the page of this index, which holds `tokens` tokens, behind all others.
+    pub(super) fn put(&mut self, index: usize, tokens: usize, keep: usize, page: Page) {
+        if tokens < PAGE_TOKENS {
+            (self.open_index, self.open) = (index, Some(page));
+            return;
+        }
+        self.open_index = index + 1;
+        if index < keep.div_ceil(PAGE_TOKENS) {
+            self.kept.push(Rc::new(page));
+        } else {
+            if self.recent.is_empty() {
+                self.recent_start = index;
+            }
+            self.recent.push_back(Rc::new(page));
+        }
+    }
+
+    /// Drops the pages that hold nothing from `position` on.
+    pub(super) fn drop_before(&mut self, position: usize) {
+        while !self.recent.is_empty() && (self.recent_start + 1) * PAGE_TOKENS <= position {
+            self.recent.pop_front();
+            self.recent_start += 1;
+        }
+    }
+
+    /// Bytes of all pages, shared ones included.
+    pub(super) fn bytes(&self) -> usize {
+        (self.kept.len() + self.recent.len()) * self.shape.page_bytes() + self.open_bytes()
+    }
+
+    /// Bytes of the page that a fork cannot share.
+    pub(super) fn open_bytes(&self) -> usize {
+        if self.open.is_some() { self.shape.page_bytes() } else { 0 }
+    }
+
+    /// Shares the full pages and copies the open one.
+    pub(super) fn fork(&self) -> Result<Self> {
+        Ok(Self {
+            kept: self.kept.clone(),
+            recent: self.recent.clone(),
+            open: self.open.as_ref().map(|page| page.copy(self.shape)).transpose()?,
+            ..*self
+        })
+    }
+}

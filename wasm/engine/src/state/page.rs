@@ -1,0 +1,160 @@
+//! Keys and values of 32 tokens in one layer.
+
+use crate::error::Result;
+use crate::kernel::quantise;
+use crate::memory::zeroed;
+
+/// Tokens of a page.
+pub const PAGE_TOKENS: usize = 32;
+/// Tokens of a key panel: one for each lane of a kernel.
+pub const PANEL_TOKENS: usize = 4;
+/// The widest head that [`Page::write`]'s buffer holds.
+pub const MAX_HEAD_DIM: usize = 1024;
+
+/// How keys and values are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvType {
+    /// As computed.
+    F32,
+    /// int8 codes with a scale per token and head.
+    Int8,
+}
+
+/// Sizes of keys and values in a softmax layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KvShape {
+    /// KV heads.
+    pub heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Storage.
+    pub kind: KvType,
+}
+
+impl KvShape {
+    /// Key width in codes: whole groups of four.
+    pub fn padded_dim(&self) -> usize {
+        self.head_dim.next_multiple_of(4)
+    }
+
+    /// Bytes of one page.
+    pub fn page_bytes(&self) -> usize {
+        let tokens = PAGE_TOKENS * self.heads;
+        match self.kind {
+            KvType::F32 => tokens * self.head_dim * 2 * 4,
+            KvType::Int8 => tokens * (self.padded_dim() + self.head_dim + 8),
+        }
+    }
+
+    /// Bytes of one token in a snapshot, where keys are not padded.
+    pub(super) fn saved_token_bytes(&self) -> usize {
+        match self.kind {
+            KvType::F32 => self.heads * self.head_dim * 2 * 4,
+            KvType::Int8 => self.heads * (self.head_dim * 2 + 8),
+        }
+    }
+}
+
+/// | part | order |
+/// |---|---|
+/// | f32 keys | `[head, panel, dim, token in panel]` |
+/// | int8 keys | `[head, panel, dim / 4, token in panel, dim % 4]` |
+/// | values | `[head, token, dim]` |
+/// | scales | `[head, token]` |
+#[derive(Debug)]
+pub enum Page {
+    /// Dense.
+    F32 {
+        /// Keys after RoPE.
+        keys: Vec<f32>,
+        /// Values.
+        values: Vec<f32>,
+    },
+    /// Quantised.
+    Int8 {
+        /// Key codes.
+        keys: Vec<i8>,
+        /// Value codes.
+        values: Vec<i8>,
+        /// What a key code is worth.
+        key_scales: Vec<f32>,
+        /// What a value code is worth.
+        value_scales: Vec<f32>,
+    },
+}
+
+impl Page {
+    pub(super) fn new(shape: KvShape) -> Result<Self> {
+        let tokens = PAGE_TOKENS * shape.heads;
+        const WHAT: &str = "a page of keys and values";
+        Ok(match shape.kind {
+            KvType::F32 => Self::F32 { keys: zeroed(tokens * shape.head_dim, WHAT)?, values: zeroed(tokens * shape.head_dim, WHAT)? },
+            KvType::Int8 => Self::Int8 {
+                keys: zeroed(tokens * shape.padded_dim(), WHAT)?,
+                values: zeroed(tokens * shape.head_dim, WHAT)?,
+                key_scales: zeroed(tokens, WHAT)?,
+                value_scales: zeroed(tokens, WHAT)?,
+            },
+        })
+    }
+
+    /// A copy, or `OutOfMemory`.
+    pub(super) fn copy(&self, shape: KvShape) -> Result<Self> {
+        let mut copy = Self::new(shape)?;
+        match (&mut copy, self) {
+            (Self::F32 { keys, values }, Self::F32 { keys: from_keys, values: from_values }) => {
+                keys.copy_from_slice(from_keys);
+                values.copy_from_slice(from_values);
+            }
+            (
+                Self::Int8 { keys, values, key_scales, value_scales },
+                Self::Int8 { keys: from_keys, values: from_values, key_scales: from_key_scales, value_scales: from_value_scales },
+            ) => {
+                keys.copy_from_slice(from_keys);
+                values.copy_from_slice(from_values);
+                key_scales.copy_from_slice(from_key_scales);
+                value_scales.copy_from_slice(from_value_scales);
+            }
+            // Both were made for `shape`.
+            (Self::F32 { .. }, Self::Int8 { .. }) | (Self::Int8 { .. }, Self::F32 { .. }) => {}
+        }
+        Ok(copy)
+    }
+
+    /// Writes the token at `slot` of the page; `key` and `value` are `[heads, head_dim]`.
+    pub(super) fn write(&mut self, shape: KvShape, slot: usize, key: &[f32], value: &[f32]) {
+        let dim = shape.head_dim;
+        match self {
+            Self::F32 { keys, values } => {
+                for head in 0..shape.heads {
+                    for d in 0..dim {
+                        keys[dense_key_index(dim, head, slot, d)] = key[head * dim + d];
+                    }
+                    let at = (head * PAGE_TOKENS + slot) * dim;
+                    values[at..at + dim].copy_from_slice(&value[head * dim..(head + 1) * dim]);
+                }
+            }
+            Self::Int8 { keys, values, key_scales, value_scales } => {
+                let mut codes = [0i8; MAX_HEAD_DIM];
+                for head in 0..shape.heads {
+                    let row = head * PAGE_TOKENS + slot;
+                    let codes = &mut codes[..dim];
+                    key_scales[row] = quantise(&key[head * dim..(head + 1) * dim], codes);
+                    for (d, code) in codes.iter().enumerate() {
+                        keys[code_key_index(shape.padded_dim(), head, slot, d)] = *code;
+                    }
+                    value_scales[row] = quantise(&value[head * dim..(head + 1) * dim], &mut values[row * dim..(row + 1) * dim]);
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn dense_key_index(dim: usize, head: usize, slot: usize, d: usize) -> usize {
+    ((head * (PAGE_TOKENS / PANEL_TOKENS) + slot / PANEL_TOKENS) * dim + d) * PANEL_TOKENS + slot % PANEL_TOKENS
+}
+
+pub(super) fn code_key_index(padded: usize, head: usize, slot: usize, d: usize) -> usize {
+    let panel = head * (PAGE_TOKENS / PANEL_TOKENS) + slot / PANEL_TOKENS;
+    panel * PANEL_TOKENS * padded + d / 4 * 16 + slot % PANEL_TOKENS * 4 + d % 4
+}
