@@ -3,7 +3,7 @@ import { Argument, Command } from "commander";
 import { prepareModel } from "../../infra/local/prepare-model.ts";
 import { inRepository } from "../../infra/local/paths.ts";
 import { reportFailure } from "../../infra/local/run.ts";
-import { machineFacts, subjectFacts } from "./report/machine.ts";
+import { machineFacts, recentLoad, subjectFacts } from "./report/machine.ts";
 import { makeRecord, writeRecord, type BenchRecord } from "./report/record.ts";
 import { recordTable } from "./report/table.ts";
 import type { Suite } from "./suite.ts";
@@ -17,7 +17,7 @@ interface Options {
 async function bench(suite: Suite, options: Options): Promise<BenchRecord> {
   const startedAt = new Date();
   const begin = performance.now();
-  const machine = machineFacts();
+  const before = recentLoad();
   const model = await prepareModel();
   // Before the run, so that what is measured is what is named even if somebody edits meanwhile.
   const subject = await subjectFacts(model);
@@ -25,7 +25,9 @@ async function bench(suite: Suite, options: Options): Promise<BenchRecord> {
     console.error(`${((performance.now() - begin) / 1000).toFixed(0).padStart(5)} s  ${message}`);
   };
   const result = await suite.run({ model, rounds: options.rounds ?? suite.defaultRounds, progress });
-  const record = makeRecord({ suite: suite.name, startedAt, seconds: (performance.now() - begin) / 1000, machine, subject }, result);
+  const seconds = (performance.now() - begin) / 1000;
+  const load = { before, after: recentLoad() };
+  const record = makeRecord({ suite: suite.name, startedAt, seconds, load, machine: machineFacts(), subject }, result);
   if (options.record) for (const path of writeRecord(record, inRepository("test/bench/records"))) progress(`wrote ${path}`);
   return record;
 }

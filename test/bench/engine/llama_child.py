@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -93,10 +94,10 @@ def main(path: str, kv_type: str) -> None:
         raise SystemExit(f'keys and values must be "f16" or "q8_0"; they are "{kv_type}"')
     llama = Llama(path, kv_type)
     attention = "flash attention" if kv_type == "q8_0" else "no flash attention"
-    features = " ".join(llama_cpp.llama_print_system_info().decode().split())
+    features = " ".join(re.findall(r"(\w+) = 1", llama_cpp.llama_print_system_info().decode()))
     description = (
         f"llama-cpp-python {llama_cpp.__version__}, one thread, {kv_type} keys and values, {attention}, "
-        f"{PREFILL_TOKENS_PER_STEP} prompt tokens a step; {features}"
+        f"{PREFILL_TOKENS_PER_STEP} prompt tokens a step, compiled with {features}"
     )
     print(json.dumps({"description": description, "contextLength": llama.context_length}), flush=True)
     for line in sys.stdin:

@@ -28,7 +28,7 @@ const floors = [
 const notes = [
   "Prefill is reading the whole prompt into an empty state; decode is choosing and reading 32 more tokens greedily at that context.",
   "Programs take turns on every context, in the opposite order every other round; a ratio is of two measurements of one round. Processor-time figures count only the time a core worked for the program, so other load on the machine stretches them less.",
-  "llama.cpp is compiled for this very processor; WASM has 128-bit vectors.",
+  "llama.cpp is compiled for this very processor; WASM has 128-bit vectors everywhere.",
   "The engine Worker's contexts end where its 112 MiB do; its figures are wall time seen by an HTTP client.",
 ];
 
@@ -119,6 +119,6 @@ function floorOf({ figure, context, required }: (typeof floors)[number], compari
 export const engineSuite: Suite = {
   name: "engine",
   description: "prefill and decode tokens/s at 128, 1,024 and 4,096 tokens of context, beside llama.cpp",
-  defaultRounds: 5,
+  defaultRounds: 3,
   run,
 };

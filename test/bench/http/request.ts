@@ -12,8 +12,8 @@ export interface BenchRequest {
 export interface StreamRequest extends BenchRequest {
   /** Stands once in the bytes of every token that brings text. */
   readonly tokenMark: string;
-  /** How the whole answer ends. */
-  readonly end: string;
+  /** How a whole answer of {@link streamedTokens} tokens ends. */
+  readonly end: RegExp;
 }
 
 export function isStream(request: BenchRequest): request is StreamRequest {
@@ -33,13 +33,16 @@ export function tokenizeRequest(model: string): BenchRequest {
 
 const messages = [{ role: "user", content: "Tell me a short story about a lighthouse keeper and the sea." }] as const;
 
+/** Greedy, and of the same length whatever the model says. */
+const generation = { max_tokens: streamedTokens, temperature: 0, ignore_eos: true };
+
 export function chatRequest(model: string): StreamRequest {
   return {
     name: "/v1/chat/completions",
     path: "/v1/chat/completions",
-    body: { model, messages, stream: true, max_tokens: streamedTokens, temperature: 0, ignore_eos: true },
+    body: { ...generation, model, messages, stream: true, stream_options: { include_usage: true } },
     tokenMark: '"delta":{"content":',
-    end: "data: [DONE]\n\n",
+    end: new RegExp(`"completion_tokens":${streamedTokens},[^]*data: \\[DONE\\]\n\n$`),
   };
 }
 
@@ -52,12 +55,11 @@ export async function directRequest(url: string, model: string): Promise<StreamR
   });
   if (!response.ok) throw new Error(`/tokenize answered ${response.status}: ${await response.text()}`);
   const { tokens } = (await response.json()) as { readonly tokens: readonly number[] };
-  const usage = { promptTokens: tokens.length, completionTokens: streamedTokens, cachedTokens: 0 };
   return {
     name: "engine alone",
     path: "/direct/generate",
     body: { prompt: tokens, maxTokens: streamedTokens },
     tokenMark: '"type":"token"',
-    end: `${JSON.stringify({ type: "finish", reason: "length", usage })}\n`,
+    end: new RegExp(`"type":"finish".*"completionTokens":${streamedTokens},.*\n$`),
   };
 }

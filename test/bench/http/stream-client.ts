@@ -65,12 +65,10 @@ function readStream(url: string, { path, body, tokenMark, end }: StreamRequest, 
       });
       response.once("error", reject);
       response.once("end", () => {
-        if (response.statusCode === 200 && first !== undefined && text.endsWith(end)) resolve({ first, last });
+        if (response.statusCode === 200 && first !== undefined && end.test(text)) resolve({ first, last });
         else
           reject(
-            new Error(
-              `${path}: status ${String(response.statusCode)}, and the answer must end with ${JSON.stringify(end)}: ${text.slice(-300)}`,
-            ),
+            new Error(`${path}: status ${String(response.statusCode)}, and the answer must match ${String(end)}: ${text.slice(-300)}`),
           );
       });
     });

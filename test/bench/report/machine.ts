@@ -17,8 +17,6 @@ export interface MachineFacts {
   readonly v8: string;
   /** What the engine packages are built with. */
   readonly rust: string;
-  /** Programs that wanted a core, averaged over the minute before the run. */
-  readonly loadBefore: number;
 }
 
 export interface SubjectFacts {
@@ -37,11 +35,11 @@ export function machineFacts(): MachineFacts {
     cores: processors.length,
     vectorExtensions: vectorExtensions(),
     memoryGibibytes: Math.round(totalmem() / 2 ** 30),
-    kernel: `${type()} ${release()}`,
+    // Without what a distribution or an owner adds to the number.
+    kernel: `${type()} ${/^[\d.]+/.exec(release())?.[0] ?? "unknown"}`,
     node: process.versions.node,
     v8: process.versions.v8,
     rust: /^channel *= *"(.+)"$/m.exec(readFileSync(inRepository("wasm/rust-toolchain.toml"), "utf8"))?.[1] ?? "unknown",
-    loadBefore: Number((loadavg()[0] ?? 0).toFixed(2)),
   };
 }
 
@@ -54,6 +52,11 @@ export async function subjectFacts({ id, sha256, bytes }: ModelManifest): Promis
     enginePackages: { relaxed: await digestOf("relaxed"), simd128: await digestOf("simd128") },
     model: { id, sha256, bytes },
   };
+}
+
+/** Programs that wanted a core, averaged over the last minute. */
+export function recentLoad(): number {
+  return Number((loadavg()[0] ?? 0).toFixed(2));
 }
 
 function vectorExtensions(): string[] {

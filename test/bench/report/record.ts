@@ -13,6 +13,8 @@ export interface BenchRecord {
   /** Start of the run, ISO 8601, UTC. */
   readonly startedAt: string;
   readonly seconds: number;
+  /** Programs that wanted a core in the minute before the run, and in its last one; what the run itself does not explain disturbed it. */
+  readonly load: { readonly before: number; readonly after: number };
   readonly machine: MachineFacts;
   readonly subject: SubjectFacts;
   readonly settings: SuiteResult["settings"];
@@ -22,20 +24,17 @@ export interface BenchRecord {
   readonly floors: readonly (Floor & { readonly met: boolean })[];
 }
 
-export interface Circumstances {
-  readonly suite: string;
+export interface Circumstances extends Pick<BenchRecord, "suite" | "seconds" | "load" | "machine" | "subject"> {
   readonly startedAt: Date;
-  readonly seconds: number;
-  readonly machine: MachineFacts;
-  readonly subject: SubjectFacts;
 }
 
 export function makeRecord(circumstances: Circumstances, result: SuiteResult): BenchRecord {
-  const { suite, startedAt, seconds, machine, subject } = circumstances;
+  const { suite, startedAt, seconds, load, machine, subject } = circumstances;
   return {
     suite,
     startedAt: startedAt.toISOString(),
     seconds: Math.round(seconds),
+    load,
     machine,
     subject,
     settings: result.settings,

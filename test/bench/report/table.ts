@@ -3,13 +3,13 @@ import type { BenchRecord } from "./record.ts";
 import type { Summary } from "./statistics.ts";
 
 export function recordTable(record: BenchRecord): string {
-  const { machine, subject } = record;
+  const { load, machine, subject } = record;
   const changed = subject.uncommittedFiles === 0 ? "" : ` with ${subject.uncommittedFiles} uncommitted files`;
   return [
     `# \`npm run bench -- ${record.suite}\`, ${record.startedAt.slice(0, 10)}`,
     "",
     `${machine.processor}, ${machine.cores} cores (${machine.vectorExtensions.join(", ")}), ${machine.memoryGibibytes} GiB, ${machine.kernel}; ` +
-      `Node ${machine.node} (V8 ${machine.v8}), Rust ${machine.rust}. Load before the run: ${machine.loadBefore}. It took ${record.seconds} s.`,
+      `Node ${machine.node} (V8 ${machine.v8}), Rust ${machine.rust}. It took ${record.seconds} s; load ${load.before} before it and ${load.after} at its end.`,
     "",
     `Commit \`${subject.commit.slice(0, 12)}\`${changed}; model ${subject.model.id} (sha256 \`${subject.model.sha256.slice(0, 12)}\`); engine packages ` +
       `relaxed \`${subject.enginePackages.relaxed.slice(0, 12)}\`, simd128 \`${subject.enginePackages.simd128.slice(0, 12)}\`.`,

@@ -1,0 +1,107 @@
+import { spawn } from "node:child_process";
+import { createServer, type Server } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { equalTokens, mustBeginAlike, mustBeIdentical } from "../bench/engine/agreement.ts";
+import { startChild } from "../bench/engine/child-participant.ts";
+import { promptOf } from "../bench/engine/prompt.ts";
+import { stackProcessorSeconds } from "../bench/http/processor-time.ts";
+import { streamedTokens, type StreamRequest } from "../bench/http/request.ts";
+import { readStreams } from "../bench/http/stream-client.ts";
+import { capture } from "../../infra/local/run.ts";
+import { inRepository } from "../../infra/local/paths.ts";
+
+const node = (name: string, program: string) => startChild({ name, command: process.execPath, args: ["--eval", program] });
+
+test("a suite that does not exist is refused with the names of those that do", async () => {
+  const { status, output } = await capture(process.execPath, [inRepository("test/bench/run.ts"), "nonsense"]);
+  expect(status).toBe(1);
+  expect(output).toContain("'nonsense' is invalid for argument 'suite'. Allowed choices are engine, http.");
+});
+
+test("rounds must be a small whole number", async () => {
+  const { status, output } = await capture(process.execPath, [inRepository("test/bench/run.ts"), "engine", "--rounds", "0"]);
+  expect(status).toBe(1);
+  expect(output).toContain('--rounds must be an integer from 1 to 100; it is "0"');
+});
+
+test("prompts have exactly the length asked for, and shorter ones begin longer ones", () => {
+  const characters = { encode: (text: string) => Uint32Array.from(text, (character) => character.charCodeAt(0)) };
+  const long = promptOf(characters, 5000);
+  expect(long.length).toBe(5000);
+  expect(promptOf(characters, 128)).toEqual(long.slice(0, 128));
+});
+
+test("decoded tokens are compared from the start", () => {
+  expect([equalTokens([1, 2, 3], [1, 2, 3]), equalTokens([1, 2, 3], [1, 4, 3]), equalTokens([5], [6])]).toEqual([3, 1, 0]);
+  const [a, b] = [
+    { program: "a", tokens: [1, 2] },
+    { program: "b", tokens: [1, 3] },
+  ];
+  expect(() => {
+    mustBeIdentical([a, { ...a, program: "c" }]);
+  }).not.toThrow();
+  expect(() => {
+    mustBeIdentical([a, b]);
+  }).toThrow("a and b decoded different tokens: 1 2 and 1 3");
+  expect(() => {
+    mustBeIdentical([a, { program: "d", tokens: [1, 2, 3] }]);
+  }).toThrow("a and d");
+  expect(mustBeginAlike(a, b)).toBe(1);
+  expect(() => mustBeginAlike(a, { program: "e", tokens: [7] })).toThrow("a goes on with token 1 and e with 7");
+});
+
+test("a child answers line by line, and one that dies is named with what it said", async () => {
+  const echo = await node(
+    "echo",
+    `console.log(JSON.stringify({ description: "it", contextLength: 9 }));
+     process.stdin.on("data", (line) => console.log(JSON.stringify({ tokens: JSON.parse(line).prompt })));`,
+  );
+  expect([echo.name, echo.description, echo.contextLength]).toEqual(["echo", "it", 9]);
+  expect(await echo.measure({ prompt: [1, 2], decode: 1 })).toEqual({ tokens: [1, 2] });
+  await echo.close();
+  await expect(node("broken", "console.error('no such model'); process.exit(3)")).rejects.toThrow(
+    "broken ended before it answered (status 3): no such model",
+  );
+});
+
+/** A server that streams tokens as lines, the last of which may be missing. */
+async function tokenServer(lines: number): Promise<string> {
+  const server: Server = createServer((_request, response) => {
+    for (let line = 0; line < lines; line += 1) response.write('{"token"');
+    response.end("end");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+}
+
+test("a stream counts only when it comes to its end", async () => {
+  const request: StreamRequest = { name: "stream", path: "/", body: {}, tokenMark: '"token"', end: /end$/ };
+  const url = await tokenServer(streamedTokens);
+  const times = await readStreams(url, request, 2, 5);
+  expect(times.firstToken).toBeGreaterThan(0);
+  expect(times.furtherToken).toBeGreaterThanOrEqual(0);
+  expect(times.tokensPerSecond).toBeGreaterThan(0);
+  await expect(readStreams(url, { ...request, end: /another end$/ }, 1, 1)).rejects.toThrow("must match /another end$/");
+  await expect(readStreams(await tokenServer(0), request, 1, 1)).rejects.toThrow("status 200");
+});
+
+test("processor time is that of everything a process started, itself left out", async () => {
+  const before = stackProcessorSeconds() ?? 0;
+  // A grandchild computes for 0.2 s of processor time, then waits to be looked at.
+  const busy = `const begin = process.cpuUsage(); while (process.cpuUsage(begin).user < 2e5); console.log("done"); setTimeout(() => {}, 60000);`;
+  const child = spawn(
+    process.execPath,
+    ["--eval", `require("child_process").spawn(process.execPath, ["--eval", ${JSON.stringify(busy)}], { stdio: "inherit" })`],
+    {
+      detached: true,
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  onTestFinished(() => void process.kill(-(child.pid ?? 0), "SIGKILL"));
+  await once(child.stdout, "data");
+  expect((stackProcessorSeconds() ?? 0) - before).toBeGreaterThan(0.15);
+});
