@@ -44,13 +44,21 @@ def test_both_forms_are_one_tokenizer(tmp_path: Path) -> None:
     assert not tokenizer.add_bos
 
 
-def test_config_names_the_ends_where_the_tokenizer_does_not(tmp_path: Path) -> None:
+def test_the_configs_ids_go_before_the_tokenizers_names(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    write_json(tmp_path / "config.json", {"bos_token_id": 5, "eos_token_id": [7, 8]})
+    tokenizer = read_tokenizer(tmp_path, VOCABULARY)
+    assert (tokenizer.bos, tokenizer.eos, tokenizer.padding) == (5, 7, IDS["<|endoftext|>"])
+    write_json(tmp_path / "config.json", {"eos_token_id": VOCABULARY})
+    with pytest.raises(CheckpointError, match=rf"eos_token_id must be an integer from 0 below {VOCABULARY}; it is {VOCABULARY}"):
+        read_tokenizer(tmp_path, VOCABULARY)
+
+
+def test_a_template_in_its_own_file(tmp_path: Path) -> None:
     write_json(tmp_path / "tokenizer.json", tokenizer_json())
-    write_json(tmp_path / "config.json", {"bos_token_id": 5, "eos_token_id": 7})
     (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
     tokenizer = read_tokenizer(tmp_path, VOCABULARY)
-    assert (tokenizer.bos, tokenizer.eos, tokenizer.padding) == (5, 7, None)
-    assert tokenizer.chat_template == "{{ messages }}"
+    assert (tokenizer.bos, tokenizer.eos, tokenizer.chat_template) == (None, None, "{{ messages }}")
 
 
 def test_added_tokens_without_a_decoder(tmp_path: Path) -> None:

@@ -41,6 +41,15 @@ class GgufFile:
         """The element type of every tensor by its GGUF name."""
         return {name: tensor.tensor_type for name, tensor in self._tensors.items()}
 
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(int(tensor.n_bytes) for tensor in self._tensors.values())
+
+    def stored(self, gguf: str) -> npt.NDArray[np.uint8]:
+        """The bytes of a tensor as they are in the file, mapped."""
+        return self._tensors[gguf].data.reshape(-1).view(np.uint8)
+
     def rows(self, name: TensorName, start: int, stop: int) -> torch.Tensor:
         """See `WeightSource`."""
         tensor = self._tensors[name.gguf]

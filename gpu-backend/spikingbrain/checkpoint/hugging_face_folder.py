@@ -44,6 +44,11 @@ class HuggingFaceFolder:
         """Whether the folder has W8ASpike's scales."""
         return any(name.endswith(SUFFIX) for name in self._locations)
 
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of all weight files."""
+        return sum(file.stat().st_size for file in {location.file for location in self._locations.values()})
+
     def rows(self, name: TensorName, start: int, stop: int) -> torch.Tensor:
         """See `WeightSource`; a W8ASpike weight comes as its quantiser rounds it."""
         rows = self._stored(name.name)[start:stop].to(torch.float32)

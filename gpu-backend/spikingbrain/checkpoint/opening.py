@@ -7,21 +7,32 @@ from spikingbrain.hugging_face import from_hugging_face
 
 from .errors import CheckpointError
 from .gguf_file import GgufFile
+from .gguf_tokenizer import tokenizer_from_metadata
 from .hugging_face_folder import HuggingFaceFolder
 from .json_file import read_object
 from .source import WeightSource
+from .tokenizer import Tokenizer, has_tokenizer, read_tokenizer
 
 
-def open_checkpoint(path: Path, spikes: SpikingMode = "released") -> WeightSource:
-    """A Hugging Face folder or a `.gguf` file. `spikes` matters to W8ASpike folders only, see `HuggingFaceFolder`."""
+def open_checkpoint(path: Path, spikes: SpikingMode | None = None) -> WeightSource:
+    """A Hugging Face folder or a `.gguf` file. `spikes`, the config's mode unless given, matters to W8ASpike folders only: see
+    `HuggingFaceFolder`."""
     if path.is_dir():
         config_file = path / "config.json"
         if not config_file.is_file():
             raise CheckpointError(f"{path} has no config.json")
-        return HuggingFaceFolder(path, from_hugging_face(read_object(config_file)), spikes)
+        config = from_hugging_face(read_object(config_file))
+        return HuggingFaceFolder(path, config, spikes or config.spiking.mode)
     if path.is_file() and path.suffix == ".gguf":
         return GgufFile(path)
     raise CheckpointError(f"{path} must be a folder with config.json and weights, or a .gguf file; it is {_what(path)}")
+
+
+def find_tokenizer(path: Path, source: WeightSource) -> Tokenizer | None:
+    """The tokenizer of a checkpoint, or of a folder that has only one, for a model with the source's vocabulary."""
+    if isinstance(source, GgufFile) and path.suffix == ".gguf":
+        return tokenizer_from_metadata(source.metadata)
+    return read_tokenizer(path, source.config.vocabulary) if has_tokenizer(path) else None
 
 
 def _what(path: Path) -> str:

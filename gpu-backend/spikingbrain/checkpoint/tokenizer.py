@@ -69,6 +69,7 @@ def has_tokenizer(folder: Path) -> bool:
 def read_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
     """Reads `tokenizer.json`, or `vocab.json` with `merges.txt`, and what `tokenizer_config.json` and `config.json` add to them.
 
+    The config's token ids go before the tokenizer's names: the released 7B's tokenizer begins a text with another token than its model.
     Ids up to `vocabulary`, the rows of the embedding, that no file names become unused tokens: a model may emit them.
     """
     settings = read_object_if_there(folder / "tokenizer_config.json")
@@ -86,8 +87,12 @@ def read_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
         content = _content(settings.get(f"{role}_token"))
         if content is not None and content not in id_of:
             raise CheckpointError(f"tokenizer_config.json: {role}_token must be in the vocabulary; it is {content!r}")
-        id_ = id_of[content] if content is not None else config.get(f"{role}_token_id")
-        if id_ is not None and (not isinstance(id_, int) or not 0 <= id_ < vocabulary):
+        id_ = config.get(f"{role}_token_id")
+        # Of several end tokens the first is the one that the model itself is told of.
+        id_ = id_[0] if isinstance(id_, list) and id_ else id_
+        if id_ is None:
+            return None if content is None else id_of[content]
+        if not isinstance(id_, int) or not 0 <= id_ < vocabulary:
             raise CheckpointError(f"config.json: {role}_token_id must be an integer from 0 below {vocabulary}; it is {id_!r}")
         return id_
 
@@ -194,11 +199,11 @@ def _content(entry: object) -> str | None:
 
 
 def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:
-    template = settings.get("chat_template")
-    if template is None and (folder / "chat_template.jinja").is_file():
-        template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    if template is None:
-        template = read_object_if_there(folder / "chat_template.json").get("chat_template")
+    # A file of its own goes before the settings, as in transformers.
+    if (folder / "chat_template.jinja").is_file():
+        template: object = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    else:
+        template = settings.get("chat_template") or read_object_if_there(folder / "chat_template.json").get("chat_template")
     if isinstance(template, list):
         template = next(
             (entry.get("template") for entry in template if isinstance(entry, dict) and entry.get("name") == "default"), template

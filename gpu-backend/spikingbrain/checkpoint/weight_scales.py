@@ -7,10 +7,12 @@ import re
 
 import torch
 
+from spikingbrain.spike.weight_codes import group_count, spread
+from spikingbrain.spike.weight_codes import largest_scales as largest_scales_of_groups
+
 from .errors import CheckpointError
 from .names import TensorName
 
-GROUP = 128
 SUFFIX = ".weight_quantizer.scales"
 # The released code takes down_proj's weight past its quantiser; the paper has no exception (`model.md` 3.3).
 DOWN_PROJECTION = re.compile(r"\.down_proj\.weight$")
@@ -24,17 +26,17 @@ def scales_name(name: TensorName) -> str:
 def scales_shape(name: TensorName) -> tuple[int, int, int]:
     """`[out, groups, 1]`; the last group may be short."""
     rows, columns = name.shape
-    return rows, -(-columns // GROUP), 1
+    return rows, group_count(columns), 1
 
 
 def largest_scales(weight: torch.Tensor) -> torch.Tensor:
-    """Scales `[out, groups, 1]` with which no code of `weight`, `[out, in]`, lies outside -127 to 127: `absmax / 127`, at least 1e-5."""
-    return torch.stack([part.abs().amax(1, keepdim=True) / 127 for part in torch.split(weight, GROUP, dim=1)], dim=1).clamp(min=1e-5)
+    """Scales `[out, groups, 1]` with which no code of `weight`, `[out, in]`, lies outside -127 to 127."""
+    return largest_scales_of_groups(weight).unsqueeze(2)
 
 
 def rounded(weight: torch.Tensor, scales: torch.Tensor, name: str) -> torch.Tensor:
     """`round(w / s) * s`, half to even, for f32 rows `[out, in]` and their scales `[out, groups, 1]`; `name` is for the error."""
     if not bool(((scales > 0) & scales.isfinite()).all()):
         raise CheckpointError(f"tensor '{name}' must hold positive finite scales; its least is {scales.min().item()}")
-    spread = scales.squeeze(2).repeat_interleave(GROUP, dim=1)[:, : weight.shape[1]]
-    return torch.round(weight / spread) * spread
+    steps = spread(scales.squeeze(2), weight.shape[1])
+    return torch.round(weight / steps) * steps

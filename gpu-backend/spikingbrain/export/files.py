@@ -17,6 +17,8 @@ def no_progress(done: int, total: int) -> None:
 
 def require_room(folder: Path, needed: int) -> None:
     """Refuses before anything is written what would fill the disk."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder")
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise CheckpointError(f"{folder} must have {needed} bytes free; it has {free}")

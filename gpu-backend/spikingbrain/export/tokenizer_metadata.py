@@ -6,7 +6,7 @@
 | `tokenizer.ggml.pre` | `gpt-2`, `smollm` or `qwen2` |
 | `tokenizer.ggml.tokens`, `.token_type` | by id; 1 normal, 3 control, 4 added by the user, 5 unused |
 | `tokenizer.ggml.merges` | in rank order, each `left right` |
-| `tokenizer.ggml.bos_token_id`, `.eos_token_id`, `.padding_token_id` | as `tokenizer_config.json` or else `config.json` names them |
+| `tokenizer.ggml.bos_token_id`, `.eos_token_id`, `.padding_token_id` | as `config.json` or else `tokenizer_config.json` names them |
 | `tokenizer.ggml.eot_token_id` | ChatML's `<|im_end|>`: a second end token beside the `<|endoftext|>` that upstream names |
 | `tokenizer.ggml.add_bos_token` | whether a text begins with the first of them |
 | `tokenizer.chat_template` | Jinja |

@@ -1,0 +1,7 @@
+"""`python -m spikingbrain`."""
+
+import sys
+
+from spikingbrain.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,65 @@
+"""`export`: a checkpoint as a GGUF file or as a Hugging Face folder."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .progress import ProgressLine
+from .values import Commands, byte_count
+
+if TYPE_CHECKING:
+    from spikingbrain.checkpoint.source import WeightSource
+
+# Spelled out here because the modules that define them need torch; a test compares.
+GGUF_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")
+FOLDER_TYPES = ("f32", "f16", "bf16")
+
+
+def add(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a checkpoint as GGUF or as a Hugging Face folder",
+        description="Reads a checkpoint (a Hugging Face folder with safetensors or pytorch_model*.bin, in the released 7B's, W8ASpike's or "
+        "our own form, or a GGUF) and writes it tensor by tensor: as OUT.gguf, or, where OUT does not end in .gguf, as a folder.",
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder or .gguf file")
+    parser.add_argument("out", type=Path, metavar="OUT", help="file that ends in .gguf, or a new folder")
+    parser.add_argument("--type", choices=GGUF_TYPES, default="bf16", help="element type of matrices; a folder has f32, f16 or bf16 (bf16)")
+    parser.add_argument("--shard-bytes", type=byte_count, metavar="N", help="split into numbered files of at most N bytes, such as 2G")
+    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="folder of the tokenizer's files, where the checkpoint has none")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    is_gguf = arguments.out.suffix == ".gguf"
+    if not is_gguf and arguments.type not in FOLDER_TYPES:
+        arguments.parser.error(f"--type must be one of {', '.join(FOLDER_TYPES)} for a folder; it is {arguments.type}")
+    from spikingbrain.checkpoint.opening import open_checkpoint
+
+    source = open_checkpoint(arguments.checkpoint)
+    write = write_gguf_file if is_gguf else _write_folder
+    for path in write(source, arguments):
+        print(path)
+
+
+def write_gguf_file(source: "WeightSource", arguments: argparse.Namespace) -> list[Path]:
+    """Writes `arguments.out` as `arguments.type`, with the tokenizer of the checkpoint or of `arguments.tokenizer`."""
+    from spikingbrain.checkpoint.opening import find_tokenizer
+    from spikingbrain.checkpoint.tokenizer import read_tokenizer
+    from spikingbrain.export.gguf_writer import write_gguf
+
+    given = arguments.tokenizer
+    tokenizer = read_tokenizer(given, source.config.vocabulary) if given else find_tokenizer(arguments.checkpoint, source)
+    progress = ProgressLine(f"writing {arguments.out.name}")
+    return write_gguf(source, arguments.out, arguments.type, tokenizer, arguments.shard_bytes, progress)
+
+
+def _write_folder(source: "WeightSource", arguments: argparse.Namespace) -> list[Path]:
+    import torch
+
+    from spikingbrain.export.hugging_face_writer import stored_tensors, write_hugging_face
+
+    dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[arguments.type]
+    folder = arguments.tokenizer or (arguments.checkpoint if arguments.checkpoint.is_dir() else None)
+    progress = ProgressLine(f"writing {arguments.out.name}")
+    return write_hugging_face(source.config, stored_tensors(source, dtype), arguments.out, folder, arguments.shard_bytes, progress)
