@@ -20,7 +20,8 @@ class Int8Rows:
     """`[tokens, kv_heads, 1]`, f32."""
 
     def dense(self, dtype: torch.dtype) -> Tensor:
-        return (self.codes * self.scales).to(dtype)
+        """In a type no narrower than f32, whose own product it is."""
+        return self.codes.to(dtype) * self.scales.to(dtype)
 
 
 def quantise_rows(x: Tensor) -> Int8Rows:
