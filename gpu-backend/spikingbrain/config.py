@@ -1,6 +1,6 @@
 """One model, described by config: the 7B, the 76B and the small models differ only here.
 
-The vocabulary is the one of the engine (`wasm/engine/src/config.rs`) and of GGUF metadata. `hugging_face.py` reads and writes it as a
+The vocabulary is the one of the engine (`wasm/engine/src/config.rs`) and of GGUF metadata. `hugging_face` reads and writes it as a
 `config.json`, `presets.py` names the published models, `sizes.py` counts what a config implies.
 """
 
@@ -51,7 +51,7 @@ class LinearAttention:
     """Gated linear attention's choices, the same in every layer that has it."""
 
     feature_map: FeatureMap = "relu"
-    """Non-negative map on queries and keys."""
+    """Non-negative map on queries and keys; `sigmoid` where the gate is `1 - k`, which only then lies between 0 and 1."""
     gate: LearnedGate | OneMinusKeyGate = field(default_factory=LearnedGate)
     """Decay per key channel."""
     head_norm: bool = True
@@ -64,6 +64,8 @@ class LinearAttention:
     def __post_init__(self) -> None:
         require_choice("linear.feature_map", self.feature_map, get_args(FeatureMap))
         require(isinstance(self.gate, LearnedGate | OneMinusKeyGate), "linear.gate", "a learned or a one-minus-key gate", self.gate)
+        holds = isinstance(self.gate, LearnedGate) or self.feature_map == "sigmoid"
+        require(holds, "linear.feature_map", "'sigmoid' where the gate is one minus the key", self.feature_map)
         for name in ("head_norm", "rope", "reads_sinks"):
             require_flag(f"linear.{name}", getattr(self, name))
 

@@ -117,6 +117,7 @@ def test_unknown_keys_are_told() -> None:
         from_hugging_face(changed(temperature_of_gate=2))
 
 
+TIED = LinearAttention(feature_map="sigmoid", gate=OneMinusKeyGate())
 SMALL = Config(
     hidden=20,
     heads=4,
@@ -149,7 +150,14 @@ SMALL = Config(
         seventy_six_billion(),
         seventy_six_billion(projections="separate", router="sigmoid"),
         SMALL,
-        replace(SMALL, learned_sinks=0, kept_tokens=4, linear=LinearAttention(gate=OneMinusKeyGate()), bos=0, end_tokens=()),
+        replace(
+            SMALL,
+            learned_sinks=0,
+            kept_tokens=4,
+            linear=LinearAttention(feature_map="sigmoid", gate=OneMinusKeyGate()),
+            bos=0,
+            end_tokens=(),
+        ),
         replace(seven_billion(), linear=LinearAttention(gate=LearnedGate(rank=None))),
     ],
 )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from spikingbrain.config import Config, ConfigError, Experts, Layer, LearnedGate, LinearAttention, Spiking
+from spikingbrain.config import Config, ConfigError, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking
 
 SMALL = Config(
     hidden=16,
@@ -93,6 +93,8 @@ def test_nested_choices_are_checked() -> None:
         LinearAttention(feature_map=kind)
     with pytest.raises(ConfigError, match=r"linear\.gate\.normalizer must be a positive finite number; it is -1"):
         LearnedGate(normalizer=-1)
+    with pytest.raises(ConfigError, match=r"linear\.feature_map must be 'sigmoid' where the gate is one minus the key; it is 'relu'"):
+        LinearAttention(gate=OneMinusKeyGate())
     with pytest.raises(ConfigError, match=r"spiking\.mode must be one of"):
         Spiking(mode=kind)
     with pytest.raises(ConfigError, match=r"spiking\.k must be a positive finite number; it is 0"):

@@ -39,7 +39,12 @@ MODELS = [
     replace(SEVEN, name="one group", kv_heads=1, window=1, tied_head=True, biases=Biases(query_key_value=False, output=True)),
     replace(SEVEN, name="kept tokens", layers=(Layer(mixer=("window",)), Layer(mixer=("full",))), linear=None, kept_tokens=2, rope_dim=4),
     replace(SEVEN, name="kept tokens beyond the window", layers=(Layer(mixer=("window",)),), linear=None, kept_tokens=9, rope_dim=0),
-    replace(SEVEN, name="tied gate on relu", linear=LinearAttention(gate=OneMinusKeyGate(), rope=True), learned_sinks=1),
+    replace(
+        SEVEN,
+        name="tied gate, rotated linear branch",
+        linear=LinearAttention(feature_map="sigmoid", gate=OneMinusKeyGate(), rope=True),
+        learned_sinks=1,
+    ),
     SEVENTY_SIX,
     replace(SEVENTY_SIX, name="separate projections", parallel_projections="separate", experts=replace(EXPERTS, used=3, normalised=True)),
     replace(

@@ -80,7 +80,7 @@ class Oracle:
         linear = self.config.linear
         assert linear is not None
         if not isinstance(linear.gate, LearnedGate):
-            return np.asarray(1.0 - np.clip(key, 0.0, 1.0 - np.finfo(np.float32).eps))
+            return np.asarray(1.0 - key)
         if linear.gate.rank is None:
             z = self.apply(f"{at}.gk_proj", x)
         else:

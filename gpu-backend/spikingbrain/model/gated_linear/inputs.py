@@ -8,9 +8,6 @@ from torch.nn.functional import logsigmoid
 
 from spikingbrain.config import FeatureMap, LearnedGate, LinearAttention
 
-# A ReLU key can reach 1, where 1 - k has no logarithm. The bound is f32's distance from 1, whatever the type, as in the engine.
-LARGEST_TIED_KEY = 1.0 - torch.finfo(torch.float32).eps
-
 
 @dataclass(frozen=True)
 class Inputs:
@@ -55,7 +52,5 @@ def log_gates(linear: LinearAttention, keys: Tensor, gate: Tensor | None) -> Ten
         if gate is None:
             raise ValueError("gate must be given for a learned gate; it is None")
         return logsigmoid(gate) / linear.gate.normalizer
-    if linear.feature_map == "sigmoid":
-        # ln(1 - sigmoid(x)) without the cancellation.
-        return logsigmoid(-keys)
-    return torch.log1p(-keys.clamp(0.0, LARGEST_TIED_KEY))
+    # ln(1 - sigmoid(x)) without the cancellation.
+    return logsigmoid(-keys)

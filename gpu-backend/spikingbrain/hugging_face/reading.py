@@ -1,17 +1,4 @@
-"""A Hugging Face `config.json` as a `Config`, and back.
-
-The keys of the released 7B (`gla_swa`, `model.md` 1.1) are read as they are. What that model has no word for has keys of our own:
-
-| key | is |
-|---|---|
-| `layer_mixers`, `layer_feed_forwards` | per layer, such as `"linear+window"` and `"moe"`; they replace `attn_layers` |
-| `window` | keys a window sees, the current one included; it replaces `sliding_window` |
-| `head_dim`, `rope_dim`, `kept_tokens`, `learned_sinks`, `name` | as in `Config` |
-| `feature_map`, `gate` (`"learned"` or `"one_minus_key"`), `head_norm`, `linear_rope`, `linear_reads_sinks` | linear attention |
-| `parallel_projections`, `branch_norm`, `qkv_bias`, `attention_output_bias` | the mixer |
-| `num_experts`, `num_experts_per_tok`, `moe_intermediate_size`, `shared_expert_intermediate_size`, `router`, `norm_topk_prob` | experts |
-| `spiking_mode`, `spiking_k` | spikes |
-"""
+"""From a `config.json` to a `Config`."""
 
 import json
 import warnings
@@ -19,72 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from spikingbrain.config import (
-    Biases,
-    Config,
-    Experts,
-    Layer,
-    LearnedGate,
-    LinearAttention,
-    OneMinusKeyGate,
-    Spiking,
-)
+from spikingbrain.config import Biases, Config, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking
+from spikingbrain.hugging_face.keys import FIXED, INERT, KEYS, STRUCTURE
 from spikingbrain.rules import ConfigError, require, require_choice, require_count, require_list
 
 SlidingWindow = Literal["past", "all"]
-
-# Our name of a plain field, and the key it has in a config.json. Errors name the key.
-KEYS = {
-    "hidden": "hidden_size",
-    "heads": "num_attention_heads",
-    "kv_heads": "num_key_value_heads",
-    "head_dim": "head_dim",
-    "vocabulary": "vocab_size",
-    "feed_forward_inner": "intermediate_size",
-    "rope_theta": "rope_theta",
-    "rope_dim": "rope_dim",
-    "epsilon": "norm_eps",
-    "context": "max_position_embeddings",
-    "tied_head": "tie_word_embeddings",
-    "learned_sinks": "learned_sinks",
-    "kept_tokens": "kept_tokens",
-    "parallel_projections": "parallel_projections",
-    "branch_norm": "branch_norm",
-    "window": "window",
-    "name": "name",
-    "bos": "bos_token_id",
-    "end_tokens": "eos_token_id",
-    "biases.query_key_value": "qkv_bias",
-    "biases.output": "attention_output_bias",
-    "linear.feature_map": "feature_map",
-    "linear.head_norm": "head_norm",
-    "linear.rope": "linear_rope",
-    "linear.reads_sinks": "linear_reads_sinks",
-    "linear.gate.normalizer": "gate_logit_normalizer",
-    "linear.gate.rank": "gate_low_rank_dim",
-    "experts.count": "num_experts",
-    "experts.used": "num_experts_per_tok",
-    "experts.inner": "moe_intermediate_size",
-    "experts.shared_inner": "shared_expert_intermediate_size",
-    "experts.router": "router",
-    "experts.normalised": "norm_topk_prob",
-    "spiking.mode": "spiking_mode",
-    "spiking.k": "spiking_k",
-}
-STRUCTURE = {"num_hidden_layers", "attn_layers", "sliding_window", "layer_mixers", "layer_feed_forwards", "gate"}
-# Keys of upstream's modules that would change the function, and the values under which they do not.
-FIXED: Mapping[str, tuple[object, ...]] = {
-    "model_type": ("gla_swa", "spikingbrain"),
-    "hidden_act": ("swish", "silu"),
-    "use_short_conv": (False,),
-    "elementwise_affine": (True,),
-    "rope_scaling": (None,),
-}
-# Keys that do not change what the model computes.
-INERT = {
-    *("_name_or_path", "architectures", "attn_mode", "attention_dropout", "auto_map", "conv_size", "dtype", "fuse_cross_entropy"),
-    *("fuse_norm", "fuse_swiglu", "initializer_range", "pad_token_id", "torch_dtype", "transformers_version", "use_cache"),
-}
 
 
 def from_hugging_face(values: Mapping[str, Any], *, sliding_window: SlidingWindow = "past") -> Config:
@@ -205,64 +131,3 @@ class _Reader:
         if tokens is None:
             return ()
         return tuple(tokens) if isinstance(tokens, list) else (tokens,)
-
-
-def to_hugging_face(config: Config) -> dict[str, Any]:
-    """A `config.json` that `from_hugging_face` reads back to the same config. Keys of our own appear only where a model needs them; one
-    that needs none is a `gla_swa`, which upstream's code reads too."""
-    values = {key: _value(config, field) for field, key in KEYS.items() if _value(config, field) is not None}
-    values |= {"num_hidden_layers": len(config.layers), "hidden_act": "swish", "use_short_conv": False, "elementwise_affine": True}
-    values["eos_token_id"] = config.end_tokens[0] if len(config.end_tokens) == 1 else list(config.end_tokens)
-    if config.linear is not None:
-        values["gate"] = "learned" if isinstance(config.linear.gate, LearnedGate) else "one_minus_key"
-        if isinstance(config.linear.gate, LearnedGate):
-            values["gate_low_rank_dim"] = config.linear.gate.rank
-    if config.head_dim * config.heads == config.hidden:
-        del values["head_dim"]
-    mixers = [layer.mixer_name for layer in config.layers]
-    if set(mixers) <= {"linear", "window"} and config.window is not None and config.window > 1:
-        values["attn_layers"] = [index for index, mixer in enumerate(mixers) if mixer == "window"]
-        values["sliding_window"] = config.window - 1
-        del values["window"]
-    else:
-        values["layer_mixers"] = mixers
-    values["layer_feed_forwards"] = [layer.feed_forward for layer in config.layers]
-    defaults = OWN_DEFAULTS | {"layer_feed_forwards": ["dense"] * len(config.layers)}
-    values = {key: value for key, value in values.items() if key not in defaults or defaults[key] != value}
-    if set(values) & OWN_KEYS:
-        return {"model_type": "spikingbrain"} | values
-    return {"model_type": "gla_swa", "architectures": ["GLAswaForCausalLM"]} | values
-
-
-# What a missing key of our own means.
-OWN_DEFAULTS: dict[str, object] = {
-    "learned_sinks": 0,
-    "kept_tokens": 0,
-    "parallel_projections": "shared",
-    "branch_norm": "full",
-    "name": "",
-    "eos_token_id": [],
-    "qkv_bias": True,
-    "attention_output_bias": False,
-    "feature_map": "relu",
-    "gate": "learned",
-    "head_norm": True,
-    "linear_rope": False,
-    "linear_reads_sinks": True,
-    "router": "softmax",
-    "norm_topk_prob": False,
-    "spiking_mode": "off",
-    "spiking_k": 3.0,
-}
-# Those that change what upstream's code would have to compute.
-OWN_KEYS = {*OWN_DEFAULTS, "layer_mixers", "layer_feed_forwards", "window", "head_dim", "rope_dim", "num_experts"} - {
-    *("name", "eos_token_id", "spiking_mode", "spiking_k")
-}
-
-
-def _value(config: Config, field: str) -> object:
-    """A field by its dotted name; None where the config has no such part."""
-    value: object = config
-    for part in field.split("."):
-        value = getattr(value, part, None)
-    return value
