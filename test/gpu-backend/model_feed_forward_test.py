@@ -24,6 +24,11 @@ def test_sigmoid_scores_are_independent() -> None:
     torch.testing.assert_close(scores, LOGITS.sigmoid()[[[0], [1]], [[1, 2], [0, 1]]])
 
 
+def test_of_many_equal_scores_the_first_are_used() -> None:
+    experts, _ = route(torch.zeros(3, 512), Experts(count=512, used=9, inner=1))
+    assert experts.tolist() == [list(range(9))] * 3
+
+
 def test_half_types_are_scored_in_single_precision() -> None:
     _, scores = route(LOGITS.bfloat16(), Experts(count=4, used=1, inner=1))
     assert scores.dtype == torch.float32
