@@ -1,0 +1,32 @@
+"""What a training step reads: one sequence, drawn from a seed and the step's number alone, so that a resumed run goes on as it would have."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spikingbrain.convert.text.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class Mix:
+    documents: Corpus
+    chats: npt.NDArray[np.uint32]
+    """`[chats, tokens]`"""
+    chat_share: float
+    """Of sequences that are chats."""
+    seed: int
+
+    def sequence(self, step: int, tokens: int) -> tuple[str, Tensor]:
+        """What it is, and at most `tokens` ids: a run of documents from the start of one, or a chat, which may be shorter."""
+        draw = np.random.default_rng((self.seed, step))
+        if draw.random() < self.chat_share:
+            chat = self.chats[draw.integers(len(self.chats))][:tokens]
+            return "chat", torch.from_numpy(chat.astype(np.int64))
+        starts = np.asarray(self.documents.starts[:-1])
+        # Half of the runs begin with a long document, where far context matters most.
+        long = self.documents.longer_than(tokens)
+        allowed = np.asarray(long) if long and draw.random() < 0.5 else np.flatnonzero(starts <= len(self.documents.tokens) - tokens)
+        return "document", torch.from_numpy(self.documents.run_from(int(draw.choice(allowed)), tokens))

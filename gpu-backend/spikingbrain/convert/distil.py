@@ -1,0 +1,50 @@
+"""Distillation of the branches: the whole student's next-token distribution is drawn to the teacher's, through all layers at once."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from spikingbrain.convert.optimiser import clip
+from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.trunk.student import Student
+from spikingbrain.convert.trunk.teacher import teacher_residual
+from spikingbrain.convert.trunk.window import Reach
+
+# Positions whose logits are in memory at once: 256 times a vocabulary of 49,152 are 50 MB in f32.
+LOGIT_POSITIONS = 256
+
+
+def distil_step(
+    trunk: Trunk, reach: Reach, variants: Mapping[str, nn.ModuleList], tokens: Tensor, generator: torch.Generator
+) -> dict[str, float]:
+    """Leaves a clipped gradient in every variant and returns its mean KL divergence, in nats, at a random half of the positions that
+    something has left the window of. All variants see the same tokens and positions."""
+    begin = reach.window + reach.kept
+    count = (tokens.shape[0] - begin) // 2
+    chosen = torch.randperm(tokens.shape[0] - begin, generator=generator)[:count] + begin
+    with torch.no_grad():
+        wanted = teacher_residual(trunk, tokens)[chosen]
+    divergences = {}
+    for name, branches in variants.items():
+        student = Student(trunk, reach, branches)
+        residual, _ = student.residual(tokens, student.begin())
+        gradient = torch.zeros_like(residual)
+        divergences[name], gradient[chosen] = divergence(trunk, residual.detach()[chosen], wanted)
+        residual.backward(gradient)
+        clip(branches.parameters())
+    return divergences
+
+
+def divergence(trunk: Trunk, residual: Tensor, wanted: Tensor) -> tuple[float, Tensor]:
+    """Mean of `KL(teacher || student)` over positions, nats, and its gradient by the student's last residual, both `[positions, hidden]`."""
+    total = 0.0
+    gradients = []
+    for own, other in zip(residual.split(LOGIT_POSITIONS), wanted.split(LOGIT_POSITIONS), strict=True):
+        leaf = own.clone().requires_grad_()
+        with torch.no_grad():
+            target = trunk.logits(other).log_softmax(dim=-1)
+        loss = (target.exp() * (target - trunk.logits(leaf).log_softmax(dim=-1))).sum() / residual.shape[0]
+        gradients.append(torch.autograd.grad(loss, leaf)[0])
+        total += loss.item()
+    return total, torch.cat(gradients)

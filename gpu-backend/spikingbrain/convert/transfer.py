@@ -1,0 +1,44 @@
+"""Layer-wise transfer: every branch learns to give what its layer's full attention gives, from the teacher's own hidden states.
+
+Each step reads a fresh sequence once through the teacher and takes one optimiser step in every layer on the way; nothing is cached. The
+loss is the squared error after o, normalised, over positions that something has left the window of (`conversion.md`, part two).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from spikingbrain.convert.optimiser import clip
+from spikingbrain.convert.trunk.branch import Carry
+from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
+from spikingbrain.convert.trunk.student import Positions, read_window, shape_of
+from spikingbrain.convert.trunk.teacher import teacher_layers
+from spikingbrain.convert.trunk.window import Reach
+
+
+def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, nn.ModuleList], tokens: Tensor) -> dict[str, list[float]]:
+    """Leaves a gradient, clipped per layer, in every branch of every variant. Returns per variant each layer's normalised error; that of
+    the window alone is `window`."""
+    positions = Positions(trunk, reach, 0, tokens.shape[0])
+    begin = reach.window + reach.kept
+    empty = Carry.empty(shape_of(trunk), reach, trunk.embedding.dtype)
+    errors: dict[str, list[float]] = {name: [] for name in ("window", *variants)}
+    for index, normed, added in teacher_layers(trunk, tokens):
+        layer, wanted = trunk.layers[index], added[begin:].float()
+        with torch.no_grad():
+            segment, _ = read_window(trunk, layer, normed, empty, positions)
+            errors["window"].append(_error(layer, segment.out[begin:], wanted).item())
+        for name, branches in variants.items():
+            heads, _, _ = branches[index](segment, empty)
+            loss = _error(layer, heads[begin:], wanted)
+            loss.backward()
+            clip(branches[index].parameters())
+            errors[name].append(loss.item())
+    return errors
+
+
+def _error(layer: FrozenLayer, heads: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error after o over the square of what is wanted."""
+    return (linear(heads.flatten(1), layer.output).float() - wanted).square().sum() / wanted.square().sum()

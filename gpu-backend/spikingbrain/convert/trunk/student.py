@@ -1,0 +1,88 @@
+"""The trunk with windows in place of full attention and a branch beside each."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from spikingbrain.convert.trunk.branch import Branch, Carry, Segment
+from spikingbrain.convert.trunk.evicted import Shape, ramp_of
+from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
+from spikingbrain.convert.trunk.rotary import Rotary
+from spikingbrain.convert.trunk.teacher import rotary_for
+from spikingbrain.convert.trunk.window import Held, Reach, merge_sinks, window_attention
+
+
+def shape_of(trunk: Trunk) -> Shape:
+    config = trunk.config
+    return Shape(config.hidden, config.heads, config.kv_heads, config.head_dim)
+
+
+def make_branches(trunk: Trunk, reach: Reach, stateless: bool) -> nn.ModuleList:
+    return nn.ModuleList(Branch(shape_of(trunk), reach, stateless) for _ in trunk.layers)
+
+
+class Positions:
+    """What a segment's positions decide for all layers: rotations and the ramp."""
+
+    def __init__(self, trunk: Trunk, reach: Reach, first: int, tokens: int) -> None:
+        self.first, self.tokens, self.reach = first, tokens, reach
+        at = torch.arange(first, first + tokens)
+        self.rotary = rotary_for(trunk, first, tokens)
+        self.ramp = ramp_of(at, reach.window, reach.kept)
+        self.capped: Rotary | None = None
+        if first >= reach.sink_cap:
+            config = trunk.config
+            self.capped = Rotary.at(at.clamp(max=reach.sink_cap), config.head_dim, config.rope_theta, trunk.embedding.dtype)
+
+
+def read_window(trunk: Trunk, layer: FrozenLayer, normed: Tensor, carry: Carry, positions: Positions) -> tuple[Segment, Held]:
+    """The window's part of one layer, and what the next segment's window sees of this one."""
+    reach, held = positions.reach, carry.held
+    query, key, value = trunk.project(layer, normed)
+    rotated, rotated_keys = positions.rotary(query), positions.rotary(key)
+    if positions.first == 0:
+        held = Held(held.keys, held.values, rotated_keys[: reach.kept], value[: reach.kept])
+    out, normaliser = window_attention(rotated, rotated_keys, value, held, positions.first, reach)
+    if positions.capped is not None:
+        out, normaliser = merge_sinks(out, normaliser, positions.capped(query), held)
+    after = Held(
+        torch.cat([held.keys, rotated_keys])[-reach.window :],
+        torch.cat([held.values, value])[-reach.window :],
+        held.sink_keys,
+        held.sink_values,
+    )
+    return Segment(normed, query, key, value, out, normaliser, positions.ramp, positions.first), after
+
+
+class Student:
+    """One branch per layer over a trunk. `carries` is the text so far; a segment that another follows must have a multiple of 128 tokens."""
+
+    def __init__(self, trunk: Trunk, reach: Reach, branches: nn.ModuleList) -> None:
+        self.trunk, self.reach, self.branches = trunk, reach, branches
+
+    def begin(self) -> list[Carry]:
+        empty = Carry.empty(shape_of(self.trunk), self.reach, self.trunk.embedding.dtype)
+        return [empty] * len(self.trunk.layers)
+
+    def residual(self, tokens: Tensor, carries: list[Carry], first: int = 0) -> tuple[Tensor, list[Carry]]:
+        """The residual after the last layer, `[tokens, hidden]`, and the carries for what follows."""
+        trunk = self.trunk
+        positions = Positions(trunk, self.reach, first, tokens.shape[0])
+        x = trunk.embed(tokens)
+        after = []
+        for layer, branch, carry in zip(trunk.layers, self.branches, carries, strict=True):
+            segment, held = read_window(trunk, layer, trunk.normed(x, layer.attention_norm), carry, positions)
+            heads, features, sums = branch(segment, carry)
+            after.append(Carry(held, features, sums))
+            x = x + linear(heads.flatten(1), layer.output)
+            x = x + trunk.feed_forward(layer, x)
+        return x, after
+
+    def long(self, tokens: Tensor, segment: int) -> Iterator[tuple[int, Tensor]]:
+        """Residuals of a text of any length in segments, each with the position it begins at; memory does not grow with the text."""
+        carries = self.begin()
+        for first in range(0, tokens.shape[0], segment):
+            x, carries = self.residual(tokens[first : first + segment], carries, first)
+            yield first, x
