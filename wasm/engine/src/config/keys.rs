@@ -23,19 +23,22 @@ impl Keys<'_> {
         wrong(&self.full(key), rule, self.get(key))
     }
 
+    /// An integer from 0 to `most`, where there is one.
     pub fn optional_size(&self, key: &str, most: usize) -> Result<Option<usize>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Integer(n)) if *n >= 0 && *n <= most as i128 => Ok(Some(usize::try_from(*n).unwrap_or(most))),
-            Some(_) => Err(self.wrong(key, &format!("an integer from 0 to {most}"))),
-        }
+        self.get(key).map(|_| self.size_from(0, key, most)).transpose()
     }
 
+    /// An integer from 1 to `most`.
     pub fn size(&self, key: &str, most: usize) -> Result<usize> {
-        match self.optional_size(key, most)? {
-            Some(n) if n > 0 => Ok(n),
-            _ => Err(self.wrong(key, &format!("an integer from 1 to {most}"))),
-        }
+        self.size_from(1, key, most)
+    }
+
+    fn size_from(&self, least: usize, key: &str, most: usize) -> Result<usize> {
+        let size = match self.get(key) {
+            Some(Value::Integer(n)) => usize::try_from(*n).ok(),
+            _ => None,
+        };
+        size.filter(|n| (least..=most).contains(n)).ok_or_else(|| self.wrong(key, &format!("an integer from {least} to {most}")))
     }
 
     /// A positive number that is still one as `f32`.

@@ -39,6 +39,9 @@ pub struct Weights {
     pub bytes: usize,
 }
 
+/// How much of a chunk is buffered at a time while the header's end is not in sight.
+const HEADER_PIECE_BYTES: usize = 64 << 10;
+
 /// Accepts a file's bytes in order, in chunks of any size.
 #[derive(Debug, Default)]
 pub struct Loader {
@@ -100,19 +103,23 @@ impl Loader {
         body.finish(self.position)
     }
 
-    fn take(&mut self, chunk: &[u8]) -> Result<()> {
+    fn take(&mut self, mut chunk: &[u8]) -> Result<()> {
+        // The header is buffered; what follows it in a large chunk is not.
+        while self.body.is_none() && !chunk.is_empty() {
+            let (piece, rest) = chunk.split_at(chunk.len().min(HEADER_PIECE_BYTES));
+            self.buffer.try_reserve(piece.len()).map_err(|_| Error::OutOfMemory { what: "the header", needed: piece.len(), free: 0 })?;
+            self.buffer.extend_from_slice(piece);
+            chunk = rest;
+            // Parsing starts over each time, so it waits for the buffer to grow by a fifth.
+            if self.buffer.len() >= self.try_at {
+                self.try_header()?;
+            }
+        }
         if let Some(body) = &mut self.body {
             body.push(self.position, chunk)?;
             self.position += chunk.len() as u64;
-            return Ok(());
         }
-        self.buffer.try_reserve(chunk.len()).map_err(|_| Error::OutOfMemory { what: "the header", needed: chunk.len(), free: 0 })?;
-        self.buffer.extend_from_slice(chunk);
-        // Parsing starts over each time, so it waits for the buffer to grow by a fifth.
-        if self.buffer.len() < self.try_at {
-            return Ok(());
-        }
-        self.try_header()
+        Ok(())
     }
 
     fn try_header(&mut self) -> Result<()> {

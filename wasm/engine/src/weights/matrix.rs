@@ -13,7 +13,7 @@
 
 use super::tensor_type::{BLOCK, TensorType};
 use crate::error::{Error, Result};
-use crate::memory::zeroed;
+use crate::memory::with_capacity;
 use half::{bf16, f16};
 
 /// Rows of a panel.
@@ -30,7 +30,8 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// An all-zero matrix whose rows are then filled with `set_row`. Rows are padded to whole panels.
+    /// A matrix whose rows are then all filled with `set_row`. Its memory is reserved now and first touched as rows come, so that a table's
+    /// claim alone costs nothing.
     pub fn new(kind: TensorType, rows: usize, columns: usize) -> Result<Self> {
         if rows == 0 || columns == 0 || !columns.is_multiple_of(kind.block_elements()) {
             return Err(Error::InvalidGguf(format!(
@@ -42,7 +43,7 @@ impl Matrix {
             .div_ceil(PANEL_ROWS)
             .checked_mul(PANEL_ROWS * kind.row_bytes(columns))
             .ok_or_else(|| Error::InvalidGguf(format!("a matrix of {rows} x {columns} overflows")))?;
-        Ok(Self { kind, rows, columns, data: zeroed(bytes, "weights")?, has_lowest_code: false })
+        Ok(Self { kind, rows, columns, data: with_capacity(bytes, "weights")?, has_lowest_code: false })
     }
 
     /// A matrix from dense values, in any type; for tests, tools and derived weights.
@@ -103,6 +104,9 @@ impl Matrix {
         }
         let panel_bytes = PANEL_ROWS * row_bytes;
         let start = row / PANEL_ROWS * panel_bytes;
+        if self.data.len() < start + panel_bytes {
+            self.data.resize(start + panel_bytes, 0);
+        }
         let panel = &mut self.data[start..start + panel_bytes];
         let lane = row % PANEL_ROWS;
         let block = self.kind.block_bytes();

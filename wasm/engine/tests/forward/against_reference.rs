@@ -1,6 +1,6 @@
 //! Logits equal the plain reference's.
 
-use crate::support::models::{GateForm, ModelSpec, build, catalogue};
+use crate::support::models::{GateForm, ModelSpec, build, catalogue, in_blocks};
 use crate::support::random::Random;
 use crate::support::reference;
 use crate::support::running::{Runner, error};
@@ -148,31 +148,6 @@ fn half_precision_weights_equal_the_reference_on_the_same_weights() {
         for (name, spec) in catalogue() {
             check(&format!("{name} in {kind:?}"), &ModelSpec { kind, ..spec }, KvType::F32, 65, &[64], CLOSE);
         }
-    }
-}
-
-/// A form of the catalogue in sizes that blocks of 32 divide.
-pub fn in_blocks(spec: &ModelSpec, kind: TensorType) -> ModelSpec {
-    ModelSpec {
-        kind,
-        hidden: 96,
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 16,
-        rope_dim: 16,
-        inner: 128,
-        gate: match spec.gate {
-            GateForm::LowRank(_) => GateForm::LowRank(32),
-            other => other,
-        },
-        experts: spec.experts.map(|experts| crate::support::models::ExpertSpec {
-            inner: 32,
-            shared_inner: experts.shared_inner.min(1) * 64,
-            // A near tie between experts would tell a rounding from an error no longer.
-            used: experts.count,
-            ..experts
-        }),
-        ..spec.clone()
     }
 }
 

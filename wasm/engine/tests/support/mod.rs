@@ -7,4 +7,6 @@ pub mod gguf_file;
 pub mod models;
 pub mod random;
 pub mod reference;
+pub mod refusals;
 pub mod running;
+pub mod tracking;

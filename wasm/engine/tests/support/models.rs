@@ -365,3 +365,28 @@ pub fn catalogue() -> Vec<(&'static str, ModelSpec)> {
         ),
     ]
 }
+
+/// A form of the catalogue in sizes that blocks of 32 divide.
+pub fn in_blocks(spec: &ModelSpec, kind: TensorType) -> ModelSpec {
+    ModelSpec {
+        kind,
+        hidden: 96,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 16,
+        rope_dim: 16,
+        inner: 128,
+        gate: match spec.gate {
+            GateForm::LowRank(_) => GateForm::LowRank(32),
+            other => other,
+        },
+        experts: spec.experts.map(|experts| ExpertSpec {
+            inner: 32,
+            shared_inner: experts.shared_inner.min(1) * 64,
+            // A near tie between experts would tell a rounding from an error no longer.
+            used: experts.count,
+            ..experts
+        }),
+        ..spec.clone()
+    }
+}

@@ -35,7 +35,11 @@ pub type Logits = Vec<Vec<f32>>;
 
 impl Runner {
     pub fn new(bytes: &[u8], kind: KvType) -> Self {
-        Self { model: load(bytes), kind, scratch: Scratch::default() }
+        Self::of(load(bytes), kind)
+    }
+
+    pub fn of(model: Model, kind: KvType) -> Self {
+        Self { model, kind, scratch: Scratch::default() }
     }
 
     pub fn state(&mut self) -> State {

@@ -1,0 +1,12 @@
+//! What loading and running take, counted by the allocator.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod loading;
+mod running;
+
+#[global_allocator]
+static ALLOCATOR: support::tracking::Tracking = support::tracking::Tracking;
