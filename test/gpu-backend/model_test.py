@@ -11,6 +11,7 @@ from spikingbrain.model.gated_linear.naive import naive
 from spikingbrain.model.gated_linear.parallel import parallel
 from spikingbrain.model.mixer import LinearForm
 from spikingbrain.rules import ConfigError
+from spikingbrain.spike.telemetry import SpikeMeter
 
 TOKENS = 37
 
@@ -107,3 +108,13 @@ def test_tokens_are_whole_numbers_in_one_dimension(tokens: torch.Tensor) -> None
 def test_unknown_tokens_are_named(token: int) -> None:
     with pytest.raises(ConfigError, match=rf"tokens must be from 0 to 39; it is \[{token}\]"):
         model_of(SEVEN).logits(torch.tensor([3, token]))
+
+
+@pytest.mark.parametrize("config", [SEVEN, SEVENTY_SIX], ids=name_of)
+def test_every_tensor_is_made_where_the_weights_are(config: Config) -> None:
+    model, text = model_of(replace(config, spiking=Spiking(mode="paper"))), text_of(config, 9)
+    meter = SpikeMeter()
+    # Whatever is made on the default device instead cannot meet the weights.
+    with torch.device("meta"):
+        logits = model.logits(text, meter)
+    assert torch.equal(logits, model.logits(text))

@@ -6,9 +6,9 @@ from torch.nn.functional import silu
 
 from spikingbrain.config import Experts
 from spikingbrain.model.neurons import Neurons
-from spikingbrain.model.precision import accumulator
 from spikingbrain.model.projection import outputs, project
 from spikingbrain.model.weights import RoutedSwiGlu, SwiGlu
+from spikingbrain.precision import accumulator
 
 
 def dense(x: Tensor, weights: SwiGlu, neurons: Neurons) -> Tensor:

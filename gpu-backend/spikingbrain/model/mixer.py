@@ -11,12 +11,12 @@ from spikingbrain.model.attention import Sight, attend
 from spikingbrain.model.gated_linear.inputs import Inputs, prepare
 from spikingbrain.model.key_values import KeyValues
 from spikingbrain.model.neurons import Neurons
-from spikingbrain.model.precision import accumulator
 from spikingbrain.model.projection import outputs, project
 from spikingbrain.model.rms_norm import rms_norm
 from spikingbrain.model.rope import Angles, rotate
 from spikingbrain.model.state import LayerState
 from spikingbrain.model.weights import AttentionProjections, GateProjections, MixerWeights
+from spikingbrain.precision import accumulator
 
 LinearForm = Callable[[Inputs, Tensor], tuple[Tensor, Tensor]]
 """`naive`, `chunk` or `parallel`."""

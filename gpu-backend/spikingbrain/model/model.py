@@ -17,11 +17,11 @@ from spikingbrain.model.feed_forward import dense, routed
 from spikingbrain.model.gated_linear.chunk import chunk
 from spikingbrain.model.mixer import LinearForm, Span, mix
 from spikingbrain.model.neurons import Neurons
-from spikingbrain.model.precision import accumulator
 from spikingbrain.model.rms_norm import rms_norm
 from spikingbrain.model.rope import angles
 from spikingbrain.model.state import State
 from spikingbrain.model.weights import RoutedSwiGlu, Weights
+from spikingbrain.precision import accumulator
 from spikingbrain.rules import require
 from spikingbrain.spike.telemetry import SpikeMeter
 

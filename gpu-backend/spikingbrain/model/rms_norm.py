@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from spikingbrain.model.precision import accumulator
+from spikingbrain.precision import accumulator
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:

@@ -17,8 +17,9 @@ class Angles:
 def angles(first: int, tokens: int, rotated: int, theta: float, like: Tensor) -> Angles:
     """Of positions `first` to `first + tokens - 1`: position times `theta^(-2i / rotated)`, in f64 so that far positions do not blur,
     then in the type and on the device of `like`."""
-    positions = torch.arange(first, first + tokens, dtype=torch.float64)
-    frequencies = theta ** (-2.0 * torch.arange(rotated // 2, dtype=torch.float64) / max(rotated, 1))
+    # Not every device has f64.
+    positions = torch.arange(first, first + tokens, dtype=torch.float64, device="cpu")
+    frequencies = theta ** (-2.0 * torch.arange(rotated // 2, dtype=torch.float64, device="cpu") / max(rotated, 1))
     turned = (positions[:, None] * frequencies)[:, None, :]
     return Angles(turned.cos().to(like), turned.sin().to(like))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spikingbrain.config import Config, Layer
 from spikingbrain.model.key_values import KeyValues
-from spikingbrain.model.precision import accumulator
+from spikingbrain.precision import accumulator
 
 
 @dataclass(frozen=True)

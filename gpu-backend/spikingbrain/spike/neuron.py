@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikingbrain.precision import accumulator, widest
 from spikingbrain.rules import require, require_positive
 
 LEAST_THRESHOLD = 1e-5
@@ -30,7 +31,7 @@ def threshold(x: Tensor, k: float) -> Tensor:
     """`mean(|x|) / k` over the last dimension, `[..., 1]`, within 1e-5 and 1e4, in f32. The mean is taken in f64, so that no order of
     summation shows in the result."""
     require_positive("k", k)
-    mean = x.detach().abs().mean(dim=-1, keepdim=True, dtype=torch.float64)
+    mean = x.detach().abs().mean(dim=-1, keepdim=True, dtype=widest(x.device))
     return (mean / k).clamp(LEAST_THRESHOLD, LARGEST_THRESHOLD).to(torch.float32)
 
 
@@ -39,8 +40,7 @@ def fire(x: Tensor, k: float) -> Spikes:
     threshold of charge is left."""
     require(x.is_floating_point() and x.shape[-1] > 0, "x", "floating-point with at least one channel", (x.dtype, tuple(x.shape)))
     level = threshold(x, k)
-    wide = torch.promote_types(x.dtype, torch.float32)
-    return Spikes(torch.round(x.detach().to(wide) / level), level)
+    return Spikes(torch.round(x.detach().to(accumulator(x.dtype)) / level), level)
 
 
 def through_spikes(x: Tensor, spikes: Spikes) -> Tensor:

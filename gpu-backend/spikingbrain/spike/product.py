@@ -24,7 +24,7 @@ def event_sums(counts: Tensor, weight: WeightCodes, coding: Coding = "bidirectio
     codes = weight.codes().to(torch.int64)
     spikes = encode(counts, coding)
     worths = step_worths(spikes.shape[0], coding, spikes[0])
-    sums = torch.zeros(counts.shape[0], weight.shape[0], group_count(weight.shape[1]), dtype=torch.int64)
+    sums = torch.zeros(counts.shape[0], weight.shape[0], group_count(weight.shape[1]), dtype=torch.int64, device=codes.device)
     for step, worth in zip(spikes, worths, strict=True):
         for token in range(counts.shape[0]):
             active = step[token].nonzero().squeeze(1)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from spikingbrain.model.gated_linear.inputs import Inputs
+from spikingbrain.precision import widest
 
 
 def parallel(x: Inputs, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -14,7 +15,7 @@ def parallel(x: Inputs, state: Tensor) -> tuple[Tensor, Tensor]:
     """
     tokens = x.keys.shape[0]
     # Far tokens' sums are large and their differences small: f64 keeps the digits that f32 would lose.
-    sums = x.log_gates.double().cumsum(dim=0)
+    sums = x.log_gates.to(widest(x.log_gates.device)).cumsum(dim=0)
     later = torch.ones(tokens, tokens, dtype=torch.bool, device=sums.device).triu(diagonal=1)
     # [t, s, kv_heads, dim]; what is masked is masked before exp, where it could be infinite.
     decay = (sums[:, None] - sums[None, :]).masked_fill(later[:, :, None, None], float("-inf")).exp().to(x.keys.dtype)
