@@ -42,6 +42,7 @@ const list = suites.map(({ name, description, defaultRounds }) => `  ${name.padE
 
 const command = new Command("npm run bench --")
   .description(`Runs a benchmark suite:\n${list}`)
+  .showHelpAfterError()
   .addArgument(new Argument("<suite>", "which suite").choices(suites.map(({ name }) => name)))
   .option("--record", "keep the result under test/bench/records", false)
   .option("--rounds <number>", "how often everything is measured, in turns", rounds)

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { repositoryRoot } from "../../../infra/local/paths.ts";
+import { whenEnded } from "../ending.ts";
 import type { Measurement, Participant, Task } from "./participant.ts";
 
 /** The first line a child writes, once its model is loaded. */
@@ -22,7 +23,8 @@ const keptErrorCharacters = 2000;
 
 export async function startChild({ name, command, args }: ChildCommand): Promise<Participant> {
   const child = spawn(command, args, { cwd: repositoryRoot, stdio: ["pipe", "pipe", "pipe"] });
-  const closed = once(child, "close");
+  const forget = whenEnded(() => void child.kill("SIGKILL"));
+  const closed = once(child, "close").finally(forget);
   let complaints = "";
   child.stderr.on("data", (chunk: Buffer) => (complaints = (complaints + chunk.toString("utf8")).slice(-keptErrorCharacters)));
   // A child that is gone is noticed by the end of its output; the broken pipe says nothing more.
