@@ -15,13 +15,19 @@ import { inRepository } from "../../infra/local/paths.ts";
 const node = (name: string, program: string) => startChild({ name, command: process.execPath, args: ["--eval", program] });
 
 test("a suite that does not exist is refused with the names of those that do", async () => {
-  const { status, output } = await capture(process.execPath, [inRepository("test/bench/run.ts"), "nonsense"]);
+  const { status, output } = await capture(process.execPath, [inRepository("infra/local/bootstrap.mjs"), "test/bench/run.ts", "nonsense"]);
   expect(status).toBe(1);
   expect(output).toContain("'nonsense' is invalid for argument 'suite'. Allowed choices are engine, http.");
 });
 
 test("rounds must be a small whole number", async () => {
-  const { status, output } = await capture(process.execPath, [inRepository("test/bench/run.ts"), "engine", "--rounds", "0"]);
+  const { status, output } = await capture(process.execPath, [
+    inRepository("infra/local/bootstrap.mjs"),
+    "test/bench/run.ts",
+    "engine",
+    "--rounds",
+    "0",
+  ]);
   expect(status).toBe(1);
   expect(output).toContain('--rounds must be an integer from 1 to 100; it is "0"');
 });
