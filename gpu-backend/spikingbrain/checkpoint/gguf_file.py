@@ -71,13 +71,9 @@ class GgufFile:
         return np.ascontiguousarray(data[head * self.config.head_dim + pair * 2 + half])
 
     def _add(self, path: Path) -> None:
-        try:
-            reader = GGUFReader(path)
-            fields = {key: field.contents() for key, field in reader.fields.items()}
-        except (OSError, ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
-            raise CheckpointError(f"{path} cannot be read as GGUF: {error}") from error
-        self.metadata = {key: _plain(value) for key, value in fields.items()} | self.metadata
-        for tensor in reader.tensors:
+        metadata, tensors = _read(path)
+        self.metadata = metadata | self.metadata
+        for tensor in tensors:
             if tensor.name in self._tensors:
                 raise CheckpointError(f"{path}: tensor '{tensor.name}' must be in one shard; it is in two")
             self._tensors[tensor.name] = tensor
@@ -94,6 +90,19 @@ class GgufFile:
                 problems.append(f"tensor '{found}' must have shape {list(wanted[found])}; it has {list(shape)}")
         if problems:
             raise listed(str(path), problems)
+
+
+def read_gguf_metadata(path: Path) -> dict[str, Any]:
+    """Of the one file, whatever its tensors are."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[ReaderTensor]]:
+    try:
+        reader = GGUFReader(path)
+        return {key: _plain(field.contents()) for key, field in reader.fields.items()}, reader.tensors
+    except (OSError, ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
+        raise CheckpointError(f"{path} cannot be read as GGUF: {error}") from error
 
 
 def _plain(value: object) -> object:

@@ -12,7 +12,8 @@ Below `spikingbrain.`; `llama` and `qwen2` files have the first group only. Defa
 | `rope.dimension_count` | uint32 | leading dimensions of a head that are rotated; default all |
 | `attention.sliding_window` | uint32 | keys a `window` branch sees, the current token included |
 | `attention.sink_count`, `attention.kept_tokens` | uint32 | learned sinks; leading tokens that never leave a window; default 0 |
-| `layer.mixers` | strings, one a layer | `linear`, `window`, `full`, or `linear` and another joined by `+` |
+| `layer.mixers` | strings, one a layer | `linear`, `window`, `full`, `linear` and one of these joined by `+`, or `evicted` |
+| `evicted.sink_cap` | uint32 | where a layer is `evicted`: the position at which, at most, kept tokens meet a query |
 | `layer.feed_forwards` | strings, one a layer | `dense` or `moe`; default all `dense` |
 | `parallel.projections` | string | `shared` (default) or `separate` |
 | `linear.feature_map` | string | `relu` (default) or `sigmoid` |
@@ -31,7 +32,7 @@ Which biases there are, whether the head is tied (no `output.weight`) and the ga
 from collections.abc import Mapping
 from typing import Any
 
-from spikingbrain.config import Biases, Config, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate
+from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate
 
 from .errors import CheckpointError
 
@@ -75,6 +76,8 @@ def to_metadata(config: Config) -> dict[str, Value]:
         if isinstance(config.linear.gate, LearnedGate):
             values["linear.gate"] = "learned"
             values["linear.gate_normalizer"] = float(config.linear.gate.normalizer)
+    if config.evicted is not None:
+        values["evicted.sink_cap"] = config.evicted.sink_cap
     if config.experts is not None:
         values["expert_count"] = config.experts.count
         values["expert_used_count"] = config.experts.used
@@ -131,6 +134,7 @@ def from_metadata(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, .
         layers=layers,
         window=keys.integer("attention.sliding_window") if any(layer.softmax == "window" for layer in layers) else None,
         linear=_linear(keys, shapes) if any(layer.is_linear for layer in layers) else None,
+        evicted=EvictedTokens(sink_cap=keys.integer("evicted.sink_cap")) if any(layer.is_evicted for layer in layers) else None,
         experts=_experts(keys, inner) if any(layer.feed_forward == "moe" for layer in layers) else None,
         parallel_projections=keys.get("parallel.projections", str, "shared"),
         learned_sinks=keys.integer("attention.sink_count", 0),

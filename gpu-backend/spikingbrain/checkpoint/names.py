@@ -14,6 +14,13 @@ branches, experts) has names of our own, in the style of the 7B's tree:
 | `attn.gk_proj.0.weight` | `attn_gate_a.weight` | `[rank, hidden]` |
 | `attn.gk_proj.1.{weight,bias}` | `attn_gate_b.{weight,bias}` | `[kv_heads * head_dim, rank]` |
 | `attn.gk_proj.{weight,bias}` | `attn_gate.{weight,bias}` | `[kv_heads * head_dim, hidden]` |
+| `attn.evicted.{query,key}_map.weight` | `evicted_{query,key}_map.weight` | `[heads or kv_heads * head_dim, head_dim]` |
+| `attn.evicted.{query,key}_map.bias` | `evicted_{query,key}_map.bias` | `[heads or kv_heads * 2 head_dim]` |
+| `attn.evicted.log_decay` | `evicted_log_decay.weight` | `[kv_heads]` |
+| `attn.evicted.mix.{weight,bias}` | `evicted_mix.{weight,bias}` | `[heads, hidden]`, `[heads]` |
+| `attn.evicted.mix.{normaliser,match}` | `evicted_mix_{normaliser,match}.weight` | `[heads]` |
+| `attn.evicted.correction.weight` | `evicted_correction.weight` | `[2 heads, hidden]` |
+| `attn.evicted.correction.{scale,bias}` | `evicted_correction_{scale,bias}.weight` | `[heads * head_dim]` |
 | `mlp_norm.weight` | `ffn_norm.weight` | `[hidden]` |
 | `mlp.{gate,up,down}_proj.weight` | `ffn_{gate,up,down}.weight` | `[inner, hidden]` |
 | `mlp.router.weight` | `ffn_gate_inp.weight` | `[experts, hidden]` |
@@ -85,6 +92,8 @@ class _Layer:
                 yield self._vector("attn.g_norm.weight", "attn_head_norm.weight", config.head_dim)
             if isinstance(config.linear.gate, LearnedGate):
                 yield from self._gate(config.linear.gate.rank)
+        if layer.is_evicted:
+            yield from self._evicted()
         yield self._vector("mlp_norm.weight", "ffn_norm.weight", config.hidden)
         if layer.feed_forward == "dense":
             yield from self._swiglu("mlp", "", config.feed_forward_inner)
@@ -112,6 +121,24 @@ class _Layer:
         yield self._matrix("attn.gk_proj.0.weight", "attn_gate_a.weight", (rank, self.config.hidden))
         yield self._matrix("attn.gk_proj.1.weight", "attn_gate_b.weight", (width, rank))
         yield self._vector("attn.gk_proj.1.bias", "attn_gate_b.bias", width)
+
+    def _evicted(self) -> Iterator[TensorName]:
+        config = self.config
+        for short, heads in (("query", config.heads), ("key", config.kv_heads)):
+            yield self._small(f"{short}_map.weight", f"{short}_map.weight", (heads * config.head_dim, config.head_dim))
+            yield self._small(f"{short}_map.bias", f"{short}_map.bias", (heads * 2 * config.head_dim,))
+        yield self._small("log_decay", "log_decay.weight", (config.kv_heads,))
+        yield self._small("mix.weight", "mix.weight", (config.heads, config.hidden))
+        yield self._small("mix.bias", "mix.bias", (config.heads,))
+        for short in ("normaliser", "match"):
+            yield self._small(f"mix.{short}", f"mix_{short}.weight", (config.heads,))
+        yield self._small("correction.weight", "correction.weight", (2 * config.heads, config.hidden))
+        for short in ("scale", "bias"):
+            yield self._small(f"correction.{short}", f"correction_{short}.weight", (config.heads * config.head_dim,))
+
+    def _small(self, folder: str, gguf: str, shape: tuple[int, ...]) -> TensorName:
+        """Of the evicted mixer: no linear projection in W8ASpike's sense, whatever its shape."""
+        return TensorName(f"{self.folder}.attn.evicted.{folder}", f"{self.gguf}.evicted_{gguf}", shape)
 
     def _experts(self, experts: Experts) -> Iterator[TensorName]:
         router = (experts.count, self.config.hidden)

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import CheckpointError
 from .json_file import read_object, read_object_if_there
-from .tokenizer_family import family_of_class, family_of_tokenizer_json
+from .tokenizer_files import AddedToken, content_of, parts_of_tokenizer_json, parts_of_vocabulary_files
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -52,15 +52,6 @@ class Tokenizer:
     chat_template: str | None
 
 
-@dataclass(frozen=True)
-class AddedToken:
-    """A token that is found in the text before the merges."""
-
-    id: int
-    content: str
-    special: bool
-
-
 def has_tokenizer(folder: Path) -> bool:
     """Whether the folder has a vocabulary."""
     return any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json"))
@@ -74,9 +65,9 @@ def read_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
     """
     settings = read_object_if_there(folder / "tokenizer_config.json")
     if (folder / "tokenizer.json").is_file():
-        family, ids, merges, added = _from_tokenizer_json(read_object(folder / "tokenizer.json"))
+        family, ids, merges, added = parts_of_tokenizer_json(read_object(folder / "tokenizer.json"))
     elif (folder / "vocab.json").is_file():
-        family, ids, merges, added = _from_vocabulary_files(folder, settings)
+        family, ids, merges, added = parts_of_vocabulary_files(folder, settings)
     else:
         raise CheckpointError(f"{folder} has neither tokenizer.json nor vocab.json with merges.txt")
     tokens, kinds = _table(ids, added, vocabulary)
@@ -84,7 +75,7 @@ def read_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
     config = read_object_if_there(folder / "config.json")
 
     def named(role: str) -> int | None:
-        content = _content(settings.get(f"{role}_token"))
+        content = content_of(settings.get(f"{role}_token"))
         if content is not None and content not in id_of:
             raise CheckpointError(f"tokenizer_config.json: {role}_token must be in the vocabulary; it is {content!r}")
         id_ = config.get(f"{role}_token_id")
@@ -111,68 +102,6 @@ def read_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
     )
 
 
-Parts = tuple[str, dict[str, int], list[str], list[AddedToken]]
-
-
-def _from_tokenizer_json(content: dict[str, Any]) -> Parts:
-    model = content.get("model") or {}
-    if model.get("type", "BPE") != "BPE":
-        raise CheckpointError(f"tokenizer.json: model.type must be 'BPE'; it is {model.get('type')!r}")
-    for field in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"):
-        if model.get(field):
-            raise CheckpointError(f"tokenizer.json: model.{field} must be absent, empty or false; it is {model[field]!r}")
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.get("merges", [])]
-    added = [_added_token("tokenizer.json: added_tokens", entry.get("id"), entry) for entry in content.get("added_tokens", [])]
-    return (
-        family_of_tokenizer_json(content),
-        _ids(model.get("vocab"), "tokenizer.json: model.vocab"),
-        _checked(merges, "tokenizer.json"),
-        added,
-    )
-
-
-def _from_vocabulary_files(folder: Path, settings: dict[str, Any]) -> Parts:
-    try:
-        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{folder / 'merges.txt'} cannot be read: {error}") from error
-    merges = [line.rstrip("\r") for line in lines[1 if lines[0].startswith("#version") else 0 :] if line.strip()]
-    decoder = settings.get("added_tokens_decoder")
-    if isinstance(decoder, dict):
-        source = "tokenizer_config.json: added_tokens_decoder"
-        added = [_added_token(source, int(key) if key.isdecimal() else key, entry) for key, entry in decoder.items()]
-    else:
-        special = {_content(settings.get(f"{role}_token")) for role in ("bos", "eos", "pad", "unk")}
-        special |= {_content(entry) for entry in settings.get("additional_special_tokens", [])}
-        extra = _ids(read_object_if_there(folder / "added_tokens.json"), "added_tokens.json")
-        added = [AddedToken(id_, content, content in special) for content, id_ in extra.items()]
-    vocabulary = _ids(read_object(folder / "vocab.json"), "vocab.json")
-    return family_of_class(settings.get("tokenizer_class")), vocabulary, _checked(merges, "merges.txt"), added
-
-
-def _ids(value: object, source: str) -> dict[str, int]:
-    if not isinstance(value, dict) or not all(isinstance(id_, int) for id_ in value.values()):
-        raise CheckpointError(f"{source} must be an object of token ids; it is {str(value)[:80]}")
-    return value
-
-
-def _checked(merges: Iterable[str], source: str) -> list[str]:
-    checked = list(merges)
-    for rank, merge in enumerate(checked):
-        if merge.count(" ") != 1 or merge.startswith(" ") or merge.endswith(" "):
-            raise CheckpointError(f"{source}: merge {rank} must be two tokens with a space between; it is {merge!r}")
-    return checked
-
-
-def _added_token(source: str, id_: object, entry: object) -> AddedToken:
-    if not isinstance(id_, int) or not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
-        raise CheckpointError(f"{source} must have an integer id and a string content in each entry; one is {id_!r}: {str(entry)[:80]}")
-    for flag in ("single_word", "lstrip", "rstrip"):
-        if entry.get(flag):
-            raise CheckpointError(f"{source}: token {entry['content']!r} must not have {flag}; it is true")
-    return AddedToken(id_, entry["content"], entry.get("special") is True)
-
-
 def _table(ids: dict[str, int], added: Iterable[AddedToken], vocabulary: int) -> tuple[list[str], list[TokenKind]]:
     tokens: list[str | None] = [None] * vocabulary
     kinds = [TokenKind.UNUSED] * vocabulary
@@ -191,11 +120,6 @@ def _place(tokens: list[str | None], id_: int, content: str) -> None:
     if tokens[id_] not in (None, content):
         raise CheckpointError(f"tokenizer: id {id_} must be one token; it is {tokens[id_]!r} and {content!r}")
     tokens[id_] = content
-
-
-def _content(entry: object) -> str | None:
-    value = entry.get("content") if isinstance(entry, dict) else entry
-    return value if isinstance(value, str) else None
 
 
 def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:

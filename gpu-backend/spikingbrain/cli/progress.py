@@ -9,7 +9,7 @@ SECONDS_BETWEEN = 0.2
 
 
 class ProgressLine:
-    """Called with what is done and what there is in all."""
+    """Called with the bytes that are done and those there are in all."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -25,6 +25,20 @@ class ProgressLine:
             return
         self._shown_at, self._shown_tenth = now, tenth
         share = 100 * done // max(total, 1)
-        line = f"{self._what}: {readable_bytes(done)} of {readable_bytes(total)} ({share} %, {now - self._begin:.0f} s)"
+        line = f"{self._what}: {self._amount(done)} of {self._amount(total)} ({share} %, {now - self._begin:.0f} s)"
         end = "\n" if finished or not terminal else ""
         print(f"\r\x1b[K{line}" if terminal else line, end=end, file=sys.stderr, flush=True)
+
+    def _amount(self, count: int) -> str:
+        return readable_bytes(count)
+
+
+class CountLine(ProgressLine):
+    """The same for things that are counted."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        super().__init__(what)
+        self._unit = unit
+
+    def _amount(self, count: int) -> str:
+        return f"{count:,} {self._unit}"

@@ -42,6 +42,17 @@ def positive_number(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1; it is {text!r}")
+    return value
+
+
 def readable_bytes(count: int) -> str:
     """`3.5 MiB`."""
     value, unit = float(count), "B"
