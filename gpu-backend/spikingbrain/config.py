@@ -9,9 +9,20 @@ from typing import Literal, get_args
 
 from spikingbrain.rules import ConfigError, require, require_choice, require_count, require_flag, require_positive
 
-__all__ = ["Biases", "Config", "ConfigError", "Experts", "Layer", "LearnedGate", "LinearAttention", "OneMinusKeyGate", "Spiking"]
+__all__ = [
+    "Biases",
+    "Config",
+    "ConfigError",
+    "EvictedTokens",
+    "Experts",
+    "Layer",
+    "LearnedGate",
+    "LinearAttention",
+    "OneMinusKeyGate",
+    "Spiking",
+]
 
-Branch = Literal["linear", "window", "full"]
+Branch = Literal["linear", "window", "full", "evicted"]
 FeatureMap = Literal["relu", "sigmoid"]
 Projections = Literal["shared", "separate"]
 BranchNorm = Literal["full", "head"]
@@ -97,11 +108,22 @@ class Experts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvictedTokens:
+    """Of `evicted` mixers: a window beside a linear state of what has left it (`model/evicted`)."""
+
+    sink_cap: int
+    """Kept tokens meet a query as if it stood at this position at most."""
+
+    def __post_init__(self) -> None:
+        require_count("evicted.sink_cap", self.sink_cap, least=0, most=MAX_CONTEXT)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Layer:
     """One layer: what mixes tokens, then what mixes channels."""
 
     mixer: tuple[Branch, ...]
-    """One branch, or `linear` and a softmax one in parallel whose normed outputs are summed."""
+    """One branch, or `linear` and a softmax one in parallel whose normed outputs are summed. `evicted` stands alone."""
     feed_forward: FeedForward = "dense"
 
     def __post_init__(self) -> None:
@@ -109,8 +131,9 @@ class Layer:
         for branch in self.mixer:
             require_choice("layer.mixer", branch, get_args(Branch))
         softmax = [branch for branch in self.mixer if branch != "linear"]
-        holds = len(softmax) <= 1 and self.mixer.count("linear") <= 1
-        require(holds, "layer.mixer", "'linear', one of 'window' and 'full', or both kinds joined by '+'", self.mixer_name)
+        holds = len(softmax) <= 1 and self.mixer.count("linear") <= 1 and ("evicted" not in self.mixer or len(self.mixer) == 1)
+        rule = "'evicted', 'linear', one of 'window' and 'full', or the latter two kinds joined by '+'"
+        require(holds, "layer.mixer", rule, self.mixer_name)
         require_choice("layer.feed_forward", self.feed_forward, get_args(FeedForward))
 
     @property
@@ -124,8 +147,12 @@ class Layer:
 
     @property
     def softmax(self) -> Literal["window", "full"] | None:
-        """The softmax branch, where there is one."""
-        return "window" if "window" in self.mixer else "full" if "full" in self.mixer else None
+        """The softmax branch, where there is one; that of an `evicted` mixer is a window."""
+        return "window" if "window" in self.mixer or self.is_evicted else "full" if "full" in self.mixer else None
+
+    @property
+    def is_evicted(self) -> bool:
+        return "evicted" in self.mixer
 
     @property
     def is_parallel(self) -> bool:
@@ -178,6 +205,8 @@ class Config:
     """Keys that a `window` branch sees, the current token included."""
     linear: LinearAttention | None = None
     """Present exactly when some layer has a `linear` branch."""
+    evicted: EvictedTokens | None = None
+    """Present exactly when some layer has an `evicted` mixer."""
     experts: Experts | None = None
     """Present exactly when some layer is `moe`."""
     parallel_projections: Projections = "shared"
@@ -235,6 +264,9 @@ class Config:
         require(windowed == (self.window is not None), "window", "given exactly when a layer has a window branch", self.window)
         linear = any(layer.is_linear for layer in self.layers)
         require(linear == (self.linear is not None), "linear", "given exactly when a layer has a linear branch", self.linear)
+        evicting = any(layer.is_evicted for layer in self.layers)
+        require(evicting == (self.evicted is not None), "evicted", "given exactly when a layer has an evicted mixer", self.evicted)
+        require(not evicting or self.learned_sinks == 0, "learned_sinks", "0 where a layer has an evicted mixer", self.learned_sinks)
         routed = any(layer.feed_forward == "moe" for layer in self.layers)
         require(routed == (self.experts is not None), "experts", "given exactly when a layer's feed-forward is 'moe'", self.experts)
 

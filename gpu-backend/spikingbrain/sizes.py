@@ -26,7 +26,7 @@ class StateBytes:
     """A sequence's memory, in bytes (`model.md` 1.6; one linear state per KV head)."""
 
     head: int
-    """Linear states in f32: constant."""
+    """Linear states and sums of evicted tokens in f32: constant."""
     pages: int
     """Keys and values that are still visible to some later token, sinks included."""
     per_token: int
@@ -58,10 +58,11 @@ def state_bytes(config: Config, context: int, key_values: KeyValueType = "bfloat
     per_layer_token = 2 * config.kv_heads * (config.head_dim * KEY_VALUE_BYTES[key_values] + SCALE_BYTES[key_values])
     position = config.learned_sinks + context
     linear = sum(layer.is_linear for layer in config.layers)
+    evicted = sum(layer.is_evicted for layer in config.layers)
     held = sum(_tokens_held(config, layer, position) for layer in config.layers)
     held_next = sum(_tokens_held(config, layer, position + 1) for layer in config.layers)
     return StateBytes(
-        head=linear * config.kv_heads * config.head_dim * config.head_dim * FLOAT32_BYTES,
+        head=(linear * config.head_dim**2 + evicted * 2 * config.head_dim * (config.head_dim + 1)) * config.kv_heads * FLOAT32_BYTES,
         pages=held * per_layer_token,
         per_token=(held_next - held) * per_layer_token,
     )
@@ -98,4 +99,8 @@ def _mixer(config: Config, layer: Layer) -> int:
         if isinstance(config.linear.gate, LearnedGate):
             rank = config.linear.gate.rank
             count += kv_width + (config.hidden * kv_width if rank is None else rank * (config.hidden + kv_width))
+    if layer.is_evicted:
+        maps = (config.heads + config.kv_heads) * (config.head_dim + 2) * config.head_dim
+        # The mix has a row, a bias and two scalars per head, the correction two rows and two vectors.
+        count += maps + config.kv_heads + config.heads * (config.hidden + 3) + 2 * config.heads * (config.hidden + config.head_dim)
     return count

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from model_oracle import Oracle
 from spikingbrain.checkpoint.names import tensor_names
-from spikingbrain.config import Biases, Config, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate
+from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate
+from spikingbrain.model.evicted.chunk import chunk as evicted_chunk
 from spikingbrain.model.gated_linear.chunk import chunk
-from spikingbrain.model.mixer import LinearForm
 from spikingbrain.model.model import Model
+from spikingbrain.model.span import EvictedForm, LinearForm
 from spikingbrain.model.weights import gather_weights
 
 SEVEN = Config(
@@ -38,6 +39,13 @@ MODELS = [
     replace(SEVEN, name="one head a group", kv_heads=6, linear=LinearAttention(gate=LearnedGate(rank=None))),
     replace(SEVEN, name="one group", kv_heads=1, window=1, tied_head=True, biases=Biases(query_key_value=False, output=True)),
     replace(SEVEN, name="kept tokens", layers=(Layer(mixer=("window",)), Layer(mixer=("full",))), linear=None, kept_tokens=2, rope_dim=4),
+    replace(
+        SEVEN,
+        name="evicted tokens",
+        layers=(Layer(mixer=("evicted",)), Layer(mixer=("linear",)), Layer(mixer=("evicted",))),
+        kept_tokens=2,
+        evicted=EvictedTokens(sink_cap=11),
+    ),
     replace(SEVEN, name="kept tokens beyond the window", layers=(Layer(mixer=("window",)),), linear=None, kept_tokens=9, rope_dim=0),
     replace(
         SEVEN,
@@ -65,12 +73,16 @@ def weights_of(config: Config, seed: int = 0) -> dict[str, torch.Tensor]:
         drawn = torch.randn(name.shape, generator=generator, dtype=torch.float64)
         scale = 2.0 * name.shape[-1] ** -0.5 if len(name.shape) > 1 else 0.3
         weights[name.name] = drawn * scale + (1.0 if name.name.endswith("norm.weight") else 0.0)
+        if name.name.endswith("log_decay"):
+            weights[name.name] = -drawn.abs() * scale
     return weights
 
 
-def model_of(config: Config, dtype: torch.dtype = torch.float64, form: LinearForm = chunk) -> Model:
+def model_of(
+    config: Config, dtype: torch.dtype = torch.float64, form: LinearForm = chunk, evicted_form: EvictedForm = evicted_chunk
+) -> Model:
     weights = weights_of(config)
-    return Model(config, gather_weights(config, lambda name: weights[name].to(dtype)), form)
+    return Model(config, gather_weights(config, lambda name: weights[name].to(dtype)), form, evicted_form)
 
 
 def oracle_of(config: Config) -> Oracle:

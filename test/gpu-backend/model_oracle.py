@@ -64,7 +64,10 @@ class Oracle:
             kind = "linear" if branch == "linear" else "softmax"
             prefix = f"{at}.{kind}" if separate else at
             query, key, value = (self.apply(f"{prefix}.{part}_proj", x).reshape(len(x), -1, config.head_dim) for part in "qkv")
-            heads = self.linear(at, x, query, key, value) if branch == "linear" else self.softmax(branch, query, key, value)
+            if branch == "evicted":
+                heads = self.evicted(at, x, query, key, value)
+            else:
+                heads = self.linear(at, x, query, key, value) if branch == "linear" else self.softmax(branch, query, key, value)
             if separate:
                 out = self.apply(f"{prefix}.o_proj", self.fire(heads.reshape(len(x), -1), "attention_out"))
                 total = total + self.norm(out, f"{at}.{kind}_norm")
@@ -137,6 +140,57 @@ class Oracle:
                 weights = np.exp(scores - scores.max())
                 out[token, head] = weights / weights.sum() @ value[seen, shared]
         return out
+
+    def evicted(self, at: str, x: Array, query: Array, key: Array, value: Array) -> Array:
+        """Straight from the formulas of `model/evicted`, each query's sums from the beginning. Keys come back from the held ones."""
+        config = self.config
+        assert config.window is not None and config.evicted is not None
+        weights = {name: self.weights[f"{at}.evicted.{name}"] for name in ("log_decay", "mix.normaliser", "mix.match", "correction.weight")}
+        scale, shift = (self.weights[f"{at}.evicted.correction.{name}"].reshape(config.heads, -1) for name in ("scale", "bias"))
+        mix, gates = self.apply(f"{at}.evicted.mix", x), 2 * sigmoid(x @ weights["correction.weight"].T)
+        near, held = self.fire(self.rotate(query), "query"), self.rotate(key)
+        capped = np.stack([self.rotate(np.repeat(row[None], config.evicted.sink_cap + 1, axis=0))[-1] for row in query])
+        far = self.fire(capped, "query")
+        if INT8_KEY_VALUES[config.spiking.mode]:
+            held, value = int8(held), int8(value)
+        key = self.unrotate(held)
+        out = np.zeros_like(query)
+        for token in range(len(query)):
+            seen = [other for other in range(token + 1) if token - other < config.window or other < config.kept_tokens]
+            gone = [other for other in range(config.kept_tokens, token + 1) if token - other >= config.window]
+            grown = len(gone) / (len(gone) + 128)
+            for head in range(config.heads):
+                shared = head // (config.heads // config.kv_heads)
+                met = [(far if o < config.kept_tokens and token > config.evicted.sink_cap else near)[token, head] for o in seen]
+                exponentials = np.exp([m @ held[o, shared] / np.sqrt(config.head_dim) for m, o in zip(met, seen, strict=True)])
+                window = exponentials / exponentials.sum() @ value[seen, shared]
+                features = [self.features(f"{at}.evicted.key_map", shared, key[other, shared]) for other in gone]
+                asked = self.features(f"{at}.evicted.query_map", head, query[token, head])
+                decays = [np.exp(weights["log_decay"][shared] * (token - config.window - other)) for other in gone]
+                strengths = np.array([d * (asked @ f) for d, f in zip(decays, features, strict=True)])
+                match = strengths.sum() + 1e-6
+                remembered = strengths @ value[gone, shared] / match if gone else np.zeros(config.head_dim)
+                score = mix[token, head] + weights["mix.normaliser"][head] * np.log(exponentials.sum())
+                share = grown * sigmoid(score + weights["mix.match"][head] * np.log(match))
+                mixed = (1 - share) * window + share * remembered
+                opened, moved = (1 + grown * (gates[token, g] - 1) for g in (head, config.heads + head))
+                out[token, head] = mixed * opened * (1 + grown * scale[head]) + grown * shift[head] * moved
+        return out
+
+    def features(self, name: str, head: int, x: Array) -> Array:
+        dim = len(x)
+        mapped = self.weights[f"{name}.weight"].reshape(-1, dim, dim)[head] @ x
+        logits = np.concatenate([mapped, -mapped]) + self.weights[f"{name}.bias"].reshape(-1, 2 * dim)[head]
+        return np.asarray(np.exp(logits) / np.exp(logits).sum())
+
+    def unrotate(self, x: Array) -> Array:
+        """Rotations keep angles apart: turning back is turning the mirror image."""
+        mirrored = x.copy()
+        second = slice(self.config.rotated // 2, self.config.rotated)
+        mirrored[..., second] *= -1
+        turned = self.rotate(mirrored)
+        turned[..., second] *= -1
+        return turned
 
     def swiglu(self, at: str, x: Array) -> Array:
         gate = self.apply(f"{at}.gate_proj", x)

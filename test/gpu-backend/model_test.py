@@ -7,9 +7,10 @@ import pytest
 import torch
 from model_examples import MODELS, SEVEN, SEVENTY_SIX, model_of, name_of, oracle_of, text_of
 from spikingbrain.config import Config, Layer, Spiking, SpikingMode
+from spikingbrain.model.evicted.naive import naive as evicted_naive
 from spikingbrain.model.gated_linear.naive import naive
 from spikingbrain.model.gated_linear.parallel import parallel
-from spikingbrain.model.mixer import LinearForm
+from spikingbrain.model.span import LinearForm
 from spikingbrain.rules import ConfigError
 from spikingbrain.spike.telemetry import SpikeMeter
 
@@ -29,7 +30,8 @@ def test_logits_are_the_oracles(config: Config, mode: SpikingMode) -> None:
 @pytest.mark.parametrize("form", [naive, parallel])
 def test_every_form_gives_the_same_logits(config: Config, form: LinearForm) -> None:
     text = text_of(config, TOKENS)
-    torch.testing.assert_close(model_of(config, form=form).logits(text), model_of(config).logits(text), rtol=1e-9, atol=1e-9)
+    one = model_of(config, form=form, evicted_form=evicted_naive).logits(text)
+    torch.testing.assert_close(one, model_of(config).logits(text), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("config", MODELS, ids=name_of)
@@ -46,6 +48,7 @@ def test_a_prompt_may_be_read_in_steps_of_any_size(config: Config, steps: list[i
     assert state.position == expected_state.position == TOKENS + config.learned_sinks
     for one, other in zip(state.layers, expected_state.layers, strict=True):
         torch.testing.assert_close(one.linear, other.linear, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(one.evicted, other.evicted, rtol=1e-9, atol=1e-9)
         if one.key_values is not None and other.key_values is not None:
             assert torch.equal(one.key_values.positions, other.key_values.positions)
             torch.testing.assert_close(one.key_values.dense(torch.float64), other.key_values.dense(torch.float64), rtol=1e-9, atol=1e-9)

@@ -1,4 +1,4 @@
-"""What a training step reads: one sequence, drawn from a seed and the step's number alone, so that a resumed run goes on as it would have."""
+"""What a training step reads: one sequence, drawn from a seed and the step's number, so that a resumed run goes on as it would have."""
 
 from dataclasses import dataclass
 

@@ -31,19 +31,19 @@ def distil_step(
         residual, _ = student.residual(tokens, student.begin())
         gradient = torch.zeros_like(residual)
         divergences[name], gradient[chosen] = divergence(trunk, residual.detach()[chosen], wanted)
-        residual.backward(gradient)
+        residual.backward(gradient)  # type: ignore[no-untyped-call]
         clip(branches.parameters())
     return divergences
 
 
 def divergence(trunk: Trunk, residual: Tensor, wanted: Tensor) -> tuple[float, Tensor]:
-    """Mean of `KL(teacher || student)` over positions, nats, and its gradient by the student's last residual, both `[positions, hidden]`."""
+    """Mean of `KL(teacher || student)` over positions, nats, and its gradient by `residual`; both are `[positions, hidden]`."""
     total = 0.0
     gradients = []
-    for own, other in zip(residual.split(LOGIT_POSITIONS), wanted.split(LOGIT_POSITIONS), strict=True):
-        leaf = own.clone().requires_grad_()
+    for start in range(0, residual.shape[0], LOGIT_POSITIONS):
+        leaf = residual[start : start + LOGIT_POSITIONS].clone().requires_grad_()
         with torch.no_grad():
-            target = trunk.logits(other).log_softmax(dim=-1)
+            target = trunk.logits(wanted[start : start + LOGIT_POSITIONS]).log_softmax(dim=-1)
         loss = (target.exp() * (target - trunk.logits(leaf).log_softmax(dim=-1))).sum() / residual.shape[0]
         gradients.append(torch.autograd.grad(loss, leaf)[0])
         total += loss.item()

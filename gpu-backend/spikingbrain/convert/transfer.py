@@ -33,7 +33,7 @@ def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, nn.ModuleLi
         for name, branches in variants.items():
             heads, _, _ = branches[index](segment, empty)
             loss = _error(layer, heads[begin:], wanted)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             clip(branches[index].parameters())
             errors[name].append(loss.item())
     return errors

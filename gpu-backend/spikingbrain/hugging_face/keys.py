@@ -31,6 +31,7 @@ KEYS = {
     "linear.reads_sinks": "linear_reads_sinks",
     "linear.gate.normalizer": "gate_logit_normalizer",
     "linear.gate.rank": "gate_low_rank_dim",
+    "evicted.sink_cap": "sink_cap",
     "experts.count": "num_experts",
     "experts.used": "num_experts_per_tok",
     "experts.inner": "moe_intermediate_size",
@@ -75,6 +76,6 @@ OWN_DEFAULTS: dict[str, object] = {
     "spiking_k": 3.0,
 }
 # Those that change what upstream's code would have to compute.
-OWN_KEYS = {*OWN_DEFAULTS, "layer_mixers", "layer_feed_forwards", "window", "head_dim", "rope_dim", "num_experts"} - {
+OWN_KEYS = {*OWN_DEFAULTS, "layer_mixers", "layer_feed_forwards", "window", "head_dim", "rope_dim", "num_experts", "sink_cap"} - {
     *("name", "eos_token_id", "spiking_mode", "spiking_k")
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from spikingbrain.config import Biases, Config, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking
+from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking
 from spikingbrain.hugging_face.keys import FIXED, INERT, KEYS, STRUCTURE
 from spikingbrain.rules import ConfigError, require, require_choice, require_count, require_list
 
@@ -72,6 +72,7 @@ class _Reader:
             layers=layers,
             window=self.window(sliding_window) if any(layer.softmax == "window" for layer in layers) else None,
             linear=self.linear() if any(layer.is_linear for layer in layers) else None,
+            evicted=self.evicted() if any(layer.is_evicted for layer in layers) else None,
             experts=self.experts() if any(layer.feed_forward == "moe" for layer in layers) else None,
             biases=Biases(**self.given("biases.query_key_value", "biases.output")),
             spiking=Spiking(**self.given("spiking.mode", "spiking.k")),
@@ -120,6 +121,9 @@ class _Reader:
             rank = self.values.get(KEYS["linear.gate.rank"], 16)
             gate = LearnedGate(**self.given("linear.gate.normalizer"), rank=rank)
         return LinearAttention(**self.given("linear.feature_map", "linear.head_norm", "linear.rope", "linear.reads_sinks"), gate=gate)
+
+    def evicted(self) -> EvictedTokens:
+        return EvictedTokens(sink_cap=require_count(KEYS["evicted.sink_cap"], self.values.get(KEYS["evicted.sink_cap"]), least=0))
 
     def experts(self) -> Experts:
         for field in ("count", "used", "inner"):

@@ -1,49 +1,21 @@
 """What mixes tokens in a layer: one branch, or a linear and a softmax one in parallel (`model.md` 1.3, 1.4, 2)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from spikingbrain.config import Config, Layer
 from spikingbrain.model.attention import Sight, attend
-from spikingbrain.model.gated_linear.inputs import Inputs, prepare
+from spikingbrain.model.evicted.branch import evicted_branch
+from spikingbrain.model.gated_linear.inputs import prepare
 from spikingbrain.model.key_values import KeyValues
 from spikingbrain.model.neurons import Neurons
 from spikingbrain.model.projection import outputs, project
 from spikingbrain.model.rms_norm import rms_norm
-from spikingbrain.model.rope import Angles, rotate
+from spikingbrain.model.rope import rotate
+from spikingbrain.model.span import Projected, Span
 from spikingbrain.model.state import LayerState
 from spikingbrain.model.weights import AttentionProjections, GateProjections, MixerWeights
 from spikingbrain.precision import accumulator
-
-LinearForm = Callable[[Inputs, Tensor], tuple[Tensor, Tensor]]
-"""`naive`, `chunk` or `parallel`."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """A run of tokens that a layer reads together."""
-
-    config: Config
-    first: int
-    """Position of the first token."""
-    angles: Angles
-    form: LinearForm
-
-    @property
-    def is_sinks(self) -> bool:
-        return self.first < self.config.learned_sinks
-
-
-@dataclass(frozen=True)
-class Projected:
-    """`[tokens, heads or kv_heads, head_dim]`."""
-
-    query: Tensor
-    key: Tensor
-    value: Tensor
 
 
 def mix(span: Span, layer: Layer, weights: MixerWeights, x: Tensor, state: LayerState, neurons: Neurons) -> tuple[Tensor, LayerState]:
@@ -51,16 +23,19 @@ def mix(span: Span, layer: Layer, weights: MixerWeights, x: Tensor, state: Layer
     x = neurons(x, "attention_in", _fan_out(weights))
     projected = [_project(span.config, projections, x) for projections in weights.projections]
     branches = []
-    linear, key_values = state.linear, state.key_values
+    linear, key_values, evicted = state.linear, state.key_values, state.evicted
     if linear is not None:
         gate = _gate(weights.gate, x, neurons)
         heads, linear = _linear_branch(span, projected[0], gate, weights.head_norm, linear)
         branches.append(heads)
-    if key_values is not None and layer.softmax is not None:
+    if evicted is not None and key_values is not None and weights.evicted is not None:
+        heads, key_values, evicted = evicted_branch(span, weights.evicted, projected[0], x, key_values, evicted, neurons)
+        branches.append(heads)
+    elif key_values is not None and layer.softmax is not None:
         sight = Sight.of(span.config, layer.softmax)
         heads, key_values = _softmax_branch(span, projected[-1], sight, key_values, neurons)
         branches.append(heads)
-    return _merge(span.config, weights, branches, neurons), LayerState(linear, key_values)
+    return _merge(span.config, weights, branches, neurons), LayerState(linear, key_values, evicted)
 
 
 def _linear_branch(span: Span, projected: Projected, gate: Tensor | None, head_norm: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,4 +99,5 @@ def _gate(gate: GateProjections | None, x: Tensor, neurons: Neurons) -> Tensor |
 def _fan_out(weights: MixerWeights) -> int:
     first_gate = None if weights.gate is None else weights.gate.low_rank or weights.gate.full
     queries_keys_values = [part for one in weights.projections for part in (one.query, one.key, one.value)]
-    return outputs(*queries_keys_values, first_gate)
+    evicted = () if weights.evicted is None else (weights.evicted.mix, weights.evicted.correction)
+    return outputs(*queries_keys_values, first_gate, *evicted)

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from spikingbrain.config import Config
+from spikingbrain.model.evicted.chunk import chunk as evicted_chunk
 from spikingbrain.model.feed_forward import dense, routed
 from spikingbrain.model.gated_linear.chunk import chunk
-from spikingbrain.model.mixer import LinearForm, Span, mix
+from spikingbrain.model.mixer import mix
 from spikingbrain.model.neurons import Neurons
 from spikingbrain.model.rms_norm import rms_norm
 from spikingbrain.model.rope import angles
+from spikingbrain.model.span import EvictedForm, LinearForm, Span
 from spikingbrain.model.state import State
 from spikingbrain.model.weights import RoutedSwiGlu, Weights
 from spikingbrain.precision import accumulator
@@ -37,6 +39,8 @@ class Model:
     weights: Weights
     form: LinearForm = chunk
     """How linear branches read a span."""
+    evicted_form: EvictedForm = evicted_chunk
+    """How the state of evicted tokens reads one."""
 
     def new_state(self) -> State:
         """A state with nothing read but the learned sinks."""
@@ -67,7 +71,7 @@ class Model:
     def _layers(self, residual: Tensor, state: State, meter: SpikeMeter | None) -> tuple[Tensor, State]:
         config = self.config
         at = angles(state.position, residual.shape[0], config.rotated, config.rope_theta, like=residual)
-        span = Span(config, state.position, at, self.form)
+        span = Span(config, state.position, at, self.form, self.evicted_form)
         states = []
         for index, (layer, weights) in enumerate(zip(config.layers, self.weights.layers, strict=True)):
             neurons = Neurons(config.spiking, index, meter)

@@ -1,7 +1,7 @@
 """A state as bytes and back, bit for bit: a safetensors file.
 
-It holds `position`, `config` (a digest of everything that decides what a state means) and for each layer `layers.{i}.linear` and
-`layers.{i}.keys` and `.values`, or, where they are int8, `.keys.codes`, `.keys.scales` and so on. The positions of keys and values follow
+It holds `position`, `config` (a digest of everything that decides what a state means) and for each layer `layers.{i}.linear`,
+`layers.{i}.evicted`, `layers.{i}.keys` and `.values`, or, where they are int8, `.keys.codes`, `.keys.scales` and so on. The positions of keys and values follow
 from the config.
 """
 
@@ -59,6 +59,8 @@ def _tensors(state: State) -> Iterator[tuple[str, Tensor]]:
     for index, layer in enumerate(state.layers):
         if layer.linear is not None:
             yield f"layers.{index}.linear", layer.linear
+        if layer.evicted is not None:
+            yield f"layers.{index}.evicted", layer.evicted
         if layer.key_values is not None:
             for part, rows in (("keys", layer.key_values.keys), ("values", layer.key_values.values)):
                 if isinstance(rows, Int8Rows):
@@ -79,7 +81,7 @@ def _held(config: Config, layer: Layer, position: int) -> tuple[range, range]:
 
 def _shape(name: str, empty: Tensor, spans: list[tuple[range, range]]) -> list[int]:
     index, part = name.split(".")[1:3]
-    if part == "linear":
+    if part in ("linear", "evicted"):
         return list(empty.shape)
     return [sum(len(span) for span in spans[int(index)]), *empty.shape[1:]]
 
@@ -109,6 +111,7 @@ def _filled(layer: LayerState, at: str, tensors: dict[str, Tensor], span: tuple[
     return LayerState(
         linear=tensors[f"{at}.linear"].to(device) if layer.linear is not None else None,
         key_values=key_values() if layer.key_values is not None else None,
+        evicted=tensors[f"{at}.evicted"].to(device) if layer.evicted is not None else None,
     )
 
 

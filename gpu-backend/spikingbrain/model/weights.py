@@ -55,6 +55,30 @@ class RoutedSwiGlu:
 
 
 @dataclass(frozen=True)
+class EvictedWeights:
+    """Of an `evicted` mixer, beside its projections (`model/evicted`)."""
+
+    query_map: Projection
+    """`[heads * head_dim, head_dim]` and `[heads * 2 head_dim]`."""
+    key_map: Projection
+    """`[kv_heads * head_dim, head_dim]` and `[kv_heads * 2 head_dim]`."""
+    log_decay: Tensor
+    """`[kv_heads]`, below 0."""
+    mix: Projection
+    """w and c: `[heads, hidden]` and `[heads]`."""
+    normaliser: Tensor
+    """d, `[heads]`."""
+    match: Tensor
+    """e, `[heads]`."""
+    correction: Projection
+    """C, `[2 heads, hidden]`."""
+    scale: Tensor
+    """`[heads * head_dim]`"""
+    bias: Tensor
+    """`[heads * head_dim]`"""
+
+
+@dataclass(frozen=True)
 class MixerWeights:
     projections: tuple[AttentionProjections, ...]
     """One set, or linear's and softmax's."""
@@ -63,6 +87,7 @@ class MixerWeights:
     head_norm: Tensor | None
     """`[head_dim]`"""
     gate: GateProjections | None
+    evicted: EvictedWeights | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +144,21 @@ def _mixer(config: Config, layer: Layer, at: str, tensor: Tensors) -> MixerWeigh
         branch_norms=(tensor(f"{at}.linear_norm.weight"), tensor(f"{at}.softmax_norm.weight")) if layer.is_parallel else None,
         head_norm=tensor(f"{at}.g_norm.weight") if linear is not None and linear.head_norm else None,
         gate=_gate(gate, f"{at}.gk_proj", tensor) if isinstance(gate, LearnedGate) else None,
+        evicted=_evicted(f"{at}.evicted", tensor) if layer.is_evicted else None,
+    )
+
+
+def _evicted(at: str, tensor: Tensors) -> EvictedWeights:
+    return EvictedWeights(
+        query_map=_projection(f"{at}.query_map", True, tensor),
+        key_map=_projection(f"{at}.key_map", True, tensor),
+        log_decay=tensor(f"{at}.log_decay"),
+        mix=_projection(f"{at}.mix", True, tensor),
+        normaliser=tensor(f"{at}.mix.normaliser"),
+        match=tensor(f"{at}.mix.match"),
+        correction=_projection(f"{at}.correction", False, tensor),
+        scale=tensor(f"{at}.correction.scale"),
+        bias=tensor(f"{at}.correction.bias"),
     )
 
 

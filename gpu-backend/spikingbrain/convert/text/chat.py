@@ -65,7 +65,7 @@ class ChatSampler:
             query, key, value = trunk.project(layer, trunk.normed(x, layer.attention_norm))
             keys[index, :, :, at] = rotary(key[:, None])[:, 0]
             values[index, :, :, at] = value
-            grouped = rotary(query[:, None])[:, 0].unflatten(1, (trunk.config.kv_heads, -1))
+            grouped = rotary(query[:, None])[:, 0].view(len(tokens), trunk.config.kv_heads, -1, trunk.config.head_dim)
             heads = scaled_dot_product_attention(grouped, keys[index, :, :, : at + 1], values[index, :, :, : at + 1])
             x = x + linear(heads.flatten(1), layer.output)
             x = x + trunk.feed_forward(layer, x)

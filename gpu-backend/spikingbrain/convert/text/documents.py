@@ -78,7 +78,7 @@ def _record(path: Path, number: int, line: str, source: str) -> Document:
 
 def _parquet(path: Path) -> Iterator[str]:
     try:
-        from pyarrow import parquet
+        from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
         raise ConfigError("data.files", "readable: parquet files need the package 'pyarrow'", str(path)) from error
     for batch in parquet.ParquetFile(path).iter_batches(columns=["text"]):

@@ -70,7 +70,7 @@ class State(nn.Module):
 
     def share(self, normed: Tensor, normaliser: Tensor, match: Tensor) -> Tensor:
         """How much of each head's output comes from the state, `[tokens, heads]` in 0 to 1, before the ramp: by the layer's input
-        `[tokens, hidden]`, and by how well the query meets the window, `normaliser`, and the state, the log of `match`, `[tokens, heads]`."""
+        `[tokens, hidden]`, and by how well the query meets the window, `normaliser`, and the state, `match`, `[tokens, heads]`."""
         read = linear(normed, self.mix_weight.to(normed.dtype)).float() + self.mix_bias
         met = self.mix_normaliser * normaliser + self.mix_match * (match + LEAST_NORMALISER).log()
         return (read + met).sigmoid()

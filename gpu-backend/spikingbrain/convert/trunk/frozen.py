@@ -51,7 +51,7 @@ class Trunk:
         """Queries `[..., heads, head_dim]`, keys and values `[..., kv_heads, head_dim]`, before RoPE."""
         config = self.config
         sizes = [config.heads * config.head_dim, config.kv_heads * config.head_dim, config.kv_heads * config.head_dim]
-        parts = linear(normed, layer.query_key_value, layer.query_key_value_bias).split(sizes, dim=-1)
+        parts = linear(normed, layer.query_key_value, layer.query_key_value_bias).split_with_sizes(sizes, dim=-1)
         query, key, value = (part.unflatten(-1, (-1, config.head_dim)) for part in parts)
         return query, key, value
 

@@ -57,7 +57,7 @@ def read_window(trunk: Trunk, layer: FrozenLayer, normed: Tensor, carry: Carry, 
 
 
 class Student:
-    """One branch per layer over a trunk. `carries` is the text so far; a segment that another follows must have a multiple of 128 tokens."""
+    """One branch per layer over a trunk. `carries` is the text so far; a segment before another must be a multiple of 128 tokens."""
 
     def __init__(self, trunk: Trunk, reach: Reach, branches: nn.ModuleList) -> None:
         self.trunk, self.reach, self.branches = trunk, reach, branches

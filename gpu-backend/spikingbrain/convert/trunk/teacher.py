@@ -18,12 +18,12 @@ def rotary_for(trunk: Trunk, first: int, tokens: int) -> Rotary:
 def full_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Causal, over rotated `[tokens, heads or kv_heads, head_dim]`; returns the shape of the queries."""
     group = query.shape[1] // key.shape[1]
-    heads = (query.transpose(0, 1), *(part.repeat_interleave(group, dim=1).transpose(0, 1) for part in (key, value)))
-    return scaled_dot_product_attention(*(part[None] for part in heads), is_causal=True)[0].transpose(0, 1)
+    keys, values = (part.repeat_interleave(group, dim=1).transpose(0, 1)[None] for part in (key, value))
+    return scaled_dot_product_attention(query.transpose(0, 1)[None], keys, values, is_causal=True)[0].transpose(0, 1)
 
 
 def teacher_layers(trunk: Trunk, tokens: Tensor) -> Generator[tuple[int, Tensor, Tensor], None, Tensor]:
-    """For each layer its index, its normed input `[tokens, hidden]` and what its attention adds to the residual; returns the last residual."""
+    """For each layer its index, its normed input `[tokens, hidden]` and what attention adds to the residual; returns the last residual."""
     rotary = rotary_for(trunk, 0, tokens.shape[0])
     x = trunk.embed(tokens)
     for index, layer in enumerate(trunk.layers):

@@ -41,7 +41,8 @@ def window_attention(query: Tensor, key: Tensor, value: Tensor, held: Held, firs
     padding = blocks * BLOCK_TOKENS - tokens
     sinks = (held.sink_keys, held.sink_values)
     near = [
-        _near(before, now, sink, padding, blocks, reach.window) for before, now, sink in zip((held.keys, held.values), (key, value), sinks)
+        _near(before, now, sink, padding, blocks, reach.window)
+        for before, now, sink in zip((held.keys, held.values), (key, value), sinks, strict=True)
     ]
     grouped = pad(query, (0, 0, 0, 0, 0, padding)).view(blocks, BLOCK_TOKENS, kv_heads, -1, dim).permute(0, 2, 3, 1, 4)
     mask = _mask(first, blocks, reach, heads // kv_heads, query.dtype)
