@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from spikingbrain.convert.optimiser import clip
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.student import Student
 from spikingbrain.convert.trunk.teacher import teacher_residual
@@ -17,8 +16,8 @@ LOGIT_POSITIONS = 256
 
 def distil_step(
     trunk: Trunk, reach: Reach, variants: Mapping[str, nn.ModuleList], tokens: Tensor, generator: torch.Generator
-) -> dict[str, float]:
-    """Leaves a clipped gradient in every variant and returns its mean KL divergence, in nats, at a random half of the positions that
+) -> dict[str, list[float]]:
+    """Adds a gradient to every variant and returns its mean KL divergence, in nats, at a random half of the positions that
     something has left the window of. All variants see the same tokens and positions."""
     begin = reach.window + reach.kept
     count = (tokens.shape[0] - begin) // 2
@@ -30,9 +29,9 @@ def distil_step(
         student = Student(trunk, reach, branches)
         residual, _ = student.residual(tokens, student.begin())
         gradient = torch.zeros_like(residual)
-        divergences[name], gradient[chosen] = divergence(trunk, residual.detach()[chosen], wanted)
+        mean, gradient[chosen] = divergence(trunk, residual.detach()[chosen], wanted)
+        divergences[name] = [mean]
         residual.backward(gradient)  # type: ignore[no-untyped-call]
-        clip(branches.parameters())
     return divergences
 
 

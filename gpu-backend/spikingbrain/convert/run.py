@@ -4,17 +4,20 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from spikingbrain.convert.optimiser import make_optimiser, schedule
+from spikingbrain.convert.optimiser import clip, make_optimiser, schedule
+from spikingbrain.convert.team import Team
 
-Step = Callable[[int], Mapping[str, Any]]
-"""Takes a step's number, leaves gradients in the branches, and returns what the log says of it."""
+Measures = dict[str, list[float]]
+"""What a step measured, by variant: one number, or one a layer."""
+
+Learn = Callable[[int, int], Measures]
+"""Takes a step's number and the index of one of its sequences, adds their gradients to the branches', and says what it measured."""
 
 
 @dataclass(frozen=True)
@@ -23,30 +26,44 @@ class Run:
     """Holds `checkpoint.pt` and `log.jsonl`, a line a step."""
     variants: Mapping[str, nn.ModuleList]
     steps: int
+    sequences: int
+    """Of one step, whichever process reads them; gradients are their mean."""
     rate_factor: float
     save_every: int = 5
+    team: Team = field(default_factory=Team)
 
-    def go(self, step: Step) -> None:
+    def go(self, learn: Learn, report: Callable[[str], None]) -> None:
         """Takes all steps that were not taken yet."""
         self.folder.mkdir(parents=True, exist_ok=True)
         optimisers = {name: make_optimiser(branches, self.rate_factor) for name, branches in self.variants.items()}
-        begin = self._resume(optimisers)
-        for number in range(begin, self.steps):
+        for number in range(self._resume(optimisers), self.steps):
             started, worked = time.monotonic(), time.process_time()
-            entry = dict(step(number))
-            for optimiser in optimisers.values():
-                schedule(optimiser, number, self.steps)
-                optimiser.step()
-                optimiser.zero_grad()
-            entry |= {
-                "step": number,
-                "seconds": round(time.monotonic() - started, 1),
-                "cpu_seconds": round(time.process_time() - worked, 1),
-            }
-            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(entry) + "\n")
-            if (number + 1) % self.save_every == 0 or number + 1 == self.steps:
-                self._save(optimisers, number + 1)
+            measured = self._step(number, learn, optimisers)
+            entry = {"step": number, "seconds": round(time.monotonic() - started, 1), "cpu_seconds": round(time.process_time() - worked, 1)}
+            report(
+                f"step {number + 1} of {self.steps}: " + ", ".join(f"{name} {sum(part) / len(part):.4f}" for name, part in measured.items())
+            )
+            if self.team.leads:
+                with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(entry | measured) + "\n")
+                if (number + 1) % self.save_every == 0 or number + 1 == self.steps:
+                    self._save(optimisers, number + 1)
+        self.team.wait()
+
+    def _step(self, number: int, learn: Learn, optimisers: Mapping[str, torch.optim.Optimizer]) -> Measures:
+        measured = [learn(number, index) for index in self.team.share(self.sequences)]
+        sums = {name: [sum(values) for values in zip(*(one[name] for one in measured), strict=True)] for name in measured[0]}
+        for name, branches in self.variants.items():
+            self.team.sum_gradients(branches.parameters())
+            for branch in branches:
+                for parameter in branch.parameters():
+                    if parameter.grad is not None:
+                        parameter.grad /= self.sequences
+                clip(branch.parameters())
+            schedule(optimisers[name], number, self.steps)
+            optimisers[name].step()
+            optimisers[name].zero_grad()
+        return {name: [value / self.sequences for value in self.team.sum_numbers(values)] for name, values in sums.items()}
 
     def _resume(self, optimisers: Mapping[str, torch.optim.Optimizer]) -> int:
         path = self.folder / "checkpoint.pt"
@@ -57,10 +74,11 @@ class Run:
             branches.load_state_dict(saved["branches"][name])
             optimisers[name].load_state_dict(saved["optimisers"][name])
         done = int(saved["done"])
-        log = self.folder / "log.jsonl"
-        # Steps after the checkpoint are taken again, and logged again.
-        kept = [line for line in log.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] < done]
-        log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        if self.team.leads:
+            log = self.folder / "log.jsonl"
+            # Steps after the checkpoint are taken again, and logged again.
+            kept = [line for line in log.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] < done]
+            log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         return done
 
     def _save(self, optimisers: Mapping[str, torch.optim.Optimizer], done: int) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from spikingbrain.convert.optimiser import clip
 from spikingbrain.convert.trunk.branch import Carry
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
 from spikingbrain.convert.trunk.student import Positions, read_window, shape_of
@@ -19,7 +18,7 @@ from spikingbrain.convert.trunk.window import Reach
 
 
 def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, nn.ModuleList], tokens: Tensor) -> dict[str, list[float]]:
-    """Leaves a gradient, clipped per layer, in every branch of every variant. Returns per variant each layer's normalised error; that of
+    """Adds a gradient to every branch of every variant. Returns per variant each layer's normalised error; that of
     the window alone is `window`."""
     positions = Positions(trunk, reach, 0, tokens.shape[0])
     begin = reach.window + reach.kept
@@ -34,7 +33,6 @@ def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, nn.ModuleLi
             heads, _, _ = branches[index](segment, empty)
             loss = _error(layer, heads[begin:], wanted)
             loss.backward()  # type: ignore[no-untyped-call]
-            clip(branches[index].parameters())
             errors[name].append(loss.item())
     return errors
 

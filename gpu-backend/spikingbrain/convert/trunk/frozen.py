@@ -52,7 +52,7 @@ class Trunk:
         config = self.config
         sizes = [config.heads * config.head_dim, config.kv_heads * config.head_dim, config.kv_heads * config.head_dim]
         parts = linear(normed, layer.query_key_value, layer.query_key_value_bias).split_with_sizes(sizes, dim=-1)
-        query, key, value = (part.unflatten(-1, (-1, config.head_dim)) for part in parts)
+        query, key, value = (part.view(*part.shape[:-1], -1, config.head_dim) for part in parts)
         return query, key, value
 
     def feed_forward(self, layer: FrozenLayer, x: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class Positions:
         self.rotary = rotary_for(trunk, first, tokens)
         self.ramp = ramp_of(at, reach.window, reach.kept)
         self.capped: Rotary | None = None
-        if first >= reach.sink_cap:
+        if reach.capped(first, tokens):
             config = trunk.config
             self.capped = Rotary.at(at.clamp(max=reach.sink_cap), config.head_dim, config.rope_theta, trunk.embedding.dtype)
 

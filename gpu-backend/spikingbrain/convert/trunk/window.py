@@ -17,7 +17,11 @@ class Reach:
     window: int
     kept: int
     sink_cap: int
-    """The position from which on a query sees the kept tokens as if it stood there."""
+    """A query sees the kept tokens as if it stood at this position at most."""
+
+    def capped(self, first: int, tokens: int) -> bool:
+        """Whether some query of a segment stands beyond the cap, so that its kept tokens are merged in by `merge_sinks`."""
+        return first + tokens > self.sink_cap + 1
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,12 @@ class Held:
 
 def window_attention(query: Tensor, key: Tensor, value: Tensor, held: Held, first: int, reach: Reach) -> tuple[Tensor, Tensor]:
     """Rotated `[tokens, heads or kv_heads, head_dim]` at positions `first` and on. Returns the heads, `[tokens, heads, head_dim]`, and the
-    natural log of each softmax's normaliser, `[tokens, heads]` f32, through which no gradient flows."""
+    natural log of each softmax's normaliser, `[tokens, heads]` f32, through which no gradient flows. A capped segment's heads leave out the
+    kept tokens."""
     tokens, heads, dim = query.shape
+    capped = reach.capped(first, tokens)
+    if capped and (query.requires_grad or first == 0):
+        raise ValueError(f"first segments and training must end at position {reach.sink_cap} at most; this ends at {first + tokens - 1}")
     kv_heads = key.shape[1]
     blocks = -(-tokens // BLOCK_TOKENS)
     padding = blocks * BLOCK_TOKENS - tokens
@@ -45,7 +53,7 @@ def window_attention(query: Tensor, key: Tensor, value: Tensor, held: Held, firs
         for before, now, sink in zip((held.keys, held.values), (key, value), sinks, strict=True)
     ]
     grouped = pad(query, (0, 0, 0, 0, 0, padding)).view(blocks, BLOCK_TOKENS, kv_heads, -1, dim).permute(0, 2, 3, 1, 4)
-    mask = _mask(first, blocks, reach, heads // kv_heads, query.dtype)
+    mask = _mask(first, blocks, reach, heads // kv_heads, query.dtype, capped)
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     out, normaliser = attention(grouped.flatten(2, 3), near[0], near[1], 0.0, False, attn_mask=mask, scale=dim**-0.5)
     shape = (blocks, kv_heads, heads // kv_heads, BLOCK_TOKENS)
@@ -74,17 +82,17 @@ def _near(before: Tensor, now: Tensor, sinks: Tensor, padding: int, blocks: int,
 _masks: dict[tuple[object, ...], Tensor] = {}
 
 
-def _mask(first: int, blocks: int, reach: Reach, group: int, dtype: torch.dtype) -> Tensor:
+def _mask(first: int, blocks: int, reach: Reach, group: int, dtype: torch.dtype, capped: bool) -> Tensor:
     """0 or minus infinity, `[blocks, 1, group * block, kept + window + block]`. Beyond the beginning all segments have the same."""
     settled = first >= reach.window + reach.kept
-    name = ("settled" if settled else first, blocks, reach, group, dtype, first >= reach.sink_cap)
+    name = ("settled" if settled else first, blocks, reach, group, dtype, capped)
     if name not in _masks:
         start = (reach.window + reach.kept if settled else first) + torch.arange(blocks)[:, None, None] * BLOCK_TOKENS
         at = start + torch.arange(BLOCK_TOKENS)[:, None]
         key = start - reach.window + torch.arange(reach.window + BLOCK_TOKENS)
         near = (key >= reach.kept) & (key <= at) & (at - key < reach.window)
         kept = torch.arange(reach.kept).expand(blocks, BLOCK_TOKENS, -1) <= at
-        if first >= reach.sink_cap:
+        if capped:
             kept = torch.zeros_like(kept)
         seen = torch.cat([kept, near], dim=-1).repeat(1, group, 1)[:, None]
         _masks[name] = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf"))

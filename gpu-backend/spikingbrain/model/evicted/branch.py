@@ -48,10 +48,11 @@ def _window(
     far = neurons(rotate(query, _capped(span, evicted, tokens, query)), "query", seen[:, :kept].sum(dim=1)[:, None, None])
 
     def scores(queries: Tensor, part: Tensor) -> Tensor:
-        return torch.einsum("tngd,snd->tngs", queries.to(keys.dtype).reshape(tokens, keys.shape[1], -1, dim), part) * dim**-0.5
+        grouped = queries.to(keys.dtype).reshape(tokens, keys.shape[1], -1, dim)
+        return torch.einsum("tngd,snd->tngs", grouped, part) * float(dim**-0.5)
 
     joined = torch.cat([scores(far, keys[:kept]), scores(near, keys[kept:])], dim=-1).masked_fill(~seen[:, None, None, :], float("-inf"))
-    log_normaliser = joined.logsumexp(dim=-1)
+    log_normaliser: Tensor = joined.logsumexp(dim=-1)
     out = torch.einsum("tngs,snd->tngd", (joined - log_normaliser[..., None]).exp(), values)
     return out.reshape(tokens, heads, dim), log_normaliser.reshape(tokens, heads)
 

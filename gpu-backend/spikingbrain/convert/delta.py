@@ -1,0 +1,95 @@
+"""The delta: a small GGUF with everything that a converted model has and its teacher's file lacks.
+
+It is a GGUF of architecture `spikingbrain` whose metadata are those of the whole converted model (`checkpoint/gguf_metadata.py`), whose
+tensors are those of `evicted` mixers only, and which names the file that it belongs to:
+
+| key | type | is |
+|---|---|---|
+| `spikingbrain.delta.base_sha256` | string | SHA-256 of the teacher's file, lowercase hex |
+| `spikingbrain.delta.base_file` | string | its name |
+
+Matrices are f16, vectors f32. To merge, without arithmetic on any weight: write a GGUF with the delta's metadata except `delta.*`, and the
+base's `tokenizer.*` and `general.*` except `general.architecture`, `general.name` and what the delta has itself; with the base's tensors
+byte for byte, but, where the base is a `llama`, with the rows of `blk.*.attn_q.weight` and `attn_k.weight` put from interleaved into
+half-split rotary order (row `h * D + p * D/2 + i` is the base's row `h * D + 2 i + p`, p of 0 and 1, D the head's width); and with the
+delta's tensors byte for byte.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from gguf import GGUFReader, GGUFWriter
+from gguf.quants import dequantize
+from torch import Tensor, from_numpy
+
+from spikingbrain.checkpoint.errors import CheckpointError
+from spikingbrain.checkpoint.gguf_metadata import ARCHITECTURE, to_metadata
+from spikingbrain.checkpoint.names import tensor_names
+from spikingbrain.config import Config
+from spikingbrain.convert.result import MARK
+from spikingbrain.export.gguf_writer import _add as add_value
+
+HASH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Base:
+    file: str
+    sha256: str
+
+
+def base_of(path: Path) -> Base:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(HASH_BYTES):
+            digest.update(block)
+    return Base(path.name, digest.hexdigest())
+
+
+def write_delta(path: Path, config: Config, tensors: Mapping[str, Tensor], base: Base) -> None:
+    """`tensors` by checkpoint name. The file appears under its name when it is whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    writer = GGUFWriter(partial, ARCHITECTURE)
+    writer.add_type("adapter")
+    writer.add_name(config.name)
+    writer.add_string(f"{ARCHITECTURE}.delta.base_file", base.file)
+    writer.add_string(f"{ARCHITECTURE}.delta.base_sha256", base.sha256)
+    for key, value in to_metadata(config).items():
+        add_value(writer, key, value)
+    for name in tensor_names(config):
+        if MARK in name.name:
+            values = tensors[name.name].detach().float().numpy()
+            largest = float(np.abs(values).max())
+            if not np.isfinite(largest) or (values.ndim > 1 and largest > np.finfo(np.float16).max):
+                raise CheckpointError(f"tensor '{name.name}' must hold values that f16 has; it holds {largest}")
+            writer.add_tensor(name.gguf, values.astype(np.float16) if values.ndim > 1 else values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    partial.replace(path)
+
+
+def read_delta(path: Path, config: Config) -> dict[str, Tensor]:
+    """The tensors by checkpoint name, f32, for `config`, which the file's metadata must be those of."""
+    try:
+        reader = GGUFReader(path)
+        found = {key: field.contents() for key, field in reader.fields.items()}
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise CheckpointError(f"{path} cannot be read as GGUF: {error}") from error
+    for key, value in to_metadata(config).items():
+        held = np.float32(value) if isinstance(value, float) else value
+        if json.dumps(found.get(key), default=float) != json.dumps(held, default=float):
+            raise CheckpointError(f"{path}: {key} must be {value!r}; it is {found.get(key)!r}")
+    names = {name.gguf: name for name in tensor_names(config) if MARK in name.name}
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    if names.keys() != tensors.keys():
+        raise CheckpointError(f"{path} must hold the tensors of evicted mixers; these differ: {sorted(names.keys() ^ tensors.keys())[:4]}")
+    return {
+        name.name: from_numpy(dequantize(tensors[gguf].data, tensors[gguf].tensor_type).reshape(name.shape).copy())
+        for gguf, name in names.items()
+    }

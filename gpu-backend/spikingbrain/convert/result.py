@@ -1,0 +1,77 @@
+"""What a conversion gives: the teacher's weights, unchanged, with the branches' tensors under their names in a checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from spikingbrain.checkpoint.names import TensorName, tensor_names
+from spikingbrain.checkpoint.source import WeightSource
+from spikingbrain.config import Config, EvictedTokens, Layer
+from spikingbrain.convert.trunk.branch import Branch
+from spikingbrain.convert.trunk.evicted import TEMPERATURE
+from spikingbrain.convert.trunk.window import Reach
+from spikingbrain.rules import ConfigError
+
+MARK = ".attn.evicted."
+
+
+def converted_config(teacher: Config, reach: Reach, name: str) -> Config:
+    """Every layer's full attention becomes an evicted-tokens mixer."""
+    layers = tuple(Layer(mixer=("evicted",), feed_forward=layer.feed_forward) for layer in teacher.layers)
+    evicted = EvictedTokens(sink_cap=reach.sink_cap)
+    return replace(teacher, layers=layers, window=reach.window, kept_tokens=reach.kept, evicted=evicted, name=name)
+
+
+def branch_tensors(branches: nn.ModuleList) -> dict[str, Tensor]:
+    """By checkpoint name, f32. The temperature goes into the maps; a control without a state has none to give."""
+    tensors: dict[str, Tensor] = {}
+    for index, branch in enumerate(branches):
+        if not isinstance(branch, Branch) or branch.state is None:
+            raise ConfigError("branches", "of a variant with a state", "the stateless control")
+        tensors |= {f"model.layers.{index}{MARK}{name}": value for name, value in _tensors(branch).items()}
+    return tensors
+
+
+def _tensors(branch: Branch) -> dict[str, Tensor]:
+    state, correction = branch.state, branch.correction
+    assert state is not None
+    sharpness = TEMPERATURE * branch.shape.head_dim**-0.25
+    with torch.no_grad():
+        return {
+            # Training multiplies from the right, a checkpoint's matrix is `[out, in]`.
+            "query_map.weight": (state.query_map.transpose(1, 2) * sharpness).flatten(0, 1),
+            "query_map.bias": state.query_bias.flatten(),
+            "key_map.weight": (state.key_map.transpose(1, 2) * sharpness).flatten(0, 1),
+            "key_map.bias": state.key_bias.flatten(),
+            "log_decay": state.log_decay(),
+            "mix.weight": state.mix_weight.clone(),
+            "mix.bias": state.mix_bias.clone(),
+            "mix.normaliser": state.mix_normaliser.clone(),
+            "mix.match": state.mix_match.clone(),
+            "correction.weight": correction.gate.clone(),
+            "correction.scale": correction.scale.flatten(),
+            "correction.bias": correction.bias.flatten(),
+        }
+
+
+class ConvertedSource:
+    """A teacher with branches as a `WeightSource`, which exporters and the reference model read as any other checkpoint."""
+
+    def __init__(self, teacher: WeightSource, config: Config, branches: Mapping[str, Tensor]) -> None:
+        self.config = config
+        self._teacher = teacher
+        self._branches = branches
+        self.names = tensor_names(config)
+        wanted = {name.name: name.shape for name in self.names if MARK in name.name}
+        found = {name: tuple(tensor.shape) for name, tensor in branches.items()}
+        if wanted != found:
+            name = next(name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name))
+            raise ConfigError(f"tensor '{name}'", f"of shape {wanted.get(name)}", found.get(name))
+
+    def rows(self, name: TensorName, start: int, stop: int) -> Tensor:
+        """See `WeightSource`."""
+        if name.name in self._branches:
+            return self._branches[name.name][start:stop].float()
+        return self._teacher.rows(name, start, stop)

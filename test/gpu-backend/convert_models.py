@@ -1,0 +1,79 @@
+"""A tiny Transformer to convert, and branches that do something."""
+
+from dataclasses import replace
+
+import torch
+from spikingbrain.checkpoint.names import TensorName, tensor_names
+from spikingbrain.config import Biases, Config, Layer
+from spikingbrain.convert.result import ConvertedSource, branch_tensors, converted_config
+from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
+from spikingbrain.convert.trunk.student import make_branches
+from spikingbrain.convert.trunk.window import Reach
+from spikingbrain.model.model import Model
+from spikingbrain.model.weights import gather_weights
+from torch import Tensor, nn
+
+TEACHER = Config(
+    name="tiny teacher",
+    hidden=48,
+    heads=6,
+    kv_heads=2,
+    head_dim=8,
+    vocabulary=61,
+    feed_forward_inner=40,
+    layers=(Layer(mixer=("full",)),) * 3,
+    rope_theta=1_000.0,
+    context=512,
+    biases=Biases(query_key_value=False),
+    tied_head=True,
+)
+BIASED = replace(TEACHER, name="tiny teacher with biases", biases=Biases(query_key_value=True), tied_head=False)
+REACH = Reach(window=24, kept=3, sink_cap=300)
+
+
+class TensorSource:
+    """Random tensors as a `WeightSource`."""
+
+    def __init__(self, config: Config, seed: int = 0) -> None:
+        self.config = config
+        self.names = tensor_names(config)
+        generator = torch.Generator().manual_seed(seed)
+        self.tensors = {name.name: _drawn(name, generator) for name in self.names}
+
+    def rows(self, name: TensorName, start: int, stop: int) -> Tensor:
+        return self.tensors[name.name][start:stop]
+
+
+def trunk_of(config: Config = TEACHER, dtype: torch.dtype = torch.float32) -> Trunk:
+    return read_trunk(TensorSource(config), dtype)
+
+
+def busy_branches(trunk: Trunk, reach: Reach = REACH, stateless: bool = False) -> nn.ModuleList:
+    """Every parameter is moved from where it starts, far enough to show in the logits."""
+    branches = make_branches(trunk, reach, stateless)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in branches.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+        for branch in branches:
+            if branch.state is not None:
+                branch.state.decay.copy_(torch.tensor([-3.0, -1.0]))
+    return branches
+
+
+def converted(config: Config, reach: Reach, branches: nn.ModuleList) -> Model:
+    """The reference model of the same weights."""
+    source = ConvertedSource(TensorSource(config), converted_config(config, reach, "tiny"), branch_tensors(branches))
+    tensors = {name.name: source.rows(name, 0, name.shape[0]) for name in source.names}
+    return Model(source.config, gather_weights(source.config, lambda name: tensors[name]))
+
+
+def text_of(tokens: int, seed: int = 1) -> Tensor:
+    return torch.randint(TEACHER.vocabulary, (tokens,), generator=torch.Generator().manual_seed(seed))
+
+
+def _drawn(name: TensorName, generator: torch.Generator) -> Tensor:
+    drawn = torch.randn(name.shape, generator=generator)
+    if len(name.shape) == 1:
+        return 0.2 * drawn + (1.0 if name.name.endswith("norm.weight") else 0.0)
+    return 2.0 * drawn * name.shape[-1] ** -0.5
