@@ -11,9 +11,9 @@ from typing import TextIO
 from spikingbrain.checkpoint.errors import CheckpointError
 from spikingbrain.rules import ConfigError
 
-from . import evaluate, export, inspect, logits, quantize
+from . import convert, evaluate, export, inspect, logits, quantize
 
-COMMANDS = (export, quantize, logits, inspect, evaluate)
+COMMANDS = (convert, export, quantize, logits, inspect, evaluate)
 EXTRAS = {"model": ("torch", "safetensors", "gguf", "numpy", "tokenizers"), "evaluate": ("lm_eval", "transformers")}
 
 

@@ -43,10 +43,13 @@ class Base:
 
 
 def base_of(path: Path) -> Base:
+    """Of a GGUF, or of a folder: its weight files in the order of their names."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(HASH_BYTES):
-            digest.update(block)
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in (".safetensors", ".bin"))
+    for each in files:
+        with each.open("rb") as file:
+            while block := file.read(HASH_BYTES):
+                digest.update(block)
     return Base(path.name, digest.hexdigest())
 
 

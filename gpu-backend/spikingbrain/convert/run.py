@@ -12,6 +12,7 @@ from torch import nn
 
 from spikingbrain.convert.optimiser import clip, make_optimiser, schedule
 from spikingbrain.convert.team import Team
+from spikingbrain.rules import ConfigError
 
 Measures = dict[str, list[float]]
 """What a step measured, by variant: one number, or one a layer."""
@@ -90,3 +91,14 @@ class Run:
         temporary = self.folder / "checkpoint.pt.partial"
         torch.save(content, temporary)
         os.replace(temporary, self.folder / "checkpoint.pt")
+
+
+def load_branches(folder: Path, variants: Mapping[str, nn.ModuleList]) -> int:
+    """Fills branches from a run's last checkpoint and returns how many steps it had taken."""
+    path = folder / "checkpoint.pt"
+    if not path.is_file():
+        raise ConfigError(folder.name, "a stage that has run", str(path))
+    saved = torch.load(path, weights_only=True)
+    for name, branches in variants.items():
+        branches.load_state_dict(saved["branches"][name])
+    return int(saved["done"])

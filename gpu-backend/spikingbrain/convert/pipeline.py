@@ -1,0 +1,156 @@
+"""A conversion from start to end, in stages that each leave files behind and are passed by where those are there:
+
+1. `data`      documents of training and held-out packages and files, as tokens (`text/`)
+2. `chats`     what the teacher writes when it is asked, for training and held out (`text/chat.py`)
+3. `transfer`  every layer's branch learns what its full attention gave (`transfer.py`), and the stateless control on the same batches
+4. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
+5. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
+6. `export`    the delta (`delta.py`) and the curves (`curves.py`)
+
+A stage that was stopped goes on at its last checkpoint. Under `torchrun` the training stages share their sequences among all processes, to
+the same losses as one process has; the other stages run in the first.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from spikingbrain.checkpoint.opening import open_checkpoint
+from spikingbrain.checkpoint.source import WeightSource
+from spikingbrain.convert.batches import Mix
+from spikingbrain.convert.curves import draw_runs
+from spikingbrain.convert.delta import base_of, write_delta
+from spikingbrain.convert.distil import distil_step
+from spikingbrain.convert.evaluation import evaluate
+from spikingbrain.convert.result import branch_tensors, converted_config
+from spikingbrain.convert.run import Learn, Measures, Run, load_branches
+from spikingbrain.convert.settings import Settings, Training
+from spikingbrain.convert.team import Team
+from spikingbrain.convert.text.chat import ChatSampler, Sampling
+from spikingbrain.convert.text.corpus import open_corpus, write_corpus
+from spikingbrain.convert.text.gather import gather_documents
+from spikingbrain.convert.text.questions import HELD_OUT, TRAINING, Questions
+from spikingbrain.convert.text.vocabulary import open_vocabulary
+from spikingbrain.convert.transfer import transfer_step
+from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
+from spikingbrain.convert.trunk.student import make_branches
+from spikingbrain.rules import ConfigError
+
+STAGES = ("data", "chats", "transfer", "distil", "evaluate", "export")
+STATE, CONTROL = "state", "control"
+
+Report = Callable[[str], None]
+
+
+class Pipeline:
+    def __init__(self, settings: Settings, team: Team, report: Report) -> None:
+        self.settings = settings
+        self.team = team
+        self.report = report if team.leads else _silent
+        self.work = settings.work
+        self.work.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def source(self) -> WeightSource:
+        return open_checkpoint(self.settings.teacher)
+
+    @cached_property
+    def trunk(self) -> Trunk:
+        return read_trunk(self.source)
+
+    def run(self, stages: tuple[str, ...] = STAGES) -> None:
+        """The named stages in their order."""
+        for stage in STAGES:
+            if stage in stages:
+                self.report(stage)
+                alone = stage not in ("transfer", "distil")
+                if not alone or self.team.leads:
+                    getattr(self, stage)()
+                self.team.wait()
+
+    def data(self) -> None:
+        data = self.settings.data
+        tokenizer = open_vocabulary(self.settings.teacher, self.source.config.vocabulary)
+        for split, packages, files in (("held", data.held_out_packages, data.held_out_files), ("train", data.packages, data.files)):
+            if not (self.work / f"{split}.json").is_file():
+                documents = gather_documents(packages, files, self.work / "packages", data.most_characters)
+                corpus = write_corpus(self.work / split, documents, tokenizer)
+                self.report(f"{split}: {len(corpus.sources)} documents, {len(corpus.tokens)} tokens")
+
+    def chats(self) -> None:
+        data, seed = self.settings.data, self.settings.seed
+        self._chats("train", TRAINING, data.chats, data.chat_tokens, 2 * seed + 1)
+        self._chats("held", HELD_OUT, data.held_out_chats, data.held_out_chat_tokens, 2 * seed + 2)
+
+    def _chats(self, split: str, questions: Questions, chats: int, tokens: int, seed: int) -> None:
+        path = self.work / f"chat-{split}.npy"
+        if path.is_file() or chats == 0:
+            return
+        tokenizer = open_vocabulary(self.settings.teacher, self.source.config.vocabulary)
+        sampler = ChatSampler(self.trunk, tokenizer, questions, seed, Sampling(temperature=self.settings.data.temperature))
+        sampled = sampler.sample(chats, tokens, lambda done, total: None if done % 64 else self.report(f"{split}: {done} of {total}"))
+        np.save(path, sampled.numpy().astype(np.uint32))
+
+    def transfer(self) -> None:
+        def learn(number: int, index: int) -> Measures:
+            _, tokens = mix.sequence(number * training.sequences + index, training.tokens)
+            return transfer_step(self.trunk, self.settings.reach, variants, tokens)
+
+        training, mix = self.settings.transfer, self._mix(self.settings.transfer, 0)
+        variants = self._variants()
+        self._train("transfer", training, variants, learn)
+
+    def distil(self) -> None:
+        def learn(number: int, index: int) -> Measures:
+            sequence = number * training.sequences + index
+            _, tokens = mix.sequence(sequence, training.tokens)
+            chosen = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + sequence)
+            return distil_step(self.trunk, self.settings.reach, variants, tokens, chosen)
+
+        training, mix = self.settings.distil, self._mix(self.settings.distil, 1)
+        variants = self._variants()
+        if self.settings.transfer.steps > 0:
+            load_branches(self.work / "transfer", variants)
+        self._train("distil", training, variants, learn)
+
+    def evaluate(self) -> None:
+        variants = self.trained()
+        evaluate(self.trunk, self.settings, variants, self.report)
+
+    def export(self) -> None:
+        config = converted_config(self.source.config, self.settings.reach, self.settings.name)
+        path = self.work / f"{self.settings.name}.delta.gguf"
+        write_delta(path, config, branch_tensors(self.trained()[STATE]), base_of(self.settings.teacher))
+        self.report(f"wrote {path}")
+        draw_runs([self.work / stage for stage in ("transfer", "distil")], self.work / "curves.svg")
+
+    def trained(self) -> dict[str, nn.ModuleList]:
+        """The branches as the last training stage that has any steps left them."""
+        variants = self._variants()
+        stage = "distil" if self.settings.distil.steps > 0 else "transfer"
+        load_branches(self.work / stage, variants)
+        return variants
+
+    def _variants(self) -> dict[str, nn.ModuleList]:
+        return {name: make_branches(self.trunk, self.settings.reach, stateless=name == CONTROL) for name in (STATE, CONTROL)}
+
+    def _mix(self, training: Training, stage: int) -> Mix:
+        chats: npt.NDArray[np.uint32] = np.zeros((0, 0), np.uint32)
+        if training.chat_share > 0:
+            path = self.work / "chat-train.npy"
+            if not path.is_file():
+                raise ConfigError("chat_share", "0 where there are no chats", training.chat_share)
+            chats = np.load(path)
+        return Mix(open_corpus(self.work / "train"), chats, training.chat_share, self.settings.seed * 2 + stage)
+
+    def _train(self, stage: str, training: Training, variants: dict[str, nn.ModuleList], learn: Learn) -> None:
+        run = Run(self.work / stage, variants, training.steps, training.sequences, training.rate_factor, team=self.team)
+        run.go(learn, self.report)
+
+
+def _silent(line: str) -> None:
+    """For all processes but the first."""

@@ -1,0 +1,127 @@
+"""The one file that says everything about a conversion: TOML, a table a stage, every key checked by name."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from spikingbrain.convert.trunk.window import Reach
+from spikingbrain.rules import ConfigError, require, require_count, require_positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    packages: tuple[str, ...] = ()
+    """Debian packages to train on."""
+    held_out_packages: tuple[str, ...] = ()
+    """Debian packages that only evaluation reads."""
+    files: tuple[str, ...] = ()
+    """More training text: files or folders, see `text/documents.py`."""
+    held_out_files: tuple[str, ...] = ()
+    most_characters: int = 2_500_000
+    """Of one package, so that none outweighs the others."""
+    chats: int = 48
+    """That the teacher writes for training."""
+    chat_tokens: int = 1_088
+    held_out_chats: int = 52
+    held_out_chat_tokens: int = 704
+    temperature: float = 0.8
+    """At which chats are sampled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixer:
+    window: int = 512
+    kept: int = 4
+    sink_cap: int = 2_048
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    steps: int
+    sequences: int
+    """Of one step."""
+    tokens: int
+    """Of one sequence."""
+    rate_factor: float
+    """Scales all learning rates."""
+    chat_share: float = 0.0
+    """Of sequences that are chats."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    documents: int = 20
+    document_tokens: int = 4_096
+    chats: int = 50
+    with_teacher: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    name: str
+    """Of the model that comes of it."""
+    teacher: Path
+    """A Hugging Face folder or a GGUF; relative paths start at the settings' folder."""
+    work: Path
+    """Where every stage keeps what it made."""
+    transfer: Training
+    distil: Training
+    seed: int = 0
+    data: Data = field(default_factory=Data)
+    mixer: Mixer = field(default_factory=Mixer)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+    def __post_init__(self) -> None:
+        for table, training in (("transfer", self.transfer), ("distil", self.distil)):
+            require_count(f"{table}.steps", training.steps, least=0)
+            require_count(f"{table}.sequences", training.sequences)
+            require_count(f"{table}.tokens", training.tokens, least=self.mixer.window + self.mixer.kept + 2, most=self.mixer.sink_cap + 1)
+            require_positive(f"{table}.rate_factor", training.rate_factor)
+            require(0 <= training.chat_share <= 1, f"{table}.chat_share", "from 0 to 1", training.chat_share)
+        shared = set(self.data.packages) & set(self.data.held_out_packages)
+        require(not shared, "data.held_out_packages", "other packages than data.packages", sorted(shared))
+
+    @property
+    def reach(self) -> Reach:
+        return Reach(self.mixer.window, self.mixer.kept, self.mixer.sink_cap)
+
+
+def read_settings(path: Path) -> Settings:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(str(path), "a TOML file", str(error)) from error
+    for key in ("teacher", "work"):
+        if isinstance(values.get(key), str):
+            values[key] = str(path.parent / values[key])
+    settings: Settings = _made(Settings, values, "")
+    return settings
+
+
+def _made(kind: Any, values: Mapping[str, Any], at: str) -> Any:  # noqa: ANN401 (one of the dataclasses above)
+    """A dataclass of a table; its fields' types say what a value must be."""
+    known, hints = {each.name: each for each in fields(kind)}, get_type_hints(kind)
+    for name in values:
+        require(name in known, f"{at}{name}", f"one of {sorted(known)}", values[name])
+    for name, each in known.items():
+        required = each.default is MISSING and each.default_factory is MISSING
+        require(name in values or not required, f"{at}{name}", "given", None)
+    return kind(**{name: _value(hints[name], value, f"{at}{name}") for name, value in values.items()})
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:  # noqa: ANN401
+    if hasattr(hint, "__dataclass_fields__"):
+        require(isinstance(value, dict), name, "a table", value)
+        return _made(hint, value, f"{name}.")
+    if hint is Path:
+        require(isinstance(value, str), name, "a path", value)
+        return Path(value)
+    if hint == tuple[str, ...]:
+        require(isinstance(value, list) and all(isinstance(item, str) for item in value), name, "a list of strings", value)
+        return tuple(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    require(type(value) is hint, name, f"a value of type {hint.__name__}", value)
+    return value

@@ -1,0 +1,164 @@
+"""A whole conversion of a tiny teacher from its settings file, by one process and by two."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoint_files import random_tensors, write_config, write_weights
+from checkpoint_models import VOCABULARY, write_tokenizer
+from spikingbrain.checkpoint.opening import open_checkpoint
+from spikingbrain.cli.convert import STAGES as COMMAND_STAGES
+from spikingbrain.cli.main import main
+from spikingbrain.config import Biases, Config, Layer
+from spikingbrain.convert.delta import base_of, read_delta
+from spikingbrain.convert.pipeline import STAGES, Pipeline
+from spikingbrain.convert.result import branch_tensors, converted_config
+from spikingbrain.convert.settings import read_settings
+from spikingbrain.convert.team import Team
+
+TEACHER = Config(
+    name="tiny teacher",
+    hidden=64,
+    heads=4,
+    kv_heads=2,
+    head_dim=16,
+    vocabulary=VOCABULARY,
+    feed_forward_inner=96,
+    layers=(Layer(mixer=("full",)),) * 2,
+    context=512,
+    biases=Biases(query_key_value=False),
+    tied_head=True,
+)
+SETTINGS = """
+name = "tiny"
+teacher = "teacher"
+work = "{work}"
+[data]
+files = ["{folder}/train.jsonl"]
+held_out_files = ["{folder}/held.txt"]
+chats = 2
+chat_tokens = 400
+held_out_chats = 1
+held_out_chat_tokens = 380
+[mixer]
+window = 24
+kept = 3
+sink_cap = 255
+[transfer]
+steps = 2
+sequences = 3
+tokens = 90
+rate_factor = 1
+[distil]
+steps = 2
+sequences = 3
+tokens = 90
+rate_factor = 0.3
+chat_share = 0.5
+[evaluation]
+documents = 1
+document_tokens = 300
+chats = 1
+"""
+
+
+def settings_in(folder: Path, work: str) -> Path:
+    path = folder / f"{work}.toml"
+    path.write_text(SETTINGS.format(folder=folder, work=work), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher, training text, and the work of one process."""
+    folder = tmp_path_factory.mktemp("conversion")
+    write_config(folder / "teacher", TEACHER)
+    write_weights(folder / "teacher", random_tensors(TEACHER))
+    write_tokenizer(folder / "teacher")
+    lines = [json.dumps({"text": f"the tale of hello number {number} is told to the end " * 3}) for number in range(20)]
+    (folder / "train.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "held.txt").write_text("hello to all of the others " * 40, encoding="utf-8")
+    assert main(["convert", str(settings_in(folder, "one"))]) == 0
+    return folder
+
+
+def test_every_stage_leaves_its_files(folder: Path) -> None:
+    found = {path.name for path in (folder / "one").iterdir()}
+    assert found >= {"train.npy", "held.json", "chat-train.npy", "transfer", "distil", "evaluation.jsonl", "tiny.delta.gguf", "curves.svg"}
+    kinds = [json.loads(line)["kind"] for line in (folder / "one" / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert kinds == ["document", "chat"]
+    assert "<polyline" in (folder / "one" / "curves.svg").read_text(encoding="utf-8")
+
+
+def test_a_second_run_passes_by_what_is_there(folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (folder / "one").rglob("*") if path.is_file() and "delta" not in path.name}
+    assert main(["convert", str(settings_in(folder, "one")), "--stage", "data", "--stage", "chats", "--stage", "distil"]) == 0
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items() if path.name not in ("log.jsonl",))
+
+
+def test_two_processes_have_the_losses_of_one(folder: Path) -> None:
+    """Over gloo, with three sequences a step, so that one process has two of them."""
+    path = settings_in(folder, "two")
+    run = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "spikingbrain",
+        "convert",
+        str(path),
+    ]
+    paths = os.pathsep.join(sys.path)
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    subprocess.run(run, check=True, env=environment, capture_output=True, timeout=240)
+    for stage in ("transfer", "distil"):
+        one, two = (
+            [json.loads(line) for line in (folder / work / stage / "log.jsonl").read_text().splitlines()] for work in ("one", "two")
+        )
+        assert len(one) == len(two) == 2
+        for first, second in zip(one, two, strict=True):
+            for name in ("state", "control"):
+                assert second[name] == pytest.approx(first[name], rel=1e-3)
+
+
+def test_the_delta_holds_the_branches_and_names_its_base(folder: Path) -> None:
+    settings = read_settings(settings_in(folder, "one"))
+    config = converted_config(TEACHER, settings.reach, "tiny")
+    pipeline = Pipeline(settings, Team(), lambda line: None)
+    expected = branch_tensors(pipeline.trained()["state"])
+    found = read_delta(folder / "one" / "tiny.delta.gguf", config)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-6)
+    weights = folder / "teacher" / "model.safetensors"
+    assert base_of(folder / "teacher").sha256 == base_of(weights).sha256
+    assert open_checkpoint(folder / "teacher").config.layers[0].mixer == ("full",)
+
+
+def test_the_command_knows_the_pipelines_stages() -> None:
+    assert COMMAND_STAGES == STAGES
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("steps = 2", "step = 2"), "transfer.step must be one of"),
+        (("tokens = 90", "tokens = 20"), "transfer.tokens must be an integer from 29 to 256; it is 20"),
+        (('name = "tiny"', ""), "name must be given"),
+        (("chats = 2", 'chats = "two"'), "data.chats must be a value of type int; it is 'two'"),
+        (("[mixer]", "[mixers]"), "mixers must be one of"),
+        (("name =", "name"), "must be a TOML file"),
+    ],
+)
+def test_settings_are_checked_by_name(folder: Path, change: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = settings_in(folder, "wrong")
+    path.write_text(path.read_text(encoding="utf-8").replace(*change, 1), encoding="utf-8")
+    assert main(["convert", str(path)]) == 1
+    assert message in capsys.readouterr().err
