@@ -29,6 +29,7 @@ try {
   for (const [extra, choices] of [
     ["test", []],
     ["bench", constraint],
+    ["evaluate", constraint],
     ["model", [...constraint, ...acceleratorPackages.flatMap((name) => ["--no-emit-package", name])]],
   ] as const) {
     await mustRun(join(directory, "bin/uv"), [

@@ -1,6 +1,6 @@
 /**
  * Makes gpu-backend/.venv hold exactly what the lock files say, and our own packages importable in it. `--model` adds torch, half a
- * gigabyte; `--bench` adds llama.cpp for comparison, which compiles for minutes.
+ * gigabyte; `--bench` adds llama.cpp for comparison, which compiles for minutes; `--evaluate` adds lm-eval.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -14,7 +14,7 @@ export const venvPython = inRepository("gpu-backend/.venv/bin/python");
 const standIn = inRepository("infra/local/cuda_stand_in.py");
 const makers = [inRepository("infra/local/setup-python.ts"), standIn];
 
-export async function setupPython(extra: "test" | "model" | "bench"): Promise<void> {
+export async function setupPython(extra: "test" | "model" | "bench" | "evaluate"): Promise<void> {
   const lock = inRepository(`gpu-backend/requirements-${extra}.lock`);
   const stamp = inRepository(`gpu-backend/.venv/.spikingbrain-${extra}`);
   const digest = digestOf(lock, ...makers);
@@ -64,6 +64,7 @@ if (isMain(import.meta.url)) {
     await setupPython("test");
     if (process.argv.includes("--model")) await setupPython("model");
     if (process.argv.includes("--bench")) await setupPython("bench");
+    if (process.argv.includes("--evaluate")) await setupPython("evaluate");
   } catch (error) {
     reportFailure(error);
   }
