@@ -11,6 +11,7 @@ import torch
 from checkpoint_files import random_tensors, write_config, write_weights
 from checkpoint_models import CONFIGS, IDS, SEVEN, VOCABULARY, tokenizer_json, write_json, write_tokenizer
 from spikingbrain.checkpoint.errors import CheckpointError
+from spikingbrain.checkpoint.fast_tokenizer import text_tokenizer, write_fast_tokenizer
 from spikingbrain.checkpoint.tokenizer import read_tokenizer
 from spikingbrain.cli.main import main
 from spikingbrain.evaluate import scorer as scorer_module
@@ -19,7 +20,6 @@ from spikingbrain.evaluate.harness import ReferenceHarness
 from spikingbrain.evaluate.needle import needle
 from spikingbrain.evaluate.perplexity import perplexity
 from spikingbrain.evaluate.scorer import ReferenceScorer, TokenScores
-from spikingbrain.evaluate.text_tokenizer import text_tokenizer, write_fast_tokenizer
 from spikingbrain.model.model import Model
 from spikingbrain.model.weights import gather_weights
 from spikingbrain.rules import ConfigError
@@ -43,10 +43,10 @@ def test_the_tokenizer_is_that_of_its_file(tmp_path: Path, tokenizer: FastTokeni
     text = "hello the héllo <|im_start|>12 the  \n\n<tool_call>'s 你好"
     assert tokenizer.encode(text).ids == original.encode(text).ids
     assert tokenizer.decode(tokenizer.encode(text).ids, skip_special_tokens=False) == text
-    write_fast_tokenizer(read_tokenizer(tmp_path, VOCABULARY), tmp_path)
+    before = read_tokenizer(tmp_path, VOCABULARY)
+    write_fast_tokenizer(before, tmp_path)
     assert FastTokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(text).ids == original.encode(text).ids
-    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
-    assert (settings["bos_token"], settings["eos_token"]) == ("<|im_start|>", "<|endoftext|>")
+    assert read_tokenizer(tmp_path, VOCABULARY) == before
 
 
 @pytest.mark.parametrize("name", list(CONFIGS))

@@ -9,6 +9,7 @@ import lm_eval
 from lm_eval.tasks import TaskManager
 
 from spikingbrain.checkpoint.errors import CheckpointError
+from spikingbrain.checkpoint.fast_tokenizer import write_fast_tokenizer
 from spikingbrain.checkpoint.gguf_file import read_gguf_metadata
 from spikingbrain.checkpoint.gguf_tokenizer import tokenizer_from_metadata
 from spikingbrain.checkpoint.json_file import read_object
@@ -17,7 +18,6 @@ from spikingbrain.checkpoint.tokenizer import Tokenizer, read_tokenizer
 from .harness import ReferenceHarness
 from .lm_eval_model import ReferenceModel
 from .subject import Subject
-from .text_tokenizer import write_fast_tokenizer
 
 
 def evaluate_reference(

@@ -7,12 +7,12 @@ import torch
 from tokenizers import Tokenizer as FastTokenizer
 
 from spikingbrain.checkpoint.errors import CheckpointError
+from spikingbrain.checkpoint.fast_tokenizer import text_tokenizer
 from spikingbrain.checkpoint.loading import model_of
 from spikingbrain.checkpoint.opening import find_tokenizer, open_checkpoint
 from spikingbrain.config import Config, SpikingMode
 
 from .scorer import ReferenceScorer
-from .text_tokenizer import text_tokenizer
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,16 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 
-from spikingbrain.checkpoint.tokenizer import Tokenizer, TokenKind
-from spikingbrain.checkpoint.tokenizer_family import QWEN2_EXPRESSION
+from .tokenizer import Tokenizer, TokenKind
+from .tokenizer_family import QWEN2_EXPRESSION
+
+ADDED = (TokenKind.CONTROL, TokenKind.USER_DEFINED)
 
 
 def text_tokenizer(tokenizer: Tokenizer) -> FastTokenizer:
     """Control tokens in a text become control tokens; nothing is added in front or behind."""
-    vocabulary = {token: id_ for id_, token in enumerate(tokenizer.tokens)}
+    kinds = list(zip(tokenizer.tokens, tokenizer.kinds, strict=True))
+    vocabulary = {token: id_ for id_, (token, kind) in enumerate(kinds) if kind != TokenKind.UNUSED}
     merges = [(left, right) for left, _, right in (merge.partition(" ") for merge in tokenizer.merges)]
     fast = FastTokenizer(models.BPE(vocab=vocabulary, merges=merges))
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=tokenizer.family != "qwen2")
@@ -25,20 +28,18 @@ def text_tokenizer(tokenizer: Tokenizer) -> FastTokenizer:
     else:
         fast.pre_tokenizer = byte_level
     fast.decoder = decoders.ByteLevel()
-    added = [(token, kind) for token, kind in zip(tokenizer.tokens, tokenizer.kinds, strict=True) if kind in _ADDED]
-    fast.add_tokens([AddedToken(token, special=kind == TokenKind.CONTROL, normalized=False) for token, kind in added])
+    added = [AddedToken(token, special=kind == TokenKind.CONTROL, normalized=False) for token, kind in kinds if kind in ADDED]
+    fast.add_tokens(added)
     return fast
 
 
 def write_fast_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Writes a folder that `transformers` opens as a tokenizer, whatever the checkpoint was stored as."""
+    """Writes `tokenizer.json` and `tokenizer_config.json`, which `read_tokenizer` and `transformers` read, whatever it was stored as."""
     text_tokenizer(tokenizer).save(str(folder / "tokenizer.json"))
     names = {"bos_token": tokenizer.bos, "eos_token": tokenizer.eos, "pad_token": tokenizer.padding}
-    settings: dict[str, object] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    settings: dict[str, object] = {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": tokenizer.add_bos}
+    settings["clean_up_tokenization_spaces"] = False
     settings |= {role: tokenizer.tokens[token] for role, token in names.items() if token is not None}
     if tokenizer.chat_template is not None:
         settings["chat_template"] = tokenizer.chat_template
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
-
-
-_ADDED = (TokenKind.CONTROL, TokenKind.USER_DEFINED)
