@@ -27,3 +27,12 @@ export interface Participant {
   measure(task: Task): Promise<Measurement>;
   close(): Promise<void>;
 }
+
+/** Our engine as it is compared, and what it is compared with. */
+export const ours = "WASM relaxed, Node";
+export const native = "llama.cpp";
+
+/** Greedy tokens decoded at every context. */
+export const decodedTokens = 32;
+
+export const settingName = (context: number): string => `${context} tokens of context`;
