@@ -36,6 +36,7 @@ def test_the_config_is_the_released_models(tmp_path: Path) -> None:
     write_hugging_face(SEVEN, stored_tensors(RandomWeights(SEVEN), torch.bfloat16), tmp_path / "out")
     config = json.loads((tmp_path / "out/config.json").read_text())
     assert config["model_type"] == "gla_swa"
+    assert config["architectures"] == ["GLAswaForCausalLM"]
     assert config["attn_layers"] == [1, 3]
     assert config["sliding_window"] == 8
     assert config["torch_dtype"] == "bfloat16"

@@ -41,6 +41,9 @@ def write_hugging_face(
         raise CheckpointError(f"{out} must be a new or an empty folder; it holds {next(out.iterdir()).name!r}")
     written = write_safetensors(tensors, out, shard_bytes, progress)
     content = to_hugging_face(config) | {"torch_dtype": str(tensors[0].dtype).removeprefix("torch.")}
+    if content["model_type"] == "gla_swa":
+        # What upstream's vLLM plugin finds its model class by (`model.md` 6).
+        content["architectures"] = ["GLAswaForCausalLM"]
     written.append(_write_json(out / "config.json", content))
     if config.end_tokens:
         generation = {"bos_token_id": config.bos, "eos_token_id": list(config.end_tokens)}
