@@ -6,6 +6,7 @@
 mod support;
 
 mod loading;
+mod mutations;
 mod running;
 
 #[global_allocator]

@@ -4,6 +4,8 @@
 #![allow(dead_code)]
 
 pub mod gguf_file;
+pub mod golden;
+pub mod hostile;
 pub mod models;
 pub mod random;
 pub mod reference;
