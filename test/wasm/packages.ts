@@ -1,0 +1,46 @@
+/** Both builds of the engine, each instantiated once, and short ways to put a golden model into them. */
+import { readFileSync } from "node:fs";
+import { inRepository } from "../../infra/local/paths.ts";
+import * as relaxed from "../../wasm/pkg/relaxed/spikingbrain.js";
+import * as simd128 from "../../wasm/pkg/simd128/spikingbrain.js";
+
+export type Package = typeof relaxed | typeof simd128;
+export type Engine = relaxed.Engine | simd128.Engine;
+
+relaxed.initSync({ module: readFileSync(inRepository("wasm/pkg/relaxed/spikingbrain_bg.wasm")) });
+simd128.initSync({ module: readFileSync(inRepository("wasm/pkg/simd128/spikingbrain_bg.wasm")) });
+
+export const packages: readonly (readonly [string, Package])[] = [
+  ["simd128", simd128],
+  ["relaxed", relaxed],
+];
+
+export function goldenFile(name: string): Uint8Array {
+  return readFileSync(inRepository("test/golden/engine", name));
+}
+
+export function loadGolden(built: Package, model: string, options: object = { kvType: "f32" }): Engine {
+  const loader = new built.ModelLoader(JSON.stringify(options));
+  loader.push(goldenFile(`${model}.gguf`));
+  return loader.finish();
+}
+
+export interface Sampling {
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+  readonly logitBias?: readonly (readonly [number, number])[];
+}
+
+/** Parameters of `open`, greedy unless something else is said. */
+export function parameters(sampling: Sampling = {}, rest: object = {}): string {
+  const off = { topK: 0, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
+  return JSON.stringify({
+    sampling: { temperature: 0, topP: 1, seed: 0, logitBias: [], ...off, ...sampling },
+    minTokens: 0,
+    stopTokens: [],
+    topLogprobs: null,
+    promptLogprobs: null,
+    ...rest,
+  });
+}
