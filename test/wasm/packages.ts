@@ -1,6 +1,8 @@
 /** Both builds of the engine, each instantiated once, and short ways to put a golden model into them. */
 import { readFileSync } from "node:fs";
+import { expect } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
+import { engineErrorCode } from "../../workers/engine/engine-surface.ts";
 import * as relaxed from "../../wasm/pkg/relaxed/spikingbrain.js";
 import * as simd128 from "../../wasm/pkg/simd128/spikingbrain.js";
 
@@ -43,4 +45,24 @@ export function parameters(sampling: Sampling = {}, rest: object = {}): string {
     promptLogprobs: null,
     ...rest,
   });
+}
+
+/** A new sequence that has these tokens to read. */
+export function opened(engine: Engine, tokens: readonly number[], json = parameters()): number {
+  const sequence = engine.open(json);
+  engine.feed(sequence, Uint32Array.from(tokens));
+  return sequence;
+}
+
+/** The code and message of what `work` throws on purpose; anything else fails the test. */
+export function refusal(work: () => unknown): { readonly code: string; readonly message: string } {
+  try {
+    work();
+  } catch (error) {
+    expect(error).toBeInstanceOf(Error);
+    const code = engineErrorCode(error);
+    expect(code, String(error)).toBeDefined();
+    return { code: code ?? "", message: (error as Error).message };
+  }
+  throw new Error("nothing was thrown");
 }

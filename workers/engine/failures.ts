@@ -38,7 +38,7 @@ export function failureOf(error: unknown): ServiceFailure {
   switch (engineErrorCode(error)) {
     case "invalid_gguf":
     case "unsupported_model":
-      return { code: "model_invalid", status: 500, message: `the model cannot be loaded: ${messageOf(error)}`, retryable: false };
+      return { code: "model_invalid", status: 500, message: `the model cannot be used: ${messageOf(error)}`, retryable: false };
     case "out_of_memory":
       return overloaded(`the engine's memory is full: ${messageOf(error)}`, 5);
     case "invalid_argument":

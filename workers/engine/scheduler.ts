@@ -218,11 +218,22 @@ export class Scheduler {
     }
     for (let index = 0; index < plan.length; index += 2) {
       const generation = byHandle.get(plan[index] ?? 0);
-      if (generation?.advance() === true) this.#generatedTokens += 1;
+      if (generation !== undefined && this.#advance(generation)) this.#generatedTokens += 1;
     }
     // At once, so that a reader who sees the end finds the memory free.
     this.#dropEnded();
     return true;
+  }
+
+  /** True when it has a new token. Where the model gives it no usable number it ends, and nobody else does. */
+  #advance(generation: Generation): boolean {
+    try {
+      return generation.advance();
+    } catch (error) {
+      if (engineErrorCode(error) === undefined) throw error;
+      generation.fail(failureOf(error));
+      return false;
+    }
   }
 
   /** The youngest gives way. False when nothing is left to run, so that the loop waits for other objects' sequences to end. */

@@ -124,6 +124,25 @@ describe("many generations", () => {
   });
 });
 
+describe("a sequence the model has no token for", () => {
+  it("ends alone, with the engine's reason", async () => {
+    const { scheduler, engine, defects, settled } = bench();
+    const sample = engine.sample.bind(engine);
+    engine.sample = (sequence) => {
+      if (sequence === 1) throw engineError("unsupported_model", "unsupported model: its logits are not finite");
+      return sample(sequence);
+    };
+    const [broken = [], whole = []] = await Promise.all(
+      [[5], [6]].map((prompt) => collect(scheduler.submit(request({ prompt, maxTokens: 5 })))),
+    );
+    const message = "the model cannot be used: unsupported model: its logits are not finite";
+    expect(broken).toMatchObject([{ type: "error", failure: { code: "model_invalid", message } }]);
+    expect(tokensOf(whole)).toEqual(expectedTokens([6], 5));
+    await settled();
+    expect([defects, engine.openSequences]).toEqual([[], 0]);
+  });
+});
+
 describe("memory", () => {
   it("evicts the youngest when growth does not fit, and still gives everybody the same tokens", async () => {
     // Two sequences of 40 + 60 tokens at 10 bytes: 2,000 bytes wanted in the end, 1,500 there.
