@@ -16,6 +16,7 @@ from spikingbrain.checkpoint.gguf_tokenizer import tokenizer_from_metadata
 from spikingbrain.checkpoint.hugging_face_folder import HuggingFaceFolder
 from spikingbrain.checkpoint.opening import open_checkpoint
 from spikingbrain.checkpoint.source import read_tensor
+from spikingbrain.checkpoint.tokenizer import read_tokenizer
 from spikingbrain.cli.export import GGUF_TYPES
 from spikingbrain.cli.main import COMMANDS, main
 from spikingbrain.config import SpikingMode
@@ -97,6 +98,13 @@ def test_export_of_a_gguf_as_a_folder_takes_the_tokenizer_it_is_given(capsys: Ca
     tensors = random_tensors(SEVEN)
     assert all(torch.equal(read_tensor(source, name), tensors[name.name]) for name in source.names)
     assert (tmp_path / "out/merges.txt").read_bytes() == (checkpoint / "merges.txt").read_bytes()
+
+
+def test_a_gguf_as_a_folder_keeps_its_tokenizer(capsys: Capture, checkpoint: Path, tmp_path: Path) -> None:
+    _succeeds(capsys, "export", checkpoint, tmp_path / "model.gguf", "--type", "f32")
+    written = _succeeds(capsys, "export", tmp_path / "model.gguf", tmp_path / "out", "--type", "f32")
+    assert str(tmp_path / "out/tokenizer.json") in written
+    assert read_tokenizer(tmp_path / "out", VOCABULARY) == read_tokenizer(checkpoint, VOCABULARY)
 
 
 def test_quantize_to_w8_and_on_to_gguf(capsys: Capture, checkpoint: Path, tmp_path: Path) -> None:

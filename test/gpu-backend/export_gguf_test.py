@@ -142,6 +142,14 @@ def test_without_a_tokenizer_the_configs_tokens_are_written(tmp_path: Path) -> N
     assert (source.config.bos, source.config.end_tokens) == (SEVEN.bos, SEVEN.end_tokens)
 
 
+def test_an_end_token_that_a_gguf_has_no_key_for_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_gguf(RandomWeights(replace(SEVEN, end_tokens=(3, 4, 5))), tmp_path / "model.gguf", "q8_0")
+    assert "a GGUF names two end tokens; the config's [5] will not end a text" in caplog.text
+    write_tokenizer(tmp_path)
+    write_gguf(RandomWeights(SEVEN), tmp_path / "model.gguf", "q8_0", read_tokenizer(tmp_path, VOCABULARY))
+    assert caplog.text.count("will not end a text") == 1
+
+
 def test_shards_have_the_standard_names_and_keys(tmp_path: Path) -> None:
     shard_bytes = 60_000
     written = write_gguf(RandomWeights(SEPARATE), tmp_path / "model.gguf", "q8_0", shard_bytes=shard_bytes)

@@ -33,13 +33,15 @@ def text_tokenizer(tokenizer: Tokenizer) -> FastTokenizer:
     return fast
 
 
-def write_fast_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+def write_fast_tokenizer(tokenizer: Tokenizer, folder: Path) -> list[Path]:
     """Writes `tokenizer.json` and `tokenizer_config.json`, which `read_tokenizer` and `transformers` read, whatever it was stored as."""
-    text_tokenizer(tokenizer).save(str(folder / "tokenizer.json"))
+    paths = [folder / "tokenizer.json", folder / "tokenizer_config.json"]
+    text_tokenizer(tokenizer).save(str(paths[0]))
     names = {"bos_token": tokenizer.bos, "eos_token": tokenizer.eos, "pad_token": tokenizer.padding}
     settings: dict[str, object] = {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": tokenizer.add_bos}
     settings["clean_up_tokenization_spaces"] = False
     settings |= {role: tokenizer.tokens[token] for role, token in names.items() if token is not None}
     if tokenizer.chat_template is not None:
         settings["chat_template"] = tokenizer.chat_template
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
+    paths[1].write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
+    return paths

@@ -1,6 +1,7 @@
 """`export`: a checkpoint as a GGUF file or as a Hugging Face folder."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from .values import Commands, byte_count
 
 if TYPE_CHECKING:
     from spikingbrain.checkpoint.source import WeightSource
+    from spikingbrain.config import Config
+    from spikingbrain.export.safetensors_writer import PlannedTensor
 
 # Spelled out here because the modules that define them need torch; a test compares.
 GGUF_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")
@@ -37,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     from spikingbrain.checkpoint.opening import open_checkpoint
 
     source = open_checkpoint(arguments.checkpoint)
-    write = write_gguf_file if is_gguf else _write_folder
+    write = write_gguf_file if is_gguf else _write_stored
     for path in write(source, arguments):
         print(path)
 
@@ -54,12 +57,23 @@ def write_gguf_file(source: "WeightSource", arguments: argparse.Namespace) -> li
     return write_gguf(source, arguments.out, arguments.type, tokenizer, arguments.shard_bytes, progress)
 
 
-def _write_folder(source: "WeightSource", arguments: argparse.Namespace) -> list[Path]:
-    import torch
+def write_folder(source: "WeightSource", config: "Config", tensors: "Sequence[PlannedTensor]", arguments: argparse.Namespace) -> list[Path]:
+    """Writes `arguments.out` with the tokenizer files of the checkpoint or of `arguments.tokenizer`, or with those that a GGUF's makes."""
+    from spikingbrain.checkpoint.fast_tokenizer import write_fast_tokenizer
+    from spikingbrain.checkpoint.opening import find_tokenizer
+    from spikingbrain.export.hugging_face_writer import write_hugging_face
 
-    from spikingbrain.export.hugging_face_writer import stored_tensors, write_hugging_face
-
-    dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[arguments.type]
     folder = arguments.tokenizer or (arguments.checkpoint if arguments.checkpoint.is_dir() else None)
     progress = ProgressLine(f"writing {arguments.out.name}")
-    return write_hugging_face(source.config, stored_tensors(source, dtype), arguments.out, folder, arguments.shard_bytes, progress)
+    written = write_hugging_face(config, tensors, arguments.out, folder, arguments.shard_bytes, progress)
+    tokenizer = find_tokenizer(arguments.checkpoint, source) if folder is None else None
+    return written if tokenizer is None else [*written, *write_fast_tokenizer(tokenizer, arguments.out)]
+
+
+def _write_stored(source: "WeightSource", arguments: argparse.Namespace) -> list[Path]:
+    import torch
+
+    from spikingbrain.export.hugging_face_writer import stored_tensors
+
+    dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[arguments.type]
+    return write_folder(source, source.config, stored_tensors(source, dtype), arguments)

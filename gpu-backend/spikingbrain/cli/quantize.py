@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .export import write_gguf_file
-from .progress import ProgressLine
+from .export import write_folder, write_gguf_file
 from .values import Commands, byte_count
 
 
@@ -29,16 +28,9 @@ def run(arguments: argparse.Namespace) -> None:
             f"OUT must be a folder for w8 and end in .gguf for another type; it is {arguments.out.name} for {arguments.type}"
         )
     from spikingbrain.checkpoint.opening import open_checkpoint
-    from spikingbrain.export.hugging_face_writer import write_hugging_face
     from spikingbrain.export.w8 import w8_tensors
 
     source = open_checkpoint(arguments.checkpoint)
-    if arguments.type != "w8":
-        written = write_gguf_file(source, arguments)
-    else:
-        config, tensors = w8_tensors(source)
-        folder = arguments.tokenizer or (arguments.checkpoint if arguments.checkpoint.is_dir() else None)
-        progress = ProgressLine(f"writing {arguments.out.name}")
-        written = write_hugging_face(config, tensors, arguments.out, folder, arguments.shard_bytes, progress)
+    written = write_folder(source, *w8_tensors(source), arguments) if arguments.type == "w8" else write_gguf_file(source, arguments)
     for path in written:
         print(path)

@@ -114,11 +114,15 @@ def _add_metadata(writer: GGUFWriter, source: WeightSource, kind: TypeName, toke
         _add(writer, key, value)
     if tokenizer is not None:
         add_tokenizer(writer, tokenizer)
-        return
-    log.warning("there is no tokenizer: the file holds weights only")
-    for key, token in zip(("bos", "eos", "eot"), (config.bos, *config.end_tokens), strict=False):
-        if token is not None:
-            writer.add_uint32(f"tokenizer.ggml.{key}_token_id", token)
+        kept = {tokenizer.eos, tokenizer.end_of_turn}
+    else:
+        log.warning("there is no tokenizer: the file holds weights only")
+        for key, token in zip(("bos", "eos", "eot"), (config.bos, *config.end_tokens), strict=False):
+            if token is not None:
+                writer.add_uint32(f"tokenizer.ggml.{key}_token_id", token)
+        kept = set(config.end_tokens[:2])
+    if left_out := [token for token in config.end_tokens if token not in kept]:
+        log.warning("a GGUF names two end tokens; the config's %s will not end a text", left_out)
 
 
 def _add(writer: GGUFWriter, key: str, value: Value) -> None:
