@@ -6,12 +6,13 @@ import torch
 from spikingbrain.checkpoint.names import TensorName, tensor_names
 from spikingbrain.config import Biases, Config, Layer
 from spikingbrain.convert.result import ConvertedSource, branch_tensors, converted_config
+from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
 from spikingbrain.convert.trunk.student import make_branches
 from spikingbrain.convert.trunk.window import Reach
 from spikingbrain.model.model import Model
 from spikingbrain.model.weights import gather_weights
-from torch import Tensor, nn
+from torch import Tensor
 
 TEACHER = Config(
     name="tiny teacher",
@@ -48,20 +49,20 @@ def trunk_of(config: Config = TEACHER, dtype: torch.dtype = torch.float32) -> Tr
     return read_trunk(TensorSource(config), dtype)
 
 
-def busy_branches(trunk: Trunk, reach: Reach = REACH, stateless: bool = False) -> nn.ModuleList:
+def busy_branches(trunk: Trunk, reach: Reach = REACH, stateless: bool = False) -> Branches:
     """Every parameter is moved from where it starts, far enough to show in the logits."""
     branches = make_branches(trunk, reach, stateless)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in branches.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
         for branch in branches:
             if branch.state is not None:
                 branch.state.decay.copy_(torch.tensor([-3.0, -1.0]))
     return branches
 
 
-def converted(config: Config, reach: Reach, branches: nn.ModuleList) -> Model:
+def converted(config: Config, reach: Reach, branches: Branches) -> Model:
     """The reference model of the same weights."""
     source = ConvertedSource(TensorSource(config), converted_config(config, reach, "tiny"), branch_tensors(branches))
     tensors = {name.name: source.rows(name, 0, name.shape[0]) for name in source.names}
@@ -75,5 +76,5 @@ def text_of(tokens: int, seed: int = 1) -> Tensor:
 def _drawn(name: TensorName, generator: torch.Generator) -> Tensor:
     drawn = torch.randn(name.shape, generator=generator)
     if len(name.shape) == 1:
-        return 0.2 * drawn + (1.0 if name.name.endswith("norm.weight") else 0.0)
-    return 2.0 * drawn * name.shape[-1] ** -0.5
+        return drawn.mul_(0.2).add_(1.0 if name.name.endswith("norm.weight") else 0.0)
+    return drawn.mul_(2.0 * float(name.shape[-1] ** -0.5))

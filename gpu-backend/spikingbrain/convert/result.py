@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spikingbrain.checkpoint.names import TensorName, tensor_names
 from spikingbrain.checkpoint.source import WeightSource
 from spikingbrain.config import Config, EvictedTokens, Layer
-from spikingbrain.convert.trunk.branch import Branch
+from spikingbrain.convert.trunk.branch import Branch, Branches
 from spikingbrain.convert.trunk.evicted import TEMPERATURE
 from spikingbrain.convert.trunk.window import Reach
 from spikingbrain.rules import ConfigError
@@ -24,11 +24,11 @@ def converted_config(teacher: Config, reach: Reach, name: str) -> Config:
     return replace(teacher, layers=layers, window=reach.window, kept_tokens=reach.kept, evicted=evicted, name=name)
 
 
-def branch_tensors(branches: nn.ModuleList) -> dict[str, Tensor]:
+def branch_tensors(branches: Branches) -> dict[str, Tensor]:
     """By checkpoint name, f32. The temperature goes into the maps; a control without a state has none to give."""
     tensors: dict[str, Tensor] = {}
     for index, branch in enumerate(branches):
-        if not isinstance(branch, Branch) or branch.state is None:
+        if branch.state is None:
             raise ConfigError("branches", "of a variant with a state", "the stateless control")
         tensors |= {f"model.layers.{index}{MARK}{name}": value for name, value in _tensors(branch).items()}
     return tensors

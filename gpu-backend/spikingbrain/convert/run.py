@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from spikingbrain.convert.optimiser import clip, make_optimiser, schedule
 from spikingbrain.convert.team import Team
+from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.rules import ConfigError
 
 Measures = dict[str, list[float]]
@@ -25,7 +25,7 @@ Learn = Callable[[int, int], Measures]
 class Run:
     folder: Path
     """Holds `checkpoint.pt` and `log.jsonl`, a line a step."""
-    variants: Mapping[str, nn.ModuleList]
+    variants: Mapping[str, Branches]
     steps: int
     sequences: int
     """Of one step, whichever process reads them; gradients are their mean."""
@@ -93,7 +93,7 @@ class Run:
         os.replace(temporary, self.folder / "checkpoint.pt")
 
 
-def load_branches(folder: Path, variants: Mapping[str, nn.ModuleList]) -> int:
+def load_branches(folder: Path, variants: Mapping[str, Branches]) -> int:
     """Fills branches from a run's last checkpoint and returns how many steps it had taken."""
     path = folder / "checkpoint.pt"
     if not path.is_file():

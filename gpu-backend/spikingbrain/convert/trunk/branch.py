@@ -1,6 +1,8 @@
 """What is trained in one layer: the correction, and the state unless it is the control."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -76,3 +78,10 @@ class Branch(nn.Module):
         queries = state.query_features(segment.query)
         remembered, sums = decayed_sums(queries, features[:tokens], values[:tokens], state.log_decay(), carry.sums)
         return remembered, features[-window:], sums
+
+
+class Branches(nn.ModuleList):
+    """One branch a layer."""
+
+    def __iter__(self) -> Iterator[Branch]:
+        return cast(Iterator[Branch], super().__iter__())

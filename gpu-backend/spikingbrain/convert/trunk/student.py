@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import linear
 
-from spikingbrain.convert.trunk.branch import Branch, Carry, Segment
+from spikingbrain.convert.trunk.branch import Branch, Branches, Carry, Segment
 from spikingbrain.convert.trunk.evicted import Shape, ramp_of
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
 from spikingbrain.convert.trunk.rotary import Rotary
@@ -19,8 +19,8 @@ def shape_of(trunk: Trunk) -> Shape:
     return Shape(config.hidden, config.heads, config.kv_heads, config.head_dim)
 
 
-def make_branches(trunk: Trunk, reach: Reach, stateless: bool) -> nn.ModuleList:
-    return nn.ModuleList(Branch(shape_of(trunk), reach, stateless) for _ in trunk.layers)
+def make_branches(trunk: Trunk, reach: Reach, stateless: bool) -> Branches:
+    return Branches(Branch(shape_of(trunk), reach, stateless) for _ in trunk.layers)
 
 
 class Positions:
@@ -59,7 +59,7 @@ def read_window(trunk: Trunk, layer: FrozenLayer, normed: Tensor, carry: Carry, 
 class Student:
     """One branch per layer over a trunk. `carries` is the text so far; a segment before another must be a multiple of 128 tokens."""
 
-    def __init__(self, trunk: Trunk, reach: Reach, branches: nn.ModuleList) -> None:
+    def __init__(self, trunk: Trunk, reach: Reach, branches: Branches) -> None:
         self.trunk, self.reach, self.branches = trunk, reach, branches
 
     def begin(self) -> list[Carry]:
