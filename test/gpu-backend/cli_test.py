@@ -113,6 +113,8 @@ def test_quantize_to_w8_and_on_to_gguf(capsys: Capture, checkpoint: Path, tmp_pa
     assert isinstance(source, HuggingFaceFolder)
     assert source.is_w8
     assert (tmp_path / "w8/vocab.json").is_file()
+    again = _fails(capsys, "quantize", tmp_path / "w8", tmp_path / "again", "--type", "w8")
+    assert again == "error: the checkpoint must not have W8ASpike's scales already; it has\n"
     _succeeds(capsys, "quantize", tmp_path / "w8", tmp_path / "model.gguf", "--type", "q8_0")
     _succeeds(capsys, "quantize", tmp_path / "model.gguf", tmp_path / "smaller.gguf", "--type", "q4_0")
     smaller = GgufFile(tmp_path / "smaller.gguf")

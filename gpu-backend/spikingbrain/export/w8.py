@@ -9,6 +9,8 @@ from functools import partial
 
 import torch
 
+from spikingbrain.checkpoint.errors import CheckpointError
+from spikingbrain.checkpoint.hugging_face_folder import HuggingFaceFolder
 from spikingbrain.checkpoint.names import TensorName, tensor_names
 from spikingbrain.checkpoint.source import WeightSource, read_tensor
 from spikingbrain.checkpoint.weight_scales import largest_scales, scales_name, scales_shape
@@ -40,7 +42,9 @@ class MergedGate:
 
 
 def w8_tensors(source: WeightSource) -> tuple[Config, list[PlannedTensor]]:
-    """The config and tensors of the W8ASpike form."""
+    """The config and tensors of the W8ASpike form. A folder that has it already is refused: its codes would change."""
+    if isinstance(source, HuggingFaceFolder) and source.is_w8:
+        raise CheckpointError("the checkpoint must not have W8ASpike's scales already; it has")
     merged = MergedGate(source)
     tensors = []
     for name in merged.names:
