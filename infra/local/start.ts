@@ -8,6 +8,7 @@ const readyTimeoutMilliseconds = 180_000;
 
 async function main(): Promise<void> {
   const port = portFrom(process.env.PORT);
+  const spikes = process.env.SPIKES === "" ? undefined : process.env.SPIKES;
   const apiKeys = process.env.API_KEYS === "" ? undefined : process.env.API_KEYS;
   const manifest = await prepareModel();
   await buildPage();
@@ -15,7 +16,7 @@ async function main(): Promise<void> {
   console.log("Starting the Workers …");
   const stack = await startStack({
     port,
-    ...(apiKeys === undefined ? {} : { variables: { API_KEYS: apiKeys } }),
+    variables: { ...(apiKeys === undefined ? {} : { API_KEYS: apiKeys }), ...(spikes === undefined ? {} : { SPIKES: spikes }) },
     onOutput: (text) => process.stdout.write(text),
   });
   const stopping = new AbortController();

@@ -1,6 +1,7 @@
 /** What every generation backend must do, whatever computes its tokens. Run it against each implementation; see `backends.test.ts`. */
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelDescription } from "../../workers/contracts/engine.ts";
+import { addSpikes, layerTotals, noSpikes } from "../../workers/contracts/spikes.ts";
 import { collect, generate, greedy, openStream, valueOf } from "./generation.ts";
 
 export interface ConformanceOptions {
@@ -182,6 +183,26 @@ export function backendConformance(
       const outcome = await backend.generate(request(changes(model)));
       expect(outcome).toMatchObject({ ok: false, failure: { code, status: 400, retryable: false } });
       expect(outcome.ok ? "" : outcome.failure.message).not.toBe("");
+    });
+
+    test("spikes are counted where the model has some and a request asks, and refused where it has none", async () => {
+      const outcome = await backend.generate(request({ maxTokens: 3, countSpikes: true }));
+      if ((model.spikes ?? "off") === "off") {
+        expect(outcome).toMatchObject({ ok: false, failure: { code: "invalid_request", status: 400, param: "countSpikes" } });
+        return;
+      }
+      const all = await collect(valueOf(outcome));
+      const totals = all.flatMap((event) => (event.type === "token" && event.spikes !== undefined ? [event.spikes] : []));
+      expect(totals).toHaveLength(3);
+      expect(totals.map(({ channels }) => channels)).toEqual(totals.map(({ channels }) => channels).toSorted((one, other) => one - other));
+      const end = all.at(-1);
+      const layers = layerTotals((end?.type === "finish" ? end.spikes : undefined) ?? []);
+      expect(layers.length).toBeGreaterThan(0);
+      expect(layers.reduce(addSpikes, noSpikes)).toEqual(totals.at(-1));
+      for (const { channels, silent, spikes, windows } of layers) {
+        expect(silent).toBeLessThan(channels);
+        expect(windows[1] + 2 * windows[2] + 3 * windows[3]).toBe(spikes);
+      }
     });
 
     test("a reader that leaves stops the work", async () => {

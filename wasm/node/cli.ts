@@ -1,10 +1,14 @@
 /** `npx spikingbrain`: the engine without Workers. */
 import { Command } from "commander";
 import { generateCommand } from "./generate.ts";
+import { inspectCommand } from "./inspect.ts";
+import { logitsCommand } from "./logits.ts";
 
 const program = new Command("spikingbrain")
   .description("The SpikingBrain engine in Node: the same WebAssembly that answers at the edge.")
   .addCommand(generateCommand)
+  .addCommand(logitsCommand)
+  .addCommand(inspectCommand)
   .showHelpAfterError();
 
 try {

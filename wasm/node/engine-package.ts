@@ -1,6 +1,7 @@
 /** The engine outside Workers: picks the build this host can run, and streams a GGUF from a file into it. */
 import { createReadStream, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { Inspection } from "./inspect.ts";
 import type { Engine, LoaderOptions } from "../../workers/engine/engine-surface.ts";
 
 /** The fastest first. */
@@ -27,18 +28,37 @@ export function bestPackage(validates = (bytes: Uint8Array): boolean => WebAssem
 
 /** One instance of a build holds one model, so a process loads each build once. */
 export async function loadEngine(path: string, { package: name = bestPackage(), onProgress, ...options }: LoadOptions): Promise<Engine> {
-  const status = statSync(path, { throwIfNoEntry: false });
-  if (status?.isFile() !== true) throw new Error(`"${path}" is not a file; it must be the path of a GGUF.`);
-  const { initSync, ModelLoader } = (await import(`../pkg/${name}/spikingbrain.js`)) as typeof import("../pkg/relaxed/spikingbrain.js");
-  initSync({ module: wasmBytes(name) });
+  const size = fileSize(path);
+  const { ModelLoader } = await instantiate(name);
   const loader = new ModelLoader(JSON.stringify(options));
   let read = 0;
   for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
     loader.push(chunk as Buffer);
     read += (chunk as Buffer).length;
-    onProgress?.(read, status.size);
+    onProgress?.(read, size);
   }
   return loader.finish();
+}
+
+/** What a file's header says; nothing after it is read. */
+export async function inspectModel(path: string, contexts: readonly number[]): Promise<Inspection> {
+  fileSize(path);
+  const { ModelInspector } = await instantiate(bestPackage());
+  const inspector = new ModelInspector();
+  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) if (inspector.push(chunk as Buffer)) break;
+  return JSON.parse(inspector.describe(Uint32Array.from(contexts))) as Inspection;
+}
+
+function fileSize(path: string): number {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status?.isFile() !== true) throw new Error(`"${path}" is not a file; it must be the path of a GGUF.`);
+  return status.size;
+}
+
+async function instantiate(name: PackageName): Promise<typeof import("../pkg/relaxed/spikingbrain.js")> {
+  const glue = (await import(`../pkg/${name}/spikingbrain.js`)) as typeof import("../pkg/relaxed/spikingbrain.js");
+  glue.initSync({ module: wasmBytes(name) });
+  return glue;
 }
 
 function wasmBytes(name: PackageName): Buffer<ArrayBuffer> {

@@ -6,7 +6,7 @@ import { StreamDecoder } from "../../workers/tokenizer/stream-decoder.ts";
 import { Tokenizer } from "../../workers/tokenizer/tokenizer.ts";
 import type { Engine, EngineDescription } from "../../workers/engine/engine-surface.ts";
 import { loadEngine } from "./engine-package.ts";
-import { kvOption, loadOptions, modelOption, modelPath, numberIn, packageOption, type EngineOptions } from "./options.ts";
+import { kvOption, loadOptions, modelOption, modelPath, numberIn, packageOption, spikesOption, type EngineOptions } from "./options.ts";
 
 interface GenerateOptions extends EngineOptions {
   readonly raw?: true;
@@ -31,6 +31,7 @@ export const generateCommand = new Command("generate")
   .option("--top-k <count>", "keep so many of the likeliest tokens; 0 keeps all", numberIn(0, 1_000_000, true), 0)
   .option("--repetition-penalty <number>", "1 is off", numberIn(0.01, 2), 1)
   .option("--seed <number>", "same seed, same text", numberIn(0, 2 ** 32 - 1, true), 0)
+  .addOption(spikesOption())
   .addOption(kvOption("int8"))
   .addOption(packageOption())
   .action(generate);

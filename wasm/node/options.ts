@@ -1,6 +1,7 @@
 /** Options that several commands share, each checked: a message names the option, the rule and the value. */
 import { InvalidArgumentError, Option } from "commander";
 import { locateModel } from "../../infra/local/model-source.ts";
+import { spikingModes, type SpikingMode } from "../../workers/contracts/spikes.ts";
 import type { LoadOptions } from "./engine-package.ts";
 import { packageNames, type PackageName } from "./engine-package.ts";
 import { progress } from "./progress.ts";
@@ -9,6 +10,7 @@ export interface EngineOptions {
   readonly model?: string;
   readonly kv: "int8" | "f32";
   readonly package?: PackageName;
+  readonly spikes?: SpikingMode;
 }
 
 /** The address space of a 32-bit linear memory, less the page that cannot be had. */
@@ -17,6 +19,8 @@ const memoryLimitBytes = 2 ** 32 - 65_536;
 export const modelOption = () => new Option("-m, --model <file>", "GGUF to load (default: the built-in model, fetched once)");
 export const kvOption = (fallback: "int8" | "f32") =>
   new Option("--kv <type>", "how softmax keys and values are kept").choices(["f32", "int8"]).default(fallback);
+export const spikesOption = () =>
+  new Option("--spikes <mode>", "which inputs of products spike (default: what the model file says)").choices([...spikingModes]);
 export const packageOption = () =>
   new Option("--package <name>", "build of the engine (default: the fastest this host runs)").choices([...packageNames]);
 
@@ -40,7 +44,7 @@ export function tokenIds(text: string): Uint32Array {
   return Uint32Array.from(ids);
 }
 
-export async function modelPath({ model }: EngineOptions): Promise<string> {
+export async function modelPath({ model }: Pick<EngineOptions, "model">): Promise<string> {
   return model ?? (await locateModel()).path;
 }
 
@@ -50,5 +54,6 @@ export function loadOptions(options: EngineOptions): LoadOptions {
     memoryLimitBytes,
     onProgress: progress("loading"),
     ...(options.package === undefined ? {} : { package: options.package }),
+    ...(options.spikes === undefined ? {} : { spikes: options.spikes }),
   };
 }

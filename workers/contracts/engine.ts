@@ -3,6 +3,7 @@
  * text, templates and stop strings belong to the gateway. `test/contract` holds the one conformance suite.
  */
 import type { ServiceFailure } from "./errors.ts";
+import type { SpikeCounts, SpikesByLayer, SpikingMode } from "./spikes.ts";
 
 /** How the next token is chosen. Every field is explicit: defaults are the gateway's business. */
 export interface SamplingParameters {
@@ -42,6 +43,8 @@ export interface GenerateRequest {
   readonly topLogprobs: number | null;
   /** Alternatives reported beside each prompt token; null reports none of them. */
   readonly promptLogprobs: number | null;
+  /** Whether spikes are counted; only a backend whose model spikes accepts it. Counting nothing where it is left out. */
+  readonly countSpikes?: boolean;
 }
 
 /** Natural-log probability under the model's own distribution: before temperature, penalties and bias. */
@@ -66,8 +69,21 @@ export interface TokenUsage {
  */
 export type GenerateEvent =
   | { readonly type: "prompt"; readonly logprobs: readonly (TokenLogprob | null)[] }
-  | { readonly type: "token"; readonly id: number; readonly logprob?: TokenLogprob }
-  | { readonly type: "finish"; readonly reason: "stop" | "length"; readonly stopToken?: number; readonly usage: TokenUsage }
+  | {
+      readonly type: "token";
+      readonly id: number;
+      readonly logprob?: TokenLogprob;
+      /** Of everything read so far, prompt included; with `countSpikes`. */
+      readonly spikes?: SpikeCounts;
+    }
+  | {
+      readonly type: "finish";
+      readonly reason: "stop" | "length";
+      readonly stopToken?: number;
+      readonly usage: TokenUsage;
+      /** Of everything read; with `countSpikes`. */
+      readonly spikes?: SpikesByLayer;
+    }
   | { readonly type: "error"; readonly failure: ServiceFailure };
 
 /** What a backend serves; constant while it lives. */
@@ -83,6 +99,8 @@ export interface ModelDescription {
   readonly contextLength: number;
   /** Which kernel computes: `relaxed`, `simd128`, `scalar`, or a GPU backend's name. */
   readonly kernel: string;
+  /** Which inputs of the model's products spike; a backend without neurons leaves it out. */
+  readonly spikes?: SpikingMode;
 }
 
 /** A moment's load, for picking an engine object. */

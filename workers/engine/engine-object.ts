@@ -4,7 +4,7 @@ import { failureOf } from "./failures.ts";
 import { loadModel, type LoadedModel } from "./loaded-model.ts";
 import { OncePerIsolate } from "./once-per-isolate.ts";
 import { Scheduler } from "./scheduler.ts";
-import { memoryLimitBytes, type EngineEnvironment } from "./settings.ts";
+import { memoryLimitBytes, spikingMode, type EngineEnvironment } from "./settings.ts";
 import { createModelLoader } from "./wasm-module.ts";
 
 /** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. */
@@ -57,7 +57,12 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
 
   async #model(): Promise<LoadedModel> {
     if (sharedModel.value !== undefined) return sharedModel.value;
-    const options = { kvType: "int8", memoryLimitBytes: memoryLimitBytes(this.env) } as const;
+    const spikes = spikingMode(this.env);
+    const options = {
+      kvType: "int8",
+      memoryLimitBytes: memoryLimitBytes(this.env),
+      ...(spikes === undefined ? {} : { spikes }),
+    } as const;
     return await sharedModel.get((making) => loadModel(this.env.MODEL_FILES, () => createModelLoader(options), making), {
       now: Date.now,
       sleep,

@@ -1,3 +1,5 @@
+import type { SpikingMode } from "../contracts/spikes.ts";
+
 /** The JavaScript surface of the WASM engine, as wasm/API.md says. The built package is checked against it where it is imported. */
 export interface Engine {
   describe(): string;
@@ -10,7 +12,10 @@ export interface Engine {
   pending(sequence: number): number;
   step(plan: Uint32Array): void;
   sample(sequence: number): string;
+  readLogits(sequence: number, count: number): Float32Array;
   takePromptLogprobs(sequence: number): string;
+  spikeCounts(sequence: number): string;
+  spikeTotals(sequence: number): string;
   evict(sequence: number): void;
   close(sequence: number): void;
 }
@@ -26,6 +31,8 @@ export interface LoaderOptions {
   readonly kvType: "int8" | "f32";
   /** Bound of the whole linear memory. */
   readonly memoryLimitBytes: number;
+  /** The file's own wish where it is left out. */
+  readonly spikes?: SpikingMode;
 }
 
 /** What `Engine.describe()` prints. */
@@ -40,6 +47,8 @@ export interface EngineDescription {
   readonly weightBytes: number;
   readonly bosTokenId: number | null;
   readonly eosTokenIds: readonly number[];
+  readonly kvType: "int8" | "f32";
+  readonly spikes: SpikingMode;
 }
 
 export type EngineErrorCode = "invalid_gguf" | "unsupported_model" | "invalid_state" | "invalid_argument" | "out_of_memory";

@@ -1,6 +1,7 @@
 /** One request being served: its sequence in the engine, what it has produced, and the stream that its reader holds. */
 import type { GenerateRequest, TokenLogprob } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
+import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
 import type { Engine } from "./engine-surface.ts";
 import { EventSink, type SinkEvents } from "./event-sink.ts";
 import type { PlanEntry } from "./step-plan.ts";
@@ -62,8 +63,8 @@ export class Generation {
   start(): void {
     this.#evicted = false;
     if (this.#handle !== undefined) return;
-    const { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, prompt } = this.request;
-    this.#handle = this.#engine.open(JSON.stringify({ sampling, minTokens, stopTokens, topLogprobs, promptLogprobs }));
+    const { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, prompt, countSpikes = false } = this.request;
+    this.#handle = this.#engine.open(JSON.stringify({ sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, countSpikes }));
     this.#engine.feed(this.#handle, prompt);
   }
 
@@ -92,7 +93,7 @@ export class Generation {
       this.#promptLogprobs = [];
     }
     if (this.request.maxTokens === 0) {
-      this.#finish("length");
+      this.#finish(this.#handle, "length");
       return false;
     }
     this.#sample(this.#handle);
@@ -116,12 +117,13 @@ export class Generation {
     const { id, stop, logprob } = JSON.parse(this.#engine.sample(handle)) as Sample;
     this.fruitlessEvictions = 0;
     if (stop) {
-      this.#finish("stop", id);
+      this.#finish(handle, "stop", id);
       return;
     }
     this.#generated += 1;
-    this.sink.send({ type: "token", id, ...(logprob === undefined ? {} : { logprob }) });
-    if (this.#generated >= this.request.maxTokens) this.#finish("length");
+    const spikes = this.request.countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeTotals(handle)) as SpikeCounts } : {};
+    this.sink.send({ type: "token", id, ...(logprob === undefined ? {} : { logprob }), ...spikes });
+    if (this.#generated >= this.request.maxTokens) this.#finish(handle, "length");
   }
 
   #collectPromptLogprobs(handle: number): void {
@@ -131,12 +133,13 @@ export class Generation {
     for (const logprob of logprobs) this.#promptLogprobs.push(logprob);
   }
 
-  #finish(reason: "stop" | "length", stopToken?: number): void {
+  #finish(handle: number, reason: "stop" | "length", stopToken?: number): void {
     this.sink.send({
       type: "finish",
       reason,
       ...(stopToken === undefined ? {} : { stopToken }),
       usage: { promptTokens: this.request.prompt.length, completionTokens: this.#generated, cachedTokens: 0 },
+      ...(this.request.countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeCounts(handle)) as SpikesByLayer } : {}),
     });
   }
 }

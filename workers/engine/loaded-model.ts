@@ -36,14 +36,14 @@ export async function loadModel(files: Pick<Fetcher, "fetch">, createLoader: () 
 }
 
 function describeModel(engine: Engine, id: string, digest: string): LoadedModel {
-  const { architecture, parameters, vocabularySize, contextLength, kernel, bosTokenId } = JSON.parse(
+  const { architecture, parameters, vocabularySize, contextLength, kernel, bosTokenId, spikes } = JSON.parse(
     engine.describe(),
   ) as EngineDescription;
   const held = tokensHeld(engine, contextLength);
   if (held < 1) throw modelInvalid(`the memory limit leaves ${String(engine.freeStateBytes())} bytes for state, less than one token takes`);
   return {
     engine,
-    description: { id, digest, architecture, parameters, vocabularySize, contextLength: held, kernel },
+    description: { id, digest, architecture, parameters, vocabularySize, contextLength: held, kernel, spikes },
     firstToken: bosTokenId ?? 0,
   };
 }

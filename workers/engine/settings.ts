@@ -1,4 +1,5 @@
 /** The engine Worker's bindings and variables, variables checked once. */
+import { spikingModes, type SpikingMode } from "../contracts/spikes.ts";
 import type { EngineObject } from "./engine-object.ts";
 
 export interface EngineEnvironment {
@@ -9,6 +10,8 @@ export interface EngineEnvironment {
   readonly ENGINE_OBJECTS?: string;
   /** Bound of the engine's linear memory in MiB; "112" if not set. */
   readonly MEMORY_LIMIT_MIB?: string;
+  /** Which inputs of the model's products spike: `off`, `paper` or `released`; the model file's own wish if not set. */
+  readonly SPIKES?: string;
 }
 
 const bytesPerMebibyte = 1024 * 1024;
@@ -26,6 +29,13 @@ export function memoryLimitBytes(environment: EngineEnvironment): number {
   return (
     integer("MEMORY_LIMIT_MIB", environment.MEMORY_LIMIT_MIB, defaultMemoryLimitMebibytes, largestMemoryLimitMebibytes) * bytesPerMebibyte
   );
+}
+
+export function spikingMode({ SPIKES: text }: EngineEnvironment): SpikingMode | undefined {
+  if (text === undefined || text === "") return undefined;
+  const mode = spikingModes.find((name) => name === text);
+  if (mode === undefined) throw new Error(`SPIKES must be one of ${spikingModes.join(", ")}; it is "${text}".`);
+  return mode;
 }
 
 function integer(name: string, text: string | undefined, fallback: number, largest: number): number {

@@ -1,12 +1,14 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
 import type { GenerateRequest, SamplingParameters } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
+import type { SpikingMode } from "../contracts/spikes.ts";
 import { contextLengthExceeded, invalidField } from "./failures.ts";
 
 export interface RequestLimits {
   readonly vocabularySize: number;
   /** Prompt plus completion, in tokens. */
   readonly contextLength: number;
+  readonly spikes?: SpikingMode;
 }
 
 /** Alternatives per token that one event may carry. */
@@ -49,9 +51,16 @@ const checks: readonly Check[] = [
   ({ sampling }, limits) => checkLogitBias(sampling.logitBias, limits),
   ({ topLogprobs }) => (topLogprobs === null ? undefined : wholeNumber("topLogprobs", topLogprobs, 0, mostLogprobs)),
   ({ promptLogprobs }) => (promptLogprobs === null ? undefined : wholeNumber("promptLogprobs", promptLogprobs, 0, mostLogprobs)),
+  checkSpikes,
   ({ prompt, maxTokens }, { contextLength }) =>
     prompt.length + maxTokens > contextLength ? contextLengthExceeded(prompt.length, maxTokens, contextLength) : undefined,
 ];
+
+function checkSpikes({ countSpikes = false }: GenerateRequest, { spikes = "off" }: RequestLimits): ServiceFailure | undefined {
+  if (typeof countSpikes !== "boolean") return invalidField("countSpikes", "must be true or false", countSpikes);
+  if (!countSpikes || spikes !== "off") return undefined;
+  return invalidField("countSpikes", "must be false where the model's spiking mode is 'off'", countSpikes);
+}
 
 function checkPrompt({ prompt }: GenerateRequest, { vocabularySize }: RequestLimits): ServiceFailure | undefined {
   if (!(prompt instanceof Uint32Array)) return invalidField("prompt", "must be a Uint32Array of token ids", prompt);

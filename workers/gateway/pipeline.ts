@@ -18,11 +18,13 @@ import { startGeneration } from "./generate/start.ts";
 import { readJson } from "./http/read-json.ts";
 import { describeCause, logLine } from "./log.ts";
 import { requireModel, type ServedModel } from "./model.ts";
+import { requireSpikes } from "./require-spikes.ts";
 import type { GenerationFields } from "./schema/generation-fields.ts";
 import { parseBody } from "./schema/parse.ts";
 import { streamedAnswer, wholeAnswer } from "./stream/answer.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage } from "./stream/format.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./stream/sse.ts";
+import { UsageCounter } from "./stream/usage.ts";
 
 /** What an endpoint adds to the common life: its wire shape, how its prompt is made, and how its answer looks. */
 export interface GenerationEndpoint<Body extends GenerationFields> {
@@ -43,6 +45,7 @@ export async function answerGeneration<Body extends GenerationFields>(
   const options = endpoint.render(body, model);
   const backend = chooseBackend(c.env);
   const description = await describeBackend(backend);
+  const spikes = body.spikes === true ? requireSpikes(description) : null;
   const jobs = planJobs(body, options, model, Math.min(model.card.contextLength, description.contextLength), requestId);
 
   const abort = new AbortController();
@@ -61,10 +64,11 @@ export async function answerGeneration<Body extends GenerationFields>(
     facts["completionTokens"] = usage.completion_tokens;
   };
   facts["choices"] = jobs.length;
-  if (body.stream !== true) return c.json(await wholeAnswer(events, jobs, format, report));
+  const counter = new UsageCounter(jobs, spikes);
+  if (body.stream !== true) return c.json(await wholeAnswer(events, jobs, format, counter, report));
 
   const includeUsage = body.stream_options?.include_usage === true;
-  const payloads = streamedAnswer(events, jobs, format, includeUsage, (usage) => {
+  const payloads = streamedAnswer(events, jobs, format, counter, includeUsage, (usage) => {
     report(usage);
     logLine("info", "stream_ended", { requestId, ...facts });
   });

@@ -10,6 +10,8 @@ import torch
 from gguf import GGMLQuantizationType, GGUFReader, ReaderTensor
 from gguf.quants import dequantize
 
+from spikingbrain.spike.weight_codes import group_count, spread
+
 from .errors import CheckpointError, listed
 from .gguf_metadata import from_metadata
 from .names import TensorName, tensor_names
@@ -57,9 +59,35 @@ class GgufFile:
         if len(name.shape) == 1:
             values = dequantize(data, tensor.tensor_type)
             return torch.from_numpy(self._half_split(name, values)[start:stop].copy())
+        if tensor.tensor_type == GGMLQuantizationType.I8:
+            return self._w8_rows(name, data, start, stop)
         values = dequantize(self._half_split(name, data, start, stop), tensor.tensor_type)
         # Values that are f32 in the file are still the file's, which torch must not be able to write to.
         return torch.from_numpy(values if values.flags.writeable else values.copy())
+
+    @property
+    def is_w8(self) -> bool:
+        """Whether some weights are W8 codes (`export/gguf_w8.py`)."""
+        return any(tensor.tensor_type == GGMLQuantizationType.I8 for tensor in self._tensors.values())
+
+    def weight_scales(self, name: TensorName, start: int, stop: int) -> torch.Tensor | None:
+        """Of W8 codes, `[rows, groups]` f32; None where the tensor is of another type."""
+        if self._tensors[name.gguf].tensor_type != GGMLQuantizationType.I8:
+            return None
+        data = self._tensors[_beside(name.gguf, "scales")].data
+        return torch.from_numpy((data if name.expert is None else data[name.expert])[start:stop].copy())
+
+    def _w8_rows(self, name: TensorName, data: npt.NDArray[Any], start: int, stop: int) -> torch.Tensor:
+        scales = self.weight_scales(name, start, stop)
+        assert scales is not None
+        codes = torch.from_numpy(data[start:stop].view(np.int8).astype(np.int32))
+        outliers = self._tensors.get(_beside(name.gguf, "outliers"))
+        if outliers is not None:
+            first = start + (name.expert or 0) * name.shape[0]
+            rows, columns, lacking = torch.from_numpy(outliers.data.view(np.int32).reshape(-1, 3).astype(np.int64)).T
+            here = (rows >= first) & (rows < first + stop - start)
+            codes[rows[here] - first, columns[here]] += lacking[here].to(torch.int32)
+        return codes * spread(scales, codes.shape[1])
 
     def _half_split(self, name: TensorName, data: npt.NDArray[Any], start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """Rows `start` to `stop`: `llama` files have a rotary pair side by side that is half a head apart here."""
@@ -81,7 +109,14 @@ class GgufFile:
     def _check(self, path: Path) -> None:
         wanted: dict[str, tuple[int, ...]] = {}
         for name in self.names:
-            wanted[name.gguf] = name.shape if name.expert is None else (name.expert + 1, *name.shape)
+            shape = name.shape if name.expert is None else (name.expert + 1, *name.shape)
+            wanted[name.gguf] = shape
+            tensor = self._tensors.get(name.gguf)
+            if tensor is not None and tensor.tensor_type == GGMLQuantizationType.I8:
+                wanted[_beside(name.gguf, "scales")] = (*shape[:-1], group_count(shape[-1]))
+                outliers = _beside(name.gguf, "outliers")
+                if outliers in self.shapes:
+                    wanted[outliers] = (self.shapes[outliers][0], 3)
         problems = [f"tensor '{missing}' {list(shape)} is missing" for missing, shape in wanted.items() if missing not in self.shapes]
         for found, shape in self.shapes.items():
             if found not in wanted:
@@ -90,6 +125,11 @@ class GgufFile:
                 problems.append(f"tensor '{found}' must have shape {list(wanted[found])}; it has {list(shape)}")
         if problems:
             raise listed(str(path), problems)
+
+
+def _beside(weight: str, what: str) -> str:
+    """A tensor that belongs to W8 codes."""
+    return f"{weight.removesuffix('.weight')}.{what}"
 
 
 def read_gguf_metadata(path: Path) -> dict[str, Any]:

@@ -24,6 +24,8 @@ Below `spikingbrain.`; `llama` and `qwen2` files have the first group only. Defa
 | `expert_feed_forward_length` | uint32 | inner of a routed expert; default `feed_forward_length` |
 | `expert_shared_feed_forward_length` | uint32 | inner of the shared expert; default 0, none |
 | `expert_gating` | string | `softmax` (default) or `sigmoid` |
+| `spiking.mode` | string | the run's mode unless it is told another: `off` (default), `paper` or `released` |
+| `spiking.k` | float32 | a token's threshold is `mean(|x|) / k`; default 3 |
 | `expert_weights_norm` | bool | whether used experts' scores are scaled to sum to 1; default false |
 
 Which biases there are, whether the head is tied (no `output.weight`) and the gate's form are told by the tensors alone.
@@ -32,7 +34,7 @@ Which biases there are, whether the head is tied (no `output.weight`) and the ga
 from collections.abc import Mapping
 from typing import Any
 
-from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate
+from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking
 
 from .errors import CheckpointError
 
@@ -66,6 +68,8 @@ def to_metadata(config: Config) -> dict[str, Value]:
         "layer.mixers": [layer.mixer_name for layer in config.layers],
         "layer.feed_forwards": [layer.feed_forward for layer in config.layers],
         "parallel.projections": config.parallel_projections,
+        "spiking.mode": config.spiking.mode,
+        "spiking.k": float(config.spiking.k),
     }
     if config.window is not None:
         values["attention.sliding_window"] = config.window
@@ -148,6 +152,7 @@ def from_metadata(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, .
             output=any(name.endswith("attn_output.bias") for name in shapes),
         ),
         tied_head="output.weight" not in shapes,
+        spiking=Spiking(mode=keys.get("spiking.mode", str, "off"), k=keys.get("spiking.k", float, 3.0)),
         name=str(metadata.get("general.name", "")),
         bos=metadata.get("tokenizer.ggml.bos_token_id"),
         end_tokens=tuple(dict.fromkeys(end for end in ends if end is not None)),

@@ -52,10 +52,15 @@ class HuggingFaceFolder:
     def rows(self, name: TensorName, start: int, stop: int) -> torch.Tensor:
         """See `WeightSource`; a W8ASpike weight comes as its quantiser rounds it."""
         rows = self._stored(name.name)[start:stop].to(torch.float32)
+        scales = self.weight_scales(name, start, stop)
+        return rows if scales is None else rounded(rows, scales.unsqueeze(2), scales_name(name))
+
+    def weight_scales(self, name: TensorName, start: int, stop: int) -> torch.Tensor | None:
+        """Of a W8ASpike weight, `[rows, groups]` f32; None where its quantiser is passed by."""
         scales = scales_name(name)
         if not name.linear or scales not in self._locations or (DOWN_PROJECTION.search(name.name) and not self._whole_quantised):
-            return rows
-        return rounded(rows, self._stored(scales)[start:stop].to(torch.float32), scales)
+            return None
+        return self._stored(scales)[start:stop].to(torch.float32).squeeze(2)
 
     def _stored(self, name: str) -> torch.Tensor:
         file = self._locations[name].file

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spikingbrain.export.safetensors_writer import PlannedTensor
 
 # Spelled out here because the modules that define them need torch; a test compares.
-GGUF_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")
+GGUF_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "w8")
 FOLDER_TYPES = ("f32", "f16", "bf16")
 
 

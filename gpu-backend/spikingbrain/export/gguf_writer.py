@@ -19,7 +19,8 @@ from spikingbrain.checkpoint.source import WeightSource, row_chunks
 from spikingbrain.checkpoint.tokenizer import Tokenizer
 
 from .files import Progress, move_into, no_progress, require_room
-from .tensor_type import FILE_TYPES, TypeName, encode, stored_bytes, stored_type
+from .gguf_w8 import W8Tensor, encoded_w8, is_w8, plan_w8
+from .tensor_type import FILE_TYPES, FileTypeName, TypeName, encode, stored_bytes, stored_type
 from .tokenizer_metadata import add_tokenizer
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class OutputTensor:
 def write_gguf(
     source: WeightSource,
     out: Path,
-    kind: TypeName,
+    kind: FileTypeName,
     tokenizer: Tokenizer | None = None,
     shard_bytes: int | None = None,
     progress: Progress = no_progress,
@@ -76,24 +77,30 @@ def write_gguf(
         return [move_into(path, out.parent) for path in sorted(Path(directory).iterdir())]
 
 
-def plan(source: WeightSource, kind: TypeName) -> list[OutputTensor]:
+def plan(source: WeightSource, kind: FileTypeName) -> list[OutputTensor | W8Tensor]:
     """The file's tensors in the order in which the source is read best."""
     groups: dict[str, list[TensorName]] = {}
     for name in source.names:
         groups.setdefault(name.gguf, []).append(name)
-    tensors = []
+    tensors: list[OutputTensor | W8Tensor] = []
+    of_rest: TypeName = "bf16" if kind == "w8" else kind
     for gguf, found in groups.items():
         parts = sorted(found, key=lambda name: name.expert or 0)
         shape = parts[0].shape if parts[0].expert is None else (len(parts), *parts[0].shape)
-        stored = stored_type(shape, kind)
-        if len(shape) > 1 and stored.name.lower() != kind:
+        if kind == "w8" and is_w8(source, parts[0]):
+            tensors += plan_w8(source, parts, shape)
+            continue
+        stored = stored_type(shape, of_rest)
+        if len(shape) > 1 and stored.name.lower() != of_rest:
             log.info("%s is stored as %s: its rows of %d values are no whole blocks of %s", gguf, stored.name.lower(), shape[-1], kind)
         tensors.append(OutputTensor(parts, shape, stored))
     return tensors
 
 
-def encoded(source: WeightSource, tensor: OutputTensor) -> npt.NDArray[np.uint8]:
+def encoded(source: WeightSource, tensor: OutputTensor | W8Tensor) -> npt.NDArray[np.uint8]:
     """The bytes of one tensor of the file."""
+    if isinstance(tensor, W8Tensor):
+        return encoded_w8(source, tensor)
     out = np.empty(tensor.bytes, dtype=np.uint8)
     at = 0
     for part in tensor.parts:
@@ -104,7 +111,7 @@ def encoded(source: WeightSource, tensor: OutputTensor) -> npt.NDArray[np.uint8]
     return out
 
 
-def _add_metadata(writer: GGUFWriter, source: WeightSource, kind: TypeName, tokenizer: Tokenizer | None, stem: str) -> None:
+def _add_metadata(writer: GGUFWriter, source: WeightSource, kind: FileTypeName, tokenizer: Tokenizer | None, stem: str) -> None:
     config = source.config
     writer.add_type("model")
     writer.add_name(config.name or stem)

@@ -11,6 +11,8 @@ from gguf.quants import quantize
 from spikingbrain.checkpoint.errors import CheckpointError
 
 TypeName = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"]
+FileTypeName = TypeName | Literal["w8"]
+"""What a whole file may be: of one element type, or W8 (`gguf_w8.py`)."""
 
 TYPES: dict[TypeName, GGMLQuantizationType] = {
     "f32": GGMLQuantizationType.F32,
@@ -21,7 +23,9 @@ TYPES: dict[TypeName, GGMLQuantizationType] = {
     "q4_1": GGMLQuantizationType.Q4_1,
 }
 
-FILE_TYPES: dict[TypeName, LlamaFileType] = {
+FILE_TYPES: dict[FileTypeName, LlamaFileType] = {
+    # llama.cpp has no name for it.
+    "w8": LlamaFileType.GUESSED,
     "f32": LlamaFileType.ALL_F32,
     "f16": LlamaFileType.MOSTLY_F16,
     "bf16": LlamaFileType.MOSTLY_BF16,

@@ -92,18 +92,22 @@ class _Reader:
         return torch.from_numpy(values.astype(np.float32))
 
 
-def _layer(reader: _Reader, config: Config, layer: Layer, position: int, is_int8: bool, dtype: torch.dtype, device: torch.device) -> LayerState:
+def _layer(
+    reader: _Reader, config: Config, layer: Layer, position: int, is_int8: bool, dtype: torch.dtype, device: torch.device
+) -> LayerState:
     heads, dim = config.kv_heads, config.head_dim
     linear = reader.floats(heads, dim, dim).to(device) if layer.is_linear else None
     evicted = reader.floats(heads, 2 * dim, dim + 1).to(device) if layer.is_evicted else None
     if layer.softmax is None:
         return LayerState(linear, None, evicted)
-    positions = _visible(config, layer.softmax, position)
+    kept, near = _visible(config, layer.softmax, position)
+    tokens = len(kept) + len(near)
     if is_int8:
-        keys, values = _codes(reader, len(positions), heads, dim, device)
-        return LayerState(linear, KeyValues(keys, values, positions.to(device)), evicted)
-    both = reader.floats(len(positions), heads, 2 * dim).to(device=device, dtype=dtype)
-    return LayerState(linear, KeyValues(both[..., :dim].clone(), both[..., dim:].clone(), positions.to(device)), evicted)
+        keys, values = _codes(reader, tokens, heads, dim, device)
+        return LayerState(linear, KeyValues(keys, values, _positions(kept, near, device)), evicted)
+    both = reader.floats(tokens, heads, 2 * dim).to(device=device, dtype=dtype)
+    positions = _positions(kept, near, device)
+    return LayerState(linear, KeyValues(both[..., :dim].clone(), both[..., dim:].clone(), positions), evicted)
 
 
 def _codes(reader: _Reader, tokens: int, heads: int, dim: int, device: torch.device) -> tuple[Int8Rows, Int8Rows]:
@@ -124,11 +128,16 @@ def _codes(reader: _Reader, tokens: int, heads: int, dim: int, device: torch.dev
     return part(0), part(1)
 
 
-def _visible(config: Config, softmax: str, position: int) -> Tensor:
-    """Positions that a softmax branch still sees, `[held]`: kept ones that are not near, and near ones."""
+def _visible(config: Config, softmax: str, position: int) -> tuple[range, range]:
+    """Positions that a softmax branch still sees: kept ones that are not near, and near ones."""
     sight = Sight.of(config, softmax)
     first = min(sight.first_near(position), position)
-    return torch.cat([torch.arange(min(sight.kept, first)), torch.arange(first, position)])
+    return range(min(sight.kept, first)), range(first, position)
+
+
+def _positions(kept: range, near: range, device: torch.device) -> Tensor:
+    """`[held]`"""
+    return torch.tensor([*kept, *near], dtype=torch.int64, device=device)
 
 
 def _tokens(held: KeyValues) -> bytes:

@@ -2,6 +2,7 @@
  * The engine's surface in TypeScript: real bookkeeping of positions and bytes, and tokens that depend on nothing but a sequence's own
  * history. Whoever breaks a rule of the surface gets an error, as from the real one.
  */
+import { noSpikes } from "../../../workers/contracts/spikes.ts";
 import type { Engine } from "../../../workers/engine/engine-surface.ts";
 
 interface FakeSequence {
@@ -68,6 +69,19 @@ export class FakeEngine implements Engine {
       untaken: [],
     });
     return handle;
+  }
+
+  readLogits(sequence: number, count: number): Float32Array {
+    this.step(Uint32Array.of(sequence, count));
+    return new Float32Array(count * this.vocabularySize);
+  }
+
+  spikeCounts(sequence: number): string {
+    return JSON.stringify([{ query: { ...noSpikes, channels: this.#get(sequence).read } }]);
+  }
+
+  spikeTotals(sequence: number): string {
+    return JSON.stringify({ ...noSpikes, channels: this.#get(sequence).read });
   }
 
   feed(sequence: number, tokens: Uint32Array): void {

@@ -5,6 +5,16 @@ import { request, type RequestChanges } from "./requests.ts";
 const limits = { vocabularySize: 100, contextLength: 50 };
 
 describe("refusalOf", () => {
+  it("counts spikes only where there are some", () => {
+    expect(refusalOf(request({ countSpikes: true }), { ...limits, spikes: "paper" })).toBeUndefined();
+    expect(refusalOf(request({ countSpikes: true }), limits)).toMatchObject({
+      code: "invalid_request",
+      param: "countSpikes",
+      message: expect.stringContaining("spiking mode is 'off'") as string,
+    });
+    expect(refusalOf(request({ countSpikes: 1 as unknown as boolean }), limits)?.message).toMatch(/true or false/);
+  });
+
   it("accepts what is in range", () => {
     expect(refusalOf(request(), limits)).toBeUndefined();
     expect(

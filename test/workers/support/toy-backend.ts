@@ -9,6 +9,7 @@ import type {
 } from "../../../workers/contracts/engine.ts";
 import type { ServiceFailure } from "../../../workers/contracts/errors.ts";
 import { encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
+import { addSpikes, layerTotals, noSpikes, type SpikeCounts, type SpikesByLayer } from "../../../workers/contracts/spikes.ts";
 import { toyChoose, toyLogits, toyLogprob } from "./toy-model.ts";
 
 export interface BackendScript {
@@ -58,8 +59,8 @@ export class ToyBackend implements GenerationBackend {
 
   describe(): Promise<Outcome<ModelDescription>> {
     const { vocabularySize, contextLength } = this.#options;
-    const value = { id: "tiny", digest: "0".repeat(64), architecture: "toy", parameters: 0, vocabularySize, contextLength, kernel: "toy" };
-    return Promise.resolve({ ok: true, value });
+    const model = { id: "tiny", digest: "0".repeat(64), architecture: "toy", parameters: 0, kernel: "toy" };
+    return Promise.resolve({ ok: true, value: { ...model, vocabularySize, contextLength, spikes: "paper" } });
   }
 
   ready(): Promise<Outcome<null>> {
@@ -144,11 +145,13 @@ export class ToyBackend implements GenerationBackend {
     const history = Array.from(request.prompt);
     if (request.promptLogprobs !== null) yield { type: "prompt", logprobs: this.#scorePrompt(history, request.promptLogprobs) };
     let completionTokens = 0;
+    let read = history.length;
     const finish = (reason: "stop" | "length", stopToken?: number): GenerateEvent => ({
       type: "finish",
       reason,
       ...(stopToken === undefined ? {} : { stopToken }),
       usage: { promptTokens: request.prompt.length, completionTokens, cachedTokens: 0 },
+      ...(request.countSpikes === true ? { spikes: toySpikes(read) } : {}),
     });
     while (completionTokens < request.maxTokens) {
       if (delayMilliseconds !== undefined) await new Promise((resolve) => setTimeout(resolve, delayMilliseconds));
@@ -162,6 +165,7 @@ export class ToyBackend implements GenerationBackend {
         if (breakAfter.how === "error") yield { type: "error", failure: SCRIPTED_FAILURE };
         return;
       }
+      read = history.length;
       const scripted = reply === undefined ? undefined : (reply[completionTokens] ?? this.#options.endOfTurn);
       const logits = toyLogits(history, this.#options.vocabularySize, scripted);
       const forbidden = new Set(completionTokens < request.minTokens ? request.stopTokens : []);
@@ -169,9 +173,10 @@ export class ToyBackend implements GenerationBackend {
       if (request.stopTokens.includes(id)) return yield finish("stop", id);
       completionTokens++;
       this.generatedTokens++;
+      const spikes = request.countSpikes === true ? { spikes: layerTotals(toySpikes(read)).reduce(addSpikes, noSpikes) } : {};
       history.push(id);
       const logprob = request.topLogprobs === null ? {} : { logprob: toyLogprob(logits, id, request.topLogprobs) };
-      yield { type: "token", id, ...logprob };
+      yield { type: "token", id, ...logprob, ...spikes };
     }
     yield finish("length");
   }
@@ -181,4 +186,20 @@ export class ToyBackend implements GenerationBackend {
       at === 0 ? null : toyLogprob(toyLogits(prompt.slice(0, at), this.#options.vocabularySize, undefined), id, alternatives),
     );
   }
+}
+
+/** What the toy's two layers have fired once they have read so many tokens: of ten inputs a token one is silent, then two. */
+export function toySpikes(tokens: number): SpikesByLayer {
+  const layer = (silent: number): SpikeCounts => ({
+    channels: 10 * tokens,
+    silent: silent * tokens,
+    small: 9 * tokens,
+    count: 20 * tokens,
+    spikes: 12 * tokens,
+    windows: [silent * tokens, 5 * tokens, 2 * tokens, tokens],
+    multiplyAccumulates: 1000 * tokens,
+    skipped: 100 * silent * tokens,
+    additions: 1200 * tokens,
+  });
+  return [{ attention_in: layer(1) }, { attention_in: layer(2), query: layer(2) }];
 }

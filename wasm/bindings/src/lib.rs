@@ -4,12 +4,12 @@ mod bytes;
 mod memory;
 mod wire;
 
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Float32Array, Reflect, Uint8Array};
 use spikingbrain_engine::model::Model;
-use spikingbrain_engine::weights::Loader;
+use spikingbrain_engine::weights::{Inspection, Inspector, Loader};
 use spikingbrain_engine::{Engine as Core, Error};
 use wasm_bindgen::prelude::*;
-use wire::{Description, LoadOptions, OpenOptions, SampledToken, prompt_logprobs};
+use wire::{Counts, Description, Inspected, LoadOptions, OpenOptions, SampledToken, prompt_logprobs};
 
 /// An `Error` with `name` and `code`, so that callers route on the code and show the message.
 fn thrown(error: &Error) -> JsValue {
@@ -54,12 +54,13 @@ pub struct ModelLoader {
 
 #[wasm_bindgen]
 impl ModelLoader {
-    /// Options as JSON: `{ kvType, memoryLimitBytes }`.
+    /// Options as JSON: `{ kvType, memoryLimitBytes, spikes }`.
     #[wasm_bindgen(constructor)]
     pub fn new(options_json: &str) -> Result<ModelLoader, JsValue> {
         let options: LoadOptions = parsed(options_json, "options")?;
         let weights = options.memory_limit_bytes.map(|limit| limit.saturating_sub(memory::used_bytes()) as u64);
-        Ok(Self { loader: Loader::new(weights), options })
+        let loader = Loader::new(weights).with_spikes(options.spikes.map(Into::into));
+        Ok(Self { loader, options })
     }
 
     /// The file's next bytes.
@@ -73,6 +74,44 @@ impl ModelLoader {
         let limit = self.options.memory_limit_bytes.map(|bytes| (bytes, memory::used_bytes as fn() -> usize));
         let core = Core::new(model, self.options.kv_type.into(), limit).or_throw()?;
         Ok(Engine { core })
+    }
+}
+
+/// Reads a GGUF's header and no further.
+#[wasm_bindgen]
+#[derive(Default)]
+pub struct ModelInspector {
+    inspector: Inspector,
+    inspection: Option<Inspection>,
+}
+
+#[wasm_bindgen]
+impl ModelInspector {
+    /// Of a file that is about to come.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> ModelInspector {
+        Self::default()
+    }
+
+    /// The file's next bytes; whether the header is whole.
+    pub fn push(&mut self, chunk: &Uint8Array) -> Result<bool, JsValue> {
+        bytes::each_piece(chunk, |piece| {
+            if self.inspection.is_none() {
+                self.inspection = self.inspector.push(piece)?;
+            }
+            Ok(())
+        })
+        .or_throw()?;
+        Ok(self.inspection.is_some())
+    }
+
+    /// JSON of the model, with its state's sizes at these contexts.
+    pub fn describe(&mut self, contexts: &[u32]) -> Result<String, JsValue> {
+        let inspection = match self.inspection.take() {
+            Some(inspection) => inspection,
+            None => core::mem::take(&mut self.inspector).finish().or_throw()?,
+        };
+        written(&Inspected::new(self.inspection.insert(inspection), contexts))
     }
 }
 
@@ -148,6 +187,36 @@ impl Engine {
     #[wasm_bindgen(js_name = takePromptLogprobs)]
     pub fn take_prompt_logprobs(&mut self, sequence: u32) -> Result<String, JsValue> {
         written(&prompt_logprobs(self.core.take_prompt_logprobs(sequence).or_throw()?))
+    }
+
+    /// Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`.
+    #[wasm_bindgen(js_name = readLogits)]
+    pub fn read_logits(&mut self, sequence: u32, count: u32) -> Result<Float32Array, JsValue> {
+        let vocabulary = self.core.model().config().vocabulary;
+        self.core.check_pending(sequence, count as usize).or_throw()?;
+        let length = u32::try_from((count as usize).saturating_mul(vocabulary));
+        let length = length.map_err(|_| thrown(&Error::InvalidArgument(format!("count must be smaller; it is {count}"))))?;
+        let out = Float32Array::new_with_length(length);
+        let mut at = 0;
+        let put = |logits: &[f32]| {
+            let end = at + logits.len() as u32;
+            out.subarray(at, end).copy_from(logits);
+            at = end;
+        };
+        self.core.read_logits(sequence, count as usize, put).or_throw()?;
+        Ok(out)
+    }
+
+    /// What the sequence has fired by layer and site, as JSON; `null` where that is not counted.
+    #[wasm_bindgen(js_name = spikeCounts)]
+    pub fn spike_counts(&self, sequence: u32) -> Result<String, JsValue> {
+        written(&self.core.spikes(sequence).or_throw()?.map(wire::spikes))
+    }
+
+    /// The same of all layers and sites together.
+    #[wasm_bindgen(js_name = spikeTotals)]
+    pub fn spike_totals(&self, sequence: u32) -> Result<String, JsValue> {
+        written(&self.core.spikes(sequence).or_throw()?.map(|meter| Counts::from(meter.total())))
     }
 
     /// Drops the state, keeps the tokens.

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use spikingbrain_engine::Engine;
 use spikingbrain_engine::SequenceOptions;
 use spikingbrain_engine::sample::{Sampled, Sampling, TokenLogprob};
-use spikingbrain_engine::state::KvType;
+use spikingbrain_engine::spike::{Site, SpikeCounts, SpikeMeter, SpikingMode};
+use spikingbrain_engine::state::{KvType, StateBytes};
+use spikingbrain_engine::weights::Inspection;
+use std::collections::BTreeMap;
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
@@ -22,11 +25,30 @@ impl From<KvName> for KvType {
     }
 }
 
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub enum SpikesName {
+    Off,
+    Paper,
+    Released,
+}
+
+impl From<SpikesName> for SpikingMode {
+    fn from(name: SpikesName) -> Self {
+        match name {
+            SpikesName::Off => Self::Off,
+            SpikesName::Paper => Self::Paper,
+            SpikesName::Released => Self::Released,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadOptions {
     pub kv_type: KvName,
     pub memory_limit_bytes: Option<usize>,
+    pub spikes: Option<SpikesName>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +73,8 @@ pub struct OpenOptions {
     stop_tokens: Vec<u32>,
     top_logprobs: Option<usize>,
     prompt_logprobs: Option<usize>,
+    #[serde(default)]
+    count_spikes: bool,
 }
 
 impl From<OpenOptions> for SequenceOptions {
@@ -82,6 +106,7 @@ impl From<OpenOptions> for SequenceOptions {
                 top_logprobs: options.top_logprobs,
             },
             prompt_logprobs: options.prompt_logprobs,
+            count_spikes: options.count_spikes,
         }
     }
 }
@@ -130,6 +155,15 @@ pub struct Description<'a> {
     weight_bytes: usize,
     bos_token_id: Option<u32>,
     eos_token_ids: Vec<u32>,
+    kv_type: &'static str,
+    spikes: &'static str,
+}
+
+fn kv_name(kind: KvType) -> &'static str {
+    match kind {
+        KvType::Int8 => "int8",
+        KvType::F32 => "f32",
+    }
 }
 
 impl<'a> From<&'a Engine> for Description<'a> {
@@ -146,6 +180,106 @@ impl<'a> From<&'a Engine> for Description<'a> {
             weight_bytes: model.weight_bytes(),
             bos_token_id: config.bos,
             eos_token_ids: config.eos.into_iter().collect(),
+            kv_type: kv_name(engine.kv_type()),
+            spikes: config.spiking.mode.name(),
+        }
+    }
+}
+
+/// Sums of `workers/contracts/spikes.ts`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    channels: u64,
+    silent: u64,
+    small: u64,
+    count: u64,
+    spikes: u64,
+    windows: [u64; 4],
+    multiply_accumulates: u64,
+    skipped: u64,
+    additions: u64,
+}
+
+impl From<SpikeCounts> for Counts {
+    fn from(counts: SpikeCounts) -> Self {
+        let SpikeCounts { channels, silent, small, count, spikes, windows, multiply_accumulates, skipped, additions } = counts;
+        Self { channels, silent, small, count, spikes, windows, multiply_accumulates, skipped, additions }
+    }
+}
+
+/// By layer, then by site; sites that have not fired are left out.
+pub fn spikes(meter: &SpikeMeter) -> Vec<BTreeMap<&'static str, Counts>> {
+    let seen = |sites: &[SpikeCounts; Site::ALL.len()], site: Site| Some(sites[site as usize]).filter(|counts| counts.channels > 0);
+    let layer = |sites| Site::ALL.into_iter().filter_map(|site| Some((site.name(), seen(sites, site)?.into()))).collect();
+    meter.layers().iter().map(layer).collect()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StateSize {
+    context: u32,
+    bytes: u64,
+    head_bytes: u64,
+    page_bytes: u64,
+    bytes_per_token: u64,
+}
+
+/// What a header says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inspected<'a> {
+    architecture: &'a str,
+    name: &'a str,
+    layers: usize,
+    layer_kinds: BTreeMap<String, usize>,
+    hidden: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    vocabulary: usize,
+    context_length: usize,
+    parameters: u64,
+    active_parameters: u64,
+    weight_bytes: u64,
+    stored_types: &'a BTreeMap<&'static str, usize>,
+    spikes: &'static str,
+    spikes_k: f64,
+    state: BTreeMap<&'static str, Vec<StateSize>>,
+}
+
+impl<'a> Inspected<'a> {
+    pub fn new(inspection: &'a Inspection, contexts: &[u32]) -> Self {
+        let config = &inspection.config;
+        let sizes = |kind: KvType| {
+            let size = |context: u32| {
+                let StateBytes { head, pages, per_token } = StateBytes::new(config, u64::from(context), kind);
+                StateSize { context, bytes: head.saturating_add(pages), head_bytes: head, page_bytes: pages, bytes_per_token: per_token }
+            };
+            (kv_name(kind), contexts.iter().map(|context| size(*context)).collect())
+        };
+        let mut layer_kinds = BTreeMap::new();
+        for layer in &config.layers {
+            *layer_kinds.entry(layer.to_string()).or_default() += 1;
+        }
+        Self {
+            architecture: &config.architecture,
+            name: &config.name,
+            layers: config.layers.len(),
+            layer_kinds,
+            hidden: config.hidden,
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            head_dim: config.head_dim,
+            vocabulary: config.vocabulary,
+            context_length: config.context,
+            parameters: inspection.parameters,
+            active_parameters: inspection.active_parameters,
+            weight_bytes: inspection.weight_bytes,
+            stored_types: &inspection.types,
+            spikes: config.spiking.mode.name(),
+            spikes_k: config.spiking.k,
+            state: [KvType::F32, KvType::Int8].map(sizes).into_iter().collect(),
         }
     }
 }

@@ -5,6 +5,8 @@ mod read;
 
 pub use read::MAX_WIDTH;
 
+use crate::spike::Spiking;
+
 /// How a softmax branch sees the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Softmax {
@@ -99,6 +101,16 @@ pub struct Layer {
     pub feed_forward: FeedForward,
 }
 
+impl core::fmt::Display for Layer {
+    /// As `linear+window moe`.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let softmax = self.mixer.softmax.map(|softmax| if softmax == Softmax::Full { "full" } else { "window" });
+        let branches: Vec<&str> = self.mixer.linear.map(|_| "linear").into_iter().chain(softmax).collect();
+        let feed_forward = if matches!(self.feed_forward, FeedForward::Dense(_)) { "dense" } else { "moe" };
+        write!(f, "{} {feed_forward}", branches.join("+"))
+    }
+}
+
 /// The whole model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -132,6 +144,8 @@ pub struct Config {
     pub kept_tokens: usize,
     /// Layers in order.
     pub layers: Vec<Layer>,
+    /// Which inputs of products become spikes: the file's wish, or the loader's.
+    pub spiking: Spiking,
     /// Beginning-of-text token, where the file names one.
     pub bos: Option<u32>,
     /// End-of-text token, where the file names one.

@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::kernel::{Active, Kernel};
 use crate::layer::gated_linear::CHUNK_TOKENS;
 use crate::memory::{Allowance, bytes_of};
-use crate::model::{MAX_PASS_TOKENS, Model, Piece, Scratch, Wanted};
+use crate::model::{Counting, MAX_PASS_TOKENS, Model, Piece, Scratch, Wanted};
 use crate::sample::{Sampled, TokenLogprob, sample, token_logprob};
+use crate::spike::{SpikeMeter, SpikingMode};
 use crate::state::{KvType, State};
 use sequence::Sequence;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,9 @@ const SLACK_BYTES: usize = 1 << 20;
 const SAMPLING_BYTES_PER_TOKEN: usize = 8;
 /// Attention's buffers are made for so many tokens at first.
 const FIRST_POSITIONS: usize = 1_024;
+
+/// Takes the logits after a token.
+type LogitSink<'a> = &'a mut dyn FnMut(&[f32]);
 
 /// Tells how many bytes are allocated now, so that state stays under the limit.
 pub type UsedBytes = fn() -> usize;
@@ -43,9 +47,10 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// `limit` is on all memory, the weights included.
+    /// `limit` is on all memory, the weights included. A spiking mode keeps keys and values as int8 whatever `kv_type` says.
     pub fn new(model: Model, kv_type: KvType, limit: Option<(usize, UsedBytes)>) -> Result<Self> {
         let config = model.config();
+        let kv_type = if config.spiking.mode.keeps_int8() { KvType::Int8 } else { kv_type };
         let sinks = config.learned_sinks;
         let free = free_bytes(limit, config.vocabulary);
         // Learned sinks see one another, so all of them are one pass, whose buffers go when it is over.
@@ -73,6 +78,11 @@ impl Engine {
         Active::NAME
     }
 
+    /// How keys and values are kept.
+    pub fn kv_type(&self) -> KvType {
+        self.kv_type
+    }
+
     /// Bytes that state may still take.
     pub fn free_state_bytes(&self) -> usize {
         free_bytes(self.limit, self.model.config().vocabulary)
@@ -91,8 +101,15 @@ impl Engine {
 
     /// A new, empty sequence.
     pub fn open(&mut self, options: SequenceOptions) -> Result<SequenceId> {
-        options.sampling.check(self.model.config().vocabulary)?;
-        Ok(self.insert(Sequence::new(options)))
+        let config = self.model.config();
+        options.sampling.check(config.vocabulary)?;
+        if options.count_spikes && config.spiking.mode == SpikingMode::Off {
+            return Err(Error::InvalidArgument(
+                "spikes can be counted where the spiking mode is 'paper' or 'released'; it is 'off'".to_owned(),
+            ));
+        }
+        let meter = if options.count_spikes { Some(SpikeMeter::new(config.layers.len())?) } else { None };
+        Ok(self.insert(Sequence::new(options, meter)))
     }
 
     /// Appends tokens to what the sequence has still to read. Appending none changes nothing.
@@ -116,6 +133,26 @@ impl Engine {
     /// Every named sequence reads so many of its pending tokens. Refused before any change when its state would not fit; should the
     /// allocator fail all the same, the sequences of the step are evicted, which loses no token.
     pub fn step(&mut self, plan: &[(SequenceId, usize)]) -> Result<()> {
+        self.read(plan, None)
+    }
+
+    /// Refuses a count of tokens that a step could not read.
+    pub fn check_pending(&self, id: SequenceId, count: usize) -> Result<()> {
+        let pending = self.pending(id)?;
+        if count == 0 || count > pending {
+            return Err(Error::InvalidArgument(format!(
+                "a step names sequence {id} once, with 1 to {pending} of its pending tokens; it has {count}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// As a [`Self::step`] of one sequence, which hands out the logits after each of the tokens, `[vocabulary]`, in order.
+    pub fn read_logits(&mut self, id: SequenceId, count: usize, mut sink: impl FnMut(&[f32])) -> Result<()> {
+        self.read(&[(id, count)], Some(&mut sink))
+    }
+
+    fn read(&mut self, plan: &[(SequenceId, usize)], mut logits: Option<LogitSink<'_>>) -> Result<()> {
         self.admit(plan)?;
         let mut taken: Vec<(SequenceId, Sequence, usize)> = Vec::new();
         for (id, count) in plan {
@@ -123,7 +160,7 @@ impl Engine {
         }
         let mut result = self.begin(&mut taken);
         while result.is_ok() && taken.iter().any(|(_, _, left)| *left > 0) {
-            result = self.pass(&mut taken);
+            result = self.pass(&mut taken, &mut logits);
         }
         for (id, mut sequence, _) in taken {
             if result.is_err() {
@@ -156,6 +193,12 @@ impl Engine {
     /// Scores of the prompt tokens read since the last call; the first prompt token has none.
     pub fn take_prompt_logprobs(&mut self, id: SequenceId) -> Result<Vec<Option<TokenLogprob>>> {
         Ok(core::mem::take(&mut self.sequence_mut(id)?.prompt_scores))
+    }
+
+    /// What the sequence's tokens have fired since it was opened or forked; `None` where that is not counted. Tokens that are read again
+    /// after an eviction count once.
+    pub fn spikes(&self, id: SequenceId) -> Result<Option<&SpikeMeter>> {
+        Ok(self.sequence(id)?.meter.as_ref())
     }
 
     /// Drops the state; everything read becomes pending again.
@@ -208,7 +251,7 @@ impl Engine {
         let state = State::load(config, self.kv_type, bytes)?;
         let sequence = self.sequence_mut(id)?;
         sequence.append(tokens)?;
-        (sequence.read, sequence.state) = (tokens.len(), Some(state));
+        (sequence.read, sequence.counted, sequence.state) = (tokens.len(), tokens.len(), Some(state));
         Ok(())
     }
 
@@ -253,13 +296,9 @@ impl Engine {
         let mut needed = 0usize;
         let mut longest = 0;
         for (id, count) in plan {
+            // The second time, none are left to read.
+            self.check_pending(*id, if seen.insert(*id) { *count } else { 0 })?;
             let sequence = self.sequence(*id)?;
-            let pending = sequence.pending();
-            if !seen.insert(*id) || *count == 0 || *count > pending {
-                return Err(Error::InvalidArgument(format!(
-                    "a step names sequence {id} once, with 1 to {pending} of its pending tokens; it has {count}"
-                )));
-            }
             let held = sequence.state.as_ref().map_or(0, State::bytes);
             needed = needed.saturating_add(self.state_bytes(sequence.read + count).saturating_sub(held));
             longest = longest.max(sequence.read + count);
@@ -278,7 +317,7 @@ impl Engine {
     }
 
     /// One forward pass over as many of the tokens as fit it.
-    fn pass(&mut self, taken: &mut [(SequenceId, Sequence, usize)]) -> Result<()> {
+    fn pass(&mut self, taken: &mut [(SequenceId, Sequence, usize)], sink: &mut Option<LogitSink<'_>>) -> Result<()> {
         let counts = share_pass(taken);
         let mut parts = Vec::new();
         let mut pieces = Vec::new();
@@ -287,22 +326,27 @@ impl Engine {
                 continue;
             }
             let prompt = sequence.prompt_length();
-            let Sequence { options, state, tokens, read, next, scored, prompt_scores, .. } = sequence;
+            let Sequence { options, state, tokens, read, next, scored, prompt_scores, meter, counted, .. } = sequence;
             let Some(state) = state else { continue };
             let end = *read + count;
             // The logits of token `scored - 1` score token `scored`.
             let scoring = options.prompt_logprobs.is_some() && end >= *scored && *scored < prompt;
-            let logits = match (scoring, end == tokens.len()) {
+            let logits = match (scoring || sink.is_some(), end == tokens.len()) {
                 (true, _) => Wanted::All,
                 (false, true) => Wanted::Last,
                 (false, false) => Wanted::None,
             };
             let tokens: &[u32] = tokens;
-            pieces.push(Piece { state, tokens: &tokens[*read..end], recurrent_from: prompt, logits });
+            let counting = meter.as_mut().map(|meter| Counting { meter, from: counted.saturating_sub(*read) });
+            pieces.push(Piece { state, tokens: &tokens[*read..end], recurrent_from: prompt, logits, counting });
+            *counted = end.max(*counted);
             parts.push((&*options, tokens, prompt, *read, next, scored, prompt_scores));
             (*read, *left) = (end, *left - count);
         }
         self.model.forward(&mut pieces, &mut self.scratch, |piece, token, logits| {
+            if let Some(sink) = sink {
+                sink(logits);
+            }
             let (options, tokens, prompt, first, next, scored, prompt_scores) = &mut parts[piece];
             let position = *first + token;
             if let Some(top) = options.prompt_logprobs {

@@ -10,6 +10,7 @@ pub mod math;
 pub mod memory;
 pub mod model;
 pub mod sample;
+pub mod spike;
 pub mod state;
 pub mod weights;
 

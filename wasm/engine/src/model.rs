@@ -8,13 +8,14 @@ pub use scratch::Scratch;
 use crate::config::{Config, Mixer};
 use crate::error::{Error, Result};
 use crate::kernel::{Active, product};
-use crate::layer::attention::{Sight, attend};
+use crate::layer::attention::{Queries, Sight, attend};
 use crate::layer::gated_linear::{self, CHUNK_TOKENS, Inputs, Shape};
 use crate::layer::projection::{AttentionProjections, Tensors, compact};
 use crate::layer::rms_norm::{rms_norm, rms_norm_in_place};
 use crate::layer::rope::{Rope, rotate};
 use crate::math::add_scaled;
 use crate::memory::Allowance;
+use crate::spike::{Site, SpikeMeter};
 use crate::state::{KvType, State};
 use crate::weights::Matrix;
 use crate::weights::loader::Weights;
@@ -52,6 +53,17 @@ pub struct Piece<'a> {
     pub recurrent_from: usize,
     /// Which tokens' logits are wanted.
     pub logits: Wanted,
+    /// Where spikes are counted.
+    pub counting: Option<Counting<'a>>,
+}
+
+/// Counts the spikes of a piece.
+#[derive(Debug)]
+pub struct Counting<'a> {
+    /// Added to.
+    pub meter: &'a mut SpikeMeter,
+    /// Tokens of the piece before this one have been counted already, or are not wanted.
+    pub from: usize,
 }
 
 /// Which positions of a piece get logits.
@@ -115,6 +127,7 @@ impl Model {
             for (row, target) in scratch.residual.chunks_exact_mut(self.config.hidden).enumerate() {
                 sinks.row(row, target);
             }
+            scratch.neurons.begin(self.config.spiking);
             let mut span = [Span { state: &mut state, first_row: 0, count, recurrent_from: usize::MAX }];
             self.layers_forward(&mut span, scratch)?;
             state.advance(&self.config, count);
@@ -140,9 +153,15 @@ impl Model {
         }
         let mut wanted = Vec::new();
         let mut spans = Vec::new();
+        let mut meters = Vec::new();
         let mut row = 0;
+        scratch.neurons.begin(self.config.spiking);
         for (index, piece) in pieces.iter_mut().enumerate() {
             let count = piece.tokens.len();
+            if let Some(Counting { meter, from }) = &mut piece.counting {
+                scratch.neurons.count(row + count.min(*from)..row + count, core::mem::take(*meter));
+                meters.push(meter);
+            }
             match piece.logits {
                 Wanted::None => {}
                 Wanted::Last => wanted.push((row + count - 1, index, count - 1)),
@@ -151,7 +170,11 @@ impl Model {
             spans.push(Span { state: piece.state, first_row: row, count, recurrent_from: piece.recurrent_from });
             row += count;
         }
-        self.layers_forward(&mut spans, scratch)?;
+        let result = self.layers_forward(&mut spans, scratch);
+        for (meter, counted) in meters.into_iter().zip(scratch.neurons.take_meters()) {
+            **meter = counted;
+        }
+        result?;
         for span in &mut spans {
             span.state.advance(&self.config, span.count);
         }
@@ -162,10 +185,12 @@ impl Model {
     fn layers_forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
         self.turn(spans, scratch);
         for (index, layer) in self.layers.iter().enumerate() {
+            scratch.neurons.enter(index);
             normalise(&self.config, &layer.attention_norm, scratch);
+            scratch.neurons.fire(&mut scratch.normed, Site::AttentionIn, layer.fan_out());
             self.mix(index, layer, spans, scratch)?;
             normalise(&self.config, &layer.feed_forward_norm, scratch);
-            let stride = layer.feed_forward.apply(&mut scratch.normed, &mut scratch.out, &mut scratch.feed_forward);
+            let stride = layer.feed_forward.apply(&mut scratch.normed, &mut scratch.out, &mut scratch.feed_forward, &mut scratch.neurons);
             add_rows(&mut scratch.residual, self.config.hidden, &scratch.out, stride);
         }
         Ok(())
@@ -208,6 +233,7 @@ impl Model {
             self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.1), separate, layer.projections.get(1), scratch);
         }
         if !separate && let Some(projections) = layer.projections.first() {
+            scratch.neurons.fire(&mut scratch.heads, Site::AttentionOut, projections.output.rows());
             let stride = projections.output.apply(&mut scratch.heads, &mut scratch.out);
             add_rows(&mut scratch.residual, hidden, &scratch.out, stride);
         }
@@ -230,6 +256,7 @@ impl Model {
         let rows = scratch.branch.len() / width;
         if separate && let Some(projections) = projections {
             scratch.heads.fill(rows, width).copy_from_slice(&scratch.branch);
+            scratch.neurons.fire(&mut scratch.heads, Site::AttentionOut, projections.output.rows());
             let stride = projections.output.apply(&mut scratch.heads, &mut scratch.out);
             compact(&mut scratch.out, rows, hidden);
             debug_assert!(stride >= hidden);
@@ -303,6 +330,16 @@ impl Model {
         }
         scratch.branch.resize(rows * width, 0.0);
         let sight = Sight::new(&self.config, softmax);
+        let fires = scratch.neurons.fires(Site::Query);
+        if fires {
+            let mut positions = Vec::with_capacity(rows);
+            for span in spans.iter() {
+                positions.extend(span.state.position()..span.state.position() + span.count);
+            }
+            let Scratch { neurons, fired_query, query, .. } = scratch;
+            fired_query.fill(rows * heads, dim).copy_from_slice(query);
+            neurons.fire_rows(fired_query, Site::Query, |row| row / heads, |row| sight.keys_seen(positions[row / heads]));
+        }
         for span in spans {
             let position = span.state.position();
             let Some(key_values) = &mut span.state.layer_mut(index).key_values else {
@@ -314,7 +351,12 @@ impl Model {
                 key_values.append(position + token, sight.keep, key, value)?;
             }
             let range = span.first_row * width..(span.first_row + span.count) * width;
-            let (queries, out) = (&scratch.query[range.clone()], &mut scratch.branch[range]);
+            let queries = if fires {
+                Queries::Spikes { spikes: &scratch.fired_query, first_row: span.first_row * heads }
+            } else {
+                Queries::Values(&scratch.query[range.clone()])
+            };
+            let out = &mut scratch.branch[range];
             attend(key_values, sight, heads, position, queries, out, &mut scratch.attention);
         }
         Ok(())

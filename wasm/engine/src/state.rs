@@ -4,12 +4,15 @@
 //! have left it, which makes it a ring without a seam: tokens of a step are appended first, every query sees its own window, and only then
 //! are pages dropped, so a step may be of any size. Forks share full pages.
 
+mod fingerprint;
 mod key_values;
 mod page;
+mod sizes;
 mod snapshot;
 
 pub use key_values::KeyValues;
 pub use page::{KvShape, KvType, MAX_HEAD_DIM, PAGE_TOKENS, PANEL_TOKENS, Page};
+pub use sizes::StateBytes;
 
 use crate::config::{Config, Softmax};
 use crate::error::Result;

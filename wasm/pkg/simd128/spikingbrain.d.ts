@@ -45,6 +45,10 @@ export class Engine {
      */
     pending(sequence: number): number;
     /**
+     * Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`.
+     */
+    readLogits(sequence: number, count: number): Float32Array;
+    /**
      * The state from bytes, with the tokens that made it.
      */
     restore(sequence: number, state: Uint8Array, tokens: Uint32Array | number[]): void;
@@ -61,6 +65,14 @@ export class Engine {
      */
     sequenceBytes(sequence: number): number;
     /**
+     * What the sequence has fired by layer and site, as JSON; `null` where that is not counted.
+     */
+    spikeCounts(sequence: number): string;
+    /**
+     * The same of all layers and sites together.
+     */
+    spikeTotals(sequence: number): string;
+    /**
      * Bytes of a state of so many tokens.
      */
     stateBytes(tokens: number): number;
@@ -75,6 +87,26 @@ export class Engine {
 }
 
 /**
+ * Reads a GGUF's header and no further.
+ */
+export class ModelInspector {
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * JSON of the model, with its state's sizes at these contexts.
+     */
+    describe(contexts: Uint32Array | number[]): string;
+    /**
+     * Of a file that is about to come.
+     */
+    constructor();
+    /**
+     * The file's next bytes; whether the header is whole.
+     */
+    push(chunk: Uint8Array): boolean;
+}
+
+/**
  * Streams a GGUF in.
  */
 export class ModelLoader {
@@ -85,7 +117,7 @@ export class ModelLoader {
      */
     finish(): Engine;
     /**
-     * Options as JSON: `{ kvType, memoryLimitBytes }`.
+     * Options as JSON: `{ kvType, memoryLimitBytes, spikes }`.
      */
     constructor(options_json: string);
     /**
@@ -104,6 +136,7 @@ export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembl
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
     readonly __wbg_engine_free: (a: number, b: number) => void;
+    readonly __wbg_modelinspector_free: (a: number, b: number) => void;
     readonly __wbg_modelloader_free: (a: number, b: number) => void;
     readonly engine_close: (a: number, b: number) => [number, number];
     readonly engine_describe: (a: number) => [number, number, number, number];
@@ -114,14 +147,20 @@ export interface InitOutput {
     readonly engine_memoryBytes: (a: number) => number;
     readonly engine_open: (a: number, b: number, c: number) => [number, number, number];
     readonly engine_pending: (a: number, b: number) => [number, number, number];
+    readonly engine_readLogits: (a: number, b: number, c: number) => [number, number, number];
     readonly engine_restore: (a: number, b: number, c: any, d: number, e: number) => [number, number];
     readonly engine_sample: (a: number, b: number) => [number, number, number, number];
     readonly engine_save: (a: number, b: number) => [number, number, number];
     readonly engine_sequenceBytes: (a: number, b: number) => [number, number, number];
+    readonly engine_spikeCounts: (a: number, b: number) => [number, number, number, number];
+    readonly engine_spikeTotals: (a: number, b: number) => [number, number, number, number];
     readonly engine_stateBytes: (a: number, b: number) => number;
     readonly engine_step: (a: number, b: number, c: number) => [number, number];
     readonly engine_takePromptLogprobs: (a: number, b: number) => [number, number, number, number];
     readonly kernel: () => [number, number];
+    readonly modelinspector_describe: (a: number, b: number, c: number) => [number, number, number, number];
+    readonly modelinspector_new: () => number;
+    readonly modelinspector_push: (a: number, b: any) => [number, number, number];
     readonly modelloader_finish: (a: number) => [number, number, number];
     readonly modelloader_new: (a: number, b: number) => [number, number, number];
     readonly modelloader_push: (a: number, b: any) => [number, number];

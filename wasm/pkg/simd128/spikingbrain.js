@@ -131,6 +131,19 @@ export class Engine {
         return ret[0] >>> 0;
     }
     /**
+     * Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`.
+     * @param {number} sequence
+     * @param {number} count
+     * @returns {Float32Array}
+     */
+    readLogits(sequence, count) {
+        const ret = wasm.engine_readLogits(this.__wbg_ptr, sequence, count);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return takeFromExternrefTable0(ret[0]);
+    }
+    /**
      * The state from bytes, with the tokens that made it.
      * @param {number} sequence
      * @param {Uint8Array} state
@@ -193,6 +206,52 @@ export class Engine {
         return ret[0];
     }
     /**
+     * What the sequence has fired by layer and site, as JSON; `null` where that is not counted.
+     * @param {number} sequence
+     * @returns {string}
+     */
+    spikeCounts(sequence) {
+        let deferred2_0;
+        let deferred2_1;
+        try {
+            const ret = wasm.engine_spikeCounts(this.__wbg_ptr, sequence);
+            var ptr1 = ret[0];
+            var len1 = ret[1];
+            if (ret[3]) {
+                ptr1 = 0; len1 = 0;
+                throw takeFromExternrefTable0(ret[2]);
+            }
+            deferred2_0 = ptr1;
+            deferred2_1 = len1;
+            return getStringFromWasm0(ptr1, len1);
+        } finally {
+            wasm.__wbindgen_free(deferred2_0, deferred2_1, 1);
+        }
+    }
+    /**
+     * The same of all layers and sites together.
+     * @param {number} sequence
+     * @returns {string}
+     */
+    spikeTotals(sequence) {
+        let deferred2_0;
+        let deferred2_1;
+        try {
+            const ret = wasm.engine_spikeTotals(this.__wbg_ptr, sequence);
+            var ptr1 = ret[0];
+            var len1 = ret[1];
+            if (ret[3]) {
+                ptr1 = 0; len1 = 0;
+                throw takeFromExternrefTable0(ret[2]);
+            }
+            deferred2_0 = ptr1;
+            deferred2_1 = len1;
+            return getStringFromWasm0(ptr1, len1);
+        } finally {
+            wasm.__wbindgen_free(deferred2_0, deferred2_1, 1);
+        }
+    }
+    /**
      * Bytes of a state of so many tokens.
      * @param {number} tokens
      * @returns {number}
@@ -240,6 +299,69 @@ export class Engine {
 if (Symbol.dispose) Engine.prototype[Symbol.dispose] = Engine.prototype.free;
 
 /**
+ * Reads a GGUF's header and no further.
+ */
+export class ModelInspector {
+    __destroy_into_raw() {
+        const ptr = this.__wbg_ptr;
+        this.__wbg_ptr = 0;
+        ModelInspectorFinalization.unregister(this);
+        return ptr;
+    }
+    free() {
+        const ptr = this.__destroy_into_raw();
+        wasm.__wbg_modelinspector_free(ptr, 0);
+    }
+    /**
+     * JSON of the model, with its state's sizes at these contexts.
+     * @param {Uint32Array | number[]} contexts
+     * @returns {string}
+     */
+    describe(contexts) {
+        let deferred3_0;
+        let deferred3_1;
+        try {
+            const ptr0 = passArray32ToWasm0(contexts, wasm.__wbindgen_malloc);
+            const len0 = WASM_VECTOR_LEN;
+            const ret = wasm.modelinspector_describe(this.__wbg_ptr, ptr0, len0);
+            var ptr2 = ret[0];
+            var len2 = ret[1];
+            if (ret[3]) {
+                ptr2 = 0; len2 = 0;
+                throw takeFromExternrefTable0(ret[2]);
+            }
+            deferred3_0 = ptr2;
+            deferred3_1 = len2;
+            return getStringFromWasm0(ptr2, len2);
+        } finally {
+            wasm.__wbindgen_free(deferred3_0, deferred3_1, 1);
+        }
+    }
+    /**
+     * Of a file that is about to come.
+     */
+    constructor() {
+        const ret = wasm.modelinspector_new();
+        this.__wbg_ptr = ret;
+        ModelInspectorFinalization.register(this, this.__wbg_ptr, this);
+        return this;
+    }
+    /**
+     * The file's next bytes; whether the header is whole.
+     * @param {Uint8Array} chunk
+     * @returns {boolean}
+     */
+    push(chunk) {
+        const ret = wasm.modelinspector_push(this.__wbg_ptr, chunk);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return ret[0] !== 0;
+    }
+}
+if (Symbol.dispose) ModelInspector.prototype[Symbol.dispose] = ModelInspector.prototype.free;
+
+/**
  * Streams a GGUF in.
  */
 export class ModelLoader {
@@ -266,7 +388,7 @@ export class ModelLoader {
         return Engine.__wrap(ret[0]);
     }
     /**
-     * Options as JSON: `{ kvType, memoryLimitBytes }`.
+     * Options as JSON: `{ kvType, memoryLimitBytes, spikes }`.
      * @param {string} options_json
      */
     constructor(options_json) {
@@ -319,12 +441,20 @@ function __wbg_get_imports() {
             const ret = arg0.length;
             return ret;
         },
+        __wbg_length_6e9d2869242cabf3: function(arg0) {
+            const ret = arg0.length;
+            return ret;
+        },
         __wbg_new_787b9fb330d55d78: function(arg0, arg1) {
             const ret = new Error(getStringFromWasm0(arg0, arg1));
             return ret;
         },
         __wbg_new_with_length_01b143a7e5dd5a3e: function(arg0) {
             const ret = new Uint8Array(arg0 >>> 0);
+            return ret;
+        },
+        __wbg_new_with_length_5c0c9043ebd9ec32: function(arg0) {
+            const ret = new Float32Array(arg0 >>> 0);
             return ret;
         },
         __wbg_prototypesetcall_13162965d1fe7aa3: function(arg0, arg1, arg2) {
@@ -334,6 +464,9 @@ function __wbg_get_imports() {
             const ret = Reflect.set(arg0, arg1, arg2);
             return ret;
         }, arguments); },
+        __wbg_set_d0e2abd6ed08e04c: function(arg0, arg1, arg2) {
+            arg0.set(getArrayF32FromWasm0(arg1, arg2));
+        },
         __wbg_set_feb3714f475485ba: function(arg0, arg1, arg2) {
             arg0.set(getArrayU8FromWasm0(arg1, arg2));
         },
@@ -341,6 +474,10 @@ function __wbg_get_imports() {
             arg0.name = getStringFromWasm0(arg1, arg2);
         },
         __wbg_subarray_58f388a9247ac0bb: function(arg0, arg1, arg2) {
+            const ret = arg0.subarray(arg1 >>> 0, arg2 >>> 0);
+            return ret;
+        },
+        __wbg_subarray_7343a34544ab34ea: function(arg0, arg1, arg2) {
             const ret = arg0.subarray(arg1 >>> 0, arg2 >>> 0);
             return ret;
         },
@@ -367,6 +504,9 @@ function __wbg_get_imports() {
 const EngineFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(ptr => wasm.__wbg_engine_free(ptr, 1));
+const ModelInspectorFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(ptr => wasm.__wbg_modelinspector_free(ptr, 1));
 const ModelLoaderFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(ptr => wasm.__wbg_modelloader_free(ptr, 1));
@@ -377,9 +517,22 @@ function addToExternrefTable0(obj) {
     return idx;
 }
 
+function getArrayF32FromWasm0(ptr, len) {
+    ptr = ptr >>> 0;
+    return getFloat32ArrayMemory0().subarray(ptr / 4, ptr / 4 + len);
+}
+
 function getArrayU8FromWasm0(ptr, len) {
     ptr = ptr >>> 0;
     return getUint8ArrayMemory0().subarray(ptr / 1, ptr / 1 + len);
+}
+
+let cachedFloat32ArrayMemory0 = null;
+function getFloat32ArrayMemory0() {
+    if (cachedFloat32ArrayMemory0 === null || cachedFloat32ArrayMemory0.byteLength === 0) {
+        cachedFloat32ArrayMemory0 = new Float32Array(wasm.memory.buffer);
+    }
+    return cachedFloat32ArrayMemory0;
 }
 
 function getStringFromWasm0(ptr, len) {
@@ -496,6 +649,7 @@ function __wbg_finalize_init(instance, module) {
     wasmInstance = instance;
     wasm = instance.exports;
     wasmModule = module;
+    cachedFloat32ArrayMemory0 = null;
     cachedUint32ArrayMemory0 = null;
     cachedUint8ArrayMemory0 = null;
     wasm.__wbindgen_start();

@@ -1,3 +1,5 @@
+import type { SpikeCounts, SpikesByLayer } from "../../contracts/spikes.ts";
+
 /** What one choice of an answer yields, in the gateway's own terms: text with the tokens it came from, then exactly one end. */
 
 export interface ScoredToken {
@@ -15,6 +17,8 @@ export interface Piece {
   readonly text: string;
   /** Empty unless log-probabilities were asked for. */
   readonly tokens: readonly ScoredToken[];
+  /** Of everything read so far, where that is counted. */
+  readonly spikes?: SpikeCounts;
 }
 
 export interface ChoiceEnd {
@@ -24,6 +28,10 @@ export interface ChoiceEnd {
   /** Tokens sampled: without the stop token, with those of a stop string. */
   readonly completionTokens: number;
   readonly cachedTokens: number;
+  /** Where spikes are counted: by layer, unless a stop string came first. */
+  readonly spikes?: SpikesByLayer;
+  /** The last token's. */
+  readonly spikeTotals?: SpikeCounts;
 }
 
 export type ChoiceEvent = Piece | ChoiceEnd;

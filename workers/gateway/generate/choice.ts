@@ -2,6 +2,7 @@
 import type { TokenLogprob } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
+import type { SpikeCounts, SpikesByLayer } from "../../contracts/spikes.ts";
 import { StreamDecoder } from "../../tokenizer/stream-decoder.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { codePoints, type ChoiceEvent, type Piece, type ScoredToken } from "./choice-event.ts";
@@ -22,13 +23,17 @@ export async function* readChoice(
     request.minTokens,
     echo === null ? 0 : codePoints(echo),
   );
-  const piece = ({ text, tokens }: AssembledText): Piece => ({ type: "piece", index, text, tokens });
-  const end = (reason: "stop" | "length", cachedTokens: number): ChoiceEvent => ({
+  let spikeTotals: SpikeCounts | undefined;
+  const totals = () => (spikeTotals === undefined ? {} : { spikes: spikeTotals });
+  const piece = ({ text, tokens }: AssembledText): Piece => ({ type: "piece", index, text, tokens, ...totals() });
+  const end = (reason: "stop" | "length", cachedTokens: number, spikes?: SpikesByLayer): ChoiceEvent => ({
     type: "end",
     index,
     reason,
     completionTokens: assembler.count,
     cachedTokens,
+    ...(spikes === undefined ? {} : { spikes }),
+    ...(spikeTotals === undefined ? {} : { spikeTotals }),
   });
   let awaitsPrompt = request.promptLogprobs !== null;
   if (echo !== null && !awaitsPrompt) yield piece({ text: echo, tokens: [] });
@@ -42,10 +47,11 @@ export async function* readChoice(
       continue;
     }
     if (awaitsPrompt) throw brokenBackend("the backend left out the prompt's log-probabilities");
+    if (event.type === "token" && event.spikes !== undefined) spikeTotals = event.spikes;
     const assembled = event.type === "token" ? assembler.push(event.id, event.logprob) : assembler.finish();
     if (assembled.text !== "" || assembled.tokens.length > 0) yield piece(assembled);
-    if (assembled.stopped) yield end("stop", event.type === "finish" ? event.usage.cachedTokens : 0);
-    else if (event.type === "finish") yield end(event.reason, event.usage.cachedTokens);
+    if (event.type === "finish") yield end(assembled.stopped ? "stop" : event.reason, event.usage.cachedTokens, event.spikes);
+    else if (assembled.stopped) yield end("stop", 0);
     if (assembled.stopped) return;
   }
 }

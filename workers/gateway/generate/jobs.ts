@@ -63,6 +63,7 @@ export function planJobs(body: GenerationFields, options: JobOptions, model: Ser
         sampling: samplingParameters(body, seed + choice),
         topLogprobs: options.topLogprobs,
         promptLogprobs: options.promptLogprobs,
+        countSpikes: body.spikes === true,
       },
     }));
   });

@@ -60,6 +60,8 @@ export const generationFields = {
   logit_bias: logitBias,
   ignore_eos: z.boolean().nullish(),
   min_tokens: tokenCount(0),
+  /** An extension: counts what the model's neurons fire, where they do. */
+  spikes: z.boolean().nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(STOP_TOKENS_LIMIT).nullish(),
   user: accepted,
   metadata: accepted,

@@ -2,7 +2,7 @@
 import type { ChoiceEvent, ScoredToken } from "../generate/choice-event.ts";
 import type { Job } from "../generate/jobs.ts";
 import type { AnswerFormat, AnswerUsage } from "./format.ts";
-import { UsageCounter } from "./usage.ts";
+import type { UsageCounter } from "./usage.ts";
 
 interface OpenChoice {
   readonly index: number;
@@ -18,10 +18,10 @@ export async function* streamedAnswer(
   events: Events,
   jobs: readonly Job[],
   format: AnswerFormat,
+  usage: UsageCounter,
   includeUsage: boolean,
   report: (usage: AnswerUsage) => void,
 ): AsyncGenerator<object, void, undefined> {
-  const usage = new UsageCounter(jobs);
   try {
     for (const { index } of jobs) {
       const opening = format.opening(index);
@@ -47,9 +47,9 @@ export async function wholeAnswer(
   events: Events,
   jobs: readonly Job[],
   format: AnswerFormat,
+  usage: UsageCounter,
   report: (usage: AnswerUsage) => void,
 ): Promise<object> {
-  const usage = new UsageCounter(jobs);
   const choices = jobs.map(({ index }): OpenChoice => ({
     index,
     texts: [],

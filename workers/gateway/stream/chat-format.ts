@@ -2,6 +2,7 @@
 import type { Piece, ScoredToken } from "../generate/choice-event.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
+import { liveSpikes } from "./spike-report.ts";
 import { tokenLabel } from "./token-label.ts";
 
 /** `topLogprobs` is null where no log-probabilities were asked for. */
@@ -39,8 +40,10 @@ export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: Cha
   });
   return {
     opening: (index) => chunkOf([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], null),
-    chunk: ({ index, text, tokens }: Piece) =>
-      chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }], null),
+    chunk: ({ index, text, tokens, spikes }: Piece) => ({
+      ...chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }], null),
+      ...liveSpikes(spikes),
+    }),
     closing: (index, reason) => chunkOf([{ index, delta: {}, logprobs: null, finish_reason: reason }], null),
     usage: (usage) => chunkOf([], usage),
     whole: (choices: readonly FinishedChoice[], usage) => ({

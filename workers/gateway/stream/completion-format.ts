@@ -2,6 +2,7 @@
 import type { Piece, ScoredToken } from "../generate/choice-event.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
+import { liveSpikes } from "./spike-report.ts";
 import { tokenLabel } from "./token-label.ts";
 
 export interface CompletionFormatOptions {
@@ -42,7 +43,10 @@ export function completionFormat({ header, tokenizer, topLogprobs, includeUsage 
   const noUsage = includeUsage ? { usage: null } : {};
   return {
     opening: () => null,
-    chunk: ({ index, text, tokens }: Piece) => body([{ index, text, logprobs: logprobs(tokens), finish_reason: null }], noUsage),
+    chunk: ({ index, text, tokens, spikes }: Piece) => ({
+      ...body([{ index, text, logprobs: logprobs(tokens), finish_reason: null }], noUsage),
+      ...liveSpikes(spikes),
+    }),
     closing: (index, reason) => body([{ index, text: "", logprobs: null, finish_reason: reason }], noUsage),
     usage: (usage) => body([], { usage }),
     whole: (choices: readonly FinishedChoice[], usage) =>

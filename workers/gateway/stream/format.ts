@@ -1,5 +1,6 @@
 /** The wire shapes of one endpoint's answer, whole or in chunks. `ChatFormat` and `CompletionFormat` implement it. */
 import type { Piece, ScoredToken } from "../generate/choice-event.ts";
+import type { SpikeReport } from "./spike-report.ts";
 
 /** What every object of an answer repeats. */
 export interface AnswerHeader {
@@ -14,6 +15,8 @@ export interface AnswerUsage {
   readonly completion_tokens: number;
   readonly total_tokens: number;
   readonly prompt_tokens_details: { readonly cached_tokens: number };
+  /** Where the request asked for it. */
+  readonly spikes?: SpikeReport;
 }
 
 export interface FinishedChoice {

@@ -1,16 +1,21 @@
 /** Counts an answer's tokens as its choices end: a prompt counts once, however many choices continue it. */
 import type { ChoiceEnd } from "../generate/choice-event.ts";
 import type { Job } from "../generate/jobs.ts";
+import type { SpikingMode } from "../../contracts/spikes.ts";
 import type { AnswerUsage } from "./format.ts";
+import { SpikeSums } from "./spike-report.ts";
 
 export class UsageCounter {
   readonly #jobs: readonly Job[];
   readonly #promptTokens: number;
   readonly #cachedByPrompt = new Map<number, number>();
+  readonly #spikes: { readonly mode: SpikingMode; readonly sums: SpikeSums } | undefined;
   #completionTokens = 0;
 
-  constructor(jobs: readonly Job[]) {
+  /** `spikes` is the model's mode where the answer reports its spikes. */
+  constructor(jobs: readonly Job[], spikes: SpikingMode | null) {
     this.#jobs = jobs;
+    this.#spikes = spikes === null ? undefined : { mode: spikes, sums: new SpikeSums() };
     const lengths = new Map(jobs.map((job) => [job.promptIndex, job.request.prompt.length]));
     this.#promptTokens = lengths.values().reduce((sum, length) => sum + length, 0);
   }
@@ -19,6 +24,7 @@ export class UsageCounter {
     this.#completionTokens += end.completionTokens;
     const prompt = this.#jobs[end.index]?.promptIndex ?? 0;
     this.#cachedByPrompt.set(prompt, Math.max(this.#cachedByPrompt.get(prompt) ?? 0, end.cachedTokens));
+    this.#spikes?.sums.add(end.spikes, end.spikeTotals);
   }
 
   total(): AnswerUsage {
@@ -27,6 +33,7 @@ export class UsageCounter {
       completion_tokens: this.#completionTokens,
       total_tokens: this.#promptTokens + this.#completionTokens,
       prompt_tokens_details: { cached_tokens: this.#cachedByPrompt.values().reduce((sum, count) => sum + count, 0) },
+      ...(this.#spikes === undefined ? {} : { spikes: this.#spikes.sums.report(this.#spikes.mode) }),
     };
   }
 }

@@ -3,6 +3,7 @@
 use super::keys::{Keys, wrong};
 use super::{Config, Experts, FeatureMap, FeedForward, Gate, Layer, Linear, Mixer, Softmax};
 use crate::error::{Error, Result};
+use crate::spike::{DEFAULT_K, Spiking, SpikingMode};
 use crate::state::MAX_HEAD_DIM;
 use crate::weights::gguf::{Header, TensorInfo, Value};
 use crate::weights::matrix::PANEL_ROWS;
@@ -70,6 +71,10 @@ impl Config {
             learned_sinks,
             kept_tokens,
             layers: layers(&keys, layer_count, inner)?,
+            spiking: Spiking {
+                mode: keys.choice("spiking.mode", &SpikingMode::NAMES, SpikingMode::Off)?,
+                k: shortest(keys.float("spiking.k", Some(DEFAULT_K))?),
+            },
             name: match header.metadata.get("general.name") {
                 None => String::new(),
                 Some(Value::Text(name)) => name.clone(),
@@ -80,6 +85,12 @@ impl Config {
             architecture: architecture.clone(),
         })
     }
+}
+
+/// A float32 of the file as the shortest decimal that means it: 2.7 and not 2.7000000477, so that thresholds are what the writer's are.
+fn shortest(value: f64) -> f64 {
+    #[allow(clippy::cast_possible_truncation)]
+    (value as f32).to_string().parse().unwrap_or(value)
 }
 
 fn head_dim(keys: &Keys<'_>, hidden: usize, heads: usize) -> Result<usize> {

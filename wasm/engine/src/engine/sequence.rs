@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::sample::{Sampled, Sampling, TokenLogprob};
+use crate::spike::SpikeMeter;
 use crate::state::State;
 
 /// What a sequence is opened with.
@@ -11,6 +12,8 @@ pub struct SequenceOptions {
     pub sampling: Sampling,
     /// Alternatives reported beside each prompt token; `None` reports none.
     pub prompt_logprobs: Option<usize>,
+    /// Whether spikes are counted.
+    pub count_spikes: bool,
 }
 
 #[derive(Debug)]
@@ -27,11 +30,26 @@ pub struct Sequence {
     /// Prompt tokens whose scores have been reported, the first token's absence of one included.
     pub scored: usize,
     pub prompt_scores: Vec<Option<TokenLogprob>>,
+    /// Where spikes are counted, if they are.
+    pub meter: Option<SpikeMeter>,
+    /// Tokens whose spikes have been counted, or were not this sequence's: reading them again counts nothing.
+    pub counted: usize,
 }
 
 impl Sequence {
-    pub fn new(options: SequenceOptions) -> Self {
-        Self { options, state: None, tokens: Vec::new(), read: 0, prompt: None, next: None, scored: 0, prompt_scores: Vec::new() }
+    pub fn new(options: SequenceOptions, meter: Option<SpikeMeter>) -> Self {
+        Self {
+            options,
+            state: None,
+            tokens: Vec::new(),
+            read: 0,
+            prompt: None,
+            next: None,
+            scored: 0,
+            prompt_scores: Vec::new(),
+            meter,
+            counted: 0,
+        }
     }
 
     pub fn prompt_length(&self) -> usize {
@@ -53,8 +71,10 @@ impl Sequence {
         (self.state, self.read) = (None, 0);
     }
 
+    /// A copy, which counts from nothing what it will read itself.
     pub fn fork(&self) -> Result<Self> {
         Ok(Self {
+            meter: self.meter.as_ref().map(|meter| SpikeMeter::new(meter.layers().len())).transpose()?,
             options: self.options.clone(),
             state: self.state.as_ref().map(State::fork).transpose()?,
             tokens: self.tokens.clone(),

@@ -44,6 +44,12 @@ pub trait Kernel {
     /// Q8_0, see [`Matrix::has_lowest_code`].
     fn any_bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P];
 
+    /// I8 in groups without a code of -128.
+    fn groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P];
+
+    /// I8 in groups.
+    fn any_groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P];
+
     /// Four rows of int8 codes, interleaved by four columns (`columns * 4` bytes, none of them -128), times `T` rows of int8 codes that
     /// lie `stride` apart: attention's keys times queries. Exact.
     fn codes<const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T];
@@ -56,7 +62,24 @@ const GROUP: usize = 4;
 
 /// `y[token, row - rows.start] = sum over columns of w[row, column] * x[token, column]` for the given rows, which must start at a panel.
 /// `y` is `[tokens, stride]` with `stride` at least `rows.len()` rounded up to whole panels: the padding is overwritten.
+///
+/// What int8 codes cannot hold, of weights or of spike counts, is added afterwards in f32, column by column.
 pub fn product<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations, y: &mut [f32], stride: usize) {
+    products_of_codes::<K>(w, rows.clone(), x, y, stride);
+    if !w.kind().is_quantised() {
+        return;
+    }
+    for (token, y) in y.chunks_exact_mut(stride).take(x.tokens()).enumerate() {
+        if x.is_wide(token) {
+            for (column, rest) in x.beyond_codes(token) {
+                w.add_column(column, rows.clone(), rest, y);
+            }
+        }
+        w.add_outliers(rows.clone(), &x.values()[token * x.columns()..(token + 1) * x.columns()], y);
+    }
+}
+
+fn products_of_codes<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations, y: &mut [f32], stride: usize) {
     assert!(x.columns() == w.columns() && rows.start.is_multiple_of(PANEL_ROWS), "a product's shapes are fixed by the model");
     let panels = rows.start / PANEL_ROWS..rows.end.div_ceil(PANEL_ROWS);
     assert!(stride >= panels.len() * PANEL_ROWS && y.len() >= x.tokens() * stride, "a product's output is sized by its caller");
@@ -72,6 +95,12 @@ pub fn product<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations, y: &m
             each_panel(w, panels, x, out, K::any_bytes::<1, 1>, K::any_bytes::<GROUP, 1>, K::any_bytes::<1, TILE>);
         }
         TensorType::Q8_0 => each_panel(w, panels, x, out, K::bytes::<1, 1>, K::bytes::<GROUP, 1>, K::bytes::<1, TILE>),
+        TensorType::I8 if w.has_lowest_code() => {
+            each_panel(w, panels, x, out, K::any_groups::<1, 1>, K::any_groups::<GROUP, 1>, K::any_groups::<1, TILE>);
+        }
+        TensorType::I8 => each_panel(w, panels, x, out, K::groups::<1, 1>, K::groups::<GROUP, 1>, K::groups::<1, TILE>),
+        // `Matrix::new` makes none.
+        TensorType::I32 => {}
         TensorType::F32 => each_panel(w, panels, x, out, floats::<f32, 4, 1, 1>, floats::<f32, 4, GROUP, 1>, floats::<f32, 4, 1, TILE>),
         TensorType::F16 => each_panel(w, panels, x, out, floats::<f16, 2, 1, 1>, floats::<f16, 2, GROUP, 1>, floats::<f16, 2, 1, TILE>),
         TensorType::Bf16 => each_panel(w, panels, x, out, floats::<bf16, 2, 1, 1>, floats::<bf16, 2, GROUP, 1>, floats::<bf16, 2, 1, TILE>),

@@ -1,11 +1,13 @@
-//! Activations as the kernels read them: dense, and on demand as int8 per block of 32.
+//! Activations as the kernels read them: dense, and as int8 per block of 32, by rounding or by firing.
 
 use crate::error::Result;
 use crate::memory::Allowance;
+use crate::spike::{LARGEST_CODE, SpikeTally, fire};
 use crate::weights::TensorType;
 use crate::weights::tensor_type::BLOCK;
 
-/// `[tokens, columns]` in f32 and, once a quantised weight has asked for it, in int8 codes with a scale per block.
+/// `[tokens, columns]` in f32 and, once a quantised weight has asked for it or they have fired, in int8 codes with a scale per block. The last
+/// block of a row may be short; its codes are then followed by zeros.
 #[derive(Debug, Default)]
 pub struct Activations {
     tokens: usize,
@@ -15,23 +17,39 @@ pub struct Activations {
     scales: Vec<f32>,
     sums: Vec<f32>,
     quantised: bool,
+    /// Of each token that has fired: whether some count lies outside its code.
+    wide: Vec<bool>,
 }
 
 impl Activations {
     /// Room for `[tokens, columns]` without a later allocation.
     pub fn reserve(&mut self, tokens: usize, columns: usize, allowance: &mut Allowance) -> Result<()> {
-        let (values, blocks) = (tokens.saturating_mul(columns), tokens.saturating_mul(columns.div_ceil(BLOCK)));
-        allowance.reserve(&mut self.values, values)?;
-        allowance.reserve(&mut self.codes, values)?;
+        let blocks = tokens.saturating_mul(columns.div_ceil(BLOCK));
+        allowance.reserve(&mut self.values, tokens.saturating_mul(columns))?;
+        allowance.reserve(&mut self.codes, blocks.saturating_mul(BLOCK))?;
         allowance.reserve(&mut self.scales, blocks)?;
-        allowance.reserve(&mut self.sums, blocks)
+        allowance.reserve(&mut self.sums, blocks)?;
+        allowance.reserve(&mut self.wide, tokens)
     }
 
     /// Empties it to the given shape and hands out the values to fill, `[tokens, columns]`.
     pub fn fill(&mut self, tokens: usize, columns: usize) -> &mut [f32] {
-        (self.tokens, self.columns, self.quantised) = (tokens, columns, false);
+        (self.tokens, self.columns) = (tokens, columns);
         self.values.resize(tokens * columns, 0.0);
-        &mut self.values
+        self.values_mut()
+    }
+
+    /// Becomes the given rows of `from`, as they are there: rounded, fired or neither.
+    pub fn gather(&mut self, from: &Self, rows: impl ExactSizeIterator<Item = usize> + Clone) {
+        self.fill(rows.len(), from.columns);
+        copy_rows(&mut self.values, &from.values, from.columns, rows.clone());
+        if from.quantised {
+            self.size_codes();
+            copy_rows(&mut self.codes, &from.codes, from.code_stride(), rows.clone());
+            copy_rows(&mut self.scales, &from.scales, from.blocks(), rows.clone());
+            copy_rows(&mut self.sums, &from.sums, from.blocks(), rows.clone());
+            copy_rows(&mut self.wide, &from.wide, 1, rows);
+        }
     }
 
     /// Rows.
@@ -44,52 +62,116 @@ impl Activations {
         self.columns
     }
 
+    /// Blocks of a row.
+    pub fn blocks(&self) -> usize {
+        self.columns.div_ceil(BLOCK)
+    }
+
+    /// Codes of a row: whole blocks.
+    pub fn code_stride(&self) -> usize {
+        self.blocks() * BLOCK
+    }
+
     /// `[tokens, columns]`.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// As [`Self::values`], to be changed in place before the first [`Self::prepare`].
+    /// As [`Self::values`], to be changed in place before the first [`Self::prepare`] or [`Self::begin_firing`].
     pub fn values_mut(&mut self) -> &mut [f32] {
         self.quantised = false;
         &mut self.values
     }
 
-    /// `[tokens, columns]` int8 codes; empty before [`Self::prepare`] for a quantised type.
+    /// `[tokens, code stride]` int8 codes, none of them -128; empty before [`Self::prepare`] for a quantised type.
     pub fn codes(&self) -> &[i8] {
         &self.codes
     }
 
-    /// `[tokens, columns / 32]`: what one code is worth.
+    /// `[tokens, blocks]`: what one code is worth.
     pub fn scales(&self) -> &[f32] {
         &self.scales
     }
 
-    /// `[tokens, columns / 32]`: scale times the sum of the block's codes, which a weight's minimum is multiplied by.
+    /// `[tokens, blocks]`: scale times the sum of the block's codes, which a weight's minimum is multiplied by.
     pub fn sums(&self) -> &[f32] {
         &self.sums
     }
 
-    /// Makes what a weight of this type needs; does nothing the second time.
+    /// Whether some count of the token lies outside its code; see [`Self::beyond_codes`].
+    pub fn is_wide(&self, token: usize) -> bool {
+        self.wide[token]
+    }
+
+    /// The columns of a wide token whose count no code holds, with what their codes lack of their values.
+    pub fn beyond_codes(&self, token: usize) -> impl Iterator<Item = (usize, f32)> {
+        let scale = self.scales[token * self.blocks()];
+        let values = &self.values[token * self.columns..(token + 1) * self.columns];
+        let codes = &self.codes[token * self.code_stride()..];
+        let rest = values
+            .iter()
+            .zip(codes)
+            .map(move |(value, code)| if code.unsigned_abs() == 127 { value - scale * f32::from(*code) } else { 0.0 });
+        rest.enumerate().filter(|(_, rest)| *rest != 0.0)
+    }
+
+    /// Rounds to codes where a weight of this type needs them and they are not there yet.
     pub fn prepare(&mut self, kind: TensorType) {
         if !kind.is_quantised() || self.quantised {
             return;
         }
-        self.quantised = true;
-        let blocks = self.tokens * self.columns / BLOCK;
-        self.codes.resize(self.tokens * self.columns, 0);
-        self.scales.resize(blocks, 0.0);
-        self.sums.resize(blocks, 0.0);
-        let targets = self.codes.chunks_exact_mut(BLOCK).zip(self.scales.iter_mut().zip(self.sums.iter_mut()));
-        for (block, (codes, (scale, sum))) in self.values.chunks_exact(BLOCK).zip(targets) {
-            *scale = quantise(block, codes);
-            let total: i32 = codes.iter().map(|code| i32::from(*code)).sum();
-            #[allow(clippy::cast_precision_loss)]
-            {
-                *sum = *scale * total as f32;
+        self.size_codes();
+        let (blocks, stride) = (self.blocks(), self.code_stride());
+        for token in 0..self.tokens {
+            let values = &self.values[token * self.columns..(token + 1) * self.columns];
+            let codes = &mut self.codes[token * stride..(token + 1) * stride];
+            let targets = codes.chunks_exact_mut(BLOCK).zip(self.scales[token * blocks..].iter_mut().zip(&mut self.sums[token * blocks..]));
+            for (block, (codes, (scale, sum))) in values.chunks(BLOCK).zip(targets) {
+                codes[block.len()..].fill(0);
+                *scale = quantise(block, &mut codes[..block.len()]);
+                *sum = *scale * code_sum(codes);
             }
         }
     }
+
+    /// Makes room for what [`Self::fire`] fills, row by row.
+    pub fn begin_firing(&mut self) {
+        self.size_codes();
+    }
+
+    /// The row's values become what its spikes are worth, its codes the counts: products with quantised weights are then exact.
+    pub fn fire(&mut self, row: usize, k: f64, tally: Option<&mut SpikeTally>) {
+        let (blocks, stride) = (self.blocks(), self.code_stride());
+        let values = &mut self.values[row * self.columns..(row + 1) * self.columns];
+        let codes = &mut self.codes[row * stride..(row + 1) * stride];
+        codes[values.len()..].fill(0);
+        let fired = fire(values, k, codes, tally);
+        self.wide[row] = fired.largest > LARGEST_CODE;
+        self.scales[row * blocks..(row + 1) * blocks].fill(fired.threshold);
+        for (sum, codes) in self.sums[row * blocks..(row + 1) * blocks].iter_mut().zip(codes.chunks_exact(BLOCK)) {
+            *sum = fired.threshold * code_sum(codes);
+        }
+    }
+
+    fn size_codes(&mut self) {
+        self.quantised = true;
+        self.codes.resize(self.tokens * self.code_stride(), 0);
+        self.scales.resize(self.tokens * self.blocks(), 0.0);
+        self.sums.resize(self.tokens * self.blocks(), 0.0);
+        self.wide.clear();
+        self.wide.resize(self.tokens, false);
+    }
+}
+
+fn copy_rows<T: Copy>(to: &mut [T], from: &[T], width: usize, rows: impl Iterator<Item = usize>) {
+    for (to, row) in to.chunks_exact_mut(width).zip(rows) {
+        to.copy_from_slice(&from[row * width..(row + 1) * width]);
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn code_sum(codes: &[i8]) -> f32 {
+    codes.iter().map(|code| i32::from(*code)).sum::<i32>() as f32
 }
 
 /// Symmetric int8: `x ~ scale * code`, codes in -127..=127 rounded half to even; returns the scale, 0 for all-zero values.

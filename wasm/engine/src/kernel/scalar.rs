@@ -1,8 +1,8 @@
 //! The oracle: plain loops that say what the vector kernels must compute, in the order in which they must add.
 
 use super::{Activations, Kernel, Lanes};
-use crate::weights::matrix::PANEL_ROWS;
-use crate::weights::tensor_type::BLOCK;
+use crate::weights::matrix::{GROUP_PANEL_BYTES, PANEL_ROWS};
+use crate::weights::tensor_type::{BLOCK, GROUP};
 use half::{bf16, f16};
 
 /// Runs anywhere; the native build and the tests use it.
@@ -26,6 +26,14 @@ impl Kernel for Scalar {
 
     fn any_bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
         Self::bytes(panels, x, token)
+    }
+
+    fn groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+        core::array::from_fn(|p| groups::<T>(part(panels, p, P), x, token))
+    }
+
+    fn any_groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+        Self::groups(panels, x, token)
     }
 
     fn codes<const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T] {
@@ -101,6 +109,36 @@ fn bytes<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes;
                 #[allow(clippy::cast_precision_loss)]
                 {
                     sum[lane] += products[lane] as f32 * (d[lane] * x.scales()[at]);
+                }
+            }
+        }
+    }
+    sums
+}
+
+fn groups<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+    let mut sums = [[0.0; PANEL_ROWS]; T];
+    let blocks = x.blocks();
+    for (group, bytes) in panel.chunks(GROUP_PANEL_BYTES).enumerate() {
+        let (scales, codes) = bytes.split_at(PANEL_ROWS * 4);
+        let d: Lanes = core::array::from_fn(|lane| <f32 as Element<4>>::decode(core::array::from_fn(|byte| scales[lane * 4 + byte])));
+        for (block, weights) in codes.chunks_exact(BLOCK * PANEL_ROWS).enumerate() {
+            for (t, sum) in sums.iter_mut().enumerate() {
+                let at = (token + t) * blocks + group * (GROUP / BLOCK) + block;
+                let codes = &x.codes()[at * BLOCK..(at + 1) * BLOCK];
+                let mut products = [0i32; PANEL_ROWS];
+                for (four, bytes) in weights.chunks_exact(16).enumerate() {
+                    for (lane, product) in products.iter_mut().enumerate() {
+                        for c in 0..4 {
+                            *product += i32::from(bytes[lane * 4 + c].cast_signed()) * i32::from(codes[four * 4 + c]);
+                        }
+                    }
+                }
+                for lane in 0..PANEL_ROWS {
+                    #[allow(clippy::cast_precision_loss)]
+                    {
+                        sum[lane] += products[lane] as f32 * (d[lane] * x.scales()[at]);
+                    }
                 }
             }
         }

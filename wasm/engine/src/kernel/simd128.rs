@@ -4,8 +4,8 @@
 //! activation is, and its sign goes to the weight. So no result depends on the host's choice, and both kernels equal the scalar one.
 
 use super::{Activations, Kernel, Lanes};
-use crate::weights::matrix::PANEL_ROWS;
-use crate::weights::tensor_type::BLOCK;
+use crate::weights::matrix::{GROUP_PANEL_BYTES, PANEL_ROWS};
+use crate::weights::tensor_type::{BLOCK, GROUP};
 use core::arch::wasm32::*;
 
 /// Baseline SIMD: every current host.
@@ -212,6 +212,44 @@ fn bytes<D: Dot, const P: usize, const T: usize>(panels: &[u8], x: &Activations,
 }
 
 #[inline(always)]
+fn groups<D: Dot, const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+    const BLOCK_BYTES: usize = BLOCK * PANEL_ROWS;
+    let (blocks, stride) = (x.blocks(), x.code_stride());
+    let panel_bytes = blocks.div_ceil(GROUP / BLOCK) * PANEL_ROWS * 4 + blocks * BLOCK_BYTES;
+    assert!(panels.len() == P * panel_bytes, "a panel holds its matrix's columns");
+    let codes = x.codes()[token * stride..(token + T) * stride].as_ptr();
+    let scales = x.scales()[token * blocks..(token + T) * blocks].as_ptr();
+    let mut totals = [[f32x4_splat(0.0); T]; P];
+    for index in 0..blocks {
+        for (p, totals) in totals.iter_mut().enumerate() {
+            // SAFETY: the lengths of the panels, the codes and the scales have been compared with `blocks`, `P` and `T` above; every offset
+            // below stays within the group of block `index` of panel `p`, or within a token's codes and scales.
+            unsafe {
+                let group = panels.as_ptr().add(p * panel_bytes + index / (GROUP / BLOCK) * GROUP_PANEL_BYTES);
+                let d = v128_load(group.cast());
+                let block = group.add(PANEL_ROWS * 4 + index % (GROUP / BLOCK) * BLOCK_BYTES);
+                let mut even = [D::NO_BYTES; T];
+                let mut odd = [D::NO_BYTES; T];
+                let code: [*const i8; T] = core::array::from_fn(|t| codes.add(t * stride + index * BLOCK));
+                for i in 0..4 {
+                    let (w_even, w_odd) = (v128_load(block.add(i * 32).cast()), v128_load(block.add(i * 32 + 16).cast()));
+                    for t in 0..T {
+                        even[t] = D::bytes(even[t], w_even, v128_load32_splat(code[t].add(i * 8).cast()));
+                        odd[t] = D::bytes(odd[t], w_odd, v128_load32_splat(code[t].add(i * 8 + 4).cast()));
+                    }
+                }
+                for (t, total) in totals.iter_mut().enumerate() {
+                    let products = f32x4_convert_i32x4(i32x4_add(D::finish_bytes(even[t]), D::finish_bytes(odd[t])));
+                    let scale = f32x4_mul(d, v128_load32_splat(scales.add(t * blocks + index).cast()));
+                    *total = f32x4_add(*total, f32x4_mul(products, scale));
+                }
+            }
+        }
+    }
+    totals.map(|totals| totals.map(lanes))
+}
+
+#[inline(always)]
 fn codes<D: Dot, const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T] {
     let fours = panel.len() / 16;
     assert!(queries.len() >= (T - 1) * stride + fours * 4, "queries hold T rows of the panel's columns");
@@ -250,6 +288,16 @@ impl Kernel for Simd128 {
     }
 
     #[inline(always)]
+    fn groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+        groups::<Self, P, T>(panels, x, token)
+    }
+
+    #[inline(always)]
+    fn any_groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+        groups::<Self, P, T>(panels, x, token)
+    }
+
+    #[inline(always)]
     fn codes<const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T] {
         codes::<Self, T>(panel, queries, stride)
     }
@@ -272,6 +320,16 @@ impl Kernel for Relaxed {
     #[inline(always)]
     fn any_bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
         bytes::<Simd128, P, T>(panels, x, token)
+    }
+
+    #[inline(always)]
+    fn groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+        groups::<Self, P, T>(panels, x, token)
+    }
+
+    #[inline(always)]
+    fn any_groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
+        groups::<Simd128, P, T>(panels, x, token)
     }
 
     #[inline(always)]

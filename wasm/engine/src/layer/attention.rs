@@ -5,7 +5,7 @@
 
 use crate::config::{Config, Softmax};
 use crate::error::Result;
-use crate::kernel::{Active, Kernel, quantise};
+use crate::kernel::{Activations, Active, Kernel, quantise};
 use crate::math::exp;
 use crate::memory::Allowance;
 use crate::state::{KeyValues, KvShape, KvType, PAGE_TOKENS, PANEL_TOKENS, Page, window_start};
@@ -36,6 +36,12 @@ impl Sight {
         if position < self.sinks { (0, self.sinks - 1) } else { (window_start(self.softmax, position), position) }
     }
 
+    /// How many keys a query at `position` sees.
+    pub fn keys_seen(&self, position: usize) -> usize {
+        let (start, end) = self.span(position);
+        end + 1 - start + start.min(self.keep)
+    }
+
     fn sees(&self, (start, end): (usize, usize), key: usize) -> bool {
         key <= end && (key >= start || key < self.keep)
     }
@@ -46,12 +52,50 @@ impl Sight {
     }
 }
 
+/// What meets the keys, `[tokens, heads, head_dim]`.
+#[derive(Debug, Clone, Copy)]
+pub enum Queries<'a> {
+    /// As computed; int8 keys meet them rounded to int8.
+    Values(&'a [f32]),
+    /// What has fired, a row for each token and head from `first_row` on; int8 keys meet the very counts.
+    Spikes {
+        /// `[rows, head_dim]`
+        spikes: &'a Activations,
+        /// Of the first token's first head.
+        first_row: usize,
+    },
+}
+
+impl Queries<'_> {
+    /// Token's head number `row`.
+    fn values(&self, row: usize, dim: usize) -> &[f32] {
+        match self {
+            Self::Values(values) => &values[row * dim..(row + 1) * dim],
+            Self::Spikes { spikes, first_row } => &spikes.values()[(first_row + row) * dim..(first_row + row + 1) * dim],
+        }
+    }
+
+    /// Fills `codes` and returns their scale; false where they leave something out.
+    fn codes(&self, row: usize, codes: &mut [i8]) -> (f32, bool) {
+        match self {
+            Self::Values(_) => (quantise(self.values(row, codes.len()), codes), true),
+            Self::Spikes { spikes, first_row } => {
+                let row = first_row + row;
+                codes.copy_from_slice(&spikes.codes()[row * spikes.code_stride()..][..codes.len()]);
+                (spikes.scales()[row * spikes.blocks()], !spikes.is_wide(row))
+            }
+        }
+    }
+}
+
 /// Buffers that live as long as the engine.
 #[derive(Debug, Default)]
 pub struct Scratch {
     codes: Vec<i8>,
     scales: Vec<f32>,
     dense: Vec<f32>,
+    /// Rows whose codes leave something out; their values are in `dense`.
+    wide: Vec<usize>,
     pages: Vec<usize>,
     scores: Vec<f32>,
     values: Vec<f32>,
@@ -74,33 +118,34 @@ impl Scratch {
         allowance.reserve(&mut self.codes, rows * dim.next_multiple_of(4))?;
         allowance.reserve(&mut self.scales, rows)?;
         allowance.reserve(&mut self.dense, rows * dim)?;
+        allowance.reserve(&mut self.wide, rows)?;
         allowance.reserve(&mut self.values, PAGE_TOKENS * dim)?;
         allowance.reserve(&mut self.pages, pages)?;
         allowance.reserve(&mut self.scores, rows.saturating_mul(pages).saturating_mul(PAGE_TOKENS))
     }
 }
 
-/// `queries` and `out` are `[tokens, heads, head_dim]`, the first token at `position`; keys and values of all of them are in `key_values`.
+/// `out` is as the queries, `[tokens, heads, head_dim]`, the first token at `position`; keys and values of all of them are in `key_values`.
 pub fn attend(
     key_values: &KeyValues,
     sight: Sight,
     heads: usize,
     position: usize,
-    queries: &[f32],
+    queries: Queries<'_>,
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
     let shape = key_values.shape();
     let (dim, group) = (shape.head_dim, heads / shape.heads);
     let width = heads * dim;
-    let tokens = queries.len() / width;
+    let tokens = out.len() / width;
     for tile in (0..tokens).step_by(QUERY_TILE) {
         let count = QUERY_TILE.min(tokens - tile);
         let first = position + tile;
         pages_seen(key_values, sight, first, count, &mut scratch.pages);
         for kv_head in 0..shape.heads {
             let row = |index: usize| (tile + index / group) * width + (kv_head * group + index % group) * dim;
-            load_queries(shape, count * group, |index| &queries[row(index)..row(index) + dim], scratch);
+            load_queries(shape, count * group, queries, |index| row(index) / dim, scratch);
             scores(key_values, kv_head, count * group, scratch);
             let span = scratch.pages.len() * PAGE_TOKENS;
             for index in 0..count * group {
@@ -133,14 +178,15 @@ fn pages_seen(key_values: &KeyValues, sight: Sight, first: usize, count: usize, 
 }
 
 /// Queries scaled by `1 / sqrt(head_dim)`: dense, or as codes with a scale.
-fn load_queries<'a>(shape: KvShape, rows: usize, query: impl Fn(usize) -> &'a [f32], scratch: &mut Scratch) {
+fn load_queries(shape: KvShape, rows: usize, queries: Queries<'_>, row_of: impl Fn(usize) -> usize, scratch: &mut Scratch) {
     #[allow(clippy::cast_precision_loss)]
     let scale = 1.0 / (shape.head_dim as f32).sqrt();
+    scratch.dense.clear();
+    scratch.wide.clear();
     match shape.kind {
         KvType::F32 => {
-            scratch.dense.clear();
             for row in 0..rows {
-                scratch.dense.extend(query(row).iter().map(|x| x * scale));
+                scratch.dense.extend(queries.values(row_of(row), shape.head_dim).iter().map(|x| x * scale));
             }
         }
         KvType::Int8 => {
@@ -150,7 +196,12 @@ fn load_queries<'a>(shape: KvShape, rows: usize, query: impl Fn(usize) -> &'a [f
             scratch.scales.clear();
             for row in 0..rows {
                 let codes = &mut scratch.codes[row * padded..row * padded + shape.head_dim];
-                scratch.scales.push(quantise(query(row), codes) * scale);
+                let (of_codes, whole) = queries.codes(row_of(row), codes);
+                scratch.scales.push(of_codes * scale);
+                if !whole {
+                    scratch.wide.push(row);
+                    scratch.dense.extend(queries.values(row_of(row), shape.head_dim).iter().map(|x| x * scale));
+                }
             }
         }
     }
@@ -189,6 +240,10 @@ fn scores(key_values: &KeyValues, kv_head: usize, rows: usize, scratch: &mut Scr
                         span,
                         scratch_parts(&scratch.codes, &scratch.scales, &mut scratch.scores),
                     );
+                    for (row, query) in scratch.wide.iter().zip(scratch.dense.chunks_exact(shape.head_dim)) {
+                        let lanes = wide_scores(&keys[at..at + panel_size], key_scales, query);
+                        scratch.scores[row * span + to..row * span + to + PANEL_TOKENS].copy_from_slice(&lanes);
+                    }
                 }
             }
             None => {}
@@ -229,6 +284,18 @@ fn code_scores(panel: &[i8], key_scales: &[f32], rows: usize, stride: usize, to:
             row += 1;
         }
     }
+}
+
+/// Four tokens' int8 keys times a query that no codes hold.
+fn wide_scores(panel: &[i8], key_scales: &[f32], query: &[f32]) -> [f32; PANEL_TOKENS] {
+    core::array::from_fn(|lane| {
+        let codes = panel.chunks_exact(4 * PANEL_TOKENS).flat_map(|four| &four[lane * 4..lane * 4 + 4]);
+        let sum: f64 = codes.zip(query).map(|(code, x)| f64::from(*code) * f64::from(*x)).sum();
+        #[allow(clippy::cast_possible_truncation)]
+        {
+            sum as f32 * key_scales[lane]
+        }
+    })
 }
 
 /// Four tokens' products with one query, in four partial sums by dimension modulo 4.

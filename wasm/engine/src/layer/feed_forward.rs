@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::kernel::{Activations, Active, product};
 use crate::math::{add_scaled, sigmoid, silu};
 use crate::memory::Allowance;
+use crate::spike::{Neurons, Site};
 use crate::weights::Matrix;
 use crate::weights::matrix::PANEL_ROWS;
 
@@ -80,7 +81,12 @@ impl SwiGlu {
         Ok(Self { gate: one("gate")?, up: one("up")?, down: one("down")? })
     }
 
-    /// Expert `index` of width `inner`; `out` becomes `[tokens, stride]` and the stride is returned.
+    /// Outputs that an input channel feeds in one of `count` experts: gate's and up's.
+    fn fan_out(&self, count: usize) -> usize {
+        (self.gate.rows() + self.up.rows()) / count
+    }
+
+    /// Expert `index` of width `inner`, on an input that has fired; `row_of` tells which row of the pass a row of `x` is. `out` becomes `[tokens, stride]` and the stride is returned.
     #[allow(clippy::too_many_arguments)]
     fn apply(
         &self,
@@ -91,6 +97,8 @@ impl SwiGlu {
         up: &mut Vec<f32>,
         between: &mut Activations,
         out: &mut Vec<f32>,
+        neurons: &mut Neurons,
+        row_of: impl Fn(usize) -> usize,
     ) -> usize {
         let stride = inner.next_multiple_of(PANEL_ROWS);
         let rows = index * inner..(index + 1) * inner;
@@ -106,6 +114,7 @@ impl SwiGlu {
                 *target = silu(*gate) * up;
             }
         }
+        neurons.fire_rows(between, Site::FeedForwardDown, row_of, |_| hidden);
         between.prepare(self.down.kind());
         let stride = hidden.next_multiple_of(PANEL_ROWS);
         out.resize(x.tokens() * stride, 0.0);
@@ -130,26 +139,29 @@ impl FeedForward {
     }
 
     /// `x` is `[tokens, hidden]`; `out` becomes `[tokens, stride]` and the stride is returned.
-    pub fn apply(&self, x: &mut Activations, out: &mut Vec<f32>, scratch: &mut Scratch) -> usize {
+    pub fn apply(&self, x: &mut Activations, out: &mut Vec<f32>, scratch: &mut Scratch, neurons: &mut Neurons) -> usize {
         match &self.kind {
             Kind::Dense { inner, weights } => {
+                neurons.fire(x, Site::FeedForwardIn, weights.fan_out(1));
                 let Scratch { gate, up, inner: between, .. } = scratch;
-                weights.apply(0, (*inner, self.hidden), x, gate, up, between, out)
+                weights.apply(0, (*inner, self.hidden), x, gate, up, between, out, neurons, |row| row)
             }
-            Kind::Routed(routed) => routed.apply(self.hidden, x, out, scratch),
+            Kind::Routed(routed) => routed.apply(self.hidden, x, out, scratch, neurons),
         }
     }
 }
 
 impl Routed {
-    fn apply(&self, hidden: usize, x: &mut Activations, out: &mut Vec<f32>, scratch: &mut Scratch) -> usize {
+    fn apply(&self, hidden: usize, x: &mut Activations, out: &mut Vec<f32>, scratch: &mut Scratch, neurons: &mut Neurons) -> usize {
         let Self { experts, router, weights, shared } = self;
+        let of_shared = shared.as_ref().map_or(0, |shared| shared.fan_out(1));
+        neurons.fire(x, Site::FeedForwardIn, experts.count + experts.used * weights.fan_out(experts.count) + of_shared);
         let stride = hidden.next_multiple_of(PANEL_ROWS);
         route(experts, router, x, scratch);
         let Scratch { gate, up, inner: between, gathered, expert_out, routes, .. } = scratch;
         match shared {
             Some(shared) => {
-                shared.apply(0, (experts.shared_inner, hidden), x, gate, up, between, out);
+                shared.apply(0, (experts.shared_inner, hidden), x, gate, up, between, out, neurons, |row| row);
             }
             None => {
                 out.clear();
@@ -158,11 +170,8 @@ impl Routed {
         }
         // Tokens of one expert are computed together; each token adds its experts in the order of their numbers.
         for group in routes.chunk_by(|a, b| a.0 == b.0) {
-            let target = gathered.fill(group.len(), hidden);
-            for (target, (_, token, _)) in target.chunks_exact_mut(hidden).zip(group) {
-                target.copy_from_slice(&x.values()[token * hidden..(token + 1) * hidden]);
-            }
-            weights.apply(group[0].0, (experts.inner, hidden), gathered, gate, up, between, expert_out);
+            gathered.gather(x, group.iter().map(|(_, token, _)| *token));
+            weights.apply(group[0].0, (experts.inner, hidden), gathered, gate, up, between, expert_out, neurons, |row| group[row].1);
             for (result, (_, token, weight)) in expert_out.chunks_exact(stride).zip(group) {
                 add_scaled(&mut out[token * stride..token * stride + hidden], *weight, result);
             }

@@ -5,6 +5,7 @@ use crate::config::{Config, Layer as LayerConfig};
 use crate::error::Result;
 use crate::layer::feed_forward::FeedForward;
 use crate::layer::projection::{AttentionProjections, Projection, Tensors, compact};
+use crate::spike::Site;
 use crate::weights::names::{LINEAR_PREFIX, SOFTMAX_PREFIX};
 
 #[derive(Debug)]
@@ -43,6 +44,12 @@ impl Layer {
         })
     }
 
+    /// Outputs that each channel of the mixer's input feeds.
+    pub fn fan_out(&self) -> usize {
+        let projections = self.projections.iter().map(|one| one.query.rows() + one.key.rows() + one.value.rows()).sum::<usize>();
+        projections + self.gate.as_ref().map_or(0, |gate| gate.low_rank.as_ref().unwrap_or(&gate.full).rows())
+    }
+
     /// Rank of a low-rank gate; 0 without one.
     pub fn gate_rank(&self) -> usize {
         self.gate.as_ref().and_then(|gate| gate.low_rank.as_ref()).map_or(0, Projection::rows)
@@ -77,6 +84,7 @@ impl LearnedGate {
                 let rank = low_rank.rows();
                 compact(&mut scratch.low_rank, rows, rank);
                 scratch.low_rank_in.fill(rows, rank).copy_from_slice(&scratch.low_rank);
+                scratch.neurons.fire(&mut scratch.low_rank_in, Site::GateIn, self.full.rows());
                 self.full.apply(&mut scratch.low_rank_in, &mut scratch.gate);
             }
             None => {

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::kernel::Activations;
 use crate::layer::{attention, feed_forward, gated_linear};
 use crate::memory::Allowance;
+use crate::spike::{Neurons, Site};
 use crate::weights::matrix::PANEL_ROWS;
 
 /// What [`super::Model::forward`] computes in.
@@ -29,6 +30,9 @@ pub struct Scratch {
     pub(super) linear: gated_linear::Scratch,
     pub(super) feed_forward: feed_forward::Scratch,
     pub(super) logits: Vec<f32>,
+    pub(super) neurons: Neurons,
+    /// Queries that have fired, a row for each head.
+    pub(super) fired_query: Activations,
 }
 
 impl Scratch {
@@ -55,6 +59,9 @@ impl Scratch {
             allowance.reserve(&mut self.mapped_query, padded(width))?;
             allowance.reserve(&mut self.mapped_key, padded(kv_width))?;
             self.linear.reserve(config.head_dim, allowance)?;
+        }
+        if config.spiking.mode.fires(Site::Query) && config.layers.iter().any(|layer| layer.mixer.softmax.is_some()) {
+            self.fired_query.reserve(rows.saturating_mul(config.heads), config.head_dim, allowance)?;
         }
         self.feed_forward.reserve(rows, config, allowance)?;
         allowance.reserve(&mut self.logits, LOGIT_ROWS.saturating_mul(config.vocabulary.next_multiple_of(PANEL_ROWS)))

@@ -1,7 +1,6 @@
 //! Keys and values of 32 tokens in one layer.
 
 use crate::error::Result;
-use crate::kernel::quantise;
 use crate::memory::zeroed;
 
 /// Tokens of a page.
@@ -10,6 +9,9 @@ pub const PAGE_TOKENS: usize = 32;
 pub const PANEL_TOKENS: usize = 4;
 /// The widest head that [`Page::write`]'s buffer holds.
 pub const MAX_HEAD_DIM: usize = 1024;
+
+const LEAST_SCALE: f32 = 1e-5;
+const LARGEST_SCALE: f32 = 1e4;
 
 /// How keys and values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,15 +141,29 @@ impl Page {
                 for head in 0..shape.heads {
                     let row = head * PAGE_TOKENS + slot;
                     let codes = &mut codes[..dim];
-                    key_scales[row] = quantise(&key[head * dim..(head + 1) * dim], codes);
+                    key_scales[row] = round_row(&key[head * dim..(head + 1) * dim], codes);
                     for (d, code) in codes.iter().enumerate() {
                         keys[code_key_index(shape.padded_dim(), head, slot, d)] = *code;
                     }
-                    value_scales[row] = quantise(&value[head * dim..(head + 1) * dim], &mut values[row * dim..(row + 1) * dim]);
+                    value_scales[row] = round_row(&value[head * dim..(head + 1) * dim], &mut values[row * dim..(row + 1) * dim]);
                 }
             }
         }
     }
+}
+
+/// Symmetric int8 with a scale per token and head (`model.md` 3.3): `absmax / 127` within 1e-5 and 1e4, codes rounded half to even. -128,
+/// which the kernels have no product for, is left out: only a value beyond a million times one would round to it.
+fn round_row(values: &[f32], codes: &mut [i8]) -> f32 {
+    let largest = values.iter().fold(0.0f32, |largest, x| if x.abs() > largest { x.abs() } else { largest });
+    let scale = (largest / 127.0).clamp(LEAST_SCALE, LARGEST_SCALE);
+    for (code, x) in codes.iter_mut().zip(values) {
+        #[allow(clippy::cast_possible_truncation)]
+        {
+            *code = (x / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
+        }
+    }
+    scale
 }
 
 pub(super) fn dense_key_index(dim: usize, head: usize, slot: usize, d: usize) -> usize {
@@ -157,4 +173,20 @@ pub(super) fn dense_key_index(dim: usize, head: usize, slot: usize, d: usize) ->
 pub(super) fn code_key_index(padded: usize, head: usize, slot: usize, d: usize) -> usize {
     let panel = head * (PAGE_TOKENS / PANEL_TOKENS) + slot / PANEL_TOKENS;
     panel * PANEL_TOKENS * padded + d / 4 * 16 + slot % PANEL_TOKENS * 4 + d % 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_rounded_half_to_even_with_scales_within_bounds() {
+        let mut codes = [0; 6];
+        assert_eq!(round_row(&[127.0, 0.5, 1.5, -2.5, -126.6, 0.0], &mut codes), 1.0);
+        assert_eq!(codes, [127, 0, 2, -2, -127, 0]);
+        assert_eq!(round_row(&[0.0, 1e-6, 0.0, 0.0, 0.0, 4e-5], &mut codes), LEAST_SCALE);
+        assert_eq!(codes, [0, 0, 0, 0, 0, 4]);
+        assert_eq!(round_row(&[-1e9; 6], &mut codes), LARGEST_SCALE);
+        assert_eq!(codes, [-127; 6]);
+    }
 }

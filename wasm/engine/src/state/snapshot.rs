@@ -1,20 +1,30 @@
 //! A state as bytes and back, bit for bit.
 //!
-//! Little-endian: magic `SBST`, version, a fingerprint of the model's shape, KV type, position; then for each layer the linear matrices and,
-//! for a softmax branch, the tokens of the kept pages and of the recent ones. Keys and values are in the canonical order
-//! `[token, KV head, dim]`, after RoPE, whatever order the kernels want. The lengths follow from the config and the position, so a reader
-//! knows what must be there before it allocates.
+//! The format is also that of Python (`gpu-backend/spikingbrain/model/state_file.py`): the same state gives the same bytes. Little-endian:
+//!
+//! | bytes | hold |
+//! |--:|---|
+//! | 4, 4 | magic `SBST`, version 2 |
+//! | 32 | SHA-256 of what decides a state's meaning, see `fingerprint.rs` |
+//! | 4 | type of keys and values: 0 for f32, 1 for int8 |
+//! | 8 | position: tokens read, learned sinks included |
+//!
+//! then for each layer its linear states, `[KV head, key dim, value dim]` f32, and the tokens that its softmax branch still sees, in order: the
+//! kept ones, then those within the window of the next query. A token is, for each KV head, its key and its value, after RoPE, in f32; or the
+//! f32 scales of both and then their codes. The lengths follow from the config and the position, so a reader knows what must be there before
+//! it allocates.
 
+use super::fingerprint::fingerprint;
 use super::page::{KvShape, KvType, PAGE_TOKENS, Page, code_key_index, dense_key_index};
 use super::{KeyValues, LayerState, State, window_start};
-use crate::config::Config;
+use crate::config::{Config, Softmax};
 use crate::error::{Error, Result};
 use crate::memory::{bytes_of, with_capacity};
 
 const MAGIC: &[u8; 4] = b"SBST";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Magic, version, fingerprint, KV type, position.
-const HEADER_BYTES: usize = 4 + 4 + 8 + 4 + 8;
+const HEADER_BYTES: usize = 4 + 4 + 32 + 4 + 8;
 /// The longest text whose positions the engine counts.
 const MAX_POSITION: usize = 1 << 30;
 
@@ -22,9 +32,29 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::InvalidState(message.into())
 }
 
-/// FNV-1a over the config as printed: a state fits exactly the config it was made with.
-fn fingerprint(config: &Config) -> u64 {
-    format!("{config:?}").bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// The tokens that a softmax branch still sees once `position` tokens are read.
+#[derive(Clone, Copy)]
+struct Visible {
+    keep: usize,
+    start: usize,
+    position: usize,
+}
+
+impl Visible {
+    fn new(config: &Config, softmax: Softmax, position: usize) -> Self {
+        Self { keep: config.kept(), start: window_start(softmax, position).min(position), position }
+    }
+
+    /// Slots of a page, in order.
+    fn slots(self, page: usize) -> impl Iterator<Item = usize> {
+        let first = page * PAGE_TOKENS;
+        let filled = self.position.saturating_sub(first).min(PAGE_TOKENS);
+        (0..filled).filter(move |slot| first + slot < self.keep || first + slot >= self.start)
+    }
+
+    fn count(self) -> usize {
+        self.position - self.start + self.keep.min(self.start)
+    }
 }
 
 impl State {
@@ -40,21 +70,22 @@ impl State {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&fingerprint(config).to_le_bytes());
+        out.extend_from_slice(&fingerprint(config));
         out.extend_from_slice(&u32::from(kind == KvType::Int8).to_le_bytes());
         out.extend_from_slice(&(self.position as u64).to_le_bytes());
         sink(&out);
-        for layer in &self.layers {
+        for (layer, layer_config) in self.layers.iter().zip(&config.layers) {
             for matrix in layer.linear.chunks(config.head_dim * config.head_dim) {
                 out.clear();
                 put_floats(&mut out, matrix);
                 sink(&out);
             }
-            if let Some(key_values) = &layer.key_values {
+            if let (Some(key_values), Some(softmax)) = (&layer.key_values, layer_config.mixer.softmax) {
+                let visible = Visible::new(config, softmax, self.position);
                 for index in held_pages(config.kept(), key_values.recent_start(), self.position) {
                     if let Some(page) = key_values.page(index) {
                         out.clear();
-                        put_page(&mut out, key_values.shape(), page, filled(index, self.position));
+                        put_page(&mut out, key_values.shape(), page, visible.slots(index));
                         sink(&out);
                     }
                 }
@@ -64,14 +95,13 @@ impl State {
 
     /// Length of what [`Self::save`] gives, bytes.
     pub fn saved_bytes(&self, config: &Config) -> usize {
-        let layer_bytes = |layer: &LayerState| {
-            let pages = layer.key_values.as_ref().map_or(0, |key_values| {
-                let held = held_pages(config.kept(), key_values.recent_start(), self.position);
-                held.map(|index| filled(index, self.position)).sum::<usize>() * key_values.shape().saved_token_bytes()
+        let layer_bytes = |(layer, layer_config): (&LayerState, &crate::config::Layer)| {
+            let tokens = layer.key_values.as_ref().zip(layer_config.mixer.softmax).map_or(0, |(key_values, softmax)| {
+                Visible::new(config, softmax, self.position).count() * key_values.shape().saved_token_bytes()
             });
-            bytes_of::<f32>(layer.linear.len()) + pages
+            bytes_of::<f32>(layer.linear.len()) + tokens
         };
-        HEADER_BYTES + self.layers.iter().map(layer_bytes).sum::<usize>()
+        HEADER_BYTES + self.layers.iter().zip(&config.layers).map(layer_bytes).sum::<usize>()
     }
 
     /// The position at which these bytes were saved, from their header alone: what a caller needs to know what loading them will take.
@@ -96,7 +126,7 @@ impl State {
             if let (Some(softmax), Some(key_values)) = (layer.mixer.softmax, key_values) {
                 let start = recent_start(config.kept(), window_start(softmax, position), position);
                 *key_values = KeyValues::starting_at(key_values.shape(), start);
-                read_pages(&mut reader, key_values, config.kept(), position)?;
+                read_pages(&mut reader, key_values, Visible::new(config, softmax, position))?;
             }
         }
         if reader.at != bytes.len() {
@@ -115,8 +145,8 @@ fn read_header(reader: &mut Reader<'_>, config: &Config, kind: KvType) -> Result
     if version != VERSION {
         return Err(invalid(format!("version is {version}; {VERSION} is supported")));
     }
-    if reader.u64()? != fingerprint(config) {
-        return Err(invalid("it belongs to a model of another shape"));
+    if reader.take(32)? != fingerprint(config) {
+        return Err(invalid("it belongs to a model of another shape or spiking mode"));
     }
     let found = reader.u32()?;
     if found != u32::from(kind == KvType::Int8) {
@@ -144,17 +174,16 @@ fn filled(index: usize, position: usize) -> usize {
     (position - index * PAGE_TOKENS).min(PAGE_TOKENS)
 }
 
-fn read_pages(reader: &mut Reader<'_>, key_values: &mut KeyValues, keep: usize, position: usize) -> Result<()> {
+fn read_pages(reader: &mut Reader<'_>, key_values: &mut KeyValues, visible: Visible) -> Result<()> {
     let shape = key_values.shape();
-    for index in held_pages(keep, key_values.recent_start(), position) {
-        let tokens = filled(index, position);
-        // Before a page is allocated for them.
-        if reader.bytes.len() - reader.at < tokens * shape.saved_token_bytes() {
-            return Err(invalid(format!("it ends within page {index}")));
-        }
+    // Before any page is allocated for them.
+    if reader.bytes.len() - reader.at < visible.count().saturating_mul(shape.saved_token_bytes()) {
+        return Err(invalid(format!("it ends within the {} tokens of a page or more", visible.count())));
+    }
+    for index in held_pages(visible.keep, key_values.recent_start(), visible.position) {
         let mut page = Page::new(shape)?;
-        get_page(reader, shape, &mut page, tokens)?;
-        key_values.put(index, tokens, keep, page);
+        get_page(reader, shape, &mut page, visible.slots(index))?;
+        key_values.put(index, filled(index, visible.position), visible.keep, page);
     }
     Ok(())
 }
@@ -163,9 +192,9 @@ fn put_floats(out: &mut Vec<u8>, values: &[f32]) {
     out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
 }
 
-fn put_page(out: &mut Vec<u8>, shape: KvShape, page: &Page, tokens: usize) {
+fn put_page(out: &mut Vec<u8>, shape: KvShape, page: &Page, slots: impl Iterator<Item = usize>) {
     let dim = shape.head_dim;
-    for slot in 0..tokens {
+    for slot in slots {
         for head in 0..shape.heads {
             let row = head * PAGE_TOKENS + slot;
             match page {
@@ -183,9 +212,9 @@ fn put_page(out: &mut Vec<u8>, shape: KvShape, page: &Page, tokens: usize) {
     }
 }
 
-fn get_page(reader: &mut Reader<'_>, shape: KvShape, page: &mut Page, tokens: usize) -> Result<()> {
+fn get_page(reader: &mut Reader<'_>, shape: KvShape, page: &mut Page, slots: impl Iterator<Item = usize>) -> Result<()> {
     let dim = shape.head_dim;
-    for slot in 0..tokens {
+    for slot in slots {
         for head in 0..shape.heads {
             let row = head * PAGE_TOKENS + slot;
             match page {

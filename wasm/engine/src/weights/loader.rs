@@ -1,11 +1,15 @@
 //! Streams a GGUF into packed weights: at no time is more than one row in memory twice.
 
-use super::gguf::{self, Header, MAX_HEADER_BYTES, TensorInfo, Value};
+use super::gguf::{Header, TensorInfo, Value};
+use super::header_buffer::HeaderBuffer;
 use super::matrix::Matrix;
-use super::names::{Form, Spec, specs};
+use super::names::{Form, Spec, specs, w8_names};
+use super::outliers::Entry;
+use super::tensor_type::{GROUP, TensorType};
 use crate::config::{Config, MAX_WIDTH};
 use crate::error::{Error, Result};
-use crate::memory::{bytes_of, zeroed};
+use crate::memory::{bytes_of, with_capacity, zeroed};
+use crate::spike::SpikingMode;
 use std::collections::{BTreeMap, HashMap};
 
 /// A loaded tensor.
@@ -15,13 +19,18 @@ pub enum Tensor {
     Matrix(Matrix),
     /// For norms and biases.
     Vector(Vec<f32>),
+    /// Of W8 weights, until they are joined with their codes: `[rows, groups]`.
+    Scales(Vec<f32>),
+    /// Of W8 weights, until they are joined with their codes.
+    Outliers(Vec<Entry>),
 }
 
 impl Tensor {
     fn bytes(&self) -> usize {
         match self {
             Self::Matrix(matrix) => matrix.bytes(),
-            Self::Vector(vector) => bytes_of::<f32>(vector.len()),
+            Self::Vector(vector) | Self::Scales(vector) => bytes_of::<f32>(vector.len()),
+            Self::Outliers(entries) => bytes_of::<Entry>(entries.len()),
         }
     }
 }
@@ -39,17 +48,14 @@ pub struct Weights {
     pub bytes: usize,
 }
 
-/// How much of a chunk is buffered at a time while the header's end is not in sight.
-const HEADER_PIECE_BYTES: usize = 64 << 10;
-
 /// Accepts a file's bytes in order, in chunks of any size.
 #[derive(Debug, Default)]
 pub struct Loader {
-    buffer: Vec<u8>,
-    try_at: usize,
+    buffer: HeaderBuffer,
     position: u64,
     body: Option<Body>,
     weight_limit_bytes: Option<u64>,
+    spikes: Option<SpikingMode>,
     /// After an error the place in the file is lost: it is the answer to everything that follows.
     failed: Option<Error>,
 }
@@ -81,6 +87,12 @@ impl Loader {
         Self { weight_limit_bytes, ..Self::default() }
     }
 
+    /// Spikes in this mode, whatever the file says.
+    pub fn with_spikes(mut self, mode: Option<SpikingMode>) -> Self {
+        self.spikes = mode;
+        self
+    }
+
     /// Takes the next bytes.
     pub fn push(&mut self, chunk: &[u8]) -> Result<()> {
         if let Some(error) = &self.failed {
@@ -94,8 +106,10 @@ impl Loader {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if self.body.is_none() {
-            self.try_header()?;
+        if self.body.is_none()
+            && let Some(header) = self.buffer.parse()?
+        {
+            self.begin(header)?;
         }
         let Some(body) = self.body else {
             return Err(Error::InvalidGguf(format!("the file ends after {} bytes, within its header", self.buffer.len())));
@@ -104,16 +118,10 @@ impl Loader {
     }
 
     fn take(&mut self, mut chunk: &[u8]) -> Result<()> {
-        // The header is buffered; what follows it in a large chunk is not.
-        while self.body.is_none() && !chunk.is_empty() {
-            let (piece, rest) = chunk.split_at(chunk.len().min(HEADER_PIECE_BYTES));
-            self.buffer.try_reserve(piece.len()).map_err(|_| Error::OutOfMemory { what: "the header", needed: piece.len(), free: 0 })?;
-            self.buffer.extend_from_slice(piece);
-            chunk = rest;
-            // Parsing starts over each time, so it waits for the buffer to grow by a fifth.
-            if self.buffer.len() >= self.try_at {
-                self.try_header()?;
-            }
+        if self.body.is_none()
+            && let Some(header) = self.buffer.push(&mut chunk)?
+        {
+            self.begin(header)?;
         }
         if let Some(body) = &mut self.body {
             body.push(self.position, chunk)?;
@@ -122,18 +130,14 @@ impl Loader {
         Ok(())
     }
 
-    fn try_header(&mut self) -> Result<()> {
-        let Some(header) = gguf::parse(&self.buffer)? else {
-            if self.buffer.len() > MAX_HEADER_BYTES {
-                return Err(Error::InvalidGguf(format!("the header is longer than {MAX_HEADER_BYTES} bytes")));
-            }
-            self.try_at = self.buffer.len() + self.buffer.len() / 5 + 1;
-            return Ok(());
-        };
-        let buffer = core::mem::take(&mut self.buffer);
+    fn begin(&mut self, header: Header) -> Result<()> {
+        let buffer = self.buffer.take();
         let data_offset = header.data_offset;
         let start = usize::try_from(data_offset).map_err(|_| Error::InvalidGguf("the header is too long".to_owned()))?;
         let mut body = Body::new(header, self.weight_limit_bytes)?;
+        if let Some(mode) = self.spikes {
+            body.config.spiking.mode = mode;
+        }
         body.push(data_offset, &buffer[start..])?;
         self.position = buffer.len() as u64;
         self.body = Some(body);
@@ -142,24 +146,39 @@ impl Loader {
 }
 
 /// Pairs every tensor of the file with its place in the model.
-fn matched(config: &Config, header: Header) -> Result<Vec<(TensorInfo, Spec)>> {
+pub(super) fn matched(config: &Config, header: Header) -> Result<Vec<(TensorInfo, Spec)>> {
     let rows: HashMap<&str, usize> = header.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.rows())).collect();
     // A vector has one dimension, which is its length.
     let mut wanted: BTreeMap<String, Spec> =
         specs(config, |name| rows.get(name).copied()).into_iter().map(|spec| (spec.name.clone(), spec)).collect();
+    for info in header.tensors.iter().filter(|info| info.kind == TensorType::I8) {
+        want_w8(&mut wanted, info, |name| rows.get(name).copied())?;
+    }
     let mut pairs = Vec::new();
     for info in header.tensors {
         let Some(spec) = wanted.remove(&info.name) else {
             return Err(Error::UnsupportedModel(format!("tensor '{}' has no place in a '{}' model", info.name, config.architecture)));
         };
         let found = match spec.form {
-            Form::Matrix | Form::RotaryMatrix => (info.rows(), info.columns()),
+            Form::Matrix | Form::RotaryMatrix | Form::Scales | Form::Outliers => (info.rows(), info.columns()),
             Form::Vector | Form::RotaryVector => (info.columns(), info.rows()),
         };
         if found != (spec.rows, spec.columns) {
             return Err(Error::InvalidGguf(format!(
                 "tensor '{}' has dimensions {:?}; the config asks for {} rows of {}",
                 info.name, info.dimensions, spec.rows, spec.columns
+            )));
+        }
+        let wanted_kind = match spec.form {
+            Form::Scales => info.kind == TensorType::F32,
+            Form::Outliers => info.kind == TensorType::I32,
+            Form::Matrix => info.kind != TensorType::I32,
+            Form::RotaryMatrix | Form::Vector | Form::RotaryVector => !matches!(info.kind, TensorType::I8 | TensorType::I32),
+        };
+        if !wanted_kind {
+            return Err(Error::UnsupportedModel(format!(
+                "tensor '{}' is of type {:?}, which is not supported there",
+                info.name, info.kind
             )));
         }
         // Only a gate's rank comes from the tensor table alone.
@@ -177,6 +196,23 @@ fn matched(config: &Config, header: Header) -> Result<Vec<(TensorInfo, Spec)>> {
     Ok(pairs)
 }
 
+/// Adds what belongs to a tensor of W8 codes: its scales, and where there are any its outliers.
+fn want_w8(wanted: &mut BTreeMap<String, Spec>, info: &TensorInfo, rows_of: impl Fn(&str) -> Option<usize>) -> Result<()> {
+    let (scales, outliers) = w8_names(&info.name);
+    let Some(spec) = wanted.get(&info.name) else {
+        return Ok(());
+    };
+    let of_scales = Spec { name: scales, rows: spec.rows, columns: spec.columns.div_ceil(GROUP), form: Form::Scales };
+    if i32::try_from(spec.rows).is_err() {
+        return Err(Error::UnsupportedModel(format!("tensor '{}' of type I8 with {} rows", info.name, spec.rows)));
+    }
+    wanted.insert(of_scales.name.clone(), of_scales);
+    if let Some(rows) = rows_of(&outliers) {
+        wanted.insert(outliers.clone(), Spec { name: outliers, rows, columns: 3, form: Form::Outliers });
+    }
+    Ok(())
+}
+
 impl Body {
     fn new(header: Header, weight_limit_bytes: Option<u64>) -> Result<Self> {
         if matches!(header.metadata.get("split.count"), Some(Value::Integer(n)) if *n > 1) {
@@ -191,9 +227,10 @@ impl Body {
                 free: usize::try_from(limit).unwrap_or(usize::MAX),
             });
         }
-        let parameters = header.tensors.iter().map(|tensor| tensor.columns() as u64 * tensor.rows() as u64).fold(0, u64::saturating_add);
         let end = header.end;
-        let infos = matched(&config, header)?.into_iter();
+        let infos = matched(&config, header)?;
+        let parameters = infos.iter().map(|(_, spec)| spec.parameters()).fold(0, u64::saturating_add);
+        let infos = infos.into_iter();
         Ok(Self { config, parameters, end, infos, current: None, row: Vec::new(), tensors: HashMap::new() })
     }
 
@@ -232,7 +269,7 @@ impl Body {
             if current.is_full()
                 && let Some(done) = self.current.take()
             {
-                self.tensors.insert(done.info.name, done.tensor);
+                self.keep(done)?;
             }
         }
         Ok(())
@@ -245,9 +282,37 @@ impl Body {
         let tensor = match spec.form {
             Form::Matrix | Form::RotaryMatrix => Tensor::Matrix(Matrix::new(info.kind, spec.rows, spec.columns)?),
             Form::Vector | Form::RotaryVector => Tensor::Vector(zeroed(spec.rows, "weights")?),
+            Form::Scales => Tensor::Scales(with_capacity(spec.rows.saturating_mul(spec.columns), "weights")?),
+            Form::Outliers => Tensor::Outliers(with_capacity(spec.rows, "weights")?),
         };
         self.current = Some(Current { info, spec, head_dim: self.config.head_dim, tensor, next_row: 0 });
         Ok(true)
+    }
+
+    /// Keeps a tensor that is complete; W8 codes, scales and outliers become one as soon as they are there, in whatever order they come.
+    fn keep(&mut self, done: Current) -> Result<()> {
+        let Current { info, spec, tensor, .. } = done;
+        self.tensors.insert(info.name.clone(), tensor);
+        if info.kind != TensorType::I8 && !matches!(spec.form, Form::Scales | Form::Outliers) {
+            return Ok(());
+        }
+        let stem = info.name.rsplit_once('.').map_or("", |(stem, _)| stem);
+        let weight = format!("{stem}.weight");
+        let (scales, outliers) = w8_names(&weight);
+        let (scales_found, outliers_found) = (self.tensors.remove(&scales), self.tensors.remove(&outliers));
+        let Some(Tensor::Matrix(matrix)) = self.tensors.get_mut(&weight) else {
+            self.tensors.extend(scales_found.map(|found| (scales, found)));
+            self.tensors.extend(outliers_found.map(|found| (outliers, found)));
+            return Ok(());
+        };
+        if let Some(Tensor::Scales(values)) = scales_found {
+            matrix.set_scales(&values, &scales)?;
+        }
+        match outliers_found {
+            Some(Tensor::Outliers(entries)) if matrix.is_scaled() => matrix.set_outliers(&entries, &outliers)?,
+            found => self.tensors.extend(found.map(|found| (outliers, found))),
+        }
+        Ok(())
     }
 
     fn finish(mut self, position: u64) -> Result<Weights> {
@@ -265,14 +330,14 @@ impl Body {
 impl Current {
     fn row_bytes(&self) -> usize {
         match self.tensor {
-            Tensor::Matrix(_) => self.info.kind.row_bytes(self.spec.columns),
+            Tensor::Matrix(_) | Tensor::Scales(_) | Tensor::Outliers(_) => self.info.kind.row_bytes(self.spec.columns),
             Tensor::Vector(_) => self.info.kind.row_bytes(self.info.columns()),
         }
     }
 
     fn is_full(&self) -> bool {
         match self.tensor {
-            Tensor::Matrix(_) => self.next_row == self.spec.rows,
+            Tensor::Matrix(_) | Tensor::Scales(_) | Tensor::Outliers(_) => self.next_row == self.spec.rows,
             Tensor::Vector(_) => self.next_row == 1,
         }
     }
@@ -287,6 +352,18 @@ impl Current {
                 matrix.set_row(target, bytes, &self.info.name)
             }
             Tensor::Vector(_) => self.set_vector(bytes, rotary),
+            Tensor::Scales(scales) => {
+                scales.extend(words(bytes).map(f32::from_le_bytes));
+                Ok(())
+            }
+            Tensor::Outliers(entries) => {
+                let mut entry = [0; 3];
+                for (target, word) in entry.iter_mut().zip(words(bytes)) {
+                    *target = i32::from_le_bytes(word);
+                }
+                entries.push(entry);
+                Ok(())
+            }
         }
     }
 
@@ -302,6 +379,10 @@ impl Current {
         }
         Ok(())
     }
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
+    bytes.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]])
 }
 
 /// Where row `row` of a tensor in GGUF's rotary order goes: pairs that lie side by side in the file are half a head apart here.

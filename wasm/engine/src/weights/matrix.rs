@@ -10,14 +10,21 @@
 //! | Q8_0 | `d[4]` f16, then for each 4 columns: 4 bytes of row 0, of row 1, of row 2, of row 3 |
 //! | Q4_0 | `d[4]` f16, then 4 vectors: 4 file bytes (two nibbles each) of row 0 to row 3 |
 //! | Q4_1 | `d[4]` f16, `m[4]` f16, then as Q4_0 |
+//! | I8 | of a group of 128: `scale[4]` f32, then codes as in Q8_0; a last group is as long as whole blocks of 32 need, filled with zeros |
 
-use super::tensor_type::{BLOCK, TensorType};
+use super::outliers::{Entry, Outliers};
+use super::tensor_type::{BLOCK, GROUP, TensorType};
 use crate::error::{Error, Result};
 use crate::memory::with_capacity;
+use core::ops::Range;
 use half::{bf16, f16};
 
 /// Rows of a panel.
 pub const PANEL_ROWS: usize = 4;
+/// Scales of a group of W8 weights in a panel.
+const GROUP_HEAD_BYTES: usize = PANEL_ROWS * 4;
+/// A whole group of W8 weights in a panel.
+pub const GROUP_PANEL_BYTES: usize = GROUP_HEAD_BYTES + GROUP * PANEL_ROWS;
 
 /// `[rows, columns]`, immutable once packed.
 #[derive(Debug, Clone)]
@@ -27,12 +34,17 @@ pub struct Matrix {
     columns: usize,
     data: Vec<u8>,
     has_lowest_code: bool,
+    is_scaled: bool,
+    outliers: Option<Box<Outliers>>,
 }
 
 impl Matrix {
     /// A matrix whose rows are then all filled with `set_row`. Its memory is reserved now and first touched as rows come, so that a table's
     /// claim alone costs nothing.
     pub fn new(kind: TensorType, rows: usize, columns: usize) -> Result<Self> {
+        if kind == TensorType::I32 {
+            return Err(Error::UnsupportedModel("a matrix of type I32".to_owned()));
+        }
         if rows == 0 || columns == 0 || !columns.is_multiple_of(kind.block_elements()) {
             return Err(Error::InvalidGguf(format!(
                 "a {kind:?} matrix of {rows} x {columns}: both must be positive and columns a multiple of {}",
@@ -41,9 +53,9 @@ impl Matrix {
         }
         let bytes = rows
             .div_ceil(PANEL_ROWS)
-            .checked_mul(PANEL_ROWS * kind.row_bytes(columns))
+            .checked_mul(PANEL_ROWS * packed_row_bytes(kind, columns))
             .ok_or_else(|| Error::InvalidGguf(format!("a matrix of {rows} x {columns} overflows")))?;
-        Ok(Self { kind, rows, columns, data: with_capacity(bytes, "weights")?, has_lowest_code: false })
+        Ok(Self { kind, rows, columns, data: with_capacity(bytes, "weights")?, has_lowest_code: false, is_scaled: false, outliers: None })
     }
 
     /// A matrix from dense values, in any type; for tests, tools and derived weights.
@@ -71,9 +83,9 @@ impl Matrix {
         self.columns
     }
 
-    /// Bytes of the packed data.
+    /// Memory that it takes.
     pub fn bytes(&self) -> usize {
-        self.data.len()
+        self.data.len() + self.outliers.as_ref().map_or(0, |outliers| outliers.bytes())
     }
 
     /// Panels, the last one padded with zero rows.
@@ -81,14 +93,14 @@ impl Matrix {
         self.rows.div_ceil(PANEL_ROWS)
     }
 
-    /// Whether a Q8_0 code is -128, whose negation does not fit a signed byte: kernels that negate codes must know.
+    /// Whether a Q8_0 or I8 code is -128, whose negation does not fit a signed byte: kernels that negate codes must know.
     pub fn has_lowest_code(&self) -> bool {
         self.has_lowest_code
     }
 
     /// The packed bytes of `count` panels from `index` on.
     pub fn panels_at(&self, index: usize, count: usize) -> &[u8] {
-        let bytes = PANEL_ROWS * self.kind.row_bytes(self.columns);
+        let bytes = PANEL_ROWS * packed_row_bytes(self.kind, self.columns);
         &self.data[index * bytes..(index + count) * bytes]
     }
 
@@ -102,18 +114,25 @@ impl Matrix {
                 self.rows
             )));
         }
-        let panel_bytes = PANEL_ROWS * row_bytes;
+        let panel_bytes = PANEL_ROWS * packed_row_bytes(self.kind, self.columns);
         let start = row / PANEL_ROWS * panel_bytes;
         if self.data.len() < start + panel_bytes {
             self.data.resize(start + panel_bytes, 0);
         }
         let panel = &mut self.data[start..start + panel_bytes];
         let lane = row % PANEL_ROWS;
+        if self.kind == TensorType::I8 {
+            self.has_lowest_code |= bytes.contains(&0x80);
+            for (index, code) in bytes.iter().enumerate() {
+                panel[code_at(index, lane)] = *code;
+            }
+            return Ok(());
+        }
         let block = self.kind.block_bytes();
         let halves = match self.kind {
             TensorType::Q4_1 => 2,
             TensorType::Q8_0 | TensorType::Q4_0 => 1,
-            TensorType::F32 | TensorType::F16 | TensorType::Bf16 => 0,
+            TensorType::F32 | TensorType::F16 | TensorType::Bf16 | TensorType::I8 | TensorType::I32 => 0,
         };
         let finite = bytes.chunks_exact(block).all(|source| block_is_finite(self.kind, source, halves));
         if !finite {
@@ -146,35 +165,128 @@ impl Matrix {
     /// Decodes one row, `[columns]`: an embedding look-up.
     pub fn row(&self, row: usize, out: &mut [f32]) {
         let (panel, lane) = (self.panels_at(row / PANEL_ROWS, 1), row % PANEL_ROWS);
+        if self.kind == TensorType::I8 {
+            for (column, out) in out.iter_mut().enumerate() {
+                *out = weight_of_group(panel, column, lane);
+            }
+            for (column, weight) in self.outliers.iter().flat_map(|outliers| outliers.row(row)) {
+                out[column] += weight;
+            }
+            return;
+        }
         let block = PANEL_ROWS * self.kind.block_bytes();
-        let half_at = |bytes: &[u8], index: usize| f16::from_le_bytes([bytes[index * 2], bytes[index * 2 + 1]]).to_f32();
         for (bytes, out) in panel.chunks_exact(block).zip(out.chunks_exact_mut(self.kind.block_elements())) {
-            match self.kind {
-                TensorType::F32 => {
-                    let four = &bytes[lane * 4..lane * 4 + 4];
-                    out[0] = f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-                }
-                TensorType::F16 => out[0] = half_at(bytes, lane),
-                TensorType::Bf16 => out[0] = bf16::from_le_bytes([bytes[lane * 2], bytes[lane * 2 + 1]]).to_f32(),
-                TensorType::Q8_0 => {
-                    let d = half_at(bytes, lane);
-                    for (index, out) in out.iter_mut().enumerate() {
-                        let code = bytes[8 + index / 4 * 16 + lane * 4 + index % 4];
-                        *out = d * f32::from(code.cast_signed());
-                    }
-                }
-                TensorType::Q4_0 | TensorType::Q4_1 => {
-                    let d = half_at(bytes, lane);
-                    let (m, head) = if self.kind == TensorType::Q4_1 { (half_at(bytes, 4 + lane), 16) } else { (-8.0 * d, 8) };
-                    for (index, out) in out.iter_mut().enumerate() {
-                        let byte = index % 16;
-                        let pair = bytes[head + byte / 4 * 16 + lane * 4 + byte % 4];
-                        let code = if index < 16 { pair & 15 } else { pair >> 4 };
-                        *out = d * f32::from(code) + m;
-                    }
-                }
+            for (index, out) in out.iter_mut().enumerate() {
+                *out = weight_of_block(self.kind, bytes, index, lane);
             }
         }
+    }
+
+    /// Gives an I8 matrix its scales, `[rows, groups]`. `name` is for the message.
+    pub fn set_scales(&mut self, scales: &[f32], name: &str) -> Result<()> {
+        let groups = self.columns.div_ceil(GROUP);
+        let panel_bytes = PANEL_ROWS * packed_row_bytes(self.kind, self.columns);
+        for (row, scales) in scales.chunks_exact(groups).enumerate().take(self.rows) {
+            let start = row / PANEL_ROWS * panel_bytes + row % PANEL_ROWS * 4;
+            for (group, scale) in scales.iter().enumerate() {
+                if !(*scale > 0.0 && scale.is_finite()) {
+                    return Err(Error::InvalidGguf(format!("tensor '{name}' must hold positive finite scales; row {row} holds {scale}")));
+                }
+                let at = start + group * GROUP_PANEL_BYTES;
+                self.data[at..at + 4].copy_from_slice(&scale.to_le_bytes());
+            }
+        }
+        self.is_scaled = true;
+        Ok(())
+    }
+
+    /// Whether it has the scales that it needs.
+    pub fn is_scaled(&self) -> bool {
+        self.is_scaled || self.kind != TensorType::I8
+    }
+
+    /// Gives an I8 matrix, scales and all, what its codes lack, in ascending order. `name` is for the message.
+    pub fn set_outliers(&mut self, entries: &[Entry], name: &str) -> Result<()> {
+        let scale = |row: usize, column: usize| scale_of_group(self.panels_at(row / PANEL_ROWS, 1), column, row % PANEL_ROWS);
+        self.outliers = Some(Box::new(Outliers::new((self.rows, self.columns), entries, scale, name)?));
+        Ok(())
+    }
+
+    /// Adds `x` times a column of the codes, outliers left out, to `y`, `[rows.len()]`: a product with a single input.
+    pub fn add_column(&self, column: usize, rows: Range<usize>, x: f32, y: &mut [f32]) {
+        let mut panel = [0.0; PANEL_ROWS];
+        for (row, y) in rows.zip(y) {
+            if row % PANEL_ROWS == 0 {
+                panel = self.column_of_panel(row / PANEL_ROWS, column);
+            }
+            *y += panel[row % PANEL_ROWS] * x;
+        }
+    }
+
+    /// Adds the products of the codes' outliers with `x`, `[columns]`, to `y`, `[rows.len()]`.
+    pub fn add_outliers(&self, rows: Range<usize>, x: &[f32], y: &mut [f32]) {
+        if let Some(outliers) = &self.outliers {
+            outliers.add_products(rows, x, y);
+        }
+    }
+
+    /// The weights of a column in the four rows of a panel.
+    fn column_of_panel(&self, panel: usize, column: usize) -> [f32; PANEL_ROWS] {
+        let bytes = self.panels_at(panel, 1);
+        let elements = self.kind.block_elements();
+        let block_bytes = PANEL_ROWS * self.kind.block_bytes();
+        let block = &bytes[column / elements * block_bytes..];
+        core::array::from_fn(|lane| match self.kind {
+            TensorType::I8 => weight_of_group(bytes, column, lane),
+            TensorType::I32 => 0.0,
+            _ => weight_of_block(self.kind, &block[..block_bytes], column % elements, lane),
+        })
+    }
+}
+
+/// Bytes of a row of a panel: as in the file, but for I8, which has its scales and whole blocks.
+fn packed_row_bytes(kind: TensorType, columns: usize) -> usize {
+    match kind {
+        TensorType::I8 => columns.div_ceil(GROUP) * 4 + columns.next_multiple_of(BLOCK),
+        _ => kind.row_bytes(columns),
+    }
+}
+
+/// Memory that a matrix takes.
+pub fn packed_bytes(kind: TensorType, rows: usize, columns: usize) -> u64 {
+    rows.next_multiple_of(PANEL_ROWS) as u64 * packed_row_bytes(kind, columns) as u64
+}
+
+/// Where the code of a column lies in a panel of I8.
+fn code_at(column: usize, lane: usize) -> usize {
+    column / GROUP * GROUP_PANEL_BYTES + GROUP_HEAD_BYTES + column % GROUP / 4 * 16 + lane * 4 + column % 4
+}
+
+fn scale_of_group(panel: &[u8], column: usize, lane: usize) -> f32 {
+    let at = column / GROUP * GROUP_PANEL_BYTES + lane * 4;
+    f32::from_le_bytes([panel[at], panel[at + 1], panel[at + 2], panel[at + 3]])
+}
+
+fn weight_of_group(panel: &[u8], column: usize, lane: usize) -> f32 {
+    scale_of_group(panel, column, lane) * f32::from(panel[code_at(column, lane)].cast_signed())
+}
+
+/// Element `index` of a panel's block, in row `lane`.
+fn weight_of_block(kind: TensorType, block: &[u8], index: usize, lane: usize) -> f32 {
+    let half_at = |at: usize| f16::from_le_bytes([block[at * 2], block[at * 2 + 1]]).to_f32();
+    match kind {
+        TensorType::F32 => f32::from_le_bytes([block[lane * 4], block[lane * 4 + 1], block[lane * 4 + 2], block[lane * 4 + 3]]),
+        TensorType::F16 => half_at(lane),
+        TensorType::Bf16 => bf16::from_le_bytes([block[lane * 2], block[lane * 2 + 1]]).to_f32(),
+        TensorType::Q8_0 => half_at(lane) * f32::from(block[8 + index / 4 * 16 + lane * 4 + index % 4].cast_signed()),
+        TensorType::Q4_0 | TensorType::Q4_1 => {
+            let d = half_at(lane);
+            let (m, head) = if kind == TensorType::Q4_1 { (half_at(4 + lane), 16) } else { (-8.0 * d, 8) };
+            let byte = index % 16;
+            let pair = block[head + byte / 4 * 16 + lane * 4 + byte % 4];
+            d * f32::from(if index < 16 { pair & 15 } else { pair >> 4 }) + m
+        }
+        TensorType::I8 | TensorType::I32 => 0.0,
     }
 }
 
@@ -183,6 +295,7 @@ fn block_is_finite(kind: TensorType, block: &[u8], halves: usize) -> bool {
         TensorType::F32 => f32::from_le_bytes([block[0], block[1], block[2], block[3]]).is_finite(),
         TensorType::Bf16 => bf16::from_le_bytes([block[0], block[1]]).is_finite(),
         TensorType::F16 => f16::from_le_bytes([block[0], block[1]]).is_finite(),
+        TensorType::I8 | TensorType::I32 => true,
         TensorType::Q8_0 | TensorType::Q4_0 | TensorType::Q4_1 => {
             (0..halves).all(|index| f16::from_le_bytes([block[index * 2], block[index * 2 + 1]]).is_finite())
         }
@@ -194,6 +307,11 @@ pub fn encode_row(kind: TensorType, values: &[f32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(kind.row_bytes(values.len()));
     for block in values.chunks_exact(kind.block_elements()) {
         match kind {
+            // Their scales stand beside them; the nearest whole number is the code.
+            #[allow(clippy::cast_possible_truncation)]
+            TensorType::I8 => bytes.push((block[0].round_ties_even() as i8).cast_unsigned()),
+            #[allow(clippy::cast_possible_truncation)]
+            TensorType::I32 => bytes.extend_from_slice(&(block[0].round_ties_even() as i32).to_le_bytes()),
             TensorType::F32 => bytes.extend_from_slice(&block[0].to_le_bytes()),
             TensorType::F16 => bytes.extend_from_slice(&f16::from_f32(block[0]).to_le_bytes()),
             TensorType::Bf16 => bytes.extend_from_slice(&bf16::from_f32(block[0]).to_le_bytes()),

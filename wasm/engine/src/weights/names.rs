@@ -13,6 +13,16 @@ pub enum Form {
     Vector,
     /// Dense f32, reordered as [`Form::RotaryMatrix`].
     RotaryVector,
+    /// Of W8 weights: f32 scales, one per row and group.
+    Scales,
+    /// Of W8 weights: row, column and what the code lacks, one row of three an entry.
+    Outliers,
+}
+
+/// The weights of this name are W8: their scales' and their outliers' names.
+pub fn w8_names(weight: &str) -> (String, String) {
+    let stem = weight.strip_suffix(".weight").unwrap_or(weight);
+    (format!("{stem}.scales"), format!("{stem}.outliers"))
 }
 
 /// A tensor the model needs.
@@ -26,6 +36,16 @@ pub struct Spec {
     pub columns: usize,
     /// What it becomes.
     pub form: Form,
+}
+
+impl Spec {
+    /// Parameters of the model that it holds: none where it says how others are stored.
+    pub fn parameters(&self) -> u64 {
+        match self.form {
+            Form::Scales | Form::Outliers => 0,
+            Form::Matrix | Form::RotaryMatrix | Form::Vector | Form::RotaryVector => self.rows as u64 * self.columns as u64,
+        }
+    }
 }
 
 /// Tensor name prefixes of a layer's branches when each has its own projections.

@@ -20,6 +20,7 @@ fn drawing(seed: u32) -> SequenceOptions {
             ..Sampling::default()
         },
         prompt_logprobs: None,
+        ..SequenceOptions::default()
     }
 }
 
@@ -248,7 +249,7 @@ fn mistakes_are_refused_by_name_and_change_nothing() {
         (Sampling { logit_bias: vec![(1, 101.0)], ..Sampling::default() }, "logitBias"),
         (Sampling { stop_tokens: vec![u32::MAX], ..Sampling::default() }, "stopTokens"),
     ] {
-        refused(engine.open(SequenceOptions { sampling, prompt_logprobs: None }), named);
+        refused(engine.open(SequenceOptions { sampling, prompt_logprobs: None, ..SequenceOptions::default() }), named);
     }
 }
 

@@ -59,10 +59,10 @@ fn a_state_of_another_model_or_type_is_refused_by_name() {
     changed.push(0);
     refused(&runner, &changed, "1 bytes follow");
     changed = saved.clone();
-    changed[20..28].copy_from_slice(&u64::MAX.to_le_bytes());
+    changed[44..52].copy_from_slice(&u64::MAX.to_le_bytes());
     refused(&runner, &changed, "position");
     changed = saved.clone();
-    changed[20..28].copy_from_slice(&(1u64 << 29).to_le_bytes());
+    changed[44..52].copy_from_slice(&(1u64 << 29).to_le_bytes());
     refused(&runner, &changed, "page");
     changed = saved;
     let end = changed.len();

@@ -18,7 +18,7 @@ const SMALL_BYTES: usize = 24 << 10;
 
 fn options() -> SequenceOptions {
     let sampling = Sampling { temperature: 1.0, top_p: 0.9, top_logprobs: Some(3), ..Sampling::default() };
-    SequenceOptions { sampling, prompt_logprobs: Some(1) }
+    SequenceOptions { sampling, prompt_logprobs: Some(1), ..SequenceOptions::default() }
 }
 
 /// Every form with keys and values as computed, and one with codes: beside attention, nothing depends on that.

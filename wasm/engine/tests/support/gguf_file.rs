@@ -39,6 +39,8 @@ pub fn ggml_number(kind: TensorType) -> u32 {
         TensorType::Q4_0 => 2,
         TensorType::Q4_1 => 3,
         TensorType::Q8_0 => 8,
+        TensorType::I8 => 24,
+        TensorType::I32 => 26,
         TensorType::Bf16 => 30,
     }
 }
@@ -114,6 +116,9 @@ pub fn decode_row(kind: TensorType, bytes: &[u8]) -> Vec<f64> {
     };
     match kind {
         TensorType::F32 => bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect(),
+        // Codes, without the scales that stand beside them.
+        TensorType::I8 => bytes.iter().map(|code| f64::from(*code as i8)).collect(),
+        TensorType::I32 => bytes.chunks_exact(4).map(|b| f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect(),
         TensorType::F16 => bytes.chunks_exact(2).map(|b| half_at(b, 0)).collect(),
         TensorType::Bf16 => bytes.chunks_exact(2).map(|b| f64::from(bf16::from_le_bytes([b[0], b[1]]).to_f32())).collect(),
         TensorType::Q8_0 => bytes

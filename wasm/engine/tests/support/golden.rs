@@ -4,8 +4,10 @@ use super::models::{ExpertSpec, GateForm, ModelSpec, build};
 use super::random::Random;
 use super::running::{KV_TYPES, load};
 use spikingbrain_engine::sample::{Sampling, TokenLogprob};
+use spikingbrain_engine::model::Model;
+use spikingbrain_engine::spike::SpikingMode;
 use spikingbrain_engine::state::KvType;
-use spikingbrain_engine::weights::TensorType;
+use spikingbrain_engine::weights::{Loader, TensorType};
 use spikingbrain_engine::{Engine, SequenceOptions};
 use std::path::PathBuf;
 
@@ -86,8 +88,37 @@ pub fn files() -> Vec<(String, Vec<u8>)> {
         runs.extend(KV_TYPES.map(|kind| run(name, &bytes, kind, spec.vocabulary)));
         files.push((format!("{name}.gguf"), bytes));
     }
+    files.push(("reference.json".to_owned(), reference()));
     files.push(("expected.json".to_owned(), format!("[\n{}\n]\n", runs.join(",\n")).into_bytes()));
     files
+}
+
+/// The reference's models, in every spiking mode: digests of the logits of 41 tokens and of the state after them.
+fn reference() -> Vec<u8> {
+    let mut runs = Vec::new();
+    for name in ["seven", "seven-q8_0", "seven-q4_0", "seven-q4_1", "seven-w8", "seventy-six-w8", "softmax-f16"] {
+        let bytes = std::fs::read(directory().join("..").join(format!("{name}.gguf"))).expect("`npm run golden` has made it");
+        for (mode, spikes) in SpikingMode::NAMES {
+            let mut loader = Loader::new(None).with_spikes(Some(spikes));
+            loader.push(&bytes).expect("a golden file");
+            let model = Model::new(loader.finish().expect("a golden file")).expect("a golden model");
+            let vocabulary = model.config().vocabulary;
+            let mut engine = Engine::new(model, KvType::Int8, None).expect("a golden model runs");
+            let tokens = Random::new(5).tokens(41, vocabulary);
+            let id = engine.open(SequenceOptions::default()).expect("valid options");
+            engine.feed(id, &tokens).expect("valid tokens");
+            let mut logits = Vec::new();
+            let put = |row: &[f32]| logits.extend(row.iter().flat_map(|x| x.to_le_bytes()));
+            engine.read_logits(id, tokens.len(), put).expect("memory for a step");
+            let numbers = tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            runs.push(format!(
+                "{{\"model\":\"{name}\",\"spikes\":\"{mode}\",\"tokens\":[{numbers}],\"logits\":\"{:016x}\",\"state\":\"{:016x}\"}}",
+                fnv(&logits),
+                fnv(&engine.save(id).expect("a state")),
+            ));
+        }
+    }
+    format!("[\n{}\n]\n", runs.join(",\n")).into_bytes()
 }
 
 /// Two sequences, one drawn and one greedy, read side by side in steps of odd sizes; then tokens of both.
@@ -96,8 +127,8 @@ fn run(name: &str, bytes: &[u8], kind: KvType, vocabulary: usize) -> String {
     let (first, second) = (Random::new(70).tokens(70, vocabulary), Random::new(9).tokens(9, vocabulary));
     let drawn = Sampling { temperature: 0.8, top_p: 0.9, seed: 7, top_logprobs: Some(2), ..Sampling::default() };
     let greedy = Sampling { top_logprobs: Some(1), ..Sampling::default() };
-    let a = engine.open(SequenceOptions { sampling: drawn, prompt_logprobs: Some(1) }).expect("valid options");
-    let b = engine.open(SequenceOptions { sampling: greedy, prompt_logprobs: None }).expect("valid options");
+    let a = engine.open(SequenceOptions { sampling: drawn, prompt_logprobs: Some(1), ..SequenceOptions::default() }).expect("valid options");
+    let b = engine.open(SequenceOptions { sampling: greedy, prompt_logprobs: None, ..SequenceOptions::default() }).expect("valid options");
     engine.feed(a, &first).expect("valid tokens");
     engine.feed(b, &second).expect("valid tokens");
     let steps = [vec![(a, 32)], vec![(b, 2), (a, 32)], vec![(a, 5), (b, 7)], vec![(a, 1)]];

@@ -78,7 +78,7 @@ pub fn check_file(bytes: &[u8]) -> bool {
 fn use_engine(mut engine: Engine) -> Result<()> {
     let vocabulary = engine.model().config().vocabulary as u32;
     let sampling = Sampling { temperature: 0.8, top_p: 0.9, top_logprobs: Some(2), ..Sampling::default() };
-    let options = SequenceOptions { sampling, prompt_logprobs: Some(1) };
+    let options = SequenceOptions { sampling, prompt_logprobs: Some(1), ..SequenceOptions::default() };
     let id = engine.open(options.clone())?;
     let mut tokens: Vec<u32> = (0..35).map(|token| token % vocabulary).collect();
     engine.feed(id, &tokens)?;

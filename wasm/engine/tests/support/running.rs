@@ -49,8 +49,10 @@ impl Runner {
     /// One pass over several states, each with its tokens; all tokens' logits.
     pub fn batch(&mut self, parts: &mut [(&mut State, &[u32])]) -> Vec<Logits> {
         let mut out = vec![Logits::new(); parts.len()];
-        let mut pieces: Vec<Piece<'_>> =
-            parts.iter_mut().map(|(state, tokens)| Piece { state, tokens, recurrent_from: usize::MAX, logits: Wanted::All }).collect();
+        let mut pieces: Vec<Piece<'_>> = parts
+            .iter_mut()
+            .map(|(state, tokens)| Piece { state, tokens, recurrent_from: usize::MAX, logits: Wanted::All, counting: None })
+            .collect();
         self.model.forward(&mut pieces, &mut self.scratch, |piece, _, logits| out[piece].push(logits.to_vec())).unwrap();
         out
     }
