@@ -19,7 +19,7 @@ Maker = Callable[[Trunk, dict[str, Branches]], Callable[[int, int], Measures]]
 
 
 def transfers(trunk: Trunk, variants: dict[str, Branches]) -> Callable[[int, int], Measures]:
-    return lambda step, index: transfer_step(trunk, REACH, variants, text_of(200, seed=index))
+    return lambda step, index: transfer_step(trunk, REACH, variants, text_of(200, seed=index), range(3))
 
 
 def distils(trunk: Trunk, variants: dict[str, Branches]) -> Callable[[int, int], Measures]:
@@ -104,3 +104,19 @@ def test_the_decay_stays_within_its_half_life() -> None:
 def test_a_stage_that_has_not_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="transfer must be a stage that has run"):
         load_branches(tmp_path / "transfer", {})
+
+
+def test_layers_may_be_learnt_apart() -> None:
+    """A range of layers has the gradients and errors that it has among all of them, and no other layer has any."""
+    trunk, text = trunk_of(), text_of(200)
+    whole, apart = variants_of(trunk), variants_of(trunk)
+    errors = transfer_step(trunk, REACH, whole, text, range(3))
+    first = transfer_step(trunk, REACH, apart, text, range(0, 1))
+    assert all(parameter.grad is None for branch in list(apart["state"])[1:] for parameter in branch.parameters())
+    second = transfer_step(trunk, REACH, apart, text, range(1, 3))
+    for name, values in errors.items():
+        assert values == [one + other for one, other in zip(first[name], second[name], strict=True)]
+    for name, branches in whole.items():
+        for one, other in zip(branches.parameters(), apart[name].parameters(), strict=True):
+            assert one.grad is not None and other.grad is not None
+            assert torch.equal(one.grad, other.grad)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spikingbrain.convert.quality import Tallies, Tally, residuals, tally
 from spikingbrain.convert.settings import Settings
+from spikingbrain.convert.team import Team
 from spikingbrain.convert.text.corpus import Corpus, open_corpus
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
@@ -39,16 +40,16 @@ def held_out_documents(corpus: Corpus, count: int, tokens: int) -> list[int]:
     return order[:count]
 
 
-def evaluate(trunk: Trunk, settings: Settings, variants: Mapping[str, Branches], report: Callable[[str], None]) -> None:
-    """Adds what is missing of the evaluation's texts, and reports a summary."""
+def evaluate(trunk: Trunk, settings: Settings, variants: Mapping[str, Branches], team: Team, report: Callable[[str], None]) -> None:
+    """Adds what is missing of the evaluation's texts, shared among the processes, and reports a summary."""
     students = {name: Student(trunk, settings.reach, branches) for name, branches in variants.items()}
     students[WINDOW] = Student(trunk, settings.reach, make_branches(trunk, settings.reach, stateless=True))
     path = settings.work / "evaluation.jsonl"
     done = {(line["kind"], line["index"]) for line in read_lines(path)}
-    for kind, index, source, tokens in _texts(settings):
-        if (kind, index) in done:
-            continue
-        found = residuals(trunk, students, tokens, settings.evaluation.with_teacher, segment=settings.mixer.sink_cap)
+    missing = [text for text in _texts(settings) if text[:2] not in done]
+    for turn in team.share(len(missing)):
+        kind, index, source, tokens = missing[turn]
+        found = residuals(trunk, students, tokens, settings.evaluation.teacher_tokens, segment=settings.mixer.sink_cap)
         tallies = {name: Tallies(bucket_edges(settings.reach)) for name in found}
         tally(trunk, found, tokens, tallies)
         entry = {"kind": kind, "index": index, "source": source, "tokens": len(tokens), "edges": bucket_edges(settings.reach)}
@@ -56,6 +57,7 @@ def evaluate(trunk: Trunk, settings: Settings, variants: Mapping[str, Branches],
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         report(f"{kind} {index} of {source}")
+    team.wait()
     for kind in ("document", "chat"):
         for name, measured in summary([line for line in read_lines(path) if line["kind"] == kind], settings.reach).items():
             report(f"{kind}s, {name}: " + ", ".join(f"{what} {value:.4f}" for what, value in measured.items()))
@@ -75,16 +77,13 @@ def summary(lines: Sequence[Mapping[str, Any]], reach: Reach) -> dict[str, dict[
 def _measures(total: Tallies, reach: Reach) -> dict[str, float]:
     edges = total.edges
     whole, beyond = total.between(edges[0], edges[-1]), total.between(reach.window + reach.kept, edges[-1])
-    measures = {
-        "perplexity": whole.perplexity,
-        "divergence": whole.divergence / whole.positions,
-        "agreement": whole.agreement / whole.positions,
-    }
+    measures = {"perplexity": whole.perplexity}
+    if whole.compared > 0:
+        measures |= {"divergence": whole.divergence / whole.compared, "agreement": whole.agreement / whole.compared}
     if beyond.positions > 0:
-        measures |= {
-            "perplexity beyond the window": beyond.perplexity,
-            "divergence beyond the window": beyond.divergence / beyond.positions,
-        }
+        measures["perplexity beyond the window"] = beyond.perplexity
+    if beyond.compared > 0:
+        measures["divergence beyond the window"] = beyond.divergence / beyond.compared
     for low, high, bucket in zip(edges, edges[1:], total.buckets, strict=False):
         if bucket.positions > 0:
             measures[f"perplexity {low}-{high}"] = bucket.perplexity

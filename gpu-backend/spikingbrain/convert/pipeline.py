@@ -7,8 +7,8 @@
 5. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
 6. `export`    the delta (`delta.py`) and the curves (`curves.py`)
 
-A stage that was stopped goes on at its last checkpoint. Under `torchrun` the training stages share their sequences among all processes, to
-the same losses as one process has; the other stages run in the first.
+A stage that was stopped goes on at its last checkpoint. Under `torchrun` all processes share what there is to do: layers in transfer,
+sequences in distillation, texts in evaluation; training has the losses that one process has. The other stages run in the first.
 """
 
 from collections.abc import Callable
@@ -67,7 +67,7 @@ class Pipeline:
         for stage in STAGES:
             if stage in stages:
                 self.report(stage)
-                alone = stage not in ("transfer", "distil")
+                alone = stage in ("data", "chats", "export")
                 if not alone or self.team.leads:
                     getattr(self, stage)()
                 self.team.wait()
@@ -98,11 +98,11 @@ class Pipeline:
     def transfer(self) -> None:
         def learn(number: int, index: int) -> Measures:
             _, tokens = mix.sequence(number * training.sequences + index, training.tokens)
-            return transfer_step(self.trunk, self.settings.reach, variants, tokens)
+            return transfer_step(self.trunk, self.settings.reach, variants, tokens, layers)
 
         training, mix = self.settings.transfer, self._mix(self.settings.transfer, 0)
-        variants = self._variants()
-        self._train("transfer", training, variants, learn)
+        variants, layers = self._variants(), self.team.part(len(self.trunk.layers))
+        self._train("transfer", training, variants, learn, by_layers=True)
 
     def distil(self) -> None:
         def learn(number: int, index: int) -> Measures:
@@ -120,7 +120,7 @@ class Pipeline:
 
     def evaluate(self) -> None:
         variants = self.trained()
-        evaluate(self.trunk, self.settings, variants, self.report)
+        evaluate(self.trunk, self.settings, variants, self.team, self.report)
 
     def export(self) -> None:
         config = converted_config(self.source.config, self.settings.reach, self.settings.name)
@@ -148,8 +148,8 @@ class Pipeline:
             chats = np.load(path)
         return Mix(open_corpus(self.work / "train"), chats, training.chat_share, self.settings.seed * 2 + stage)
 
-    def _train(self, stage: str, training: Training, variants: dict[str, Branches], learn: Learn) -> None:
-        run = Run(self.work / stage, variants, training.steps, training.sequences, training.rate_factor, team=self.team)
+    def _train(self, stage: str, training: Training, variants: dict[str, Branches], learn: Learn, by_layers: bool = False) -> None:
+        run = Run(self.work / stage, variants, training.steps, training.sequences, training.rate_factor, by_layers, team=self.team)
         run.go(learn, self.report)
 
 

@@ -22,14 +22,17 @@ class Tally:
     positions: int = 0
     loss: float = 0.0
     """Negative log-likelihood of the next token, nats."""
+    compared: int = 0
+    """Positions that the teacher read too."""
     divergence: float = 0.0
-    """`KL(teacher || this)`, nats."""
+    """`KL(teacher || this)` over those, nats."""
     agreement: int = 0
-    """Positions at which the likeliest token is the teacher's."""
+    """Of those, where the likeliest token is the teacher's."""
 
     def add(self, other: "Tally") -> None:
         self.positions += other.positions
         self.loss += other.loss
+        self.compared += other.compared
         self.divergence += other.divergence
         self.agreement += other.agreement
 
@@ -57,27 +60,26 @@ class Tallies:
 
 
 @torch.no_grad()
-def residuals(trunk: Trunk, students: Mapping[str, Student], tokens: Tensor, with_teacher: bool, segment: int) -> dict[str, Tensor]:
-    """Each subject's last residual, `[tokens, hidden]`."""
-    found = {TEACHER: teacher_residual(trunk, tokens)} if with_teacher else {}
+def residuals(trunk: Trunk, students: Mapping[str, Student], tokens: Tensor, teacher_tokens: int, segment: int) -> dict[str, Tensor]:
+    """Each subject's last residual, `[tokens, hidden]`; the teacher reads the first `teacher_tokens` tokens, and none where that is 0."""
+    found = {TEACHER: teacher_residual(trunk, tokens[:teacher_tokens])} if teacher_tokens > 0 else {}
     return found | {name: torch.cat([part for _, part in student.long(tokens, segment)]) for name, student in students.items()}
 
 
 @torch.no_grad()
 def tally(trunk: Trunk, found: Mapping[str, Tensor], tokens: Tensor, into: Mapping[str, Tallies]) -> None:
-    """Adds one text to every subject's tallies. Divergence and agreement stay 0 where the teacher is not among the subjects."""
+    """Adds one text to every subject's tallies, compared with the teacher as far as that has read."""
     for start in range(0, tokens.shape[0] - 1, LOGIT_POSITIONS):
         stop = min(start + LOGIT_POSITIONS, tokens.shape[0] - 1)
-        logs = {name: trunk.logits(residual[start:stop]).log_softmax(dim=-1) for name, residual in found.items()}
-        for name, log in logs.items():
-            loss = -log.gather(1, tokens[start + 1 : stop + 1, None])[:, 0]
-            divergence, agreement = torch.zeros_like(loss), torch.zeros_like(loss)
-            if TEACHER in logs:
-                divergence = (logs[TEACHER].exp() * (logs[TEACHER] - log)).sum(dim=-1)
-                agreement = (log.argmax(dim=-1) == logs[TEACHER].argmax(dim=-1)).float()
+        target = trunk.logits(found[TEACHER][start:stop]).log_softmax(dim=-1) if TEACHER in found else torch.zeros(0, 0)
+        for name, residual in found.items():
+            log = target if name == TEACHER else trunk.logits(residual[start:stop]).log_softmax(dim=-1)
+            loss = -log.gather(1, tokens[start + 1 : start + 1 + log.shape[0], None])[:, 0]
+            both = min(log.shape[0], target.shape[0])
+            divergence = (target[:both].exp() * (target[:both] - log[:both])).sum(dim=-1) if both else loss[:0]
+            agrees = log[:both].argmax(dim=-1) == target[:both].argmax(dim=-1) if both else loss[:0]
             edges = into[name].edges
             for bucket, low, high in zip(into[name].buckets, edges, edges[1:], strict=False):
                 part = slice(max(low - start, 0), max(high - start, 0))
-                count = loss[part].shape[0]
-                if count > 0:
-                    bucket.add(Tally(count, loss[part].sum().item(), divergence[part].sum().item(), int(agreement[part].sum())))
+                met = divergence[part]
+                bucket.add(Tally(len(loss[part]), loss[part].sum().item(), len(met), met.sum().item(), int(agrees[part].sum())))

@@ -30,6 +30,8 @@ class Run:
     sequences: int
     """Of one step, whichever process reads them; gradients are their mean."""
     rate_factor: float
+    by_layers: bool = False
+    """Whether processes share out the layers and all read every sequence, which `learn` sees to; else they share the sequences."""
     save_every: int = 5
     team: Team = field(default_factory=Team)
 
@@ -52,7 +54,7 @@ class Run:
         self.team.wait()
 
     def _step(self, number: int, learn: Learn, optimisers: Mapping[str, torch.optim.Optimizer]) -> Measures:
-        measured = [learn(number, index) for index in self.team.share(self.sequences)]
+        measured = [learn(number, index) for index in (range(self.sequences) if self.by_layers else self.team.share(self.sequences))]
         sums = {name: [sum(values) for values in zip(*(one[name] for one in measured), strict=True)] for name in measured[0]}
         for name, branches in self.variants.items():
             self.team.sum_gradients(branches.parameters())

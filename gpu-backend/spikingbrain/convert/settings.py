@@ -55,7 +55,8 @@ class Evaluation:
     documents: int = 20
     document_tokens: int = 4_096
     chats: int = 50
-    with_teacher: bool = True
+    teacher_tokens: int = 2_048
+    """How much of a text the teacher reads, whose cost grows with the square."""
 
 
 @dataclass(frozen=True, kw_only=True)

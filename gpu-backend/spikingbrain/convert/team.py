@@ -1,4 +1,4 @@
-"""Several processes that train one model: each reads its share of a step's sequences, and their gradients are summed.
+"""Several processes that train one model: each has its share of a step's sequences or of the layers, and their gradients are summed.
 
 Started by `torchrun` there are as many as it was told to start, over gloo on CPUs and NCCL where there is a GPU; else there is one.
 """
@@ -32,6 +32,10 @@ class Team:
     def share(self, count: int) -> range:
         """Which of `count` sequences are this process's."""
         return range(self.rank, count, self.size)
+
+    def part(self, count: int) -> range:
+        """Which of `count` layers are this process's: a run of them, as equal as can be."""
+        return range(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Adds up every process's gradients in place, as one message; a process without sequences adds zeros."""

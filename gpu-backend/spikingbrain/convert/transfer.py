@@ -17,23 +17,28 @@ from spikingbrain.convert.trunk.teacher import teacher_layers
 from spikingbrain.convert.trunk.window import Reach
 
 
-def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], tokens: Tensor) -> dict[str, list[float]]:
-    """Adds a gradient to every branch of every variant. Returns per variant each layer's normalised error; that of
-    the window alone is `window`."""
+def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], tokens: Tensor, layers: range) -> dict[str, list[float]]:
+    """Adds a gradient to the branches of `layers` in every variant. Returns per variant each layer's normalised error, 0 for others;
+    that of the window alone is `window`. The teacher is read no further than it must."""
     positions = Positions(trunk, reach, 0, tokens.shape[0])
     begin = reach.window + reach.kept
     empty = Carry.empty(shape_of(trunk), reach, trunk.embedding.dtype)
-    errors: dict[str, list[float]] = {name: [] for name in ("window", *variants)}
+    errors = {name: [0.0] * len(trunk.layers) for name in ("window", *variants)}
+    columns = {name: list(branches) for name, branches in variants.items()}
     for index, normed, added in teacher_layers(trunk, tokens):
+        if index == layers.stop:
+            break
+        if index not in layers:
+            continue
         layer, wanted = trunk.layers[index], added[begin:].float()
         with torch.no_grad():
             segment, _ = read_window(trunk, layer, normed, empty, positions)
-            errors["window"].append(_error(layer, segment.out[begin:], wanted).item())
-        for name, branches in variants.items():
+            errors["window"][index] = _error(layer, segment.out[begin:], wanted).item()
+        for name, branches in columns.items():
             heads, _, _ = branches[index](segment, empty)
             loss = _error(layer, heads[begin:], wanted)
             loss.backward()  # type: ignore[no-untyped-call]
-            errors[name].append(loss.item())
+            errors[name][index] = loss.item()
     return errors
 
 
