@@ -8,10 +8,13 @@ import torch
 from checkpoint_files import Tensors, merged_gates, random_tensors, write_config, write_weights
 from checkpoint_models import SEVEN
 from spikingbrain.checkpoint.errors import CheckpointError
+from spikingbrain.checkpoint.gguf_file import GgufFile
 from spikingbrain.checkpoint.hugging_face_folder import HuggingFaceFolder
 from spikingbrain.checkpoint.opening import open_checkpoint
 from spikingbrain.checkpoint.source import read_tensor
 from spikingbrain.checkpoint.weight_scales import largest_scales, rounded
+from spikingbrain.config import Spiking
+from spikingbrain.export.gguf_writer import write_gguf
 
 # 192 inputs are a whole group and a half one.
 CONFIG = replace(SEVEN, feed_forward_inner=192)
@@ -86,6 +89,21 @@ def test_codes_beyond_eight_bits_are_kept(tmp_path: Path) -> None:
     codes = read_tensor(source, query)[:, :128] / scales[:, 0]
     assert codes.abs().max() > 1_000
     assert torch.equal(read_tensor(source, query), _by_hand(tensors[QUERY], scales))
+
+
+@pytest.mark.parametrize("spikes", ["paper", "released"])
+def test_a_gguf_of_type_w8_keeps_the_codes_and_scales(tmp_path: Path, spikes: str) -> None:
+    (tmp_path / "folder").mkdir()
+    tensors = {name: tensor.to(torch.bfloat16).to(torch.float32) for name, tensor in random_tensors(CONFIG).items()}
+    source = _open(tmp_path / "folder", with_scales(tensors, factor=0.5), spikes)
+    write_gguf(source, tmp_path / "model.gguf", "w8")
+    found = GgufFile(tmp_path / "model.gguf")
+    assert found.config == replace(source.config, spiking=Spiking(mode=spikes))  # type: ignore[arg-type]
+    types = {found.types[name.gguf].name for name in found.names if name.name == DOWN}
+    assert types == {"I8" if spikes == "paper" else "BF16"}
+    assert found.shapes["blk.0.ffn_gate.outliers"][0] > 0
+    for name in found.names:
+        assert torch.equal(read_tensor(found, name), read_tensor(source, name)), name
 
 
 def test_wrong_scales_are_named(tmp_path: Path) -> None:

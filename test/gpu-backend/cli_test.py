@@ -19,7 +19,7 @@ from spikingbrain.checkpoint.source import read_tensor
 from spikingbrain.checkpoint.tokenizer import read_tokenizer
 from spikingbrain.cli.export import GGUF_TYPES
 from spikingbrain.cli.main import COMMANDS, main
-from spikingbrain.config import SpikingMode
+from spikingbrain.config import Spiking, SpikingMode
 from spikingbrain.export.tensor_type import TypeName
 from spikingbrain.model.model import Model
 from spikingbrain.model.weights import gather_weights
@@ -66,7 +66,7 @@ def test_every_command_has_help(capsys: Capture, command: str) -> None:
 
 
 def test_the_types_offered_are_those_there_are() -> None:
-    assert get_args(TypeName) == GGUF_TYPES
+    assert (*get_args(TypeName), "w8") == GGUF_TYPES
 
 
 @pytest.mark.parametrize("kind", GGUF_TYPES)
@@ -75,10 +75,18 @@ def test_export_writes_a_gguf_with_tokenizer(capsys: Capture, checkpoint: Path, 
     assert _succeeds(capsys, "export", checkpoint, out, "--type", kind) == [str(out)]
     source = GgufFile(out)
     assert source.config == SEVEN
-    assert source.types["blk.0.ffn_up.weight"].name.lower() == kind
+    assert source.types["blk.0.ffn_up.weight"].name.lower() == {"w8": "i8"}.get(kind, kind)
     tokenizer = tokenizer_from_metadata(source.metadata)
     assert tokenizer is not None
     assert tokenizer.end_of_turn == IDS["<|im_end|>"]
+
+
+def test_export_writes_the_spiking_mode_it_is_asked_for(capsys: Capture, checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.gguf"
+    _succeeds(capsys, "export", checkpoint, out, "--type", "f32", "--spikes", "paper", "--k", "2.7")
+    assert GgufFile(out).config == replace(SEVEN, spiking=Spiking(mode="paper", k=2.7))
+    _succeeds(capsys, "export", out, tmp_path / "other.gguf", "--type", "f32", "--spikes", "released")
+    assert GgufFile(tmp_path / "other.gguf").config.spiking == Spiking(mode="released", k=2.7)
 
 
 def test_export_in_shards_says_which_and_how_far(capsys: Capture, checkpoint: Path, tmp_path: Path) -> None:

@@ -23,9 +23,10 @@ from spikingbrain.checkpoint.names import TensorName, tensor_names
 from spikingbrain.checkpoint.random_weights import RandomWeights
 from spikingbrain.checkpoint.source import read_tensor
 from spikingbrain.checkpoint.tokenizer import read_tokenizer
-from spikingbrain.config import Config
+from spikingbrain.config import Config, Spiking
 from spikingbrain.export.gguf_writer import write_gguf
 from spikingbrain.export.tensor_type import TypeName, encode
+from spikingbrain.spike.weight_codes import quantise_weight
 
 TYPE_NAMES: tuple[TypeName, ...] = get_args(TypeName)
 
@@ -112,6 +113,8 @@ def test_metadata_has_the_keys_the_engine_reads(tmp_path: Path) -> None:
         "layer.mixers": ["linear+full", "full", "linear"],
         "layer.feed_forwards": ["moe", "dense", "dense"],
         "parallel.projections": "separate",
+        "spiking.mode": "off",
+        "spiking.k": 3.0,
         "linear.feature_map": "relu",
         "linear.head_norm": False,
         "linear.gate": "learned",
@@ -249,3 +252,22 @@ def test_a_full_disk_is_refused_before_writing(tmp_path: Path, monkeypatch: pyte
 def test_the_name_must_end_in_gguf(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"the output must be called \*.gguf; it is 'model.bin'"):
         write_gguf(RandomWeights(SEVEN), tmp_path / "model.bin", "f32")
+
+
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_w8_keeps_every_code(tmp_path: Path, name: str) -> None:
+    config = replace(CONFIGS[name], spiking=Spiking(mode="released", k=2.7))
+    weights = RandomWeights(config)
+    write_gguf(weights, tmp_path / "model.gguf", "w8")
+    source = GgufFile(tmp_path / "model.gguf")
+    assert source.config == config
+    assert not any(tensor.endswith(".outliers") for tensor in source.shapes)
+    for tensor in source.names:
+        found, given = read_tensor(source, tensor), read_tensor(weights, tensor)
+        if tensor.linear:
+            given = quantise_weight(given).dense()
+        elif len(tensor.shape) > 1:
+            given = given.to(torch.bfloat16).to(torch.float32)
+        assert torch.equal(found, given), tensor.name
+    write_gguf(source, tmp_path / "again.gguf", "w8")
+    assert (tmp_path / "again.gguf").read_bytes() == (tmp_path / "model.gguf").read_bytes()

@@ -31,6 +31,56 @@ describe("the engine's build", () => {
   });
 });
 
+describe("spikingbrain logits", () => {
+  const vector = (name: string) =>
+    JSON.parse(readFileSync(inRepository(`test/golden/${name}.json`), "utf8")) as {
+      readonly tokens: readonly number[];
+      readonly logits: readonly (readonly number[])[];
+    };
+  const logits = async (...args: string[]) => {
+    const { stdout } = await spikingbrain("logits", ...args);
+    return (JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as { readonly logits: readonly (readonly number[])[] }).logits;
+  };
+
+  it.each(["off", "paper", "released"])("prints the reference's, spikes %s", async (mode) => {
+    const { tokens, logits: expected } = vector(`seven-${mode}`);
+    const found = await logits("--model", inRepository("test/golden/seven.gguf"), "--tokens", tokens.join(), "--spikes", mode);
+    const largest = Math.max(...expected.flat().map(Math.abs));
+    expect(found.map((row) => row.length)).toEqual(expected.map((row) => row.length));
+    for (const [position, row] of expected.entries())
+      for (const [id, logit] of row.entries()) expect(Math.abs((found[position]?.[id] ?? NaN) - logit)).toBeLessThan(1e-4 * largest);
+  });
+});
+
+describe("spikingbrain inspect", () => {
+  const model = inRepository("test/golden/seventy-six.gguf");
+  const { sizes } = JSON.parse(readFileSync(inRepository("test/golden/seventy-six-off.json"), "utf8")) as {
+    readonly sizes: { readonly parameters: number; readonly activeParameters: number; readonly int8: readonly (readonly number[])[] };
+  };
+
+  it("counts what the reference counts", async () => {
+    const contexts = sizes.int8.map(([context]) => String(context));
+    const { stdout } = await spikingbrain("inspect", "--model", model, "--json", "--context", ...contexts);
+    expect(JSON.parse(stdout)).toMatchObject({
+      parameters: sizes.parameters,
+      activeParameters: sizes.activeParameters,
+      storedTypes: { f32: 38 },
+      layerKinds: { "linear+full moe": 1, "linear+window dense": 1 },
+      state: {
+        int8: sizes.int8.map(([context, headBytes = 0, pageBytes = 0, bytesPerToken]) => ({
+          ...{ context, headBytes, pageBytes, bytesPerToken, bytes: headBytes + pageBytes },
+        })),
+      },
+    });
+  });
+
+  it("says it in lines, too", async () => {
+    const { stdout } = await spikingbrain("inspect", "--model", model, "--context", "2048");
+    expect(stdout).toContain(`parameters           ${sizes.parameters.toLocaleString("en")}\n`);
+    expect(stdout).toMatch(/\n +2,048 +[\d.]+ KiB +/);
+  });
+});
+
 describe("spikingbrain generate", () => {
   it("continues a text, the same with every build", async () => {
     const args = ["generate", "The capital of France is", "--raw", "--max-tokens", "4"];
@@ -46,7 +96,7 @@ describe("spikingbrain generate", () => {
 
   it("answers a message through the model's chat template", async () => {
     const { stdout } = await spikingbrain("generate", "Why is the sky blue?", "--max-tokens", "16");
-    expect(stdout).toMatch(/^The sky .*\n$/);
+    expect(stdout).toMatch(/^The [a-z]+ [a-z ]+.*\n$/);
   });
 
   it.each([
@@ -55,6 +105,13 @@ describe("spikingbrain generate", () => {
     [["generate", "x", "--kv", "int4"], "Allowed choices are f32, int8."],
     [["generate", "x", "--model", "/nowhere.gguf"], "/nowhere.gguf cannot be read"],
     [["generate", "x", "--model", inRepository("README.md")], "cannot be read as GGUF"],
+    [["generate", "x", "--spikes", "some"], "Allowed choices are off, paper, released."],
+    [["logits", "--tokens", "1,x"], 'Item 2 must be a token id (an integer from 0); it is "x".'],
+    [["logits"], "required option '--tokens <ids>' not specified"],
+    [["logits", "--tokens", "99999999"], "token 99999999 is not below the vocabulary size"],
+    [["inspect", "--model", "/nowhere.gguf"], '"/nowhere.gguf" is not a file'],
+    [["inspect", "--model", inRepository("README.md")], "not with 'GGUF'"],
+    [["inspect", "--context", "-1"], "It must be an integer from 0"],
     [["paint"], "unknown command 'paint'"],
   ])("refuses %j in words", async (args, message) => {
     const { status, stderr } = await spikingbrain(...args);

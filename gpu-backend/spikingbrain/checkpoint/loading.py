@@ -1,15 +1,14 @@
 """A checkpoint as a model that runs."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from spikingbrain.config import Config, SpikingMode
+from spikingbrain.config import SpikingMode
 from spikingbrain.model.model import Model
 from spikingbrain.model.weights import gather_weights
 
-from .opening import open_checkpoint
+from .opening import open_checkpoint, with_spikes
 from .source import WeightSource, read_tensor
 
 
@@ -31,9 +30,4 @@ def model_of(
     """As `load_model`, from an open source."""
     names = {name.name: name for name in source.names}
     weights = gather_weights(source.config, lambda name: read_tensor(source, names[name], dtype).to(device))
-    return Model(_with_spikes(source.config, spikes, k), weights)
-
-
-def _with_spikes(config: Config, spikes: SpikingMode | None, k: float | None) -> Config:
-    spiking = config.spiking
-    return replace(config, spiking=replace(spiking, mode=spikes or spiking.mode, k=spiking.k if k is None else k))
+    return Model(with_spikes(source.config, spikes, k), weights)

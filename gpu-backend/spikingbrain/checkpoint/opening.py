@@ -1,8 +1,9 @@
 """Opens whatever a model may be stored as."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from spikingbrain.config import SpikingMode
+from spikingbrain.config import Config, SpikingMode
 from spikingbrain.hugging_face import from_hugging_face
 
 from .errors import CheckpointError
@@ -14,18 +15,26 @@ from .source import WeightSource
 from .tokenizer import Tokenizer, has_tokenizer, read_tokenizer
 
 
-def open_checkpoint(path: Path, spikes: SpikingMode | None = None) -> WeightSource:
-    """A Hugging Face folder or a `.gguf` file. `spikes`, the config's mode unless given, matters to W8ASpike folders only: see
-    `HuggingFaceFolder`."""
+def open_checkpoint(path: Path, spikes: SpikingMode | None = None, k: float | None = None) -> WeightSource:
+    """A Hugging Face folder or a `.gguf` file. `spikes` and `k` replace the config's; the mode decides which weights of a W8ASpike folder
+    are rounded, too: see `HuggingFaceFolder`."""
     if path.is_dir():
         config_file = path / "config.json"
         if not config_file.is_file():
             raise CheckpointError(f"{path} has no config.json")
-        config = from_hugging_face(read_object(config_file))
-        return HuggingFaceFolder(path, config, spikes or config.spiking.mode)
+        config = with_spikes(from_hugging_face(read_object(config_file)), spikes, k)
+        return HuggingFaceFolder(path, config, config.spiking.mode)
     if path.is_file() and path.suffix == ".gguf":
-        return GgufFile(path)
+        file = GgufFile(path)
+        file.config = with_spikes(file.config, spikes, k)
+        return file
     raise CheckpointError(f"{path} must be a folder with config.json and weights, or a .gguf file; it is {_what(path)}")
+
+
+def with_spikes(config: Config, spikes: SpikingMode | None, k: float | None) -> Config:
+    """The config of a run with these choices, the config's own where they are None."""
+    spiking = config.spiking
+    return replace(config, spiking=replace(spiking, mode=spikes or spiking.mode, k=spiking.k if k is None else k))
 
 
 def find_tokenizer(path: Path, source: WeightSource) -> Tokenizer | None:

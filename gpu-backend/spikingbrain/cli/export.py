@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .progress import ProgressLine
-from .values import Commands, byte_count
+from .values import Commands, byte_count, positive_number
 
 if TYPE_CHECKING:
     from spikingbrain.checkpoint.source import WeightSource
@@ -30,6 +30,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--type", choices=GGUF_TYPES, default="bf16", help="element type of matrices; a folder has f32, f16 or bf16 (bf16)")
     parser.add_argument("--shard-bytes", type=byte_count, metavar="N", help="split into numbered files of at most N bytes, such as 2G")
     parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="folder of the tokenizer's files, where the checkpoint has none")
+    parser.add_argument("--spikes", choices=("off", "paper", "released"), help="spiking mode that the file asks for (the checkpoint's)")
+    parser.add_argument("--k", type=positive_number, metavar="K", help="a token's threshold is mean|x| / K (the checkpoint's)")
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.parser.error(f"--type must be one of {', '.join(FOLDER_TYPES)} for a folder; it is {arguments.type}")
     from spikingbrain.checkpoint.opening import open_checkpoint
 
-    source = open_checkpoint(arguments.checkpoint)
+    source = open_checkpoint(arguments.checkpoint, arguments.spikes, arguments.k)
     write = write_gguf_file if is_gguf else _write_stored
     for path in write(source, arguments):
         print(path)

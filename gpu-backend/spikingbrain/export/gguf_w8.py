@@ -4,7 +4,7 @@
 |---|---|---|
 | `X.weight` | I8, `[out, in]` | codes |
 | `X.scales` | F32, `[out, groups]` | what a code is worth, one for each row and group of 128 inputs; the last group may be short |
-| `X.outliers` | I32, `[outliers, 3]` | where int8 cannot hold codes: row, column, and what the code lacks, in order; missing where there are none |
+| `X.outliers` | I32, `[outliers, 3]` | of codes that int8 cannot hold, in order: row, column, what it lacks; missing without any |
 
 A stack of experts has one more dimension in front of the first two, and counts its rows through all experts. Every linear projection of a
 layer is stored so, with a checkpoint's own scales or with the largest that no code needs to exceed; what a W8ASpike checkpoint leaves

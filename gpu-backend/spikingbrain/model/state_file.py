@@ -1,9 +1,9 @@
 """A state as bytes and back, bit for bit, in the engine's format (`wasm/engine/src/state/snapshot.rs`): the same state, the same bytes.
 
-Little-endian: magic `SBST`, version 2, SHA-256 of what decides a state's meaning (`state_fingerprint.py`), the type of keys and values (0 for
-f32, 1 for int8), position; then for each layer its linear states, its sums of evicted tokens, and the tokens that its softmax branch still
-sees, in order. A token is, for each KV head, its key and its value in f32, or the f32 scales of both and then their codes. Keys and values
-of a half-precision model are widened, which loses nothing; what is wider than f32 is refused.
+Little-endian: magic `SBST`, version 2, SHA-256 of what decides a state's meaning (`state_fingerprint.py`), the type of keys and values
+(0 for f32, 1 for int8), position; then for each layer its linear states, its sums of evicted tokens, and the tokens that its softmax branch
+still sees, in order. A token is, for each KV head, its key and its value in f32, or the f32 scales of both and then their codes. Keys and
+values of a half-precision model are widened, which loses nothing; what is wider than f32 is refused.
 """
 
 import struct
