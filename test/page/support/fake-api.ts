@@ -14,7 +14,9 @@ export type Reply =
       /** `hang` keeps the stream open for ever, `cut` ends it without [DONE], `reset` breaks the connection. */
       readonly ending?: "done" | "cut" | "reset" | "hang" | { readonly error: object };
       readonly finishReason?: "stop" | "length";
-      readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number };
+      readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number; readonly spikes?: object };
+      /** What each text's chunk says of the spikes so far. */
+      readonly spikes?: readonly object[];
     }
   | { readonly kind: "error"; readonly status: number; readonly body: object | string; readonly headers?: Record<string, string> }
   /** Says nothing at all. */
@@ -118,7 +120,8 @@ async function stream(response: ServerResponse, reply: Extract<Reply, { kind: "s
     await sleep(intervalMs);
     if (index === deltas.length - 1) await reply.gate;
     if (response.destroyed) return;
-    send([{ index: 0, delta: { content }, finish_reason: null }]);
+    const spikes = reply.spikes?.[index];
+    send([{ index: 0, delta: { content }, finish_reason: null }], spikes === undefined ? {} : { spikes });
   }
   if (ending === "hang") return;
   if (ending === "reset") {

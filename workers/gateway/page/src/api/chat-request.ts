@@ -20,6 +20,7 @@ export interface ChatRequest {
   readonly repetition_penalty?: number;
   readonly max_tokens?: number;
   readonly seed?: number;
+  readonly spikes?: true;
 }
 
 export function chatMessages(
@@ -37,10 +38,11 @@ export function chatMessages(
 }
 
 export function chatRequest(model: string, messages: readonly ChatMessage[], settings: Settings): ChatRequest {
-  return { model, messages, stream: true, stream_options: { include_usage: true }, ...samplingFields(settings) };
+  const spikes = settings.spikes === true ? { spikes: true as const } : {};
+  return { model, messages, stream: true, stream_options: { include_usage: true }, ...samplingFields(settings), ...spikes };
 }
 
-type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options">;
+type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options" | "spikes">;
 
 function samplingFields(settings: Settings): SamplingFields {
   const fields: [keyof SamplingFields, number | null][] = [

@@ -1,12 +1,14 @@
 import type { ChatRequest } from "./chat-request.ts";
 import { readEventStream } from "./event-stream.ts";
+import type { SpikeMeasure } from "../state/types.ts";
 import { connectionFailure, FailureError, failureFromError, record, responseFailure } from "./failure.ts";
 
 export type FinishReason = "stop" | "length";
 
-/** Any number of `delta`, `finish` and `usage`; the generator's return is the one good end, a thrown {@link FailureError} the only bad one. */
+/** Any number of `delta`, `spikes`, `finish` and `usage`; the generator's return is the one good end, a thrown {@link FailureError} the only bad one. */
 export type ChatEvent =
   | { readonly type: "delta"; readonly text: string }
+  | { readonly type: "spikes"; readonly measure: SpikeMeasure }
   | { readonly type: "finish"; readonly reason: FinishReason }
   | { readonly type: "usage"; readonly promptTokens: number; readonly completionTokens: number };
 
@@ -49,6 +51,8 @@ export function parseChunk(data: string): ChatEvent[] {
   const chunk = parseRecord(data);
   if (chunk["error"] !== undefined) throw new FailureError(failureFromError(chunk));
   const events: ChatEvent[] = [];
+  const spikes = spikeMeasure(record(chunk["spikes"]) ?? record(record(chunk["usage"])?.["spikes"]));
+  if (spikes !== undefined) events.push({ type: "spikes", measure: spikes });
   const choice = record(Array.isArray(chunk["choices"]) ? chunk["choices"][0] : undefined);
   const text = record(choice?.["delta"])?.["content"];
   if (typeof text === "string" && text !== "") events.push({ type: "delta", text });
@@ -60,6 +64,16 @@ export function parseChunk(data: string): ChatEvent[] {
   if (typeof promptTokens === "number" && typeof completionTokens === "number")
     events.push({ type: "usage", promptTokens, completionTokens });
   return events;
+}
+
+/** Of a chunk's `spikes` or the usage's, which has layers as well. */
+function spikeMeasure(spikes: Record<string, unknown> | undefined): SpikeMeasure | undefined {
+  const silentShare = spikes?.["silent_share"];
+  const meanSpikes = spikes?.["mean_spikes"];
+  if (typeof silentShare !== "number" || typeof meanSpikes !== "number") return undefined;
+  const layers: unknown = spikes?.["layers"];
+  const shares = Array.isArray(layers) ? layers.map((layer: unknown) => record(layer)?.["silent_share"]) : [];
+  return { silentShare, meanSpikes, layers: shares.length > 0 && shares.every((share) => typeof share === "number") ? shares : null };
 }
 
 function parseRecord(data: string): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import type { ChatEvent, FinishReason } from "../api/chat-stream.ts";
-import type { Measure } from "./types.ts";
+import type { Measure, SpikeMeasure } from "./types.ts";
 
 export interface Meter {
   see(event: ChatEvent): void;
@@ -14,11 +14,13 @@ export function createMeter(now: () => number): Meter {
   let latest = start;
   let deltas = 0;
   let usage: { promptTokens: number; completionTokens: number } | null = null;
+  let spikes: SpikeMeasure | null = null;
   let reason: FinishReason | null = null;
   return {
     see(event) {
       if (event.type === "finish") reason = event.reason;
       else if (event.type === "usage") usage = { promptTokens: event.promptTokens, completionTokens: event.completionTokens };
+      else if (event.type === "spikes") spikes = event.measure;
       else {
         latest = now();
         first ??= latest;
@@ -31,6 +33,7 @@ export function createMeter(now: () => number): Meter {
         streamingMs: first === null ? 0 : latest - first,
         ...(first === null ? {} : { firstTokenMs: first - start }),
         ...usage,
+        ...(spikes === null ? {} : { spikes }),
       };
     },
     finishReason: () => reason,

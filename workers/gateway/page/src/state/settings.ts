@@ -12,9 +12,10 @@ export const DEFAULT_SETTINGS: Settings = {
   repetitionPenalty: 1.1,
   maxTokens: 512,
   seed: null,
+  spikes: false,
 };
 
-export type NumberSetting = Exclude<keyof Settings, "system">;
+export type NumberSetting = Exclude<keyof Settings, "system" | "spikes">;
 
 interface NumberRule {
   readonly setting: NumberSetting;

@@ -15,6 +15,8 @@ export interface Settings {
   readonly repetitionPenalty: number | null;
   readonly maxTokens: number | null;
   readonly seed: number | null;
+  /** Whether to ask what fires; conversations stored before there was a choice have none. */
+  readonly spikes?: boolean;
 }
 
 export interface UserMessage {
@@ -45,6 +47,17 @@ export interface Measure {
   readonly deltas: number;
   readonly promptTokens?: number;
   readonly completionTokens?: number;
+  readonly spikes?: SpikeMeasure;
+}
+
+/** What the model's neurons have fired for an answer and its prompt. */
+export interface SpikeMeasure {
+  /** Share of inputs that do not fire. */
+  readonly silentShare: number;
+  /** Spikes an input. */
+  readonly meanSpikes: number;
+  /** The silent share of each layer; null until the answer has ended. */
+  readonly layers: readonly number[] | null;
 }
 
 export type Message = UserMessage | AssistantMessage;

@@ -7,6 +7,7 @@ import { CopyButton } from "./copy-button.tsx";
 import { FailureNote } from "./failure-note.tsx";
 import { formatCount, formatRate, formatSeconds } from "./format.ts";
 import { RetryIcon } from "./icons.tsx";
+import { SpikeMeter } from "./spike-meter.tsx";
 
 interface AnswerMessageProps {
   readonly message: AssistantMessage;
@@ -34,6 +35,7 @@ export function AnswerMessage({ message, last }: AnswerMessageProps) {
         ) : null}
         <Speed message={message} />
       </footer>
+      {message.measure.spikes === undefined ? null : <SpikeMeter spikes={message.measure.spikes} />}
     </article>
   );
 }

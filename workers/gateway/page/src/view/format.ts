@@ -11,3 +11,8 @@ export function formatSeconds(milliseconds: number, locale: string): string {
 export function formatRate(perSecond: number, locale: string): string {
   return new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(perSecond);
 }
+
+/** A share from 0 to 1. */
+export function formatPercent(share: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 }).format(share);
+}

@@ -8,6 +8,7 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
   const { state, texts, actions } = useApp();
   const settings = currentSettings(state);
   const systemId = useId();
+  const spikesId = useId();
   return (
     <Dialog kind="sheet" title={texts.settings} onClose={onClose}>
       <p class="panel-intro">{texts.settingsIntro}</p>
@@ -37,6 +38,21 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
           />
         ))}
       </fieldset>
+      <div class="check-field">
+        <input
+          id={spikesId}
+          type="checkbox"
+          checked={settings.spikes === true}
+          aria-describedby={`${spikesId}-hint`}
+          onChange={(event) => actions.changeSettings({ ...settings, spikes: event.currentTarget.checked })}
+        />
+        <div>
+          <label for={spikesId}>{texts.spikes}</label>
+          <p class="hint" id={`${spikesId}-hint`}>
+            {texts.spikesHint}
+          </p>
+        </div>
+      </div>
       <button type="button" class="button" onClick={() => actions.changeSettings(DEFAULT_SETTINGS)}>
         {texts.resetSettings}
       </button>
