@@ -1,6 +1,7 @@
 """Proves conversion at full size: writes a synthetic checkpoint in bf16 shards, converts it, loads the result and compares all of it.
 
-    python -m spikingbrain.export.full_size FOLDER [--model 7b] [--type q4_0] [--record FILE.md]
+    (cd wasm && cargo build --release --example load)
+    python -m spikingbrain.export.full_size FOLDER [--model 7b] [--type q4_0] [--engine wasm/target/release/examples/load] [--record FILE.md]
 
 Each step is a process of its own, whose peak of resident memory is measured. `FOLDER` needs room for both files (20 GB for the 7B) and is
 empty again afterwards.
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", choices=list(NAMED), default="7b")
     parser.add_argument("--type", choices=list(TYPES), default="q4_0")
+    parser.add_argument("--engine", type=Path, metavar="PROGRAM", help="the engine's example `load`, which then loads the file too")
     parser.add_argument("--record", type=Path, metavar="FILE.md", help="where the measurement is written")
     parser.add_argument("--step", choices=("write", "compare"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -109,13 +111,13 @@ def main() -> None:
     elif arguments.step == "compare":
         compare(config, out, kind)
     else:
-        record = run(arguments.model, kind, checkpoint, out)
+        record = run(arguments.model, kind, checkpoint, out, arguments.engine)
         print(record)
         if arguments.record is not None:
             arguments.record.write_text(record, encoding="utf-8")
 
 
-def run(model: str, kind: TypeName, checkpoint: Path, out: Path) -> str:
+def run(model: str, kind: TypeName, checkpoint: Path, out: Path, engine: Path | None) -> str:
     """All steps; returns the record."""
     me = [sys.executable, "-m", "spikingbrain.export.full_size", str(out.parent), "--model", model, "--type", kind]
     export = [sys.executable, "-m", "spikingbrain", "export", str(checkpoint), str(out), "--type", kind]
@@ -125,7 +127,9 @@ def run(model: str, kind: TypeName, checkpoint: Path, out: Path) -> str:
         steps = [measure("write the checkpoint, bf16", [*me, "--step", "write"])]
         shards = [path.stat().st_size for path in checkpoint.glob("*.safetensors")]
         steps.append(measure(f"convert to {kind}", export))
-        steps.append(measure("load and check (`inspect`)", inspect))
+        steps.append(measure("open and check (`inspect`)", inspect))
+        if engine is not None:
+            steps.append(measure("load in the native engine and read four tokens", [str(engine), str(out)]))
         steps.append(measure("compare every byte with the weights", [*me, "--step", "compare"]))
         return describe(model, kind, shards, out.stat().st_size, steps)
     finally:
