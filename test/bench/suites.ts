@@ -1,5 +1,6 @@
 import { engineSuite } from "./engine/suite.ts";
 import { httpSuite } from "./http/suite.ts";
+import { spikesSuite } from "./spikes/suite.ts";
 import type { Suite } from "./suite.ts";
 
-export const suites: readonly Suite[] = [engineSuite, httpSuite];
+export const suites: readonly Suite[] = [engineSuite, httpSuite, spikesSuite];

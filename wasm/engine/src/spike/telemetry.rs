@@ -9,10 +9,12 @@ use crate::error::Result;
 use crate::memory::zeroed;
 
 const WINDOW_STEPS: u32 = 3;
-const SMALL_COUNT: u8 = 7;
-const LANES: usize = 16;
-/// A lane of eight bits holds the spikes of so many channels of at most seven each.
-const LANE_CHANNELS: usize = 36;
+/// Channels of a word, a byte each.
+const WORD: usize = 8;
+/// A byte holds the spikes of so many channels of at most seven each.
+const MOST_WORDS: usize = 36;
+const LOWEST_BITS: u64 = 0x0101_0101_0101_0101;
+const EVEN_BYTES: u64 = 0x00ff_00ff_00ff_00ff;
 
 /// Sums over channels and tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -119,7 +121,7 @@ impl SpikeTally {
         self.channels += codes.len() as u64;
         let steps = (u64::BITS - whole(largest).leading_zeros()).max(1);
         self.windows += u64::from(steps.div_ceil(WINDOW_STEPS)) * codes.len() as u64;
-        for block in codes.chunks(LANES * LANE_CHANNELS) {
+        for block in codes.chunks(WORD * MOST_WORDS) {
             self.add_codes(block);
         }
         // A code of 127 has been counted in place of each of these: seven spikes, six of them in two full windows.
@@ -139,53 +141,63 @@ impl SpikeTally {
         }
     }
 
-    /// Lane by lane, sixteen channels at a time, so that the compiler makes vectors of it.
+    /// Eight channels at a time, a byte each: sums of bytes that never carry, which the compiler makes vectors of.
     fn add_codes(&mut self, codes: &[i8]) {
-        let mut silent = [0u8; LANES];
-        let mut small = [0u8; LANES];
-        let mut spikes = [0u8; LANES];
-        let mut several = [0u8; LANES];
-        let mut three = [0u8; LANES];
-        let mut count = [0u16; LANES];
-        let sixteens = codes.chunks_exact(LANES);
-        let mut last = [0i8; LANES];
-        last[..sixteens.remainder().len()].copy_from_slice(sixteens.remainder());
-        let padding = if sixteens.remainder().is_empty() { 0 } else { LANES - sixteens.remainder().len() };
-        let mut add = |codes: &[i8]| {
-            for lane in 0..LANES {
-                let magnitude = codes[lane].unsigned_abs();
-                // The seventh digit is alone in its window.
-                let (low, middle) = (magnitude & 7, (magnitude >> 3) & 7);
-                let (low_spikes, middle_spikes) = (ones_of_three(low), ones_of_three(middle));
-                silent[lane] += u8::from(magnitude == 0);
-                small[lane] += u8::from(magnitude <= SMALL_COUNT);
-                spikes[lane] += low_spikes + middle_spikes + (magnitude >> 6);
-                several[lane] += u8::from(low_spikes >= 2) + u8::from(middle_spikes >= 2);
-                three[lane] += u8::from(low == 7) + u8::from(middle == 7);
-                count[lane] += u16::from(magnitude);
-            }
-        };
-        for sixteen in sixteens {
-            add(sixteen);
+        let words = codes.chunks_exact(WORD);
+        let mut last = [0i8; WORD];
+        last[..words.remainder().len()].copy_from_slice(words.remainder());
+        let padding = if words.remainder().is_empty() { 0 } else { WORD - words.remainder().len() };
+        let mut sums = Bytes::default();
+        for codes in words {
+            sums.add(codes);
         }
         if padding > 0 {
-            add(&last);
+            sums.add(&last);
         }
-        let sum = |lanes: [u8; LANES]| lanes.iter().map(|lane| u64::from(*lane)).sum::<u64>();
-        let three = sum(three);
-        self.silent += sum(silent) - padding as u64;
-        self.small += sum(small) - padding as u64;
-        self.spikes += sum(spikes);
-        self.two += sum(several) - three;
+        let channels = codes.len() as u64;
+        let three = bytes_together(sums.three);
+        self.silent += channels - bytes_together(sums.firing);
+        self.small += channels - bytes_together(sums.large);
+        self.spikes += bytes_together(sums.spikes);
+        self.two += bytes_together(sums.several) - three;
         self.three += three;
-        self.count += count.iter().map(|lane| u64::from(*lane)).sum::<u64>();
+        self.count += (0..4).map(|at| (sums.count >> (16 * at)) & 0xffff).sum::<u64>();
     }
 }
 
-/// Ones among three binary digits.
-#[inline(always)]
-fn ones_of_three(digits: u8) -> u8 {
-    (digits & 1) + ((digits >> 1) & 1) + (digits >> 2)
+/// Sums of a block, a byte a channel; of `count` 16 bits for two.
+#[derive(Default)]
+struct Bytes {
+    firing: u64,
+    large: u64,
+    spikes: u64,
+    several: u64,
+    three: u64,
+    count: u64,
+}
+
+impl Bytes {
+    #[inline(always)]
+    fn add(&mut self, codes: &[i8]) {
+        let word = u64::from_le_bytes(core::array::from_fn(|channel| codes[channel].cast_unsigned()));
+        // No code is -128, so a magnitude has seven digits.
+        let negative = (word >> 7) & LOWEST_BITS;
+        let magnitude = (word ^ (negative * 0xff)) + negative;
+        let digit = |at: u32| (magnitude >> at) & LOWEST_BITS;
+        let (a, b, c, d, e, f, last) = (digit(0), digit(1), digit(2), digit(3), digit(4), digit(5), digit(6));
+        // The seventh digit is alone in its window.
+        let large = d | e | f | last;
+        self.large += large;
+        self.firing += a | b | c | large;
+        self.spikes += a + b + c + d + e + f + last;
+        self.several += ((a & (b | c)) | (b & c)) + ((d & (e | f)) | (e & f));
+        self.three += (a & b & c) + (d & e & f);
+        self.count += (magnitude & EVEN_BYTES) + ((magnitude >> 8) & EVEN_BYTES);
+    }
+}
+
+fn bytes_together(word: u64) -> u64 {
+    word.to_le_bytes().iter().map(|byte| u64::from(*byte)).sum()
 }
 
 #[cfg(test)]

@@ -1,0 +1,113 @@
+/** What spikes cost the engine, and what counting them adds: one process, one build, sequences that take turns token by token. */
+import { locateModel } from "../../../infra/local/model-source.ts";
+import { loadEngine } from "../../../wasm/node/engine-package.ts";
+import type { SpikeCounts, SpikingMode } from "../../../workers/contracts/spikes.ts";
+import type { Engine } from "../../../workers/engine/engine-surface.ts";
+import { preparedTokenizer, promptOf } from "../engine/prompt.ts";
+import { compare, SeriesCollector, type SuiteResult } from "../report/result.ts";
+import { median } from "../report/statistics.ts";
+import type { Suite, SuiteOptions } from "../suite.ts";
+import { inTurn } from "../turns.ts";
+
+const contextTokens = 128;
+const decodedTokens = 48;
+/** The whole linear memory, for two engines on one set of weights each. */
+const memoryLimitBytes = 2 ** 30;
+/** Counting may cost a decoded token three hundredths of its time. */
+const leastRatio = 0.97;
+
+const silent = "no spikes";
+const spiking = "spikes, mode paper";
+const counting = "spikes, counted";
+const setting = `${contextTokens} tokens of context`;
+const figure = "decode";
+
+interface Runner {
+  readonly name: string;
+  readonly engine: Engine;
+  readonly counts: boolean;
+}
+
+const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
+const parameters = { sampling: { ...sampling, logitBias: [], seed: 0 }, minTokens: 0, stopTokens: [] };
+
+async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
+  const { path } = await locateModel();
+  const load = (spikes: SpikingMode) => loadEngine(path, { package: "relaxed", kvType: "int8", memoryLimitBytes, spikes });
+  const [off, paper] = [await load("off"), await load("paper")];
+  const runners: readonly Runner[] = [
+    { name: silent, engine: off, counts: false },
+    { name: spiking, engine: paper, counts: false },
+    { name: counting, engine: paper, counts: true },
+  ];
+  const prompt = Uint32Array.from(promptOf(preparedTokenizer(), contextTokens));
+  decodeInTurn(runners, prompt);
+  const collector = new SeriesCollector();
+  let counts: SpikeCounts | undefined;
+  for (let round = 0; round < rounds; round += 1) {
+    const { seconds, spikes } = decodeInTurn(runners, prompt);
+    counts = spikes;
+    for (const { name } of runners)
+      collector.add(setting, figure, "tokens/s of processor", name, decodedTokens / (seconds.get(name) ?? NaN));
+    progress(`round ${round + 1} of ${rounds}`);
+  }
+  const of = (name: string) => {
+    const series = collector.find(setting, figure, name);
+    if (series === undefined) throw new Error(`${name} was not measured`);
+    return series;
+  };
+  const cost = compare(of(counting), of(spiking), "ratio");
+  return {
+    settings: { rounds, "decoded tokens a round": decodedTokens, package: "relaxed" },
+    notes: [
+      "Every sequence decodes greedily; they take turns token by token, in the opposite order every other time, and processor time counts.",
+      "Counted: every token's totals are read as JSON, as the engine Worker does for a request with `spikes`.",
+      ...(counts === undefined ? [] : [sparsity(counts)]),
+    ],
+    series: collector.all(),
+    comparisons: [cost, compare(of(spiking), of(silent), "ratio")],
+    floors: [{ name: `decode at ${setting}, ${counting} / ${spiking}`, required: leastRatio, measured: median(cost.values) }],
+  };
+}
+
+/** Processor seconds of each runner's tokens, and what the counted sequence has fired. */
+function decodeInTurn(runners: readonly Runner[], prompt: Uint32Array): { seconds: Map<string, number>; spikes: SpikeCounts | undefined } {
+  const open = runners.map((runner) => {
+    const { engine, counts } = runner;
+    const options = { ...parameters, topLogprobs: null, promptLogprobs: null, countSpikes: counts };
+    const sequence = engine.open(JSON.stringify(options));
+    engine.feed(sequence, prompt);
+    engine.step(Uint32Array.of(sequence, prompt.length));
+    return { ...runner, sequence };
+  });
+  const seconds = new Map<string, number>();
+  let spikes: SpikeCounts | undefined;
+  for (let token = 0; token < decodedTokens; token += 1) {
+    for (const { name, engine, counts, sequence } of inTurn(open, token)) {
+      const begin = process.cpuUsage();
+      engine.sample(sequence);
+      engine.step(Uint32Array.of(sequence, engine.pending(sequence)));
+      if (counts) spikes = JSON.parse(engine.spikeTotals(sequence)) as SpikeCounts;
+      const { user, system } = process.cpuUsage(begin);
+      seconds.set(name, (seconds.get(name) ?? 0) + (user + system) / 1e6);
+    }
+  }
+  for (const { engine, sequence } of open) engine.close(sequence);
+  return { seconds, spikes };
+}
+
+function sparsity({ channels, silent: none, small, spikes, windows }: SpikeCounts): string {
+  const share = (part: number, whole: number) => `${((100 * part) / whole).toFixed(1)} %`;
+  const all = windows.reduce((sum, count) => sum + count, 0);
+  return (
+    `Of the built-in model's inputs ${share(none, channels)} are silent and ${share(small, channels)} have a count of at most 7; ` +
+    `${(spikes / channels).toFixed(2)} spikes an input; ${share(windows[0], all)} of three-step windows are empty.`
+  );
+}
+
+export const spikesSuite: Suite = {
+  name: "spikes",
+  description: "decode with spikes and without, and with their counts",
+  defaultRounds: 7,
+  run,
+};
