@@ -63,6 +63,8 @@ chat_share = 0.5
 documents = 1
 document_tokens = 300
 chats = 1
+far_documents = 1
+far_positions = [256, 5_000]
 """
 
 
@@ -88,7 +90,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_stage_leaves_its_files(folder: Path) -> None:
     found = {path.name for path in (folder / "one").iterdir()}
-    assert found >= {"train.npy", "held.json", "chat-train.npy", "transfer", "distil", "evaluation.jsonl", "tiny.delta.gguf", "curves.svg"}
+    assert found >= {"train.npy", "held.json", "chat-train.npy", "transfer", "distil"}
+    assert found >= {"evaluation.jsonl", "far.json", "tiny.delta.gguf", "curves.svg"}
+        "train.npy",
+        "held.json",
+        "chat-train.npy",
+        "transfer",
+        "distil",
+        "evaluation.jsonl",
+        "far.json",
+        "tiny.delta.gguf",
+        "curves.svg",
+    }
     kinds = [json.loads(line)["kind"] for line in (folder / "one" / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
     assert kinds == ["document", "chat"]
     assert "<polyline" in (folder / "one" / "curves.svg").read_text(encoding="utf-8")
@@ -117,7 +130,7 @@ def test_two_processes_have_the_losses_of_one(folder: Path) -> None:
     ]
     paths = os.pathsep.join(sys.path)
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    subprocess.run(run, check=True, env=environment, capture_output=True, timeout=240)
+    subprocess.run(run, check=True, env=environment, capture_output=True, timeout=900)
     for stage in ("transfer", "distil"):
         one, two = (
             [json.loads(line) for line in (folder / work / stage / "log.jsonl").read_text().splitlines()] for work in ("one", "two")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from convert_models import BIASED, REACH, TEACHER, busy_branches, converted, text_of, trunk_of
 from spikingbrain.config import Config
+from spikingbrain.convert.far import perplexity_at
 from spikingbrain.convert.trunk.evicted import decayed_sums
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.student import Student, make_branches
@@ -88,6 +89,19 @@ def test_a_state_that_starts_untrained_differs_only_beyond_the_window_from_its_c
     whole = REACH.window + REACH.kept
     assert torch.equal(state[:whole], control[:whole])
     assert not torch.allclose(state[whole:], control[whole:])
+
+
+@pytest.mark.parametrize(("kept", "moves"), [(0, [0, 1_000, 150_000]), (3, [200, 1_000, 150_000])])
+def test_far_positions_are_like_near_ones(kept: int, moves: list[int]) -> None:
+    """Of the window alone, as the ramp knows positions: without kept tokens a move changes nothing; with them, nothing beyond the cap, and
+    something on the way there."""
+    trunk, text = trunk_of(), text_of(300)
+    reach = Reach(window=24, kept=kept, sink_cap=300)
+    student = Student(trunk, reach, make_branches(trunk, reach, stateless=True))
+    found = [perplexity_at(student, [text], 128, 128 + by) for by in moves]
+    assert found == pytest.approx([found[0]] * len(found), rel=1e-4)
+    there = perplexity_at(student, [text], 128, 128)
+    assert (abs(there / found[0] - 1) > 1e-3) == (kept > 0)
 
 
 def test_training_beyond_the_cap_on_sinks_is_refused() -> None:

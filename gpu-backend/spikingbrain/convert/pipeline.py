@@ -5,12 +5,14 @@
 3. `transfer`  every layer's branch learns what its full attention gave (`transfer.py`), and the stateless control on the same batches
 4. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
 5. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
-6. `export`    the delta (`delta.py`) and the curves (`curves.py`)
+6. `far`       perplexity at positions far beyond the trained context (`far.py`)
+7. `export`    the delta (`delta.py`) and the curves (`curves.py`)
 
 A stage that was stopped goes on at its last checkpoint. Under `torchrun` all processes share what there is to do: layers in transfer,
 sequences in distillation, texts in evaluation; training has the losses that one process has. The other stages run in the first.
 """
 
+import json
 from collections.abc import Callable
 from functools import cached_property
 
@@ -24,7 +26,8 @@ from spikingbrain.convert.batches import Mix
 from spikingbrain.convert.curves import draw_runs
 from spikingbrain.convert.delta import base_of, write_delta
 from spikingbrain.convert.distil import distil_step
-from spikingbrain.convert.evaluation import evaluate
+from spikingbrain.convert.evaluation import evaluate, held_out_documents
+from spikingbrain.convert.far import perplexity_at
 from spikingbrain.convert.result import branch_tensors, converted_config
 from spikingbrain.convert.run import Learn, Measures, Run, load_branches
 from spikingbrain.convert.settings import Settings, Training
@@ -36,11 +39,12 @@ from spikingbrain.convert.text.questions import HELD_OUT, TRAINING, Questions
 from spikingbrain.convert.text.vocabulary import open_vocabulary
 from spikingbrain.convert.transfer import soften, transfer_step
 from spikingbrain.convert.trunk.branch import Branches
+from spikingbrain.convert.trunk.evicted import CHUNK_TOKENS
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
-from spikingbrain.convert.trunk.student import make_branches
+from spikingbrain.convert.trunk.student import Student, make_branches
 from spikingbrain.rules import ConfigError
 
-STAGES = ("data", "chats", "transfer", "distil", "evaluate", "export")
+STAGES = ("data", "chats", "transfer", "distil", "evaluate", "far", "export")
 STATE, CONTROL = "state", "control"
 
 Report = Callable[[str], None]
@@ -67,7 +71,7 @@ class Pipeline:
         for stage in STAGES:
             if stage in stages:
                 self.report(stage)
-                alone = stage in ("data", "chats", "export")
+                alone = stage in ("data", "chats", "far", "export")
                 if not alone or self.team.leads:
                     getattr(self, stage)()
                 self.team.wait()
@@ -121,6 +125,16 @@ class Pipeline:
     def evaluate(self) -> None:
         variants = self.trained()
         evaluate(self.trunk, self.settings, variants, self.team, self.report)
+
+    def far(self) -> None:
+        evaluation, corpus = self.settings.evaluation, open_corpus(self.work / "held")
+        student = Student(self.trunk, self.settings.reach, self.trained()[STATE])
+        indices = held_out_documents(corpus, evaluation.far_documents, evaluation.document_tokens)
+        texts = [torch.from_numpy(corpus.document(index)[: self.settings.mixer.sink_cap]) for index in indices]
+        read = self.settings.mixer.sink_cap // 2 // CHUNK_TOKENS * CHUNK_TOKENS
+        measured = {position: perplexity_at(student, texts, read, position) for position in (read, *evaluation.far_positions)}
+        (self.work / "far.json").write_text(json.dumps({"read": read, "documents": indices, "perplexity": measured}), encoding="utf-8")
+        self.report("far: " + ", ".join(f"{value:.4f} at {position}" for position, value in measured.items()))
 
     def export(self) -> None:
         config = converted_config(self.source.config, self.settings.reach, self.settings.name)

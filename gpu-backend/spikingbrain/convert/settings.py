@@ -57,6 +57,9 @@ class Evaluation:
     chats: int = 50
     teacher_tokens: int = 2_048
     """How much of a text the teacher reads, whose cost grows with the square."""
+    far_documents: int = 4
+    far_positions: tuple[int, ...] = (8_192, 32_768, 200_000)
+    """Where `far` measures, beside where the texts themselves are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +124,9 @@ def _value(hint: Any, value: Any, name: str) -> Any:  # noqa: ANN401
         return Path(value)
     if hint == tuple[str, ...]:
         require(isinstance(value, list) and all(isinstance(item, str) for item in value), name, "a list of strings", value)
+        return tuple(value)
+    if hint == tuple[int, ...]:
+        require(isinstance(value, list) and all(type(item) is int for item in value), name, "a list of integers", value)
         return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
