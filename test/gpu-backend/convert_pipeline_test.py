@@ -92,16 +92,6 @@ def test_every_stage_leaves_its_files(folder: Path) -> None:
     found = {path.name for path in (folder / "one").iterdir()}
     assert found >= {"train.npy", "held.json", "chat-train.npy", "transfer", "distil"}
     assert found >= {"evaluation.jsonl", "far.json", "tiny.delta.gguf", "curves.svg"}
-        "train.npy",
-        "held.json",
-        "chat-train.npy",
-        "transfer",
-        "distil",
-        "evaluation.jsonl",
-        "far.json",
-        "tiny.delta.gguf",
-        "curves.svg",
-    }
     kinds = [json.loads(line)["kind"] for line in (folder / "one" / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
     assert kinds == ["document", "chat"]
     assert "<polyline" in (folder / "one" / "curves.svg").read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """Whether quality holds far from the beginning, without reading there: a text's carry is moved to a later position, as if what lies between
-had been cut out. Positions reach the window through rotations only, so a move turns the held keys; the state has none, and the ramp is nearly 1 there."""
+had been cut out. Positions reach the window through rotations only, so a move turns the held keys; the state has none, and the ramp is
+nearly 1 there."""
 
 import math
 from collections.abc import Sequence
