@@ -130,8 +130,10 @@ class Pipeline:
         evaluation, corpus = self.settings.evaluation, open_corpus(self.work / "held")
         student = Student(self.trunk, self.settings.reach, self.trained()[STATE])
         indices = held_out_documents(corpus, evaluation.far_documents, evaluation.document_tokens)
-        texts = [torch.from_numpy(corpus.document(index)[: self.settings.mixer.sink_cap]) for index in indices]
-        read = self.settings.mixer.sink_cap // 2 // CHUNK_TOKENS * CHUNK_TOKENS
+        mixer = self.settings.mixer
+        # The least that fills the window and that another segment may follow; then three windows more to measure.
+        read = -(-(mixer.window + mixer.kept) // CHUNK_TOKENS) * CHUNK_TOKENS
+        texts = [torch.from_numpy(corpus.document(index)[: read + 3 * mixer.window]) for index in indices]
         measured = {position: perplexity_at(student, texts, read, position) for position in (read, *evaluation.far_positions)}
         (self.work / "far.json").write_text(json.dumps({"read": read, "documents": indices, "perplexity": measured}), encoding="utf-8")
         self.report("far: " + ", ".join(f"{value:.4f} at {position}" for position, value in measured.items()))
