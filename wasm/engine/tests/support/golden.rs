@@ -3,8 +3,8 @@
 use super::models::{ExpertSpec, GateForm, ModelSpec, build};
 use super::random::Random;
 use super::running::{KV_TYPES, load};
-use spikingbrain_engine::sample::{Sampling, TokenLogprob};
 use spikingbrain_engine::model::Model;
+use spikingbrain_engine::sample::{Sampling, TokenLogprob};
 use spikingbrain_engine::spike::SpikingMode;
 use spikingbrain_engine::state::KvType;
 use spikingbrain_engine::weights::{Loader, TensorType};
@@ -127,7 +127,8 @@ fn run(name: &str, bytes: &[u8], kind: KvType, vocabulary: usize) -> String {
     let (first, second) = (Random::new(70).tokens(70, vocabulary), Random::new(9).tokens(9, vocabulary));
     let drawn = Sampling { temperature: 0.8, top_p: 0.9, seed: 7, top_logprobs: Some(2), ..Sampling::default() };
     let greedy = Sampling { top_logprobs: Some(1), ..Sampling::default() };
-    let a = engine.open(SequenceOptions { sampling: drawn, prompt_logprobs: Some(1), ..SequenceOptions::default() }).expect("valid options");
+    let a =
+        engine.open(SequenceOptions { sampling: drawn, prompt_logprobs: Some(1), ..SequenceOptions::default() }).expect("valid options");
     let b = engine.open(SequenceOptions { sampling: greedy, prompt_logprobs: None, ..SequenceOptions::default() }).expect("valid options");
     engine.feed(a, &first).expect("valid tokens");
     engine.feed(b, &second).expect("valid tokens");

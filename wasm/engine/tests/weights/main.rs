@@ -7,6 +7,7 @@ mod support;
 
 mod config;
 mod header;
+mod inspection;
 mod orders;
 mod products;
 mod streaming;
