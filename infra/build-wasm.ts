@@ -22,6 +22,9 @@ const builds = [
   { name: "relaxed", features: "+simd128,+relaxed-simd" },
 ] as const;
 
+/** What wasm/Cargo.toml leaves out of the release profile. */
+const optimised = { CARGO_PROFILE_RELEASE_LTO: "fat", CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "1" } as const;
+
 /** Files wasm-pack adds that are of no use here. */
 const unwanted = new Set([".gitignore", "README.md", "LICENSE", "package.json", "spikingbrain_bg.wasm.d.ts"]);
 
@@ -40,7 +43,7 @@ async function build(): Promise<void> {
         ...["--out-name", "spikingbrain", "--out-dir", output, "--", "--locked"],
       ],
       // The encoded form keeps paths with blanks whole; RUSTFLAGS would be ignored beside it.
-      { cwd: wasm, env: { CARGO_ENCODED_RUSTFLAGS: flags.join("\x1f"), RUSTFLAGS: undefined } },
+      { cwd: wasm, env: { ...optimised, CARGO_ENCODED_RUSTFLAGS: flags.join("\x1f"), RUSTFLAGS: undefined } },
     );
     if (status !== 0) throw new Error(`wasm-pack could not build the ${name} package (status ${String(status)}).`);
     for (const file of readdirSync(output)) if (unwanted.has(file)) rmSync(join(output, file));

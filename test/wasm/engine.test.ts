@@ -10,6 +10,8 @@ describe.each(packages)("the %s package's Engine", (name, built: Package) => {
     const { parameters: count, weightBytes, ...rest } = JSON.parse(engine.describe()) as Record<string, number>;
     expect(rest).toEqual({
       architecture: "spikingbrain",
+      kvType: "f32",
+      spikes: "off",
       name: "tiny",
       vocabularySize: 59,
       contextLength: 4096,

@@ -173,8 +173,10 @@ fn pages_seen(key_values: &KeyValues, sight: Sight, first: usize, count: usize, 
     let (start, _) = sight.span(first);
     let (_, end) = sight.span(first + count - 1);
     pages.clear();
-    let kept = sight.keep.div_ceil(PAGE_TOKENS);
-    pages.extend((0..=end / PAGE_TOKENS).filter(|page| (*page < kept || *page >= start / PAGE_TOKENS) && key_values.page(*page).is_some()));
+    // The kept ones, then those of the window: how far into a text they lie costs nothing.
+    let (kept, first_page) = (sight.keep.div_ceil(PAGE_TOKENS), start / PAGE_TOKENS);
+    let held = (0..kept.min(first_page)).chain(first_page..=end / PAGE_TOKENS);
+    pages.extend(held.filter(|page| key_values.page(*page).is_some()));
 }
 
 /// Queries scaled by `1 / sqrt(head_dim)`: dense, or as codes with a scale.

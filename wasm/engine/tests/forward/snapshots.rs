@@ -69,3 +69,24 @@ fn a_state_of_another_model_or_type_is_refused_by_name() {
     changed[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     refused(&runner, &changed, "not finite");
 }
+
+#[test]
+fn a_window_far_into_a_text_costs_what_a_near_one_costs() {
+    let spec = ModelSpec { layers: vec![("window", "dense")], window: 40, ..ModelSpec::default() };
+    let mut runner = Runner::new(&build(&spec).bytes(), KvType::F32);
+    let (_, near) = runner.fresh(&Random::new(1).tokens(96, spec.vocabulary), &[64]);
+    // The same pages, moved by whole pages: what a window's snapshot holds does not tell where they lie.
+    let mut far = near.clone();
+    far[44..52].copy_from_slice(&((1u64 << 30) - 64).to_le_bytes());
+    let mut quickest = |saved: &[u8]| {
+        let mut state = runner.load_state(saved).unwrap();
+        let times = (0..20).map(|token| {
+            let start = std::time::Instant::now();
+            runner.pass(&mut state, &[token]);
+            start.elapsed()
+        });
+        times.min().unwrap().as_secs_f64()
+    };
+    let (near, far) = (quickest(&near), quickest(&far));
+    assert!(far < 20.0 * near, "a token takes {far} s far into a text and {near} s near its start");
+}

@@ -1,5 +1,6 @@
 //! What must hold for any bytes at all: a typed error, or a model or state that works; and memory in proportion to the bytes.
 
+use super::gguf_file::FileTensor;
 use super::models::{ExpertSpec, GateForm, ModelSpec, TestModel, build, catalogue};
 use super::random::Random;
 use super::refusals::tiny_spec;
@@ -49,7 +50,28 @@ fn small_models() -> Vec<TestModel> {
         layers: vec![("full", "dense")],
         ..tiny_spec()
     });
-    shrunk.chain(blocks).map(|spec| build(&spec)).collect()
+    let mut models: Vec<TestModel> = shrunk.chain(blocks).map(|spec| build(&spec)).collect();
+    let mut codes = models[0].clone();
+    for name in ["token_embd.weight", "blk.0.ffn_down.weight", "blk.1.attn_v.weight"] {
+        put_codes(&mut codes, name);
+    }
+    models.push(codes);
+    models
+}
+
+/// Makes a matrix W8: byte codes, a scale a row, and two codes that a byte does not hold.
+fn put_codes(model: &mut TestModel, name: &str) {
+    let stem = name.trim_end_matches("weight");
+    let tensor = model.tensor(name);
+    let (columns, rows) = (tensor.dimensions[0], tensor.dimensions[1]);
+    tensor.kind = 24;
+    tensor.bytes = (0..columns * rows).map(|index| (index * 37 % 251) as u8).collect();
+    let scales = (0..rows).flat_map(|row| (0.01f32 * (row + 1) as f32).to_le_bytes()).collect();
+    let entries = [[0, 0, 300], [rows as i32 - 1, columns as i32 - 1, -200]];
+    let outliers = entries.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
+    for (part, kind, dimensions, bytes) in [("scales", 0, vec![1, rows], scales), ("outliers", 26, vec![3, 2], outliers)] {
+        model.tensors.push(FileTensor { name: format!("{stem}{part}"), dimensions, kind, offset: None, bytes });
+    }
 }
 
 /// A file, whatever it is. Tells whether it was taken for a model.
