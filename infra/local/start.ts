@@ -2,21 +2,23 @@
 import { buildPage } from "./build-page.ts";
 import { prepareModel } from "./prepare-model.ts";
 import { reportFailure } from "./run.ts";
+import { configurationsFor } from "./spiking-engine.ts";
 import { portFrom, startStack } from "./stack.ts";
 
 const readyTimeoutMilliseconds = 180_000;
 
 async function main(): Promise<void> {
   const port = portFrom(process.env.PORT);
-  const spikes = process.env.SPIKES === "" ? undefined : process.env.SPIKES;
   const apiKeys = process.env.API_KEYS === "" ? undefined : process.env.API_KEYS;
   const manifest = await prepareModel();
   await buildPage();
 
+  const configurations = configurationsFor(process.env.SPIKES);
   console.log("Starting the Workers …");
   const stack = await startStack({
     port,
-    variables: { ...(apiKeys === undefined ? {} : { API_KEYS: apiKeys }), ...(spikes === undefined ? {} : { SPIKES: spikes }) },
+    ...(configurations === undefined ? {} : { configurations }),
+    ...(apiKeys === undefined ? {} : { variables: { API_KEYS: apiKeys } }),
     onOutput: (text) => process.stdout.write(text),
   });
   const stopping = new AbortController();

@@ -52,6 +52,14 @@ test("the context is a limit with a name", async () => {
   expect([response.status, await response.json()]).toMatchObject([400, { error: { code: "context_length_exceeded", param: "prompt" } }]);
 });
 
+test("spikes are refused where nothing fires, and the answer says why", async () => {
+  const response = await complete({ prompt: "One", max_tokens: 1, spikes: true });
+  expect([response.status, await response.json()]).toMatchObject([
+    400,
+    { error: { code: "unsupported_field", param: "spikes", message: expect.stringContaining("spiking mode 'off'") as string } },
+  ]);
+});
+
 /** Sends a body in chunks, without `Content-Length`, and gives back the status. */
 async function sendChunked(bytes: number): Promise<number> {
   return await new Promise((resolve, reject) => {

@@ -45,7 +45,7 @@ test("serves, prints how to use it, and ends everything on Ctrl-C", async () => 
   const port = await freePort();
   const child = spawn(process.execPath, [inRepository("infra/local/bootstrap.mjs"), "infra/local/start.ts"], {
     cwd: inRepository(),
-    env: { ...process.env, PORT: String(port), API_KEYS: "" },
+    env: { ...process.env, PORT: String(port), API_KEYS: "", SPIKES: "released" },
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGTERM"));
@@ -59,6 +59,19 @@ test("serves, prints how to use it, and ends everything on Ctrl-C", async () => 
   expect(output).toMatch(/Key: +sk-\w+/);
   expect(output).toContain(`curl -N ${url}/v1/chat/completions`);
   expect((await fetch(`${url}/ready`)).status).toBe(200);
+
+  // The model spikes as SPIKES says, and a request can ask how much.
+  const body = { model: /Model: +(\S+)/.exec(output)?.[1], prompt: "The sky is", max_tokens: 2, spikes: true };
+  const response = await fetch(`${url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  const { usage } = (await response.json()) as {
+    readonly usage: { readonly spikes: { readonly mode: string; readonly layers: object[] } };
+  };
+  expect(usage.spikes).toMatchObject({ mode: "released", silent_share: expect.closeTo(0.17, 1) as number });
+  expect(usage.spikes.layers).toHaveLength(30);
 
   const started = descendants(child.pid ?? 0);
   expect(started.length).toBeGreaterThan(1);

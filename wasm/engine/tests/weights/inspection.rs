@@ -10,7 +10,7 @@ use spikingbrain_engine::weights::{Inspection, Inspector, gguf};
 const VOCABULARY: u64 = 152_064;
 const HIDDEN: u64 = 3_584;
 const INNER: u64 = 18_944;
-const Q4_0: u32 = 2;
+const Q8_0: u32 = 8;
 const F32: u32 = 0;
 const F16: u32 = 1;
 
@@ -47,7 +47,7 @@ fn seven_billion() -> Vec<u8> {
         offset: None,
         bytes: Vec::new(),
     };
-    let embedding = tensor("token_embd.weight", vec![HIDDEN, VOCABULARY], Q4_0);
+    let embedding = tensor("token_embd.weight", vec![HIDDEN, VOCABULARY], Q8_0);
     let mut header = gguf::parse(&gguf_file::write(&metadata(), &[embedding])).unwrap().unwrap();
     // A file has at least as many tensors as layers.
     header.tensors = vec![header.tensors[0].clone(); 28];
@@ -66,10 +66,10 @@ fn seven_billion() -> Vec<u8> {
             let (dimensions, kind) = match columns {
                 1 => (vec![rows], F32),
                 16 => (vec![16, rows], F16),
-                _ => (vec![columns, rows], Q4_0),
+                _ => (vec![columns, rows], Q8_0),
             };
             let bytes = match kind {
-                Q4_0 => rows * columns / 32 * 18,
+                Q8_0 => rows * columns / 32 * 34,
                 F16 => rows * columns * 2,
                 _ => rows * 4,
             };
@@ -88,7 +88,7 @@ fn a_seven_billion_model_is_described_from_its_header() {
     // `model.md` 1.1 and 1.6.
     assert_eq!((found.parameters, found.active_parameters), (7_616_542_976, 7_616_542_976));
     assert!(found.weight_bytes > u64::from(u32::MAX));
-    assert_eq!(found.types["q4_0"] + found.types["f16"] + found.types["f32"], 381);
+    assert_eq!(found.types["q8_0"] + found.types["f16"] + found.types["f32"], 28 * 12 + 14 * 4 + 3);
     let at = |context, kind| StateBytes::new(&found.config, context, kind);
     assert_eq!(at(0, KvType::F32), StateBytes { head: 14 * 4 * 128 * 128 * 4, pages: 0, per_token: 14 * 2 * 4 * 128 * 4 });
     assert_eq!(at(1 << 20, KvType::F32), StateBytes { pages: 4_097 * 14 * 2 * 4 * 128 * 4, per_token: 0, ..at(0, KvType::F32) });
