@@ -51,7 +51,7 @@ def trunk_of(config: Config = TEACHER, dtype: torch.dtype = torch.float32) -> Tr
 
 def busy_branches(trunk: Trunk, reach: Reach = REACH, stateless: bool = False) -> Branches:
     """Every parameter is moved from where it starts, far enough to show in the logits."""
-    branches = make_branches(trunk, reach, stateless)
+    branches = make_branches(trunk.config, reach, stateless)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in branches.parameters():

@@ -61,7 +61,7 @@ def test_the_students_logits_are_the_reference_models(config: Config, segment: i
         logits = torch.cat([trunk.logits(residual) for _, residual in student.long(text, segment)])
         expected = converted(config, REACH, branches).logits(text)
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
-    bare = Student(trunk, REACH, make_branches(trunk, REACH, stateless=True))
+    bare = Student(trunk, REACH, make_branches(trunk.config, REACH, stateless=True))
     with torch.no_grad():
         assert (torch.cat([trunk.logits(residual) for _, residual in bare.long(text, segment)]) - expected).abs().max() > 0.1
 
@@ -81,7 +81,7 @@ def test_a_state_that_starts_untrained_differs_only_beyond_the_window_from_its_c
     trunk, text = trunk_of(), text_of(60)
 
     def residual(trunk: Trunk, stateless: bool) -> torch.Tensor:
-        student = Student(trunk, REACH, make_branches(trunk, REACH, stateless))
+        student = Student(trunk, REACH, make_branches(trunk.config, REACH, stateless))
         with torch.no_grad():
             return student.residual(text, student.begin())[0]
 
@@ -97,7 +97,7 @@ def test_far_positions_are_like_near_ones(kept: int, moves: list[int]) -> None:
     something on the way there."""
     trunk, text = trunk_of(), text_of(300)
     reach = Reach(window=24, kept=kept, sink_cap=300)
-    student = Student(trunk, reach, make_branches(trunk, reach, stateless=True))
+    student = Student(trunk, reach, make_branches(trunk.config, reach, stateless=True))
     found = [perplexity_at(student, [text], 128, 128 + by) for by in moves]
     assert found == pytest.approx([found[0]] * len(found), rel=1e-4)
     there = perplexity_at(student, [text], 128, 128)

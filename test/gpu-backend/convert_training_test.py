@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from convert_models import REACH, text_of, trunk_of
+from convert_models import REACH, TEACHER, text_of, trunk_of
 from spikingbrain.convert.distil import distil_step
 from spikingbrain.convert.run import Measures, Run, load_branches
 from spikingbrain.convert.transfer import transfer_step
@@ -27,7 +27,7 @@ def distils(trunk: Trunk, variants: dict[str, Branches]) -> Callable[[int, int],
 
 
 def variants_of(trunk: Trunk) -> dict[str, Branches]:
-    return {name: make_branches(trunk, REACH, stateless=name == "control") for name in ("state", "control")}
+    return {name: make_branches(trunk.config, REACH, stateless=name == "control") for name in ("state", "control")}
 
 
 def quiet(line: str) -> None:
@@ -91,7 +91,7 @@ def test_every_parameter_of_a_branch_learns_and_nothing_of_the_trunk(tmp_path: P
 
 
 def test_the_decay_stays_within_its_half_life() -> None:
-    branches = make_branches(trunk_of(), REACH, stateless=False)
+    branches = make_branches(TEACHER, REACH, stateless=False)
     state = next(iter(branches)).state
     assert state is not None
     with torch.no_grad():

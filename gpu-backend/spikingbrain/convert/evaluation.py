@@ -43,7 +43,7 @@ def held_out_documents(corpus: Corpus, count: int, tokens: int) -> list[int]:
 def evaluate(trunk: Trunk, settings: Settings, variants: Mapping[str, Branches], team: Team, report: Callable[[str], None]) -> None:
     """Adds what is missing of the evaluation's texts, shared among the processes, and reports a summary."""
     students = {name: Student(trunk, settings.reach, branches) for name, branches in variants.items()}
-    students[WINDOW] = Student(trunk, settings.reach, make_branches(trunk, settings.reach, stateless=True))
+    students[WINDOW] = Student(trunk, settings.reach, make_branches(trunk.config, settings.reach, stateless=True))
     path = settings.work / "evaluation.jsonl"
     done = {(line["kind"], line["index"]) for line in read_lines(path)}
     missing = [text for text in _texts(settings) if text[:2] not in done]

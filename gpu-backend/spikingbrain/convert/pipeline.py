@@ -153,7 +153,7 @@ class Pipeline:
         return variants
 
     def _variants(self) -> dict[str, Branches]:
-        return {name: make_branches(self.trunk, self.settings.reach, stateless=name == CONTROL) for name in (STATE, CONTROL)}
+        return {name: make_branches(self.source.config, self.settings.reach, stateless=name == CONTROL) for name in (STATE, CONTROL)}
 
     def _mix(self, training: Training, stage: int) -> Mix:
         chats: npt.NDArray[np.uint32] = np.zeros((0, 0), np.uint32)

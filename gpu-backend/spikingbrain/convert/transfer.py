@@ -22,7 +22,7 @@ def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], 
     that of the window alone is `window`. The teacher is read no further than it must."""
     positions = Positions(trunk, reach, 0, tokens.shape[0])
     begin = reach.window + reach.kept
-    empty = Carry.empty(shape_of(trunk), reach, trunk.embedding.dtype)
+    empty = Carry.empty(shape_of(trunk.config), reach, trunk.embedding.dtype)
     errors = {name: [0.0] * len(trunk.layers) for name in ("window", *variants)}
     columns = {name: list(branches) for name, branches in variants.items()}
     for index, normed, added in teacher_layers(trunk, tokens):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from spikingbrain.config import Config
 from spikingbrain.convert.trunk.branch import Branch, Branches, Carry, Segment
 from spikingbrain.convert.trunk.evicted import Shape, ramp_of
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
@@ -14,13 +15,12 @@ from spikingbrain.convert.trunk.teacher import rotary_for
 from spikingbrain.convert.trunk.window import Held, Reach, merge_sinks, window_attention
 
 
-def shape_of(trunk: Trunk) -> Shape:
-    config = trunk.config
+def shape_of(config: Config) -> Shape:
     return Shape(config.hidden, config.heads, config.kv_heads, config.head_dim)
 
 
-def make_branches(trunk: Trunk, reach: Reach, stateless: bool) -> Branches:
-    return Branches(Branch(shape_of(trunk), reach, stateless) for _ in trunk.layers)
+def make_branches(teacher: Config, reach: Reach, stateless: bool) -> Branches:
+    return Branches(Branch(shape_of(teacher), reach, stateless) for _ in teacher.layers)
 
 
 class Positions:
@@ -63,7 +63,7 @@ class Student:
         self.trunk, self.reach, self.branches = trunk, reach, branches
 
     def begin(self) -> list[Carry]:
-        empty = Carry.empty(shape_of(self.trunk), self.reach, self.trunk.embedding.dtype)
+        empty = Carry.empty(shape_of(self.trunk.config), self.reach, self.trunk.embedding.dtype)
         return [empty] * len(self.trunk.layers)
 
     def residual(self, tokens: Tensor, carries: list[Carry], first: int = 0) -> tuple[Tensor, list[Carry]]:
