@@ -2,22 +2,28 @@ import { spawn } from "node:child_process";
 import { createServer, type Server } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { equalTokens, mustBeginAlike, mustBeIdentical } from "../bench/engine/agreement.ts";
 import { startChild } from "../bench/engine/child-participant.ts";
 import { promptOf } from "../bench/engine/prompt.ts";
 import { stackProcessorSeconds } from "../bench/http/processor-time.ts";
 import { streamedTokens, type StreamRequest } from "../bench/http/request.ts";
 import { readStreams } from "../bench/http/stream-client.ts";
+import { suites } from "../bench/suites.ts";
 import { capture } from "../../infra/local/run.ts";
 import { inRepository } from "../../infra/local/paths.ts";
+
+// Other programs are started here, which takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const node = (name: string, program: string) => startChild({ name, command: process.execPath, args: ["--eval", program] });
 
 test("a suite that does not exist is refused with the names of those that do", async () => {
   const { status, output } = await capture(process.execPath, [inRepository("infra/local/bootstrap.mjs"), "test/bench/run.ts", "nonsense"]);
   expect(status).toBe(1);
-  expect(output).toContain("'nonsense' is invalid for argument 'suite'. Allowed choices are engine, http.");
+  const names = suites.map(({ name }) => name).join(", ");
+  expect(names).toContain("engine, http");
+  expect(output).toContain(`'nonsense' is invalid for argument 'suite'. Allowed choices are ${names}.`);
 });
 
 test("rounds must be a small whole number", async () => {
@@ -72,11 +78,12 @@ test("a child answers line by line, and one that dies is named with what it said
   );
 });
 
-/** A server that streams tokens as lines, the last of which may be missing. */
-async function tokenServer(lines: number): Promise<string> {
+/** A server that streams so many tokens, and then ends or breaks off. */
+async function tokenServer(tokens: number, breaks = false): Promise<string> {
   const server: Server = createServer((_request, response) => {
-    for (let line = 0; line < lines; line += 1) response.write('{"token"');
-    response.end("end");
+    for (let token = 0; token < tokens; token += 1) response.write('{"token"');
+    if (breaks) setTimeout(() => response.destroy(), 50);
+    else response.end("end");
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -93,6 +100,7 @@ test("a stream counts only when it comes to its end", async () => {
   expect(times.tokensPerSecond).toBeGreaterThan(0);
   await expect(readStreams(url, { ...request, end: /another end$/ }, 1, 1)).rejects.toThrow("must match /another end$/");
   await expect(readStreams(await tokenServer(0), request, 1, 1)).rejects.toThrow("status 200");
+  await expect(readStreams(await tokenServer(3, true), request, 1, 1)).rejects.toThrow(/\/: the stream broke off \(.+\) after /);
 });
 
 test("processor time is that of everything a process started, itself left out", async () => {

@@ -63,7 +63,9 @@ function readStream(url: string, { path, body, tokenMark, end }: StreamRequest, 
         last = performance.now() - begin;
         first ??= last;
       });
-      response.once("error", reject);
+      response.once("error", (cause) => {
+        reject(new Error(`${path}: the stream broke off (${cause.message}) after ${JSON.stringify(text.slice(-300))}`, { cause }));
+      });
       response.once("end", () => {
         if (response.statusCode === 200 && first !== undefined && end.test(text)) resolve({ first, last });
         else

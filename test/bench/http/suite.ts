@@ -22,13 +22,14 @@ interface Amounts {
   readonly connections: number;
   readonly requests: number;
   readonly countedStreams: number;
-  readonly realStreams: number;
+  /** Fifty streams of the real engine wait for one another, and on a slow machine longer than the engine lets them: that is not the gateway's cost. */
+  readonly realStreams: number | null;
 }
 
 const amounts: readonly Amounts[] = [
   { connections: 1, requests: 300, countedStreams: 20, realStreams: 3 },
   { connections: 16, requests: 800, countedStreams: 64, realStreams: 16 },
-  { connections: 50, requests: 1000, countedStreams: 100, realStreams: 50 },
+  { connections: 50, requests: 1000, countedStreams: 100, realStreams: null },
 ];
 
 /** Reported and not compared: a few requests of one round decide it. */
@@ -88,6 +89,7 @@ async function measureReal(url: string, { model, rounds, progress }: SuiteOption
   for (const request of streams) await readStreams(url, request, 1, 1);
   for (let round = 0; round < rounds; round += 1) {
     for (const { connections, realStreams } of amounts) {
+      if (realStreams === null) continue;
       const setting = settingName("real", connections);
       progress(`round ${round + 1}: ${setting}`);
       for (const request of inTurn(streams, round)) await measureStream(url, setting, request, connections, realStreams, collector);
