@@ -2,17 +2,19 @@
 
 mod layer;
 mod scratch;
+mod span;
 
 pub use scratch::Scratch;
 
 use crate::config::{Config, Mixer};
 use crate::error::{Error, Result};
 use crate::kernel::{Active, product};
-use crate::layer::attention::{Queries, Sight, attend};
-use crate::layer::gated_linear::{self, CHUNK_TOKENS, Inputs, Shape};
+use crate::layer::attention::{Queries, attend};
+use crate::layer::gated_linear::{self, Inputs, Shape};
 use crate::layer::projection::{AttentionProjections, Tensors, compact};
 use crate::layer::rms_norm::{rms_norm, rms_norm_in_place};
 use crate::layer::rope::{Rope, rotate};
+use crate::layer::sight::Sight;
 use crate::math::add_scaled;
 use crate::memory::Allowance;
 use crate::spike::{Site, SpikeMeter};
@@ -21,6 +23,7 @@ use crate::weights::Matrix;
 use crate::weights::loader::Weights;
 use crate::weights::matrix::PANEL_ROWS;
 use layer::Layer;
+use span::Span;
 
 /// Most tokens of one pass; more are cut into several, so that buffers stay small.
 pub const MAX_PASS_TOKENS: usize = 64;
@@ -186,10 +189,10 @@ impl Model {
         self.turn(spans, scratch);
         for (index, layer) in self.layers.iter().enumerate() {
             scratch.neurons.enter(index);
-            normalise(&self.config, &layer.attention_norm, scratch);
+            scratch.normalise(&self.config, &layer.attention_norm);
             scratch.neurons.fire(&mut scratch.normed, Site::AttentionIn, layer.fan_out());
             self.mix(index, layer, spans, scratch)?;
-            normalise(&self.config, &layer.feed_forward_norm, scratch);
+            scratch.normalise(&self.config, &layer.feed_forward_norm);
             let stride = layer.feed_forward.apply(&mut scratch.normed, &mut scratch.out, &mut scratch.feed_forward, &mut scratch.neurons);
             add_rows(&mut scratch.residual, self.config.hidden, &scratch.out, stride);
         }
@@ -293,7 +296,7 @@ impl Model {
         for span in spans {
             let text = span.state.position() - self.config.learned_sinks.min(span.state.position());
             let state = &mut span.state.layer_mut(index).linear;
-            for (from, to, whole_chunk) in cuts(text, span.count, span.recurrent_from) {
+            for (from, to, whole_chunk) in span::cuts(text, span.count, span.recurrent_from) {
                 let (first, last) = (span.first_row + from, span.first_row + to);
                 let x = Inputs {
                     queries: &scratch.mapped_query[first * width..last * width],
@@ -379,37 +382,6 @@ impl Model {
                 sink(*piece, *token, &mut logits[..self.config.vocabulary]);
             }
         }
-    }
-}
-
-struct Span<'a> {
-    state: &'a mut State,
-    first_row: usize,
-    count: usize,
-    recurrent_from: usize,
-}
-
-/// Cuts `count` tokens that start `text` tokens into the text into whole chunks, aligned to the text's start, and single tokens' runs, as
-/// (from, to, whole chunk). The same text is cut the same way whatever the steps, as long as steps end at multiples of a chunk.
-fn cuts(text: usize, count: usize, recurrent_from: usize) -> Vec<(usize, usize, bool)> {
-    let mut cuts = Vec::new();
-    let mut from = 0;
-    while from < count {
-        let at = text + from;
-        let chunk = at.is_multiple_of(CHUNK_TOKENS) && from + CHUNK_TOKENS <= count && at + CHUNK_TOKENS <= recurrent_from;
-        let to = if chunk { from + CHUNK_TOKENS } else { from + (CHUNK_TOKENS - at % CHUNK_TOKENS).min(count - from) };
-        cuts.push((from, to, chunk));
-        from = to;
-    }
-    cuts
-}
-
-/// `normed = rms_norm(residual)`
-fn normalise(config: &Config, weight: &[f32], scratch: &mut Scratch) {
-    let rows = scratch.residual.len() / config.hidden;
-    let target = scratch.normed.fill(rows, config.hidden);
-    for (target, row) in target.chunks_exact_mut(config.hidden).zip(scratch.residual.chunks_exact(config.hidden)) {
-        rms_norm(row, weight, config.epsilon, target);
     }
 }
 

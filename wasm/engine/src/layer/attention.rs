@@ -3,54 +3,17 @@
 //! What a query sees and the order in which it adds depend on absolute positions alone, so a prompt may be cut into steps anywhere and decode
 //! continues prefill bit for bit. Keys meet the queries of a whole group of heads four tokens at a time, in int8 where they are stored so.
 
+use super::sight::Sight;
 use crate::config::{Config, Softmax};
 use crate::error::Result;
 use crate::kernel::{Activations, Active, Kernel, quantise};
 use crate::math::exp;
 use crate::memory::Allowance;
-use crate::state::{KeyValues, KvShape, KvType, PAGE_TOKENS, PANEL_TOKENS, Page, window_start};
+use crate::state::{KeyValues, KvShape, KvType, PAGE_TOKENS, PANEL_TOKENS, Page};
 
 /// Queries handled together, times the heads of a group: keys and values are unpacked once for all of them.
 const QUERY_TILE: usize = 8;
 const LANES: usize = 8;
-
-/// Which keys a query sees.
-#[derive(Debug, Clone, Copy)]
-pub struct Sight {
-    /// Full or window.
-    pub softmax: Softmax,
-    /// Leading positions seen by all.
-    pub keep: usize,
-    /// Learned sinks, the first of the kept ones, which see one another and nothing later.
-    pub sinks: usize,
-}
-
-impl Sight {
-    /// Of a layer of this model.
-    pub fn new(config: &Config, softmax: Softmax) -> Self {
-        Self { softmax, keep: config.kept(), sinks: config.learned_sinks }
-    }
-
-    /// First position of the window and last visible position.
-    fn span(&self, position: usize) -> (usize, usize) {
-        if position < self.sinks { (0, self.sinks - 1) } else { (window_start(self.softmax, position), position) }
-    }
-
-    /// How many keys a query at `position` sees.
-    pub fn keys_seen(&self, position: usize) -> usize {
-        let (start, end) = self.span(position);
-        end + 1 - start + start.min(self.keep)
-    }
-
-    fn sees(&self, (start, end): (usize, usize), key: usize) -> bool {
-        key <= end && (key >= start || key < self.keep)
-    }
-
-    fn sees_whole_page(&self, (start, end): (usize, usize), first_key: usize) -> bool {
-        let last_key = first_key + PAGE_TOKENS - 1;
-        last_key <= end && (first_key >= start || last_key < self.keep)
-    }
-}
 
 /// What meets the keys, `[tokens, heads, head_dim]`.
 #[derive(Debug, Clone, Copy)]

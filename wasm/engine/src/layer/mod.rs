@@ -6,3 +6,4 @@ pub mod gated_linear;
 pub mod projection;
 pub mod rms_norm;
 pub mod rope;
+pub mod sight;

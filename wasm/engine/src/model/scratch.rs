@@ -4,6 +4,7 @@ use super::LOGIT_ROWS;
 use crate::config::Config;
 use crate::error::Result;
 use crate::kernel::Activations;
+use crate::layer::rms_norm::rms_norm;
 use crate::layer::{attention, feed_forward, gated_linear};
 use crate::memory::Allowance;
 use crate::spike::{Neurons, Site};
@@ -65,5 +66,14 @@ impl Scratch {
         }
         self.feed_forward.reserve(rows, config, allowance)?;
         allowance.reserve(&mut self.logits, LOGIT_ROWS.saturating_mul(config.vocabulary.next_multiple_of(PANEL_ROWS)))
+    }
+
+    /// `normed = rms_norm(residual)`, row by row.
+    pub(super) fn normalise(&mut self, config: &Config, weight: &[f32]) {
+        let rows = self.residual.len() / config.hidden;
+        let target = self.normed.fill(rows, config.hidden);
+        for (target, row) in target.chunks_exact_mut(config.hidden).zip(self.residual.chunks_exact(config.hidden)) {
+            rms_norm(row, weight, config.epsilon, target);
+        }
     }
 }
