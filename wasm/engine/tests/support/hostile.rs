@@ -1,12 +1,13 @@
 //! What must hold for any bytes at all: a typed error, or a model or state that works; and memory in proportion to the bytes.
 
-use super::gguf_file::FileTensor;
+use super::gguf_file::{FileTensor, Meta};
 use super::models::{ExpertSpec, GateForm, ModelSpec, TestModel, build, catalogue};
 use super::random::Random;
 use super::refusals::tiny_spec;
 use super::running::{KV_TYPES, Runner, load, load_in_chunks};
 use super::tracking::{live_bytes, peak_of};
 use spikingbrain_engine::sample::Sampling;
+use spikingbrain_engine::spike::SpikingMode;
 use spikingbrain_engine::state::KvType;
 use spikingbrain_engine::weights::TensorType;
 use spikingbrain_engine::{Engine, Error, Result, SequenceOptions};
@@ -19,7 +20,7 @@ const ENGINE_LIMIT_BYTES: usize = 16 << 20;
 const MEMORY_PER_BYTE: usize = 64;
 const FIXED_BYTES: usize = 256 << 10;
 
-/// The smallest files there are of every form: what mutations start from.
+/// The smallest files there are of every form, W8 codes and a spiking mode included: what mutations start from.
 pub fn small_files() -> Vec<Vec<u8>> {
     small_models().iter().map(TestModel::bytes).collect()
 }
@@ -55,7 +56,9 @@ fn small_models() -> Vec<TestModel> {
     for name in ["token_embd.weight", "blk.0.ffn_down.weight", "blk.1.attn_v.weight"] {
         put_codes(&mut codes, name);
     }
-    models.push(codes);
+    let mut spiking = build(&ModelSpec { seed: 9, ..models[2].spec.clone() });
+    spiking.set("spikingbrain.spiking.mode", Meta::Text("paper".into()));
+    models.extend([codes, spiking]);
     models
 }
 
@@ -100,7 +103,8 @@ pub fn check_file(bytes: &[u8]) -> bool {
 fn use_engine(mut engine: Engine) -> Result<()> {
     let vocabulary = engine.model().config().vocabulary as u32;
     let sampling = Sampling { temperature: 0.8, top_p: 0.9, top_logprobs: Some(2), ..Sampling::default() };
-    let options = SequenceOptions { sampling, prompt_logprobs: Some(1), ..SequenceOptions::default() };
+    let count_spikes = engine.model().config().spiking.mode != SpikingMode::Off;
+    let options = SequenceOptions { sampling, prompt_logprobs: Some(1), count_spikes };
     let id = engine.open(options.clone())?;
     let mut tokens: Vec<u32> = (0..35).map(|token| token % vocabulary).collect();
     engine.feed(id, &tokens)?;
