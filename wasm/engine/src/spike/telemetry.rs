@@ -25,7 +25,7 @@ pub struct SpikeCounts {
     pub silent: u64,
     /// Those with a count of at most 7 in magnitude.
     pub small: u64,
-    /// Sum of the counts' magnitudes.
+    /// Sum of the counts' magnitudes. It saturates: activations beyond any sense, which a threshold of at most 1e4 divides, reach it.
     pub count: u64,
     /// Sum of the counts' ones in binary.
     pub spikes: u64,
@@ -44,7 +44,7 @@ impl core::ops::AddAssign for SpikeCounts {
         self.channels += other.channels;
         self.silent += other.silent;
         self.small += other.small;
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         self.spikes += other.spikes;
         for (windows, more) in self.windows.iter_mut().zip(other.windows) {
             *windows += more;
@@ -126,7 +126,7 @@ impl SpikeTally {
         }
         // A code of 127 has been counted in place of each of these: seven spikes, six of them in two full windows.
         for magnitude in wide.iter().map(|count| whole(*count)) {
-            self.count = self.count + magnitude - 127;
+            self.count = (self.count - 127).saturating_add(magnitude);
             self.spikes = self.spikes + u64::from(magnitude.count_ones()) - 7;
             self.three -= 2;
             let mut rest = magnitude;
@@ -222,6 +222,18 @@ mod tests {
             }
         }
         tally
+    }
+
+    #[test]
+    fn counts_beyond_any_sense_saturate() {
+        let mut tally = SpikeTally::default();
+        for _ in 0..2 {
+            tally.add(&[127, 0, -127], &[f32::INFINITY, f32::MAX], f32::INFINITY);
+        }
+        assert_eq!((tally.count, tally.spikes, tally.windows), (u64::MAX, 4 * 64, 6 * 22));
+        let mut counts = SpikeCounts { count: u64::MAX, ..Default::default() };
+        counts += counts;
+        assert_eq!(counts.count, u64::MAX);
     }
 
     #[test]
