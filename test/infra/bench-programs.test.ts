@@ -6,7 +6,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { equalTokens, mustBeginAlike, mustBeIdentical } from "../bench/engine/agreement.ts";
 import { startChild } from "../bench/engine/child-participant.ts";
 import { promptOf } from "../bench/engine/prompt.ts";
-import { stackProcessorSeconds } from "../bench/http/processor-time.ts";
+import { processorTime, type ProcessorTime } from "../bench/http/processor-time.ts";
 import { streamedTokens, type StreamRequest } from "../bench/http/request.ts";
 import { readStreams } from "../bench/http/stream-client.ts";
 import { suites } from "../bench/suites.ts";
@@ -103,19 +103,24 @@ test("a stream counts only when it comes to its end", async () => {
   await expect(readStreams(await tokenServer(3, true), request, 1, 1)).rejects.toThrow(/\/: the stream broke off \(.+\) after /);
 });
 
-test("processor time is that of everything a process started, itself left out", async () => {
-  const before = stackProcessorSeconds() ?? 0;
-  // A grandchild computes for 0.2 s of processor time, then waits to be looked at.
+/** A child with a child that computes for 0.2 s of processor time, then waits to be looked at; resolves once it waits. */
+async function computeBelow(name: string, ...args: readonly string[]): Promise<void> {
   const busy = `const begin = process.cpuUsage(); while (process.cpuUsage(begin).user < 2e5); console.log("done"); setTimeout(() => {}, 60000);`;
-  const child = spawn(
-    process.execPath,
-    ["--eval", `require("child_process").spawn(process.execPath, ["--eval", ${JSON.stringify(busy)}], { stdio: "inherit" })`],
-    {
-      detached: true,
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
+  const options = `{ argv0: ${JSON.stringify(name)}, stdio: "inherit" }`;
+  const start = `require("child_process").spawn(process.execPath, ${JSON.stringify(["--eval", busy, "--", ...args])}, ${options})`;
+  const child = spawn(process.execPath, ["--eval", start], { detached: true, stdio: ["ignore", "pipe", "inherit"] });
   onTestFinished(() => void process.kill(-(child.pid ?? 0), "SIGKILL"));
   await once(child.stdout, "data");
-  expect((stackProcessorSeconds() ?? 0) - before).toBeGreaterThan(0.15);
+}
+
+test("processor time is that of everything below this process, the runtime of the Workers apart", async () => {
+  const time = (): ProcessorTime => processorTime("http://127.0.0.1:8787") ?? { workers: NaN, wrangler: NaN };
+  const before = time();
+  await computeBelow("/bin/workerd", "--socket-addr=entry=127.0.0.1:0");
+  const between = time();
+  expect(between.workers - before.workers).toBeGreaterThan(0.15);
+  await computeBelow("/bin/workerd", "--socket-addr=entry=127.0.0.1:8787");
+  const after = time();
+  expect(after.wrangler - between.wrangler).toBeGreaterThan(0.15);
+  expect(after.workers - between.workers).toBeLessThan(0.1);
 });

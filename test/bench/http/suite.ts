@@ -14,7 +14,7 @@ import {
   tokenizeRequest,
   type StreamRequest,
 } from "./request.ts";
-import { stackProcessorSeconds } from "./processor-time.ts";
+import { processorTime, type ProcessorTime } from "./processor-time.ts";
 import { readStreams } from "./stream-client.ts";
 
 /** Requests of one measurement by how many are made at a time: about a second of work each. */
@@ -38,8 +38,8 @@ const slowest = "latency, p99";
 const notes = [
   "Everything runs on one machine: the client, wrangler's proxy and workerd share its cores, so absolute figures are those of a development stack. What the gateway costs is the comparison with the request that goes around it in the same Worker, round by round.",
   '"no gateway" is an empty answer of the same Worker; "engine alone" is the engine\'s own stream, passed on as it is.',
-  `Processor time is that of all processes of the stack, wrangler's proxy included; the gateway's own is what a request costs over the one around it, and a ${streamedTokens}th of that for each token of a chat.`,
-  "The counting engine computes nothing, so its streams come as fast as the runtime carries them: every microsecond of the gateway shows. With the real engine the model's own work is between tokens.",
+  `Processor time is that of the runtime that holds the Workers, and apart from it that of wrangler, which passes requests on and reads the log. What a request costs the Workers over the one around it is the gateway's own cost; a chat's holds ${streamedTokens} tokens.`,
+  "The counting engine computes nothing, so its streams come as fast as the runtime carries them, around the gateway in few large pieces: every microsecond of the gateway shows. With the real engine the model's own work is between tokens.",
   "Both sides of a comparison take turns; which goes first changes every round.",
 ];
 
@@ -70,11 +70,14 @@ async function measureCounting(url: string, { model, rounds, progress }: SuiteOp
       progress(`round ${round + 1}: ${setting}`);
       for (const request of inTurn([...plain, ...streams], round)) {
         const amount = isStream(request) ? countedStreams : requests;
-        const before = stackProcessorSeconds();
+        const before = processorTime(url);
         const load = await generateLoad(url, request, connections, amount);
-        const after = stackProcessorSeconds();
-        if (before !== undefined && after !== undefined)
-          collector.add(setting, "processor time a request", "ms", request.name, (1000 * (after - before)) / amount);
+        const after = processorTime(url);
+        if (before !== undefined && after !== undefined) {
+          const each = (part: keyof ProcessorTime): number => (1000 * (after[part] - before[part])) / amount;
+          collector.add(setting, "processor time a request, Workers", "ms", request.name, each("workers"));
+          collector.add(setting, "processor time a request, wrangler", "ms", request.name, each("wrangler"));
+        }
         collector.add(setting, "throughput", "requests/s", request.name, load.requestsPerSecond);
         collector.add(setting, "latency, mean", "ms", request.name, load.latency);
         collector.add(setting, slowest, "ms", request.name, load.slowestLatency);
@@ -113,7 +116,7 @@ async function measureStream(
 
 const settingName = (engine: string, connections: number): string => `${engine} engine, ${connections} at a time`;
 
-/** Every request through the gateway beside the one around it; rates as ratios, times as differences too. */
+/** Every request through the gateway beside the one around it: what it adds to times, and what it leaves of rates. */
 function comparisons(collector: SeriesCollector): Comparison[] {
   const baselineOf = (series: Series): string | undefined =>
     ({ "/health": "no gateway", "/tokenize": "no gateway", "/v1/chat/completions": "engine alone" })[series.program];
@@ -121,8 +124,7 @@ function comparisons(collector: SeriesCollector): Comparison[] {
     const name = baselineOf(series);
     const baseline = name === undefined ? undefined : collector.find(series.setting, series.figure, name);
     if (baseline === undefined || series.figure === slowest) return [];
-    const ratio = compare(series, baseline, "ratio");
-    return series.unit === "ms" ? [compare(series, baseline, "difference"), ratio] : [ratio];
+    return [compare(series, baseline, series.unit === "ms" ? "difference" : "ratio")];
   });
 }
 
