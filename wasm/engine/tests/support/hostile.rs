@@ -8,8 +8,8 @@ use super::running::{KV_TYPES, Runner, load, load_in_chunks};
 use super::tracking::{live_bytes, peak_of};
 use spikingbrain_engine::sample::Sampling;
 use spikingbrain_engine::spike::SpikingMode;
-use spikingbrain_engine::state::KvType;
-use spikingbrain_engine::weights::TensorType;
+use spikingbrain_engine::state::{KvType, StateBytes};
+use spikingbrain_engine::weights::{Inspector, TensorType};
 use spikingbrain_engine::{Engine, Error, Result, SequenceOptions};
 
 /// Weights that a file may claim to have.
@@ -83,9 +83,11 @@ pub fn check_file(bytes: &[u8]) -> bool {
     let most =
         bytes.len() * MEMORY_PER_BYTE + FIXED_BYTES + loaded.as_ref().map_or(WEIGHT_LIMIT_BYTES as usize, |model| model.weight_bytes());
     assert!(peak <= most, "{peak} bytes to load {}", bytes.len());
+    let inspected = inspect(bytes);
     let Ok(model) = loaded else {
         return false;
     };
+    assert_eq!(inspected, Some(model.weight_bytes() as u64), "a header tells what loading takes");
     let limit = live_bytes() + ENGINE_LIMIT_BYTES;
     let (result, peak) = peak_of(|| use_engine(Engine::new(model, KvType::Int8, Some((limit, live_bytes)))?));
     assert!(peak <= ENGINE_LIMIT_BYTES, "{peak} bytes to run a file of {}", bytes.len());
@@ -97,6 +99,18 @@ pub fn check_file(bytes: &[u8]) -> bool {
         Err(error) => panic!("a model that loaded does not run: {error}"),
     }
     true
+}
+
+/// What the header alone says, and at any context: the packed weights' bytes, unless it is refused.
+fn inspect(bytes: &[u8]) -> Option<u64> {
+    let inspection = Inspector::default().push(bytes).ok()??;
+    for kind in KV_TYPES {
+        for context in [0, 1, 1 << 20, u64::MAX] {
+            let StateBytes { head, pages, .. } = StateBytes::new(&inspection.config, context, kind);
+            assert!(head.checked_add(pages).is_some() || context == u64::MAX);
+        }
+    }
+    Some(inspection.weight_bytes)
 }
 
 /// A few tokens, a fork, a snapshot and back.
