@@ -26,7 +26,7 @@ impl StateBytes {
                 Softmax::Full => position,
                 Softmax::Window(width) => position.min((config.kept() + width) as u64),
             };
-            config.layers.iter().filter_map(|layer| layer.mixer.softmax).map(of_layer).sum()
+            config.layers.iter().filter_map(|layer| layer.mixer.softmax).map(of_layer).fold(0, u64::saturating_add)
         };
         let position = context.saturating_add(config.learned_sinks as u64);
         Self {
