@@ -109,13 +109,19 @@ class Experts:
 
 @dataclass(frozen=True, kw_only=True)
 class EvictedTokens:
-    """Of `evicted` mixers: a window beside a linear state of what has left it (`model/evicted`)."""
+    """Of `evicted` mixers: a window, and beside it what is remembered of what has left it (`model/evicted`)."""
 
     sink_cap: int
     """Kept tokens meet a query as if it stood at this position at most."""
+    salient: int
+    """Evicted tokens that each KV head keeps exactly."""
+    salience_half_life: int
+    """Tokens after which the claim of such a token has halved."""
 
     def __post_init__(self) -> None:
         require_count("evicted.sink_cap", self.sink_cap, least=0, most=MAX_CONTEXT)
+        require_count("evicted.salient", self.salient, most=MAX_CONTEXT)
+        require_count("evicted.salience_half_life", self.salience_half_life, most=MAX_CONTEXT)
 
 
 @dataclass(frozen=True, kw_only=True)

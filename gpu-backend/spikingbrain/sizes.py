@@ -7,7 +7,7 @@ from spikingbrain.config import Config, Experts, Layer, LearnedGate
 
 KeyValueType = Literal["float32", "bfloat16", "int8"]
 
-FLOAT32_BYTES = 4
+FLOAT32_BYTES = POSITION_BYTES = 4
 KEY_VALUE_BYTES: dict[KeyValueType, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
 # One f32 for each token's keys of a head and one for its values.
 SCALE_BYTES: dict[KeyValueType, int] = {"float32": 0, "bfloat16": 0, "int8": 4}
@@ -28,7 +28,7 @@ class StateBytes:
     head: int
     """Linear states and sums of evicted tokens in f32: constant."""
     pages: int
-    """Keys and values that are still visible to some later token, sinks included."""
+    """Keys and values that are still visible to some later token, sinks included, and salient ones with their positions and salience."""
     per_token: int
     """What the next token adds: constant once every window is full."""
 
@@ -59,12 +59,15 @@ def state_bytes(config: Config, context: int, key_values: KeyValueType = "bfloat
     position = config.learned_sinks + context
     linear = sum(layer.is_linear for layer in config.layers)
     evicted = sum(layer.is_evicted for layer in config.layers)
+    salient = evicted * _salient_held(config, position)
+    salient_next = evicted * _salient_held(config, position + 1)
     held = sum(_tokens_held(config, layer, position) for layer in config.layers)
     held_next = sum(_tokens_held(config, layer, position + 1) for layer in config.layers)
+    salient_token = per_layer_token + config.kv_heads * (FLOAT32_BYTES + POSITION_BYTES)
     return StateBytes(
         head=(linear * config.head_dim**2 + evicted * 2 * config.head_dim * (config.head_dim + 1)) * config.kv_heads * FLOAT32_BYTES,
-        pages=held * per_layer_token,
-        per_token=(held_next - held) * per_layer_token,
+        pages=held * per_layer_token + salient * salient_token,
+        per_token=(held_next - held) * per_layer_token + (salient_next - salient) * salient_token,
     )
 
 
@@ -75,6 +78,13 @@ def _tokens_held(config: Config, layer: Layer, position: int) -> int:
     if layer.softmax == "window" and config.window is not None:
         return min(position, config.kept + config.window)
     return 0
+
+
+def _salient_held(config: Config, position: int) -> int:
+    """Of an `evicted` layer, per KV head, for a query at `position`."""
+    if config.evicted is None or config.window is None:
+        return 0
+    return min(config.evicted.salient, max(0, position + 1 - config.window - config.kept))
 
 
 def _swiglu(hidden: int, inner: int) -> int:
@@ -101,6 +111,7 @@ def _mixer(config: Config, layer: Layer) -> int:
             count += kv_width + (config.hidden * kv_width if rank is None else rank * (config.hidden + kv_width))
     if layer.is_evicted:
         maps = (config.heads + config.kv_heads) * (config.head_dim + 2) * config.head_dim
+        maps += config.kv_heads * config.head_dim
         # The mix has a row, a bias and two scalars per head, the correction two rows and two vectors.
         count += maps + config.kv_heads + config.heads * (config.hidden + 3) + 2 * config.heads * (config.hidden + config.head_dim)
     return count

@@ -8,8 +8,8 @@ from spikingbrain.config import Biases, Config, Layer
 from spikingbrain.convert.result import ConvertedSource, branch_tensors, converted_config
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
+from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import make_branches
-from spikingbrain.convert.trunk.window import Reach
 from spikingbrain.model.model import Model
 from spikingbrain.model.weights import gather_weights
 from torch import Tensor
@@ -29,7 +29,7 @@ TEACHER = Config(
     tied_head=True,
 )
 BIASED = replace(TEACHER, name="tiny teacher with biases", biases=Biases(query_key_value=True), tied_head=False)
-REACH = Reach(window=24, kept=3, sink_cap=300)
+REACH = Reach(window=24, kept=3, sink_cap=300, salient=5, salience_half_life=40)
 
 
 class TensorSource:
@@ -57,6 +57,8 @@ def busy_branches(trunk: Trunk, reach: Reach = REACH, stateless: bool = False) -
         for parameter in branches.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
         for branch in branches:
+            if branch.salience is not None:
+                branch.salience.normal_(std=0.3, generator=generator)
             if branch.state is not None:
                 branch.state.decay.copy_(torch.tensor([-3.0, -1.0]))
     return branches

@@ -39,7 +39,7 @@ teacher = "teacher"
 work = "{work}"
 [data]
 files = ["{folder}/train.jsonl"]
-held_out_files = ["{folder}/held.txt"]
+held_out_files = ["{folder}/held.txt", "{folder}/other.txt"]
 chats = 2
 chat_tokens = 400
 held_out_chats = 1
@@ -48,6 +48,10 @@ held_out_chat_tokens = 380
 window = 24
 kept = 3
 sink_cap = 255
+salient = 6
+[salience]
+sequences = 3
+tokens = 240
 [transfer]
 steps = 2
 sequences = 3
@@ -64,7 +68,7 @@ documents = 1
 document_tokens = 300
 chats = 1
 far_documents = 1
-far_positions = [256, 5_000]
+far_positions = [100, 256]
 """
 
 
@@ -84,6 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [json.dumps({"text": f"the tale of hello number {number} is told to the end " * 3}) for number in range(20)]
     (folder / "train.jsonl").write_text("\n".join(lines), encoding="utf-8")
     (folder / "held.txt").write_text("hello to all of the others " * 40, encoding="utf-8")
+    (folder / "other.txt").write_text("another tale of hello " * 40, encoding="utf-8")
     assert main(["convert", str(settings_in(folder, "one"))]) == 0
     return folder
 
@@ -94,6 +99,8 @@ def test_every_stage_leaves_its_files(folder: Path) -> None:
     assert found >= {"evaluation.jsonl", "far.json", "tiny.delta.gguf", "curves.svg"}
     kinds = [json.loads(line)["kind"] for line in (folder / "one" / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
     assert kinds == ["document", "chat"]
+    far = json.loads((folder / "one" / "far.json").read_text(encoding="utf-8"))
+    assert list(far["perplexity"]) == ["0", "128", "256"]
     assert "<polyline" in (folder / "one" / "curves.svg").read_text(encoding="utf-8")
 
 

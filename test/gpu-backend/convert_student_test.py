@@ -4,12 +4,14 @@ import pytest
 import torch
 from convert_models import BIASED, REACH, TEACHER, busy_branches, converted, text_of, trunk_of
 from spikingbrain.config import Config
-from spikingbrain.convert.far import perplexity_at
+from spikingbrain.convert.far import loss_behind, read_on
 from spikingbrain.convert.trunk.evicted import decayed_sums
 from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.trunk.parts import Part, attend, attend_both
+from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Student, make_branches
 from spikingbrain.convert.trunk.teacher import teacher_residual
-from spikingbrain.convert.trunk.window import Held, Reach, window_attention
+from spikingbrain.convert.trunk.window import Held, window_attention
 
 
 def by_hand(query: torch.Tensor, key: torch.Tensor, reach: Reach) -> torch.Tensor:
@@ -25,7 +27,7 @@ def by_hand(query: torch.Tensor, key: torch.Tensor, reach: Reach) -> torch.Tenso
 
 @pytest.mark.parametrize("tokens", [1, 20, 256, 517])
 def test_the_window_is_masked_attention(tokens: int) -> None:
-    reach = Reach(window=70, kept=4, sink_cap=10_000)
+    reach = Reach(window=70, kept=4, sink_cap=10_000, salient=1, salience_half_life=1)
     query, key, value = torch.randn(tokens, 6, 8), torch.randn(tokens, 2, 8), torch.randn(tokens, 2, 8)
     before = torch.zeros(reach.window, 2, 8)
     sinks = (torch.nn.functional.pad(part[:4], (0, 0, 0, 0, 0, max(0, 4 - tokens))) for part in (key, value))
@@ -91,17 +93,45 @@ def test_a_state_that_starts_untrained_differs_only_beyond_the_window_from_its_c
     assert not torch.allclose(state[whole:], control[whole:])
 
 
-@pytest.mark.parametrize(("kept", "moves"), [(0, [0, 1_000, 150_000]), (3, [200, 1_000, 150_000])])
-def test_far_positions_are_like_near_ones(kept: int, moves: list[int]) -> None:
-    """Of the window alone, as the ramp knows positions: without kept tokens a move changes nothing; with them, nothing beyond the cap, and
-    something on the way there."""
-    trunk, text = trunk_of(), text_of(300)
-    reach = Reach(window=24, kept=kept, sink_cap=300)
-    student = Student(trunk, reach, make_branches(trunk.config, reach, stateless=True))
-    found = [perplexity_at(student, [text], 128, 128 + by) for by in moves]
-    assert found == pytest.approx([found[0]] * len(found), rel=1e-4)
-    there = perplexity_at(student, [text], 128, 128)
-    assert (abs(there / found[0] - 1) > 1e-3) == (kept > 0)
+def test_two_parts_are_one_softmax_and_have_its_gradients() -> None:
+    blocks, heads, queries, dim = 3, 2, 7, 8
+
+    def drawn(count: int, keys: int) -> torch.Tensor:
+        return torch.randn(count, heads, keys, dim, requires_grad=True)
+
+    seen = torch.rand(2, heads, queries, 11) < 0.4
+    seen[0, 0, 0] = False
+    whole = Part(drawn(blocks, queries), drawn(blocks, 9), drawn(blocks, 9), torch.zeros(1, 1, queries, 9))
+    some = Part(drawn(2, queries), drawn(2, 11), drawn(2, 11), torch.zeros(seen.shape).masked_fill_(~seen, float("-inf")))
+    out, normaliser = attend_both(whole, some)
+    scores = whole.query @ whole.key.transpose(-1, -2) * float(dim**-0.5)
+    others = some.query @ some.key.transpose(-1, -2) * float(dim**-0.5) + some.mask
+    joined = torch.cat([scores[1:], others], dim=-1)
+    mixed = joined.softmax(dim=-1) @ torch.cat([whole.value[1:], some.value], dim=-2)
+    expected = torch.cat([scores[:1].softmax(dim=-1) @ whole.value[:1], mixed])
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(normaliser[1:], joined.logsumexp(dim=-1), rtol=1e-5, atol=1e-5)
+    leaves = [part for one in (whole, some) for part in (one.query, one.key, one.value)]
+    weights = torch.randn(out.shape)
+    found = torch.autograd.grad((out * weights).sum(), leaves)
+    wanted = torch.autograd.grad((expected * weights).sum(), leaves)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert torch.equal(attend(whole)[0][0], out[0])
+
+
+def test_a_document_is_read_alike_behind_any_cut_of_the_text_before_it() -> None:
+    trunk, text = trunk_of(), text_of(640)
+    student = Student(trunk, REACH, busy_branches(trunk))
+    document = text[384:]
+    found = []
+    for segment in (128, 256):
+        (_, carries), (_, later) = read_on(student, text, [128, 384], segment)
+        found.append(loss_behind(student, document, later, 384, 100, segment))
+        alone, _ = loss_behind(student, document, carries, 128, 100, segment)
+        assert abs(alone - found[-1][0]) > 0.1
+    (first, count), (second, _) = found
+    assert count == len(document) - 101
+    assert first == pytest.approx(second, rel=1e-4)
 
 
 def test_training_beyond_the_cap_on_sinks_is_refused() -> None:

@@ -44,7 +44,7 @@ MODELS = [
         name="evicted tokens",
         layers=(Layer(mixer=("evicted",)), Layer(mixer=("linear",)), Layer(mixer=("evicted",))),
         kept_tokens=2,
-        evicted=EvictedTokens(sink_cap=11),
+        evicted=EvictedTokens(sink_cap=11, salient=3, salience_half_life=20),
     ),
     replace(SEVEN, name="kept tokens beyond the window", layers=(Layer(mixer=("window",)),), linear=None, kept_tokens=9, rope_dim=0),
     replace(

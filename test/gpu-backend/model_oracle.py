@@ -151,9 +151,13 @@ class Oracle:
         near, held = self.fire(self.rotate(query), "query"), self.rotate(key)
         capped = np.stack([self.rotate(np.repeat(row[None], config.evicted.sink_cap + 1, axis=0))[-1] for row in query])
         far = self.fire(capped, "query")
+        apart = self.fire(np.stack([self.rotate(np.repeat(row[None], config.window + 1, axis=0))[-1] for row in query]), "query")
         if INT8_KEY_VALUES[config.spiking.mode]:
             held, value = int8(held), int8(value)
         key = self.unrotate(held)
+        exact = int8(key) if INT8_KEY_VALUES[config.spiking.mode] else key
+        salience = np.einsum("tnd,nd->tn", key, self.weights[f"{at}.evicted.salience.weight"])
+        claims = salience + np.log(2) / config.evicted.salience_half_life * np.arange(len(query))[:, None]
         out = np.zeros_like(query)
         for token in range(len(query)):
             seen = [other for other in range(token + 1) if token - other < config.window or other < config.kept_tokens]
@@ -162,8 +166,12 @@ class Oracle:
             for head in range(config.heads):
                 shared = head // (config.heads // config.kv_heads)
                 met = [(far if o < config.kept_tokens and token > config.evicted.sink_cap else near)[token, head] for o in seen]
-                exponentials = np.exp([m @ held[o, shared] / np.sqrt(config.head_dim) for m, o in zip(met, seen, strict=True)])
-                window = exponentials / exponentials.sum() @ value[seen, shared]
+                recalled = sorted(gone, key=lambda other: claims[other, shared])[-config.evicted.salient :]
+                scores = [m @ held[o, shared] for m, o in zip(met, seen, strict=True)] + [
+                    apart[token, head] @ exact[o, shared] for o in recalled
+                ]
+                exponentials = np.exp(np.array(scores) / np.sqrt(config.head_dim))
+                attended = exponentials / exponentials.sum() @ value[[*seen, *recalled], shared]
                 features = [self.features(f"{at}.evicted.key_map", shared, key[other, shared]) for other in gone]
                 asked = self.features(f"{at}.evicted.query_map", head, query[token, head])
                 decays = [np.exp(weights["log_decay"][shared] * (token - config.window - other)) for other in gone]
@@ -172,7 +180,7 @@ class Oracle:
                 remembered = strengths @ value[gone, shared] / match if gone else np.zeros(config.head_dim)
                 score = mix[token, head] + weights["mix.normaliser"][head] * np.log(exponentials.sum())
                 share = grown * sigmoid(score + weights["mix.match"][head] * np.log(match))
-                mixed = (1 - share) * window + share * remembered
+                mixed = (1 - share) * attended + share * remembered
                 opened, moved = (1 + grown * (gates[token, g] - 1) for g in (head, config.heads + head))
                 out[token, head] = mixed * opened * (1 + grown * scale[head]) + grown * shift[head] * moved
         return out

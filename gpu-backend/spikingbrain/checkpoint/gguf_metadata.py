@@ -14,6 +14,8 @@ Below `spikingbrain.`; `llama` and `qwen2` files have the first group only. Defa
 | `attention.sink_count`, `attention.kept_tokens` | uint32 | learned sinks; leading tokens that never leave a window; default 0 |
 | `layer.mixers` | strings, one a layer | `linear`, `window`, `full`, `linear` and one of these joined by `+`, or `evicted` |
 | `evicted.sink_cap` | uint32 | where a layer is `evicted`: the position at which, at most, kept tokens meet a query |
+| `evicted.salient` | uint32 | where a layer is `evicted`: evicted tokens that each KV head keeps exactly |
+| `evicted.salience_half_life` | uint32 | where a layer is `evicted`: tokens after which the claim of such a token has halved |
 | `layer.feed_forwards` | strings, one a layer | `dense` or `moe`; default all `dense` |
 | `parallel.projections` | string | `shared` (default) or `separate` |
 | `linear.feature_map` | string | `relu` (default) or `sigmoid` |
@@ -32,6 +34,7 @@ Which biases there are, whether the head is tied (no `output.weight`) and the ga
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking
@@ -81,7 +84,7 @@ def to_metadata(config: Config) -> dict[str, Value]:
             values["linear.gate"] = "learned"
             values["linear.gate_normalizer"] = float(config.linear.gate.normalizer)
     if config.evicted is not None:
-        values["evicted.sink_cap"] = config.evicted.sink_cap
+        values |= {f"evicted.{name}": value for name, value in asdict(config.evicted).items()}
     if config.experts is not None:
         values["expert_count"] = config.experts.count
         values["expert_used_count"] = config.experts.used
@@ -138,7 +141,7 @@ def from_metadata(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, .
         layers=layers,
         window=keys.integer("attention.sliding_window") if any(layer.softmax == "window" for layer in layers) else None,
         linear=_linear(keys, shapes) if any(layer.is_linear for layer in layers) else None,
-        evicted=EvictedTokens(sink_cap=keys.integer("evicted.sink_cap")) if any(layer.is_evicted for layer in layers) else None,
+        evicted=_evicted(keys) if any(layer.is_evicted for layer in layers) else None,
         experts=_experts(keys, inner) if any(layer.feed_forward == "moe" for layer in layers) else None,
         parallel_projections=keys.get("parallel.projections", str, "shared"),
         learned_sinks=keys.integer("attention.sink_count", 0),
@@ -157,6 +160,10 @@ def from_metadata(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, .
         bos=metadata.get("tokenizer.ggml.bos_token_id"),
         end_tokens=tuple(dict.fromkeys(end for end in ends if end is not None)),
     )
+
+
+def _evicted(keys: "_Keys") -> EvictedTokens:
+    return EvictedTokens(**{field.name: keys.integer(f"evicted.{field.name}") for field in fields(EvictedTokens)})
 
 
 def _linear(keys: "_Keys", shapes: Mapping[str, tuple[int, ...]]) -> LinearAttention:

@@ -17,6 +17,7 @@ branches, experts) has names of our own, in the style of the 7B's tree:
 | `attn.evicted.{query,key}_map.weight` | `evicted_{query,key}_map.weight` | `[heads or kv_heads * head_dim, head_dim]` |
 | `attn.evicted.{query,key}_map.bias` | `evicted_{query,key}_map.bias` | `[heads or kv_heads * 2 head_dim]` |
 | `attn.evicted.log_decay` | `evicted_log_decay.weight` | `[kv_heads]` |
+| `attn.evicted.salience.weight` | `evicted_salience.weight` | `[kv_heads, head_dim]` |
 | `attn.evicted.mix.{weight,bias}` | `evicted_mix.{weight,bias}` | `[heads, hidden]`, `[heads]` |
 | `attn.evicted.mix.{normaliser,match}` | `evicted_mix_{normaliser,match}.weight` | `[heads]` |
 | `attn.evicted.correction.weight` | `evicted_correction.weight` | `[2 heads, hidden]` |
@@ -128,6 +129,7 @@ class _Layer:
             yield self._small(f"{short}_map.weight", f"{short}_map.weight", (heads * config.head_dim, config.head_dim))
             yield self._small(f"{short}_map.bias", f"{short}_map.bias", (heads * 2 * config.head_dim,))
         yield self._small("log_decay", "log_decay.weight", (config.kv_heads,))
+        yield self._small("salience.weight", "salience.weight", (config.kv_heads, config.head_dim))
         yield self._small("mix.weight", "mix.weight", (config.heads, config.hidden))
         yield self._small("mix.bias", "mix.bias", (config.heads,))
         for short in ("normaliser", "match"):

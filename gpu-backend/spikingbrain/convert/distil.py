@@ -7,9 +7,9 @@ from torch import Tensor
 
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Student
 from spikingbrain.convert.trunk.teacher import teacher_residual
-from spikingbrain.convert.trunk.window import Reach
 
 # Positions whose logits are in memory at once: 256 times a vocabulary of 49,152 are 50 MB in f32.
 LOGIT_POSITIONS = 256

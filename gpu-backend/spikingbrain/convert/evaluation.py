@@ -16,8 +16,8 @@ from spikingbrain.convert.team import Team
 from spikingbrain.convert.text.corpus import Corpus, open_corpus
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Student, make_branches
-from spikingbrain.convert.trunk.window import Reach
 from spikingbrain.rules import require
 
 WINDOW = "window"

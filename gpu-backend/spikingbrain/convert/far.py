@@ -1,41 +1,67 @@
-"""Whether quality holds far from the beginning, without reading there: a text's carry is moved to a later position, as if what lies between
-had been cut out. Positions reach the window through rotations only, so a move turns the held keys; the state has none, and the ramp is
-nearly 1 there."""
+"""Whether quality holds however long the text: the same documents are read at the beginning, and behind much other text."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from spikingbrain.convert.text.corpus import Corpus
 from spikingbrain.convert.trunk.branch import Carry
-from spikingbrain.convert.trunk.frozen import Trunk
-from spikingbrain.convert.trunk.rotary import Rotary
 from spikingbrain.convert.trunk.student import Student
 
+LOGIT_POSITIONS = 256
 
-def moved(trunk: Trunk, carries: Sequence[Carry], by: int) -> list[Carry]:
-    """The carries as they would be had the text's later part begun `by` positions further on; kept tokens stay where they are."""
-    config = trunk.config
-    turn = Rotary.at(torch.tensor([by]), config.head_dim, config.rope_theta, torch.float32)
 
-    def one(carry: Carry) -> Carry:
-        keys = turn(carry.held.keys.float()).to(carry.held.keys.dtype)
-        return replace(carry, held=replace(carry.held, keys=keys))
-
-    return [one(carry) for carry in carries]
+def running_text(corpus: Corpus, without: Sequence[int], tokens: int) -> Tensor:
+    """The first `tokens` tokens of all documents but some, one after the other."""
+    others = (corpus.document(index) for index in range(len(corpus.sources)) if index not in set(without))
+    parts: list[Tensor] = []
+    missing = tokens
+    while missing > 0:
+        document = next(others, None)
+        if document is None:
+            raise ValueError(f"held-out documents must have {tokens} tokens beside those that are measured; they have {tokens - missing}")
+        parts.append(torch.from_numpy(document[:missing].astype(np.int64)))
+        missing -= len(parts[-1])
+    return torch.cat(parts)
 
 
 @torch.no_grad()
-def perplexity_at(student: Student, texts: Sequence[Tensor], read: int, position: int) -> float:
-    """Of what follows the first `read` tokens of each text, a multiple of 128 and more than the window, when it stands at `position`."""
+def read_on(student: Student, text: Tensor, stops: Sequence[int], segment: int) -> Iterator[tuple[int, list[Carry]]]:
+    """Reads a text once and hands out the carries at each of the positions `stops`, which are multiples of 128, in rising order."""
+    carries, position = student.begin(), 0
+    for stop in stops:
+        while position < stop:
+            part = text[position : min(position + segment, stop)]
+            _, carries = student.residual(part, carries, position)
+            position += part.shape[0]
+        yield position, carries
+
+
+@torch.no_grad()
+def loss_behind(student: Student, document: Tensor, carries: list[Carry], position: int, skip: int, segment: int) -> tuple[float, int]:
+    """Summed negative log-likelihood, nats, of the document's tokens after the first `skip`, when it begins at `position`; and how many."""
     loss, count = 0.0, 0
-    for text in texts:
-        _, carries = student.residual(text[:read], student.begin())
-        rest = text[read:]
-        residual, _ = student.residual(rest, moved(student.trunk, carries, position - read), position)
-        loss += cross_entropy(student.trunk.logits(residual[:-1]), rest[1:], reduction="sum").item()
-        count += len(rest) - 1
-    return math.exp(loss / count)
+    for first in range(0, document.shape[0], segment):
+        part = document[first : first + segment]
+        residual, carries = student.residual(part, carries, position + first)
+        targets = document[first + 1 : first + 1 + part.shape[0]]
+        for start in range(max(skip - first, 0), targets.shape[0], LOGIT_POSITIONS):
+            wanted = targets[start : start + LOGIT_POSITIONS]
+            loss += cross_entropy(student.trunk.logits(residual[start : start + wanted.shape[0]]), wanted, reduction="sum").item()
+            count += wanted.shape[0]
+    return loss, count
+
+
+def perplexities(
+    student: Student, documents: Sequence[Tensor], text: Tensor, stops: Sequence[int], skip: int, segment: int
+) -> dict[int, float]:
+    """Of the documents behind the first tokens of a text, by how many those are."""
+    found = {}
+    for position, carries in read_on(student, text, stops, segment):
+        parts = [loss_behind(student, document, carries, position, skip, segment) for document in documents]
+        found[position] = math.exp(sum(loss for loss, _ in parts) / sum(count for _, count in parts))
+    return found

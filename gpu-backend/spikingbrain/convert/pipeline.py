@@ -2,11 +2,12 @@
 
 1. `data`      documents of training and held-out packages and files, as tokens (`text/`)
 2. `chats`     what the teacher writes when it is asked, for training and held out (`text/chat.py`)
-3. `transfer`  every layer's branch learns what its full attention gave (`transfer.py`), and the stateless control on the same batches
-4. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
-5. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
-6. `far`       perplexity at positions far beyond the trained context (`far.py`)
-7. `export`    the delta (`delta.py`) and the curves (`curves.py`)
+3. `salience`  which evicted tokens to keep exactly, from what the teacher attends to (`salience.py`)
+4. `transfer`  every layer's branch learns what its full attention gave (`transfer.py`), and the stateless control on the same batches
+5. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
+6. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
+7. `far`       perplexity behind long texts (`far.py`)
+8. `export`    the delta (`delta.py`) and the curves (`curves.py`)
 
 A stage that was stopped goes on at its last checkpoint. Under `torchrun` all processes share what there is to do: layers in transfer,
 sequences in distillation, texts in evaluation; training has the losses that one process has. The other stages run in the first.
@@ -27,9 +28,10 @@ from spikingbrain.convert.curves import draw_runs
 from spikingbrain.convert.delta import base_of, write_delta
 from spikingbrain.convert.distil import distil_step
 from spikingbrain.convert.evaluation import evaluate, held_out_documents
-from spikingbrain.convert.far import perplexity_at
+from spikingbrain.convert.far import perplexities, running_text
 from spikingbrain.convert.result import branch_tensors, converted_config
 from spikingbrain.convert.run import Learn, Measures, Run, load_branches
+from spikingbrain.convert.salience import SalienceFit, put_salience
 from spikingbrain.convert.settings import Settings, Training
 from spikingbrain.convert.team import Team
 from spikingbrain.convert.text.chat import ChatSampler, Sampling
@@ -44,7 +46,7 @@ from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
 from spikingbrain.convert.trunk.student import Student, make_branches
 from spikingbrain.rules import ConfigError
 
-STAGES = ("data", "chats", "transfer", "distil", "evaluate", "far", "export")
+STAGES = ("data", "chats", "salience", "transfer", "distil", "evaluate", "far", "export")
 STATE, CONTROL = "state", "control"
 
 Report = Callable[[str], None]
@@ -71,7 +73,7 @@ class Pipeline:
         for stage in STAGES:
             if stage in stages:
                 self.report(stage)
-                alone = stage in ("data", "chats", "far", "export")
+                alone = stage in ("data", "chats", "salience", "far", "export")
                 if not alone or self.team.leads:
                     getattr(self, stage)()
                 self.team.wait()
@@ -99,12 +101,21 @@ class Pipeline:
         sampled = sampler.sample(chats, tokens, lambda done, total: None if done % 64 else self.report(f"{split}: {done} of {total}"))
         np.save(path, sampled.numpy().astype(np.uint32))
 
+    def salience(self) -> None:
+        path, settings = self.work / "salience.pt", self.settings.salience
+        if path.is_file():
+            return
+        fit, mix = SalienceFit(self.trunk, self.settings.reach), self._mix(settings.chat_share, 2)
+        for sequence in range(settings.sequences):
+            fit.add(mix.sequence(sequence, settings.tokens)[1])
+        torch.save(fit.fitted(), path)
+
     def transfer(self) -> None:
         def learn(number: int, index: int) -> Measures:
             _, tokens = mix.sequence(number * training.sequences + index, training.tokens)
             return transfer_step(self.trunk, self.settings.reach, variants, tokens, layers)
 
-        training, mix = self.settings.transfer, self._mix(self.settings.transfer, 0)
+        training, mix = self.settings.transfer, self._mix(self.settings.transfer.chat_share, 0)
         variants, layers = self._variants(), self.team.part(len(self.trunk.layers))
         self._train("transfer", training, variants, learn, by_layers=True)
 
@@ -115,7 +126,7 @@ class Pipeline:
             chosen = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + sequence)
             return distil_step(self.trunk, self.settings.reach, variants, tokens, chosen)
 
-        training, mix = self.settings.distil, self._mix(self.settings.distil, 1)
+        training, mix = self.settings.distil, self._mix(self.settings.distil.chat_share, 1)
         variants = self._variants()
         if self.settings.transfer.steps > 0:
             load_branches(self.work / "transfer", variants)
@@ -130,13 +141,13 @@ class Pipeline:
         evaluation, corpus = self.settings.evaluation, open_corpus(self.work / "held")
         student = Student(self.trunk, self.settings.reach, self.trained()[STATE])
         indices = held_out_documents(corpus, evaluation.far_documents, evaluation.document_tokens)
-        mixer = self.settings.mixer
-        # The least that fills the window and that another segment may follow; then three windows more to measure.
-        read = -(-(mixer.window + mixer.kept) // CHUNK_TOKENS) * CHUNK_TOKENS
-        texts = [torch.from_numpy(corpus.document(index)[: read + 3 * mixer.window]) for index in indices]
-        measured = {position: perplexity_at(student, texts, read, position) for position in (read, *evaluation.far_positions)}
-        (self.work / "far.json").write_text(json.dumps({"read": read, "documents": indices, "perplexity": measured}), encoding="utf-8")
-        self.report("far: " + ", ".join(f"{value:.4f} at {position}" for position, value in measured.items()))
+        documents = [torch.from_numpy(corpus.document(index)[: evaluation.document_tokens].astype(np.int64)) for index in indices]
+        stops = [-(-position // CHUNK_TOKENS) * CHUNK_TOKENS for position in (0, *evaluation.far_positions)]
+        text, skip = running_text(corpus, indices, stops[-1]), evaluation.document_tokens // 2
+        measured = perplexities(student, documents, text, stops, skip, segment=self.settings.mixer.sink_cap)
+        found = {"documents": indices, "skipped": skip, "perplexity": measured}
+        (self.work / "far.json").write_text(json.dumps(found), encoding="utf-8")
+        self.report("far: " + ", ".join(f"{value:.4f} behind {position}" for position, value in measured.items()))
 
     def export(self) -> None:
         config = converted_config(self.source.config, self.settings.reach, self.settings.name)
@@ -153,16 +164,22 @@ class Pipeline:
         return variants
 
     def _variants(self) -> dict[str, Branches]:
-        return {name: make_branches(self.source.config, self.settings.reach, stateless=name == CONTROL) for name in (STATE, CONTROL)}
+        """Untrained, with the salience that was fitted."""
+        variants = {name: make_branches(self.source.config, self.settings.reach, stateless=name == CONTROL) for name in (STATE, CONTROL)}
+        path = self.work / "salience.pt"
+        if not path.is_file():
+            raise ConfigError("salience", "a stage that has run", str(path))
+        put_salience(torch.load(path, weights_only=True), variants.values())
+        return variants
 
-    def _mix(self, training: Training, stage: int) -> Mix:
+    def _mix(self, chat_share: float, stage: int) -> Mix:
         chats: npt.NDArray[np.uint32] = np.zeros((0, 0), np.uint32)
-        if training.chat_share > 0:
+        if chat_share > 0:
             path = self.work / "chat-train.npy"
             if not path.is_file():
-                raise ConfigError("chat_share", "0 where there are no chats", training.chat_share)
+                raise ConfigError("chat_share", "0 where there are no chats", chat_share)
             chats = np.load(path)
-        return Mix(open_corpus(self.work / "train"), chats, training.chat_share, self.settings.seed * 2 + stage)
+        return Mix(open_corpus(self.work / "train"), chats, chat_share, self.settings.seed * 3 + stage)
 
     def _train(self, stage: str, training: Training, variants: dict[str, Branches], learn: Learn, by_layers: bool = False) -> None:
         run = Run(self.work / stage, variants, training.steps, training.sequences, training.rate_factor, by_layers, team=self.team)

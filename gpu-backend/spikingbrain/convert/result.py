@@ -11,7 +11,7 @@ from spikingbrain.checkpoint.source import WeightSource
 from spikingbrain.config import Config, EvictedTokens, Layer
 from spikingbrain.convert.trunk.branch import Branch, Branches
 from spikingbrain.convert.trunk.evicted import TEMPERATURE
-from spikingbrain.convert.trunk.window import Reach
+from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.rules import ConfigError
 
 MARK = ".attn.evicted."
@@ -20,7 +20,7 @@ MARK = ".attn.evicted."
 def converted_config(teacher: Config, reach: Reach, name: str) -> Config:
     """Every layer's full attention becomes an evicted-tokens mixer."""
     layers = tuple(Layer(mixer=("evicted",), feed_forward=layer.feed_forward) for layer in teacher.layers)
-    evicted = EvictedTokens(sink_cap=reach.sink_cap)
+    evicted = EvictedTokens(sink_cap=reach.sink_cap, salient=reach.salient, salience_half_life=reach.salience_half_life)
     return replace(teacher, layers=layers, window=reach.window, kept_tokens=reach.kept, evicted=evicted, name=name)
 
 
@@ -36,7 +36,7 @@ def branch_tensors(branches: Branches) -> dict[str, Tensor]:
 
 def _tensors(branch: Branch) -> dict[str, Tensor]:
     state, correction = branch.state, branch.correction
-    assert state is not None
+    assert state is not None and branch.salience is not None
     sharpness = TEMPERATURE * branch.shape.head_dim**-0.25
     with torch.no_grad():
         return {
@@ -46,6 +46,7 @@ def _tensors(branch: Branch) -> dict[str, Tensor]:
             "key_map.weight": (state.key_map.transpose(1, 2) * sharpness).flatten(0, 1),
             "key_map.bias": state.key_bias.flatten(),
             "log_decay": state.log_decay(),
+            "salience.weight": branch.salience.clone(),
             "mix.weight": state.mix_weight.clone(),
             "mix.bias": state.mix_bias.clone(),
             "mix.normaliser": state.mix_normaliser.clone(),

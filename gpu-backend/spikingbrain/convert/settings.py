@@ -2,11 +2,11 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from spikingbrain.convert.trunk.window import Reach
+from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.rules import ConfigError, require, require_count, require_positive
 
 
@@ -35,6 +35,19 @@ class Mixer:
     window: int = 512
     kept: int = 4
     sink_cap: int = 2_048
+    salient: int = 256
+    salience_half_life: int = 2_048
+
+
+@dataclass(frozen=True, kw_only=True)
+class Salience:
+    """What is read to find out which tokens will be asked for."""
+
+    sequences: int = 48
+    tokens: int = 2_048
+    """Of one sequence."""
+    chat_share: float = 0.0
+    """Of sequences that are chats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +72,7 @@ class Evaluation:
     """How much of a text the teacher reads, whose cost grows with the square."""
     far_documents: int = 4
     far_positions: tuple[int, ...] = (8_192, 32_768, 200_000)
-    """Where `far` measures, beside where the texts themselves are."""
+    """How much other text `far` reads before the documents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +88,7 @@ class Settings:
     seed: int = 0
     data: Data = field(default_factory=Data)
     mixer: Mixer = field(default_factory=Mixer)
+    salience: Salience = field(default_factory=Salience)
     evaluation: Evaluation = field(default_factory=Evaluation)
 
     def __post_init__(self) -> None:
@@ -84,12 +98,14 @@ class Settings:
             require_count(f"{table}.tokens", training.tokens, least=self.mixer.window + self.mixer.kept + 2, most=self.mixer.sink_cap + 1)
             require_positive(f"{table}.rate_factor", training.rate_factor)
             require(0 <= training.chat_share <= 1, f"{table}.chat_share", "from 0 to 1", training.chat_share)
+        require_count("salience.sequences", self.salience.sequences)
+        require(0 <= self.salience.chat_share <= 1, "salience.chat_share", "from 0 to 1", self.salience.chat_share)
         shared = set(self.data.packages) & set(self.data.held_out_packages)
         require(not shared, "data.held_out_packages", "other packages than data.packages", sorted(shared))
 
     @property
     def reach(self) -> Reach:
-        return Reach(self.mixer.window, self.mixer.kept, self.mixer.sink_cap)
+        return Reach(**asdict(self.mixer))
 
 
 def read_settings(path: Path) -> Settings:

@@ -12,9 +12,9 @@ from torch.nn.functional import linear
 
 from spikingbrain.convert.trunk.branch import Branches, Carry
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
-from spikingbrain.convert.trunk.student import Positions, read_window, shape_of
+from spikingbrain.convert.trunk.reach import Reach
+from spikingbrain.convert.trunk.student import Positions, read_exactly, shape_of
 from spikingbrain.convert.trunk.teacher import teacher_layers
-from spikingbrain.convert.trunk.window import Reach
 
 
 def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], tokens: Tensor, layers: range) -> dict[str, list[float]]:
@@ -32,10 +32,15 @@ def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], 
             continue
         layer, wanted = trunk.layers[index], added[begin:].float()
         with torch.no_grad():
-            segment, _ = read_window(trunk, layer, normed, empty, positions)
-            errors["window"][index] = _error(layer, segment.out[begin:], wanted).item()
+            window, *_ = read_exactly(trunk, layer, normed, empty, positions, None)
+            errors["window"][index] = _error(layer, window.out[begin:], wanted).item()
         for name, branches in columns.items():
-            heads, _, _ = branches[index](segment, empty)
+            branch = branches[index]
+            segment = window
+            if branch.salience is not None:
+                with torch.no_grad():
+                    segment, *_ = read_exactly(trunk, layer, normed, empty, positions, branch.salience)
+            heads, _, _ = branch(segment, empty)
             loss = _error(layer, heads[begin:], wanted)
             loss.backward()  # type: ignore[no-untyped-call]
             errors[name][index] = loss.item()

@@ -32,6 +32,8 @@ KEYS = {
     "linear.gate.normalizer": "gate_logit_normalizer",
     "linear.gate.rank": "gate_low_rank_dim",
     "evicted.sink_cap": "sink_cap",
+    "evicted.salient": "salient_tokens",
+    "evicted.salience_half_life": "salience_half_life",
     "experts.count": "num_experts",
     "experts.used": "num_experts_per_tok",
     "experts.inner": "moe_intermediate_size",

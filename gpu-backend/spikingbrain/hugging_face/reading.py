@@ -123,7 +123,10 @@ class _Reader:
         return LinearAttention(**self.given("linear.feature_map", "linear.head_norm", "linear.rope", "linear.reads_sinks"), gate=gate)
 
     def evicted(self) -> EvictedTokens:
-        return EvictedTokens(sink_cap=require_count(KEYS["evicted.sink_cap"], self.values.get(KEYS["evicted.sink_cap"]), least=0))
+        def count(field: str, least: int = 1) -> int:
+            return require_count(KEYS[f"evicted.{field}"], self.values.get(KEYS[f"evicted.{field}"]), least=least)
+
+        return EvictedTokens(sink_cap=count("sink_cap", 0), salient=count("salient"), salience_half_life=count("salience_half_life"))
 
     def experts(self) -> Experts:
         for field in ("count", "used", "inner"):

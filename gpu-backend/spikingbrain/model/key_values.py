@@ -9,14 +9,17 @@ from spikingbrain.config import Config
 from spikingbrain.spike.key_value_codes import Int8Rows, quantise_rows
 from spikingbrain.spike.modes import INT8_KEY_VALUES
 
+Rows = Tensor | Int8Rows
+"""`[tokens, kv_heads, head_dim]`, in the weights' type or as codes."""
+
 
 @dataclass(frozen=True)
 class KeyValues:
     """Those of the leading `kept` positions, then of a run that ends with the last token read. Keys are after RoPE."""
 
-    keys: Tensor | Int8Rows
+    keys: Rows
     """`[held, kv_heads, head_dim]`"""
-    values: Tensor | Int8Rows
+    values: Rows
     """As keys."""
     positions: Tensor
     """`[held]`, int64, ascending."""
@@ -31,26 +34,45 @@ class KeyValues:
     def append(self, keys: Tensor, values: Tensor, first: int) -> "KeyValues":
         """With tokens at positions `first` and on, `[tokens, kv_heads, head_dim]`, in the form that is already held."""
         positions = torch.arange(first, first + keys.shape[0], device=self.positions.device)
-        return KeyValues(_joined(self.keys, keys), _joined(self.values, values), torch.cat([self.positions, positions]))
+        return KeyValues(_appended(self.keys, keys), _appended(self.values, values), torch.cat([self.positions, positions]))
 
     def keep(self, held: Tensor) -> "KeyValues":
         """Only those that the mask `[held]` names."""
-        return KeyValues(_selected(self.keys, held), _selected(self.values, held), self.positions[held])
+        return KeyValues(take_rows(self.keys, held), take_rows(self.values, held), self.positions[held])
 
     def dense(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        keys, values = self.keys, self.values
-        return (
-            keys.dense(dtype) if isinstance(keys, Int8Rows) else keys.to(dtype),
-            values.dense(dtype) if isinstance(values, Int8Rows) else values.to(dtype),
-        )
+        return to_dense(self.keys, dtype), to_dense(self.values, dtype)
 
 
-def _joined(held: Tensor | Int8Rows, new: Tensor) -> Tensor | Int8Rows:
-    if isinstance(held, Int8Rows):
-        rows = quantise_rows(new)
-        return Int8Rows(torch.cat([held.codes, rows.codes]), torch.cat([held.scales, rows.scales]))
-    return torch.cat([held, new.to(held.dtype)])
+def to_dense(rows: Rows, dtype: torch.dtype) -> Tensor:
+    """In a type no narrower than f32."""
+    return rows.dense(dtype) if isinstance(rows, Int8Rows) else rows.to(dtype)
 
 
-def _selected(rows: Tensor | Int8Rows, held: Tensor) -> Tensor | Int8Rows:
+def join_rows(held: Rows, new: Rows) -> Rows:
+    """Both of one form."""
+    if isinstance(held, Int8Rows) and isinstance(new, Int8Rows):
+        return Int8Rows(torch.cat([held.codes, new.codes]), torch.cat([held.scales, new.scales]))
+    if isinstance(held, Int8Rows) or isinstance(new, Int8Rows):
+        raise ValueError(f"rows must be of one form; they are {type(held).__name__} and {type(new).__name__}")
+    return torch.cat([held, new])
+
+
+def take_rows(rows: Rows, held: Tensor) -> Rows:
+    """Those tokens that a mask or indices name."""
     return Int8Rows(rows.codes[held], rows.scales[held]) if isinstance(rows, Int8Rows) else rows[held]
+
+
+def take_heads(rows: Rows, tokens: Tensor) -> Rows:
+    """Each KV head's own tokens: `tokens` is `[taken, kv_heads]`."""
+    if isinstance(rows, Int8Rows):
+        return Int8Rows(_gather(rows.codes, tokens), _gather(rows.scales, tokens))
+    return _gather(rows, tokens)
+
+
+def _gather(rows: Tensor, tokens: Tensor) -> Tensor:
+    return rows.gather(0, tokens[..., None].expand(-1, -1, rows.shape[-1]))
+
+
+def _appended(held: Rows, new: Tensor) -> Rows:
+    return join_rows(held, quantise_rows(new) if isinstance(held, Int8Rows) else new.to(held.dtype))

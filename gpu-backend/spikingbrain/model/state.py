@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spikingbrain.config import Config, Layer
+from spikingbrain.model.evicted.memory import Evicted
 from spikingbrain.model.key_values import KeyValues
 from spikingbrain.precision import accumulator
 
@@ -21,8 +22,8 @@ class LayerState:
     """`[kv_heads, key dim, value dim]`, f32 or wider; with a linear branch."""
     key_values: KeyValues | None
     """With a softmax branch."""
-    evicted: Tensor | None = None
-    """`[kv_heads, 2 head_dim, head_dim + 1]`, f32 or wider; with an `evicted` mixer: its sums for the next query."""
+    evicted: Evicted | None = None
+    """With an `evicted` mixer: for the next query."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,8 @@ class State:
 
 def _empty(config: Config, layer: Layer, dtype: torch.dtype, device: torch.device) -> LayerState:
     shape = (config.kv_heads, config.head_dim, config.head_dim)
-    evicted = (config.kv_heads, 2 * config.head_dim, config.head_dim + 1)
     return LayerState(
         linear=torch.zeros(shape, dtype=accumulator(dtype), device=device) if layer.is_linear else None,
         key_values=KeyValues.empty(config, dtype, device) if layer.softmax is not None else None,
-        evicted=torch.zeros(evicted, dtype=accumulator(dtype), device=device) if layer.is_evicted else None,
+        evicted=Evicted.empty(config, dtype, device) if layer.is_evicted else None,
     )

@@ -8,7 +8,7 @@ weights are the caller's affair.
 import hashlib
 import struct
 
-from spikingbrain.config import Config, Experts, LearnedGate, LinearAttention
+from spikingbrain.config import Config, EvictedTokens, Experts, LearnedGate, LinearAttention
 
 
 def fingerprint(config: Config) -> bytes:
@@ -36,7 +36,7 @@ def description(config: Config) -> str:
         "parallel_projections": config.parallel_projections if parallel else "shared",
         "branch_norm": config.branch_norm,
         "linear": "none" if config.linear is None else _linear(config.linear),
-        "evicted": "none" if config.evicted is None else config.evicted.sink_cap,
+        "evicted": "none" if config.evicted is None else _evicted(config.evicted),
         "inner": config.feed_forward_inner if dense else 0,
         "experts": "none" if config.experts is None else _experts(config.experts),
         "spiking": config.spiking.mode,
@@ -54,6 +54,11 @@ def _linear(linear: LinearAttention) -> str:
     gate = f"learned/{_bits(linear.gate.normalizer)}" if isinstance(linear.gate, LearnedGate) else "one_minus_key/00000000"
     flags = "/".join(str(flag).lower() for flag in (linear.head_norm, linear.rope, linear.reads_sinks))
     return f"{linear.feature_map}/{gate}/{flags}"
+
+
+def _evicted(evicted: EvictedTokens) -> str:
+    """Cap of the sinks, salient tokens, half-life of their claims."""
+    return f"{evicted.sink_cap}/{evicted.salient}/{evicted.salience_half_life}"
 
 
 def _experts(experts: Experts) -> str:

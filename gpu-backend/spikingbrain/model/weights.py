@@ -64,6 +64,8 @@ class EvictedWeights:
     """`[kv_heads * head_dim, head_dim]` and `[kv_heads * 2 head_dim]`."""
     log_decay: Tensor
     """`[kv_heads]`, below 0."""
+    salience: Tensor
+    """u, `[kv_heads, head_dim]`."""
     mix: Projection
     """w and c: `[heads, hidden]` and `[heads]`."""
     normaliser: Tensor
@@ -153,6 +155,7 @@ def _evicted(at: str, tensor: Tensors) -> EvictedWeights:
         query_map=_projection(f"{at}.query_map", True, tensor),
         key_map=_projection(f"{at}.key_map", True, tensor),
         log_decay=tensor(f"{at}.log_decay"),
+        salience=tensor(f"{at}.salience.weight"),
         mix=_projection(f"{at}.mix", True, tensor),
         normaliser=tensor(f"{at}.mix.normaliser"),
         match=tensor(f"{at}.mix.match"),

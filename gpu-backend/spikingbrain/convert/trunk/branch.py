@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from spikingbrain.convert.trunk.evicted import LEAST_NORMALISER, Correction, Shape, State, decayed_sums
-from spikingbrain.convert.trunk.window import Held, Reach
+from spikingbrain.convert.trunk.reach import Reach
+from spikingbrain.convert.trunk.salient import Rows
+from spikingbrain.convert.trunk.window import Held
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Carry:
     """Key features of the last `window` positions, `[window, kv_heads, 2 head_dim]`."""
     sums: Tensor
     """`[kv_heads, 2 head_dim, head_dim + 1]` f32."""
+    rows: Rows
+    """Salient tokens, and those of the window that may become so."""
 
     @staticmethod
     def empty(shape: Shape, reach: Reach, dtype: torch.dtype) -> "Carry":
@@ -27,7 +31,7 @@ class Carry:
         sinks = torch.zeros(reach.kept, shape.kv_heads, shape.head_dim, dtype=dtype)
         features = torch.zeros(reach.window, shape.kv_heads, 2 * shape.head_dim, dtype=dtype)
         sums = torch.zeros(shape.kv_heads, 2 * shape.head_dim, shape.head_dim + 1)
-        return Carry(Held(keys, keys, sinks, sinks), features, sums)
+        return Carry(Held(keys, keys, sinks, sinks), features, sums, Rows.empty(shape.kv_heads, shape.head_dim, dtype))
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Segment:
     """`[tokens, kv_heads, head_dim]`, not rotated."""
     value: Tensor
     out: Tensor
-    """The window's heads, `[tokens, heads, head_dim]`."""
+    """Heads of what is exact, the window and the salient tokens: `[tokens, heads, head_dim]`."""
     normaliser: Tensor
     """`[tokens, heads]` f32, natural log."""
     ramp: Tensor
@@ -52,11 +56,15 @@ class Segment:
 
 
 class Branch(nn.Module):
+    salience: Tensor | None
+    """`[kv_heads, head_dim]`; fitted before any training (`salience.py`), and not trained. None in the control."""
+
     def __init__(self, shape: Shape, reach: Reach, stateless: bool) -> None:
         super().__init__()
         self.shape, self.reach = shape, reach
         self.correction = Correction(shape)
         self.state = None if stateless else State(shape)
+        self.register_buffer("salience", None if stateless else torch.zeros(shape.kv_heads, shape.head_dim))
 
     def forward(self, segment: Segment, carry: Carry) -> tuple[Tensor, Tensor, Tensor]:
         """The heads that go to o, `[tokens, heads, head_dim]` in the trunk's type, the carry's next features and sums."""

@@ -10,9 +10,11 @@ from spikingbrain.config import Config
 from spikingbrain.convert.trunk.branch import Branch, Branches, Carry, Segment
 from spikingbrain.convert.trunk.evicted import Shape, ramp_of
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
+from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.rotary import Rotary
+from spikingbrain.convert.trunk.salient import Rows, recall
 from spikingbrain.convert.trunk.teacher import rotary_for
-from spikingbrain.convert.trunk.window import Held, Reach, merge_sinks, window_attention
+from spikingbrain.convert.trunk.window import Asked, Held, merge_sinks, window_attention
 
 
 def shape_of(config: Config) -> Shape:
@@ -31,20 +33,31 @@ class Positions:
         at = torch.arange(first, first + tokens)
         self.rotary = rotary_for(trunk, first, tokens)
         self.ramp = ramp_of(at, reach.window, reach.kept)
+        config = trunk.config
+        self.apart = Rotary.at(torch.tensor([reach.window]), config.head_dim, config.rope_theta, trunk.embedding.dtype)
+        """What salient tokens meet a query with, wherever it stands."""
         self.capped: Rotary | None = None
         if reach.capped(first, tokens):
-            config = trunk.config
             self.capped = Rotary.at(at.clamp(max=reach.sink_cap), config.head_dim, config.rope_theta, trunk.embedding.dtype)
 
 
-def read_window(trunk: Trunk, layer: FrozenLayer, normed: Tensor, carry: Carry, positions: Positions) -> tuple[Segment, Held]:
-    """The window's part of one layer, and what the next segment's window sees of this one."""
-    reach, held = positions.reach, carry.held
+def read_exactly(
+    trunk: Trunk, layer: FrozenLayer, normed: Tensor, carry: Carry, positions: Positions, salience: Tensor | None
+) -> tuple[Segment, Held, Rows]:
+    """What one layer's softmax attention gives over the window and, with `salience`, over salient tokens; and what of both the next segment
+    takes over."""
+    reach, held, rows, first, tokens = positions.reach, carry.held, carry.rows, positions.first, positions.tokens
     query, key, value = trunk.project(layer, normed)
     rotated, rotated_keys = positions.rotary(query), positions.rotary(key)
-    if positions.first == 0:
+    if first == 0:
         held = Held(held.keys, held.values, rotated_keys[: reach.kept], value[: reach.kept])
-    out, normaliser = window_attention(rotated, rotated_keys, value, held, positions.first, reach)
+    asked = None
+    if salience is not None:
+        rows = rows.extended(key, value, salience, first, reach)
+        recalled = recall(rows, first, tokens, reach)
+        asked = None if recalled is None else Asked(positions.apart(query), recalled)
+        rows = rows.for_next(first + tokens, reach)
+    out, normaliser = window_attention(rotated, rotated_keys, value, held, first, reach, asked)
     if positions.capped is not None:
         out, normaliser = merge_sinks(out, normaliser, positions.capped(query), held)
     after = Held(
@@ -53,7 +66,7 @@ def read_window(trunk: Trunk, layer: FrozenLayer, normed: Tensor, carry: Carry, 
         held.sink_keys,
         held.sink_values,
     )
-    return Segment(normed, query, key, value, out, normaliser, positions.ramp, positions.first), after
+    return Segment(normed, query, key, value, out, normaliser, positions.ramp, first), after, rows
 
 
 class Student:
@@ -73,9 +86,10 @@ class Student:
         x = trunk.embed(tokens)
         after = []
         for layer, branch, carry in zip(trunk.layers, self.branches, carries, strict=True):
-            segment, held = read_window(trunk, layer, trunk.normed(x, layer.attention_norm), carry, positions)
+            normed = trunk.normed(x, layer.attention_norm)
+            segment, held, rows = read_exactly(trunk, layer, normed, carry, positions, branch.salience)
             heads, features, sums = branch(segment, carry)
-            after.append(Carry(held, features, sums))
+            after.append(Carry(held, features, sums, rows))
             x = x + linear(heads.flatten(1), layer.output)
             x = x + trunk.feed_forward(layer, x)
         return x, after

@@ -1,4 +1,4 @@
-"""Windowed softmax attention over a whole segment in blocks, with the log of its normaliser."""
+"""Windowed softmax attention over a whole segment in blocks, and what it recalls beside, with the log of its normaliser."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-# Queries of a block read the window before them and the block itself: twice as long, and a third of the work would be masked.
-BLOCK_TOKENS = 256
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What a query sees: its last `window` positions, itself included, and the first `kept` positions of the text."""
-
-    window: int
-    kept: int
-    sink_cap: int
-    """A query sees the kept tokens as if it stood at this position at most."""
-
-    def capped(self, first: int, tokens: int) -> bool:
-        """Whether some query of a segment stands beyond the cap, so that its kept tokens are merged in by `merge_sinks`."""
-        return first + tokens > self.sink_cap + 1
+from spikingbrain.convert.trunk.parts import Part, attend_both
+from spikingbrain.convert.trunk.reach import BLOCK_TOKENS, Reach
+from spikingbrain.convert.trunk.salient import Recalled
 
 
 @dataclass(frozen=True)
@@ -36,7 +23,18 @@ class Held:
     sink_values: Tensor
 
 
-def window_attention(query: Tensor, key: Tensor, value: Tensor, held: Held, first: int, reach: Reach) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Asked:
+    """What a segment recalls, and its queries as they meet that."""
+
+    query: Tensor
+    """`[tokens, heads, head_dim]`"""
+    recalled: Recalled
+
+
+def window_attention(
+    query: Tensor, key: Tensor, value: Tensor, held: Held, first: int, reach: Reach, asked: Asked | None = None
+) -> tuple[Tensor, Tensor]:
     """Rotated `[tokens, heads or kv_heads, head_dim]` at positions `first` and on. Returns the heads, `[tokens, heads, head_dim]`, and the
     natural log of each softmax's normaliser, `[tokens, heads]` f32, through which no gradient flows. A capped segment's heads leave out the
     kept tokens."""
@@ -52,13 +50,27 @@ def window_attention(query: Tensor, key: Tensor, value: Tensor, held: Held, firs
         _near(before, now, sink, padding, blocks, reach.window)
         for before, now, sink in zip((held.keys, held.values), (key, value), sinks, strict=True)
     ]
-    grouped = pad(query, (0, 0, 0, 0, 0, padding)).view(blocks, BLOCK_TOKENS, kv_heads, -1, dim).permute(0, 2, 3, 1, 4)
     mask = _mask(first, blocks, reach, heads // kv_heads, query.dtype, capped)
-    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    out, normaliser = attention(grouped.flatten(2, 3), near[0], near[1], 0.0, False, attn_mask=mask, scale=dim**-0.5)
+    window = Part(_in_blocks(query, blocks, kv_heads), near[0], near[1], mask)
+    out, normaliser = attend_both(window, None if asked is None else _recalled(asked, blocks, kv_heads))
     shape = (blocks, kv_heads, heads // kv_heads, BLOCK_TOKENS)
     out = out.view(*shape, dim).permute(0, 3, 1, 2, 4).reshape(-1, heads, dim)[:tokens]
-    return out, normaliser.view(shape).permute(0, 3, 1, 2).reshape(-1, heads)[:tokens].detach()
+    return out, normaliser.view(shape).permute(0, 3, 1, 2).reshape(-1, heads)[:tokens]
+
+
+def _in_blocks(query: Tensor, blocks: int, kv_heads: int) -> Tensor:
+    """`[blocks, kv_heads, group * block, head_dim]`"""
+    padding = blocks * BLOCK_TOKENS - query.shape[0]
+    shape = (blocks, BLOCK_TOKENS, kv_heads, -1, query.shape[-1])
+    return pad(query, (0, 0, 0, 0, 0, padding)).view(shape).permute(0, 2, 3, 1, 4).flatten(2, 3)
+
+
+def _recalled(asked: Asked, blocks: int, kv_heads: int) -> Part:
+    recalled, query = asked.recalled, asked.query
+    group = query.shape[1] // kv_heads
+    seen = recalled.seen.repeat(1, 1, group, 1)
+    mask = torch.zeros(seen.shape, dtype=query.dtype).masked_fill_(~seen, float("-inf"))
+    return Part(_in_blocks(query, blocks, kv_heads)[recalled.skipped :], recalled.keys, recalled.values, mask)
 
 
 def merge_sinks(out: Tensor, normaliser: Tensor, query: Tensor, held: Held) -> tuple[Tensor, Tensor]:

@@ -16,13 +16,13 @@ def ramp(positions: Tensor, window: int, kept: int, dtype: torch.dtype) -> Tenso
     return (evicted / (evicted + RAMP_TOKENS))[:, None]
 
 
-def join(window: Tensor, remembered: Tensor, log_normaliser: Tensor, x: Tensor, grown: Tensor, weights: EvictedWeights) -> Tensor:
-    """The convex mix: `window` is `[tokens, heads, head_dim]`, `remembered` `[tokens, heads, head_dim + 1]` with the normaliser last,
-    `log_normaliser` `[tokens, heads]`, `x` `[tokens, hidden]`, `grown` the ramp. Returns the window's shape."""
+def join(exact: Tensor, remembered: Tensor, log_normaliser: Tensor, x: Tensor, grown: Tensor, weights: EvictedWeights) -> Tensor:
+    """The convex mix: `exact` is `[tokens, heads, head_dim]`, `remembered` `[tokens, heads, head_dim + 1]` with the normaliser last,
+    `log_normaliser` `[tokens, heads]`, `x` `[tokens, hidden]`, `grown` the ramp. Returns the shape of `exact`."""
     numerator, denominator = remembered[..., :-1], remembered[..., -1] + LEAST_NORMALISER
     met = weights.normaliser.to(grown.dtype) * log_normaliser + weights.match.to(grown.dtype) * denominator.log()
     share = grown * (project(weights.mix, x).to(grown.dtype) + met).sigmoid()
-    return window + share[..., None] * (numerator / denominator[..., None] - window)
+    return exact + share[..., None] * (numerator / denominator[..., None] - exact)
 
 
 def correct(heads: Tensor, x: Tensor, grown: Tensor, weights: EvictedWeights) -> Tensor:

@@ -1,0 +1,130 @@
+"""The parts of a state's bytes: numbers, tokens of a softmax branch, salient tokens (`state_file.py` says in which order)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spikingbrain.model.evicted.salient import Salient
+from spikingbrain.model.key_values import Rows
+from spikingbrain.spike.key_value_codes import LARGEST_CODE, Int8Rows
+
+FLOAT_BYTES = 4
+Bytes = npt.NDArray[np.uint8]
+
+
+class StateError(ValueError):
+    """Bytes that hold no state of this model, or a state that the bytes cannot hold."""
+
+
+@dataclass
+class Reader:
+    data: bytes
+    dtype: torch.dtype
+    """What dense keys and values become."""
+    device: torch.device
+    at: int = 0
+
+    @property
+    def left(self) -> int:
+        return len(self.data) - self.at
+
+    def take(self, count: int) -> bytes:
+        if count > self.left:
+            raise StateError(f"a part of {count} bytes must follow byte {self.at}; {self.left} do")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def floats(self, *shape: int) -> Tensor:
+        """Of the next bytes, f32."""
+        at = self.at
+        raw = np.frombuffer(self.take(int(np.prod(shape)) * FLOAT_BYTES), dtype=np.uint8)
+        return torch.from_numpy(_finite(raw, at).reshape(shape)).to(self.device)
+
+    def rows(self, shape: tuple[int, int], dim: int, is_int8: bool) -> tuple[Rows, Rows]:
+        """Keys and values, `[*shape, dim]`, of the next bytes."""
+        at, row_bytes = self.at, _row_bytes(dim, is_int8)
+        raw = np.frombuffer(self.take(shape[0] * shape[1] * row_bytes), dtype=np.uint8).reshape(*shape, row_bytes)
+        return self._rows(raw, at, dim, is_int8)
+
+    def salient(self, evicted: range, most: int, heads: int, dim: int, is_int8: bool) -> Salient:
+        """Of the next bytes: at most `most` tokens of those at the positions `evicted`, as many for every KV head."""
+        at, slots = self.at, min(most, len(evicted))
+        entry = FLOAT_BYTES + FLOAT_BYTES + _row_bytes(dim, is_int8)
+        raw = np.frombuffer(self.take(heads * slots * entry), dtype=np.uint8).reshape(heads, slots, entry).transpose(1, 0, 2)
+        positions = np.ascontiguousarray(raw[..., :FLOAT_BYTES]).view("<u4")[..., 0].astype(np.int64)
+        for head in positions.T.tolist():
+            if len(set(head)) < slots or any(position not in evicted for position in head):
+                raise StateError(
+                    f"positions of salient tokens from byte {at} on must differ and be in {evicted}; they are {head[:4]} and on"
+                )
+        salience = _finite(np.ascontiguousarray(raw[..., FLOAT_BYTES : 2 * FLOAT_BYTES]), at)[..., 0]
+        keys, values = self._rows(raw[..., 2 * FLOAT_BYTES :], at, dim, is_int8)
+        return Salient(keys, values, torch.from_numpy(salience.copy()).to(self.device), torch.from_numpy(positions).to(self.device))
+
+    def _rows(self, raw: Bytes, at: int, dim: int, is_int8: bool) -> tuple[Rows, Rows]:
+        if not is_int8:
+            both = torch.from_numpy(_finite(np.ascontiguousarray(raw), at)).to(device=self.device, dtype=self.dtype)
+            return both[..., :dim].clone(), both[..., dim:].clone()
+        scales = np.ascontiguousarray(raw[..., : 2 * FLOAT_BYTES]).view("<f4")
+        codes = np.ascontiguousarray(raw[..., 2 * FLOAT_BYTES :]).view(np.int8)
+        if not (np.isfinite(scales) & (scales >= 0)).all():
+            raise StateError(f"scales from byte {at} on must be finite and not negative; one is")
+        if (codes < -LARGEST_CODE).any():
+            raise StateError(f"codes from byte {at} on must be from -{LARGEST_CODE} to {LARGEST_CODE}; one is -128")
+
+        def part(first: int) -> Int8Rows:
+            of_part = codes[..., first * dim : (first + 1) * dim]
+            of_scales = scales[..., first : first + 1].astype(np.float32)
+            return Int8Rows(torch.from_numpy(of_part.copy()).to(self.device), torch.from_numpy(of_scales).to(self.device))
+
+        return part(0), part(1)
+
+
+def token_bytes(keys: Rows, values: Rows) -> bytes:
+    """Token by token, KV head by KV head."""
+    return _packed(keys, values).tobytes()
+
+
+def salient_bytes(salient: Salient) -> bytes:
+    """KV head by KV head, slot by slot."""
+    positions = salient.positions.cpu().numpy().astype("<u4")[..., None].view(np.uint8)
+    salience = _array(salient.salience)[..., None].view(np.uint8)
+    return np.concatenate([positions, salience, _packed(salient.keys, salient.values)], axis=-1).transpose(1, 0, 2).tobytes()
+
+
+def float_bytes(tensor: Tensor) -> bytes:
+    return _array(tensor).tobytes()
+
+
+def _row_bytes(dim: int, is_int8: bool) -> int:
+    return 2 * FLOAT_BYTES + 2 * dim if is_int8 else 2 * dim * FLOAT_BYTES
+
+
+def _finite(raw: Bytes, at: int) -> npt.NDArray[np.float32]:
+    """The same bytes as f32, a fourth as many along the last axis."""
+    values = raw.view("<f4").astype(np.float32)
+    if not np.isfinite(values).all():
+        raise StateError(f"numbers from byte {at} on must be finite; one is not")
+    return values
+
+
+def _packed(keys: Rows, values: Rows) -> Bytes:
+    """`[tokens, kv_heads, bytes of a row]`"""
+    if isinstance(keys, Int8Rows) and isinstance(values, Int8Rows):
+        codes = [rows.codes.cpu().numpy() for rows in (keys, values)]
+        if any((part < -LARGEST_CODE).any() for part in codes):
+            raise StateError(f"codes of keys and values must be from -{LARGEST_CODE} to {LARGEST_CODE}; one is -128")
+        scales = [_array(rows.scales).view(np.uint8) for rows in (keys, values)]
+        return np.concatenate([*scales, *(part.view(np.uint8) for part in codes)], axis=-1)
+    if isinstance(keys, Int8Rows) or isinstance(values, Int8Rows):
+        raise StateError("keys and values must be of one type; they are of two")
+    return np.concatenate([_array(keys), _array(values)], axis=-1).view(np.uint8)
+
+
+def _array(tensor: Tensor) -> npt.NDArray[np.float32]:
+    if tensor.dtype == torch.float64:
+        raise StateError("a state must be of f32 or a half type; it is float64")
+    return np.ascontiguousarray(tensor.to(torch.float32).cpu().numpy())
