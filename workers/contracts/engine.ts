@@ -4,6 +4,10 @@
  */
 import type { ServiceFailure } from "./errors.ts";
 import type { SpikeCounts, SpikesByLayer, SpikingMode } from "./spikes.ts";
+import type { StateDescription, StateReport } from "./state.ts";
+
+/** Log-probabilities of one prompt that one event may carry, the tokens' own included: some 3 MB of the isolate's heap. */
+export const PROMPT_SCORES_LIMIT = 32_768;
 
 /** How the next token is chosen. Every field is explicit: defaults are the gateway's business. */
 export interface SamplingParameters {
@@ -45,6 +49,8 @@ export interface GenerateRequest {
   readonly promptLogprobs: number | null;
   /** Whether spikes are counted; only a backend whose model spikes accepts it. Counting nothing where it is left out. */
   readonly countSpikes?: boolean;
+  /** Whether events tell what the state holds and takes; only a backend whose description has `state` accepts it. */
+  readonly reportState?: boolean;
 }
 
 /** Natural-log probability under the model's own distribution: before temperature, penalties and bias. */
@@ -64,10 +70,13 @@ export interface TokenUsage {
 }
 
 /**
- * A stream is: at most one `prompt`, any number of `token`, then exactly one terminal event (`finish` or `error`), then the end.
+ * A stream is: any number of `read`, at most one `prompt`, any number of `token`, then exactly one terminal event (`finish` or `error`),
+ * then the end. A backend that had to give a state up reads its tokens again, and says so with `read` wherever it happens.
  * A stream that ends without a terminal event is a failed stream.
  */
 export type GenerateEvent =
+  /** From time to time while tokens are read whose successor is known; with `reportState`. */
+  | { readonly type: "read"; readonly state: StateReport }
   | { readonly type: "prompt"; readonly logprobs: readonly (TokenLogprob | null)[] }
   | {
       readonly type: "token";
@@ -75,6 +84,8 @@ export type GenerateEvent =
       readonly logprob?: TokenLogprob;
       /** Of everything read so far, prompt included; with `countSpikes`. */
       readonly spikes?: SpikeCounts;
+      /** Before this token is read; with `reportState`. */
+      readonly state?: StateReport;
     }
   | {
       readonly type: "finish";
@@ -83,6 +94,8 @@ export type GenerateEvent =
       readonly usage: TokenUsage;
       /** Of everything read; with `countSpikes`. */
       readonly spikes?: SpikesByLayer;
+      /** With `reportState`. */
+      readonly state?: StateReport;
     }
   | { readonly type: "error"; readonly failure: ServiceFailure };
 
@@ -95,12 +108,17 @@ export interface ModelDescription {
   readonly architecture: string;
   readonly parameters: number;
   readonly vocabularySize: number;
-  /** Longest prompt plus completion this backend accepts, in tokens: the model's own limit or what its memory holds. */
+  /**
+   * Longest prompt plus completion of one request, in tokens: the model's own limit or what memory holds; where the state is constant there
+   * is neither, and it is as many as a request may have.
+   */
   readonly contextLength: number;
   /** Which kernel computes: `relaxed`, `simd128`, `scalar`, or a GPU backend's name. */
   readonly kernel: string;
   /** Which inputs of the model's products spike; a backend without neurons leaves it out. */
   readonly spikes?: SpikingMode;
+  /** What conversations take of its memory; a backend that cannot say leaves it out. */
+  readonly state?: StateDescription;
 }
 
 /** A moment's load, for picking an engine object. */

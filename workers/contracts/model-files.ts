@@ -15,8 +15,50 @@ export interface ModelManifest {
   readonly bytes: number;
   /** In file order; concatenated they are the GGUF. */
   readonly shards: readonly ModelShard[];
-  /** The model's own context length, from the file. */
+  /** The longest text the model was trained on, in tokens, from the file. */
   readonly contextLength: number;
+  readonly form: ModelForm;
+  readonly origin: ModelOrigin;
+}
+
+/** How the model mixes tokens, from the file. */
+export interface ModelForm {
+  /** Layers that are alike counted together, in order of their first appearance. */
+  readonly layers: readonly LayerKind[];
+  /** Keys that a window sees, the token's own included; null without windows. */
+  readonly window: number | null;
+  /** Leading tokens of a text that never leave a window. */
+  readonly keptTokens: number;
+  /** Learned tokens in front of every text. */
+  readonly learnedSinks: number;
+  /** Tokens that each KV head keeps exactly after they have left the window; null without evicted-token mixers. */
+  readonly salientTokens: number | null;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+export interface LayerKind {
+  /** `full`, `window`, `linear`, two of them joined by `+`, or `evicted`. */
+  readonly mixer: string;
+  /** `dense` or `moe`. */
+  readonly feedForward: string;
+  readonly count: number;
+}
+
+/** Where the weights come from. */
+export interface ModelOrigin {
+  /** SPDX id in lower case; null where neither the registry nor the file names one. */
+  readonly license: string | null;
+  /** The model that this one was converted from; null where there is none. */
+  readonly teacher: ModelTeacher | null;
+}
+
+export interface ModelTeacher {
+  readonly name: string;
+  readonly url: string;
+  readonly license: string | null;
+  /** Of the teacher's file, hex. */
+  readonly sha256: string;
 }
 
 export interface ModelShard {

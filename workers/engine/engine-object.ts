@@ -4,7 +4,7 @@ import { failureOf } from "./failures.ts";
 import { loadModel, type LoadedModel } from "./loaded-model.ts";
 import { OncePerIsolate } from "./once-per-isolate.ts";
 import { Scheduler } from "./scheduler.ts";
-import { memoryLimitBytes, spikingMode, type EngineEnvironment } from "./settings.ts";
+import { memoryLimitBytes, requestTokens, spikingMode, type EngineEnvironment } from "./settings.ts";
 import { createModelLoader } from "./wasm-module.ts";
 
 /** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. */
@@ -63,7 +63,8 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
       memoryLimitBytes: memoryLimitBytes(this.env),
       ...(spikes === undefined ? {} : { spikes }),
     } as const;
-    return await sharedModel.get((making) => loadModel(this.env.MODEL_FILES, () => createModelLoader(options), making), {
+    const most = requestTokens(this.env);
+    return await sharedModel.get((making) => loadModel(this.env.MODEL_FILES, () => createModelLoader(options), most, making), {
       now: Date.now,
       sleep,
     });
@@ -77,12 +78,22 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
       now: Date.now,
       yield: () => sleep(0),
       sleep,
+      renew: () => {
+        this.#renew().catch((error: unknown) => {
+          console.error("engine object: its time could not be renewed:", error);
+        });
+      },
       onDefect: (error) => {
         console.error("engine defect:", error);
         sharedModel.poison(error);
       },
     });
     return this.#scheduler;
+  }
+
+  /** An incoming call, from whomever, starts the time that an object may compute anew. */
+  async #renew(): Promise<void> {
+    await this.env.ENGINE_OBJECT.get(this.ctx.id).load();
   }
 }
 

@@ -3,6 +3,7 @@ import type { GenerateRequest, TokenLogprob } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
 import type { Engine } from "./engine-surface.ts";
+import type { StateReport } from "../contracts/state.ts";
 import { EventSink, type SinkEvents } from "./event-sink.ts";
 import type { PlanEntry } from "./step-plan.ts";
 
@@ -12,6 +13,9 @@ interface Sample {
   readonly stop: boolean;
   readonly logprob?: TokenLogprob;
 }
+
+/** While a prompt is read, its reader hears of it so often: every few seconds on a slow machine. */
+const tokensBetweenReports = 256;
 
 export class Generation {
   readonly request: GenerateRequest;
@@ -31,6 +35,7 @@ export class Generation {
   #generated = 0;
   #promptLogprobs: (TokenLogprob | null)[] = [];
   #promptReported = false;
+  #reportedAt = 0;
 
   constructor(engine: Engine, request: GenerateRequest, events: SinkEvents, now: number) {
     this.#engine = engine;
@@ -86,7 +91,10 @@ export class Generation {
   advance(): boolean {
     if (this.#handle === undefined || this.sink.closed) return false;
     this.#collectPromptLogprobs(this.#handle);
-    if (this.#engine.pending(this.#handle) > 0) return false;
+    if (this.#engine.pending(this.#handle) > 0) {
+      this.#reportReading(this.#handle);
+      return false;
+    }
     if (this.request.promptLogprobs !== null && !this.#promptReported) {
       this.#promptReported = true;
       this.sink.send({ type: "prompt", logprobs: this.#promptLogprobs });
@@ -122,7 +130,7 @@ export class Generation {
     }
     this.#generated += 1;
     const spikes = this.request.countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeTotals(handle)) as SpikeCounts } : {};
-    this.sink.send({ type: "token", id, ...(logprob === undefined ? {} : { logprob }), ...spikes });
+    this.sink.send({ type: "token", id, ...(logprob === undefined ? {} : { logprob }), ...spikes, ...this.#state(handle) });
     if (this.#generated >= this.request.maxTokens) this.#finish(handle, "length");
   }
 
@@ -140,6 +148,19 @@ export class Generation {
       ...(stopToken === undefined ? {} : { stopToken }),
       usage: { promptTokens: this.request.prompt.length, completionTokens: this.#generated, cachedTokens: 0 },
       ...(this.request.countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeCounts(handle)) as SpikesByLayer } : {}),
+      ...this.#state(handle),
     });
+  }
+
+  #reportReading(handle: number): void {
+    const { state } = this.#state(handle);
+    if (state === undefined || Math.abs(state.tokens - this.#reportedAt) < tokensBetweenReports) return;
+    this.#reportedAt = state.tokens;
+    this.sink.send({ type: "read", state });
+  }
+
+  #state(handle: number): { readonly state?: StateReport } {
+    if (this.request.reportState !== true) return {};
+    return { state: { tokens: this.tokens - this.#engine.pending(handle), bytes: this.#engine.sequenceBytes(handle) } };
   }
 }

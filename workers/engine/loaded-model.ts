@@ -1,5 +1,6 @@
 /** The model in memory and what this engine can promise of it. */
 import type { ModelDescription } from "../contracts/engine.ts";
+import type { ModelForm, ModelManifest } from "../contracts/model-files.ts";
 import { engineErrorCode, type Engine, type EngineDescription, type ModelLoader } from "./engine-surface.ts";
 import { messageOf, modelInvalid } from "./failures.ts";
 import type { Making } from "./once-per-isolate.ts";
@@ -12,7 +13,13 @@ export interface LoadedModel {
   readonly firstToken: number;
 }
 
-export async function loadModel(files: Pick<Fetcher, "fetch">, createLoader: () => ModelLoader, making: Making): Promise<LoadedModel> {
+/** `requestTokens` bounds a request where the model's state has no bound of its own. */
+export async function loadModel(
+  files: Pick<Fetcher, "fetch">,
+  createLoader: () => ModelLoader,
+  requestTokens: number,
+  making: Making,
+): Promise<LoadedModel> {
   const loader = createLoader();
   let finished = false;
   making.onTakenOver(() => {
@@ -24,7 +31,7 @@ export async function loadModel(files: Pick<Fetcher, "fetch">, createLoader: () 
       making.alive();
     });
     finished = true;
-    return describeModel(engine, manifest.id, manifest.sha256);
+    return describeModel(engine, manifest, requestTokens);
   } catch (error) {
     // Waiting helps nobody here: a model that does not fit never will.
     if (engineErrorCode(error) === "out_of_memory")
@@ -35,24 +42,49 @@ export async function loadModel(files: Pick<Fetcher, "fetch">, createLoader: () 
   }
 }
 
-function describeModel(engine: Engine, id: string, digest: string): LoadedModel {
-  const { architecture, parameters, vocabularySize, contextLength, kernel, bosTokenId, spikes } = JSON.parse(
-    engine.describe(),
-  ) as EngineDescription;
-  const held = tokensHeld(engine, contextLength);
-  if (held < 1) throw modelInvalid(`the memory limit leaves ${String(engine.freeStateBytes())} bytes for state, less than one token takes`);
+function describeModel(engine: Engine, { id, sha256, form }: ModelManifest, requestTokens: number): LoadedModel {
+  const facts = JSON.parse(engine.describe()) as EngineDescription;
+  const { architecture, parameters, vocabularySize, kernel, bosTokenId, spikes, kvType } = facts;
+  const constantBytes = constantStateBytes(engine);
+  const constant = constantBytes !== undefined && constantBytes <= engine.freeStateBytes();
+  const contextLength = tokensHeld(engine, constant ? requestTokens : facts.contextLength);
+  if (contextLength < 1)
+    throw modelInvalid(`the memory limit leaves ${String(engine.freeStateBytes())} bytes for state, less than one token takes`);
+  const state = {
+    bytes: constant ? constantBytes : engine.stateBytes(contextLength),
+    constant,
+    keysAndValues: kvType,
+    fullAttentionBytesPerToken: fullAttentionBytesPerToken(form, kvType),
+  };
   return {
     engine,
-    description: { id, digest, architecture, parameters, vocabularySize, contextLength: held, kernel, spikes },
+    description: { id, digest: sha256, architecture, parameters, vocabularySize, contextLength, kernel, spikes, state },
     firstToken: bosTokenId ?? 0,
   };
 }
 
-/** The longest sequence, up to the model's own limit, whose state fits in what is free while nothing runs. */
-export function tokensHeld(engine: Pick<Engine, "freeStateBytes" | "stateBytes">, contextLength: number): number {
+/** Far beyond every window. */
+const farTokens = 2 ** 30;
+/** Where the engine's sizes saturate: the address space of its 32-bit memory. */
+const unboundedBytes = 2 ** 32 - 1;
+
+/** What the state of any long text takes; undefined where it grows with the text. */
+export function constantStateBytes(engine: Pick<Engine, "stateBytes">): number | undefined {
+  const bytes = engine.stateBytes(farTokens);
+  return bytes < unboundedBytes && bytes === engine.stateBytes(2 * farTokens) ? bytes : undefined;
+}
+
+/** Keys and values of one token in every layer: int8 has one f32 scale for each head's key and for its value. */
+export function fullAttentionBytesPerToken({ layers, kvHeads, headDim }: ModelForm, kvType: "int8" | "f32"): number {
+  const layerCount = layers.reduce((total, { count }) => total + count, 0);
+  return layerCount * kvHeads * 2 * (kvType === "int8" ? headDim + 4 : 4 * headDim);
+}
+
+/** The longest sequence of at most so many tokens whose state fits in what is free while nothing runs. */
+export function tokensHeld(engine: Pick<Engine, "freeStateBytes" | "stateBytes">, most: number): number {
   const free = engine.freeStateBytes();
   let fits = 0;
-  let tooMany = contextLength + 1;
+  let tooMany = most + 1;
   while (tooMany - fits > 1) {
     const middle = Math.floor((fits + tooMany) / 2);
     if (engine.stateBytes(middle) <= free) fits = middle;

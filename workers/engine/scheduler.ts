@@ -18,6 +18,8 @@ export interface SchedulerLimits {
   readonly running: number;
   /** Requests that may wait; one more is refused. */
   readonly waiting: number;
+  /** Tokens of their prompts together: what they take of the heap. */
+  readonly waitingTokens: number;
   readonly waitingMilliseconds: number;
   /** A reader that takes nothing for this long loses its generation. */
   readonly stallMilliseconds: number;
@@ -31,6 +33,7 @@ export const defaultLimits: SchedulerLimits = {
   prefillTokensPerStep: 64,
   running: 16,
   waiting: 256,
+  waitingTokens: 1 << 20,
   waitingMilliseconds: 120_000,
   stallMilliseconds: 120_000,
   stallEvictionMilliseconds: 1000,
@@ -46,6 +49,8 @@ export interface SchedulerHost {
   /** Gives the event loop a turn. */
   yield(): Promise<void>;
   sleep(milliseconds: number): Promise<void>;
+  /** Called while there is work: asks the runtime for more of the time that one call may compute. */
+  renew(): void;
   /** The engine failed in a way it never should; it can't be trusted with anything more. */
   onDefect(error: unknown): void;
 }
@@ -54,6 +59,8 @@ export interface SchedulerHost {
 const pollMilliseconds = 25;
 /** With nothing waiting, only the bound on stalled readers has to be looked after. */
 const stallPollMilliseconds = 1000;
+/** Far below the time that one call may compute: Cloudflare gives 30 s unless told otherwise, and 300 s at most. */
+const renewalMilliseconds = 15_000;
 /** A sequence that cannot take one step after this many evictions never will. */
 const mostFruitlessEvictions = 8;
 const retryAfterSeconds = 5;
@@ -101,6 +108,15 @@ export class Scheduler {
       const failure = overloaded(`${String(this.#waiting.length)} requests are waiting, which is as many as may`, retryAfterSeconds);
       return { ok: false, failure };
     }
+    const tokens = this.#waiting.reduce((total, waiting) => total + waiting.tokens, request.prompt.length);
+    if (this.#waiting.length > 0 && tokens > this.#limits.waitingTokens) {
+      const held = String(tokens - request.prompt.length);
+      const failure = overloaded(
+        `prompts of ${held} tokens are waiting; with this one of ${String(request.prompt.length)} they would be more than the ${String(this.#limits.waitingTokens)} that may`,
+        retryAfterSeconds,
+      );
+      return { ok: false, failure };
+    }
     const wake = (): void => this.#wake?.();
     const generation = new Generation(this.#engine, request, { onDrain: wake, onCancel: wake }, this.#host.now());
     this.#waiting.push(generation);
@@ -116,7 +132,12 @@ export class Scheduler {
     try {
       // Not within the call that submitted: its stream should be on its way first, and requests of one moment start together.
       await this.#host.yield();
+      let renewedAt = this.#host.now();
       while (true) {
+        if (this.#host.now() - renewedAt >= renewalMilliseconds) {
+          renewedAt = this.#host.now();
+          this.#host.renew();
+        }
         this.#dropEnded();
         if (this.#running.length + this.#waiting.length === 0) return;
         this.#admit();

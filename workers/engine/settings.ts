@@ -10,6 +10,8 @@ export interface EngineEnvironment {
   readonly ENGINE_OBJECTS?: string;
   /** Bound of the engine's linear memory in MiB; "112" if not set. */
   readonly MEMORY_LIMIT_MIB?: string;
+  /** Most tokens of one request, prompt and completion, where the model's context has no end; "131072" if not set. */
+  readonly REQUEST_TOKENS?: string;
   /** Which inputs of the model's products spike: `off`, `paper` or `released`; the model file's own wish if not set. */
   readonly SPIKES?: string;
 }
@@ -20,6 +22,9 @@ const defaultMemoryLimitMebibytes = 112;
 /** The address space of a 32-bit linear memory. */
 const largestMemoryLimitMebibytes = 4095;
 const mostEngineObjects = 1000;
+/** At the 130 tokens a second that a small model reads, a quarter of an hour; half a mebibyte of token ids in each of engine and scheduler. */
+const defaultRequestTokens = 131_072;
+const mostRequestTokens = 2 ** 24;
 
 export function engineObjects(environment: EngineEnvironment): number {
   return integer("ENGINE_OBJECTS", environment.ENGINE_OBJECTS, 1, mostEngineObjects);
@@ -29,6 +34,10 @@ export function memoryLimitBytes(environment: EngineEnvironment): number {
   return (
     integer("MEMORY_LIMIT_MIB", environment.MEMORY_LIMIT_MIB, defaultMemoryLimitMebibytes, largestMemoryLimitMebibytes) * bytesPerMebibyte
   );
+}
+
+export function requestTokens(environment: EngineEnvironment): number {
+  return integer("REQUEST_TOKENS", environment.REQUEST_TOKENS, defaultRequestTokens, mostRequestTokens);
 }
 
 export function spikingMode({ SPIKES: text }: EngineEnvironment): SpikingMode | undefined {

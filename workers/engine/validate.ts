@@ -1,5 +1,5 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
-import type { GenerateRequest, SamplingParameters } from "../contracts/engine.ts";
+import { PROMPT_SCORES_LIMIT, type GenerateRequest, type SamplingParameters } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikingMode } from "../contracts/spikes.ts";
 import { contextLengthExceeded, invalidField } from "./failures.ts";
@@ -51,10 +51,21 @@ const checks: readonly Check[] = [
   ({ sampling }, limits) => checkLogitBias(sampling.logitBias, limits),
   ({ topLogprobs }) => (topLogprobs === null ? undefined : wholeNumber("topLogprobs", topLogprobs, 0, mostLogprobs)),
   ({ promptLogprobs }) => (promptLogprobs === null ? undefined : wholeNumber("promptLogprobs", promptLogprobs, 0, mostLogprobs)),
+  checkPromptScores,
   checkSpikes,
+  ({ reportState = false }) =>
+    typeof reportState === "boolean" ? undefined : invalidField("reportState", "must be true or false", reportState),
   ({ prompt, maxTokens }, { contextLength }) =>
     prompt.length + maxTokens > contextLength ? contextLengthExceeded(prompt.length, maxTokens, contextLength) : undefined,
 ];
+
+/** Scores of a prompt are one event, which has to fit into the isolate. */
+function checkPromptScores({ prompt, promptLogprobs }: GenerateRequest): ServiceFailure | undefined {
+  if (promptLogprobs === null || prompt.length * (promptLogprobs + 1) <= PROMPT_SCORES_LIMIT) return undefined;
+  const tokens = Math.floor(PROMPT_SCORES_LIMIT / (promptLogprobs + 1));
+  const rule = `with ${String(promptLogprobs)} alternatives a token may score prompts of ${String(tokens)} tokens`;
+  return invalidField("promptLogprobs", rule, prompt.length);
+}
 
 function checkSpikes({ countSpikes = false }: GenerateRequest, { spikes = "off" }: RequestLimits): ServiceFailure | undefined {
   if (typeof countSpikes !== "boolean") return invalidField("countSpikes", "must be true or false", countSpikes);

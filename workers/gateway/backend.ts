@@ -44,3 +44,13 @@ export async function describeBackend(backend: GenerationBackend): Promise<Model
   description ??= { ...(await unwrap(backend.describe())) };
   return description;
 }
+
+/** For answers that must work while the engine is away; null then. */
+export async function availableDescription(environment: Environment): Promise<ModelDescription | null> {
+  try {
+    return await describeBackend(chooseBackend(environment));
+  } catch (cause) {
+    if (cause instanceof ServiceError) return null;
+    throw cause;
+  }
+}

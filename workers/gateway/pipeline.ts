@@ -4,7 +4,7 @@
  * 1. Receive     `app.ts`: request id, log line, headers, key; `http/read-json.ts`: content type, size, JSON
  * 2. Validate    `schema/`: strict wire shapes; what is unknown or unsupported is refused by name
  * 3. Render      `http/chat-completions.ts`, `http/completions.ts`: chat template and tokenizer make token ids
- * 4. Plan        `generate/jobs.ts`: context limits, sampling, one job a choice
+ * 4. Plan        `generate/jobs.ts`: what one request may ask for, sampling, one job a choice
  * 5. Route       `backend.ts`: which backend runs the jobs
  * 6. Generate    `generate/`: token ids become text; stop strings; choices interleave
  * 7. Stream      `stream/`: OpenAI's shapes, whole or as server-sent events, with exactly one end
@@ -19,6 +19,7 @@ import { readJson } from "./http/read-json.ts";
 import { describeCause, logLine } from "./log.ts";
 import { requireModel, type ServedModel } from "./model.ts";
 import { requireSpikes } from "./require-spikes.ts";
+import { requireState } from "./require-state.ts";
 import type { GenerationFields } from "./schema/generation-fields.ts";
 import { parseBody } from "./schema/parse.ts";
 import { streamedAnswer, wholeAnswer } from "./stream/answer.ts";
@@ -46,7 +47,8 @@ export async function answerGeneration<Body extends GenerationFields>(
   const backend = chooseBackend(c.env);
   const description = await describeBackend(backend);
   const spikes = body.spikes === true ? requireSpikes(description) : null;
-  const jobs = planJobs(body, options, model, Math.min(model.card.contextLength, description.contextLength), requestId);
+  if (body.state === true) requireState(description);
+  const jobs = planJobs(body, options, model, description.contextLength, requestId);
 
   const abort = new AbortController();
   const client = c.req.raw.signal;

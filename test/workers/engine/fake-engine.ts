@@ -16,6 +16,8 @@ interface FakeSequence {
 export interface FakeOptions {
   readonly memoryBytes?: number;
   readonly bytesPerToken?: number;
+  /** Tokens whose bytes stay: the state grows no further. */
+  readonly windowTokens?: number;
   readonly vocabularySize?: number;
 }
 
@@ -27,12 +29,14 @@ export class FakeEngine implements Engine {
   readonly vocabularySize: number;
   readonly #memoryBytes: number;
   readonly #bytesPerToken: number;
+  readonly #windowTokens: number;
   readonly #sequences = new Map<number, FakeSequence>();
   #nextHandle = 1;
 
-  constructor({ memoryBytes = 1_000_000, bytesPerToken = 10, vocabularySize = 1000 }: FakeOptions = {}) {
+  constructor({ memoryBytes = 1_000_000, bytesPerToken = 10, windowTokens = 2 ** 53, vocabularySize = 1000 }: FakeOptions = {}) {
     this.#memoryBytes = memoryBytes;
     this.#bytesPerToken = bytesPerToken;
+    this.#windowTokens = windowTokens;
     this.vocabularySize = vocabularySize;
   }
 
@@ -53,7 +57,7 @@ export class FakeEngine implements Engine {
   }
 
   stateBytes(tokens: number): number {
-    return tokens * this.#bytesPerToken;
+    return Math.min(tokens, this.#windowTokens) * this.#bytesPerToken;
   }
 
   sequenceBytes(sequence: number): number {
@@ -96,7 +100,10 @@ export class FakeEngine implements Engine {
   step(plan: Uint32Array): void {
     this.onStep?.();
     const pairs = Array.from({ length: plan.length / 2 }, (_, index) => [plan[index * 2] ?? 0, plan[index * 2 + 1] ?? 0] as const);
-    const wanted = pairs.reduce((bytes, [, count]) => bytes + this.stateBytes(count), 0);
+    const wanted = pairs.reduce((bytes, [handle, count]) => {
+      const { read } = this.#get(handle);
+      return bytes + this.stateBytes(read + count) - this.stateBytes(read);
+    }, 0);
     if (wanted > this.freeStateBytes()) throw engineError("out_of_memory", `${String(wanted)} bytes wanted`);
     for (const [handle, count] of pairs) {
       if (count < 1 || count > this.pending(handle)) throw engineError("invalid_argument", `${String(count)} tokens are not pending`);

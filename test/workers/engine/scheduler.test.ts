@@ -1,57 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { Scheduler, defaultLimits, type SchedulerLimits } from "../../../workers/engine/scheduler.ts";
-import { FakeEngine, engineError, nextToken, type FakeOptions } from "./fake-engine.ts";
+import { engineError } from "./fake-engine.ts";
 import { collect, request, tokensOf } from "./requests.ts";
-
-interface Bench {
-  readonly engine: FakeEngine;
-  readonly scheduler: Scheduler;
-  readonly defects: unknown[];
-  /** Resolves when the scheduler has nothing left to do. */
-  readonly settled: () => Promise<void>;
-}
-
-function bench(options: FakeOptions & { readonly limits?: Partial<SchedulerLimits>; readonly contextLength?: number } = {}): Bench {
-  const engine = new FakeEngine(options);
-  const defects: unknown[] = [];
-  const loops: Promise<unknown>[] = [];
-  let clock = 0;
-  const nextTurn = (): Promise<void> =>
-    new Promise((resolve) => {
-      setImmediate(resolve);
-    });
-  const scheduler = new Scheduler(
-    engine,
-    { vocabularySize: engine.vocabularySize, contextLength: options.contextLength ?? 10_000 },
-    {
-      waitUntil: (promise) => loops.push(promise),
-      now: () => clock,
-      yield: nextTurn,
-      sleep: async (milliseconds) => {
-        clock += milliseconds;
-        await nextTurn();
-      },
-      onDefect: (error) => defects.push(error),
-    },
-    { ...defaultLimits, ...options.limits },
-  );
-  return {
-    engine,
-    scheduler,
-    defects,
-    settled: async () => {
-      await Promise.all(loops);
-    },
-  };
-}
-
-function expectedTokens(prompt: readonly number[], count: number, vocabularySize = 1000): number[] {
-  const history = [...prompt];
-  for (let index = 0; index < count; index += 1) history.push(nextToken(history, vocabularySize));
-  return history.slice(prompt.length);
-}
-
-const longPrompt = (length: number, seed = 0): number[] => Array.from({ length }, (_, index) => (index * 7 + seed) % 1000);
+import { bench, expectedTokens, longPrompt } from "./scheduler-bench.ts";
 
 describe("one generation", () => {
   it("streams its tokens and ends with true usage", async () => {

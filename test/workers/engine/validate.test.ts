@@ -15,6 +15,15 @@ describe("refusalOf", () => {
     expect(refusalOf(request({ countSpikes: 1 as unknown as boolean }), limits)?.message).toMatch(/true or false/);
   });
 
+  it("scores prompts as far as one event can hold it", () => {
+    const far = { ...limits, contextLength: 100_000 };
+    const prompt = Array.from({ length: 2000 }, () => 1);
+    expect(refusalOf(request({ prompt, promptLogprobs: 15 }), far)).toBeUndefined();
+    const refusal = refusalOf(request({ prompt, promptLogprobs: 20 }), far);
+    expect(refusal).toMatchObject({ code: "invalid_request", status: 400, param: "promptLogprobs" });
+    expect(refusal?.message).toMatch(/with 20 alternatives a token may score prompts of 1560 tokens; it is 2000/);
+  });
+
   it("accepts what is in range", () => {
     expect(refusalOf(request(), limits)).toBeUndefined();
     expect(
@@ -54,6 +63,7 @@ describe("refusalOf", () => {
       /from -100 to 100; it is 101/,
     ],
     ["topLogprobs", { topLogprobs: 21 }, /from 0 to 20; it is 21/],
+    ["reportState", { reportState: 1 as unknown as boolean }, /true or false; it is 1/],
     ["promptLogprobs", { promptLogprobs: -1 }, /it is -1/],
   ])("names %s", (param, changes, message) => {
     const failure = refusalOf(request(changes), limits);

@@ -27,6 +27,8 @@ async function twoShards(): Promise<Files> {
       shards.map(async (bytes, index) => ({ file: `shard-00${String(index)}.bin`, bytes: bytes.length, sha256: await sha256(bytes) })),
     ),
     contextLength: 8,
+    form: { layers: [], window: null, keptTokens: 0, learnedSinks: 0, salientTokens: null, kvHeads: 1, headDim: 4 },
+    origin: { license: null, teacher: null },
   };
   return { "manifest.json": JSON.stringify(manifest), "shard-000.bin": shards[0] ?? "", "shard-001.bin": shards[1] ?? "" };
 }
@@ -112,7 +114,7 @@ describe("loadModel", () => {
     const failure = { code: "model_invalid", status: 500, retryable: false };
     const message = expect.stringMatching(/MEMORY_LIMIT_MIB.*96 bytes needed/) as string;
     const files = server(await twoShards());
-    await expect(loadModel(files, () => full, making)).rejects.toMatchObject({ failure: { ...failure, message } });
+    await expect(loadModel(files, () => full, 100, making)).rejects.toMatchObject({ failure: { ...failure, message } });
     expect(freed).toBe(1);
   });
 });

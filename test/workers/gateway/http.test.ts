@@ -93,7 +93,31 @@ describe("routes", () => {
   });
 
   test("models: the list, one, and one that does not exist", async () => {
-    const card = { id: "tiny", object: "model", created: 1_700_000_000, owned_by: "tests", max_model_len: 512 };
+    const card = {
+      id: "tiny",
+      object: "model",
+      created: 1_700_000_000,
+      owned_by: "tests",
+      max_model_len: 512,
+      context: { unlimited: true, trained_tokens: 512 },
+      form: {
+        summary: "linear attention + window 16 in 2 layers, full attention in 1 layer",
+        layers: [
+          { mixer: "linear+window", feed_forward: "dense", count: 2 },
+          { mixer: "full", feed_forward: "moe", count: 1 },
+        ],
+        window: 16,
+        kept_tokens: 0,
+        learned_sinks: 1,
+        salient_tokens: null,
+      },
+      state: { bytes: 320, constant: true, keys_and_values: "f32", full_attention_bytes_per_token: 384 },
+      spiking: "paper",
+      parameters: 0,
+      license: "apache-2.0",
+      teacher: { name: "Big", url: "https://example.com/big", license: null, digest: `sha256:${"1".repeat(64)}` },
+      digest: `sha256:${"0".repeat(64)}`,
+    };
     expect(await (await request("/v1/models")).json()).toEqual({ object: "list", data: [card] });
     expect(await (await request("/v1/models/tiny")).json()).toEqual(card);
     for (const missing of [await request("/v1/models/org/huge"), await chat({ model: "huge" })]) {

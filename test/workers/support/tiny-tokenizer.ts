@@ -31,6 +31,19 @@ export const tinyManifest: ModelManifest = {
   bytes: 0,
   shards: [],
   contextLength: 512,
+  form: {
+    layers: [
+      { mixer: "linear+window", feedForward: "dense", count: 2 },
+      { mixer: "full", feedForward: "moe", count: 1 },
+    ],
+    window: 16,
+    keptTokens: 0,
+    learnedSinks: 1,
+    salientTokens: null,
+    kvHeads: 2,
+    headDim: 8,
+  },
+  origin: { license: "apache-2.0", teacher: { name: "Big", url: "https://example.com/big", license: null, sha256: "1".repeat(64) } },
 };
 
 export const idOf = (token: string): number => {

@@ -10,6 +10,7 @@ import type {
 import type { ServiceFailure } from "../../../workers/contracts/errors.ts";
 import { encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
 import { addSpikes, layerTotals, noSpikes, type SpikeCounts, type SpikesByLayer } from "../../../workers/contracts/spikes.ts";
+import type { StateDescription, StateReport } from "../../../workers/contracts/state.ts";
 import { toyChoose, toyLogits, toyLogprob } from "./toy-model.ts";
 
 export interface BackendScript {
@@ -60,7 +61,7 @@ export class ToyBackend implements GenerationBackend {
   describe(): Promise<Outcome<ModelDescription>> {
     const { vocabularySize, contextLength } = this.#options;
     const model = { id: "tiny", digest: "0".repeat(64), architecture: "toy", parameters: 0, kernel: "toy" };
-    return Promise.resolve({ ok: true, value: { ...model, vocabularySize, contextLength, spikes: "paper" } });
+    return Promise.resolve({ ok: true, value: { ...model, vocabularySize, contextLength, spikes: "paper", state: toyStates } });
   }
 
   ready(): Promise<Outcome<null>> {
@@ -143,15 +144,18 @@ export class ToyBackend implements GenerationBackend {
     const { breakAfter, delayMilliseconds } = this.script;
     const reply = this.script.replies?.[Math.min(call, this.script.replies.length - 1)] ?? this.script.reply;
     const history = Array.from(request.prompt);
-    if (request.promptLogprobs !== null) yield { type: "prompt", logprobs: this.#scorePrompt(history, request.promptLogprobs) };
     let completionTokens = 0;
     let read = history.length;
+    const state = () => (request.reportState === true ? { state: toyState(read) } : {});
+    if (request.reportState === true) yield { type: "read", state: toyState(Math.floor(read / 2)) };
+    if (request.promptLogprobs !== null) yield { type: "prompt", logprobs: this.#scorePrompt(history, request.promptLogprobs) };
     const finish = (reason: "stop" | "length", stopToken?: number): GenerateEvent => ({
       type: "finish",
       reason,
       ...(stopToken === undefined ? {} : { stopToken }),
       usage: { promptTokens: request.prompt.length, completionTokens, cachedTokens: 0 },
       ...(request.countSpikes === true ? { spikes: toySpikes(read) } : {}),
+      ...state(),
     });
     while (completionTokens < request.maxTokens) {
       if (delayMilliseconds !== undefined) await new Promise((resolve) => setTimeout(resolve, delayMilliseconds));
@@ -176,7 +180,7 @@ export class ToyBackend implements GenerationBackend {
       const spikes = request.countSpikes === true ? { spikes: layerTotals(toySpikes(read)).reduce(addSpikes, noSpikes) } : {};
       history.push(id);
       const logprob = request.topLogprobs === null ? {} : { logprob: toyLogprob(logits, id, request.topLogprobs) };
-      yield { type: "token", id, ...logprob, ...spikes };
+      yield { type: "token", id, ...logprob, ...spikes, ...state() };
     }
     yield finish("length");
   }
@@ -202,4 +206,11 @@ export function toySpikes(tokens: number): SpikesByLayer {
     additions: 1200 * tokens,
   });
   return [{ attention_in: layer(1) }, { attention_in: layer(2), query: layer(2) }];
+}
+
+export const toyStates: StateDescription = { bytes: 320, constant: true, keysAndValues: "f32", fullAttentionBytesPerToken: 384 };
+
+/** Ten bytes a token until the toy's window of 32 is full. */
+export function toyState(tokens: number): StateReport {
+  return { tokens, bytes: 10 * Math.min(tokens, 32) };
 }

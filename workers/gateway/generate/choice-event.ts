@@ -1,4 +1,5 @@
 import type { SpikeCounts, SpikesByLayer } from "../../contracts/spikes.ts";
+import type { StateReport } from "../../contracts/state.ts";
 
 /** What one choice of an answer yields, in the gateway's own terms: text with the tokens it came from, then exactly one end. */
 
@@ -19,6 +20,8 @@ export interface Piece {
   readonly tokens: readonly ScoredToken[];
   /** Of everything read so far, where that is counted. */
   readonly spikes?: SpikeCounts;
+  /** The newest, where it is reported. */
+  readonly state?: StateReport;
 }
 
 export interface ChoiceEnd {
@@ -32,6 +35,8 @@ export interface ChoiceEnd {
   readonly spikes?: SpikesByLayer;
   /** The last token's. */
   readonly spikeTotals?: SpikeCounts;
+  /** The last, where it is reported. */
+  readonly state?: StateReport;
 }
 
 export type ChoiceEvent = Piece | ChoiceEnd;

@@ -3,6 +3,7 @@ import type { TokenLogprob } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
 import type { SpikeCounts, SpikesByLayer } from "../../contracts/spikes.ts";
+import type { StateReport } from "../../contracts/state.ts";
 import { StreamDecoder } from "../../tokenizer/stream-decoder.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { codePoints, type ChoiceEvent, type Piece, type ScoredToken } from "./choice-event.ts";
@@ -24,8 +25,10 @@ export async function* readChoice(
     echo === null ? 0 : codePoints(echo),
   );
   let spikeTotals: SpikeCounts | undefined;
+  let state: StateReport | undefined;
   const totals = () => (spikeTotals === undefined ? {} : { spikes: spikeTotals });
-  const piece = ({ text, tokens }: AssembledText): Piece => ({ type: "piece", index, text, tokens, ...totals() });
+  const latest = () => (state === undefined ? {} : { state });
+  const piece = ({ text, tokens }: AssembledText): Piece => ({ type: "piece", index, text, tokens, ...totals(), ...latest() });
   const end = (reason: "stop" | "length", cachedTokens: number, spikes?: SpikesByLayer): ChoiceEvent => ({
     type: "end",
     index,
@@ -34,6 +37,7 @@ export async function* readChoice(
     cachedTokens,
     ...(spikes === undefined ? {} : { spikes }),
     ...(spikeTotals === undefined ? {} : { spikeTotals }),
+    ...latest(),
   });
   let awaitsPrompt = request.promptLogprobs !== null;
   if (echo !== null && !awaitsPrompt) yield piece({ text: echo, tokens: [] });
@@ -41,6 +45,11 @@ export async function* readChoice(
   for await (const event of decodeEvents(stream, signal)) {
     // A stream that broke because this side let go of it failed for this side's reason.
     if (event.type === "error") throw signal.reason instanceof ServiceError ? signal.reason : new ServiceError(event.failure);
+    if (event.type === "read") {
+      state = event.state;
+      yield piece({ text: "", tokens: [] });
+      continue;
+    }
     if (event.type === "prompt") {
       awaitsPrompt = false;
       yield piece({ text: echo ?? "", tokens: scorePrompt(request.prompt, event.logprobs, tokenizer) });
@@ -48,6 +57,7 @@ export async function* readChoice(
     }
     if (awaitsPrompt) throw brokenBackend("the backend left out the prompt's log-probabilities");
     if (event.type === "token" && event.spikes !== undefined) spikeTotals = event.spikes;
+    if (event.state !== undefined) state = event.state;
     const assembled = event.type === "token" ? assembler.push(event.id, event.logprob) : assembler.finish();
     if (assembled.text !== "" || assembled.tokens.length > 0) yield piece(assembled);
     if (event.type === "finish") yield end(assembled.stopped ? "stop" : event.reason, event.usage.cachedTokens, event.spikes);

@@ -1,9 +1,10 @@
 /** Turns a parsed body and its rendered prompts into what backends are asked: one job a choice. */
-import type { GenerateRequest, SamplingParameters } from "../../contracts/engine.ts";
+import { PROMPT_SCORES_LIMIT, type GenerateRequest, type SamplingParameters } from "../../contracts/engine.ts";
 import { requireVocabulary } from "../http/encode-prompt.ts";
 import { contextLengthExceeded, invalidRequest } from "../failures.ts";
 import type { ServedModel } from "../model.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
+import { GENERATIONS_TOKENS_LIMIT } from "../schema/limits.ts";
 
 /** A prompt as the model reads it. */
 export interface RenderedPrompt {
@@ -17,10 +18,10 @@ export interface JobOptions {
   /** The field that holds the prompt, for messages about its length. */
   readonly promptField: "messages" | "prompt";
   readonly prompts: readonly RenderedPrompt[];
-  /** Null: as many as the context leaves. */
+  /** Null: the default, or as many as the context leaves. */
   readonly maxTokens: number | null;
   /** Upper bound used when the client named none. */
-  readonly defaultMaxTokens: number | null;
+  readonly defaultMaxTokens: number;
   readonly topLogprobs: number | null;
   readonly promptLogprobs: number | null;
 }
@@ -35,8 +36,10 @@ export interface Job {
   readonly echo: string | null;
 }
 
+/** `contextLength` is the longest prompt plus completion, in tokens, that the backend takes in one request. */
 export function planJobs(body: GenerationFields, options: JobOptions, model: ServedModel, contextLength: number, requestId: string): Job[] {
   const choices = body.n ?? 1;
+  requireTokenBudget(options, choices);
   const seed = body.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
   const minTokens = body.min_tokens ?? 0;
   requireVocabulary(model, body.stop_token_ids ?? [], "stop_token_ids");
@@ -46,6 +49,7 @@ export function planJobs(body: GenerationFields, options: JobOptions, model: Ser
     "logit_bias",
   );
   return options.prompts.flatMap(({ tokens, echo }, promptIndex) => {
+    requireScorable(tokens.length, options);
     const maxTokens = tokensToGenerate(tokens.length, options, contextLength);
     if (minTokens > maxTokens)
       throw invalidRequest(`'min_tokens': ${minTokens} is more than the ${maxTokens} tokens allowed.`, "min_tokens");
@@ -64,9 +68,28 @@ export function planJobs(body: GenerationFields, options: JobOptions, model: Ser
         topLogprobs: options.topLogprobs,
         promptLogprobs: options.promptLogprobs,
         countSpikes: body.spikes === true,
+        reportState: body.state === true,
       },
     }));
   });
+}
+
+function requireTokenBudget({ prompts, promptField }: JobOptions, choices: number): void {
+  const total = choices * prompts.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  if (prompts.length * choices === 1 || total <= GENERATIONS_TOKENS_LIMIT) return;
+  throw invalidRequest(
+    `'${promptField}': the prompts of all choices together may have ${GENERATIONS_TOKENS_LIMIT} tokens; they have ${total}.`,
+    promptField,
+  );
+}
+
+function requireScorable(promptTokens: number, { promptLogprobs }: JobOptions): void {
+  if (promptLogprobs === null || promptTokens * (promptLogprobs + 1) <= PROMPT_SCORES_LIMIT) return;
+  const most = Math.floor(PROMPT_SCORES_LIMIT / (promptLogprobs + 1));
+  throw invalidRequest(
+    `'logprobs': with ${promptLogprobs} alternatives a prompt of ${most} tokens can be scored; this one has ${promptTokens}.`,
+    "logprobs",
+  );
 }
 
 function samplingParameters(body: GenerationFields, seed: number): SamplingParameters {
@@ -87,12 +110,12 @@ function samplingParameters(body: GenerationFields, seed: number): SamplingParam
 function tokensToGenerate(promptTokens: number, options: JobOptions, contextLength: number): number {
   const { promptField, maxTokens, defaultMaxTokens } = options;
   const left = contextLength - promptTokens;
-  const limit = `This model's maximum context length is ${contextLength} tokens.`;
+  const limit = `A request may have ${contextLength} tokens, prompt and answer together.`;
   if (promptTokens === 0) throw invalidRequest(`'${promptField}': the prompt must hold at least one token.`, promptField);
   if (left < 0 || (left === 0 && maxTokens !== 0)) {
     throw contextLengthExceeded(`${limit} The prompt has ${promptTokens} tokens, which leaves none to generate.`, promptField);
   }
-  if (maxTokens === null) return Math.min(left, defaultMaxTokens ?? left);
+  if (maxTokens === null) return Math.min(left, defaultMaxTokens);
   if (maxTokens > left) {
     throw contextLengthExceeded(
       `${limit} ${promptTokens + maxTokens} were asked for: ${promptTokens} in the prompt and ${maxTokens} to generate.`,

@@ -2,6 +2,7 @@
 import type { GatewayContext } from "../environment.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { chatCompletionBody, type ChatCompletionBody } from "../schema/chat-completion.ts";
+import { DEFAULT_COMPLETION_TOKENS } from "../schema/limits.ts";
 import { chatFormat } from "../stream/chat-format.ts";
 import { renderChat } from "./render-chat.ts";
 
@@ -14,7 +15,7 @@ const endpoint: GenerationEndpoint<ChatCompletionBody> = {
     promptField: "messages",
     prompts: [{ tokens: renderChat(model, body.messages), echo: null }],
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
-    defaultMaxTokens: null,
+    defaultMaxTokens: DEFAULT_COMPLETION_TOKENS,
     topLogprobs: topLogprobs(body),
     promptLogprobs: null,
   }),

@@ -1,5 +1,5 @@
 /** `POST /tokenize` and `POST /detokenize`, in vLLM's shapes. */
-import { contextLimit } from "../context-limit.ts";
+import { availableDescription } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { requireModel } from "../model.ts";
 import { isAbsent, parseBody } from "../schema/parse.ts";
@@ -14,7 +14,12 @@ export async function tokenize(c: GatewayContext): Promise<Response> {
   const tokens = isAbsent(body.messages)
     ? encodePrompt(model, body.prompt ?? "", body.add_special_tokens ?? true)
     : renderChat(model, body.messages, body.add_generation_prompt ?? true);
-  return c.json({ tokens: Array.from(tokens), count: tokens.length, max_model_len: await contextLimit(c.env, model) });
+  const description = await availableDescription(c.env);
+  return c.json({
+    tokens: Array.from(tokens),
+    count: tokens.length,
+    max_model_len: description?.contextLength ?? model.card.contextLength,
+  });
 }
 
 export async function detokenize(c: GatewayContext): Promise<Response> {

@@ -62,6 +62,8 @@ export const generationFields = {
   min_tokens: tokenCount(0),
   /** An extension: counts what the model's neurons fire, where they do. */
   spikes: z.boolean().nullish(),
+  /** An extension: tells what the conversation's state holds and takes, while a prompt is read too. */
+  state: z.boolean().nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(STOP_TOKENS_LIMIT).nullish(),
   user: accepted,
   metadata: accepted,

@@ -3,6 +3,7 @@ import type { Piece, ScoredToken } from "../generate/choice-event.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
 import { liveSpikes } from "./spike-report.ts";
+import { liveState } from "./state-report.ts";
 import { tokenLabel } from "./token-label.ts";
 
 /** `topLogprobs` is null where no log-probabilities were asked for. */
@@ -40,9 +41,10 @@ export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: Cha
   });
   return {
     opening: (index) => chunkOf([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], null),
-    chunk: ({ index, text, tokens, spikes }: Piece) => ({
+    chunk: ({ index, text, tokens, spikes, state }: Piece) => ({
       ...chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }], null),
       ...liveSpikes(spikes),
+      ...liveState(state),
     }),
     closing: (index, reason) => chunkOf([{ index, delta: {}, logprobs: null, finish_reason: reason }], null),
     usage: (usage) => chunkOf([], usage),

@@ -3,6 +3,7 @@ import type { Piece, ScoredToken } from "../generate/choice-event.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
 import { liveSpikes } from "./spike-report.ts";
+import { liveState } from "./state-report.ts";
 import { tokenLabel } from "./token-label.ts";
 
 export interface CompletionFormatOptions {
@@ -43,9 +44,10 @@ export function completionFormat({ header, tokenizer, topLogprobs, includeUsage 
   const noUsage = includeUsage ? { usage: null } : {};
   return {
     opening: () => null,
-    chunk: ({ index, text, tokens, spikes }: Piece) => ({
+    chunk: ({ index, text, tokens, spikes, state }: Piece) => ({
       ...body([{ index, text, logprobs: logprobs(tokens), finish_reason: null }], noUsage),
       ...liveSpikes(spikes),
+      ...liveState(state),
     }),
     closing: (index, reason) => body([{ index, text: "", logprobs: null, finish_reason: reason }], noUsage),
     usage: (usage) => body([], { usage }),

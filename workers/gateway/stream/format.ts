@@ -1,5 +1,6 @@
 /** The wire shapes of one endpoint's answer, whole or in chunks. `ChatFormat` and `CompletionFormat` implement it. */
 import type { Piece, ScoredToken } from "../generate/choice-event.ts";
+import type { StateReport } from "../../contracts/state.ts";
 import type { SpikeReport } from "./spike-report.ts";
 
 /** What every object of an answer repeats. */
@@ -17,6 +18,8 @@ export interface AnswerUsage {
   readonly prompt_tokens_details: { readonly cached_tokens: number };
   /** Where the request asked for it. */
   readonly spikes?: SpikeReport;
+  /** Where the request asked for it: of all choices together. */
+  readonly state?: StateReport;
 }
 
 export interface FinishedChoice {

@@ -1,0 +1,60 @@
+/** Prompts far longer than any window: what is told while they are read, what they hold up, and what may wait. */
+import { describe, expect, it } from "vitest";
+import { collect, request, tokensOf } from "./requests.ts";
+import { bench, expectedTokens, longPrompt } from "./scheduler-bench.ts";
+
+const long = longPrompt(20_000);
+const constant = { windowTokens: 512, memoryBytes: 6000, contextLength: 100_000 } as const;
+
+describe("a prompt of 20,000 tokens over a state of constant size", () => {
+  it("is read in a state's memory, and tells how far it is", async () => {
+    const { scheduler, engine, settled } = bench(constant);
+    const events = await collect(scheduler.submit(request({ prompt: long, maxTokens: 3, reportState: true })));
+    expect(tokensOf(events)).toEqual(expectedTokens(long, 3));
+    const reading = events.flatMap((event) => (event.type === "read" ? [event.state] : []));
+    expect(reading).toEqual(
+      Array.from({ length: 78 }, (_unused, at) => ({ tokens: 256 * (at + 1), bytes: 10 * Math.min(256 * (at + 1), 512) })),
+    );
+    const answering = events.flatMap((event) => (event.type === "token" || event.type === "finish" ? [event.state] : []));
+    expect(answering).toEqual([20_000, 20_001, 20_002, 20_002].map((tokens) => ({ tokens, bytes: 5120 })));
+    expect(engine.evictions).toBe(0);
+    await settled();
+  });
+
+  it("shows a reader that it lives, and asks for time before the runtime's is over", async () => {
+    const { scheduler, renewals } = bench({ ...constant, stepMilliseconds: 500 });
+    const outcome = scheduler.submit(request({ prompt: long, maxTokens: 1 }));
+    const text = await new Response(outcome.ok ? outcome.value : null).text();
+    const steps = Math.ceil(long.length / 64);
+    // The silence begins with the first look at the stream.
+    const heartbeats = text.split("\n").filter((line) => line === "").length - 1;
+    expect(heartbeats).toBeGreaterThanOrEqual(steps - 2);
+    expect(heartbeats).toBeLessThanOrEqual(steps);
+    const gaps = renewals.map((at, index) => at - (renewals[index - 1] ?? 0));
+    expect(gaps).toEqual(gaps.map(() => 15_000));
+    expect(renewals).toHaveLength(Math.floor((steps * 500) / 15_000));
+  });
+
+  it("does not hold up a chat that fits beside it", async () => {
+    const { scheduler } = bench({ ...constant, memoryBytes: 12_000 });
+    const order: string[] = [];
+    const run = async (name: string, prompt: readonly number[]): Promise<void> => {
+      await collect(scheduler.submit(request({ prompt, maxTokens: 20 })));
+      order.push(name);
+    };
+    await Promise.all([run("long", long), run("short", longPrompt(40))]);
+    expect(order).toEqual(["short", "long"]);
+  });
+});
+
+describe("what may wait", () => {
+  it("is bounded by the tokens of all prompts, but a prompt alone may always", async () => {
+    const { scheduler } = bench({ ...constant, limits: { waitingTokens: 30_000 } });
+    const first = scheduler.submit(request({ prompt: longPrompt(35_000), maxTokens: 1 }));
+    const second = scheduler.submit(request({ prompt: long, maxTokens: 1 }));
+    expect(second).toMatchObject({ ok: false, failure: { code: "overloaded", status: 503, retryAfterSeconds: 5 } });
+    expect(second.ok ? "" : second.failure.message).toMatch(/35000 tokens are waiting; with this one of 20000/);
+    expect((await collect(first)).at(-1)).toMatchObject({ type: "finish" });
+    expect(tokensOf(await collect(scheduler.submit(request({ prompt: long, maxTokens: 1 }))))).toEqual(expectedTokens(long, 1));
+  });
+});

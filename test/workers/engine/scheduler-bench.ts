@@ -1,0 +1,69 @@
+/** A scheduler over the fake engine, with a clock that only the work and the waiting move. */
+import { Scheduler, defaultLimits, type SchedulerLimits } from "../../../workers/engine/scheduler.ts";
+import { FakeEngine, nextToken, type FakeOptions } from "./fake-engine.ts";
+
+export interface Bench {
+  readonly engine: FakeEngine;
+  readonly scheduler: Scheduler;
+  readonly defects: unknown[];
+  /** When the scheduler asked for more time, milliseconds of its clock. */
+  readonly renewals: number[];
+  /** Resolves when the scheduler has nothing left to do. */
+  readonly settled: () => Promise<void>;
+}
+
+export interface BenchOptions extends FakeOptions {
+  readonly limits?: Partial<SchedulerLimits>;
+  readonly contextLength?: number;
+  /** What a step takes, milliseconds of the scheduler's clock. */
+  readonly stepMilliseconds?: number;
+}
+
+export function bench(options: BenchOptions = {}): Bench {
+  const engine = new FakeEngine(options);
+  const defects: unknown[] = [];
+  const renewals: number[] = [];
+  const loops: Promise<unknown>[] = [];
+  let clock = 0;
+  const beat = options.stepMilliseconds ?? 0;
+  engine.onStep = () => {
+    clock += beat;
+  };
+  const nextTurn = (): Promise<void> =>
+    new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  const scheduler = new Scheduler(
+    engine,
+    { vocabularySize: engine.vocabularySize, contextLength: options.contextLength ?? 10_000 },
+    {
+      waitUntil: (promise) => loops.push(promise),
+      now: () => clock,
+      yield: nextTurn,
+      sleep: async (milliseconds) => {
+        clock += milliseconds;
+        await nextTurn();
+      },
+      renew: () => renewals.push(clock),
+      onDefect: (error) => defects.push(error),
+    },
+    { ...defaultLimits, ...options.limits },
+  );
+  return {
+    engine,
+    scheduler,
+    defects,
+    renewals,
+    settled: async () => {
+      await Promise.all(loops);
+    },
+  };
+}
+
+export function expectedTokens(prompt: readonly number[], count: number, vocabularySize = 1000): number[] {
+  const history = [...prompt];
+  for (let index = 0; index < count; index += 1) history.push(nextToken(history, vocabularySize));
+  return history.slice(prompt.length);
+}
+
+export const longPrompt = (length: number, seed = 0): number[] => Array.from({ length }, (_, index) => (index * 7 + seed) % 1000);

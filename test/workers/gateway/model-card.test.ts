@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { formSummary, modelCard } from "../../../workers/gateway/http/model-card.ts";
+import { tinyManifest } from "../support/tiny-tokenizer.ts";
+
+const { form } = tinyManifest;
+const kinds = (...mixers: readonly [mixer: string, count: number][]) =>
+  mixers.map(([mixer, count], at) => ({ mixer, feedForward: at % 2 === 0 ? "dense" : "moe", count }));
+
+test.each([
+  ["window 512 + evicted-token state in every layer", 512, kinds(["evicted", 30])],
+  ["full attention in every layer", null, kinds(["full", 2], ["full", 28])],
+  ["linear attention in 14 layers, window 2048 in 14 layers", 2048, kinds(["linear", 14], ["window", 14])],
+  [
+    "linear attention + window 4096 in 28 layers, linear attention + full attention in 4 layers",
+    4096,
+    kinds(["linear+window", 28], ["linear+full", 4]),
+  ],
+])("%s", (summary, window, layers) => {
+  expect(formSummary({ ...form, window, layers })).toBe(summary);
+});
+
+test("while no backend answers, the card says what the files say and leaves the rest open", () => {
+  expect(modelCard({ ...tinyManifest, origin: { license: null, teacher: null } }, null)).toMatchObject({
+    max_model_len: 512,
+    context: { unlimited: null, trained_tokens: 512 },
+    form: { window: 16 },
+    state: null,
+    spiking: null,
+    license: null,
+    teacher: null,
+  });
+});
