@@ -19,9 +19,12 @@ __all__ = [
     "LearnedGate",
     "LinearAttention",
     "OneMinusKeyGate",
+    "Site",
     "Spiking",
 ]
 
+Site = Literal["attention_in", "gate_in", "query", "attention_out", "feed_forward_in", "feed_forward_down"]
+"""An input of one or more products, in every layer; `spike/modes.py` says of which."""
 Branch = Literal["linear", "window", "full", "evicted"]
 FeatureMap = Literal["relu", "sigmoid"]
 Projections = Literal["shared", "separate"]
@@ -185,10 +188,19 @@ class Spiking:
     """`off`; `paper`: every linear input; `released`: all of them but `down_proj`'s."""
     k: float = 3.0
     """A token's threshold is `mean(|x|) / k`."""
+    site_k: tuple[tuple[Site, float], ...] = ()
+    """Another k for some sites, in their order."""
 
     def __post_init__(self) -> None:
         require_choice("spiking.mode", self.mode, get_args(SpikingMode))
         require_positive("spiking.k", self.k)
+        sites = [site for site, _ in self.site_k]
+        require(sites == [site for site in get_args(Site) if site in sites], "spiking.site_k", "of different sites in their order", sites)
+        for site, k in self.site_k:
+            require_positive(f"spiking.site_k.{site}", k)
+
+    def k_at(self, site: Site) -> float:
+        return dict(self.site_k).get(site, self.k)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -136,7 +136,7 @@ SMALL = Config(
     learned_sinks=3,
     rope_dim=2,
     tied_head=True,
-    spiking=Spiking(mode="paper", k=2.5),
+    spiking=Spiking(mode="paper", k=2.5, site_k=(("feed_forward_down", 1.25),)),
     name="small",
     end_tokens=(1, 2),
 )

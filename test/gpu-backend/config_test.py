@@ -99,6 +99,10 @@ def test_nested_choices_are_checked() -> None:
         Spiking(mode=kind)
     with pytest.raises(ConfigError, match=r"spiking\.k must be a positive finite number; it is 0"):
         Spiking(k=0)
+    with pytest.raises(ConfigError, match=r"spiking\.site_k\.query must be a positive finite number; it is -1"):
+        Spiking(site_k=(("query", -1),))
+    with pytest.raises(ConfigError, match=r"spiking\.site_k must be of different sites in their order"):
+        Spiking(site_k=(("query", 2.0), ("attention_in", 2.0)))
 
 
 def test_what_follows_from_the_fields() -> None:

@@ -256,7 +256,7 @@ def test_the_name_must_end_in_gguf(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", list(CONFIGS))
 def test_w8_keeps_every_code(tmp_path: Path, name: str) -> None:
-    config = replace(CONFIGS[name], spiking=Spiking(mode="released", k=2.7))
+    config = replace(CONFIGS[name], spiking=Spiking(mode="released", k=2.7, site_k=(("attention_in", 6.5),)))
     weights = RandomWeights(config)
     write_gguf(weights, tmp_path / "model.gguf", "w8")
     source = GgufFile(tmp_path / "model.gguf")

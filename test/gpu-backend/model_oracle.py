@@ -50,7 +50,7 @@ class Oracle:
 
     def fire(self, x: Array, site: Site) -> Array:
         spiking = self.config.spiking
-        return spikes(x, spiking.k) if site in FIRING[spiking.mode] else x
+        return spikes(x, spiking.k_at(site)) if site in FIRING[spiking.mode] else x
 
     def apply(self, name: str, x: Array) -> Array:
         return x @ self.weights[f"{name}.weight"].T + self.weights.get(f"{name}.bias", np.zeros(1))

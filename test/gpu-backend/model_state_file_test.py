@@ -101,6 +101,7 @@ def test_a_truncated_file_is_refused(cut: int) -> None:
         {"linear": LinearAttention(gate=LearnedGate(normalizer=3.0, rank=3))},
         {"spiking": Spiking(mode="paper")},
         {"spiking": Spiking(k=4.0)},
+        {"spiking": Spiking(site_k=(("query", 4.0),))},
     ],
 )
 def test_another_model_of_the_same_sizes_is_another_model(changes: dict[str, object]) -> None:

@@ -20,7 +20,7 @@ TOKENS = 37
 @pytest.mark.parametrize("config", MODELS, ids=name_of)
 @pytest.mark.parametrize("mode", ["off", "paper", "released"])
 def test_logits_are_the_oracles(config: Config, mode: SpikingMode) -> None:
-    config = replace(config, spiking=Spiking(mode=mode, k=2.5))
+    config = replace(config, spiking=Spiking(mode=mode, k=2.5, site_k=(("query", 4.5), ("attention_out", 1.5))))
     text = text_of(config, TOKENS)
     expected = oracle_of(config).logits(np.asarray(text))
     np.testing.assert_allclose(np.asarray(model_of(config).logits(text)), expected, rtol=1e-9, atol=1e-9)

@@ -28,6 +28,7 @@ Below `spikingbrain.`; `llama` and `qwen2` files have the first group only. Defa
 | `expert_gating` | string | `softmax` (default) or `sigmoid` |
 | `spiking.mode` | string | the run's mode unless it is told another: `off` (default), `paper` or `released` |
 | `spiking.k` | float32 | a token's threshold is `mean(|x|) / k`; default 3 |
+| `spiking.k.SITE` | float32 | k of one site (`spike/modes.py`); default `spiking.k` |
 | `expert_weights_norm` | bool | whether used experts' scores are scaled to sum to 1; default false |
 
 Which biases there are, whether the head is tied (no `output.weight`) and the gate's form are told by the tensors alone.
@@ -38,6 +39,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking
+from spikingbrain.spike.modes import SITES
 
 from .errors import CheckpointError
 
@@ -74,6 +76,7 @@ def to_metadata(config: Config) -> dict[str, Value]:
         "spiking.mode": config.spiking.mode,
         "spiking.k": float(config.spiking.k),
     }
+    values |= {f"spiking.k.{site}": float(k) for site, k in config.spiking.site_k}
     if config.window is not None:
         values["attention.sliding_window"] = config.window
     if config.linear is not None:
@@ -155,11 +158,17 @@ def from_metadata(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, .
             output=any(name.endswith("attn_output.bias") for name in shapes),
         ),
         tied_head="output.weight" not in shapes,
-        spiking=Spiking(mode=keys.get("spiking.mode", str, "off"), k=keys.get("spiking.k", float, 3.0)),
+        spiking=_spiking(keys),
         name=str(metadata.get("general.name", "")),
         bos=metadata.get("tokenizer.ggml.bos_token_id"),
         end_tokens=tuple(dict.fromkeys(end for end in ends if end is not None)),
     )
+
+
+def _spiking(keys: "_Keys") -> Spiking:
+    k = keys.get("spiking.k", float, 3.0)
+    site_k = tuple((site, keys.get(key, float)) for site in SITES if keys.has(key := f"spiking.k.{site}"))
+    return Spiking(mode=keys.get("spiking.mode", str, "off"), k=k, site_k=site_k)
 
 
 def _evicted(keys: "_Keys") -> EvictedTokens:
@@ -201,6 +210,9 @@ class _Keys:
 
     def wrong(self, key: str, rule: str, value: object) -> CheckpointError:
         return CheckpointError(f"{self.architecture}.{key} must be {rule}; it is {'missing' if value is None else repr(value)}")
+
+    def has(self, key: str) -> bool:
+        return f"{self.architecture}.{key}" in self._metadata
 
     def get(self, key: str, kind: type, default: Any = None) -> Any:  # noqa: ANN401 (the type is the argument's)
         value = self._metadata.get(f"{self.architecture}.{key}", default)

@@ -32,9 +32,11 @@ def open_checkpoint(path: Path, spikes: SpikingMode | None = None, k: float | No
 
 
 def with_spikes(config: Config, spikes: SpikingMode | None, k: float | None) -> Config:
-    """The config of a run with these choices, the config's own where they are None."""
+    """The config of a run with these choices, the config's own where they are None; a k is that of every site."""
     spiking = config.spiking
-    return replace(config, spiking=replace(spiking, mode=spikes or spiking.mode, k=spiking.k if k is None else k))
+    if k is not None:
+        spiking = replace(spiking, k=k, site_k=())
+    return replace(config, spiking=replace(spiking, mode=spikes or spiking.mode))
 
 
 def find_tokenizer(path: Path, source: WeightSource) -> Tokenizer | None:

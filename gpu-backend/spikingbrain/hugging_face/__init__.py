@@ -10,7 +10,7 @@ The keys of the released 7B (`gla_swa`, `model.md` 1.1) are read as they are. Wh
 | `feature_map`, `gate` (`"learned"` or `"one_minus_key"`), `head_norm`, `linear_rope`, `linear_reads_sinks` | linear attention |
 | `parallel_projections`, `branch_norm`, `qkv_bias`, `attention_output_bias` | the mixer |
 | `num_experts`, `num_experts_per_tok`, `moe_intermediate_size`, `shared_expert_intermediate_size`, `router`, `norm_topk_prob` | experts |
-| `spiking_mode`, `spiking_k` | spikes |
+| `spiking_mode`, `spiking_k`, `spiking_site_k` | spikes |
 """
 
 from spikingbrain.hugging_face.reading import SlidingWindow, from_hugging_face, read_hugging_face

@@ -42,6 +42,7 @@ KEYS = {
     "experts.normalised": "norm_topk_prob",
     "spiking.mode": "spiking_mode",
     "spiking.k": "spiking_k",
+    "spiking.site_k": "spiking_site_k",
 }
 STRUCTURE = {"num_hidden_layers", "attn_layers", "sliding_window", "layer_mixers", "layer_feed_forwards", "gate"}
 # Keys of upstream's modules that would change the function, and the values under which they do not.
@@ -76,8 +77,9 @@ OWN_DEFAULTS: dict[str, object] = {
     "norm_topk_prob": False,
     "spiking_mode": "off",
     "spiking_k": 3.0,
+    "spiking_site_k": {},
 }
 # Those that change what upstream's code would have to compute.
 OWN_KEYS = {*OWN_DEFAULTS, "layer_mixers", "layer_feed_forwards", "window", "head_dim", "rope_dim", "num_experts", "sink_cap"} - {
-    *("name", "eos_token_id", "spiking_mode", "spiking_k")
+    *("name", "eos_token_id", "spiking_mode", "spiking_k", "spiking_site_k")
 }

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking
+from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Site, Spiking
 from spikingbrain.hugging_face.keys import FIXED, INERT, KEYS, STRUCTURE
 from spikingbrain.rules import ConfigError, require, require_choice, require_count, require_list
+from spikingbrain.spike.modes import SITES
 
 SlidingWindow = Literal["past", "all"]
 
@@ -75,7 +76,7 @@ class _Reader:
             evicted=self.evicted() if any(layer.is_evicted for layer in layers) else None,
             experts=self.experts() if any(layer.feed_forward == "moe" for layer in layers) else None,
             biases=Biases(**self.given("biases.query_key_value", "biases.output")),
-            spiking=Spiking(**self.given("spiking.mode", "spiking.k")),
+            spiking=Spiking(**self.given("spiking.mode", "spiking.k"), site_k=self.site_k()),
             end_tokens=self.end_tokens(),
         )
 
@@ -121,6 +122,12 @@ class _Reader:
             rank = self.values.get(KEYS["linear.gate.rank"], 16)
             gate = LearnedGate(**self.given("linear.gate.normalizer"), rank=rank)
         return LinearAttention(**self.given("linear.feature_map", "linear.head_norm", "linear.rope", "linear.reads_sinks"), gate=gate)
+
+    def site_k(self) -> tuple[tuple[Site, float], ...]:
+        given = self.values.get(KEYS["spiking.site_k"], {})
+        known = isinstance(given, dict) and set(given) <= set(SITES)
+        require(known, KEYS["spiking.site_k"], f"an object with keys of {', '.join(SITES)}", given)
+        return tuple((site, given[site]) for site in SITES if site in given)
 
     def evicted(self) -> EvictedTokens:
         def count(field: str, least: int = 1) -> int:

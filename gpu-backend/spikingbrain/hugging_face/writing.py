@@ -38,4 +38,4 @@ def _value(config: Config, field: str) -> object:
     value: object = config
     for part in field.split("."):
         value = getattr(value, part, None)
-    return value
+    return dict(value) if field == "spiking.site_k" and isinstance(value, tuple) else value

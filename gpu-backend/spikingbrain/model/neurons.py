@@ -21,7 +21,7 @@ class Neurons:
         """`x`, `[..., channels]`, as the products at `site` read it; `outputs` is how many outputs each channel feeds."""
         if site not in FIRING[self.spiking.mode]:
             return x
-        spikes = fire(x, self.spiking.k)
+        spikes = fire(x, self.spiking.k_at(site))
         if self.meter is not None:
             self.meter.record(self.layer, site, spikes.counts, outputs)
         return through_spikes(x, spikes)

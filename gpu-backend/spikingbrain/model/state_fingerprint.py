@@ -8,7 +8,8 @@ weights are the caller's affair.
 import hashlib
 import struct
 
-from spikingbrain.config import Config, EvictedTokens, Experts, LearnedGate, LinearAttention
+from spikingbrain.config import Config, EvictedTokens, Experts, LearnedGate, LinearAttention, Spiking
+from spikingbrain.spike.modes import SITES
 
 
 def fingerprint(config: Config) -> bytes:
@@ -40,9 +41,14 @@ def description(config: Config) -> str:
         "inner": config.feed_forward_inner if dense else 0,
         "experts": "none" if config.experts is None else _experts(config.experts),
         "spiking": config.spiking.mode,
-        "spiking_k": _bits(config.spiking.k),
+        "spiking_k": _thresholds(config.spiking),
     }
     return "spikingbrain state\n" + "".join(f"{key}={value}\n" for key, value in lines.items())
+
+
+def _thresholds(spiking: Spiking) -> str:
+    """One k, or where sites differ that of every site."""
+    return "/".join(_bits(spiking.k_at(site)) for site in SITES) if spiking.site_k else _bits(spiking.k)
 
 
 def _bits(value: float) -> str:

@@ -1,12 +1,14 @@
 """Where spikes are applied (`model.md` 3.3): one table from a mode to the inputs that fire in it."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import get_args
 
-from spikingbrain.config import SpikingMode
+from spikingbrain.config import Site, SpikingMode
 
-Site = Literal["attention_in", "gate_in", "query", "attention_out", "feed_forward_in", "feed_forward_down"]
-"""An input of one or more products, in every layer:
+__all__ = ["FIRING", "INT8_KEY_VALUES", "SITES", "Site"]
+
+SITES: tuple[Site, ...] = get_args(Site)
+"""Inputs of one or more products, in every layer:
 
 | site | is the input of |
 |---|---|
@@ -19,8 +21,6 @@ Site = Literal["attention_in", "gate_in", "query", "attention_out", "feed_forwar
 
 Linear attention's queries, keys, values, gate and state, the embedding, the head and the norms never fire.
 """
-
-SITES: tuple[Site, ...] = get_args(Site)
 
 FIRING: Mapping[SpikingMode, frozenset[Site]] = {
     "off": frozenset(),
