@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 from spikingbrain.checkpoint.names import TensorName, tensor_names
-from spikingbrain.config import Biases, Config, Layer
+from spikingbrain.config import Biases, Config, Layer, Spiking
 from spikingbrain.convert.result import ConvertedSource, branch_tensors, converted_config
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
@@ -64,9 +64,10 @@ def busy_branches(trunk: Trunk, reach: Reach = REACH, stateless: bool = False) -
     return branches
 
 
-def converted(config: Config, reach: Reach, branches: Branches) -> Model:
+def converted(config: Config, reach: Reach, branches: Branches, spiking: Spiking | None = None) -> Model:
     """The reference model of the same weights."""
-    source = ConvertedSource(TensorSource(config), converted_config(config, reach, "tiny"), branch_tensors(branches))
+    wanted = replace(converted_config(config, reach, "tiny"), spiking=spiking or Spiking())
+    source = ConvertedSource(TensorSource(config), wanted, branch_tensors(branches))
     tensors = {name.name: source.rows(name, 0, name.shape[0]) for name in source.names}
     return Model(source.config, gather_weights(source.config, lambda name: tensors[name]))
 

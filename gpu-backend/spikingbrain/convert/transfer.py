@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from spikingbrain.convert.trunk.branch import Branches, Carry
+from spikingbrain.convert.trunk.firing import Firing
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Positions, read_exactly, shape_of
@@ -32,14 +33,14 @@ def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], 
             continue
         layer, wanted = trunk.layers[index], added[begin:].float()
         with torch.no_grad():
-            window, *_ = read_exactly(trunk, layer, normed, empty, positions, None)
+            window, *_ = read_exactly(trunk, layer, normed, empty, positions, None, Firing())
             errors["window"][index] = _error(layer, window.out[begin:], wanted).item()
         for name, branches in columns.items():
             branch = branches[index]
             segment = window
             if branch.salience is not None:
                 with torch.no_grad():
-                    segment, *_ = read_exactly(trunk, layer, normed, empty, positions, branch.salience)
+                    segment, *_ = read_exactly(trunk, layer, normed, empty, positions, branch.salience, Firing())
             heads, _, _ = branch(segment, empty)
             loss = _error(layer, heads[begin:], wanted)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -65,4 +66,10 @@ def soften(variants: Iterable[Branches]) -> None:
 
 def _error(layer: FrozenLayer, heads: Tensor, wanted: Tensor) -> Tensor:
     """Squared error after o over the square of what is wanted."""
-    return (linear(heads.flatten(1), layer.output).float() - wanted).square().sum() / wanted.square().sum()
+    return normalised_error(linear(heads.flatten(1), layer.output), wanted)
+
+
+def normalised_error(added: Tensor, wanted: Tensor) -> Tensor:
+    """Of what attention adds, `[tokens, hidden]`; a number in f32."""
+    wanted = wanted.float()
+    return (added.float() - wanted).square().sum() / wanted.square().sum()

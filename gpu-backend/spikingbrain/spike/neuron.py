@@ -45,7 +45,12 @@ def fire(x: Tensor, k: float) -> Spikes:
 
 def through_spikes(x: Tensor, spikes: Spikes) -> Tensor:
     """What the spikes of `x` stand for, in its type. Its gradient passes straight through."""
-    return _StraightThrough.apply(x, spikes.values(x.dtype))  # type: ignore[no-any-return,no-untyped-call]
+    return straight_through(x, spikes.values(x.dtype))
+
+
+def straight_through(x: Tensor, replacement: Tensor) -> Tensor:
+    """The replacement, whose gradient is that of `x`."""
+    return _StraightThrough.apply(x, replacement)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _StraightThrough(torch.autograd.Function):

@@ -1,5 +1,6 @@
 """The teacher's weights as few, large matrices in the type of the products; nothing of them is ever trained."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch.nn.functional import embedding, linear, rms_norm, silu
 from spikingbrain.checkpoint.names import TensorName
 from spikingbrain.checkpoint.source import WeightSource, read_tensor
 from spikingbrain.config import Config
+from spikingbrain.convert.trunk.firing import Firing
 from spikingbrain.rules import ConfigError
 
 
@@ -55,17 +57,22 @@ class Trunk:
         query, key, value = (part.view(*part.shape[:-1], -1, config.head_dim) for part in parts)
         return query, key, value
 
-    def feed_forward(self, layer: FrozenLayer, x: Tensor) -> Tensor:
+    def feed_forward(self, layer: FrozenLayer, x: Tensor, firing: Firing | None = None) -> Tensor:
         """What the feed-forward adds to the residual `x`."""
-        gate, up = linear(self.normed(x, layer.feed_forward_norm), layer.gate_up).chunk(2, dim=-1)
-        return linear(silu(gate) * up, layer.down)
+        fire = firing or Firing()
+        gate, up = linear(fire(self.normed(x, layer.feed_forward_norm), "feed_forward_in"), layer.gate_up).chunk(2, dim=-1)
+        return linear(fire(silu(gate) * up, "feed_forward_down"), layer.down)
 
     def logits(self, x: Tensor) -> Tensor:
         """Of the residual after the last layer, `[..., hidden]` to `[..., vocabulary]` in f32."""
         return linear(self.normed(x, self.norm), self.head).float()
 
 
-def read_trunk(source: WeightSource, dtype: torch.dtype = torch.bfloat16) -> Trunk:
+Settle = Callable[[int, FrozenLayer], FrozenLayer]
+"""What becomes of a layer, by its index, before the next one is read."""
+
+
+def read_trunk(source: WeightSource, dtype: torch.dtype = torch.bfloat16, settle: Settle = lambda _, layer: layer) -> Trunk:
     """Reads an ordinary Transformer: full attention and dense feed-forwards in every layer."""
     config = source.config
     if any(layer.mixer != ("full",) or layer.feed_forward != "dense" for layer in config.layers) or config.biases.output:
@@ -96,7 +103,7 @@ def read_trunk(source: WeightSource, dtype: torch.dtype = torch.bfloat16) -> Tru
     return Trunk(
         config=config,
         embedding=embedded,
-        layers=tuple(layer(f"model.layers.{index}") for index in range(len(config.layers))),
+        layers=tuple(settle(index, layer(f"model.layers.{index}")) for index in range(len(config.layers))),
         norm=tensor("model.norm.weight"),
         head=embedded if config.tied_head else tensor("lm_head.weight"),
     )

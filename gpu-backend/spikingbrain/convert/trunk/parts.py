@@ -24,10 +24,18 @@ class Part:
 
 def attend(part: Part) -> tuple[Tensor, Tensor]:
     """Heads in the query's shape, and the natural log of the normaliser, f32; a query that sees nothing has zeros and minus infinity."""
+    if part.query.device.type != "cpu":
+        return attend_plainly(part)
     out, normaliser = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         part.query, part.key, part.value, 0.0, False, attn_mask=part.mask, scale=part.query.shape[-1] ** -0.5
     )
     return out, normaliser
+
+
+def attend_plainly(part: Part) -> tuple[Tensor, Tensor]:
+    """`attend` on any device, for queries that each see something."""
+    scores = (part.query @ part.key.transpose(-1, -2)).float() * part.query.shape[-1] ** -0.5 + part.mask
+    return scores.softmax(dim=-1).to(part.value.dtype) @ part.value, scores.logsumexp(dim=-1)
 
 
 def attend_both(whole: Part, some: Part | None) -> tuple[Tensor, Tensor]:

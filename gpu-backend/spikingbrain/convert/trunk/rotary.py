@@ -21,6 +21,11 @@ class Rotary:
         sines = angles.sin()
         return Rotary(angles.cos().repeat(1, 1, 2).to(dtype), torch.cat([-sines, sines], dim=-1).to(dtype))
 
+    @property
+    def back(self) -> "Rotary":
+        """Undoes this one."""
+        return Rotary(self.cosines, -self.sines)
+
     def __call__(self, x: Tensor) -> Tensor:
         """`[..., positions, heads, head_dim]`"""
         half = x.shape[-1] // 2

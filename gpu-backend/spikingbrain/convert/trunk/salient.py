@@ -28,13 +28,13 @@ class Rows:
         nothing = torch.zeros(0, kv_heads, head_dim, dtype=dtype)
         return Rows(nothing, nothing, torch.zeros(0, kv_heads, dtype=torch.float64), 0, 0)
 
-    def extended(self, keys: Tensor, values: Tensor, salience: Tensor, first: int, reach: Reach) -> "Rows":
-        """With a segment that begins at position `first`; `salience` is `[kv_heads, head_dim]`."""
+    def extended(self, keys: Tensor, held: Tensor, values: Tensor, salience: Tensor, first: int, reach: Reach) -> "Rows":
+        """With a segment that begins at position `first`, whose keys are held as `held`; `salience` is `[kv_heads, head_dim]`."""
         positions = torch.arange(first, first + keys.shape[0])[:, None]
         with torch.no_grad():
             claims = torch.einsum("tnd,nd->tn", keys.float(), salience).double() + positions * (math.log(2) / reach.salience_half_life)
         claims = claims.masked_fill(positions < reach.kept, float("-inf"))
-        joined = torch.cat([self.keys, keys]), torch.cat([self.values, values]), torch.cat([self.claims, claims])
+        joined = torch.cat([self.keys, held]), torch.cat([self.values, values]), torch.cat([self.claims, claims])
         return Rows(*joined, slots=self.slots, first=self.first)
 
     def evicted(self, position: int, window: int) -> int:

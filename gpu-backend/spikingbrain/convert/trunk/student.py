@@ -9,6 +9,7 @@ from torch.nn.functional import linear
 from spikingbrain.config import Config
 from spikingbrain.convert.trunk.branch import Branch, Branches, Carry, Segment
 from spikingbrain.convert.trunk.evicted import Shape, ramp_of
+from spikingbrain.convert.trunk.firing import Firing
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.rotary import Rotary
@@ -42,24 +43,26 @@ class Positions:
 
 
 def read_exactly(
-    trunk: Trunk, layer: FrozenLayer, normed: Tensor, carry: Carry, positions: Positions, salience: Tensor | None
+    trunk: Trunk, layer: FrozenLayer, normed: Tensor, carry: Carry, positions: Positions, salience: Tensor | None, firing: Firing
 ) -> tuple[Segment, Held, Rows]:
     """What one layer's softmax attention gives over the window and, with `salience`, over salient tokens; and what of both the next segment
     takes over."""
     reach, held, rows, first, tokens = positions.reach, carry.held, carry.rows, positions.first, positions.tokens
     query, key, value = trunk.project(layer, normed)
-    rotated, rotated_keys = positions.rotary(query), positions.rotary(key)
+    rotated, rotated_keys = firing(positions.rotary(query), "query"), firing.rows(positions.rotary(key))
+    if firing.quantises:
+        key, value = positions.rotary.back(rotated_keys), firing.rows(value)
     if first == 0:
         held = Held(held.keys, held.values, rotated_keys[: reach.kept], value[: reach.kept])
     asked = None
     if salience is not None:
-        rows = rows.extended(key, value, salience, first, reach)
+        rows = rows.extended(key, firing.rows(key), value, salience, first, reach)
         recalled = recall(rows, first, tokens, reach)
-        asked = None if recalled is None else Asked(positions.apart(query), recalled)
+        asked = None if recalled is None else Asked(firing(positions.apart(query), "query"), recalled)
         rows = rows.for_next(first + tokens, reach)
     out, normaliser = window_attention(rotated, rotated_keys, value, held, first, reach, asked)
     if positions.capped is not None:
-        out, normaliser = merge_sinks(out, normaliser, positions.capped(query), held)
+        out, normaliser = merge_sinks(out, normaliser, firing(positions.capped(query), "query"), held)
     after = Held(
         torch.cat([held.keys, rotated_keys])[-reach.window :],
         torch.cat([held.values, value])[-reach.window :],
@@ -72,8 +75,9 @@ def read_exactly(
 class Student:
     """One branch per layer over a trunk. `carries` is the text so far; a segment before another must be a multiple of 128 tokens."""
 
-    def __init__(self, trunk: Trunk, reach: Reach, branches: Branches) -> None:
+    def __init__(self, trunk: Trunk, reach: Reach, branches: Branches, firing: Firing | None = None) -> None:
         self.trunk, self.reach, self.branches = trunk, reach, branches
+        self.firing = firing or Firing()
 
     def begin(self) -> list[Carry]:
         empty = Carry.empty(shape_of(self.trunk.config), self.reach, self.trunk.embedding.dtype)
@@ -86,12 +90,12 @@ class Student:
         x = trunk.embed(tokens)
         after = []
         for layer, branch, carry in zip(trunk.layers, self.branches, carries, strict=True):
-            normed = trunk.normed(x, layer.attention_norm)
-            segment, held, rows = read_exactly(trunk, layer, normed, carry, positions, branch.salience)
+            normed = self.firing(trunk.normed(x, layer.attention_norm), "attention_in")
+            segment, held, rows = read_exactly(trunk, layer, normed, carry, positions, branch.salience, self.firing)
             heads, features, sums = branch(segment, carry)
             after.append(Carry(held, features, sums, rows))
-            x = x + linear(heads.flatten(1), layer.output)
-            x = x + trunk.feed_forward(layer, x)
+            x = x + linear(self.firing(heads.flatten(1), "attention_out"), layer.output)
+            x = x + trunk.feed_forward(layer, x, self.firing)
         return x, after
 
     def long(self, tokens: Tensor, segment: int) -> Iterator[tuple[int, Tensor]]:

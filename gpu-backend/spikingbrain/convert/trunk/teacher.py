@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
 from spikingbrain.convert.trunk.rotary import Rotary
 
 
@@ -27,13 +27,18 @@ def teacher_layers(trunk: Trunk, tokens: Tensor) -> Generator[tuple[int, Tensor,
     rotary = rotary_for(trunk, 0, tokens.shape[0])
     x = trunk.embed(tokens)
     for index, layer in enumerate(trunk.layers):
-        normed = trunk.normed(x, layer.attention_norm)
-        query, key, value = trunk.project(layer, normed)
-        added = linear(full_attention(rotary(query), rotary(key), value).flatten(1), layer.output)
+        normed, added = attended(trunk, layer, rotary, x)
         yield index, normed, added
         x = x + added
         x = x + trunk.feed_forward(layer, x)
     return x
+
+
+def attended(trunk: Trunk, layer: FrozenLayer, rotary: Rotary, x: Tensor) -> tuple[Tensor, Tensor]:
+    """A layer's normed input and what its attention adds to the residual `x`, each `[tokens, hidden]`."""
+    normed = trunk.normed(x, layer.attention_norm)
+    query, key, value = trunk.project(layer, normed)
+    return normed, linear(full_attention(rotary(query), rotary(key), value).flatten(1), layer.output)
 
 
 def teacher_residual(trunk: Trunk, tokens: Tensor) -> Tensor:
