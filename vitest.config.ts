@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { kCurrentWorker } from "miniflare";
 import { defineConfig } from "vitest/config";
 import { unstable_readConfig } from "wrangler";
+import type {} from "./test/workers/engine/provided.ts";
 
 const gateway = unstable_readConfig({ config: "./wrangler.toml" });
 
@@ -48,7 +50,14 @@ export default defineConfig({
       },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./workers/engine/wrangler.toml" } })],
-        test: { name: "engine", include: ["test/workers/engine/**/*.workerd.test.ts"], fileParallelism: false, testTimeout: 120_000 },
+        test: {
+          name: "engine",
+          include: ["test/workers/engine/**/*.workerd.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          // Tests in the runtime read no files.
+          provide: { constantStateModel: readFileSync("test/golden/seven.gguf").toString("base64") },
+        },
       },
       {
         test: {

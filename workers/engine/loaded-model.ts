@@ -80,14 +80,17 @@ export function fullAttentionBytesPerToken({ layers, kvHeads, headDim }: ModelFo
   return layerCount * kvHeads * 2 * (kvType === "int8" ? headDim + 4 : 4 * headDim);
 }
 
-/** The longest sequence of at most so many tokens whose state fits in what is free while nothing runs. */
+/** A token's id, which the engine keeps beside the state, and once more while a prompt crosses into its memory. */
+const idBytesPerToken = 8;
+
+/** The longest sequence of at most so many tokens whose state and ids fit in what is free while nothing runs. */
 export function tokensHeld(engine: Pick<Engine, "freeStateBytes" | "stateBytes">, most: number): number {
   const free = engine.freeStateBytes();
   let fits = 0;
   let tooMany = most + 1;
   while (tooMany - fits > 1) {
     const middle = Math.floor((fits + tooMany) / 2);
-    if (engine.stateBytes(middle) <= free) fits = middle;
+    if (engine.stateBytes(middle) + idBytesPerToken * middle <= free) fits = middle;
     else tooMany = middle;
   }
   return fits;

@@ -84,6 +84,11 @@ describe("loadWeights", () => {
     ["a shard that is not there", ({ "shard-001.bin": _gone, ...given }) => given, /shard-001.bin is not among the deployed model files/],
     ["no manifest", ({ "manifest.json": _gone, ...given }) => given, /manifest.json is not among/],
     ["a manifest that is not JSON", (given) => ({ ...given, "manifest.json": "{" }), /manifest.json is not JSON/],
+    [
+      "a manifest of an older set-up",
+      (given) => ({ ...given, "manifest.json": '{"id":"a","sha256":"b","shards":[{}]}' }),
+      /form must say how .* run set-up again/,
+    ],
     ["a manifest without shards", (given) => ({ ...given, "manifest.json": '{"id":"a","sha256":"b"}' }), /shards must be a list/],
   ])("refuses %s with the code model_invalid", async (_name, change, message) => {
     const loading = loadWeights(server(change(await twoShards())), loader(), () => undefined);
