@@ -14,9 +14,20 @@ export type Reply =
       /** `hang` keeps the stream open for ever, `cut` ends it without [DONE], `reset` breaks the connection. */
       readonly ending?: "done" | "cut" | "reset" | "hang" | { readonly error: object };
       readonly finishReason?: "stop" | "length";
-      readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number; readonly spikes?: object };
+      readonly usage?: {
+        readonly prompt_tokens: number;
+        readonly completion_tokens: number;
+        readonly spikes?: object;
+        readonly state?: object;
+      };
       /** What each text's chunk says of the spikes so far. */
       readonly spikes?: readonly object[];
+      /** What each text's chunk says of the state. */
+      readonly states?: readonly object[];
+      /** What chunks without text say of the state while the prompt is read. */
+      readonly reading?: readonly object[];
+      /** What the stream waits for between reading and its first text. */
+      readonly readGate?: Promise<unknown>;
     }
   | { readonly kind: "error"; readonly status: number; readonly body: object | string; readonly headers?: Record<string, string> }
   /** Says nothing at all. */
@@ -35,6 +46,8 @@ export interface FakeApi {
   /** Chat requests that the client closed before their answer was whole. */
   aborts: number;
   contextLength: number;
+  /** What the model's card says besides. */
+  card: object;
   /** Replies to the next chat requests, in order; without any, a short answer. */
   readonly replies: Reply[];
   /** Paths asked for that nobody serves. */
@@ -43,7 +56,7 @@ export interface FakeApi {
   close(): Promise<void>;
 }
 
-export const MODEL = "smollm2-135m-instruct";
+export const MODEL = "spikingbrain-135m";
 const DEFAULT_REPLY: Reply = { kind: "stream", deltas: ["Hello", ", ", "world", "."] };
 
 /** A scripted API with the built page in front of it: it answers what a test says, not what a model would. */
@@ -58,12 +71,14 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
     requests: [],
     aborts: 0,
     contextLength: 2048,
+    card: {},
     replies: [],
     unknownPaths: [],
     reset() {
       for (const list of [api.requests, api.replies, api.unknownPaths]) list.length = 0;
       api.aborts = 0;
       api.contextLength = 2048;
+      api.card = {};
     },
     close() {
       server.closeAllConnections();
@@ -75,7 +90,7 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
     const { pathname } = new URL(request.url ?? "/", api.url);
     if (pathname === "/v1/chat/completions") return chat(request, response);
     if (pathname === "/v1/models") {
-      sendJson(response, 200, { object: "list", data: [{ id: MODEL, object: "model", max_model_len: api.contextLength }] });
+      sendJson(response, 200, { object: "list", data: [{ id: MODEL, object: "model", max_model_len: api.contextLength, ...api.card }] });
       return;
     }
     if (pathname === "/tokenize") {
@@ -116,12 +131,15 @@ async function stream(response: ServerResponse, reply: Extract<Reply, { kind: "s
   response.writeHead(200, { "content-type": "text/event-stream" });
   response.write(": keep-alive\n\n");
   send([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]);
+  for (const state of reply.reading ?? []) send([{ index: 0, delta: { content: "" }, finish_reason: null }], { state });
+  await reply.readGate;
   for (const [index, content] of deltas.entries()) {
     await sleep(intervalMs);
     if (index === deltas.length - 1) await reply.gate;
     if (response.destroyed) return;
-    const spikes = reply.spikes?.[index];
-    send([{ index: 0, delta: { content }, finish_reason: null }], spikes === undefined ? {} : { spikes });
+    const [spikes, state] = [reply.spikes?.[index], reply.states?.[index]];
+    const more = { ...(spikes === undefined ? {} : { spikes }), ...(state === undefined ? {} : { state }) };
+    send([{ index: 0, delta: { content }, finish_reason: null }], more);
   }
   if (ending === "hang") return;
   if (ending === "reset") {

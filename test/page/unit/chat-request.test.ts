@@ -26,16 +26,25 @@ describe("chat request", () => {
   });
 
   it("sends no setting that is left to the server", () => {
-    expect(chatRequest("m", [], EMPTY)).toEqual({ model: "m", messages: [], stream: true, stream_options: { include_usage: true } });
+    expect(chatRequest("m", [], EMPTY, false)).toEqual({ model: "m", messages: [], stream: true, stream_options: { include_usage: true } });
   });
 
   it("sends zero, which is not the same as empty", () => {
-    expect(chatRequest("m", [], { ...EMPTY, temperature: 0, topK: 0, seed: 0 })).toMatchObject({ temperature: 0, top_k: 0, seed: 0 });
+    expect(chatRequest("m", [], { ...EMPTY, temperature: 0, topK: 0, seed: 0 }, false)).toMatchObject({
+      temperature: 0,
+      top_k: 0,
+      seed: 0,
+    });
+  });
+
+  it("asks for spikes where the person wants them, and for the state where the server knows it", () => {
+    expect(chatRequest("m", [], { ...EMPTY, spikes: true }, true)).toMatchObject({ spikes: true, state: true });
+    expect(Object.keys(chatRequest("m", [], EMPTY, false))).not.toContain("state");
   });
 
   it("names every setting as the API does", () => {
     const all = Object.fromEntries(NUMBER_RULES.map((rule) => [rule.setting, 1]));
-    expect(Object.keys(chatRequest("m", [], { ...EMPTY, ...all })).sort()).toEqual(
+    expect(Object.keys(chatRequest("m", [], { ...EMPTY, ...all }, false)).sort()).toEqual(
       ["model", "messages", "stream", "stream_options", "temperature", "top_p", "top_k", "min_p", "presence_penalty"]
         .concat(["frequency_penalty", "repetition_penalty", "max_tokens", "seed"])
         .sort(),

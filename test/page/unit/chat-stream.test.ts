@@ -21,6 +21,14 @@ describe("chunks", () => {
     ]);
   });
 
+  it("reads the state of a chunk and of the usage", () => {
+    const measure = { tokens: 5, bytes: 70 };
+    expect(parseChunk('{"choices":[{"delta":{"content":""}}],"state":{"tokens":5,"bytes":70}}')).toEqual([{ type: "state", measure }]);
+    const usage = '{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"state":{"tokens":5,"bytes":70}}}';
+    expect(parseChunk(usage)[0]).toEqual({ type: "state", measure });
+    expect(parseChunk('{"choices":[],"state":{"tokens":"5"}}')).toEqual([]);
+  });
+
   it("finds nothing in the opening chunk", () => {
     expect(parseChunk('{"choices":[{"delta":{"role":"assistant","content":""}}],"usage":null}')).toEqual([]);
   });

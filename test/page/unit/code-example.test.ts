@@ -8,7 +8,8 @@ import { codeExample } from "../../../workers/gateway/page/src/api/code-example.
 import { DEFAULT_SETTINGS } from "../../../workers/gateway/page/src/state/settings.ts";
 
 const TRICKY = `It's "quoted" \\ $HOME \`id\` 你好 🎈\n\ttab {"a": true} \${x}`;
-const REQUEST = chatRequest("model-1", [{ role: "user", content: TRICKY }], { ...DEFAULT_SETTINGS, topK: 40, minP: 0.05, seed: 7 });
+const SETTINGS = { ...DEFAULT_SETTINGS, topK: 40, minP: 0.05, seed: 7, spikes: true };
+const REQUEST = chatRequest("model-1", [{ role: "user", content: TRICKY }], SETTINGS, true);
 
 let directory: string;
 
@@ -55,7 +56,7 @@ class OpenAI:
     expect(printed).toEqual({
       options: { base_url: "http://host:1/v1", api_key: "none" },
       request: REQUEST,
-      extra: ["min_p", "repetition_penalty", "top_k"],
+      extra: ["min_p", "repetition_penalty", "spikes", "state", "top_k"],
     });
   });
 });

@@ -1,7 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { createMeter } from "../../../workers/gateway/page/src/state/meter.ts";
 import { interrupted, reduce } from "../../../workers/gateway/page/src/state/reducer.ts";
-import { contextTokens, conversationTitle, isRunning, tokensPerSecond } from "../../../workers/gateway/page/src/state/selectors.ts";
+import {
+  contextTokens,
+  conversationTitle,
+  isRunning,
+  latestState,
+  tokensPerSecond,
+} from "../../../workers/gateway/page/src/state/selectors.ts";
 import { DEFAULT_SETTINGS } from "../../../workers/gateway/page/src/state/settings.ts";
 import type { AssistantMessage, Conversation, Message, State } from "../../../workers/gateway/page/src/state/types.ts";
 
@@ -128,6 +134,20 @@ describe("measures", () => {
     meter.see({ type: "usage", promptTokens: 7, completionTokens: 5 });
     expect(tokensPerSecond(meter.read())).toBe(20);
     expect(contextTokens(answer("a", { measure: meter.read() }))).toBe(12);
+  });
+
+  it("tell the newest state of a conversation, also while the prompt is read", () => {
+    const [first, second] = [
+      { tokens: 5, bytes: 70 },
+      { tokens: 9, bytes: 70 },
+    ];
+    const told = (measured: typeof first) => ({ measure: { ...MEASURE, state: measured } });
+    let current = state(conversation("c", [user("u"), answer("a", told(first)), user("v"), answer("b", { status: "waiting" })]));
+    expect(latestState(current.conversations[0] ?? null)).toBe(first);
+    current = reduce(current, { type: "answer-measured", id: "c", messageId: "b", ...told(second) });
+    expect(current.conversations[0]?.messages[3]).toMatchObject({ status: "waiting" });
+    expect(latestState(current.conversations[0] ?? null)).toBe(second);
+    expect(latestState(null)).toBeNull();
   });
 
   it("say nothing before there is something to say", () => {

@@ -21,6 +21,7 @@ export interface ChatRequest {
   readonly max_tokens?: number;
   readonly seed?: number;
   readonly spikes?: true;
+  readonly state?: true;
 }
 
 export function chatMessages(
@@ -37,12 +38,14 @@ export function chatMessages(
   return messages;
 }
 
-export function chatRequest(model: string, messages: readonly ChatMessage[], settings: Settings): ChatRequest {
+/** `reportState` asks what the conversation's state takes; a server that does not know refuses it. */
+export function chatRequest(model: string, messages: readonly ChatMessage[], settings: Settings, reportState: boolean): ChatRequest {
   const spikes = settings.spikes === true ? { spikes: true as const } : {};
-  return { model, messages, stream: true, stream_options: { include_usage: true }, ...samplingFields(settings), ...spikes };
+  const state = reportState ? { state: true as const } : {};
+  return { model, messages, stream: true, stream_options: { include_usage: true }, ...samplingFields(settings), ...spikes, ...state };
 }
 
-type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options" | "spikes">;
+type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options" | "spikes" | "state">;
 
 function samplingFields(settings: Settings): SamplingFields {
   const fields: [keyof SamplingFields, number | null][] = [

@@ -1,14 +1,15 @@
 import type { ChatRequest } from "./chat-request.ts";
 import { readEventStream } from "./event-stream.ts";
-import type { SpikeMeasure } from "../state/types.ts";
+import type { SpikeMeasure, StateMeasure } from "../state/types.ts";
 import { connectionFailure, FailureError, failureFromError, record, responseFailure } from "./failure.ts";
 
 export type FinishReason = "stop" | "length";
 
-/** Any number of `delta`, `spikes`, `finish` and `usage`; the generator's return is the one good end, a thrown {@link FailureError} the only bad one. */
+/** Any number of `delta`, `spikes`, `state`, `finish` and `usage`; the generator's return is the one good end, a thrown {@link FailureError} the only bad one. */
 export type ChatEvent =
   | { readonly type: "delta"; readonly text: string }
   | { readonly type: "spikes"; readonly measure: SpikeMeasure }
+  | { readonly type: "state"; readonly measure: StateMeasure }
   | { readonly type: "finish"; readonly reason: FinishReason }
   | { readonly type: "usage"; readonly promptTokens: number; readonly completionTokens: number };
 
@@ -53,6 +54,8 @@ export function parseChunk(data: string): ChatEvent[] {
   const events: ChatEvent[] = [];
   const spikes = spikeMeasure(record(chunk["spikes"]) ?? record(record(chunk["usage"])?.["spikes"]));
   if (spikes !== undefined) events.push({ type: "spikes", measure: spikes });
+  const state = stateMeasure(record(chunk["state"]) ?? record(record(chunk["usage"])?.["state"]));
+  if (state !== undefined) events.push({ type: "state", measure: state });
   const choice = record(Array.isArray(chunk["choices"]) ? chunk["choices"][0] : undefined);
   const text = record(choice?.["delta"])?.["content"];
   if (typeof text === "string" && text !== "") events.push({ type: "delta", text });
@@ -74,6 +77,13 @@ function spikeMeasure(spikes: Record<string, unknown> | undefined): SpikeMeasure
   const layers: unknown = spikes?.["layers"];
   const shares = Array.isArray(layers) ? layers.map((layer: unknown) => record(layer)?.["silent_share"]) : [];
   return { silentShare, meanSpikes, layers: shares.length > 0 && shares.every((share) => typeof share === "number") ? shares : null };
+}
+
+/** Of a chunk's `state` or the usage's. */
+function stateMeasure(state: Record<string, unknown> | undefined): StateMeasure | undefined {
+  const tokens = state?.["tokens"];
+  const bytes = state?.["bytes"];
+  return typeof tokens === "number" && typeof bytes === "number" ? { tokens, bytes } : undefined;
 }
 
 function parseRecord(data: string): Record<string, unknown> {

@@ -30,7 +30,7 @@ for await (const chunk of stream) {
 }
 
 /** Fields of this server that the Python SDK's method does not name; it sends what is in `extra_body` beside the rest. */
-const EXTRA_FIELDS: readonly string[] = ["top_k", "min_p", "repetition_penalty"];
+const EXTRA_FIELDS: readonly string[] = ["top_k", "min_p", "repetition_penalty", "spikes", "state"];
 
 function pythonExample(origin: string, request: ChatRequest): string {
   const entries = Object.entries(request);

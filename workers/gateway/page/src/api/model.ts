@@ -4,8 +4,19 @@ import { connectionFailure, FailureError, record, responseFailure } from "./fail
 
 export interface ServedModel {
   readonly id: string;
-  /** Longest prompt plus answer, in tokens; null where the server does not say. */
+  /** Longest prompt plus answer of one request, in tokens; null where the server does not say. */
   readonly contextLength: number | null;
+  /** How it mixes tokens, in the server's words. */
+  readonly form: string | null;
+  /** What conversations take of the server's memory; null where it does not say. */
+  readonly state: ModelState | null;
+}
+
+export interface ModelState {
+  /** Whether a conversation may go on for ever in the same memory. */
+  readonly constant: boolean;
+  /** Bytes that each token would add to the keys and values of a model whose every layer is full attention. */
+  readonly fullAttentionBytesPerToken: number;
 }
 
 /** The first model of `GET /v1/models`. */
@@ -24,7 +35,19 @@ export async function fetchModel(signal: AbortSignal): Promise<ServedModel> {
   const id = model?.["id"];
   if (typeof id !== "string") throw new FailureError({ kind: "protocol", status: response.status });
   const length = model?.["max_model_len"];
-  return { id, contextLength: typeof length === "number" ? length : null };
+  const form = record(model?.["form"])?.["summary"];
+  return {
+    id,
+    contextLength: typeof length === "number" ? length : null,
+    form: typeof form === "string" ? form : null,
+    state: modelState(record(model?.["state"])),
+  };
+}
+
+function modelState(state: Record<string, unknown> | undefined): ModelState | null {
+  const constant = state?.["constant"];
+  const bytes = state?.["full_attention_bytes_per_token"];
+  return typeof constant === "boolean" && typeof bytes === "number" ? { constant, fullAttentionBytesPerToken: bytes } : null;
 }
 
 /** How many tokens these messages take as a prompt, from `POST /tokenize`. */

@@ -62,6 +62,8 @@ async function write(store: Store, id: string, messageId: string, signal: AbortS
   try {
     for await (const event of streamChat(await buildRequest(store, id, messageId, signal), signal)) {
       meter.see(event);
+      if (event.type === "state" && meter.read().deltas === 0)
+        store.dispatch({ type: "answer-measured", id, messageId, measure: meter.read() });
       if (event.type !== "delta") continue;
       text += event.text;
       // The first text is shown at once.
@@ -84,7 +86,7 @@ async function buildRequest(store: Store, id: string, messageId: string, signal:
   const conversation = store.get().conversations.find((candidate) => candidate.id === id);
   if (conversation === undefined) throw new DOMException("the conversation was deleted", "AbortError");
   const turns = conversation.messages.filter((message) => message.id !== messageId);
-  return chatRequest(model.id, chatMessages(conversation.settings.system, turns), conversation.settings);
+  return chatRequest(model.id, chatMessages(conversation.settings.system, turns), conversation.settings, model.state !== null);
 }
 
 /** Asks the server which model it serves and remembers it, or remembers why not. */

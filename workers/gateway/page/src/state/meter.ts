@@ -1,5 +1,5 @@
 import type { ChatEvent, FinishReason } from "../api/chat-stream.ts";
-import type { Measure, SpikeMeasure } from "./types.ts";
+import type { Measure, SpikeMeasure, StateMeasure } from "./types.ts";
 
 export interface Meter {
   see(event: ChatEvent): void;
@@ -15,12 +15,14 @@ export function createMeter(now: () => number): Meter {
   let deltas = 0;
   let usage: { promptTokens: number; completionTokens: number } | null = null;
   let spikes: SpikeMeasure | null = null;
+  let state: StateMeasure | null = null;
   let reason: FinishReason | null = null;
   return {
     see(event) {
       if (event.type === "finish") reason = event.reason;
       else if (event.type === "usage") usage = { promptTokens: event.promptTokens, completionTokens: event.completionTokens };
       else if (event.type === "spikes") spikes = event.measure;
+      else if (event.type === "state") state = event.measure;
       else {
         latest = now();
         first ??= latest;
@@ -34,6 +36,7 @@ export function createMeter(now: () => number): Meter {
         ...(first === null ? {} : { firstTokenMs: first - start }),
         ...usage,
         ...(spikes === null ? {} : { spikes }),
+        ...(state === null ? {} : { state }),
       };
     },
     finishReason: () => reason,

@@ -25,6 +25,8 @@ export type Action =
       readonly now: number;
     }
   | { readonly type: "answer-grew"; readonly id: string; readonly messageId: string; readonly text: string; readonly measure: Measure }
+  /** Before its first text: the prompt is being read. */
+  | { readonly type: "answer-measured"; readonly id: string; readonly messageId: string; readonly measure: Measure }
   | {
       readonly type: "answer-ended";
       readonly id: string;
@@ -82,6 +84,8 @@ export function reduce(state: State, action: Action): State {
         text: answer.text + action.text,
         measure: action.measure,
       }));
+    case "answer-measured":
+      return updateAnswer(state, action.id, action.messageId, (answer) => ({ ...answer, measure: action.measure }));
     case "answer-ended":
       return updateAnswer(
         state,

@@ -1,4 +1,4 @@
-import type { AssistantMessage, Conversation, Measure, Settings, State } from "./types.ts";
+import type { AssistantMessage, Conversation, Measure, Settings, State, StateMeasure } from "./types.ts";
 
 export function currentConversation(state: State): Conversation | null {
   return state.conversations.find((conversation) => conversation.id === state.currentId) ?? null;
@@ -41,4 +41,10 @@ export function tokensPerSecond(measure: Measure): number | null {
 export function contextTokens(answer: AssistantMessage): number | null {
   const { promptTokens } = answer.measure;
   return promptTokens === undefined ? null : promptTokens + answerTokens(answer.measure);
+}
+
+/** The newest word of the server on this conversation's state; null before the first. */
+export function latestState(conversation: Conversation | null): StateMeasure | null {
+  const answers = conversation?.messages.filter((message) => message.role === "assistant") ?? [];
+  return answers.findLast(({ measure }) => measure.state !== undefined)?.measure.state ?? null;
 }

@@ -48,6 +48,14 @@ export interface Measure {
   readonly promptTokens?: number;
   readonly completionTokens?: number;
   readonly spikes?: SpikeMeasure;
+  readonly state?: StateMeasure;
+}
+
+/** What the conversation's state held and took when the server last told. */
+export interface StateMeasure {
+  /** Tokens read. */
+  readonly tokens: number;
+  readonly bytes: number;
 }
 
 /** What the model's neurons have fired for an answer and its prompt. */

@@ -20,7 +20,7 @@ export function AnswerMessage({ message, last }: AnswerMessageProps) {
   return (
     <article class="message answer" data-status={message.status} aria-busy={!final}>
       <h2 class="visually-hidden">{message.model || texts.model}</h2>
-      {message.status === "waiting" ? <Waiting /> : null}
+      {message.status === "waiting" ? <Waiting tokensRead={message.measure.state?.tokens ?? null} /> : null}
       {message.text === "" ? null : <Markdown text={message.text} complete={final} copyLabel={texts.copyCode} />}
       {message.status === "done" && message.text === "" ? <p class="answer-note">{texts.emptyAnswer}</p> : null}
       {message.status === "stopped" ? <p class="answer-note">{texts.stopped}</p> : null}
@@ -64,7 +64,8 @@ function Speed({ message }: { readonly message: AssistantMessage }) {
 const SLOW_MS = 4_000;
 const TICK_MS = 100;
 
-function Waiting() {
+/** While a long prompt is read, how far; before that, for how long. */
+function Waiting({ tokensRead }: { readonly tokensRead: number | null }) {
   const { texts } = useApp();
   const [start] = useState(() => performance.now());
   const [elapsed, setElapsed] = useState(0);
@@ -75,8 +76,9 @@ function Waiting() {
   return (
     <p class="waiting">
       <span class="pulse" aria-hidden="true" />
-      {texts.waiting} <span class="clock">{formatSeconds(elapsed, texts.code)}</span>
-      {elapsed > SLOW_MS ? <span class="waiting-hint">{texts.loadingModel}</span> : null}
+      {tokensRead === null ? texts.waiting : texts.reading(formatCount(tokensRead, texts.code))}{" "}
+      <span class="clock">{formatSeconds(elapsed, texts.code)}</span>
+      {elapsed > SLOW_MS && tokensRead === null ? <span class="waiting-hint">{texts.loadingModel}</span> : null}
     </p>
   );
 }

@@ -5,18 +5,24 @@ import { answerTokens, contextTokens, currentConversation, currentSettings, isRu
 import type { Message } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { formatCount } from "./format.ts";
+import { MemoryMeter } from "./memory-meter.tsx";
 
 /** Above this share there is hardly room for another turn. */
 const NEARLY_FULL = 0.85;
 
-/** How much of the model's context the next request takes, or the running one has taken. */
+/** How much of the model's context the next request takes, or the running one has taken; and what that costs, where it has no end. */
 export function ContextMeter({ draft }: { readonly draft: string }) {
-  const { state, texts } = useApp();
+  const { state } = useApp();
   const counted = usePromptTokens(draft);
   const limit = state.model?.contextLength ?? null;
   const last = currentConversation(state)?.messages.at(-1);
   const used = usedTokens(last, counted, isRunning(currentConversation(state)));
-  if (limit === null || used === null) return <div class="meter" />;
+  if (state.model?.state?.constant === true) return <MemoryMeter used={used} perToken={state.model.state.fullAttentionBytesPerToken} />;
+  return limit === null || used === null ? <div class="meter" /> : <LimitMeter used={used} limit={limit} />;
+}
+
+function LimitMeter({ used, limit }: { readonly used: number; readonly limit: number }) {
+  const { texts } = useApp();
   const share = Math.min(1, used / limit);
   const level = used >= limit ? "full" : share > NEARLY_FULL ? "high" : "normal";
   const words = texts.contextUse(formatCount(used, texts.code), formatCount(limit, texts.code));
@@ -46,6 +52,7 @@ export function ContextMeter({ draft }: { readonly draft: string }) {
 function usedTokens(last: Message | undefined, counted: number | null, running: boolean): number | null {
   if (last?.role !== "assistant") return counted;
   if (!running) return counted ?? contextTokens(last);
+  if (last.measure.state !== undefined) return last.measure.state.tokens;
   return contextTokens(last) ?? (counted === null ? null : counted + answerTokens(last.measure));
 }
 

@@ -16,3 +16,11 @@ export function formatRate(perSecond: number, locale: string): string {
 export function formatPercent(share: number, locale: string): string {
   return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 }).format(share);
 }
+
+/** Decimal megabytes, with one digit behind the point where that says something. */
+export function formatMegabytes(bytes: number, locale: string): string {
+  const megabytes = bytes / 1e6;
+  const digits = megabytes < 100 ? 1 : 0;
+  const format = { style: "unit", unit: "megabyte", minimumFractionDigits: digits, maximumFractionDigits: digits } as const;
+  return new Intl.NumberFormat(locale, format).format(megabytes);
+}

@@ -40,7 +40,7 @@ function ModelName() {
   const status =
     !state.online || (state.model === null && state.modelFailure !== null) ? "failed" : state.model === null ? "waiting" : "ready";
   return (
-    <p class="model" data-status={status}>
+    <p class="model" data-status={status} title={state.model?.form ?? undefined}>
       <span class="model-dot" aria-hidden="true" />
       <span class="visually-hidden">{texts.model}: </span>
       {state.model?.id ?? (status === "failed" ? texts.noModel : texts.connecting)}
