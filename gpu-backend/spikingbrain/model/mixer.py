@@ -21,12 +21,12 @@ from spikingbrain.precision import accumulator
 def mix(span: Span, layer: Layer, weights: MixerWeights, x: Tensor, state: LayerState, neurons: Neurons) -> tuple[Tensor, LayerState]:
     """`x` is the normed residual, `[tokens, hidden]`; returns what is added to the residual, and the layer's new state."""
     x = neurons(x, "attention_in", _fan_out(weights))
-    projected = [_project(span.config, projections, x) for projections in weights.projections]
+    projected = [project_heads(span.config, projections, x) for projections in weights.projections]
     branches = []
     linear, key_values, evicted = state.linear, state.key_values, state.evicted
     if linear is not None:
-        gate = _gate(weights.gate, x, neurons)
-        heads, linear = _linear_branch(span, projected[0], gate, weights.head_norm, linear)
+        gate = gate_logits(weights.gate, x, neurons)
+        heads, linear = linear_branch(span, projected[0], gate, weights.head_norm, linear)
         branches.append(heads)
     if evicted is not None and key_values is not None and weights.evicted is not None:
         heads, key_values, evicted = evicted_branch(span, weights.evicted, projected[0], x, key_values, evicted, neurons)
@@ -35,10 +35,10 @@ def mix(span: Span, layer: Layer, weights: MixerWeights, x: Tensor, state: Layer
         sight = Sight.of(span.config, layer.softmax)
         heads, key_values = _softmax_branch(span, projected[-1], sight, key_values, neurons)
         branches.append(heads)
-    return _merge(span.config, weights, branches, neurons), LayerState(linear, key_values, evicted)
+    return merge(span.config, weights, branches, neurons), LayerState(linear, key_values, evicted)
 
 
-def _linear_branch(span: Span, projected: Projected, gate: Tensor | None, head_norm: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+def linear_branch(span: Span, projected: Projected, gate: Tensor | None, head_norm: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
     """Heads' outputs, `[tokens, heads, head_dim]`, and the new state."""
     linear = span.config.linear
     if linear is None or (span.is_sinks and not linear.reads_sinks):
@@ -64,7 +64,7 @@ def _softmax_branch(span: Span, projected: Projected, sight: Sight, held: KeyVal
     return heads, held.keep(sight.still_seen(held.positions, span.first + tokens))
 
 
-def _merge(config: Config, weights: MixerWeights, branches: list[Tensor], neurons: Neurons) -> Tensor:
+def merge(config: Config, weights: MixerWeights, branches: list[Tensor], neurons: Neurons) -> Tensor:
     """From heads' outputs to `[tokens, hidden]`. Separate projections: norms over the hidden size, after o. Shared ones: before o."""
     if weights.branch_norms is None:
         return _output(weights.projections[0], branches[0].flatten(1), neurons)
@@ -80,14 +80,16 @@ def _output(projections: AttentionProjections, heads: Tensor, neurons: Neurons) 
     return project(projections.output, neurons(heads, "attention_out", outputs(projections.output)))
 
 
-def _project(config: Config, projections: AttentionProjections, x: Tensor) -> Projected:
+def project_heads(config: Config, projections: AttentionProjections, x: Tensor) -> Projected:
+    """Of the normed residual `x`, `[tokens, hidden]`."""
+
     def heads(out: Tensor) -> Tensor:
         return out.reshape(x.shape[0], -1, config.head_dim)
 
     return Projected(heads(project(projections.query, x)), heads(project(projections.key, x)), heads(project(projections.value, x)))
 
 
-def _gate(gate: GateProjections | None, x: Tensor, neurons: Neurons) -> Tensor | None:
+def gate_logits(gate: GateProjections | None, x: Tensor, neurons: Neurons) -> Tensor | None:
     """The learned gate's `z`, `[tokens, kv_heads * head_dim]`."""
     if gate is None:
         return None

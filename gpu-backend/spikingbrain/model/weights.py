@@ -131,13 +131,14 @@ def _layer(config: Config, layer: Layer, at: str, tensor: Tensors) -> LayerWeigh
     dense = layer.feed_forward == "dense" or config.experts is None
     return LayerWeights(
         attention_norm=tensor(f"{at}.attn_norm.weight"),
-        mixer=_mixer(config, layer, f"{at}.attn", tensor),
+        mixer=gather_mixer(config, layer, f"{at}.attn", tensor),
         feed_forward_norm=tensor(f"{at}.mlp_norm.weight"),
         feed_forward=_swiglu(f"{at}.mlp", tensor) if dense or config.experts is None else _routed(config.experts, f"{at}.mlp", tensor),
     )
 
 
-def _mixer(config: Config, layer: Layer, at: str, tensor: Tensors) -> MixerWeights:
+def gather_mixer(config: Config, layer: Layer, at: str, tensor: Tensors) -> MixerWeights:
+    """Of one layer, whose mixer's names begin with `at`, such as `model.layers.0.attn`."""
     separate = layer.is_parallel and config.parallel_projections == "separate"
     linear = config.linear if layer.is_linear else None
     gate = linear.gate if linear is not None else None
