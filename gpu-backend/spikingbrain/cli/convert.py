@@ -12,7 +12,7 @@ STAGES = ("data", "chats", "salience", "transfer", "distil", "evaluate", "far", 
 def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "convert",
-        help="train a linear state beside a Transformer's windows, as one TOML file says",
+        help="train linear attention in or beside a Transformer's windows, as one TOML file says",
         description="Runs the stages of a conversion; what is there already is passed by, and a stopped stage goes on at its last "
         "checkpoint. Under torchrun, training is shared among all processes.",
     )
@@ -31,4 +31,5 @@ def run(arguments: argparse.Namespace) -> None:
 
     torch.set_num_threads(arguments.threads)
     settings = read_settings(arguments.settings)
-    Pipeline(settings, Team.join(), lambda line: print(line, flush=True)).run(tuple(arguments.stage or STAGES))
+    team = Team.join(accelerated=settings.hybrid is not None, shares_weights=settings.team.shard)
+    Pipeline(settings, team, lambda line: print(line, flush=True)).run(tuple(arguments.stage or STAGES))

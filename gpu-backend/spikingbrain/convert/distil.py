@@ -20,20 +20,30 @@ def distil_step(
 ) -> dict[str, list[float]]:
     """Adds a gradient to every variant and returns its mean KL divergence, in nats, at a random half of the positions that
     something has left the window of. All variants see the same tokens and positions."""
-    begin = reach.window + reach.kept
-    count = (tokens.shape[0] - begin) // 2
-    chosen = torch.randperm(tokens.shape[0] - begin, generator=generator)[:count] + begin
+    chosen = some_positions(tokens.shape[0], reach.window + reach.kept, generator)
     with torch.no_grad():
         wanted = teacher_residual(trunk, tokens)[chosen]
     divergences = {}
     for name, branches in variants.items():
         student = Student(trunk, reach, branches)
         residual, _ = student.residual(tokens, student.begin())
-        gradient = torch.zeros_like(residual)
-        mean, gradient[chosen] = divergence(trunk, residual.detach()[chosen], wanted)
+        mean, gradient = divergence(trunk, residual.detach()[chosen], wanted)
         divergences[name] = [mean]
-        residual.backward(gradient)  # type: ignore[no-untyped-call]
+        pull(residual, chosen, gradient)
     return divergences
+
+
+def some_positions(tokens: int, begin: int, generator: torch.Generator) -> Tensor:
+    """A random half of the positions from `begin` on."""
+    count = (tokens - begin) // 2
+    return torch.randperm(tokens - begin, generator=generator, device=generator.device)[:count] + begin
+
+
+def pull(residual: Tensor, chosen: Tensor, gradient: Tensor) -> None:
+    """Goes back from a gradient by the residual at the chosen positions, `[chosen, hidden]`."""
+    whole = torch.zeros_like(residual)
+    whole[chosen] = gradient
+    residual.backward(whole)  # type: ignore[no-untyped-call]
 
 
 def divergence(trunk: Trunk, residual: Tensor, wanted: Tensor) -> tuple[float, Tensor]:

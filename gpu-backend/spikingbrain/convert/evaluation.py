@@ -10,18 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikingbrain.convert.quality import Tallies, Tally, residuals, tally
+from spikingbrain.convert.quality import Reader, Tallies, Tally, residuals, tally
 from spikingbrain.convert.settings import Settings
 from spikingbrain.convert.team import Team
 from spikingbrain.convert.text.corpus import Corpus, open_corpus
-from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
-from spikingbrain.convert.trunk.student import Student, make_branches
 from spikingbrain.rules import require
-
-WINDOW = "window"
-"""The window and kept tokens alone, untrained: what quality starts from."""
 
 
 def bucket_edges(reach: Reach) -> list[int]:
@@ -40,15 +35,14 @@ def held_out_documents(corpus: Corpus, count: int, tokens: int) -> list[int]:
     return order[:count]
 
 
-def evaluate(trunk: Trunk, settings: Settings, variants: Mapping[str, Branches], team: Team, report: Callable[[str], None]) -> None:
+def evaluate(trunk: Trunk, settings: Settings, students: Mapping[str, Reader], team: Team, report: Callable[[str], None]) -> None:
     """Adds what is missing of the evaluation's texts, shared among the processes, and reports a summary."""
-    students = {name: Student(trunk, settings.reach, branches) for name, branches in variants.items()}
-    students[WINDOW] = Student(trunk, settings.reach, make_branches(trunk.config, settings.reach, stateless=True))
     path = settings.work / "evaluation.jsonl"
     done = {(line["kind"], line["index"]) for line in read_lines(path)}
     missing = [text for text in _texts(settings) if text[:2] not in done]
     for turn in team.share(len(missing)):
         kind, index, source, tokens = missing[turn]
+        tokens = tokens.to(team.device)
         found = residuals(trunk, students, tokens, settings.evaluation.teacher_tokens, segment=settings.mixer.sink_cap)
         tallies = {name: Tallies(bucket_edges(settings.reach)) for name in found}
         tally(trunk, found, tokens, tallies)

@@ -1,10 +1,11 @@
-"""The optimiser of all branches: one AdamW whose rates depend on what a parameter is."""
+"""The optimiser of all that is trained: one AdamW whose rates depend on what a parameter is."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 # Maps are many and delicate, vectors few; gates over the hidden size diverged at the rate of vectors in the deepest layers.
 RATES = {"query_map": 3e-3, "key_map": 3e-3, "gate": 4e-3, "mix_weight": 4e-3}
@@ -13,11 +14,16 @@ WARM_UP_STEPS = 5
 LAST_SHARE = 0.05
 
 
-def make_optimiser(branches: nn.Module, factor: float) -> torch.optim.AdamW:
+def branch_rate(name: str, parameter: Tensor) -> float:
+    """Of an evicted-tokens branch."""
+    return RATES.get(name.rsplit(".", 1)[-1], VECTOR_RATE)
+
+
+def make_optimiser(branches: nn.Module, factor: float, rate_of: Callable[[str, Tensor], float] = branch_rate) -> torch.optim.AdamW:
     """`factor` scales all rates: 1 for transfer, less for distillation."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in branches.named_parameters():
-        groups.setdefault(RATES.get(name.rsplit(".", 1)[-1], VECTOR_RATE), []).append(parameter)
+        groups.setdefault(rate_of(name, parameter), []).append(parameter)
     return torch.optim.AdamW(
         [{"params": parameters, "lr": rate * factor, "full": rate * factor} for rate, parameters in groups.items()],
         betas=(0.9, 0.98),
@@ -35,7 +41,8 @@ def schedule(optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
 
 def clip(parameters: Iterable[Tensor], most: float = 1.0) -> float:
     """Scales gradients to a norm of at most `most` and returns what it was; not a number raises, as every later step would be lost."""
-    norm = float(nn.utils.clip_grad_norm_(list(parameters), most))
+    total = nn.utils.clip_grad_norm_(list(parameters), most)
+    norm = float(total.full_tensor() if isinstance(total, DTensor) else total)
     if not math.isfinite(norm):
         raise FloatingPointError(f"the gradient's norm must be finite; it is {norm}")
     return norm

@@ -2,34 +2,45 @@
 
 1. `data`      documents of training and held-out packages and files, as tokens (`text/`)
 2. `chats`     what the teacher writes when it is asked, for training and held out (`text/chat.py`)
-3. `salience`  which evicted tokens to keep exactly, from what the teacher attends to (`salience.py`)
+3. `salience`  which evicted tokens to keep exactly, from what the teacher attends to (`salience.py`); of the evicted form only
 4. `transfer`  every layer's branch learns what its full attention gave (`transfer.py`), and the stateless control on the same batches
 5. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
 6. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
-7. `far`       perplexity behind long texts (`far.py`)
-8. `export`    the delta (`delta.py`) and the curves (`curves.py`)
+7. `far`       perplexity behind long texts (`far.py`); of the evicted form only
+8. `export`    the delta (`delta.py`), or the whole model of another form, and the curves (`curves.py`)
 
 A stage that was stopped goes on at its last checkpoint. Under `torchrun` all processes share what there is to do: layers in transfer,
 sequences in distillation, texts in evaluation; training has the losses that one process has. The other stages run in the first.
+
+Other forms (`hybrid/`), and any form whose weights the processes share out, are trained in a tower (`blocks/`).
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
-from spikingbrain.checkpoint.opening import open_checkpoint
+from spikingbrain.checkpoint.opening import find_tokenizer, open_checkpoint
 from spikingbrain.checkpoint.source import WeightSource
+from spikingbrain.convert import towers
 from spikingbrain.convert.batches import Mix
+from spikingbrain.convert.blocks import steps
+from spikingbrain.convert.blocks.tower import Tower, TowerStudent
 from spikingbrain.convert.curves import draw_runs
 from spikingbrain.convert.delta import base_of, write_delta
 from spikingbrain.convert.distil import distil_step
 from spikingbrain.convert.evaluation import evaluate, held_out_documents
 from spikingbrain.convert.far import perplexities, running_text
-from spikingbrain.convert.result import branch_tensors, converted_config
+from spikingbrain.convert.hybrid.form import Hybrid, hybrid_config
+from spikingbrain.convert.hybrid.mixer import mixer_tensors
+from spikingbrain.convert.hybrid.rates import mixer_rate
+from spikingbrain.convert.optimiser import branch_rate
+from spikingbrain.convert.result import ConvertedSource, branch_tensors, converted_config
 from spikingbrain.convert.run import Learn, Measures, Run, load_branches
 from spikingbrain.convert.salience import SalienceFit, put_salience
 from spikingbrain.convert.settings import Settings, Training
@@ -39,15 +50,19 @@ from spikingbrain.convert.text.corpus import open_corpus, write_corpus
 from spikingbrain.convert.text.gather import gather_documents
 from spikingbrain.convert.text.questions import HELD_OUT, TRAINING, Questions
 from spikingbrain.convert.text.vocabulary import open_vocabulary
+from spikingbrain.convert.towers import CONTROL, STATE, STUDENT, WINDOW
 from spikingbrain.convert.transfer import soften, transfer_step
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.evicted import CHUNK_TOKENS
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
 from spikingbrain.convert.trunk.student import Student, make_branches
+from spikingbrain.export.gguf_writer import write_gguf
+from spikingbrain.export.tensor_type import FileTypeName
 from spikingbrain.rules import ConfigError
 
 STAGES = ("data", "chats", "salience", "transfer", "distil", "evaluate", "far", "export")
-STATE, CONTROL = "state", "control"
+
+EVICTED_STAGES = ("salience", "far")
 
 Report = Callable[[str], None]
 
@@ -71,7 +86,9 @@ class Pipeline:
     def run(self, stages: tuple[str, ...] = STAGES) -> None:
         """The named stages in their order."""
         for stage in STAGES:
-            if stage in stages:
+            if stage in stages and stage in EVICTED_STAGES and self.settings.hybrid is not None:
+                self.report(f"{stage}: only where the form is 'evicted'")
+            elif stage in stages:
                 self.report(stage)
                 alone = stage in ("data", "chats", "salience", "far", "export")
                 if not alone or self.team.leads:
@@ -113,29 +130,48 @@ class Pipeline:
     def transfer(self) -> None:
         def learn(number: int, index: int) -> Measures:
             _, tokens = mix.sequence(number * training.sequences + index, training.tokens)
-            return transfer_step(self.trunk, self.settings.reach, variants, tokens, layers)
+            if tower is not None:
+                return steps.transfer_step(tower, tokens.to(self.team.device), layers, self.settings.begin)
+            return transfer_step(self.trunk, self.settings.reach, branches, tokens, layers)
 
         training, mix = self.settings.transfer, self._mix(self.settings.transfer.chat_share, 0)
-        variants, layers = self._variants(), self.team.part(len(self.trunk.layers))
-        self._train("transfer", training, variants, learn, by_layers=True)
+        tower, branches = self._tower(), self._branches()
+        count, shares = len(self.source.config.layers), self.team.shares_weights
+        layers = range(count) if shares else self.team.part(count)
+        if tower is not None and self.settings.hybrid is not None and not (self.work / "transfer" / "checkpoint.pt").is_file():
+            with self.team.device:
+                steps.set_loudness(tower, mix.sequence(0, training.tokens)[1].to(self.team.device))
+        self._train("transfer", training, tower.trained if tower is not None else branches, learn, by_layers=not shares)
 
     def distil(self) -> None:
         def learn(number: int, index: int) -> Measures:
             sequence = number * training.sequences + index
             _, tokens = mix.sequence(sequence, training.tokens)
             chosen = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + sequence)
-            return distil_step(self.trunk, self.settings.reach, variants, tokens, chosen)
+            if tower is not None:
+                return steps.distil_step(tower, tokens.to(self.team.device), chosen, self.settings.begin)
+            return distil_step(self.trunk, self.settings.reach, branches, tokens, chosen)
 
         training, mix = self.settings.distil, self._mix(self.settings.distil.chat_share, 1)
-        variants = self._variants()
+        tower, branches = self._tower(), self._branches()
+        variants = tower.trained if tower is not None else branches
         if self.settings.transfer.steps > 0:
             load_branches(self.work / "transfer", variants)
-            soften(variants.values())
+            if self.settings.hybrid is None:
+                soften(cast(Iterable[Branches], variants.values()))
         self._train("distil", training, variants, learn)
 
     def evaluate(self) -> None:
-        variants = self.trained()
-        evaluate(self.trunk, self.settings, variants, self.team, self.report)
+        if self.settings.hybrid is not None:
+            tower = self.trained_tower()
+            students = {name: TowerStudent(tower, name) for name in (STUDENT, WINDOW)}
+            with self.team.device:
+                evaluate(tower.trunk, self.settings, students, self.team, self.report)
+            return
+        reach, config = self.settings.reach, self.source.config
+        variants = self.trained() | {WINDOW: make_branches(config, reach, stateless=True)}
+        read = {name: Student(self.trunk, reach, branches) for name, branches in variants.items()}
+        evaluate(self.trunk, self.settings, read, self.team, self.report)
 
     def far(self) -> None:
         evaluation, corpus = self.settings.evaluation, open_corpus(self.work / "held")
@@ -150,27 +186,64 @@ class Pipeline:
         self.report("far: " + ", ".join(f"{value:.4f} behind {position}" for position, value in measured.items()))
 
     def export(self) -> None:
-        config = converted_config(self.source.config, self.settings.reach, self.settings.name)
-        path = self.work / f"{self.settings.name}.delta.gguf"
-        write_delta(path, config, branch_tensors(self.trained()[STATE]), base_of(self.settings.teacher))
+        hybrid, name = self.settings.hybrid, self.settings.name
+        if hybrid is None:
+            config, path = converted_config(self.source.config, self.settings.reach, name), self.work / f"{name}.delta.gguf"
+            write_delta(path, config, branch_tensors(self.trained()[STATE]), base_of(self.settings.teacher))
+        else:
+            path = self.work / f"{name}.gguf"
+            tokenizer = find_tokenizer(self.settings.teacher, self.source)
+            write_gguf(self.converted(hybrid), path, cast(FileTypeName, self.settings.export.type), tokenizer)
         self.report(f"wrote {path}")
         draw_runs([self.work / stage for stage in ("transfer", "distil")], self.work / "curves.svg")
+
+    def converted(self, hybrid: Hybrid) -> ConvertedSource:
+        """The whole model as trained, of a form that is not `evicted`."""
+        teacher = self.source.config
+        tensors = mixer_tensors(self.trained_tower().variants[STUDENT], teacher.biases.query_key_value)
+        return ConvertedSource(self.source, hybrid_config(teacher, hybrid, self.settings.name), tensors)
 
     def trained(self) -> dict[str, Branches]:
         """The branches as the last training stage that has any steps left them."""
         variants = self._variants()
-        stage = "distil" if self.settings.distil.steps > 0 else "transfer"
-        load_branches(self.work / stage, variants)
+        load_branches(self.work / self._last_stage, variants)
         return variants
+
+    def trained_tower(self) -> Tower:
+        """The same of other forms, whole in every process."""
+        assert self.settings.hybrid is not None
+        tower = towers.hybrid_tower(self.source, self.settings.hybrid, self.settings, towers.alone(self.team))
+        load_branches(self.work / self._last_stage, tower.trained)
+        return tower
+
+    @property
+    def _last_stage(self) -> str:
+        return "distil" if self.settings.distil.steps > 0 else "transfer"
+
+    def _tower(self) -> Tower | None:
+        """What is trained, untrained yet; None where branches stand beside a trunk that every process holds (`_branches`)."""
+        if self.settings.hybrid is not None:
+            return towers.hybrid_tower(self.source, self.settings.hybrid, self.settings, self.team)
+        if self.team.shares_weights:
+            return towers.evicted_tower(self.source, self.settings.reach, self._fitted_salience(), self.team)
+        return None
+
+    def _branches(self) -> dict[str, Branches]:
+        """Empty where there is a tower."""
+        return {} if self.settings.hybrid is not None or self.team.shares_weights else self._variants()
 
     def _variants(self) -> dict[str, Branches]:
         """Untrained, with the salience that was fitted."""
         variants = {name: make_branches(self.source.config, self.settings.reach, stateless=name == CONTROL) for name in (STATE, CONTROL)}
+        put_salience(self._fitted_salience(), variants.values())
+        return variants
+
+    def _fitted_salience(self) -> Tensor:
         path = self.work / "salience.pt"
         if not path.is_file():
             raise ConfigError("salience", "a stage that has run", str(path))
-        put_salience(torch.load(path, weights_only=True), variants.values())
-        return variants
+        fitted: Tensor = torch.load(path, weights_only=True)
+        return fitted
 
     def _mix(self, chat_share: float, stage: int) -> Mix:
         chats: npt.NDArray[np.uint32] = np.zeros((0, 0), np.uint32)
@@ -181,9 +254,19 @@ class Pipeline:
             chats = np.load(path)
         return Mix(open_corpus(self.work / "train"), chats, chat_share, self.settings.seed * 3 + stage)
 
-    def _train(self, stage: str, training: Training, variants: dict[str, Branches], learn: Learn, by_layers: bool = False) -> None:
-        run = Run(self.work / stage, variants, training.steps, training.sequences, training.rate_factor, by_layers, team=self.team)
-        run.go(learn, self.report)
+    def _train(self, stage: str, training: Training, variants: Mapping[str, nn.ModuleList], learn: Learn, by_layers: bool = False) -> None:
+        run = Run(
+            self.work / stage,
+            variants,
+            training.steps,
+            training.sequences,
+            training.rate_factor,
+            by_layers,
+            rate_of=branch_rate if self.settings.hybrid is None else mixer_rate,
+            team=self.team,
+        )
+        with self.team.device:
+            run.go(learn, self.report)
 
 
 def _silent(line: str) -> None:

@@ -1,18 +1,25 @@
 """How well students continue text, beside their teacher: perplexity by position, divergence and greedy agreement."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from spikingbrain.convert.trunk.frozen import Trunk
-from spikingbrain.convert.trunk.student import Student
 from spikingbrain.convert.trunk.teacher import teacher_residual
 
 LOGIT_POSITIONS = 256
 TEACHER = "teacher"
+
+
+class Reader(Protocol):
+    """A student of any form."""
+
+    def long(self, tokens: Tensor, segment: int) -> Iterator[tuple[int, Tensor]]:
+        """Residuals of a text, `[tokens of a segment, hidden]`, each with the position it begins at."""
 
 
 @dataclass
@@ -60,7 +67,7 @@ class Tallies:
 
 
 @torch.no_grad()
-def residuals(trunk: Trunk, students: Mapping[str, Student], tokens: Tensor, teacher_tokens: int, segment: int) -> dict[str, Tensor]:
+def residuals(trunk: Trunk, students: Mapping[str, Reader], tokens: Tensor, teacher_tokens: int, segment: int) -> dict[str, Tensor]:
     """Each subject's last residual, `[tokens, hidden]`; the teacher reads the first `teacher_tokens` tokens, and none where that is 0."""
     found = {TEACHER: teacher_residual(trunk, tokens[:teacher_tokens])} if teacher_tokens > 0 else {}
     return found | {name: torch.cat([part for _, part in student.long(tokens, segment)]) for name, student in students.items()}

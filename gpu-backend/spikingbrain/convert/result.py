@@ -1,4 +1,5 @@
-"""What a conversion gives: the teacher's weights, unchanged, with the branches' tensors under their names in a checkpoint."""
+"""What a conversion gives: the teacher's weights, with tensors that were trained beside them, or in their place, under their names in a
+checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -58,21 +59,22 @@ def _tensors(branch: Branch) -> dict[str, Tensor]:
 
 
 class ConvertedSource:
-    """A teacher with branches as a `WeightSource`, which exporters and the reference model read as any other checkpoint."""
+    """A teacher with trained tensors as a `WeightSource`, which exporters and the reference model read as any other checkpoint."""
 
-    def __init__(self, teacher: WeightSource, config: Config, branches: Mapping[str, Tensor]) -> None:
+    def __init__(self, teacher: WeightSource, config: Config, trained: Mapping[str, Tensor]) -> None:
+        """`trained` has every tensor, by name, that the teacher lacks, and may have others of the model's in place of the teacher's."""
         self.config = config
         self._teacher = teacher
-        self._branches = branches
+        self._trained = trained
         self.names = tensor_names(config)
-        wanted = {name.name: name.shape for name in self.names if MARK in name.name}
-        found = {name: tuple(tensor.shape) for name, tensor in branches.items()}
-        if wanted != found:
-            name = next(name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name))
-            raise ConfigError(f"tensor '{name}'", f"of shape {wanted.get(name)}", found.get(name))
+        found = {name.name: name.shape for name in teacher.names} | {name: tuple(tensor.shape) for name, tensor in trained.items()}
+        wanted = {name.name: name.shape for name in self.names}
+        for name in (*wanted, *trained):
+            if wanted.get(name) != found.get(name):
+                raise ConfigError(f"tensor '{name}'", f"of shape {wanted.get(name)}", found.get(name))
 
     def rows(self, name: TensorName, start: int, stop: int) -> Tensor:
         """See `WeightSource`."""
-        if name.name in self._branches:
-            return self._branches[name.name][start:stop].float()
+        if name.name in self._trained:
+            return self._trained[name.name][start:stop].float()
         return self._teacher.rows(name, start, stop)

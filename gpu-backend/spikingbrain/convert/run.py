@@ -1,4 +1,4 @@
-"""A training run on disk: branches, optimisers and the next step, so that a run that was stopped goes on where it was."""
+"""A training run on disk: what is trained, optimisers and the next step, so that a run that was stopped goes on where it was."""
 
 import json
 import os
@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
-from spikingbrain.convert.optimiser import clip, make_optimiser, schedule
+from spikingbrain.convert.optimiser import branch_rate, clip, make_optimiser, schedule
+from spikingbrain.convert.parts_of import load_module, load_optimiser, whole
 from spikingbrain.convert.team import Team
-from spikingbrain.convert.trunk.branch import Branches
-from spikingbrain.rules import ConfigError
+from spikingbrain.rules import ConfigError, require
 
 Measures = dict[str, list[float]]
 """What a step measured, by variant: one number, or one a layer."""
@@ -25,7 +26,8 @@ Learn = Callable[[int, int], Measures]
 class Run:
     folder: Path
     """Holds `checkpoint.pt` and `log.jsonl`, a line a step."""
-    variants: Mapping[str, Branches]
+    variants: Mapping[str, nn.ModuleList]
+    """By name, an entry a layer: `Branches`, or mixers of another form."""
     steps: int
     sequences: int
     """Of one step, whichever process reads them; gradients are their mean."""
@@ -33,12 +35,17 @@ class Run:
     by_layers: bool = False
     """Whether processes share out the layers and all read every sequence, which `learn` sees to; else they share the sequences."""
     save_every: int = 5
+    rate_of: Callable[[str, Tensor], float] = branch_rate
     team: Team = field(default_factory=Team)
 
     def go(self, learn: Learn, report: Callable[[str], None]) -> None:
         """Takes all steps that were not taken yet."""
+        whole_turns = not self.team.shares_weights or self.sequences % self.team.size == 0
+        require(
+            whole_turns, f"{self.folder.name}.sequences", f"a multiple of {self.team.size} processes that share weights", self.sequences
+        )
         self.folder.mkdir(parents=True, exist_ok=True)
-        optimisers = {name: make_optimiser(branches, self.rate_factor) for name, branches in self.variants.items()}
+        optimisers = {name: make_optimiser(branches, self.rate_factor, self.rate_of) for name, branches in self.variants.items()}
         for number in range(self._resume(optimisers), self.steps):
             started, worked = time.monotonic(), time.process_time()
             measured = self._step(number, learn, optimisers)
@@ -49,8 +56,8 @@ class Run:
             if self.team.leads:
                 with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(entry | measured) + "\n")
-                if (number + 1) % self.save_every == 0 or number + 1 == self.steps:
-                    self._save(optimisers, number + 1)
+            if (number + 1) % self.save_every == 0 or number + 1 == self.steps:
+                self._save(optimisers, number + 1)
         self.team.wait()
 
     def _step(self, number: int, learn: Learn, optimisers: Mapping[str, torch.optim.Optimizer]) -> Measures:
@@ -72,10 +79,10 @@ class Run:
         path = self.folder / "checkpoint.pt"
         if not path.is_file():
             return 0
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, map_location="cpu", weights_only=True)
         for name, branches in self.variants.items():
-            branches.load_state_dict(saved["branches"][name])
-            optimisers[name].load_state_dict(saved["optimisers"][name])
+            load_module(branches, saved["branches"][name])
+            load_optimiser(optimisers[name], saved["optimisers"][name])
         done = int(saved["done"])
         if self.team.leads:
             log = self.folder / "log.jsonl"
@@ -87,20 +94,22 @@ class Run:
     def _save(self, optimisers: Mapping[str, torch.optim.Optimizer], done: int) -> None:
         content = {
             "done": done,
-            "branches": {name: branches.state_dict() for name, branches in self.variants.items()},
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
+            "branches": {name: whole(branches.state_dict()) for name, branches in self.variants.items()},
+            "optimisers": {name: whole(optimiser.state_dict()) for name, optimiser in optimisers.items()},
         }
+        if not self.team.leads:
+            return
         temporary = self.folder / "checkpoint.pt.partial"
         torch.save(content, temporary)
         os.replace(temporary, self.folder / "checkpoint.pt")
 
 
-def load_branches(folder: Path, variants: Mapping[str, Branches]) -> int:
-    """Fills branches from a run's last checkpoint and returns how many steps it had taken."""
+def load_branches(folder: Path, variants: Mapping[str, nn.ModuleList]) -> int:
+    """Fills what a run trained from its last checkpoint and returns how many steps it had taken."""
     path = folder / "checkpoint.pt"
     if not path.is_file():
         raise ConfigError(folder.name, "a stage that has run", str(path))
-    saved = torch.load(path, weights_only=True)
+    saved = torch.load(path, map_location="cpu", weights_only=True)
     for name, branches in variants.items():
-        branches.load_state_dict(saved["branches"][name])
+        load_module(branches, saved["branches"][name])
     return int(saved["done"])

@@ -6,8 +6,14 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from spikingbrain.convert.trunk.reach import Reach
-from spikingbrain.rules import ConfigError, require, require_count, require_positive
+from spikingbrain.convert.hybrid.form import Alternating, Hybrid, Parallel
+from spikingbrain.convert.trunk.reach import Reach, reach_of
+from spikingbrain.rules import ConfigError, require, require_choice, require_count, require_positive
+
+FORMS = {"evicted": ("mixer", "salience"), "alternating": ("alternating", "export"), "parallel": ("parallel", "export")}
+"""By form, the tables that belong to some forms only."""
+
+GGUF_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +82,18 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Export:
+    type: str = "bf16"
+    """Of the matrices in the GGUF."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamSettings:
+    shard: bool = False
+    """Whether the processes of `torchrun` share out all weights in the training stages, or each holds them all."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     name: str
     """Of the model that comes of it."""
@@ -85,17 +103,27 @@ class Settings:
     """Where every stage keeps what it made."""
     transfer: Training
     distil: Training
+    form: str = "evicted"
+    """What becomes of attention: `evicted` keeps it as a window with a trained branch; see `hybrid/form.py` for the others."""
     seed: int = 0
     data: Data = field(default_factory=Data)
     mixer: Mixer = field(default_factory=Mixer)
     salience: Salience = field(default_factory=Salience)
+    alternating: Alternating = field(default_factory=Alternating)
+    parallel: Parallel = field(default_factory=Parallel)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    export: Export = field(default_factory=Export)
+    team: TeamSettings = field(default_factory=TeamSettings)
 
     def __post_init__(self) -> None:
+        require_choice("form", self.form, list(FORMS))
+        require_choice("export.type", self.export.type, GGUF_TYPES)
+        if self.hybrid is not None:
+            self.hybrid.check(self.form)
         for table, training in (("transfer", self.transfer), ("distil", self.distil)):
             require_count(f"{table}.steps", training.steps, least=0)
             require_count(f"{table}.sequences", training.sequences)
-            require_count(f"{table}.tokens", training.tokens, least=self.mixer.window + self.mixer.kept + 2, most=self.mixer.sink_cap + 1)
+            require_count(f"{table}.tokens", training.tokens, least=max(self.begin, self.reach.kept) + 2, most=self.reach.sink_cap + 1)
             require_positive(f"{table}.rate_factor", training.rate_factor)
             require(0 <= training.chat_share <= 1, f"{table}.chat_share", "from 0 to 1", training.chat_share)
         require_count("salience.sequences", self.salience.sequences)
@@ -104,8 +132,18 @@ class Settings:
         require(not shared, "data.held_out_packages", "other packages than data.packages", sorted(shared))
 
     @property
+    def hybrid(self) -> Hybrid | None:
+        """The form, unless it is `evicted`."""
+        return {"alternating": self.alternating, "parallel": self.parallel}.get(self.form)
+
+    @property
     def reach(self) -> Reach:
-        return Reach(**asdict(self.mixer))
+        return Reach(**asdict(self.mixer)) if self.hybrid is None else reach_of(self.hybrid.window, self.hybrid.kept)
+
+    @property
+    def begin(self) -> int:
+        """The first position at which the model may differ from the teacher."""
+        return self.reach.window + self.reach.kept if self.hybrid is None else 0
 
 
 def read_settings(path: Path) -> Settings:
@@ -117,6 +155,8 @@ def read_settings(path: Path) -> Settings:
         if isinstance(values.get(key), str):
             values[key] = str(path.parent / values[key])
     settings: Settings = _made(Settings, values, "")
+    for table in {table for tables in FORMS.values() for table in tables} - set(FORMS[settings.form]):
+        require(table not in values, table, f"absent where the form is '{settings.form}'", values.get(table))
     return settings
 
 

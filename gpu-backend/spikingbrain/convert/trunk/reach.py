@@ -21,3 +21,8 @@ class Reach:
     def capped(self, first: int, tokens: int) -> bool:
         """Whether some query of a segment stands beyond the cap, so that its kept tokens are merged in by `merge_sinks`."""
         return first + tokens > self.sink_cap + 1
+
+
+def reach_of(window: int, kept: int) -> Reach:
+    """Of windows beside which nothing is remembered, and whose kept tokens are seen where they are."""
+    return Reach(window=window, kept=kept, sink_cap=2**30, salient=1, salience_half_life=1)

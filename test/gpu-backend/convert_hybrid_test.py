@@ -1,0 +1,200 @@
+"""The alternating and the parallel form: the training path against the reference model, training, and the exported file."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from convert_models import BIASED, TEACHER, TensorSource, text_of
+from spikingbrain.checkpoint.gguf_file import GgufFile
+from spikingbrain.checkpoint.source import read_tensor
+from spikingbrain.config import Config, Layer
+from spikingbrain.convert.blocks.steps import distil_step, set_loudness, transfer_step
+from spikingbrain.convert.blocks.tower import Tower
+from spikingbrain.convert.hybrid.form import Alternating, Hybrid, Parallel, hybrid_config
+from spikingbrain.convert.hybrid.mixer import mixer_tensors
+from spikingbrain.convert.hybrid.rates import NEW_MATRIX_RATE, PROJECTION_RATE, VECTOR_RATE, mixer_rate
+from spikingbrain.convert.result import ConvertedSource
+from spikingbrain.convert.run import Measures, Run
+from spikingbrain.convert.settings import Settings, Training
+from spikingbrain.convert.team import Team
+from spikingbrain.convert.towers import STUDENT, WINDOW, hybrid_tower
+from spikingbrain.convert.trunk.parts import Part, attend, attend_plainly
+from spikingbrain.export.gguf_writer import write_gguf
+from spikingbrain.model.model import Model
+from spikingbrain.model.weights import gather_weights
+from spikingbrain.rules import ConfigError
+
+ALTERNATING = Alternating(window=24, kept=3, gate_rank=4)
+PARALLEL = Parallel(window=24, kept=3, full_every=2)
+FORMS = {
+    "the 7B's": (TEACHER, ALTERNATING),
+    "the 7B's beside frozen windows": (BIASED, replace(ALTERNATING, train_windows=False, linear_every=3, linear_first=1)),
+    "alternating with a tied gate": (
+        TEACHER,
+        replace(ALTERNATING, gate="one_minus_key", feature_map="sigmoid", head_norm=False, rope=True, train_windows=False),
+    ),
+    "the 76B's": (TEACHER, PARALLEL),
+    "the 76B's with separate projections": (BIASED, replace(PARALLEL, projections="separate")),
+    "parallel with a learned gate": (
+        TEACHER,
+        replace(PARALLEL, gate="learned", feature_map="relu", head_norm=True, branch_norm="head", full_every=0),
+    ),
+}
+ONE = Training(steps=1, sequences=1, tokens=200, rate_factor=1.0)
+
+
+def settings_of(hybrid: Hybrid) -> Settings:
+    form = "alternating" if isinstance(hybrid, Alternating) else "parallel"
+    return Settings(
+        name="tiny",
+        teacher=Path("teacher"),
+        work=Path("work"),
+        transfer=ONE,
+        distil=ONE,
+        form=form,
+        alternating=ALTERNATING,
+        parallel=PARALLEL,
+    )
+
+
+def tower_of(teacher: Config, hybrid: Hybrid, busy: bool = True) -> Tower:
+    """In f32; busy, every trained parameter is moved far enough to show in the logits."""
+    tower = hybrid_tower(TensorSource(teacher), hybrid, settings_of(hybrid), Team(), torch.float32)
+    generator = torch.Generator().manual_seed(5)
+    if busy:
+        with torch.no_grad():
+            for parameter in tower.variants[STUDENT].parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.2)
+    return tower
+
+
+def converted(teacher: Config, hybrid: Hybrid, tower: Tower) -> ConvertedSource:
+    tensors = mixer_tensors(tower.variants[STUDENT], teacher.biases.query_key_value)
+    return ConvertedSource(TensorSource(teacher), hybrid_config(teacher, hybrid, "tiny"), tensors)
+
+
+def reference(source: ConvertedSource) -> Model:
+    tensors = {name.name: read_tensor(source, name) for name in source.names}
+    return Model(source.config, gather_weights(source.config, lambda name: tensors[name]))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_students_logits_are_the_reference_models(form: str) -> None:
+    teacher, hybrid = FORMS[form]
+    tower, text = tower_of(teacher, hybrid), text_of(300)
+    with torch.no_grad(), tower.opened() as trunk:
+        logits = trunk.logits(tower.residual(text, STUDENT))
+        windows = trunk.logits(tower.residual(text, WINDOW))
+        expected = reference(converted(teacher, hybrid, tower)).logits(text)
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=2e-3)
+    assert (windows - expected).abs().max() > 0.1
+
+
+def test_forms_are_the_papers() -> None:
+    ten = replace(TEACHER, layers=(Layer(mixer=("full",)),) * 14)
+    names = [layer.mixer_name for layer in hybrid_config(ten, Alternating(), "").layers]
+    assert names == ["linear", "window"] * 7
+    names = [layer.mixer_name for layer in hybrid_config(ten, Parallel(), "").layers]
+    assert names == (["linear+window"] * 6 + ["linear+full"]) * 2
+
+
+def test_windows_that_are_not_trained_are_the_teachers_until_something_leaves_them() -> None:
+    tower, text = tower_of(TEACHER, ALTERNATING), text_of(60)
+    with torch.no_grad():
+        wanted, found = tower.teacher_residual(text), tower.residual(text, WINDOW)
+    torch.testing.assert_close(found[:27], wanted[:27], rtol=1e-4, atol=1e-4)
+    assert (found[27:] - wanted[27:]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("form", ["the 7B's", "the 7B's beside frozen windows", "the 76B's with separate projections"])
+def test_what_is_learnt_falls_and_only_mixers_learn(form: str, tmp_path: Path) -> None:
+    teacher, hybrid = FORMS[form]
+    tower, text = tower_of(teacher, hybrid, busy=False), text_of(200)
+    frozen = {name: value.clone() for block in tower.blocks for name, value in block.named_parameters() if not value.requires_grad}
+    start = {name: value.clone() for name, value in tower.variants[STUDENT].named_parameters()}
+
+    def transfer(step: int, index: int) -> Measures:
+        return transfer_step(tower, text, range(3), 0)
+
+    def distil(step: int, index: int) -> Measures:
+        return distil_step(tower, text, torch.Generator().manual_seed(0), 0)
+
+    lines: list[str] = []
+    for name, learn in (("transfer", transfer), ("distil", distil)):
+        before = learn(0, 0)[STUDENT]
+        for parameter in tower.variants[STUDENT].parameters():
+            parameter.grad = None
+        Run(tmp_path / name, tower.trained, steps=15, sequences=1, rate_factor=5.0, rate_of=mixer_rate).go(learn, lines.append)
+        after = learn(0, 0)[STUDENT]
+        assert sum(after) < 0.95 * sum(before), name
+    assert list(tower.trained) == [STUDENT]
+    for name, value in tower.variants[STUDENT].named_parameters():
+        assert not torch.equal(value, start[name]), name
+    for block in tower.blocks[-1:]:
+        assert all(torch.equal(value, frozen[name]) for name, value in block.named_parameters() if not value.requires_grad)
+
+
+@pytest.mark.parametrize("form", ["the 7B's", "the 76B's", "the 76B's with separate projections"])
+def test_loudness_is_set_to_what_is_nearest_to_the_teacher(form: str) -> None:
+    tower, text = tower_of(*FORMS[form], busy=False), text_of(200)
+
+    def errors() -> list[float]:
+        return transfer_step(tower, text, range(3), 0)[STUDENT]
+
+    untouched, norms = errors(), [value for name, value in tower.variants[STUDENT].named_parameters() if "norm" in name]
+    set_loudness(tower, text)
+    best = errors()
+    assert sum(best) < sum(untouched)
+    for factor in (0.9, 1.1):
+        with torch.no_grad():
+            for norm in norms:
+                norm.mul_(factor)
+        assert all(other >= one - 1e-5 for one, other in zip(best, errors(), strict=True))
+        with torch.no_grad():
+            for norm in norms:
+                norm.div_(factor)
+
+
+def test_layers_may_be_learnt_apart() -> None:
+    text = text_of(100)
+    whole, apart = tower_of(TEACHER, PARALLEL), tower_of(TEACHER, PARALLEL)
+    errors = transfer_step(whole, text, range(3), 0)
+    first, second = transfer_step(apart, text, range(1), 0), transfer_step(apart, text, range(1, 3), 0)
+    assert errors[STUDENT] == [one + two for one, two in zip(first[STUDENT], second[STUDENT], strict=True)]
+    for one, two in zip(whole.variants[STUDENT].parameters(), apart.variants[STUDENT].parameters(), strict=True):
+        assert one.grad is not None and two.grad is not None
+        assert torch.equal(one.grad, two.grad)
+
+
+# The engine that reads a GGUF has neither RoPE in linear branches nor norms by the head in parallel ones.
+@pytest.mark.parametrize("form", ["the 7B's", "the 7B's beside frozen windows", "the 76B's", "the 76B's with separate projections"])
+def test_the_exported_file_is_the_model(form: str, tmp_path: Path) -> None:
+    teacher, hybrid = FORMS[form]
+    source = converted(teacher, hybrid, tower_of(teacher, hybrid))
+    write_gguf(source, tmp_path / "tiny.gguf", "f32")
+    found = GgufFile(tmp_path / "tiny.gguf")
+    assert found.config.layers == source.config.layers
+    assert found.config.linear == source.config.linear
+    assert found.names and {name.name for name in found.names} == {name.name for name in source.names}
+    for name in found.names:
+        assert torch.equal(read_tensor(found, name), read_tensor(source, name)), name.name
+
+
+def test_a_source_without_what_its_config_needs_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"tensor 'model\.layers\.0\.attn\.g_norm\.weight' must be of shape \(8,\); it is None"):
+        ConvertedSource(TensorSource(TEACHER), hybrid_config(TEACHER, ALTERNATING, "tiny"), {})
+
+
+def test_rates_are_by_what_a_parameter_is() -> None:
+    rates = {name: mixer_rate(name, value) for name, value in tower_of(TEACHER, ALTERNATING).variants[STUDENT].named_parameters()}
+    assert rates["0.q_proj.weight"] == PROJECTION_RATE
+    assert rates["0.gk_proj.0.weight"] == rates["0.gk_proj.1.weight"] == NEW_MATRIX_RATE
+    assert rates["0.gk_proj.1.bias"] == rates["0.g_norm.weight"] == VECTOR_RATE
+
+
+def test_windows_on_any_device_are_those_of_the_cpus_kernel() -> None:
+    query, key, value = (torch.randn(2, 3, 5, 8) for _ in range(3))
+    part = Part(query, key, value, torch.zeros(1, 1, 5, 5).masked_fill(torch.ones(5, 5).triu(1).bool(), float("-inf")))
+    for one, two in zip(attend(part), attend_plainly(part), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
