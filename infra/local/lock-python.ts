@@ -31,6 +31,8 @@ try {
     ["bench", constraint],
     ["evaluate", constraint],
     ["model", [...constraint, ...acceleratorPackages.flatMap((name) => ["--no-emit-package", name])]],
+    ["parquet", constraint],
+    ["parity", constraint],
   ] as const) {
     await mustRun(join(directory, "bin/uv"), [
       ...["pip", "compile", "pyproject.toml", "--quiet", "--extra", extra, ...choices, "--output-file", `requirements-${extra}.lock`],

@@ -1,6 +1,7 @@
 /**
  * Makes gpu-backend/.venv hold exactly what the lock files say, and our own packages importable in it. `--model` adds torch, half a
- * gigabyte; `--bench` adds llama.cpp for comparison, which compiles for minutes; `--evaluate` adds lm-eval.
+ * gigabyte; `--parquet` adds pyarrow, `--parity` adds transformers, which tests compare with; `--bench` adds llama.cpp for comparison, which
+ * compiles for minutes; `--evaluate` adds lm-eval.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -14,7 +15,9 @@ export const venvPython = inRepository("gpu-backend/.venv/bin/python");
 const standIn = inRepository("infra/local/cuda_stand_in.py");
 const makers = [inRepository("infra/local/setup-python.ts"), standIn];
 
-export async function setupPython(extra: "test" | "model" | "bench" | "evaluate"): Promise<void> {
+const optional = ["model", "parquet", "parity", "bench", "evaluate"] as const;
+
+export async function setupPython(extra: "test" | (typeof optional)[number]): Promise<void> {
   const lock = inRepository(`gpu-backend/requirements-${extra}.lock`);
   const stamp = inRepository(`gpu-backend/.venv/.spikingbrain-${extra}`);
   const digest = digestOf(lock, ...makers);
@@ -62,9 +65,7 @@ async function mustRun(command: string, args: readonly string[], advice: string)
 if (isMain(import.meta.url)) {
   try {
     await setupPython("test");
-    if (process.argv.includes("--model")) await setupPython("model");
-    if (process.argv.includes("--bench")) await setupPython("bench");
-    if (process.argv.includes("--evaluate")) await setupPython("evaluate");
+    for (const extra of optional) if (process.argv.includes(`--${extra}`)) await setupPython(extra);
   } catch (error) {
     reportFailure(error);
   }

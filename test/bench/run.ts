@@ -18,6 +18,7 @@ async function bench(suite: Suite, options: Options): Promise<BenchRecord> {
   const startedAt = new Date();
   const begin = performance.now();
   const before = recentLoad();
+  if (suite.model !== undefined) process.env.SPIKINGBRAIN_MODEL ??= suite.model;
   const model = await prepareModel();
   // Before the run, so that what is measured is what is named even if somebody edits meanwhile.
   const subject = await subjectFacts(model);

@@ -14,5 +14,7 @@ export interface Suite {
   readonly name: string;
   readonly description: string;
   readonly defaultRounds: number;
+  /** Registered model that it measures unless `SPIKINGBRAIN_MODEL` names another; the one that is served where it is left out. */
+  readonly model?: string;
   run(options: SuiteOptions): Promise<SuiteResult>;
 }

@@ -108,5 +108,7 @@ export const engineSuite: Suite = {
   name: "engine",
   description: "prefill and decode tokens/s at 128, 1,024 and 4,096 tokens of context, beside llama.cpp",
   defaultRounds: 2,
+  // llama.cpp reads ordinary Transformers only.
+  model: "smollm2-135m",
   run,
 };
