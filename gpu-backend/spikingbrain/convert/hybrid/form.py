@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import cast, get_args
 
 from spikingbrain.config import BranchNorm, Config, FeatureMap, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Projections
 from spikingbrain.rules import require_choice, require_count
@@ -36,8 +36,9 @@ class Hybrid:
         raise NotImplementedError
 
     def check(self, table: str) -> None:
-        """Whatever `LinearAttention` and `Config` do not check themselves."""
+        """Raises where no model can be made of it; what depends on the teacher is checked when the model's config is made."""
         require_choice(f"{table}.gate", self.gate, GATES)
+        self.linear()
         require_count(f"{table}.window", self.window)
         require_count(f"{table}.kept", self.kept, least=0, most=self.window)
 
@@ -94,6 +95,8 @@ class Parallel(Hybrid):
     def check(self, table: str) -> None:
         super().check(table)
         require_count(f"{table}.full_every", self.full_every, least=0)
+        require_choice(f"{table}.projections", self.projections, get_args(Projections))
+        require_choice(f"{table}.branch_norm", self.branch_norm, get_args(BranchNorm))
 
 
 def hybrid_config(teacher: Config, hybrid: Hybrid, name: str) -> Config:
