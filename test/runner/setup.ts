@@ -21,6 +21,10 @@ export async function setUp(requirement: Requirement): Promise<void> {
       await setupPython("test");
       await setupPython("model");
       return;
+    case "parity":
+      await setupPython("parquet");
+      await setupPython("parity");
+      return;
     case "rust":
       await ensureRust();
       return;

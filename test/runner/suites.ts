@@ -9,7 +9,7 @@ import { venvPython } from "../../infra/local/setup-python.ts";
 import { quietWrangler } from "../../infra/local/stack.ts";
 import { countCargo, countPytest, countVitest, settle, sum, type Counts } from "./counts.ts";
 
-export type Requirement = "model" | "page" | "python" | "torch" | "rust" | "chromium";
+export type Requirement = "model" | "page" | "python" | "torch" | "parity" | "rust" | "chromium";
 
 export interface Suite {
   readonly name: string;
@@ -27,7 +27,7 @@ export const suites: readonly Suite[] = [
   { name: "workerd", needs: ["model", "page"], run: () => runVitest("workerd") },
   // The cap of Cloudflare's isolates, which the local runtime does not enforce by itself: 1,792 pages are 112 MiB of linear memory.
   { name: "engine", needs: ["model"], run: () => runVitest("engine", { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1792" }) },
-  { name: "pytest", needs: ["torch"], run: runPytest },
+  { name: "pytest", needs: ["torch", "parity"], run: runPytest },
   { name: "edge", needs: ["model", "page", "python"], run: () => runVitest("edge") },
   { name: "page", needs: ["model", "page", "chromium"], run: () => runVitest("page") },
 ];

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,17 +27,20 @@ MERGED_GATE = re.compile(r"^model\.layers\.\d+\.attn\.gk_proj\.weight$")
 class HuggingFaceFolder:
     """See `WeightSource`. One weight file is open at a time, mapped rather than read where its format allows."""
 
-    def __init__(self, folder: Path, config: Config, spikes: SpikingMode = "released") -> None:
+    def __init__(
+        self, folder: Path, config: Config, spikes: SpikingMode = "released", stored_as: Callable[[str], str] = lambda name: name
+    ) -> None:
         """Finds and checks every tensor. `spikes` says which weights go through W8ASpike's quantiser, where the folder has scales:
-        for `paper` all of them, else all but `down_proj`'s."""
+        for `paper` all of them, else all but `down_proj`'s. `stored_as` says what the folder calls a tensor of ours."""
         self._locations = locate_tensors(folder)
+        self._stored_as = stored_as
         self.config = _with_found_gate(config, self._locations)
         self._whole_quantised = spikes == "paper"
         self._open: tuple[Path, Shard] | None = None
         wanted = tensor_names(self.config)
         self._check(folder, wanted)
         order = {name: index for index, name in enumerate(self._locations)}
-        self.names = sorted(wanted, key=lambda name: order[name.name])
+        self.names = sorted(wanted, key=lambda name: order[stored_as(name.name)])
 
     @property
     def is_w8(self) -> bool:
@@ -58,23 +61,30 @@ class HuggingFaceFolder:
     def weight_scales(self, name: TensorName, start: int, stop: int) -> torch.Tensor | None:
         """Of a W8ASpike weight, `[rows, groups]` f32; None where its quantiser is passed by."""
         scales = scales_name(name)
-        if not name.linear or scales not in self._locations or (DOWN_PROJECTION.search(name.name) and not self._whole_quantised):
+        if (
+            not name.linear
+            or self._stored_as(scales) not in self._locations
+            or (DOWN_PROJECTION.search(name.name) and not self._whole_quantised)
+        ):
             return None
         return self._stored(scales)[start:stop].to(torch.float32).squeeze(2)
 
     def _stored(self, name: str) -> torch.Tensor:
-        file = self._locations[name].file
+        stored = self._stored_as(name)
+        file = self._locations[stored].file
         if self._open is None or self._open[0] != file:
             # The old file goes before the new one comes.
             self._open = None
             self._open = file, open_shard(file)
-        return self._open[1].tensor(name)
+        return self._open[1].tensor(stored)
 
     def _check(self, folder: Path, wanted: Iterable[TensorName]) -> None:
-        expected = {name.name: name.shape for name in wanted}
-        optional: dict[str, tuple[int, ...]] = {scales_name(name): scales_shape(name) for name in wanted if name.linear}
+        stored_as = self._stored_as
+        expected = {stored_as(name.name): name.shape for name in wanted}
+        optional: dict[str, tuple[int, ...]] = {stored_as(scales_name(name)): scales_shape(name) for name in wanted if name.linear}
+        head, embedding = stored_as(HEAD), stored_as(EMBEDDING)
         if self.config.tied_head:
-            optional[HEAD] = expected[EMBEDDING]
+            optional[head] = expected[embedding]
         problems = [f"tensor '{name}' {list(shape)} is missing" for name, shape in expected.items() if name not in self._locations]
         for name, location in self._locations.items():
             shape = expected.get(name, optional.get(name))
@@ -86,8 +96,8 @@ class HuggingFaceFolder:
                 problems.append(f"tensor '{name}' must have shape {list(shape)}; it has {list(location.shape)} ({location.file.name})")
         if problems:
             raise listed(str(folder), problems)
-        if self.config.tied_head and HEAD in self._locations and not torch.equal(self._stored(HEAD), self._stored(EMBEDDING)):
-            raise CheckpointError(f"{folder}: tied_head must be false where '{HEAD}' differs from '{EMBEDDING}'; it is true")
+        if self.config.tied_head and head in self._locations and not torch.equal(self._stored(HEAD), self._stored(EMBEDDING)):
+            raise CheckpointError(f"{folder}: tied_head must be false where '{head}' differs from '{embedding}'; it is true")
 
 
 def _with_found_gate(config: Config, locations: dict[str, Location]) -> Config:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from spikingbrain.config import Config, SpikingMode
 from spikingbrain.hugging_face import from_hugging_face
+from spikingbrain.hugging_face.transformer import is_transformer
 
 from .errors import CheckpointError
 from .gguf_file import GgufFile
@@ -13,16 +14,20 @@ from .hugging_face_folder import HuggingFaceFolder
 from .json_file import read_object
 from .source import WeightSource
 from .tokenizer import Tokenizer, has_tokenizer, read_tokenizer
+from .transformer_names import transformer_name
 
 
 def open_checkpoint(path: Path, spikes: SpikingMode | None = None, k: float | None = None) -> WeightSource:
-    """A Hugging Face folder or a `.gguf` file. `spikes` and `k` replace the config's; the mode decides which weights of a W8ASpike folder
-    are rounded, too: see `HuggingFaceFolder`."""
+    """A Hugging Face folder, of ours or of an ordinary Transformer, or a `.gguf` file. `spikes` and `k` replace the config's; the mode
+    decides which weights of a W8ASpike folder are rounded, too: see `HuggingFaceFolder`."""
     if path.is_dir():
         config_file = path / "config.json"
         if not config_file.is_file():
             raise CheckpointError(f"{path} has no config.json")
-        config = with_spikes(from_hugging_face(read_object(config_file)), spikes, k)
+        values = read_object(config_file)
+        config = with_spikes(from_hugging_face(values), spikes, k)
+        if is_transformer(values):
+            return HuggingFaceFolder(path, config, config.spiking.mode, transformer_name)
         return HuggingFaceFolder(path, config, config.spiking.mode)
     if path.is_file() and path.suffix == ".gguf":
         file = GgufFile(path)

@@ -11,6 +11,8 @@ The keys of the released 7B (`gla_swa`, `model.md` 1.1) are read as they are. Wh
 | `parallel_projections`, `branch_norm`, `qkv_bias`, `attention_output_bias` | the mixer |
 | `num_experts`, `num_experts_per_tok`, `moe_intermediate_size`, `shared_expert_intermediate_size`, `router`, `norm_topk_prob` | experts |
 | `spiking_mode`, `spiking_k`, `spiking_site_k` | spikes |
+
+Those of an ordinary Transformer are read too (`transformer.py`).
 """
 
 from spikingbrain.hugging_face.reading import SlidingWindow, from_hugging_face, read_hugging_face

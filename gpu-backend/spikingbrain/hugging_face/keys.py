@@ -47,7 +47,7 @@ KEYS = {
 STRUCTURE = {"num_hidden_layers", "attn_layers", "sliding_window", "layer_mixers", "layer_feed_forwards", "gate"}
 # Keys of upstream's modules that would change the function, and the values under which they do not.
 FIXED: Mapping[str, tuple[object, ...]] = {
-    "model_type": ("gla_swa", "spikingbrain"),
+    "model_type": ("gla_swa", "spikingbrain", "llama", "qwen2"),
     "hidden_act": ("swish", "silu"),
     "use_short_conv": (False,),
     "elementwise_affine": (True,),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Site, Spiking
 from spikingbrain.hugging_face.keys import FIXED, INERT, KEYS, STRUCTURE
+from spikingbrain.hugging_face.transformer import is_transformer, with_own_keys
 from spikingbrain.rules import ConfigError, require, require_choice, require_count, require_list
 from spikingbrain.spike.modes import SITES
 
@@ -15,12 +16,14 @@ SlidingWindow = Literal["past", "all"]
 
 
 def from_hugging_face(values: Mapping[str, Any], *, sliding_window: SlidingWindow = "past") -> Config:
-    """The model that a `config.json` describes.
+    """The model that a `config.json` describes: one of ours, the released 7B, or an ordinary Transformer (`transformer.py`).
 
     Upstream reads its `sliding_window` in two ways (`model.md` 1.4): `past`, the default, counts the keys before the current token, as its
     training, its prefill and its vLLM plugin do (4,097 visible for 4,096); `all` counts the current one too, as the paper's formula does.
     """
     values = _with_rope_parameters(values)
+    if is_transformer(values):
+        values = with_own_keys(values)
     for key, allowed in FIXED.items():
         require(key not in values or values[key] in allowed, f"config.json: {key}", f"one of {json.dumps(allowed)}", values.get(key))
     unknown = sorted(set(values) - set(KEYS.values()) - STRUCTURE - set(FIXED) - INERT)
