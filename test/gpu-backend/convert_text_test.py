@@ -32,6 +32,7 @@ def test_a_page_becomes_its_text() -> None:
         ("a.rst.gz", gzip.compress(b"hello there\n\nyou")),
         ("a.html", b"<p>hello <i>there</i></p><p>you</p>"),
         ("a.jsonl", json.dumps({"text": "hello there\n\nyou", "source": "a"}).encode()),
+        ("a.jsonl.gz", gzip.compress(json.dumps({"text": "hello there\n\nyou"}).encode())),
     ],
 )
 def test_documents_of_every_kind(tmp_path: Path, name: str, content: bytes) -> None:
@@ -44,8 +45,11 @@ def test_documents_of_every_kind(tmp_path: Path, name: str, content: bytes) -> N
     ("name", "content", "message"),
     [
         ("a.png", "", "data.files must be a folder or a file of .html"),
-        ("a.jsonl", '{"text": "x"}\n{"txt": "y"}', "a.jsonl line 2 must be a JSON object with a string 'text'"),
-        ("a.jsonl", "{", "a.jsonl line 1 must be"),
+        ("a.jsonl", '{"text": "x"}\n{"txt": "y"}', "a.jsonl line 2: text must be a string; it is None"),
+        ("a.jsonl", '{"text": 3}', "a.jsonl line 1: text must be a string; it is 3"),
+        ("a.jsonl", "{", "a.jsonl line 1 must be a JSON object"),
+        ("a.jsonl", '"text"', "a.jsonl line 1 must be a JSON object"),
+        ("a.parquet", "text", "a.parquet must be a parquet file"),
     ],
 )
 def test_what_is_no_document_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn.functional import linear, scaled_dot_product_attention
 
 from spikingbrain.convert.text.questions import FOLLOW_UPS, SYSTEM, Questions
+from spikingbrain.convert.trunk.cache import KeyValueCache
 from spikingbrain.convert.trunk.frozen import Trunk
-from spikingbrain.convert.trunk.teacher import rotary_for
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,7 @@ class ChatSampler:
     @torch.no_grad()
     def sample(self, chats: int, tokens: int, progress: Callable[[int, int], None]) -> Tensor:
         """`[chats, tokens]` int64."""
-        trunk, config = self.trunk, self.trunk.config
-        shape = (len(trunk.layers), chats, config.kv_heads, tokens, config.head_dim)
-        keys, values = (torch.zeros(shape, dtype=trunk.embedding.dtype) for _ in range(2))
+        cache = KeyValueCache.empty(self.trunk, chats, tokens)
         pending = [self._encode(f"{SYSTEM}{self._turn(self.questions.ask(self._choice))}") for _ in range(chats)]
         out = torch.zeros(chats, tokens, dtype=torch.int64)
         drawn = [0] * chats
@@ -50,26 +47,11 @@ class ChatSampler:
                 # Only an answer's end empties no queue: questions are queued to the start of their answer.
                 if not queue and out[chat, at] == self._end:
                     queue.extend(self._encode("\n" + self._turn(self._next_question())))
-            x = self._step(out[:, at], at, keys, values)
+            x = cache.read(out[:, at], at)
             if not all(pending):
-                drawn = self._draw(trunk.logits(x))
+                drawn = self._draw(self.trunk.logits(x))
             progress(at + 1, tokens)
         return out
-
-    def _step(self, tokens: Tensor, at: int, keys: Tensor, values: Tensor) -> Tensor:
-        """One position of every chat, `[chats, hidden]`."""
-        trunk = self.trunk
-        rotary = rotary_for(trunk, at, 1)
-        x = trunk.embed(tokens)
-        for index, layer in enumerate(trunk.layers):
-            query, key, value = trunk.project(layer, trunk.normed(x, layer.attention_norm))
-            keys[index, :, :, at] = rotary(key[:, None])[:, 0]
-            values[index, :, :, at] = value
-            grouped = rotary(query[:, None])[:, 0].view(len(tokens), trunk.config.kv_heads, -1, trunk.config.head_dim)
-            heads = scaled_dot_product_attention(grouped, keys[index, :, :, : at + 1], values[index, :, :, : at + 1])
-            x = x + linear(heads.flatten(1), layer.output)
-            x = x + trunk.feed_forward(layer, x)
-        return x
 
     def _draw(self, logits: Tensor) -> list[int]:
         best, ids = (logits / self.sampling.temperature).topk(self.sampling.candidates, dim=-1)

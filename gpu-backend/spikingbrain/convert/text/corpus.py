@@ -1,8 +1,9 @@
 """Tokens on disk: all documents of one split end to end, with where each begins and where it came from."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from spikingbrain.convert.text.documents import Document
+from spikingbrain.convert.text.token_file import TokenFile
 
 BATCH = 256
 
@@ -35,27 +37,24 @@ class Corpus:
 
 
 def write_corpus(path: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> Corpus:
-    """Encodes documents to `path`.npy and its index `path`.json."""
-    parts: list[npt.NDArray[np.uint32]] = []
-    sources: list[str] = []
-    batch: list[Document] = []
-
-    def flush() -> None:
-        for encoded in tokenizer.encode_batch([document.text for document in batch], add_special_tokens=False):
-            parts.append(np.array(encoded.ids, dtype=np.uint32))
-        sources.extend(document.source for document in batch)
-        batch.clear()
-
-    for document in documents:
-        batch.append(document)
-        if len(batch) == BATCH:
-            flush()
-    flush()
-    starts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
+    """Encodes documents to `path`.npy and its index `path`.json, which appears when all is written; a batch of them is in memory."""
+    starts, sources = [0], []
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path.with_suffix(".npy"), np.concatenate(parts) if parts else np.zeros(0, np.uint32))
+    with TokenFile(path.with_suffix(".npy"), np.uint32) as file:
+        for batch in batches(documents, BATCH):
+            for encoded in tokenizer.encode_batch([document.text for document in batch], add_special_tokens=False):
+                file.append(encoded.ids)
+                starts.append(file.count)
+            sources.extend(document.source for document in batch)
     path.with_suffix(".json").write_text(json.dumps({"starts": starts, "sources": sources}), encoding="utf-8")
     return open_corpus(path)
+
+
+def batches(documents: Iterable[Document], most: int) -> Iterator[list[Document]]:
+    """As they come, up to `most` at a time."""
+    waiting = iter(documents)
+    while batch := list(islice(waiting, most)):
+        yield batch
 
 
 def open_corpus(path: Path) -> Corpus:

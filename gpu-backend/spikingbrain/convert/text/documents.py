@@ -1,17 +1,20 @@
 """Documents from files: plain text, HTML, JSON lines and parquet, alone, compressed or in folders."""
 
 import gzip
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from spikingbrain.convert.text.html_text import text_of_html, tidy
+from spikingbrain.convert.text.records import RECORD_KINDS, file_kind, read_records
 from spikingbrain.rules import ConfigError
 
 PAGES = (".html", ".htm", ".xhtml")
 PLAIN = (".txt", ".rst", ".md", ".pod")
+# 4 Mi characters are some million tokens, more than any sequence that is trained on, and little beside what holds a model.
+PART_CHARACTERS = 1 << 22
 COMMON_WORDS = frozenset(
     ["the", "of", "to", "and", "a", "in", "is", "that", "for", "be", "it", "this", "you", "or", "with", "are", "as", "on"]
 )
@@ -24,17 +27,28 @@ class Document:
     text: str
 
 
-def read_documents(path: Path, source: str | None = None) -> Iterator[Document]:
+@dataclass(frozen=True)
+class Fields:
+    """Where a record has what."""
+
+    text: str = "text"
+    source: str = "source"
+    """Need not be there."""
+
+
+def read_documents(path: Path, source: str | None = None, fields: Fields | None = None) -> Iterator[Document]:
     """All documents in a file, or below a folder in the order of their names. Files of other kinds are passed by in a folder, and an error
-    where they are named themselves. `source` defaults to each file's name."""
+    where they are named themselves. A record's own source goes before `source`, which defaults to each file's name. Files are read in
+    parts: plain text that is longer than `PART_CHARACTERS` becomes several documents, cut at the ends of lines."""
+    fields = fields or Fields()
     if path.is_dir():
         for file in sorted(file for file in path.rglob("*") if file.is_file() and not file.is_symlink()):
-            if _kind(file) is not None:
-                yield from _read(file, source or file.name)
+            if _readable(file):
+                yield from _read(file, source or file.name, fields)
         return
-    if not path.is_file() or _kind(path) is None:
-        raise ConfigError("data.files", f"a folder or a file of {', '.join((*PAGES, *PLAIN, '.jsonl', '.parquet'))}", str(path))
-    yield from _read(path, source or path.name)
+    if not path.is_file() or not _readable(path):
+        raise ConfigError("data.files", f"a folder or a file of {', '.join((*PAGES, *PLAIN, *RECORD_KINDS))}", str(path))
+    yield from _read(path, source or path.name, fields)
 
 
 def is_english(text: str) -> bool:
@@ -46,40 +60,34 @@ def is_english(text: str) -> bool:
     return common > 0.17 and sum(ord(character) > 127 for character in text) / len(text) < 0.03
 
 
-def _kind(path: Path) -> str | None:
-    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    return suffix if suffix in (*PAGES, *PLAIN, ".jsonl", ".parquet") else None
+def _readable(path: Path) -> bool:
+    kind = file_kind(path)
+    # Parquet compresses itself.
+    return kind in (*PAGES, *PLAIN, ".jsonl") or path.suffix == ".parquet"
 
 
-def _read(path: Path, source: str) -> Iterator[Document]:
-    kind = _kind(path)
-    if kind == ".parquet":
-        yield from (Document(source, tidy(text)) for text in _parquet(path))
+def _read(path: Path, source: str, fields: Fields) -> Iterator[Document]:
+    if file_kind(path) in RECORD_KINDS:
+        for record in read_records(path, (fields.text, fields.source)):
+            named = record.fields.get(fields.source)
+            yield Document(source if named is None else str(named), record.text(fields.text))
         return
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    content = raw.decode("utf-8", errors="replace")
-    if kind == ".jsonl":
-        for number, line in enumerate(content.splitlines(), start=1):
-            if line.strip():
-                yield _record(path, number, line, source)
-    else:
-        yield Document(source, text_of_html(content) if kind in PAGES else tidy(content))
+    with _opened(path) as file:
+        if file_kind(path) in PAGES:
+            yield Document(source, text_of_html(file.read()))
+        else:
+            for part in _parts(file):
+                yield Document(source, tidy(part))
 
 
-def _record(path: Path, number: int, line: str, source: str) -> Document:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path.name} line {number}", "a JSON object with a string 'text'", line[:80]) from error
-    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        raise ConfigError(f"{path.name} line {number}", "a JSON object with a string 'text'", line[:80])
-    return Document(str(record.get("source", source)), record["text"])
+def _opened(path: Path) -> TextIO:
+    # `tidy` takes the ends of lines as they are.
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
+    return path.open(encoding="utf-8", errors="replace", newline="")
 
 
-def _parquet(path: Path) -> Iterator[str]:
-    try:
-        from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
-    except ImportError as error:
-        raise ConfigError("data.files", "readable: parquet files need the package 'pyarrow'", str(path)) from error
-    for batch in parquet.ParquetFile(path).iter_batches(columns=["text"]):
-        yield from batch.column("text").to_pylist()
+def _parts(file: TextIO) -> Iterator[str]:
+    """Whole lines, as many as come to `PART_CHARACTERS`; a longer line is cut."""
+    while part := file.read(PART_CHARACTERS):
+        yield part + file.readline(PART_CHARACTERS) if not part.endswith("\n") else part

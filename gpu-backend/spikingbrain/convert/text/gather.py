@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spikingbrain.convert.text.debian import download, package_documents
-from spikingbrain.convert.text.documents import Document, read_documents
+from spikingbrain.convert.text.documents import Document, Fields, read_documents
 
 
-def gather_documents(packages: Sequence[str], files: Sequence[str], folder: Path, most_characters: int) -> Iterator[Document]:
-    """`folder` keeps downloaded packages."""
+def gather_documents(
+    packages: Sequence[str], files: Sequence[str], folder: Path, most_characters: int, fields: Fields | None = None
+) -> Iterator[Document]:
+    """`folder` keeps downloaded packages; `fields` are those of records in files."""
     download(list(packages), folder)
     for package in packages:
         yield from package_documents(package, folder, most_characters)
     for file in files:
-        yield from read_documents(Path(file))
+        yield from read_documents(Path(file), fields=fields)
