@@ -69,6 +69,16 @@ document_tokens = 300
 chats = 1
 far_documents = 1
 far_positions = [100, 256]
+[recall]
+needles = 2
+distances = [40, 60]
+[spikes]
+ks = [1, 4, 1000]
+budgets = [0.5, 4]
+sequences = 2
+tokens = 90
+documents = 1
+document_tokens = 120
 """
 
 
@@ -101,6 +111,13 @@ def test_every_stage_leaves_its_files(folder: Path) -> None:
     assert kinds == ["document", "chat"]
     far = json.loads((folder / "one" / "far.json").read_text(encoding="utf-8"))
     assert list(far["perplexity"]) == ["0", "128", "256"]
+    recall = json.loads((folder / "one" / "recall.json").read_text(encoding="utf-8"))
+    assert [name for name in recall if name.startswith("number")] == ["number told 40 tokens ago", "number told 60 tokens ago"]
+    facts = recall["fact asked behind a chat"]
+    # Side by side and alone the teacher rounds bf16 otherwise, so that of two likely tokens the other may win.
+    assert facts.keys() == {"teacher", "state", "control"} and 15 <= facts["teacher"] <= 20
+    spikes = json.loads((folder / "one" / "spikes.json").read_text(encoding="utf-8"))
+    assert [point["budget"] for point in spikes["curve"]] == [0, 0.5, 4]
     assert "<polyline" in (folder / "one" / "curves.svg").read_text(encoding="utf-8")
 
 

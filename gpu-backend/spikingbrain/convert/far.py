@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from spikingbrain.convert.quality import token_losses
 from spikingbrain.convert.text.corpus import Corpus
 from spikingbrain.convert.trunk.branch import Carry
 from spikingbrain.convert.trunk.student import Student
-
-LOGIT_POSITIONS = 256
 
 
 def running_text(corpus: Corpus, without: Sequence[int], tokens: int) -> Tensor:
@@ -49,10 +47,10 @@ def loss_behind(student: Student, document: Tensor, carries: list[Carry], positi
         part = document[first : first + segment]
         residual, carries = student.residual(part, carries, position + first)
         targets = document[first + 1 : first + 1 + part.shape[0]]
-        for start in range(max(skip - first, 0), targets.shape[0], LOGIT_POSITIONS):
-            wanted = targets[start : start + LOGIT_POSITIONS]
-            loss += cross_entropy(student.trunk.logits(residual[start : start + wanted.shape[0]]), wanted, reduction="sum").item()
-            count += wanted.shape[0]
+        begin = max(skip - first, 0)
+        if begin < targets.shape[0]:
+            losses = token_losses(student.trunk, residual[begin:], targets[begin:])
+            loss, count = loss + float(losses.sum()), count + losses.shape[0]
     return loss, count
 
 

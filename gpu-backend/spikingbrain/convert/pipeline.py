@@ -7,7 +7,9 @@
 5. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
 6. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
 7. `far`       perplexity behind long texts (`far.py`); of the evicted form only
-8. `export`    the delta (`delta.py`), or the whole model of another form, and the curves (`curves.py`)
+8. `recall`    what is known of text that has left the window (`recall.py`); of the evicted form only
+9. `spikes`    thresholds per site and what they cost (`calibrate.py`); of the evicted form only
+10. `export`   the delta (`delta.py`), or the whole model of another form, and the curves (`curves.py`)
 
 A stage that was stopped goes on at its last checkpoint. Under `torchrun` all processes share what there is to do: layers in transfer,
 sequences in distillation, texts in evaluation; training has the losses that one process has. The other stages run in the first.
@@ -16,7 +18,9 @@ Other forms (`hybrid/`), and any form whose weights the processes share out, are
 """
 
 import json
+import random
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from functools import cached_property
 from typing import cast
 
@@ -31,6 +35,7 @@ from spikingbrain.convert import towers
 from spikingbrain.convert.batches import Mix
 from spikingbrain.convert.blocks import steps
 from spikingbrain.convert.blocks.tower import Tower, TowerStudent
+from spikingbrain.convert.calibrate import Calibration, Choice, choose, multiply_accumulates
 from spikingbrain.convert.curves import draw_runs
 from spikingbrain.convert.delta import base_of, write_delta
 from spikingbrain.convert.distil import distil_step
@@ -40,6 +45,7 @@ from spikingbrain.convert.hybrid.form import Hybrid, hybrid_config
 from spikingbrain.convert.hybrid.mixer import mixer_tensors
 from spikingbrain.convert.hybrid.rates import mixer_rate
 from spikingbrain.convert.optimiser import branch_rate
+from spikingbrain.convert.recall import LEAD_TOKENS, answered, needle, questions
 from spikingbrain.convert.result import ConvertedSource, branch_tensors, converted_config
 from spikingbrain.convert.run import Learn, Measures, Run, load_branches
 from spikingbrain.convert.salience import SalienceFit, put_salience
@@ -60,9 +66,9 @@ from spikingbrain.export.gguf_writer import write_gguf
 from spikingbrain.export.tensor_type import FileTypeName
 from spikingbrain.rules import ConfigError
 
-STAGES = ("data", "chats", "salience", "transfer", "distil", "evaluate", "far", "export")
+STAGES = ("data", "chats", "salience", "transfer", "distil", "evaluate", "far", "recall", "spikes", "export")
 
-EVICTED_STAGES = ("salience", "far")
+EVICTED_STAGES = ("salience", "far", "recall", "spikes")
 
 Report = Callable[[str], None]
 
@@ -90,7 +96,7 @@ class Pipeline:
                 self.report(f"{stage}: only where the form is 'evicted'")
             elif stage in stages:
                 self.report(stage)
-                alone = stage in ("data", "chats", "salience", "far", "export")
+                alone = stage not in ("transfer", "distil", "evaluate")
                 if not alone or self.team.leads:
                     getattr(self, stage)()
                 self.team.wait()
@@ -184,6 +190,40 @@ class Pipeline:
         found = {"documents": indices, "skipped": skip, "perplexity": measured}
         (self.work / "far.json").write_text(json.dumps(found), encoding="utf-8")
         self.report("far: " + ", ".join(f"{value:.4f} behind {position}" for position, value in measured.items()))
+
+    def recall(self) -> None:
+        settings, corpus, seed = self.settings.recall, open_corpus(self.work / "held"), self.settings.seed
+        tokenizer = open_vocabulary(self.settings.teacher, self.source.config.vocabulary)
+        students = {name: Student(self.trunk, self.settings.reach, branches) for name, branches in self.trained().items()}
+        segment, found = self.settings.mixer.sink_cap, {}
+        longest = LEAD_TOKENS + max(settings.distances, default=0)
+        documents = [torch.from_numpy(corpus.document(index).astype(np.int64)) for index in corpus.longer_than(longest)]
+        for distance in settings.distances if settings.needles > 0 else ():
+            choice = random.Random(seed)
+            asked = [needle(tokenizer, documents[index % len(documents)], distance, choice) for index in range(settings.needles)]
+            found[f"number told {distance} tokens ago"] = answered(self.trunk, students, asked, segment)
+        chats = {"fact asked at the beginning": [torch.zeros(0, dtype=torch.int64)]}
+        if self.settings.data.held_out_chats > 0:
+            chats["fact asked behind a chat"] = list(torch.from_numpy(np.load(self.work / "chat-held.npy").astype(np.int64)))
+        for name, before in chats.items():
+            found[name] = answered(self.trunk, students, questions(self.trunk, tokenizer, before), segment)
+        (self.work / "recall.json").write_text(json.dumps(found), encoding="utf-8")
+        for name, counts in found.items():
+            self.report(f"{name}: " + ", ".join(f"{who} {count}" for who, count in counts.items()))
+
+    def spikes(self) -> None:
+        settings, corpus = self.settings.spikes, open_corpus(self.work / "held")
+        mix, reach = self._mix(settings.chat_share, 3), self.settings.reach
+        branches = self.trained()[STATE]
+        texts = [mix.sequence(index, settings.tokens)[1] for index in range(settings.sequences)]
+        calibration = Calibration(self.trunk, reach, branches, texts)
+        trials = calibration.trials(settings.ks, self.report)
+        indices = held_out_documents(corpus, settings.documents, self.settings.evaluation.document_tokens)
+        documents = [torch.from_numpy(corpus.document(index)[: settings.document_tokens].astype(np.int64)) for index in indices]
+        choices = [Choice(budget, choose(trials, multiply_accumulates(self.source.config, reach), budget)) for budget in settings.budgets]
+        lines = calibration.curve(choices, documents, self.report)
+        content = {"trials": {site: [asdict(one) for one in of_site] for site, of_site in trials.items()}, "curve": lines}
+        (self.work / "spikes.json").write_text(json.dumps(content), encoding="utf-8")
 
     def export(self) -> None:
         hybrid, name = self.settings.hybrid, self.settings.name

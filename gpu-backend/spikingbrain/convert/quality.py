@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.teacher import teacher_residual
@@ -90,3 +91,21 @@ def tally(trunk: Trunk, found: Mapping[str, Tensor], tokens: Tensor, into: Mappi
                 part = slice(max(low - start, 0), max(high - start, 0))
                 met = divergence[part]
                 bucket.add(Tally(len(loss[part]), loss[part].sum().item(), len(met), met.sum().item(), int(agrees[part].sum())))
+
+
+@torch.no_grad()
+def token_losses(trunk: Trunk, residual: Tensor, targets: Tensor) -> Tensor:
+    """Negative log-likelihood of each target, nats, `[targets]`; the residual may have more positions than there are targets."""
+    starts = range(0, targets.shape[0], LOGIT_POSITIONS)
+    parts = [(residual[start : start + LOGIT_POSITIONS], targets[start : start + LOGIT_POSITIONS]) for start in starts]
+    return torch.cat([cross_entropy(trunk.logits(own[: wanted.shape[0]]), wanted, reduction="none") for own, wanted in parts])
+
+
+@torch.no_grad()
+def mean_divergence(trunk: Trunk, residual: Tensor, wanted: Tensor) -> float:
+    """`KL(wanted || residual)` of the next token, nats, mean over positions; both are `[positions, hidden]`."""
+    total = 0.0
+    for start in range(0, residual.shape[0], LOGIT_POSITIONS):
+        log, own = (trunk.logits(part[start : start + LOGIT_POSITIONS]).log_softmax(dim=-1) for part in (wanted, residual))
+        total += (log.exp() * (log - own)).sum().item()
+    return total / residual.shape[0]

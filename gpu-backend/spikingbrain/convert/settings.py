@@ -10,7 +10,7 @@ from spikingbrain.convert.hybrid.form import Alternating, Hybrid, Parallel
 from spikingbrain.convert.trunk.reach import Reach, reach_of
 from spikingbrain.rules import ConfigError, require, require_choice, require_count, require_positive
 
-FORMS = {"evicted": ("mixer", "salience"), "alternating": ("alternating", "export"), "parallel": ("parallel", "export")}
+FORMS = {"evicted": ("mixer", "salience", "recall", "spikes"), "alternating": ("alternating", "export"), "parallel": ("parallel", "export")}
 """By form, the tables that belong to some forms only."""
 
 GGUF_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")
@@ -82,6 +82,30 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recall:
+    needles: int = 10
+    """Numbers that are told and asked for, at each distance."""
+    distances: tuple[int, ...] = (100, 300, 1_000, 3_000)
+    """Tokens between the two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spikes:
+    ks: tuple[float, ...] = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)
+    """That every site is tried with: a token's threshold is `mean(|x|) / k`."""
+    budgets: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+    """Divergences, nats a token, that all sites together may cost: a point of the curve each."""
+    sequences: int = 4
+    """That trials read."""
+    tokens: int = 1_024
+    """Of one sequence."""
+    chat_share: float = 0.4
+    documents: int = 6
+    """Held out, whose perplexity each point of the curve gives."""
+    document_tokens: int = 2_048
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
     type: str = "bf16"
     """Of the matrices in the GGUF."""
@@ -112,6 +136,8 @@ class Settings:
     alternating: Alternating = field(default_factory=Alternating)
     parallel: Parallel = field(default_factory=Parallel)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    recall: Recall = field(default_factory=Recall)
+    spikes: Spikes = field(default_factory=Spikes)
     export: Export = field(default_factory=Export)
     team: TeamSettings = field(default_factory=TeamSettings)
 
@@ -181,6 +207,9 @@ def _value(hint: Any, value: Any, name: str) -> Any:  # noqa: ANN401
     if hint == tuple[str, ...]:
         require(isinstance(value, list) and all(isinstance(item, str) for item in value), name, "a list of strings", value)
         return tuple(value)
+    if hint == tuple[float, ...]:
+        require(isinstance(value, list) and all(type(item) in (int, float) for item in value), name, "a list of numbers", value)
+        return tuple(float(item) for item in value)
     if hint == tuple[int, ...]:
         require(isinstance(value, list) and all(type(item) is int for item in value), name, "a list of integers", value)
         return tuple(value)
