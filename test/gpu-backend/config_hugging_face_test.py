@@ -101,7 +101,7 @@ def test_newer_rope_settings() -> None:
         ({"use_short_conv": True}, "config.json: use_short_conv must be one of"),
         ({"hidden_act": "gelu"}, "config.json: hidden_act must be one of"),
         ({"rope_scaling": {"type": "yarn"}}, "config.json: rope_scaling must be one of"),
-        ({"model_type": "qwen2"}, "config.json: model_type must be one of"),
+        ({"model_type": "mistral"}, "config.json: model_type must be one of"),
         ({"layer_feed_forwards": ["moe"] * 28}, "config.json: num_experts must be an integer"),
         ({"spiking_mode": "on"}, "config.json: spiking_mode must be one of"),
     ],

@@ -45,9 +45,11 @@ def with_spikes(config: Config, spikes: SpikingMode | None, k: float | None) -> 
 
 
 def find_tokenizer(path: Path, source: WeightSource) -> Tokenizer | None:
-    """The tokenizer of a checkpoint, or of a folder that has only one, for a model with the source's vocabulary."""
-    if isinstance(source, GgufFile) and path.suffix == ".gguf":
-        return tokenizer_from_metadata(source.metadata)
+    """The tokenizer of a checkpoint, or of a folder that has only one, for a model with the source's vocabulary. `source` is the checkpoint
+    or what was made of it."""
+    if path.is_file() and path.suffix == ".gguf":
+        file = source if isinstance(source, GgufFile) else GgufFile(path)
+        return tokenizer_from_metadata(file.metadata)
     return read_tokenizer(path, source.config.vocabulary) if has_tokenizer(path) else None
 
 

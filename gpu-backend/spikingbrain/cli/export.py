@@ -36,15 +36,23 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    is_gguf = arguments.out.suffix == ".gguf"
-    if not is_gguf and arguments.type not in FOLDER_TYPES:
-        arguments.parser.error(f"--type must be one of {', '.join(FOLDER_TYPES)} for a folder; it is {arguments.type}")
+    require_type_of_out(arguments)
     from spikingbrain.checkpoint.opening import open_checkpoint
 
-    source = open_checkpoint(arguments.checkpoint, arguments.spikes, arguments.k)
-    write = write_gguf_file if is_gguf else _write_stored
-    for path in write(source, arguments):
+    for path in write_source(open_checkpoint(arguments.checkpoint, arguments.spikes, arguments.k), arguments):
         print(path)
+
+
+def require_type_of_out(arguments: argparse.Namespace) -> None:
+    """Refuses a type that a folder cannot have."""
+    if arguments.out.suffix != ".gguf" and arguments.type not in FOLDER_TYPES:
+        arguments.parser.error(f"--type must be one of {', '.join(FOLDER_TYPES)} for a folder; it is {arguments.type}")
+
+
+def write_source(source: "WeightSource", arguments: argparse.Namespace) -> list[Path]:
+    """Writes `arguments.out` as a GGUF or a folder, by its name."""
+    write = write_gguf_file if arguments.out.suffix == ".gguf" else _write_stored
+    return write(source, arguments)
 
 
 def write_gguf_file(source: "WeightSource", arguments: argparse.Namespace) -> list[Path]:

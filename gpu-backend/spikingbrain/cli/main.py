@@ -11,10 +11,10 @@ from typing import TextIO
 from spikingbrain.checkpoint.errors import CheckpointError
 from spikingbrain.rules import ConfigError
 
-from . import convert, evaluate, export, inspect, logits, quantize
+from . import convert, evaluate, export, inspect, logits, quantize, upcycle
 
-COMMANDS = (convert, export, quantize, logits, inspect, evaluate)
-EXTRAS = {"model": ("torch", "safetensors", "gguf", "numpy", "tokenizers"), "evaluate": ("lm_eval", "transformers")}
+COMMANDS = (convert, export, upcycle, quantize, logits, inspect, evaluate)
+EXTRAS = {"model": ("torch", "safetensors", "gguf", "jinja2", "numpy", "tokenizers"), "evaluate": ("lm_eval", "transformers")}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

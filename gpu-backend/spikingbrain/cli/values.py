@@ -24,6 +24,18 @@ def token_list(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
+def number_list(text: str) -> list[int]:
+    """`1,2,3`, each a whole number from 1."""
+    return [positive(part) for part in text.split(",")]
+
+
+def seed(text: str) -> int:
+    """A whole number that a generator of random numbers begins with."""
+    if not text.isdecimal() or int(text) >= 1 << 31:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {(1 << 31) - 1}; it is {text!r}")
+    return int(text)
+
+
 def positive(text: str) -> int:
     """A whole number from 1."""
     if not text.isdecimal() or int(text) == 0:
