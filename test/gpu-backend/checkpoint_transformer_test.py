@@ -1,7 +1,7 @@
 """Ordinary Transformers as transformers itself writes them: their folders open like any other, and have transformers' own logits."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ def test_problems_are_told_in_the_folders_own_names(tmp_path: Path) -> None:
         open_checkpoint(tmp_path)
 
 
-def rewrite(folder: Path, changes: dict[str, object], *dropped: str) -> None:
+def rewrite(folder: Path, changes: Mapping[str, object], *dropped: str) -> None:
     path = folder / "config.json"
     values = {key: value for key, value in json.loads(path.read_text(encoding="utf-8")).items() if key not in dropped}
-    path.write_text(json.dumps(values | changes), encoding="utf-8")
+    path.write_text(json.dumps({**values, **changes}), encoding="utf-8")

@@ -20,7 +20,7 @@ from spikingbrain.convert.text.vocabulary import open_vocabulary
 from spikingbrain.rules import ConfigError
 
 ROWS = [{"content": f"text {number}", "url": f"site {number % 3}", "score": number} for number in range(600)]
-EXPECTED = [Document(row["url"], row["content"]) for row in ROWS]
+EXPECTED = [Document(f"site {number % 3}", f"text {number}") for number in range(600)]
 FIELDS = Fields(text="content", source="url")
 
 

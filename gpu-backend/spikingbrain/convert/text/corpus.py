@@ -38,7 +38,7 @@ class Corpus:
 
 def write_corpus(path: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> Corpus:
     """Encodes documents to `path`.npy and its index `path`.json, which appears when all is written; a batch of them is in memory."""
-    starts, sources = [0], []
+    starts, sources = [0], list[str]()
     path.parent.mkdir(parents=True, exist_ok=True)
     with TokenFile(path.with_suffix(".npy"), np.uint32) as file:
         for batch in batches(documents, BATCH):
