@@ -4,16 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from checkpoint_files import random_tensors, write_config, write_weights
 from checkpoint_models import VOCABULARY, write_tokenizer
+from spikingbrain.checkpoint.errors import CheckpointError
 from spikingbrain.checkpoint.opening import open_checkpoint
 from spikingbrain.cli.convert import STAGES as COMMAND_STAGES
 from spikingbrain.cli.main import main
-from spikingbrain.config import Biases, Config, Layer
+from spikingbrain.config import Biases, Config, Layer, Spiking
 from spikingbrain.convert.delta import base_of, read_delta
 from spikingbrain.convert.pipeline import STAGES, Pipeline
 from spikingbrain.convert.result import branch_tensors, converted_config
@@ -75,6 +77,7 @@ distances = [40, 60]
 [spikes]
 ks = [1, 4, 1000]
 budgets = [0.5, 4]
+chosen = 4
 sequences = 2
 tokens = 90
 documents = 1
@@ -118,6 +121,11 @@ def test_every_stage_leaves_its_files(folder: Path) -> None:
     assert facts.keys() == {"teacher", "state", "control"} and 15 <= facts["teacher"] <= 20
     spikes = json.loads((folder / "one" / "spikes.json").read_text(encoding="utf-8"))
     assert [point["budget"] for point in spikes["curve"]] == [0, 0.5, 4]
+    chosen = Spiking(mode="paper", site_k=tuple((site, k) for site, k in spikes["curve"][-1]["k"].items()))
+    config = converted_config(TEACHER, read_settings(settings_in(folder, "one")).reach, "tiny-spiking")
+    assert len(read_delta(folder / "one" / "tiny-spiking.delta.gguf", replace(config, spiking=chosen))) > 0
+    with pytest.raises(CheckpointError, match=r"spiking\.mode must be 'off'; it is 'paper'"):
+        read_delta(folder / "one" / "tiny-spiking.delta.gguf", config)
     assert "<polyline" in (folder / "one" / "curves.svg").read_text(encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ Other forms (`hybrid/`), and any form whose weights the processes share out, are
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import cast
 
@@ -31,11 +31,12 @@ from torch import Tensor, nn
 
 from spikingbrain.checkpoint.opening import find_tokenizer, open_checkpoint
 from spikingbrain.checkpoint.source import WeightSource
+from spikingbrain.config import Spiking
 from spikingbrain.convert import towers
 from spikingbrain.convert.batches import Mix
 from spikingbrain.convert.blocks import steps
 from spikingbrain.convert.blocks.tower import Tower, TowerStudent
-from spikingbrain.convert.calibrate import Calibration, Choice, choose, multiply_accumulates
+from spikingbrain.convert.calibrate import MODE, Calibration, Choice, choose, multiply_accumulates
 from spikingbrain.convert.curves import draw_runs
 from spikingbrain.convert.delta import base_of, write_delta
 from spikingbrain.convert.distil import distil_step
@@ -65,6 +66,7 @@ from spikingbrain.convert.trunk.student import Student, make_branches
 from spikingbrain.export.gguf_writer import write_gguf
 from spikingbrain.export.tensor_type import FileTypeName
 from spikingbrain.rules import ConfigError
+from spikingbrain.spike.modes import SITES
 
 STAGES = ("data", "chats", "salience", "transfer", "distil", "evaluate", "far", "recall", "spikes", "export")
 
@@ -229,13 +231,29 @@ class Pipeline:
         hybrid, name = self.settings.hybrid, self.settings.name
         if hybrid is None:
             config, path = converted_config(self.source.config, self.settings.reach, name), self.work / f"{name}.delta.gguf"
-            write_delta(path, config, branch_tensors(self.trained()[STATE]), base_of(self.settings.teacher))
+            tensors, base = branch_tensors(self.trained()[STATE]), base_of(self.settings.teacher)
+            write_delta(path, config, tensors, base)
+            spiking = self._calibrated()
+            if spiking is not None:
+                named = replace(config, name=f"{name}-spiking", spiking=spiking)
+                write_delta(self.work / f"{name}-spiking.delta.gguf", named, tensors, base)
         else:
             path = self.work / f"{name}.gguf"
             tokenizer = find_tokenizer(self.settings.teacher, self.source)
             write_gguf(self.converted(hybrid), path, cast(FileTypeName, self.settings.export.type), tokenizer)
         self.report(f"wrote {path}")
         draw_runs([self.work / stage for stage in ("transfer", "distil")], self.work / "curves.svg")
+
+    def _calibrated(self) -> Spiking | None:
+        """The thresholds of the curve's point that the settings name; None where the stage has not run."""
+        path, chosen = self.work / "spikes.json", self.settings.spikes.chosen
+        if not path.is_file():
+            return None
+        curve = json.loads(path.read_text(encoding="utf-8"))["curve"]
+        point = next((point for point in curve if point["budget"] == chosen and chosen > 0), None)
+        if point is None:
+            raise ConfigError("spikes.chosen", f"one of the curve's budgets, {[point['budget'] for point in curve[1:]]}", chosen)
+        return Spiking(mode=MODE, site_k=tuple((site, point["k"][site]) for site in SITES if site in point["k"]))
 
     def converted(self, hybrid: Hybrid) -> ConvertedSource:
         """The whole model as trained, of a form that is not `evicted`."""

@@ -95,6 +95,8 @@ class Spikes:
     """That every site is tried with: a token's threshold is `mean(|x|) / k`."""
     budgets: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
     """Divergences, nats a token, that all sites together may cost: a point of the curve each."""
+    chosen: float = 0.02
+    """The budget of the spiking variant that is exported."""
     sequences: int = 4
     """That trials read."""
     tokens: int = 1_024
