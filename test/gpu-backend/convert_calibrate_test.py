@@ -49,6 +49,7 @@ def test_what_is_measured() -> None:
     assert measured == pytest.approx(float(expected), rel=1e-4)
     first, second = calibration.curve([Choice(0.5, spiking)], texts, lambda line: None)
     assert first["perplexity"] != second["perplexity"]
+    assert 0 < abs(first["perplexity of W8"] / first["perplexity"] - 1) < 0.05  # type: ignore[operator]
     assert 0 < second["active multiply-accumulates"] < 1  # type: ignore[operator]
     work = multiply_accumulates(TEACHER, REACH)
     assert work["query"] == 48 * (24 + 3 + 5)

@@ -7,7 +7,7 @@ together is measured too.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,11 +16,12 @@ from spikingbrain.config import Config, Site, Spiking, SpikingMode
 from spikingbrain.convert.quality import mean_divergence, token_losses
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.firing import Activity, Firing
-from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Student
 from spikingbrain.rules import ConfigError
 from spikingbrain.spike.modes import SITES
+from spikingbrain.spike.weight_codes import quantise_weight
 
 MODE: SpikingMode = "paper"
 # So fine that a site might as well not fire: what the others cost alone shows.
@@ -42,6 +43,19 @@ class Choice:
 
 
 Trials = Mapping[Site, Sequence[Trial]]
+
+
+def rounded_trunk(trunk: Trunk) -> Trunk:
+    """Every matrix that the spikes meet as W8 holds it: int8 codes with a scale for each row and 128 inputs (`spike/weight_codes.py`)."""
+
+    def rounded(weight: Tensor) -> Tensor:
+        return quantise_weight(weight).dense().to(weight.dtype)
+
+    def layer(one: FrozenLayer) -> FrozenLayer:
+        matrices = {name: rounded(getattr(one, name)) for name in ("query_key_value", "output", "gate_up", "down")}
+        return replace(one, **matrices)
+
+    return replace(trunk, layers=tuple(layer(one) for one in trunk.layers))
 
 
 def multiply_accumulates(config: Config, reach: Reach) -> dict[Site, int]:
@@ -84,23 +98,27 @@ class Calibration:
         return found
 
     def curve(self, choices: Sequence[Choice], documents: Sequence[Tensor], report: Callable[[str], None]) -> list[dict[str, object]]:
-        """For each choice what it costs: divergence on the calibration's texts, perplexity of the documents, and activity there; without
-        spikes first."""
-        lines: list[dict[str, object]] = [{"budget": 0.0, "perplexity": self._perplexity(documents, Firing())}]
+        """For each choice what it costs: divergence on the calibration's texts, perplexity of the documents, with W8 weights too, and
+        activity there; without spikes first."""
+        rounded = Calibration(rounded_trunk(self.trunk), self.reach, self.branches, ())
+        silent = Firing()
+        plain = {"perplexity": self.perplexity(documents, silent), "perplexity of W8": rounded.perplexity(documents, silent)}
+        lines: list[dict[str, object]] = [{"budget": 0.0} | plain]
         work = multiply_accumulates(self.trunk.config, self.reach)
         for choice in choices:
             activity: dict[Site, Activity] = {}
-            perplexity = self._perplexity(documents, Firing(choice.spiking, activity))
+            perplexity = self.perplexity(documents, Firing(choice.spiking, activity))
             active = {site: counted.share for site, counted in activity.items()}
             mean = sum(work[site] * share for site, share in active.items()) / sum(work[site] for site in active)
             measured, _ = self.measure(choice.spiking)
             chosen: dict[str, object] = {"budget": choice.budget, "k": dict(choice.spiking.site_k), "divergence": measured}
+            chosen["perplexity of W8"] = rounded.perplexity(documents, Firing(choice.spiking))
             lines.append(chosen | {"perplexity": perplexity, "active": active, "active multiply-accumulates": mean})
             report(f"budget {choice.budget:g}: divergence {measured:.4f}, perplexity {perplexity:.3f}, active {mean:.3f}")
         return lines
 
     @torch.no_grad()
-    def _perplexity(self, documents: Sequence[Tensor], firing: Firing) -> float:
+    def perplexity(self, documents: Sequence[Tensor], firing: Firing) -> float:
         parts = [token_losses(self.trunk, self._residual(text, firing), text[1:]) for text in documents]
         return math.exp(float(torch.cat(parts).mean()))
 
