@@ -102,7 +102,7 @@ class Calibration:
         activity there; without spikes first."""
         rounded = Calibration(rounded_trunk(self.trunk), self.reach, self.branches, ())
         silent = Firing()
-        plain = {"perplexity": self.perplexity(documents, silent), "perplexity of W8": rounded.perplexity(documents, silent)}
+        plain: dict[str, object] = {"perplexity": self.perplexity(documents, silent), "perplexity of W8": rounded.perplexity(documents, silent)}
         lines: list[dict[str, object]] = [{"budget": 0.0} | plain]
         work = multiply_accumulates(self.trunk.config, self.reach)
         for choice in choices:
