@@ -65,6 +65,12 @@ sequences = 3
 tokens = 90
 rate_factor = 0.3
 chat_share = 0.5
+[sft]
+steps = 2
+sequences = 3
+tokens = 90
+rate_factor = 0.3
+files = ["{folder}/answers.jsonl"]
 [evaluation]
 documents = 1
 document_tokens = 300
@@ -100,6 +106,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tokenizer(folder / "teacher")
     lines = [json.dumps({"text": f"the tale of hello number {number} is told to the end " * 3}) for number in range(20)]
     (folder / "train.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    talks = [[{"role": "user", "content": f"hello {number}"}, {"role": "assistant", "content": "the " * 25}] for number in range(8)]
+    (folder / "answers.jsonl").write_text("\n".join(json.dumps({"messages": talk}) for talk in talks), encoding="utf-8")
     (folder / "held.txt").write_text("hello to all of the others " * 40, encoding="utf-8")
     (folder / "other.txt").write_text("another tale of hello " * 40, encoding="utf-8")
     assert main(["convert", str(settings_in(folder, "one"))]) == 0
@@ -108,7 +116,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_stage_leaves_its_files(folder: Path) -> None:
     found = {path.name for path in (folder / "one").iterdir()}
-    assert found >= {"train.npy", "held.json", "chat-train.npy", "transfer", "distil"}
+    assert found >= {"train.npy", "held.json", "chat-train.npy", "transfer", "distil", "sft", "sft-mask.npy"}
     assert found >= {"evaluation.jsonl", "far.json", "tiny.delta.gguf", "curves.svg"}
     kinds = [json.loads(line)["kind"] for line in (folder / "one" / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
     assert kinds == ["document", "chat"]
@@ -153,7 +161,7 @@ def test_two_processes_have_the_losses_of_one(folder: Path) -> None:
     paths = os.pathsep.join(sys.path)
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     subprocess.run(run, check=True, env=environment, capture_output=True, timeout=900)
-    for stage in ("transfer", "distil"):
+    for stage in ("transfer", "distil", "sft"):
         one, two = (
             [json.loads(line) for line in (folder / work / stage / "log.jsonl").read_text().splitlines()] for work in ("one", "two")
         )
@@ -189,6 +197,11 @@ def test_the_command_knows_the_pipelines_stages() -> None:
         (('name = "tiny"', ""), "name must be given"),
         (("chats = 2", 'chats = "two"'), "data.chats must be a value of type int; it is 'two'"),
         (("[mixer]", "[mixers]"), "mixers must be one of"),
+        (
+            ("rate_factor = 0.3\nfiles", "rate_factor = 0.3\n#"),
+            "sft.files must be at least one where there are steps",
+        ),
+        (("rate_factor = 0.3\nfiles", "chat_share = 0.3\nfiles"), "sft.chat_share must be one of"),
         (("name =", "name"), "must be a TOML file"),
     ],
 )

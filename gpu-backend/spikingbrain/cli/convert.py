@@ -6,7 +6,7 @@ from pathlib import Path
 from .values import Commands
 
 # Spelled out here because the module that defines them needs torch; a test compares.
-STAGES = ("data", "chats", "salience", "transfer", "distil", "evaluate", "far", "recall", "spikes", "export")
+STAGES = ("data", "chats", "salience", "transfer", "distil", "sft", "evaluate", "far", "recall", "spikes", "export")
 
 
 def add(commands: Commands) -> None:

@@ -5,14 +5,16 @@
 3. `salience`  which evicted tokens to keep exactly, from what the teacher attends to (`salience.py`); of the evicted form only
 4. `transfer`  every layer's branch learns what its full attention gave (`transfer.py`), and the stateless control on the same batches
 5. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
-6. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
-7. `far`       perplexity behind long texts (`far.py`); of the evicted form only
-8. `recall`    what is known of text that has left the window (`recall.py`); of the evicted form only
-9. `spikes`    thresholds per site and what they cost (`calibrate.py`); of the evicted form only
-10. `export`   the delta (`delta.py`), or the whole model of another form, and the curves (`curves.py`)
+6. `sft`       both learn the answers of given chats (`sft.py`), where the settings have steps for it
+7. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
+8. `far`       perplexity behind long texts (`far.py`); of the evicted form only
+9. `recall`    what is known of text that has left the window (`recall.py`); of the evicted form only
+10. `spikes`   thresholds per site and what they cost (`calibrate.py`); of the evicted form only
+11. `export`   the delta (`delta.py`), or the whole model of another form, and the curves (`curves.py`)
 
 A stage that was stopped goes on at its last checkpoint. Under `torchrun` all processes share what there is to do: layers in transfer,
-sequences in distillation, texts in evaluation; training has the losses that one process has. The other stages run in the first.
+sequences in distillation and fine-tuning, texts in evaluation; training has the losses that one process has. The other stages run in the
+first.
 
 Other forms (`hybrid/`), and any form whose weights the processes share out, are trained in a tower (`blocks/`).
 """
@@ -50,13 +52,18 @@ from spikingbrain.convert.recall import LEAD_TOKENS, answered, needle, questions
 from spikingbrain.convert.result import ConvertedSource, branch_tensors, converted_config
 from spikingbrain.convert.run import Learn, Measures, Run, load_branches
 from spikingbrain.convert.salience import SalienceFit, put_salience
-from spikingbrain.convert.settings import Settings, Training
+from spikingbrain.convert.settings import Settings, Supervised, Training
+from spikingbrain.convert.sft import sft_step
 from spikingbrain.convert.team import Team
+from spikingbrain.convert.text.answers import open_answers, write_answers
 from spikingbrain.convert.text.chat import ChatSampler, Sampling
+from spikingbrain.convert.text.chat_template import ChatTemplate
+from spikingbrain.convert.text.conversations import read_conversations
 from spikingbrain.convert.text.corpus import open_corpus, write_corpus
+from spikingbrain.convert.text.documents import Fields
 from spikingbrain.convert.text.gather import gather_documents
 from spikingbrain.convert.text.questions import HELD_OUT, TRAINING, Questions
-from spikingbrain.convert.text.vocabulary import open_vocabulary
+from spikingbrain.convert.text.vocabulary import open_vocabulary, runnable
 from spikingbrain.convert.towers import CONTROL, STATE, STUDENT, WINDOW
 from spikingbrain.convert.transfer import soften, transfer_step
 from spikingbrain.convert.trunk.branch import Branches
@@ -68,7 +75,7 @@ from spikingbrain.export.tensor_type import FileTypeName
 from spikingbrain.rules import ConfigError
 from spikingbrain.spike.modes import SITES
 
-STAGES = ("data", "chats", "salience", "transfer", "distil", "evaluate", "far", "recall", "spikes", "export")
+STAGES = ("data", "chats", "salience", "transfer", "distil", "sft", "evaluate", "far", "recall", "spikes", "export")
 
 EVICTED_STAGES = ("salience", "far", "recall", "spikes")
 
@@ -98,7 +105,7 @@ class Pipeline:
                 self.report(f"{stage}: only where the form is 'evicted'")
             elif stage in stages:
                 self.report(stage)
-                alone = stage not in ("transfer", "distil", "evaluate")
+                alone = stage not in ("transfer", "distil", "sft", "evaluate")
                 if not alone or self.team.leads:
                     getattr(self, stage)()
                 self.team.wait()
@@ -108,7 +115,8 @@ class Pipeline:
         tokenizer = open_vocabulary(self.settings.teacher, self.source.config.vocabulary)
         for split, packages, files in (("held", data.held_out_packages, data.held_out_files), ("train", data.packages, data.files)):
             if not (self.work / f"{split}.json").is_file():
-                documents = gather_documents(packages, files, self.work / "packages", data.most_characters)
+                fields = Fields(data.text_field, data.source_field)
+                documents = gather_documents(packages, files, self.work / "packages", data.most_characters, fields)
                 corpus = write_corpus(self.work / split, documents, tokenizer)
                 self.report(f"{split}: {len(corpus.sources)} documents, {len(corpus.tokens)} tokens")
 
@@ -168,6 +176,33 @@ class Pipeline:
             if self.settings.hybrid is None:
                 soften(cast(Iterable[Branches], variants.values()))
         self._train("distil", training, variants, learn)
+
+    def sft(self) -> None:
+        def learn(number: int, index: int) -> Measures:
+            tokens, mask = answers.sequence(self.settings.seed, number * training.sequences + index, training.tokens, begin)
+            if tower is not None:
+                return steps.sft_step(tower, tokens.to(self.team.device), mask.to(self.team.device), begin)
+            return sft_step(self.trunk, self.settings.reach, branches, tokens, mask)
+
+        training, begin = self.settings.sft, self.settings.begin
+        if training.steps == 0:
+            self.report("sft: no steps in the settings")
+            return
+        if self.team.leads and not (self.work / "sft.json").is_file():
+            self._write_answers(training)
+        self.team.wait()
+        answers, tower, branches = open_answers(self.work / "sft"), self._tower(), self._branches()
+        variants = tower.trained if tower is not None else branches
+        load_branches(self.work / self._stage_before_sft, variants)
+        self._train("sft", training, variants, learn)
+
+    def _write_answers(self, training: Supervised) -> None:
+        table = find_tokenizer(self.settings.teacher, self.source)
+        if table is None:
+            raise ConfigError("teacher", "a checkpoint with a tokenizer", str(self.settings.teacher))
+        conversations = read_conversations(training.files, training.messages_field)
+        answers = write_answers(self.work / "sft", conversations, ChatTemplate(table), runnable(table))
+        self.report(f"sft: {len(answers.starts) - 1} conversations, {len(answers.tokens)} tokens, {int(answers.mask.sum())} of answers")
 
     def evaluate(self) -> None:
         if self.settings.hybrid is not None:
@@ -242,7 +277,7 @@ class Pipeline:
             tokenizer = find_tokenizer(self.settings.teacher, self.source)
             write_gguf(self.converted(hybrid), path, cast(FileTypeName, self.settings.export.type), tokenizer)
         self.report(f"wrote {path}")
-        draw_runs([self.work / stage for stage in ("transfer", "distil")], self.work / "curves.svg")
+        draw_runs([self.work / stage for stage in ("transfer", "distil", "sft")], self.work / "curves.svg")
 
     def _calibrated(self) -> Spiking | None:
         """The thresholds of the curve's point that the settings name; None where the stage has not run."""
@@ -276,6 +311,10 @@ class Pipeline:
 
     @property
     def _last_stage(self) -> str:
+        return "sft" if self.settings.sft.steps > 0 else self._stage_before_sft
+
+    @property
+    def _stage_before_sft(self) -> str:
         return "distil" if self.settings.distil.steps > 0 else "transfer"
 
     def _tower(self) -> Tower | None:
@@ -312,7 +351,9 @@ class Pipeline:
             chats = np.load(path)
         return Mix(open_corpus(self.work / "train"), chats, chat_share, self.settings.seed * 3 + stage)
 
-    def _train(self, stage: str, training: Training, variants: Mapping[str, nn.ModuleList], learn: Learn, by_layers: bool = False) -> None:
+    def _train(
+        self, stage: str, training: Training | Supervised, variants: Mapping[str, nn.ModuleList], learn: Learn, by_layers: bool = False
+    ) -> None:
         run = Run(
             self.work / stage,
             variants,

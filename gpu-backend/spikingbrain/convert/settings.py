@@ -25,6 +25,10 @@ class Data:
     files: tuple[str, ...] = ()
     """More training text: files or folders, see `text/documents.py`."""
     held_out_files: tuple[str, ...] = ()
+    text_field: str = "text"
+    """Where records of JSON lines and parquet have their text."""
+    source_field: str = "source"
+    """Where they have what held-out documents are told apart by, if at all."""
     most_characters: int = 2_500_000
     """Of one package, so that none outweighs the others."""
     chats: int = 48
@@ -67,6 +71,20 @@ class Training:
     """Scales all learning rates."""
     chat_share: float = 0.0
     """Of sequences that are chats."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervised:
+    """Fine-tuning on given answers; without steps it is passed by. Other fields are as in `Training`."""
+
+    steps: int = 0
+    sequences: int = 2
+    tokens: int = 2_048
+    rate_factor: float = 0.1
+    files: tuple[str, ...] = ()
+    """Conversations: JSON lines or parquet, see `text/conversations.py`."""
+    messages_field: str = "messages"
+    """Where a record has its messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +147,7 @@ class Settings:
     """Where every stage keeps what it made."""
     transfer: Training
     distil: Training
+    sft: Supervised = field(default_factory=Supervised)
     form: str = "evicted"
     """What becomes of attention: `evicted` keeps it as a window with a trained branch; see `hybrid/form.py` for the others."""
     seed: int = 0
@@ -148,12 +167,17 @@ class Settings:
         require_choice("export.type", self.export.type, GGUF_TYPES)
         if self.hybrid is not None:
             self.hybrid.check(self.form)
-        for table, training in (("transfer", self.transfer), ("distil", self.distil)):
+        stages: list[tuple[str, Training | Supervised]] = [("transfer", self.transfer), ("distil", self.distil)]
+        if self.sft.steps != 0:
+            require(len(self.sft.files) > 0, "sft.files", "at least one where there are steps", self.sft.files)
+            stages.append(("sft", self.sft))
+        for table, training in stages:
             require_count(f"{table}.steps", training.steps, least=0)
             require_count(f"{table}.sequences", training.sequences)
             require_count(f"{table}.tokens", training.tokens, least=max(self.begin, self.reach.kept) + 2, most=self.reach.sink_cap + 1)
             require_positive(f"{table}.rate_factor", training.rate_factor)
-            require(0 <= training.chat_share <= 1, f"{table}.chat_share", "from 0 to 1", training.chat_share)
+        for table, mixed in (("transfer", self.transfer), ("distil", self.distil)):
+            require(0 <= mixed.chat_share <= 1, f"{table}.chat_share", "from 0 to 1", mixed.chat_share)
         require_count("salience.sequences", self.salience.sequences)
         require(0 <= self.salience.chat_share <= 1, "salience.chat_share", "from 0 to 1", self.salience.chat_share)
         shared = set(self.data.packages) & set(self.data.held_out_packages)

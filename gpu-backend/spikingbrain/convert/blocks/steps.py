@@ -1,10 +1,11 @@
-"""The steps of both training stages over a tower; what they learn is what `transfer.py` and `distil.py` say."""
+"""The steps of the training stages over a tower; what they learn is what `transfer.py`, `distil.py` and `sft.py` say."""
 
 import torch
 from torch import Tensor, nn
 
 from spikingbrain.convert.blocks.tower import Tower
 from spikingbrain.convert.distil import divergence, pull, some_positions
+from spikingbrain.convert.sft import answer_positions, next_token_loss
 from spikingbrain.convert.transfer import normalised_error
 from spikingbrain.convert.trunk.frozen import FrozenLayer
 
@@ -64,3 +65,16 @@ def distil_step(tower: Tower, tokens: Tensor, generator: torch.Generator, begin:
         divergences[name] = [mean]
         pull(residual, chosen, gradient)
     return divergences
+
+
+def sft_step(tower: Tower, tokens: Tensor, mask: Tensor, begin: int) -> dict[str, list[float]]:
+    """Adds a gradient to every trained variant and returns its mean loss, nats, over answers' tokens predicted from `begin` on."""
+    chosen = answer_positions(mask, begin)
+    losses = {}
+    for name in tower.trained:
+        residual = tower.residual(tokens, name)
+        with tower.opened() as trunk:
+            mean, gradient = next_token_loss(trunk, residual.detach()[chosen], tokens[chosen + 1])
+        losses[name] = [mean]
+        pull(residual, chosen, gradient)
+    return losses
