@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from convert_shard_worker import TESTED, work
+from convert_shard_worker import STEPS, TESTED, work
 from spikingbrain.convert.run import Run
 from spikingbrain.convert.team import Team
 from spikingbrain.rules import ConfigError
@@ -45,9 +45,9 @@ def test_each_process_holds_its_half_of_the_weights(shared: tuple[Path, str]) ->
 def test_two_processes_that_share_weights_have_the_losses_of_one(form: str, shared: tuple[Path, str], tmp_path: Path) -> None:
     """In the form that was stopped, also after each process has read its part of the checkpoint."""
     work(form, tmp_path, Team(), None)
-    for stage in ("transfer", "distil"):
+    for stage, steps in STEPS.items():
         one, two = tmp_path / stage, shared[0] / form / stage
-        assert len(losses(one)) == len(losses(two)) == 5
+        assert len(losses(one)) == len(losses(two)) == steps
         for first, second in zip(losses(one), losses(two), strict=True):
             assert first.keys() == second.keys()
             for name, values in first.items():

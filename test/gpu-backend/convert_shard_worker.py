@@ -1,6 +1,6 @@
 """What `convert_shard_test.py` starts in two processes: short runs of tiny conversions, each process with a part of the weights.
 
-`python convert_shard_worker.py FOLDER` takes five steps of both stages in each form; one form is stopped on its way and goes on.
+`python convert_shard_worker.py FOLDER` takes the steps of all training stages in each form; one form is stopped on its way and goes on.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from convert_hybrid_test import FORMS, settings_of
 from convert_models import REACH, TEACHER, TensorSource, text_of
-from spikingbrain.convert.blocks.steps import distil_step, transfer_step
+from spikingbrain.convert.blocks.steps import distil_step, sft_step, transfer_step
 from spikingbrain.convert.blocks.tower import Tower
 from spikingbrain.convert.hybrid.rates import mixer_rate
 from spikingbrain.convert.optimiser import branch_rate
@@ -20,6 +20,7 @@ from spikingbrain.convert.towers import evicted_tower, hybrid_tower
 from torch.distributed.tensor import DTensor
 
 TESTED = ("evicted", "the 7B's", "the 76B's with separate projections")
+STEPS = {"transfer": 5, "distil": 5, "sft": 2}
 STOPPED_FORM, STOPPED_STEP = "the 7B's", 3
 
 
@@ -57,9 +58,13 @@ def work(form: str, folder: Path, team: Team, stop: int | None) -> Tower:
     def distil(step: int, index: int) -> Measures:
         return distil_step(tower, text(step, index), torch.Generator().manual_seed(step), begin)
 
+    def sft(step: int, index: int) -> Measures:
+        tokens = text(step, index)
+        return sft_step(tower, tokens, tokens % 3 > 0, begin)
+
     rate_of = branch_rate if form == "evicted" else mixer_rate
-    for name, learn in (("transfer", transfer), ("distil", distil)):
-        run = Run(folder / name, tower.trained, 5, 2, 1.0, save_every=2, rate_of=rate_of, team=team)
+    for name, learn in (("transfer", transfer), ("distil", distil), ("sft", sft)):
+        run = Run(folder / name, tower.trained, STEPS[name], 2, 1.0, save_every=2, rate_of=rate_of, team=team)
         run.go(stopping(learn) if name == "distil" else learn, lambda line: None)
     return tower
 
