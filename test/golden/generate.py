@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from golden_models import GOLDEN_MODELS, GoldenModel, GoldenWeights
 from spikingbrain.checkpoint.loading import load_model
 from spikingbrain.config import Config, SpikingMode
 from spikingbrain.export.gguf_writer import write_gguf
-from spikingbrain.model.key_values import KeyValues
+from spikingbrain.model.evicted.memory import Evicted
+from spikingbrain.model.key_values import KeyValues, Rows
 from spikingbrain.model.model import Model
 from spikingbrain.model.state import LayerState, State
 from spikingbrain.model.state_file import StateError, load_state, save_state
@@ -131,7 +132,10 @@ def shortest(values: torch.Tensor) -> list[list[float]]:
 
 def narrowed(state: State) -> State:
     """The state as an f32 model has it."""
-    return State(state.position, tuple(LayerState(_narrow(one.linear), _narrow_held(one.key_values)) for one in state.layers))
+    return State(
+        state.position,
+        tuple(LayerState(_narrow(one.linear), _narrow_held(one.key_values), _narrow_evicted(one.evicted)) for one in state.layers),
+    )
 
 
 def _narrow(tensor: torch.Tensor | None) -> torch.Tensor | None:
@@ -141,8 +145,20 @@ def _narrow(tensor: torch.Tensor | None) -> torch.Tensor | None:
 def _narrow_held(held: KeyValues | None) -> KeyValues | None:
     if held is None:
         return None
-    keys, values = (rows if isinstance(rows, Int8Rows) else rows.to(torch.float32) for rows in (held.keys, held.values))
-    return KeyValues(keys, values, held.positions)
+    return KeyValues(_narrow_rows(held.keys), _narrow_rows(held.values), held.positions)
+
+
+def _narrow_evicted(evicted: Evicted | None) -> Evicted | None:
+    if evicted is None:
+        return None
+    salient = evicted.salient
+    keys, values = _narrow_rows(salient.keys), _narrow_rows(salient.values)
+    narrow = replace(salient, keys=keys, values=values, salience=salient.salience.to(torch.float32))
+    return Evicted(evicted.sums.to(torch.float32), narrow)
+
+
+def _narrow_rows(rows: Rows) -> Rows:
+    return rows if isinstance(rows, Int8Rows) else rows.to(torch.float32)
 
 
 def is_same(path: Path, content: bytes, config: Config) -> bool:
@@ -172,8 +188,17 @@ def tensors_of(state: State) -> Iterator[torch.Tensor]:
     for layer in state.layers:
         if layer.linear is not None:
             yield layer.linear
+        if layer.evicted is not None:
+            salient = layer.evicted.salient
+            yield from (layer.evicted.sums, salient.salience, salient.positions)
+            yield from dense(salient.keys)
+            yield from dense(salient.values)
         for rows in (layer.key_values.keys, layer.key_values.values) if layer.key_values is not None else ():
-            yield from (rows.codes, rows.scales) if isinstance(rows, Int8Rows) else (rows,)
+            yield from dense(rows)
+
+
+def dense(rows: Rows) -> tuple[torch.Tensor, ...]:
+    return (rows.codes, rows.scales) if isinstance(rows, Int8Rows) else (rows,)
 
 
 def is_near(found: Any, made: Any) -> bool:  # noqa: ANN401 (JSON)

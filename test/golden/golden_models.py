@@ -5,7 +5,18 @@ from dataclasses import dataclass, replace
 import torch
 from spikingbrain.checkpoint.names import TensorName
 from spikingbrain.checkpoint.random_weights import RandomWeights
-from spikingbrain.config import Biases, Config, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking, SpikingMode
+from spikingbrain.config import (
+    Biases,
+    Config,
+    EvictedTokens,
+    Experts,
+    Layer,
+    LearnedGate,
+    LinearAttention,
+    OneMinusKeyGate,
+    Spiking,
+    SpikingMode,
+)
 from spikingbrain.export.tensor_type import FileTypeName
 from spikingbrain.spike.weight_codes import largest_scales
 
@@ -96,6 +107,30 @@ SOFTMAX = replace(
     biases=Biases(query_key_value=False),
     spiking=Spiking(k=2.7),
 )
+# The text is several windows long, so that salient tokens come and go, and the cap is within it.
+EVICTED = replace(
+    SEVEN,
+    name="evicted tokens",
+    layers=(Layer(mixer=("evicted",)), Layer(mixer=("linear",)), Layer(mixer=("evicted",))),
+    window=5,
+    kept_tokens=2,
+    evicted=EvictedTokens(sink_cap=11, salient=3, salience_half_life=20),
+    spiking=Spiking(k=2.5, site_k=(("query", 4.5), ("feed_forward_down", 1.5))),
+)
+# Slots that never fill, nothing kept, a head a group, and part of a head that is not rotated.
+EVICTED_HALF = replace(
+    EVICTED,
+    name="evicted tokens, all of them kept exactly",
+    layers=(Layer(mixer=("evicted",)), Layer(mixer=("evicted",))),
+    linear=None,
+    heads=2,
+    kv_heads=2,
+    head_dim=10,
+    rope_dim=6,
+    kept_tokens=0,
+    evicted=EvictedTokens(sink_cap=0, salient=100, salience_half_life=3),
+    spiking=Spiking(),
+)
 
 GOLDEN_MODELS = (
     GoldenModel("seven", SEVEN, "f32", ("off", "paper", "released")),
@@ -106,6 +141,8 @@ GOLDEN_MODELS = (
     GoldenModel("seventy-six", SEVENTY_SIX, "f32", ("off", "released")),
     GoldenModel("seventy-six-separate", SEPARATE, "f32", ("off", "paper")),
     GoldenModel("seventy-six-w8", SEVENTY_SIX, "w8", ("paper",)),
+    GoldenModel("evicted", EVICTED, "f32", ("off", "paper")),
+    GoldenModel("evicted-f16", EVICTED_HALF, "f16", ("off", "released")),
     GoldenModel("softmax-f16", SOFTMAX, "f16", ("off", "released")),
 )
 
@@ -121,6 +158,8 @@ class GoldenWeights(RandomWeights):
 
     def _tensor(self, name: TensorName) -> torch.Tensor:
         drawn = super()._tensor(name)
+        if name.name.endswith("log_decay"):
+            return -drawn.abs()
         return (drawn * 2).to(torch.bfloat16).to(torch.float32) if len(name.shape) > 1 else drawn
 
     def weight_scales(self, name: TensorName, start: int, stop: int) -> torch.Tensor | None:

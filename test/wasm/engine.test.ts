@@ -16,6 +16,9 @@ describe.each(packages)("the %s package's Engine", (name, built: Package) => {
       vocabularySize: 59,
       contextLength: 4096,
       layers: 3,
+      kvHeads: 2,
+      constantState: false,
+      salientTokens: null,
       kernel: name,
       bosTokenId: null,
       eosTokenIds: [0],
@@ -23,6 +26,27 @@ describe.each(packages)("the %s package's Engine", (name, built: Package) => {
     expect(count).toBeGreaterThan(40_000);
     // Q8_0 takes 34 bytes for 32 weights, but norms and biases are f32.
     expect((weightBytes ?? 0) / (count ?? 1)).toBeCloseTo(1.1, 1);
+    engine.free();
+  });
+
+  it("says which evicted tokens a head keeps, and that the state is constant", () => {
+    const engine = loadGolden(built, "evicted-q8_0");
+    expect(JSON.parse(engine.describe())).toMatchObject({ kvHeads: 2, constantState: true, salientTokens: 37 });
+    expect(engine.stateBytes(1_000)).toBe(engine.stateBytes(2 ** 30));
+    const sequence = opened(
+      engine,
+      Array.from({ length: 60 }, (_, at) => (at * 7) % 59),
+    );
+    expect(engine.salientPositions(sequence, 0, 0)).toEqual(new Uint32Array());
+    engine.step(Uint32Array.of(sequence, 20));
+    // The window holds 11 tokens for the next query, and 3 are kept.
+    expect(engine.salientPositions(sequence, 1, 1)).toEqual(Uint32Array.of(3, 4, 5, 6, 7, 8));
+    engine.step(Uint32Array.of(sequence, 40));
+    expect(new Set(engine.salientPositions(sequence, 1, 1)).size).toBe(37);
+    expect(refusal(() => engine.salientPositions(sequence, 2, 0))).toEqual({
+      code: "invalid_argument",
+      message: "invalid argument: a layer and a KV head must be an 'evicted' layer of 2 and a head of 2; they are 2 and 0",
+    });
     engine.free();
   });
 

@@ -36,6 +36,12 @@ export interface Inspection {
   readonly storedTypes: Readonly<Record<string, number>>;
   readonly spikes: string;
   readonly spikesK: number;
+  /** Sites with a k of their own. */
+  readonly spikesSiteK: Readonly<Record<string, number>>;
+  /** Whether a state stops growing once its windows are full. */
+  readonly constantState: boolean;
+  /** Evicted tokens that each KV head keeps exactly at the most; null without evicted mixers. */
+  readonly salientTokens: number | null;
   readonly state: Readonly<Record<"f32" | "int8", readonly StateSize[]>>;
 }
 
@@ -77,12 +83,18 @@ function lines(model: Inspection): string[] {
     `parameters           ${model.parameters.toLocaleString("en")}`,
     `active for a token   ${model.activeParameters.toLocaleString("en")}`,
     `packed weights       ${readableBytes(model.weightBytes)} (${list(model.storedTypes)} tensors)`,
-    `spikes               ${model.spikes}, k = ${String(model.spikesK)}`,
-    `linear state         ${readableBytes(model.state.f32[0]?.headBytes ?? 0)}, constant`,
+    `spikes               ${model.spikes}, k = ${[String(model.spikesK), ...siteThresholds(model.spikesSiteK)].join(", ")}`,
+    `linear state         ${readableBytes(model.state.f32[0]?.headBytes ?? 0)}, constant${model.salientTokens === null ? "" : ", sums of evicted tokens included"}`,
+    ...(model.salientTokens === null ? [] : [`salient tokens       ${String(model.salientTokens)} of each head for keys and values`]),
+    `context              ${model.constantState ? "unlimited: the state stops growing" : "limited by memory: the state grows with every token"}`,
     "",
     ["context", "state, f32", "next token", "state, int8", "next token"].map((name) => name.padStart(12)).join("  "),
     ...rows,
   ];
+}
+
+function siteThresholds(thresholds: Readonly<Record<string, number>>): string[] {
+  return Object.entries(thresholds).map(([site, k]) => `${String(k)} at ${site}`);
 }
 
 function readableBytes(bytes: number): string {

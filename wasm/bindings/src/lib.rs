@@ -152,6 +152,12 @@ impl Engine {
         Ok(self.core.sequence_bytes(sequence).or_throw()? as f64)
     }
 
+    /// Positions of the tokens that a KV head of an `evicted` layer keeps exactly, slot by slot.
+    #[wasm_bindgen(js_name = salientPositions)]
+    pub fn salient_positions(&self, sequence: u32, layer: u32, head: u32) -> Result<Vec<u32>, JsValue> {
+        self.core.salient_positions(sequence, layer as usize, head as usize).or_throw()
+    }
+
     /// A new sequence; parameters as JSON.
     pub fn open(&mut self, parameters_json: &str) -> Result<u32, JsValue> {
         let options: OpenOptions = parsed(parameters_json, "parameters")?;

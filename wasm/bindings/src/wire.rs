@@ -151,6 +151,9 @@ pub struct Description<'a> {
     vocabulary_size: usize,
     context_length: usize,
     layers: usize,
+    kv_heads: usize,
+    constant_state: bool,
+    salient_tokens: Option<usize>,
     kernel: &'static str,
     weight_bytes: usize,
     bos_token_id: Option<u32>,
@@ -176,6 +179,9 @@ impl<'a> From<&'a Engine> for Description<'a> {
             vocabulary_size: config.vocabulary,
             context_length: config.context,
             layers: config.layers.len(),
+            kv_heads: config.kv_heads,
+            constant_state: config.has_constant_state(),
+            salient_tokens: config.evicted().map(|evicted| evicted.salient),
             kernel: engine.kernel(),
             weight_bytes: model.weight_bytes(),
             bos_token_id: config.bos,
@@ -245,6 +251,9 @@ pub struct Inspected<'a> {
     stored_types: &'a BTreeMap<&'static str, usize>,
     spikes: &'static str,
     spikes_k: f64,
+    spikes_site_k: BTreeMap<&'static str, f64>,
+    constant_state: bool,
+    salient_tokens: Option<usize>,
     state: BTreeMap<&'static str, Vec<StateSize>>,
 }
 
@@ -279,6 +288,9 @@ impl<'a> Inspected<'a> {
             stored_types: &inspection.types,
             spikes: config.spiking.mode.name(),
             spikes_k: config.spiking.k,
+            spikes_site_k: Site::ALL.into_iter().filter_map(|site| Some((site.name(), config.spiking.site_k[site as usize]?))).collect(),
+            constant_state: config.has_constant_state(),
+            salient_tokens: config.evicted().map(|evicted| evicted.salient),
             state: [KvType::F32, KvType::Int8].map(sizes).into_iter().collect(),
         }
     }

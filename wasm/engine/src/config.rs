@@ -48,6 +48,18 @@ pub struct Linear {
     pub head_norm: bool,
 }
 
+/// Of `evicted` mixers: what a window remembers of the tokens that have left it (`gpu-backend/docs/evicted-tokens.md`). The same in every
+/// layer that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evicted {
+    /// Kept tokens meet a query as if it stood at this position at most.
+    pub sink_cap: usize,
+    /// Evicted tokens that each KV head keeps exactly, at the most.
+    pub salient: usize,
+    /// Tokens after which the claim of such a token has halved.
+    pub salience_half_life: usize,
+}
+
 /// What mixes tokens in a layer: one branch, or two in parallel whose normed outputs are summed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mixer {
@@ -55,6 +67,8 @@ pub struct Mixer {
     pub linear: Option<Linear>,
     /// The softmax branch.
     pub softmax: Option<Softmax>,
+    /// What the softmax branch, a window then, remembers of what has left it; it stands alone.
+    pub evicted: Option<Evicted>,
     /// In parallel: whether each branch has its own q, k, v and o (norms over the hidden size), or one set serves both (norms before o).
     pub separate_projections: bool,
 }
@@ -104,7 +118,11 @@ pub struct Layer {
 impl core::fmt::Display for Layer {
     /// As `linear+window moe`.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let softmax = self.mixer.softmax.map(|softmax| if softmax == Softmax::Full { "full" } else { "window" });
+        let softmax = self.mixer.softmax.map(|softmax| match (self.mixer.evicted, softmax) {
+            (Some(_), _) => "evicted",
+            (None, Softmax::Full) => "full",
+            (None, Softmax::Window(_)) => "window",
+        });
         let branches: Vec<&str> = self.mixer.linear.map(|_| "linear").into_iter().chain(softmax).collect();
         let feed_forward = if matches!(self.feed_forward, FeedForward::Dense(_)) { "dense" } else { "moe" };
         write!(f, "{} {feed_forward}", branches.join("+"))
@@ -150,4 +168,16 @@ pub struct Config {
     pub bos: Option<u32>,
     /// End-of-text token, where the file names one.
     pub eos: Option<u32>,
+}
+
+impl Config {
+    /// What the `evicted` mixers have in common, where there are any.
+    pub fn evicted(&self) -> Option<Evicted> {
+        self.layers.iter().find_map(|layer| layer.mixer.evicted)
+    }
+
+    /// Whether a state stops growing once its windows are full: no layer sees all of the past.
+    pub fn has_constant_state(&self) -> bool {
+        self.layers.iter().all(|layer| layer.mixer.softmax != Some(Softmax::Full))
+    }
 }

@@ -201,6 +201,16 @@ impl Engine {
         Ok(self.sequence(id)?.meter.as_ref())
     }
 
+    /// Positions of the tokens that a KV head of an `evicted` layer keeps exactly, slot by slot.
+    pub fn salient_positions(&self, id: SequenceId, layer: usize, head: usize) -> Result<Vec<u32>> {
+        self.state_or_empty(id)?.salient_positions(layer, head).ok_or_else(|| {
+            let (layers, heads) = (self.model.config().layers.len(), self.model.config().kv_heads);
+            Error::InvalidArgument(format!(
+                "a layer and a KV head must be an 'evicted' layer of {layers} and a head of {heads}; they are {layer} and {head}"
+            ))
+        })
+    }
+
     /// Drops the state; everything read becomes pending again.
     pub fn evict(&mut self, id: SequenceId) -> Result<()> {
         self.sequence_mut(id)?.evict();

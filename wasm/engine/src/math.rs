@@ -72,6 +72,40 @@ pub fn add_scaled(y: &mut [f32], scale: f32, x: &[f32]) {
     }
 }
 
+/// Scores become weights that sum to 1, in eight fixed lanes; minus infinity becomes 0. Returns the largest score and the sum of the
+/// exponentials of the differences from it, whose logarithms add up to that of the sum of exponentials.
+#[inline(always)]
+pub fn softmax(scores: &mut [f32]) -> (f32, f32) {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = scores.chunks_exact(LANES);
+    let tail = chunks.remainder().iter().fold(f32::NEG_INFINITY, |largest, x| if *x > largest { *x } else { largest });
+    for scores in chunks {
+        for lane in 0..LANES {
+            lanes[lane] = if scores[lane] > lanes[lane] { scores[lane] } else { lanes[lane] };
+        }
+    }
+    let largest = lanes.into_iter().fold(tail, f32::max);
+    let mut sums = [0.0f32; LANES];
+    let mut chunks = scores.chunks_exact_mut(LANES);
+    for scores in chunks.by_ref() {
+        for lane in 0..LANES {
+            scores[lane] = exp(scores[lane] - largest);
+            sums[lane] += scores[lane];
+        }
+    }
+    let mut rest = 0.0;
+    for score in chunks.into_remainder() {
+        *score = exp(*score - largest);
+        rest += *score;
+    }
+    let total = reduce(sums) + rest;
+    let inverse = 1.0 / total;
+    for score in scores {
+        *score *= inverse;
+    }
+    (largest, total)
+}
+
 #[inline(always)]
 fn reduce(lanes: [f32; LANES]) -> f32 {
     ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))

@@ -1,5 +1,6 @@
 //! The forward pass, readable from top to bottom.
 
+mod evicted;
 mod layer;
 mod scratch;
 mod span;
@@ -13,7 +14,7 @@ use crate::layer::attention::{Queries, attend};
 use crate::layer::gated_linear::{self, Inputs, Shape};
 use crate::layer::projection::{AttentionProjections, Tensors, compact};
 use crate::layer::rms_norm::{rms_norm, rms_norm_in_place};
-use crate::layer::rope::{Rope, rotate};
+use crate::layer::rope::{Rope, rotate_rows};
 use crate::layer::sight::Sight;
 use crate::math::add_scaled;
 use crate::memory::Allowance;
@@ -22,6 +23,7 @@ use crate::state::{KvType, State};
 use crate::weights::Matrix;
 use crate::weights::loader::Weights;
 use crate::weights::matrix::PANEL_ROWS;
+use evicted::EvictedAngles;
 use layer::Layer;
 use span::Span;
 
@@ -41,6 +43,7 @@ pub struct Model {
     output_norm: Vec<f32>,
     sinks: Option<Matrix>,
     rope: Rope,
+    evicted_angles: Option<EvictedAngles>,
     layers: Vec<Layer>,
 }
 
@@ -86,6 +89,7 @@ impl Model {
         let Weights { config, mut tensors, parameters, bytes } = weights;
         let mut tensors = Tensors(&mut tensors);
         let layers = (0..config.layers.len()).map(|index| Layer::take(&mut tensors, &config, index)).collect::<Result<_>>()?;
+        let rope = Rope::new(&config);
         Ok(Self {
             parameters,
             weight_bytes: bytes,
@@ -93,7 +97,8 @@ impl Model {
             head: tensors.optional_matrix("output.weight"),
             output_norm: tensors.vector("output_norm.weight")?,
             sinks: tensors.optional_matrix("sink_embd.weight"),
-            rope: Rope::new(&config),
+            evicted_angles: EvictedAngles::new(&config, &rope),
+            rope,
             layers,
             config,
         })
@@ -187,6 +192,7 @@ impl Model {
 
     fn layers_forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
         self.turn(spans, scratch);
+        self.turn_back(spans, scratch);
         for (index, layer) in self.layers.iter().enumerate() {
             scratch.neurons.enter(index);
             scratch.normalise(&self.config, &layer.attention_norm);
@@ -216,7 +222,7 @@ impl Model {
 
     /// Adds the mixer's output to the residual.
     fn mix(&self, index: usize, layer: &Layer, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
-        let Mixer { linear, softmax, separate_projections } = layer.config.mixer;
+        let Mixer { linear, softmax, evicted: _, separate_projections } = layer.config.mixer;
         let (hidden, width) = (self.config.hidden, self.config.heads * self.config.head_dim);
         let separate = layer.config.mixer.is_parallel() && separate_projections;
         let rows = scratch.residual.len() / hidden;
@@ -232,7 +238,10 @@ impl Model {
             if separate && let Some(projections) = layer.projections.get(1) {
                 self.project(projections, scratch);
             }
-            self.softmax_branch(index, layer, spans, scratch)?;
+            match &layer.evicted {
+                Some(weights) => self.evicted_branch(index, weights, spans, scratch)?,
+                None => self.softmax_branch(index, layer, spans, scratch)?,
+            }
             self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.1), separate, layer.projections.get(1), scratch);
         }
         if !separate && let Some(projections) = layer.projections.first() {
@@ -322,15 +331,10 @@ impl Model {
             return Ok(());
         };
         let (heads, dim) = (self.config.heads, self.config.head_dim);
-        let (width, kv_width, angle_width) = (heads * dim, self.config.kv_heads * dim, 2 * self.rope.pairs());
+        let (width, kv_width) = (heads * dim, self.config.kv_heads * dim);
         let rows = scratch.normed.tokens();
-        if angle_width > 0 {
-            for row in 0..rows {
-                let angles = &scratch.angles[row * angle_width..(row + 1) * angle_width];
-                rotate(&mut scratch.query[row * width..(row + 1) * width], dim, angles);
-                rotate(&mut scratch.key[row * kv_width..(row + 1) * kv_width], dim, angles);
-            }
-        }
+        rotate_rows(&mut scratch.query, dim, &scratch.angles, rows);
+        rotate_rows(&mut scratch.key, dim, &scratch.angles, rows);
         scratch.branch.resize(rows * width, 0.0);
         let sight = Sight::new(&self.config, softmax);
         let fires = scratch.neurons.fires(Site::Query);
@@ -360,7 +364,7 @@ impl Model {
                 Queries::Values(&scratch.query[range.clone()])
             };
             let out = &mut scratch.branch[range];
-            attend(key_values, sight, heads, position, queries, out, &mut scratch.attention);
+            attend(key_values, sight, heads, position, queries, None, out, &mut scratch.attention);
         }
         Ok(())
     }

@@ -1,17 +1,21 @@
 //! A conversation's memory as a value: new, step, fork, save, load, size.
 //!
-//! Linear branches keep one matrix per KV head; softmax branches keep keys and values in pages of 32 tokens. A window drops the pages that
+//! `evicted` mixers keep sums and salient tokens beside their window. Linear branches keep one matrix per KV head; softmax branches keep keys and values in pages of 32 tokens. A window drops the pages that
 //! have left it, which makes it a ring without a seam: tokens of a step are appended first, every query sees its own window, and only then
 //! are pages dropped, so a step may be of any size. Forks share full pages.
 
+mod evicted;
 mod fingerprint;
 mod key_values;
 mod page;
+mod salient;
 mod sizes;
 mod snapshot;
 
+pub use evicted::{EvictedState, evicted_before};
 pub use key_values::KeyValues;
 pub use page::{KvShape, KvType, MAX_HEAD_DIM, PAGE_TOKENS, PANEL_TOKENS, Page};
+pub use salient::{Leaving, Salient};
 pub use sizes::StateBytes;
 
 use crate::config::{Config, Softmax};
@@ -25,13 +29,19 @@ pub struct LayerState {
     pub linear: Vec<f32>,
     /// Present with a softmax branch.
     pub key_values: Option<KeyValues>,
+    /// Present with an `evicted` mixer.
+    pub evicted: Option<EvictedState>,
 }
 
 impl LayerState {
     fn fork(&self) -> Result<Self> {
         let mut linear = with_capacity(self.linear.len(), LINEAR)?;
         linear.extend_from_slice(&self.linear);
-        Ok(Self { linear, key_values: self.key_values.as_ref().map(KeyValues::fork).transpose()? })
+        Ok(Self {
+            linear,
+            key_values: self.key_values.as_ref().map(KeyValues::fork).transpose()?,
+            evicted: self.evicted.as_ref().map(EvictedState::fork).transpose()?,
+        })
     }
 }
 
@@ -67,6 +77,7 @@ impl State {
                 Ok(LayerState {
                     linear: zeroed(matrices, LINEAR)?,
                     key_values: layer.mixer.softmax.map(|_| KeyValues::new(kv_shape(config, kind))),
+                    evicted: layer.mixer.evicted.map(|evicted| EvictedState::new(kv_shape(config, kind), evicted)).transpose()?,
                 })
             })
             .collect::<Result<_>>()?;
@@ -97,7 +108,13 @@ impl State {
         Ok(Self { position: self.position, layers: self.layers.iter().map(LayerState::fork).collect::<Result<_>>()? })
     }
 
-    /// Bytes that a fork takes: linear states and pages that are not yet full.
+    /// Positions of the tokens that a KV head of an `evicted` layer keeps exactly, slot by slot; `None` where the layer is another.
+    pub fn salient_positions(&self, layer: usize, head: usize) -> Option<Vec<u32>> {
+        let evicted = self.layers.get(layer)?.evicted.as_ref()?;
+        (head < evicted.salient.shape().heads).then(|| evicted.salient.positions(head).collect())
+    }
+
+    /// Bytes that a fork takes: linear states, what is remembered of evicted tokens, and pages that are not yet full.
     pub fn fork_bytes(&self) -> usize {
         self.sum(KeyValues::open_bytes)
     }
@@ -107,9 +124,13 @@ impl State {
         self.sum(KeyValues::bytes)
     }
 
-    /// Bytes of the linear states, and of what `part` tells of keys and values.
+    /// Bytes of the linear states, of what is remembered of evicted tokens, and of what `part` tells of keys and values.
     fn sum(&self, part: fn(&KeyValues) -> usize) -> usize {
-        self.layers.iter().map(|layer| bytes_of::<f32>(layer.linear.len()) + layer.key_values.as_ref().map_or(0, part)).sum()
+        let of_layer = |layer: &LayerState| {
+            let evicted = layer.evicted.as_ref().map_or(0, EvictedState::bytes);
+            bytes_of::<f32>(layer.linear.len()) + evicted + layer.key_values.as_ref().map_or(0, part)
+        };
+        self.layers.iter().map(of_layer).sum()
     }
 
     /// Most bytes a state takes while it reads up to `position` in steps of at most `step` tokens.
@@ -129,7 +150,15 @@ impl State {
                     // A window lies across one page more than it fills, and a step comes on top of it.
                     Some(Softmax::Window(width)) => all.min(kept_pages + (width + step).div_ceil(PAGE_TOKENS) + 1),
                 };
-                linear.saturating_add(pages.saturating_mul(shape.page_bytes()))
+                let evicted = match (layer.mixer.evicted, layer.mixer.softmax) {
+                    (Some(evicted), Some(Softmax::Window(width))) => EvictedState::sums_bytes(shape).saturating_add(Salient::bytes_at(
+                        shape,
+                        evicted.salient,
+                        evicted_before(config, width, position),
+                    )),
+                    _ => 0,
+                };
+                linear.saturating_add(evicted).saturating_add(pages.saturating_mul(shape.page_bytes()))
             })
             .fold(0, usize::saturating_add)
     }

@@ -159,6 +159,22 @@ export class Engine {
         }
     }
     /**
+     * Positions of the tokens that a KV head of an `evicted` layer keeps exactly, slot by slot.
+     * @param {number} sequence
+     * @param {number} layer
+     * @param {number} head
+     * @returns {Uint32Array}
+     */
+    salientPositions(sequence, layer, head) {
+        const ret = wasm.engine_salientPositions(this.__wbg_ptr, sequence, layer, head);
+        if (ret[3]) {
+            throw takeFromExternrefTable0(ret[2]);
+        }
+        var v1 = getArrayU32FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        return v1;
+    }
+    /**
      * The next token, as JSON.
      * @param {number} sequence
      * @returns {string}
@@ -520,6 +536,11 @@ function addToExternrefTable0(obj) {
 function getArrayF32FromWasm0(ptr, len) {
     ptr = ptr >>> 0;
     return getFloat32ArrayMemory0().subarray(ptr / 4, ptr / 4 + len);
+}
+
+function getArrayU32FromWasm0(ptr, len) {
+    ptr = ptr >>> 0;
+    return getUint32ArrayMemory0().subarray(ptr / 4, ptr / 4 + len);
 }
 
 function getArrayU8FromWasm0(ptr, len) {

@@ -53,6 +53,10 @@ export class Engine {
      */
     restore(sequence: number, state: Uint8Array, tokens: Uint32Array | number[]): void;
     /**
+     * Positions of the tokens that a KV head of an `evicted` layer keeps exactly, slot by slot.
+     */
+    salientPositions(sequence: number, layer: number, head: number): Uint32Array;
+    /**
      * The next token, as JSON.
      */
     sample(sequence: number): string;
@@ -149,6 +153,7 @@ export interface InitOutput {
     readonly engine_pending: (a: number, b: number) => [number, number, number];
     readonly engine_readLogits: (a: number, b: number, c: number) => [number, number, number];
     readonly engine_restore: (a: number, b: number, c: any, d: number, e: number) => [number, number];
+    readonly engine_salientPositions: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly engine_sample: (a: number, b: number) => [number, number, number, number];
     readonly engine_save: (a: number, b: number) => [number, number, number];
     readonly engine_sequenceBytes: (a: number, b: number) => [number, number, number];

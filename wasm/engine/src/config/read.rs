@@ -1,9 +1,9 @@
 //! The config from a GGUF's metadata. Every rule that later code relies on is checked here.
 
 use super::keys::{Keys, wrong};
-use super::{Config, Experts, FeatureMap, FeedForward, Gate, Layer, Linear, Mixer, Softmax};
+use super::{Config, Evicted, Experts, FeatureMap, FeedForward, Gate, Layer, Linear, Mixer, Softmax};
 use crate::error::{Error, Result};
-use crate::spike::{DEFAULT_K, Spiking, SpikingMode};
+use crate::spike::{DEFAULT_K, Site, Spiking, SpikingMode};
 use crate::state::MAX_HEAD_DIM;
 use crate::weights::gguf::{Header, TensorInfo, Value};
 use crate::weights::matrix::PANEL_ROWS;
@@ -56,6 +56,10 @@ impl Config {
             return Err(keys.wrong("attention.kept_tokens", "0 when there are learned sinks"));
         }
         let vocabulary = vocabulary(header)?;
+        let layers = layers(&keys, layer_count, inner)?;
+        if learned_sinks > 0 && layers.iter().any(|layer| layer.mixer.evicted.is_some()) {
+            return Err(keys.wrong("attention.sink_count", "0 where a layer has an evicted mixer"));
+        }
         #[allow(clippy::cast_possible_truncation)]
         Ok(Self {
             hidden,
@@ -70,11 +74,8 @@ impl Config {
             context: keys.size("context_length", MAX_CONTEXT)?,
             learned_sinks,
             kept_tokens,
-            layers: layers(&keys, layer_count, inner)?,
-            spiking: Spiking {
-                mode: keys.choice("spiking.mode", &SpikingMode::NAMES, SpikingMode::Off)?,
-                k: shortest(keys.float("spiking.k", Some(DEFAULT_K))?),
-            },
+            layers,
+            spiking: spiking(&keys)?,
             name: match header.metadata.get("general.name") {
                 None => String::new(),
                 Some(Value::Text(name)) => name.clone(),
@@ -85,6 +86,21 @@ impl Config {
             architecture: architecture.clone(),
         })
     }
+}
+
+fn spiking(keys: &Keys<'_>) -> Result<Spiking> {
+    let mut spiking = Spiking {
+        mode: keys.choice("spiking.mode", &SpikingMode::NAMES, SpikingMode::Off)?,
+        k: shortest(keys.float("spiking.k", Some(DEFAULT_K))?),
+        ..Spiking::default()
+    };
+    for site in Site::ALL {
+        let key = format!("spiking.k.{}", site.name());
+        if keys.get(&key).is_some() {
+            spiking.site_k[site as usize] = Some(shortest(keys.float(&key, None)?));
+        }
+    }
+    Ok(spiking)
 }
 
 /// A float32 of the file as the shortest decimal that means it: 2.7 and not 2.7000000477, so that thresholds are what the writer's are.
@@ -158,7 +174,7 @@ fn layers(keys: &Keys<'_>, count: usize, inner: usize) -> Result<Vec<Layer>> {
     (0..count)
         .map(|index| {
             let mixer = match mixers {
-                None => Mixer { linear: None, softmax: Some(Softmax::Full), separate_projections: false },
+                None => Mixer { linear: None, softmax: Some(Softmax::Full), evicted: None, separate_projections: false },
                 Some(names) => mixer(keys, &names[index], index)?,
             };
             let feed_forward = match (feed_forwards.map(|names| names[index].as_str()), experts) {
@@ -176,10 +192,11 @@ fn wrong_layer(keys: &Keys<'_>, key: &str, index: usize, rule: &str, found: &str
 }
 
 fn mixer(keys: &Keys<'_>, text: &str, index: usize) -> Result<Mixer> {
-    const RULE: &str = "'linear', 'window' or 'full', or 'linear' and one of the other two joined by '+'";
+    const RULE: &str = "'evicted', 'linear', 'window' or 'full', or 'linear' and one of the latter two joined by '+'";
     let mut mixer = Mixer {
         linear: None,
         softmax: None,
+        evicted: None,
         separate_projections: keys.choice("parallel.projections", &[("shared", false), ("separate", true)], false)?,
     };
     for branch in text.split('+') {
@@ -189,6 +206,10 @@ fn mixer(keys: &Keys<'_>, text: &str, index: usize) -> Result<Mixer> {
                 continue;
             }
             "window" => Softmax::Window(keys.size("attention.sliding_window", MAX_CONTEXT)?),
+            "evicted" if text == "evicted" => {
+                mixer.evicted = Some(evicted(keys)?);
+                Softmax::Window(keys.size("attention.sliding_window", MAX_CONTEXT)?)
+            }
             "full" => Softmax::Full,
             _ => return Err(wrong_layer(keys, "layer.mixers", index, RULE, text)),
         };
@@ -197,6 +218,17 @@ fn mixer(keys: &Keys<'_>, text: &str, index: usize) -> Result<Mixer> {
         }
     }
     Ok(mixer)
+}
+
+fn evicted(keys: &Keys<'_>) -> Result<Evicted> {
+    let Some(sink_cap) = keys.optional_size("evicted.sink_cap", MAX_CONTEXT)? else {
+        return Err(keys.wrong("evicted.sink_cap", "given where a layer has an evicted mixer"));
+    };
+    Ok(Evicted {
+        sink_cap,
+        salient: keys.size("evicted.salient", MAX_CONTEXT)?,
+        salience_half_life: keys.size("evicted.salience_half_life", MAX_CONTEXT)?,
+    })
 }
 
 fn linear(keys: &Keys<'_>) -> Result<Linear> {

@@ -32,6 +32,11 @@ impl Activations {
         allowance.reserve(&mut self.wide, tokens)
     }
 
+    /// As [`Self::reserve`], codes and scales only where they are wanted.
+    pub fn reserve_values(&mut self, tokens: usize, columns: usize, codes: bool, allowance: &mut Allowance) -> Result<()> {
+        if codes { self.reserve(tokens, columns, allowance) } else { allowance.reserve(&mut self.values, tokens.saturating_mul(columns)) }
+    }
+
     /// Empties it to the given shape and hands out the values to fill, `[tokens, columns]`.
     pub fn fill(&mut self, tokens: usize, columns: usize) -> &mut [f32] {
         (self.tokens, self.columns) = (tokens, columns);

@@ -1,6 +1,7 @@
 //! The pieces of a layer, each on its own: what a file holds is one noun of `model.md`.
 
 pub mod attention;
+pub mod evicted;
 pub mod feed_forward;
 pub mod gated_linear;
 pub mod projection;

@@ -35,6 +35,16 @@ impl Rope {
     }
 }
 
+/// Turns `rows` rows of heads, each by its own angles: `[rows, 2, pairs]`.
+pub fn rotate_rows(x: &mut [f32], head_dim: usize, angles: &[f32], rows: usize) {
+    let (width, angle_width) = (x.len() / rows.max(1), angles.len() / rows.max(1));
+    if width > 0 && angle_width > 0 {
+        for (row, angles) in x.chunks_exact_mut(width).zip(angles.chunks_exact(angle_width)) {
+            rotate(row, head_dim, angles);
+        }
+    }
+}
+
 /// Turns every head of `x`, `[heads, head_dim]`, by the angles of its position.
 pub fn rotate(x: &mut [f32], head_dim: usize, angles: &[f32]) {
     let pairs = angles.len() / 2;

@@ -3,6 +3,7 @@
 use super::Scratch;
 use crate::config::{Config, Layer as LayerConfig};
 use crate::error::Result;
+use crate::layer::evicted::EvictedWeights;
 use crate::layer::feed_forward::FeedForward;
 use crate::layer::projection::{AttentionProjections, Projection, Tensors, compact};
 use crate::spike::Site;
@@ -18,6 +19,7 @@ pub struct Layer {
     pub branch_norms: Option<(Vec<f32>, Vec<f32>)>,
     pub gate: Option<LearnedGate>,
     pub head_norm: Option<Vec<f32>>,
+    pub evicted: Option<EvictedWeights>,
     pub feed_forward_norm: Vec<f32>,
     pub feed_forward: FeedForward,
 }
@@ -39,6 +41,7 @@ impl Layer {
             },
             gate: LearnedGate::take(tensors, index)?,
             head_norm: tensors.optional_vector(&at("attn_head_norm.weight")),
+            evicted: layer.mixer.evicted.map(|_| EvictedWeights::take(tensors, config, index)).transpose()?,
             feed_forward_norm: tensors.vector(&at("ffn_norm.weight"))?,
             feed_forward: FeedForward::take(tensors, index, config.hidden, layer.feed_forward)?,
         })
@@ -47,7 +50,8 @@ impl Layer {
     /// Outputs that each channel of the mixer's input feeds.
     pub fn fan_out(&self) -> usize {
         let projections = self.projections.iter().map(|one| one.query.rows() + one.key.rows() + one.value.rows()).sum::<usize>();
-        projections + self.gate.as_ref().map_or(0, |gate| gate.low_rank.as_ref().unwrap_or(&gate.full).rows())
+        let evicted = self.evicted.as_ref().map_or(0, EvictedWeights::fan_out);
+        projections + evicted + self.gate.as_ref().map_or(0, |gate| gate.low_rank.as_ref().unwrap_or(&gate.full).rows())
     }
 
     /// Rank of a low-rank gate; 0 without one.

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::kernel::Activations;
 use crate::layer::rms_norm::rms_norm;
-use crate::layer::{attention, feed_forward, gated_linear};
+use crate::layer::{attention, evicted, feed_forward, gated_linear};
 use crate::memory::Allowance;
 use crate::spike::{Neurons, Site};
 use crate::weights::matrix::PANEL_ROWS;
@@ -28,6 +28,7 @@ pub struct Scratch {
     pub(super) heads: Activations,
     pub(super) out: Vec<f32>,
     pub(super) attention: attention::Scratch,
+    pub(super) evicted: evicted::Scratch,
     pub(super) linear: gated_linear::Scratch,
     pub(super) feed_forward: feed_forward::Scratch,
     pub(super) logits: Vec<f32>,
@@ -53,11 +54,14 @@ impl Scratch {
         allowance.reserve(&mut self.value, padded(kv_width))?;
         allowance.reserve(&mut self.branch, plain(width))?;
         allowance.reserve(&mut self.out, padded(hidden))?;
+        if config.layers.iter().any(|layer| layer.mixer.linear.is_some() || layer.mixer.evicted.is_some()) {
+            allowance.reserve(&mut self.mapped_query, padded(width))?;
+        }
+        self.evicted.reserve(config, rows, allowance)?;
         if config.layers.iter().any(|layer| layer.mixer.linear.is_some()) {
             allowance.reserve(&mut self.gate, padded(kv_width))?;
             allowance.reserve(&mut self.low_rank, padded(rank))?;
             self.low_rank_in.reserve(rows, rank, allowance)?;
-            allowance.reserve(&mut self.mapped_query, padded(width))?;
             allowance.reserve(&mut self.mapped_key, padded(kv_width))?;
             self.linear.reserve(config.head_dim, allowance)?;
         }

@@ -50,11 +50,20 @@ pub struct Spiking {
     pub mode: SpikingMode,
     /// A token's threshold is `mean(|x|) / k`.
     pub k: f64,
+    /// Another k for some sites, in the order of [`Site::ALL`].
+    pub site_k: [Option<f64>; Site::ALL.len()],
+}
+
+impl Spiking {
+    /// Of the thresholds at a site.
+    pub fn k_at(&self, site: Site) -> f64 {
+        self.site_k[site as usize].unwrap_or(self.k)
+    }
 }
 
 impl Default for Spiking {
     fn default() -> Self {
-        Self { mode: SpikingMode::Off, k: DEFAULT_K }
+        Self { mode: SpikingMode::Off, k: DEFAULT_K, site_k: [None; Site::ALL.len()] }
     }
 }
 

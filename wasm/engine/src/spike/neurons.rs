@@ -51,13 +51,14 @@ impl Neurons {
             return;
         }
         x.begin_firing();
+        let k = self.spiking.k_at(site);
         for row in 0..x.tokens() {
             let of_pass = row_of(row);
             match self.counted.iter_mut().find(|(rows, _)| rows.contains(&of_pass)) {
-                None => x.fire(row, self.spiking.k, None),
+                None => x.fire(row, k, None),
                 Some((_, meter)) => {
                     let mut tally = SpikeTally::default();
-                    x.fire(row, self.spiking.k, Some(&mut tally));
+                    x.fire(row, k, Some(&mut tally));
                     meter.add(self.layer, site, &tally, outputs(row) as u64);
                 }
             }

@@ -4,7 +4,8 @@
 //! its bits; a count that the model has no use for is 0, a word `none`. The model's name and vocabulary's tokens decide nothing, and the
 //! weights are the caller's affair.
 
-use crate::config::{Config, Experts, FeatureMap, FeedForward, Gate, Layer, Linear, Softmax};
+use crate::config::{Config, Evicted, Experts, FeatureMap, FeedForward, Gate, Layer, Linear, Softmax};
+use crate::spike::{Site, Spiking};
 use core::fmt::Write;
 use sha2::{Digest, Sha256};
 
@@ -38,11 +39,11 @@ pub fn description(config: &Config) -> String {
     // The engine has these choices of Python's config in one form only.
     text.line("branch_norm", "full");
     text.line("linear", linear.map_or_else(|| "none".to_owned(), linear_name));
-    text.line("evicted", "none");
+    text.line("evicted", config.evicted().map_or_else(|| "none".to_owned(), evicted_name));
     text.line("inner", config.layers.iter().find_map(dense_inner).unwrap_or(0));
     text.line("experts", config.layers.iter().find_map(experts_of).map_or_else(|| "none".to_owned(), experts_name));
     text.line("spiking", config.spiking.mode.name());
-    text.line("spiking_k", bits(config.spiking.k));
+    text.line("spiking_k", thresholds(&config.spiking));
     text.0
 }
 
@@ -71,6 +72,20 @@ fn linear_name(linear: Linear) -> String {
         Gate::OneMinusKey => "one_minus_key/00000000".to_owned(),
     };
     format!("{map}/{gate}/{}/false/true", linear.head_norm)
+}
+
+/// Cap of the sinks, salient tokens, half-life of their claims.
+fn evicted_name(evicted: Evicted) -> String {
+    let Evicted { sink_cap, salient, salience_half_life } = evicted;
+    format!("{sink_cap}/{salient}/{salience_half_life}")
+}
+
+/// One k, or where sites differ that of every site.
+fn thresholds(spiking: &Spiking) -> String {
+    if spiking.site_k.iter().all(Option::is_none) {
+        return bits(spiking.k);
+    }
+    Site::ALL.map(|site| bits(spiking.k_at(site))).join("/")
 }
 
 fn dense_inner(layer: &Layer) -> Option<usize> {

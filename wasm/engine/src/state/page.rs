@@ -152,6 +152,77 @@ impl Page {
     }
 }
 
+impl Page {
+    /// Writes the key of one head alone, `[head_dim]`, as [`Self::write`] does.
+    pub(super) fn write_key(&mut self, shape: KvShape, head: usize, slot: usize, key: &[f32]) {
+        let dim = shape.head_dim;
+        match self {
+            Self::F32 { keys, .. } => {
+                for (d, value) in key.iter().enumerate() {
+                    keys[dense_key_index(dim, head, slot, d)] = *value;
+                }
+            }
+            Self::Int8 { keys, key_scales, .. } => {
+                let mut codes = [0i8; MAX_HEAD_DIM];
+                let codes = &mut codes[..dim];
+                key_scales[head * PAGE_TOKENS + slot] = round_row(key, codes);
+                for (d, code) in codes.iter().enumerate() {
+                    keys[code_key_index(shape.padded_dim(), head, slot, d)] = *code;
+                }
+            }
+        }
+    }
+
+    /// Takes the value of one head over from a slot of another page of this shape, as it is there.
+    pub(super) fn copy_value(&mut self, shape: KvShape, head: usize, slot: usize, from: &Self, from_slot: usize) {
+        let dim = shape.head_dim;
+        let (row, from_row) = (head * PAGE_TOKENS + slot, head * PAGE_TOKENS + from_slot);
+        match (self, from) {
+            (Self::F32 { values, .. }, Self::F32 { values: from, .. }) => {
+                values[row * dim..(row + 1) * dim].copy_from_slice(&from[from_row * dim..(from_row + 1) * dim]);
+            }
+            (Self::Int8 { values, value_scales, .. }, Self::Int8 { values: from, value_scales: from_scales, .. }) => {
+                values[row * dim..(row + 1) * dim].copy_from_slice(&from[from_row * dim..(from_row + 1) * dim]);
+                value_scales[row] = from_scales[from_row];
+            }
+            // Both were made for `shape`.
+            (Self::F32 { .. }, Self::Int8 { .. }) | (Self::Int8 { .. }, Self::F32 { .. }) => {}
+        }
+    }
+
+    /// What the key of one head at `slot` is worth, `[head_dim]`.
+    pub fn key(&self, shape: KvShape, head: usize, slot: usize, out: &mut [f32]) {
+        match self {
+            Self::F32 { keys, .. } => {
+                for (d, out) in out.iter_mut().enumerate() {
+                    *out = keys[dense_key_index(shape.head_dim, head, slot, d)];
+                }
+            }
+            Self::Int8 { keys, key_scales, .. } => {
+                for (d, out) in out.iter_mut().enumerate() {
+                    *out = f32::from(keys[code_key_index(shape.padded_dim(), head, slot, d)]) * key_scales[head * PAGE_TOKENS + slot];
+                }
+            }
+        }
+    }
+
+    /// What the values of one head at `slot` and on are worth, `[slots, head_dim]`.
+    pub fn values(&self, shape: KvShape, head: usize, slot: usize, out: &mut [f32]) {
+        let (dim, first) = (shape.head_dim, head * PAGE_TOKENS + slot);
+        match self {
+            Self::F32 { values, .. } => out.copy_from_slice(&values[first * dim..first * dim + out.len()]),
+            Self::Int8 { values, value_scales, .. } => {
+                let codes = values[first * dim..first * dim + out.len()].chunks_exact(dim);
+                for ((out, codes), scale) in out.chunks_exact_mut(dim).zip(codes).zip(&value_scales[first..]) {
+                    for (out, code) in out.iter_mut().zip(codes) {
+                        *out = f32::from(*code) * scale;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Symmetric int8 with a scale per token and head (`model.md` 3.3): `absmax / 127` within 1e-5 and 1e4, codes rounded half to even. -128,
 /// which the kernels have no product for, is left out: only a value beyond a million times one would round to it.
 fn round_row(values: &[f32], codes: &mut [i8]) -> f32 {

@@ -1,15 +1,16 @@
 //! What a conversation takes, counted from the config alone, as `gpu-backend/spikingbrain/sizes.py` counts it (`model.md` 1.6): the tokens that
 //! are still visible, without the room that pages leave. [`super::State::bytes_at`] is what the engine's memory must hold.
 
+use super::evicted_before;
 use super::page::KvType;
 use crate::config::{Config, Softmax};
 
 /// Bytes of a sequence's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateBytes {
-    /// Linear states in f32: constant.
+    /// Linear states and sums of evicted tokens in f32: constant.
     pub head: u64,
-    /// Keys and values that are still visible to some later token, sinks included.
+    /// Keys and values that are still visible to some later token, sinks included, and salient ones with their positions and salience.
     pub pages: u64,
     /// What the next token adds: constant once every window is full.
     pub per_token: u64,
@@ -28,11 +29,25 @@ impl StateBytes {
             };
             config.layers.iter().filter_map(|layer| layer.mixer.softmax).map(of_layer).fold(0, u64::saturating_add)
         };
+        // Position and salience of each KV head's token come on top.
+        let salient_token = layer_token + heads * 8;
+        let salient = |position: u64| -> u64 {
+            let of_layer = |layer: &crate::config::Layer| match (layer.mixer.evicted, layer.mixer.softmax) {
+                (Some(evicted), Some(Softmax::Window(width))) => {
+                    let position = usize::try_from(position).unwrap_or(usize::MAX - 1).min(usize::MAX - 1);
+                    evicted.salient.min(evicted_before(config, width, position)) as u64
+                }
+                _ => 0,
+            };
+            config.layers.iter().map(of_layer).fold(0, u64::saturating_add)
+        };
+        let evicted = config.layers.iter().filter(|layer| layer.mixer.evicted.is_some()).count() as u64;
         let position = context.saturating_add(config.learned_sinks as u64);
+        let next = position.saturating_add(1);
         Self {
-            head: linear * heads * dim * dim * 4,
-            pages: held(position).saturating_mul(layer_token),
-            per_token: (held(position.saturating_add(1)) - held(position)) * layer_token,
+            head: (linear * dim * dim + evicted * 2 * dim * (dim + 1)) * heads * 4,
+            pages: held(position).saturating_mul(layer_token).saturating_add(salient(position).saturating_mul(salient_token)),
+            per_token: (held(next) - held(position)) * layer_token + (salient(next) - salient(position)) * salient_token,
         }
     }
 }

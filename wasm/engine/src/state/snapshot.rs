@@ -9,17 +9,25 @@
 //! | 4 | type of keys and values: 0 for f32, 1 for int8 |
 //! | 8 | position: tokens read, learned sinks included |
 //!
-//! then for each layer its linear states, `[KV head, key dim, value dim]` f32, and the tokens that its softmax branch still sees, in order: the
-//! kept ones, then those within the window of the next query. A token is, for each KV head, its key and its value, after RoPE, in f32; or the
-//! f32 scales of both and then their codes. The lengths follow from the config and the position, so a reader knows what must be there before
+//! then for each layer its linear states, `[KV head, key dim, value dim]` f32; the sums of its evicted tokens, `[KV head, feature, value dim and
+//! the normaliser]` f32; the tokens that its softmax branch still sees, in order: the kept ones, then those within the window of the next query;
+//! and the salient ones. A token is, for each KV head, its key and its value, after RoPE, in f32; or the f32 scales of both and then their
+//! codes. Salient tokens differ from head to head: they come KV head by KV head, slot by slot, each as its position (u32), its salience (f32),
+//! key, not rotated, and value. The lengths follow from the config and the position, so a reader knows what must be there before
 //! it allocates.
 
 use super::fingerprint::fingerprint;
-use super::page::{KvShape, KvType, PAGE_TOKENS, Page, code_key_index, dense_key_index};
-use super::{KeyValues, LayerState, State, window_start};
+mod evicted;
+mod reader;
+mod rows;
+
+use super::page::{KvShape, KvType, PAGE_TOKENS, Page};
+use super::{EvictedState, KeyValues, LayerState, State, evicted_before, window_start};
 use crate::config::{Config, Softmax};
 use crate::error::{Error, Result};
 use crate::memory::{bytes_of, with_capacity};
+use reader::Reader;
+use rows::{get_row, put_floats, put_row};
 
 const MAGIC: &[u8; 4] = b"SBST";
 const VERSION: u32 = 2;
@@ -80,6 +88,9 @@ impl State {
                 put_floats(&mut out, matrix);
                 sink(&out);
             }
+            if let Some(evicted) = &layer.evicted {
+                evicted::put_sums(evicted, &mut out, &mut sink);
+            }
             if let (Some(key_values), Some(softmax)) = (&layer.key_values, layer_config.mixer.softmax) {
                 let visible = Visible::new(config, softmax, self.position);
                 for index in held_pages(config.kept(), key_values.recent_start(), self.position) {
@@ -90,6 +101,9 @@ impl State {
                     }
                 }
             }
+            if let Some(evicted) = &layer.evicted {
+                evicted::put_salient(&evicted.salient, &mut out, &mut sink);
+            }
         }
     }
 
@@ -99,7 +113,7 @@ impl State {
             let tokens = layer.key_values.as_ref().zip(layer_config.mixer.softmax).map_or(0, |(key_values, softmax)| {
                 Visible::new(config, softmax, self.position).count() * key_values.shape().saved_token_bytes()
             });
-            bytes_of::<f32>(layer.linear.len()) + tokens
+            bytes_of::<f32>(layer.linear.len()) + tokens + layer.evicted.as_ref().map_or(0, evicted::saved_bytes)
         };
         HEADER_BYTES + self.layers.iter().zip(&config.layers).map(layer_bytes).sum::<usize>()
     }
@@ -115,18 +129,24 @@ impl State {
         let position = read_header(&mut reader, config, kind)?;
         // What a state takes before its first page: not allocated for bytes that cannot fill it.
         if bytes.len() - reader.at < Self::bytes_at(config, kind, 0, 0) {
-            return Err(invalid(format!("it ends after {} bytes, within its linear states", bytes.len())));
+            return Err(invalid(format!("it ends after {} bytes, within its linear states or sums", bytes.len())));
         }
         let mut state = Self::new(config, kind)?;
         state.position = position;
-        for (layer, LayerState { linear, key_values }) in config.layers.iter().zip(&mut state.layers) {
+        for (layer, LayerState { linear, key_values, evicted }) in config.layers.iter().zip(&mut state.layers) {
             for value in linear.iter_mut() {
                 *value = reader.float()?;
+            }
+            if let Some(evicted) = evicted {
+                evicted::get_sums(&mut reader, evicted)?;
             }
             if let (Some(softmax), Some(key_values)) = (layer.mixer.softmax, key_values) {
                 let start = recent_start(config.kept(), window_start(softmax, position), position);
                 *key_values = KeyValues::starting_at(key_values.shape(), start);
                 read_pages(&mut reader, key_values, Visible::new(config, softmax, position))?;
+            }
+            if let (Some(EvictedState { salient, .. }), Some(Softmax::Window(width))) = (evicted, layer.mixer.softmax) {
+                evicted::get_salient(&mut reader, salient, config.kept(), evicted_before(config, width, position))?;
             }
         }
         if reader.at != bytes.len() {
@@ -188,104 +208,19 @@ fn read_pages(reader: &mut Reader<'_>, key_values: &mut KeyValues, visible: Visi
     Ok(())
 }
 
-fn put_floats(out: &mut Vec<u8>, values: &[f32]) {
-    out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-}
-
 fn put_page(out: &mut Vec<u8>, shape: KvShape, page: &Page, slots: impl Iterator<Item = usize>) {
-    let dim = shape.head_dim;
     for slot in slots {
         for head in 0..shape.heads {
-            let row = head * PAGE_TOKENS + slot;
-            match page {
-                Page::F32 { keys, values } => {
-                    out.extend((0..dim).flat_map(|d| keys[dense_key_index(dim, head, slot, d)].to_le_bytes()));
-                    put_floats(out, &values[row * dim..(row + 1) * dim]);
-                }
-                Page::Int8 { keys, values, key_scales, value_scales } => {
-                    put_floats(out, &[key_scales[row], value_scales[row]]);
-                    out.extend((0..dim).map(|d| keys[code_key_index(shape.padded_dim(), head, slot, d)].cast_unsigned()));
-                    out.extend(values[row * dim..(row + 1) * dim].iter().map(|code| code.cast_unsigned()));
-                }
-            }
+            put_row(out, shape, page, head, slot);
         }
     }
 }
 
 fn get_page(reader: &mut Reader<'_>, shape: KvShape, page: &mut Page, slots: impl Iterator<Item = usize>) -> Result<()> {
-    let dim = shape.head_dim;
     for slot in slots {
         for head in 0..shape.heads {
-            let row = head * PAGE_TOKENS + slot;
-            match page {
-                Page::F32 { keys, values } => {
-                    for d in 0..dim {
-                        keys[dense_key_index(dim, head, slot, d)] = reader.float()?;
-                    }
-                    for value in &mut values[row * dim..(row + 1) * dim] {
-                        *value = reader.float()?;
-                    }
-                }
-                Page::Int8 { keys, values, key_scales, value_scales } => {
-                    (key_scales[row], value_scales[row]) = (reader.scale()?, reader.scale()?);
-                    for d in 0..dim {
-                        keys[code_key_index(shape.padded_dim(), head, slot, d)] = reader.code()?;
-                    }
-                    for value in &mut values[row * dim..(row + 1) * dim] {
-                        *value = reader.code()?;
-                    }
-                }
-            }
+            get_row(reader, shape, page, head, slot)?;
         }
     }
     Ok(())
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        if self.bytes.len() - self.at < length {
-            return Err(invalid(format!("it ends after {} bytes, within a field of {length}", self.bytes.len())));
-        }
-        self.at += length;
-        Ok(&self.bytes[self.at - length..self.at])
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut out = [0; N];
-        out.copy_from_slice(self.take(N)?);
-        Ok(out)
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    fn float(&mut self) -> Result<f32> {
-        let at = self.at;
-        let value = f32::from_le_bytes(self.array()?);
-        if value.is_finite() { Ok(value) } else { Err(invalid(format!("the number at byte {at} is not finite"))) }
-    }
-
-    fn scale(&mut self) -> Result<f32> {
-        let at = self.at;
-        let value = self.float()?;
-        if value >= 0.0 { Ok(value) } else { Err(invalid(format!("the scale at byte {at} is negative"))) }
-    }
-
-    fn code(&mut self) -> Result<i8> {
-        let at = self.at;
-        match i8::from_le_bytes(self.array()?) {
-            i8::MIN => Err(invalid(format!("the code at byte {at} is -128; -127 to 127 are used"))),
-            code => Ok(code),
-        }
-    }
 }

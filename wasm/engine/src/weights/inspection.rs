@@ -3,7 +3,7 @@
 use super::gguf::Header;
 use super::header_buffer::HeaderBuffer;
 use super::loader::matched;
-use super::matrix::packed_bytes;
+use super::matrix::{packed_bytes, panel_rows};
 use super::names::{Form, Spec};
 use super::outliers::Outliers;
 use super::tensor_type::TensorType;
@@ -38,6 +38,10 @@ impl Inspection {
             inspection.active_parameters += active(&inspection.config, spec);
             inspection.weight_bytes += match spec.form {
                 Form::Matrix | Form::RotaryMatrix => packed_bytes(info.kind, spec.rows, spec.columns),
+                Form::HeadMatrices => {
+                    let dim = inspection.config.head_dim;
+                    packed_bytes(info.kind, spec.rows / dim * panel_rows(dim), spec.columns)
+                }
                 Form::Vector | Form::RotaryVector => packed_bytes(TensorType::F32, 1, spec.rows) / super::matrix::PANEL_ROWS as u64,
                 // Scales lie among the codes they belong to.
                 Form::Scales => 0,

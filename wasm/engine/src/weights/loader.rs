@@ -2,7 +2,7 @@
 
 use super::gguf::{Header, TensorInfo, Value};
 use super::header_buffer::HeaderBuffer;
-use super::matrix::Matrix;
+use super::matrix::{Matrix, panel_rows};
 use super::names::{Form, Spec, specs, w8_names};
 use super::outliers::Entry;
 use super::tensor_type::{GROUP, TensorType};
@@ -160,7 +160,7 @@ pub(super) fn matched(config: &Config, header: Header) -> Result<Vec<(TensorInfo
             return Err(Error::UnsupportedModel(format!("tensor '{}' has no place in a '{}' model", info.name, config.architecture)));
         };
         let found = match spec.form {
-            Form::Matrix | Form::RotaryMatrix | Form::Scales | Form::Outliers => (info.rows(), info.columns()),
+            Form::Matrix | Form::RotaryMatrix | Form::HeadMatrices | Form::Scales | Form::Outliers => (info.rows(), info.columns()),
             Form::Vector | Form::RotaryVector => (info.columns(), info.rows()),
         };
         if found != (spec.rows, spec.columns) {
@@ -173,7 +173,9 @@ pub(super) fn matched(config: &Config, header: Header) -> Result<Vec<(TensorInfo
             Form::Scales => info.kind == TensorType::F32,
             Form::Outliers => info.kind == TensorType::I32,
             Form::Matrix => info.kind != TensorType::I32,
-            Form::RotaryMatrix | Form::Vector | Form::RotaryVector => !matches!(info.kind, TensorType::I8 | TensorType::I32),
+            Form::RotaryMatrix | Form::HeadMatrices | Form::Vector | Form::RotaryVector => {
+                !matches!(info.kind, TensorType::I8 | TensorType::I32)
+            }
         };
         if !wanted_kind {
             return Err(Error::UnsupportedModel(format!(
@@ -281,6 +283,10 @@ impl Body {
         };
         let tensor = match spec.form {
             Form::Matrix | Form::RotaryMatrix => Tensor::Matrix(Matrix::new(info.kind, spec.rows, spec.columns)?),
+            Form::HeadMatrices => {
+                let rows = spec.rows / self.config.head_dim * panel_rows(self.config.head_dim);
+                Tensor::Matrix(Matrix::new(info.kind, rows, spec.columns)?)
+            }
             Form::Vector | Form::RotaryVector => Tensor::Vector(zeroed(spec.rows, "weights")?),
             Form::Scales => Tensor::Scales(with_capacity(spec.rows.saturating_mul(spec.columns), "weights")?),
             Form::Outliers => Tensor::Outliers(with_capacity(spec.rows, "weights")?),
@@ -343,12 +349,16 @@ impl Current {
     }
 
     fn set_next_row(&mut self, bytes: &[u8]) -> Result<()> {
-        let rotary = matches!(self.spec.form, Form::RotaryMatrix | Form::RotaryVector);
+        let rotary = self.spec.form == Form::RotaryVector;
         let row = self.next_row;
         self.next_row += 1;
         match &mut self.tensor {
             Tensor::Matrix(matrix) => {
-                let target = if rotary { half_split(row, self.head_dim) } else { row };
+                let target = match self.spec.form {
+                    Form::RotaryMatrix => half_split(row, self.head_dim),
+                    Form::HeadMatrices => row / self.head_dim * panel_rows(self.head_dim) + row % self.head_dim,
+                    _ => row,
+                };
                 matrix.set_row(target, bytes, &self.info.name)
             }
             Tensor::Vector(_) => self.set_vector(bytes, rotary),

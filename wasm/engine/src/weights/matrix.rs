@@ -26,6 +26,11 @@ const GROUP_HEAD_BYTES: usize = PANEL_ROWS * 4;
 /// A whole group of W8 weights in a panel.
 pub const GROUP_PANEL_BYTES: usize = GROUP_HEAD_BYTES + GROUP * PANEL_ROWS;
 
+/// Rows that each of several matrices of `rows` rows takes where they are packed one behind another, each from a panel on.
+pub fn panel_rows(rows: usize) -> usize {
+    rows.next_multiple_of(PANEL_ROWS)
+}
+
 /// `[rows, columns]`, immutable once packed.
 #[derive(Debug, Clone)]
 pub struct Matrix {

@@ -9,6 +9,8 @@ pub enum Form {
     Matrix,
     /// A packed matrix whose rows are put from GGUF's interleaved rotary order into half-split order, head by head.
     RotaryMatrix,
+    /// A packed matrix of one matrix per head, each of whose rows start at a panel (`weights/matrix.rs`).
+    HeadMatrices,
     /// Dense f32.
     Vector,
     /// Dense f32, reordered as [`Form::RotaryMatrix`].
@@ -43,7 +45,9 @@ impl Spec {
     pub fn parameters(&self) -> u64 {
         match self.form {
             Form::Scales | Form::Outliers => 0,
-            Form::Matrix | Form::RotaryMatrix | Form::Vector | Form::RotaryVector => self.rows as u64 * self.columns as u64,
+            Form::Matrix | Form::RotaryMatrix | Form::HeadMatrices | Form::Vector | Form::RotaryVector => {
+                self.rows as u64 * self.columns as u64
+            }
         }
     }
 }
@@ -137,6 +141,9 @@ impl Specs<'_> {
                 }
             }
         }
+        if layer.mixer.evicted.is_some() {
+            self.evicted(config, &at);
+        }
         self.vector(at("ffn_norm.weight"), config.hidden);
         match layer.feed_forward {
             FeedForward::Dense(width) => self.swiglu(&at, "", config.hidden, width, 1),
@@ -148,6 +155,23 @@ impl Specs<'_> {
                 }
             }
         }
+    }
+
+    fn evicted(&mut self, config: &Config, at: &dyn Fn(&str) -> String) {
+        let dim = config.head_dim;
+        for (name, heads) in [("query", config.heads), ("key", config.kv_heads)] {
+            self.push(at(&format!("evicted_{name}_map.weight")), heads * dim, dim, Form::HeadMatrices);
+            self.vector(at(&format!("evicted_{name}_map.bias")), heads * 2 * dim);
+        }
+        self.vector(at("evicted_log_decay.weight"), config.kv_heads);
+        self.matrix(at("evicted_salience.weight"), config.kv_heads, dim);
+        self.matrix(at("evicted_mix.weight"), config.heads, config.hidden);
+        self.vector(at("evicted_mix.bias"), config.heads);
+        self.vector(at("evicted_mix_normaliser.weight"), config.heads);
+        self.vector(at("evicted_mix_match.weight"), config.heads);
+        self.matrix(at("evicted_correction.weight"), 2 * config.heads, config.hidden);
+        self.vector(at("evicted_correction_scale.weight"), config.heads * dim);
+        self.vector(at("evicted_correction_bias.weight"), config.heads * dim);
     }
 
     fn swiglu(&mut self, at: &dyn Fn(&str) -> String, suffix: &str, hidden: usize, width: usize, count: usize) {

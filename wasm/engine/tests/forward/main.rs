@@ -7,6 +7,7 @@ mod support;
 
 mod against_reference;
 mod engine;
+mod evicted;
 mod golden;
 mod invariance;
 mod random_models;

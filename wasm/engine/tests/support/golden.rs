@@ -1,6 +1,6 @@
 //! Small models of every form and type with what the native engine makes of them: every kernel on every host must make the same bits.
 
-use super::models::{ExpertSpec, GateForm, ModelSpec, build};
+use super::models::{EvictedSpec, ExpertSpec, GateForm, ModelSpec, build};
 use super::random::Random;
 use super::running::{KV_TYPES, load};
 use spikingbrain_engine::model::Model;
@@ -59,6 +59,17 @@ fn parallel(kind: TensorType, separate: bool) -> ModelSpec {
     }
 }
 
+/// Prompts of several windows, slots that fill and pages of them.
+fn evicted(kind: TensorType) -> ModelSpec {
+    ModelSpec {
+        layers: vec![("evicted", "dense"), ("evicted", "dense")],
+        window: 12,
+        kept: 3,
+        evicted: EvictedSpec { sink_cap: 20, salient: 37, half_life: 30 },
+        ..alternating(kind)
+    }
+}
+
 fn models() -> Vec<(&'static str, ModelSpec)> {
     use TensorType::{Bf16, F16, F32, Q4_0, Q4_1, Q8_0};
     let llama = |kind| ModelSpec { architecture: "llama", layers: vec![("full", "dense")], tied: true, ..alternating(kind) };
@@ -74,6 +85,8 @@ fn models() -> Vec<(&'static str, ModelSpec)> {
         ("parallel-q8_0-lowest", ModelSpec { lowest_codes: true, ..parallel(Q8_0, false) }),
         ("parallel-q4_0", parallel(Q4_0, true)),
         ("parallel-q4_1", parallel(Q4_1, false)),
+        ("evicted-f16", evicted(F16)),
+        ("evicted-q8_0", evicted(Q8_0)),
         ("llama-q4_1", llama(Q4_1)),
         ("llama-q8_0", llama(Q8_0)),
     ]
@@ -96,7 +109,7 @@ pub fn files() -> Vec<(String, Vec<u8>)> {
 /// The reference's models, in every spiking mode: digests of the logits of 41 tokens and of the state after them.
 fn reference() -> Vec<u8> {
     let mut runs = Vec::new();
-    for name in ["seven", "seven-q8_0", "seven-q4_0", "seven-q4_1", "seven-w8", "seventy-six-w8", "softmax-f16"] {
+    for name in ["seven", "seven-q8_0", "seven-q4_0", "seven-q4_1", "seven-w8", "seventy-six-w8", "softmax-f16", "evicted", "evicted-f16"] {
         let bytes = std::fs::read(directory().join("..").join(format!("{name}.gguf"))).expect("`npm run golden` has made it");
         for (mode, spikes) in SpikingMode::NAMES {
             let mut loader = Loader::new(None).with_spikes(Some(spikes));

@@ -26,6 +26,14 @@ pub struct ExpertSpec {
     pub normalised: bool,
 }
 
+/// Of `evicted` mixers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EvictedSpec {
+    pub sink_cap: usize,
+    pub salient: usize,
+    pub half_life: usize,
+}
+
 /// A model's description; `layers` are pairs of mixer and feed-forward (`dense` or `moe`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSpec {
@@ -48,6 +56,7 @@ pub struct ModelSpec {
     pub gate_bias: f32,
     pub gate_normalizer: f32,
     pub head_norm: bool,
+    pub evicted: EvictedSpec,
     pub experts: Option<ExpertSpec>,
     pub biases: bool,
     pub tied: bool,
@@ -81,6 +90,7 @@ impl Default for ModelSpec {
             gate_bias: 1.0,
             gate_normalizer: 16.0,
             head_norm: true,
+            evicted: EvictedSpec { sink_cap: 30, salient: 6, half_life: 40 },
             experts: None,
             biases: false,
             tied: false,
@@ -154,13 +164,34 @@ impl Writer {
     fn matrix(&mut self, name: &str, rows: usize, columns: usize, size: f32) {
         let scale = size / (columns as f32).sqrt();
         let values: Vec<f32> = (0..rows * columns).map(|_| self.random.uniform() * scale).collect();
-        let kind = self.model.spec.kind;
+        // Rows that are no whole blocks are stored as the exporter stores them.
+        let wanted = self.model.spec.kind;
+        let kind = if columns.is_multiple_of(wanted.block_elements()) { wanted } else { TensorType::F16 };
         self.put(name, kind, rows, columns, false, &values);
     }
 
     fn vector(&mut self, name: &str, length: usize, around: f32, spread: f32) {
         let values: Vec<f32> = (0..length).map(|_| around + self.random.uniform() * spread).collect();
         self.put(name, TensorType::F32, 1, length, true, &values);
+    }
+
+    fn evicted(&mut self, index: usize) {
+        let spec = self.model.spec.clone();
+        let (heads, kv_heads, dim) = (spec.heads, spec.kv_heads, spec.head_dim);
+        let at = |name: &str| format!("blk.{index}.evicted_{name}");
+        for (name, heads) in [("query_map", heads), ("key_map", kv_heads)] {
+            self.matrix(&at(&format!("{name}.weight")), heads * dim, dim, 2.0);
+            self.vector(&at(&format!("{name}.bias")), heads * 2 * dim, 0.0, 0.5);
+        }
+        self.vector(&at("log_decay.weight"), kv_heads, -0.05, 0.04);
+        self.matrix(&at("salience.weight"), kv_heads, dim, 2.0);
+        self.matrix(&at("mix.weight"), heads, spec.hidden, 2.0);
+        self.vector(&at("mix.bias"), heads, 0.0, 0.5);
+        self.vector(&at("mix_normaliser.weight"), heads, -0.2, 0.3);
+        self.vector(&at("mix_match.weight"), heads, 0.2, 0.3);
+        self.matrix(&at("correction.weight"), 2 * heads, spec.hidden, 1.0);
+        self.vector(&at("correction_scale.weight"), heads * dim, 0.0, 0.5);
+        self.vector(&at("correction_bias.weight"), heads * dim, 0.0, 0.5);
     }
 
     fn layer(&mut self, index: usize) {
@@ -202,6 +233,9 @@ impl Writer {
                 }
                 GateForm::OneMinusKey => {}
             }
+        }
+        if mixer == "evicted" {
+            self.evicted(index);
         }
         self.vector(&at("ffn_norm.weight"), spec.hidden, 1.0, 0.3);
         match (feed_forward, spec.experts) {
@@ -255,6 +289,11 @@ fn metadata(spec: &ModelSpec) -> Vec<(String, Meta)> {
         put("layer.mixers", names(|layer| layer.0));
         put("layer.feed_forwards", names(|layer| layer.1));
         put("attention.sliding_window", size(spec.window));
+        if spec.layers.iter().any(|layer| layer.0 == "evicted") {
+            put("evicted.sink_cap", size(spec.evicted.sink_cap));
+            put("evicted.salient", size(spec.evicted.salient));
+            put("evicted.salience_half_life", size(spec.evicted.half_life));
+        }
         put("attention.sink_count", size(spec.sinks));
         put("attention.kept_tokens", size(spec.kept));
         put("parallel.projections", text(if spec.separate { "separate" } else { "shared" }));
@@ -360,8 +399,23 @@ pub fn catalogue() -> Vec<(&'static str, ModelSpec)> {
                 window: 9,
                 rope_dim: 4,
                 seed: 7,
-                ..base
+                ..base.clone()
             },
+        ),
+        (
+            "evicted tokens",
+            ModelSpec {
+                layers: vec![("evicted", "dense"), ("full", "dense"), ("evicted", "dense")],
+                evicted: EvictedSpec { sink_cap: 40, salient: 35, half_life: 50 },
+                kept: 3,
+                window: 20,
+                seed: 8,
+                ..base.clone()
+            },
+        ),
+        (
+            "evicted tokens alone",
+            ModelSpec { layers: vec![("evicted", "dense")], heads: 3, kv_heads: 1, head_dim: 10, rope_dim: 8, window: 9, seed: 9, ..base },
         ),
     ]
 }

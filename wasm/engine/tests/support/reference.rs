@@ -1,6 +1,8 @@
 //! The model in f64, the plainest way: every token sees a mask, every query head has a linear state of its own. Written from the model's
 //! description; shares nothing with the engine.
 
+mod evicted;
+
 use super::models::{EPSILON, GateForm, ModelSpec, TestModel};
 
 type Rows = Vec<Vec<f64>>;
@@ -153,6 +155,7 @@ impl Layer<'_> {
             };
             let projected = self.project(prefix, x);
             let heads = match branch {
+                "evicted" => evicted::heads(self, x, &projected),
                 "linear" => self.linear(x, &projected),
                 "window" => self.softmax(Some(spec.window), &projected),
                 _ => self.softmax(None, &projected),

@@ -4,6 +4,8 @@ use crate::support::gguf_file::Meta;
 use crate::support::models::{ExpertSpec, ModelSpec, TestModel, build};
 use crate::support::refusals::{refusal, refuses, tiny, tiny_spec};
 use crate::support::running::load;
+use spikingbrain_engine::config::Evicted;
+use spikingbrain_engine::spike::Site;
 
 const INVALID: &str = "invalid_gguf";
 const UNSUPPORTED: &str = "unsupported_model";
@@ -142,6 +144,51 @@ fn layers_are_checked_one_by_one() {
     };
     refuses(both, INVALID, &["attention.kept_tokens", "learned sinks"]);
     refuses(set("attention.sink_count", Meta::U32(4_097)), INVALID, &["attention.sink_count", "from 0 to 4096"]);
+}
+
+#[test]
+fn evicted_mixers_stand_alone_and_say_what_they_keep() {
+    let spec = ModelSpec { layers: vec![("evicted", "dense"), ("window", "dense")], ..tiny_spec() };
+    let refuses = |key: &str, value: Option<Meta>, parts: &[&str]| {
+        let mut model = build(&spec);
+        let key = format!("spikingbrain.{key}");
+        match value {
+            Some(value) => model.set(&key, value),
+            None => model.unset(&key),
+        }
+        let (code, message) = refusal(&model.bytes());
+        assert_eq!(code, INVALID, "{message}");
+        for part in parts {
+            assert!(message.contains(part), "'{message}' does not say '{part}'");
+        }
+    };
+    let loaded = load(&build(&spec).bytes());
+    assert_eq!(loaded.config().layers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["evicted dense", "window dense"]);
+    let evicted = Evicted { sink_cap: 30, salient: 6, salience_half_life: 40 };
+    assert_eq!((loaded.config().evicted(), loaded.config().has_constant_state()), (Some(evicted), true));
+    for wrong in ["linear+evicted", "evicted+linear", "evicted+evicted", "evicted+window"] {
+        refuses("layer.mixers", Some(texts(&["full", wrong])), &["layer.mixers[1]", &format!("'{wrong}'")]);
+    }
+    refuses("evicted.sink_cap", None, &["evicted.sink_cap", "given where a layer has an evicted mixer", "missing"]);
+    refuses("evicted.sink_cap", Some(Meta::U32((1 << 30) + 1)), &["evicted.sink_cap", "from 0 to 1073741824"]);
+    refuses("evicted.salient", None, &["evicted.salient", "from 1 to 1073741824", "missing"]);
+    refuses("evicted.salient", Some(Meta::U32(0)), &["evicted.salient", "from 1", "0"]);
+    refuses("evicted.salience_half_life", Some(Meta::U32(0)), &["evicted.salience_half_life", "from 1", "0"]);
+    refuses("attention.sliding_window", None, &["attention.sliding_window", "missing"]);
+    let mut sinks = build(&ModelSpec { sinks: 2, ..spec });
+    assert!(refusal(&sinks.bytes()).1.contains("attention.sink_count must be 0 where a layer has an evicted mixer; it is 2"));
+    sinks.set("spikingbrain.layer.mixers", texts(&["window", "window"]));
+    assert!(refusal(&sinks.bytes()).1.contains("evicted_"), "tensors of a mixer that is not there");
+}
+
+#[test]
+fn a_site_may_have_a_threshold_of_its_own() {
+    let mut model = tiny();
+    model.set("spikingbrain.spiking.k", Meta::F32(2.7));
+    model.set("spikingbrain.spiking.k.query", Meta::F32(4.1));
+    let spiking = load(&model.bytes()).config().spiking;
+    assert_eq!((spiking.k_at(Site::Query), spiking.k_at(Site::AttentionIn)), (4.1, 2.7));
+    refuses(|model| model.set("spikingbrain.spiking.k.query", Meta::F32(0.0)), INVALID, &["spiking.k.query", "a positive number"]);
 }
 
 #[test]

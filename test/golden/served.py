@@ -1,0 +1,73 @@
+"""Greedy tokens of the built-in model for fixed prompts, from the reference in f32: what every engine that serves it must give.
+
+`--check` compares instead of writing. A prompt at which the two likeliest tokens are close somewhere is refused: f32 adds in other orders elsewhere.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+from spikingbrain.checkpoint.loading import load_model
+from spikingbrain.convert.text.vocabulary import open_vocabulary
+from spikingbrain.model.model import Model
+
+ROOT = Path(__file__).parents[2]
+FILE = Path(__file__).parent / "served" / "spikingbrain-135m.json"
+LEAST_MARGIN = 0.02
+ANSWER_TOKENS = 16
+QUESTIONS = (
+    "Why is the sky blue?",
+    "List three things that a cat needs.",
+    "Write one sentence about the sea.",
+)
+# Long enough that most of it has left the window.
+LONG_CHARACTERS = 5_200
+
+
+def prompts() -> list[str]:
+    """Texts with the chat template's marks."""
+    licence = (ROOT / "LICENSE").read_text(encoding="utf-8")[:LONG_CHARACTERS]
+    asked = [*QUESTIONS, f"{licence}\n\nWhat is this text about?"]
+    return [f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n" for question in asked]
+
+
+def answer(model: Model, prompt: list[int]) -> tuple[list[int], float]:
+    """Greedy tokens, and the least distance between the likeliest two logits of any step."""
+    logits, state = model.step(model.new_state(), torch.tensor(prompt))
+    found, least = [], float("inf")
+    for _ in range(ANSWER_TOKENS):
+        best = logits[-1].topk(2)
+        found.append(int(best.indices[0]))
+        least = min(least, float(best.values[0] - best.values[1]))
+        logits, state = model.step(state, torch.tensor(found[-1:]))
+    return found, least
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("model", type=Path, help="the merged GGUF that set-up makes, or a folder that it was exported to")
+    parser.add_argument("--check", action="store_true", help="compare with the file instead of writing it")
+    parser.add_argument("--questions", action="store_true", help="of the short prompts only; with --check")
+    arguments = parser.parse_args()
+    model = load_model(arguments.model, dtype=torch.float32)
+    tokenizer = open_vocabulary(arguments.model, model.config.vocabulary)
+    vectors = []
+    for text in prompts()[: len(QUESTIONS) if arguments.questions else None]:
+        prompt = list(tokenizer.encode(text, add_special_tokens=False).ids)
+        with torch.inference_mode():
+            tokens, margin = answer(model, prompt)
+        print(f"{len(prompt)} tokens, margin {margin:.3f}: {tokenizer.decode(tokens)!r}")
+        if margin < LEAST_MARGIN and not arguments.check:
+            raise ValueError(f"the prompt that begins {text[:40]!r} needs another wording: two tokens are {margin:.4f} apart")
+        vectors.append({"prompt": prompt, "tokens": tokens})
+    if arguments.check:
+        expected = json.loads(FILE.read_text(encoding="utf-8"))[: len(vectors)]
+        return 0 if vectors == expected else 1
+    FILE.write_text(json.dumps(vectors, separators=(",", ":")) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

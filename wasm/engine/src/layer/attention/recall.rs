@@ -1,0 +1,148 @@
+//! What an `evicted` mixer's queries meet beside the window (`gpu-backend/docs/evicted-tokens.md`, steps 1, 6 and 7): salient tokens, which
+//! change from token to token, and kept ones, for which a query does not stand further away than a cap.
+
+use super::queries::Queries;
+use super::scores::{PANELS, page_scores};
+use super::{Scratch, add_values};
+use crate::math::softmax;
+use crate::state::{KeyValues, Leaving, PAGE_TOKENS, PANEL_TOKENS, Salient};
+
+/// See the module. Lists are of the tokens of one sequence in a pass.
+#[derive(Debug)]
+pub struct Recall<'a> {
+    /// Room must have been made for the tokens that leave.
+    pub salient: &'a mut Salient,
+    /// Tokens that have left before the query at position 0, 1 and on: `position + 1 - offset`, and none before.
+    pub offset: usize,
+    /// Keys that a window sees.
+    pub width: usize,
+    /// The greatest position at which kept tokens meet a query.
+    pub sink_cap: usize,
+    /// Queries rotated to their position, but at most the cap.
+    pub far: Queries<'a>,
+    /// Queries rotated to the window's width.
+    pub apart: Queries<'a>,
+    /// Keys of the tokens that leave after each query, without rotation: `[tokens, KV heads, head_dim]`.
+    pub leaving_keys: &'a [f32],
+    /// Their salience, `[tokens, KV heads]`.
+    pub salience: &'a [f32],
+    /// Becomes the natural log of the sum of exponentials, `[tokens, heads]`.
+    pub log_normalisers: &'a mut [f32],
+}
+
+/// Queries of one KV head that are handled together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tile {
+    /// Position of the first.
+    pub first: usize,
+    /// Its number among the tokens.
+    pub token: usize,
+    pub count: usize,
+    pub kv_head: usize,
+    pub heads: usize,
+    pub group: usize,
+    /// Scores of a row that belong to the window's pages.
+    pub window: usize,
+    /// All scores of a row.
+    pub span: usize,
+}
+
+impl Tile {
+    /// The row among all tokens' heads of row `index` of the tile.
+    pub fn row(self, index: usize) -> usize {
+        (self.token + index / self.group) * self.heads + self.kv_head * self.group + index % self.group
+    }
+}
+
+impl Recall<'_> {
+    fn evicted_before(&self, position: usize) -> usize {
+        (position + 1).saturating_sub(self.offset)
+    }
+
+    /// Slots that a query at `position` meets, in whole pages.
+    pub(super) fn slots(&self, position: usize) -> usize {
+        self.salient.filled_after(self.evicted_before(position)).next_multiple_of(PAGE_TOKENS)
+    }
+
+    /// Puts the scores of kept tokens in place where a query stands beyond the cap.
+    pub(super) fn meet_kept(&self, tile: Tile, key_values: &KeyValues, keep: usize, scratch: &mut Scratch) {
+        if tile.first + tile.count - 1 <= self.sink_cap || keep == 0 {
+            return;
+        }
+        let (shape, rows) = (key_values.shape(), tile.count * tile.group);
+        scratch.queries.load(shape, rows, self.far, |index| tile.row(index));
+        scratch.kept.resize(rows * PAGE_TOKENS, 0.0);
+        for (ordinal, index) in scratch.pages.iter().enumerate().filter(|(_, index)| **index * PAGE_TOKENS < keep) {
+            let Some(page) = key_values.page(*index) else {
+                continue;
+            };
+            let slots = (keep - index * PAGE_TOKENS).min(PAGE_TOKENS);
+            let panels = 0..slots.div_ceil(PANEL_TOKENS);
+            page_scores(shape, page, tile.kv_head, panels, &scratch.queries, &mut scratch.kept, PAGE_TOKENS);
+            for (scores, kept) in scratch.scores.chunks_exact_mut(tile.span).zip(scratch.kept.chunks_exact(PAGE_TOKENS)) {
+                scores[ordinal * PAGE_TOKENS..][..slots].copy_from_slice(&kept[..slots]);
+            }
+        }
+    }
+
+    /// Token by token: the scores of salient tokens, the softmax over these and the window's, the salient tokens' values, and then the token
+    /// that leaves takes its slot. What values add up to begins with the salient ones.
+    pub(super) fn meet_salient(&mut self, tile: Tile, key_values: &KeyValues, out: &mut [f32], scratch: &mut Scratch) {
+        let shape = key_values.shape();
+        let (dim, head) = (shape.head_dim, tile.kv_head);
+        let slots = tile.span - tile.window;
+        scratch.recalled.resize(slots * dim, 0.0);
+        for (index, values) in scratch.recalled.chunks_exact_mut(PAGE_TOKENS * dim).enumerate() {
+            if let Some(page) = self.salient.page(index) {
+                page.values(shape, head, 0, values);
+            }
+        }
+        for token in 0..tile.count {
+            let position = tile.first + token;
+            let evicted = self.evicted_before(position);
+            let filled = self.salient.filled_after(evicted);
+            let (rows, pages) = (token * tile.group..(token + 1) * tile.group, filled.div_ceil(PAGE_TOKENS));
+            if filled > 0 {
+                scratch.queries.load(shape, tile.group, self.apart, |index| tile.row(rows.start + index));
+            }
+            for index in 0..pages {
+                if let Some(page) = self.salient.page(index) {
+                    let at = rows.start * tile.span + tile.window + index * PAGE_TOKENS;
+                    page_scores(shape, page, head, 0..PANELS, &scratch.queries, &mut scratch.scores[at..], tile.span);
+                }
+            }
+            for row in rows {
+                let scores = &mut scratch.scores[row * tile.span..(row + 1) * tile.span];
+                scores[tile.window + filled..].fill(f32::NEG_INFINITY);
+                let (largest, total) = softmax(scores);
+                self.log_normalisers[tile.row(row)] = largest + libm::logf(total);
+                let salient = scores[tile.window..].chunks_exact(PAGE_TOKENS).zip(scratch.recalled.chunks_exact(PAGE_TOKENS * dim));
+                for (weights, values) in salient.take(pages) {
+                    add_values(weights, values, &mut out[tile.row(row) * dim..][..dim]);
+                }
+            }
+            if position + 1 >= self.offset {
+                self.place(tile, token, evicted, key_values, &mut scratch.recalled);
+            }
+        }
+    }
+
+    /// The token that leaves after token `token` of the tile.
+    fn place(&mut self, tile: Tile, token: usize, evicted: usize, key_values: &KeyValues, recalled: &mut [f32]) {
+        let shape = key_values.shape();
+        let (dim, head) = (shape.head_dim, tile.kv_head);
+        let position = tile.first + token + 1 - self.width;
+        let row = (tile.token + token) * shape.heads + head;
+        let Some(page) = key_values.page(position / PAGE_TOKENS) else {
+            return;
+        };
+        let leaving = Leaving { position, salience: self.salience[row], key: &self.leaving_keys[row * dim..(row + 1) * dim], page };
+        let Some(slot) = self.salient.place(head, evicted, leaving) else {
+            return;
+        };
+        // The last token's slot may lie beyond what the tile's queries meet.
+        if let (Some(values), Some(page)) = (recalled.get_mut(slot * dim..(slot + 1) * dim), self.salient.page(slot / PAGE_TOKENS)) {
+            page.values(shape, head, slot % PAGE_TOKENS, values);
+        }
+    }
+}

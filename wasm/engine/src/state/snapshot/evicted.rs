@@ -1,0 +1,91 @@
+//! What is remembered of evicted tokens, as bytes.
+
+use super::invalid;
+use super::reader::Reader;
+use super::rows::{get_row, put_floats, put_row};
+use crate::error::Result;
+use crate::memory::bytes_of;
+use crate::state::{EvictedState, PAGE_TOKENS, Salient};
+use std::collections::BTreeSet;
+
+/// Position and salience of a salient token.
+const TOKEN_HEAD_BYTES: usize = 4 + 4;
+
+pub fn saved_bytes(evicted: &EvictedState) -> usize {
+    let (salient, shape) = (&evicted.salient, evicted.salient.shape());
+    let sums = bytes_of::<f32>(evicted.sums.len() + evicted.normalisers.len());
+    sums + salient.filled() * (shape.saved_token_bytes() + shape.heads * TOKEN_HEAD_BYTES)
+}
+
+/// KV head by KV head.
+pub fn put_sums(evicted: &EvictedState, out: &mut Vec<u8>, sink: &mut impl FnMut(&[u8])) {
+    let dim = evicted.salient.shape().head_dim;
+    let features = evicted.sums.chunks_exact(dim).zip(&evicted.normalisers);
+    out.clear();
+    for (index, (sums, normaliser)) in features.enumerate() {
+        put_floats(out, sums);
+        put_floats(out, &[*normaliser]);
+        if (index + 1).is_multiple_of(2 * dim) {
+            sink(out);
+            out.clear();
+        }
+    }
+}
+
+pub fn get_sums(reader: &mut Reader<'_>, evicted: &mut EvictedState) -> Result<()> {
+    let dim = evicted.salient.shape().head_dim;
+    for (sums, normaliser) in evicted.sums.chunks_exact_mut(dim).zip(&mut evicted.normalisers) {
+        for sum in sums {
+            *sum = reader.float()?;
+        }
+        *normaliser = reader.float()?;
+    }
+    Ok(())
+}
+
+/// KV head by KV head, slot by slot.
+pub fn put_salient(salient: &Salient, out: &mut Vec<u8>, sink: &mut impl FnMut(&[u8])) {
+    let shape = salient.shape();
+    for head in 0..shape.heads {
+        for (page, slots) in salient.pages().iter().enumerate() {
+            out.clear();
+            for slot in 0..salient.filled().saturating_sub(page * PAGE_TOKENS).min(PAGE_TOKENS) {
+                let row = head * PAGE_TOKENS + slot;
+                out.extend_from_slice(&slots.positions[row].to_le_bytes());
+                put_floats(out, &[slots.salience[row]]);
+                put_row(out, shape, &slots.key_values, head, slot);
+            }
+            sink(out);
+        }
+    }
+}
+
+/// Of a state before which `evicted` tokens have left, from position `first` on.
+pub fn get_salient(reader: &mut Reader<'_>, salient: &mut Salient, first: usize, evicted: usize) -> Result<()> {
+    let shape = salient.shape();
+    let filled = salient.filled_after(evicted);
+    let bytes = filled.saturating_mul(shape.saved_token_bytes() + shape.heads * TOKEN_HEAD_BYTES);
+    // Before any slot is allocated for them.
+    if reader.bytes.len() - reader.at < bytes {
+        return Err(invalid(format!("it ends within the {filled} salient tokens of a layer")));
+    }
+    salient.make_room(evicted)?;
+    for head in 0..shape.heads {
+        let mut seen = BTreeSet::new();
+        for slot in 0..filled {
+            let (slots, at) = (&mut salient.pages_mut()[slot / PAGE_TOKENS], slot % PAGE_TOKENS);
+            let position = reader.u32()?;
+            if !(first..first + evicted).contains(&(position as usize)) || !seen.insert(position) {
+                let (last, of) = ((first + evicted).saturating_sub(1), reader.at - 4);
+                return Err(invalid(format!(
+                    "the position of a salient token at byte {of} must be from {first} to {last} and no other's; it is {position}"
+                )));
+            }
+            slots.positions[head * PAGE_TOKENS + at] = position;
+            slots.salience[head * PAGE_TOKENS + at] = reader.float()?;
+            get_row(reader, shape, &mut slots.key_values, head, at)?;
+        }
+    }
+    salient.settle(evicted);
+    Ok(())
+}
