@@ -4,6 +4,7 @@ import gzip
 import json
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,15 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ConfigError, match=r"a\.parquet must be readable: .*'pyarrow', .* extra 'parquet' of gpu-backend/pyproject\.toml"):
         list(read_documents(path))
     assert list(read_documents(write_rows(tmp_path / "a.jsonl"), fields=FIELDS)) == EXPECTED
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.txt.gz"])
+@pytest.mark.parametrize("spoilt", [lambda whole: whole[:-20], lambda whole: b"text", lambda whole: whole[:40] + b"spoilt" + whole[46:]])
+def test_a_spoilt_gzip_file_is_named(tmp_path: Path, name: str, spoilt: Callable[[bytes], bytes]) -> None:
+    lines = "".join(json.dumps({"text": f"text {number}"}) + "\n" for number in range(300))
+    (tmp_path / name).write_bytes(spoilt(gzip.compress(lines.encode())))
+    with pytest.raises(ConfigError, match=rf"{name} must be a whole gzip file"):
+        list(read_documents(tmp_path / name))
 
 
 def test_nested_values_come_as_they_are(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from spikingbrain.convert.text.html_text import text_of_html, tidy
-from spikingbrain.convert.text.records import RECORD_KINDS, file_kind, read_records
+from spikingbrain.convert.text.records import RECORD_KINDS, decompressing, file_kind, read_records
 from spikingbrain.rules import ConfigError
 
 PAGES = (".html", ".htm", ".xhtml")
@@ -72,7 +72,7 @@ def _read(path: Path, source: str, fields: Fields) -> Iterator[Document]:
             named = record.fields.get(fields.source)
             yield Document(source if named is None else str(named), record.text(fields.text))
         return
-    with _opened(path) as file:
+    with decompressing(path), _opened(path) as file:
         if file_kind(path) in PAGES:
             yield Document(source, text_of_html(file.read()))
         else:

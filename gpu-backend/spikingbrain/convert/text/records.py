@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +35,22 @@ def file_kind(path: Path) -> str:
     return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
 
 
+@contextmanager
+def decompressing(path: Path) -> Iterator[None]:
+    """Names a file that turns out to be cut off or no gzip file while it is read."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ConfigError(path.name, "a whole gzip file", str(error)) from error
+
+
 def read_records(path: Path, fields: Sequence[str]) -> Iterator[Record]:
     """All records of a `.jsonl`, `.jsonl.gz` or `.parquet` file, in order; `fields` are those that will be looked at."""
     return _rows(path, fields) if path.suffix == ".parquet" else _lines(path)
 
 
 def _lines(path: Path) -> Iterator[Record]:
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+    with decompressing(path), gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 where = f"{path.name} line {number}"
