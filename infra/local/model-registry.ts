@@ -5,7 +5,7 @@ import * as z from "zod";
 import { inRepository } from "./paths.ts";
 
 /** What is served unless `SPIKINGBRAIN_MODEL` says otherwise. */
-export const defaultModel = "smollm2-135m";
+export const defaultModel = "spikingbrain-135m";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hexadecimal digits");
 

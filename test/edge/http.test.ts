@@ -47,8 +47,47 @@ test("echo and logprobs score a prompt as the model that generated it would", as
   for (const [at, logprob] of (generated?.logprobs?.token_logprobs ?? []).entries()) expect(tail[at]).toBeCloseTo(logprob ?? NaN, 2);
 });
 
-test("the context is a limit with a name", async () => {
-  const response = await complete({ prompt: "word ".repeat(20_000), max_tokens: 1 });
+test("the model's card says what it is and what a conversation takes", async () => {
+  const { data } = (await (await fetch(`${stackUrl}/v1/models`)).json()) as { readonly data: readonly object[] };
+  expect(data).toMatchObject([
+    {
+      id: "spikingbrain-135m",
+      context: { unlimited: true, trained_tokens: 8192 },
+      max_model_len: expect.any(Number) as number,
+      form: {
+        summary: "window 512 + evicted-token state in every layer",
+        layers: [{ mixer: "evicted", feed_forward: "dense", count: 30 }],
+        window: 512,
+        kept_tokens: 4,
+        salient_tokens: 256,
+      },
+      state: { constant: true, keys_and_values: "int8", full_attention_bytes_per_token: 12_240 },
+      spiking: "off",
+      license: "apache-2.0",
+      teacher: { name: "SmolLM2-135M-Instruct", license: "apache-2.0", digest: expect.stringMatching(/^sha256:\w{64}$/) as string },
+      digest: expect.stringMatching(/^sha256:\w{64}$/) as string,
+    },
+  ]);
+});
+
+test("a prompt twice as long as window and memory is read in the state that the card names, and told on the way", async () => {
+  const { data } = (await (await fetch(`${stackUrl}/v1/models`)).json()) as {
+    readonly data: readonly [{ readonly state: { readonly bytes: number } }];
+  };
+  const prompt = Array.from({ length: 1500 }, (_unused, at) => 100 + ((at * 7919) % 40_000));
+  const response = await complete({ prompt, max_tokens: 2, ignore_eos: true, stream: true, state: true });
+  const states = (await response.text()).split("\n\n").flatMap((block) => {
+    const chunk = block.startsWith("data: {")
+      ? (JSON.parse(block.slice("data: ".length)) as { readonly state?: { readonly tokens: number; readonly bytes: number } })
+      : {};
+    return chunk.state === undefined ? [] : [chunk.state];
+  });
+  expect(states.map(({ tokens }) => tokens)).toEqual([256, 512, 768, 1024, 1280, 1500, 1501]);
+  for (const { bytes } of states) expect(bytes).toBeLessThanOrEqual(data[0].state.bytes);
+});
+
+test("what one request may have is a limit with a name", async () => {
+  const response = await complete({ prompt: "word ".repeat(140_000), max_tokens: 1 });
   expect([response.status, await response.json()]).toMatchObject([400, { error: { code: "context_length_exceeded", param: "prompt" } }]);
 });
 

@@ -1,6 +1,7 @@
 """Greedy tokens of the built-in model for fixed prompts, from the reference in f32: what every engine that serves it must give.
 
-`--check` compares instead of writing. A prompt at which the two likeliest tokens are close somewhere is refused: f32 adds in other orders elsewhere.
+`--check` compares instead of writing. A prompt at which the two likeliest tokens are close somewhere is refused: the engine rounds a
+product's inputs to int8, which moves logits by some tenths.
 """
 
 import argparse
@@ -15,22 +16,17 @@ from spikingbrain.model.model import Model
 
 ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).parent / "served" / "spikingbrain-135m.json"
-LEAST_MARGIN = 0.02
-ANSWER_TOKENS = 16
-QUESTIONS = (
-    "Why is the sky blue?",
-    "List three things that a cat needs.",
-    "Write one sentence about the sea.",
-)
+LEAST_MARGIN = 0.8
+ANSWER_TOKENS = 8
+CHAT = "<|im_start|>user\nPlease count from one to ten.<|im_end|>\n<|im_start|>assistant\nOne, two, three,"
+SHORT = (CHAT, "Counting: one, two, three, four, five,", "1, 2, 3, 4, 5, 6, 7, 8,")
 # Long enough that most of it has left the window.
 LONG_CHARACTERS = 5_200
 
 
 def prompts() -> list[str]:
-    """Texts with the chat template's marks."""
     licence = (ROOT / "LICENSE").read_text(encoding="utf-8")[:LONG_CHARACTERS]
-    asked = [*QUESTIONS, f"{licence}\n\nWhat is this text about?"]
-    return [f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n" for question in asked]
+    return [*SHORT, f"{licence}\n\n{SHORT[-1]}"]
 
 
 def answer(model: Model, prompt: list[int]) -> tuple[list[int], float]:
@@ -49,12 +45,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", type=Path, help="the merged GGUF that set-up makes, or a folder that it was exported to")
     parser.add_argument("--check", action="store_true", help="compare with the file instead of writing it")
-    parser.add_argument("--questions", action="store_true", help="of the short prompts only; with --check")
+    parser.add_argument("--short", action="store_true", help="only the short prompts; with --check")
     arguments = parser.parse_args()
     model = load_model(arguments.model, dtype=torch.float32)
     tokenizer = open_vocabulary(arguments.model, model.config.vocabulary)
     vectors = []
-    for text in prompts()[: len(QUESTIONS) if arguments.questions else None]:
+    for text in prompts()[: len(SHORT) if arguments.short else None]:
         prompt = list(tokenizer.encode(text, add_special_tokens=False).ids)
         with torch.inference_mode():
             tokens, margin = answer(model, prompt)

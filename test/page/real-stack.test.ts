@@ -68,7 +68,8 @@ describe("the page on the real stack", () => {
     expect(speed).toMatch(/[\d.]+ s to first token/);
     expect(speed).toMatch(/[\d.]+ tokens\/s/);
     expect(speed).not.toContain("≈");
-    await page.locator(".meter-text").waitFor();
+    await page.getByText(/^[\d,]+ tokens, no limit$/).waitFor();
+    await page.getByRole("img", { name: /^The model’s state takes [\d.]+ MB, and stays so/ }).waitFor();
     await page.reload();
     await waitForStatus(page, "done");
     expect(await lastAnswer(page).locator(".markdown").innerText()).toBe(text);
@@ -85,7 +86,7 @@ describe("the page on the real stack", () => {
   });
 
   it("shows the server's reason when a message is too long, with advice", async () => {
-    await send(page, "word ".repeat(20_000));
+    await send(page, "word ".repeat(140_000));
     await waitForStatus(page, "failed");
     const alert = await page.getByRole("alert").innerText();
     expect(alert).toContain("too long for this model");

@@ -7,6 +7,7 @@ export interface Engine {
   freeStateBytes(): number;
   stateBytes(tokens: number): number;
   sequenceBytes(sequence: number): number;
+  salientPositions(sequence: number, layer: number, head: number): Uint32Array;
   open(parametersJson: string): number;
   feed(sequence: number, tokens: Uint32Array): void;
   pending(sequence: number): number;
@@ -43,6 +44,11 @@ export interface EngineDescription {
   readonly vocabularySize: number;
   readonly contextLength: number;
   readonly layers: number;
+  readonly kvHeads: number;
+  /** Whether a state stops growing, however long the text. */
+  readonly constantState: boolean;
+  /** Evicted tokens that each KV head keeps exactly; null without `evicted` layers. */
+  readonly salientTokens: number | null;
   readonly kernel: string;
   readonly weightBytes: number;
   readonly bosTokenId: number | null;

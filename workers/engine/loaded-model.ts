@@ -42,16 +42,17 @@ export async function loadModel(
   }
 }
 
-function describeModel(engine: Engine, { id, sha256, form }: ModelManifest, requestTokens: number): LoadedModel {
+export function describeModel(engine: Engine, { id, sha256, form }: ModelManifest, requestTokens: number): LoadedModel {
   const facts = JSON.parse(engine.describe()) as EngineDescription;
   const { architecture, parameters, vocabularySize, kernel, bosTokenId, spikes, kvType } = facts;
-  const constantBytes = constantStateBytes(engine);
-  const constant = constantBytes !== undefined && constantBytes <= engine.freeStateBytes();
+  const fullBytes = engine.stateBytes(farTokens);
+  // Where not even one full state fits, memory is the bound after all.
+  const constant = facts.constantState && fullBytes <= engine.freeStateBytes();
   const contextLength = tokensHeld(engine, constant ? requestTokens : facts.contextLength);
   if (contextLength < 1)
     throw modelInvalid(`the memory limit leaves ${String(engine.freeStateBytes())} bytes for state, less than one token takes`);
   const state = {
-    bytes: constant ? constantBytes : engine.stateBytes(contextLength),
+    bytes: constant ? fullBytes : engine.stateBytes(contextLength),
     constant,
     keysAndValues: kvType,
     fullAttentionBytesPerToken: fullAttentionBytesPerToken(form, kvType),
@@ -65,14 +66,6 @@ function describeModel(engine: Engine, { id, sha256, form }: ModelManifest, requ
 
 /** Far beyond every window. */
 const farTokens = 2 ** 30;
-/** Where the engine's sizes saturate: the address space of its 32-bit memory. */
-const unboundedBytes = 2 ** 32 - 1;
-
-/** What the state of any long text takes; undefined where it grows with the text. */
-export function constantStateBytes(engine: Pick<Engine, "stateBytes">): number | undefined {
-  const bytes = engine.stateBytes(farTokens);
-  return bytes < unboundedBytes && bytes === engine.stateBytes(2 * farTokens) ? bytes : undefined;
-}
 
 /** Keys and values of one token in every layer: int8 has one f32 scale for each head's key and for its value. */
 export function fullAttentionBytesPerToken({ layers, kvHeads, headDim }: ModelForm, kvType: "int8" | "f32"): number {

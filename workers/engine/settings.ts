@@ -8,7 +8,7 @@ export interface EngineEnvironment {
   readonly ENGINE_OBJECT: DurableObjectNamespace<EngineObject>;
   /** How many engine objects share the load; "1" if not set. */
   readonly ENGINE_OBJECTS?: string;
-  /** Bound of the engine's linear memory in MiB; "112" if not set. */
+  /** Bound of the engine's linear memory in MiB; "121" if not set. */
   readonly MEMORY_LIMIT_MIB?: string;
   /** Most tokens of one request, prompt and completion, where the model's context has no end; "131072" if not set. */
   readonly REQUEST_TOKENS?: string;
@@ -18,7 +18,7 @@ export interface EngineEnvironment {
 
 const bytesPerMebibyte = 1024 * 1024;
 /** An isolate has 128 MB for everything; this leaves room for the JavaScript heap. */
-const defaultMemoryLimitMebibytes = 112;
+const defaultMemoryLimitMebibytes = 121;
 /** The address space of a 32-bit linear memory. */
 const largestMemoryLimitMebibytes = 4095;
 const mostEngineObjects = 1000;

@@ -1,8 +1,8 @@
 """Which threshold each site takes: for every site alone, what a k costs and how many channels it leaves active; then, of all choices, the
 one with the fewest active multiply-accumulates whose costs add up to at most a budget.
 
-Costs are divergences from the same student without spikes, nats a token; that they add up is an assumption, so what the chosen ones cost
-together is measured too.
+Costs are divergences from the same student without spikes, nats a token, beyond what it costs that keys and values are int8 and every site
+fires, however finely. That they add up is an assumption, so what the chosen ones cost together is measured too.
 """
 
 import math
@@ -32,6 +32,7 @@ FINEST = 1_024.0
 class Trial:
     k: float
     divergence: float
+    """Beyond that of the finest thresholds."""
     active: float
     """Share of channels."""
 
@@ -90,10 +91,12 @@ class Calibration:
         """Every k at every site that the model has."""
         sites = tuple(site for site in SITES if site in multiply_accumulates(self.trunk.config, self.reach))
         found: dict[Site, list[Trial]] = {}
+        least, _ = self.measure(Spiking(mode=MODE, k=FINEST))
+        report(f"the finest thresholds: {least:.4f}")
         for site in sites:
             for k in ks:
                 cost, activity = self.measure(Spiking(mode=MODE, k=FINEST, site_k=((site, k),)))
-                found.setdefault(site, []).append(Trial(k, cost, activity[site].share))
+                found.setdefault(site, []).append(Trial(k, max(cost - least, 0.0), activity[site].share))
             report(f"{site}: " + ", ".join(f"k {one.k:g} {one.divergence:.4f} {one.active:.3f}" for one in found[site]))
         return found
 
@@ -102,7 +105,10 @@ class Calibration:
         activity there; without spikes first."""
         rounded = Calibration(rounded_trunk(self.trunk), self.reach, self.branches, ())
         silent = Firing()
-        plain: dict[str, object] = {"perplexity": self.perplexity(documents, silent), "perplexity of W8": rounded.perplexity(documents, silent)}
+        plain: dict[str, object] = {
+            "perplexity": self.perplexity(documents, silent),
+            "perplexity of W8": rounded.perplexity(documents, silent),
+        }
         lines: list[dict[str, object]] = [{"budget": 0.0} | plain]
         work = multiply_accumulates(self.trunk.config, self.reach)
         for choice in choices:
@@ -131,8 +137,10 @@ class Calibration:
 def choose(trials: Trials, work: Mapping[Site, int], budget: float) -> Spiking:
     """For a rising price of active work each site takes what is cheapest; the highest price whose costs fit the budget decides."""
     best: dict[Site, Trial] | None = None
-    for price in (10 ** (step / 20 - 6) for step in range(160)):
-        chosen = {site: min(trials[site], key=lambda one: one.divergence + price * work[site] * one.active) for site in trials}
+    whole = sum(work[site] for site in trials)
+    # Nats for all work to be active: from next to nothing to more than any text costs.
+    for price in (10 ** (step / 40 - 4) for step in range(280)):
+        chosen = {site: min(trials[site], key=lambda one: one.divergence + price * work[site] / whole * one.active) for site in trials}
         if sum(one.divergence for one in chosen.values()) <= budget:
             best = chosen
     if best is None:

@@ -38,7 +38,7 @@ from spikingbrain.convert import towers
 from spikingbrain.convert.batches import Mix
 from spikingbrain.convert.blocks import steps
 from spikingbrain.convert.blocks.tower import Tower, TowerStudent
-from spikingbrain.convert.calibrate import MODE, Calibration, Choice, choose, multiply_accumulates
+from spikingbrain.convert.calibrate import MODE, Calibration, Choice, Trial, Trials, choose, multiply_accumulates
 from spikingbrain.convert.curves import draw_runs
 from spikingbrain.convert.delta import base_of, write_delta
 from spikingbrain.convert.distil import distil_step
@@ -242,8 +242,11 @@ class Pipeline:
         chats = {"fact asked at the beginning": [torch.zeros(0, dtype=torch.int64)]}
         if self.settings.data.held_out_chats > 0:
             chats["fact asked behind a chat"] = list(torch.from_numpy(np.load(self.work / "chat-held.npy").astype(np.int64)))
+        # In f32, so that the teacher agrees with itself: bf16 rounds otherwise in a batch than alone.
+        exact = read_trunk(self.source, torch.float32)
+        students = {name: Student(exact, self.settings.reach, branches) for name, branches in self.trained().items()}
         for name, before in chats.items():
-            found[name] = answered(self.trunk, students, questions(self.trunk, tokenizer, before), segment)
+            found[name] = answered(exact, students, questions(exact, tokenizer, before), segment)
         (self.work / "recall.json").write_text(json.dumps(found), encoding="utf-8")
         for name, counts in found.items():
             self.report(f"{name}: " + ", ".join(f"{who} {count}" for who, count in counts.items()))
@@ -254,13 +257,21 @@ class Pipeline:
         branches = self.trained()[STATE]
         texts = [mix.sequence(index, settings.tokens)[1] for index in range(settings.sequences)]
         calibration = Calibration(self.trunk, reach, branches, texts)
-        trials = calibration.trials(settings.ks, self.report)
+        trials = self._trials(calibration)
         indices = held_out_documents(corpus, settings.documents, self.settings.evaluation.document_tokens)
         documents = [torch.from_numpy(corpus.document(index)[: settings.document_tokens].astype(np.int64)) for index in indices]
         choices = [Choice(budget, choose(trials, multiply_accumulates(self.source.config, reach), budget)) for budget in settings.budgets]
         lines = calibration.curve(choices, documents, self.report)
-        content = {"trials": {site: [asdict(one) for one in of_site] for site, of_site in trials.items()}, "curve": lines}
-        (self.work / "spikes.json").write_text(json.dumps(content), encoding="utf-8")
+        (self.work / "spikes.json").write_text(json.dumps({"curve": lines}), encoding="utf-8")
+
+    def _trials(self, calibration: Calibration) -> Trials:
+        """Those of an earlier run, where the work folder has them: they take longest."""
+        path = self.work / "thresholds.json"
+        if not path.is_file():
+            made = calibration.trials(self.settings.spikes.ks, self.report)
+            path.write_text(json.dumps({site: [asdict(one) for one in of_site] for site, of_site in made.items()}), encoding="utf-8")
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {site: [Trial(**one) for one in found[site]] for site in SITES if site in found}
 
     def export(self) -> None:
         hybrid, name = self.settings.hybrid, self.settings.name

@@ -64,6 +64,10 @@ export class FakeEngine implements Engine {
     return this.stateBytes(this.#get(sequence).read);
   }
 
+  salientPositions(): Uint32Array {
+    return new Uint32Array();
+  }
+
   open(parametersJson: string): number {
     const handle = this.#nextHandle++;
     this.#sequences.set(handle, {

@@ -44,7 +44,7 @@ async function tinyModel(): Promise<LoadedModel> {
       return Promise.resolve(new Response(pathname.endsWith("manifest.json") ? JSON.stringify(manifest) : file));
     },
   };
-  const options = { kvType: "int8", memoryLimitBytes: 112 * 1024 * 1024 } as const;
+  const options = { kvType: "int8", memoryLimitBytes: 121 * 1024 * 1024 } as const;
   return await loadModel(files, () => createModelLoader(options), requestTokens, making);
 }
 

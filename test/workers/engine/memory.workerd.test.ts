@@ -3,8 +3,8 @@ import { bindings } from "./bindings.ts";
 import { collect, request, tokensOf } from "./requests.ts";
 
 const pageBytes = 65_536;
-/** What the runner allows one linear memory: `--wasm-max-mem-pages=1792`. */
-const capBytes = 112 * 1024 * 1024;
+/** What the runner allows one linear memory: `--wasm-max-mem-pages=1936`. */
+const capBytes = 121 * 1024 * 1024;
 
 describe("the built-in model in one isolate", () => {
   it("runs under a cap that the runtime really enforces", () => {
@@ -12,16 +12,26 @@ describe("the built-in model in one isolate", () => {
     expect(() => memory.grow(capBytes / pageBytes)).toThrow(RangeError);
   });
 
-  it("holds a conversation of 1,024 tokens, and gives its memory back", async () => {
+  it("reads a text far longer than its window in a state that stops growing, and gives its memory back", async () => {
     const object = bindings.ENGINE_OBJECT.getByName("memory");
     const description = await object.describe();
-    expect(description.ok ? description.value.contextLength : description.failure).toBeGreaterThanOrEqual(1024);
-    const prompt = Array.from({ length: 960 }, (_, index) => 100 + ((index * 7919) % 40_000));
-    const events = await collect(await object.generate(request({ prompt, maxTokens: 64 })));
-    expect(events.at(-1)).toMatchObject({ type: "finish", reason: "length", usage: { promptTokens: 960, completionTokens: 64 } });
-    expect(tokensOf(events)).toHaveLength(64);
+    if (!description.ok) throw new Error(description.failure.message);
+    const { state, contextLength } = description.value;
+    expect(state).toMatchObject({ constant: true, keysAndValues: "int8" });
+    // Far beyond what keys and values of full attention would leave room for.
+    expect(contextLength * (state?.fullAttentionBytesPerToken ?? 0)).toBeGreaterThan(10 * capBytes);
+    const prompt = Array.from({ length: 1440 }, (_, index) => 100 + ((index * 7919) % 40_000));
+    const events = await collect(await object.generate(request({ prompt, maxTokens: 32, reportState: true })));
+    expect(events.at(-1)).toMatchObject({ type: "finish", reason: "length", usage: { promptTokens: 1440, completionTokens: 32 } });
+    expect(tokensOf(events)).toHaveLength(32);
+    const told = events.flatMap((event) => ("state" in event && event.state !== undefined ? [event.state] : []));
+    // Window and salient tokens are full by then; pages of 32 tokens come and go.
+    const late = told.filter(({ tokens }) => tokens > 900).map(({ bytes }) => bytes);
+    expect(late.length).toBeGreaterThan(32);
+    expect(Math.max(...late)).toBeLessThanOrEqual(state?.bytes ?? 0);
+    expect(Math.min(...late)).toBeGreaterThan(0.85 * Math.max(...late));
     const bytes = await object.memoryBytes();
-    console.log(`linear memory with the model and one 1,024-token conversation: ${(bytes / 2 ** 20).toFixed(2)} MiB`);
+    console.log(`linear memory with the model and one full state of ${String(late.at(-1))} bytes: ${(bytes / 2 ** 20).toFixed(2)} MiB`);
     expect(bytes).toBeGreaterThan(90 * 1024 * 1024);
     expect(bytes).toBeLessThanOrEqual(capBytes);
     // The engine keeps the scratch memory of its longest sequence; beyond that nothing stays behind.

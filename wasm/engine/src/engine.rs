@@ -25,6 +25,10 @@ pub type SequenceId = u32;
 const SLACK_BYTES: usize = 1 << 20;
 /// Sampling sorts ids of the whole vocabulary and, for log-probabilities, keeps the logits as they came: 4 bytes each.
 const SAMPLING_BYTES_PER_TOKEN: usize = 8;
+/// Tokens of a pass where memory is short: a chunk of linear attention.
+const SHORT_PASS_TOKENS: usize = CHUNK_TOKENS;
+/// Where every window is full and every slot is taken.
+const FAR_POSITION: usize = 1 << 30;
 /// Attention's buffers are made for so many tokens at first.
 const FIRST_POSITIONS: usize = 1_024;
 
@@ -40,6 +44,8 @@ pub struct Engine {
     model: Model,
     kv_type: KvType,
     limit: Option<(usize, UsedBytes)>,
+    /// Most tokens of one pass.
+    pass_tokens: usize,
     scratch: Scratch,
     empty: State,
     sequences: BTreeMap<SequenceId, Sequence>,
@@ -62,10 +68,8 @@ impl Engine {
         }
         let empty = model.new_state(kv_type, &mut once)?;
         drop(once);
-        let mut scratch = Scratch::default();
-        let mut allowance = Allowance::new("the buffers of a pass", free_bytes(limit, config.vocabulary));
-        model.reserve(&mut scratch, MAX_PASS_TOKENS, FIRST_POSITIONS.min(config.context + sinks), &mut allowance)?;
-        Ok(Self { model, kv_type, limit, scratch, empty, sequences: BTreeMap::new(), last_id: 0 })
+        let (pass_tokens, scratch) = buffers(&model, kv_type, free_bytes(limit, config.vocabulary))?;
+        Ok(Self { model, kv_type, limit, pass_tokens, scratch, empty, sequences: BTreeMap::new(), last_id: 0 })
     }
 
     /// The model.
@@ -91,7 +95,7 @@ impl Engine {
     /// Bytes a sequence's state takes once it holds `tokens` tokens of text.
     pub fn state_bytes(&self, tokens: usize) -> usize {
         let config = self.model.config();
-        State::bytes_at(config, self.kv_type, tokens.saturating_add(config.learned_sinks), MAX_PASS_TOKENS)
+        State::bytes_at(config, self.kv_type, tokens.saturating_add(config.learned_sinks), self.pass_tokens)
     }
 
     /// Bytes a sequence's state takes now.
@@ -315,7 +319,7 @@ impl Engine {
         }
         let mut allowance = Allowance::new("state", self.free_state_bytes());
         allowance.take(needed)?;
-        self.model.reserve(&mut self.scratch, MAX_PASS_TOKENS, longest + self.model.config().learned_sinks, &mut allowance)
+        self.model.reserve(&mut self.scratch, self.pass_tokens, longest + self.model.config().learned_sinks, &mut allowance)
     }
 
     /// Gives an empty state to those that have none.
@@ -328,7 +332,7 @@ impl Engine {
 
     /// One forward pass over as many of the tokens as fit it.
     fn pass(&mut self, taken: &mut [(SequenceId, Sequence, usize)], sink: &mut Option<LogitSink<'_>>) -> Result<()> {
-        let counts = share_pass(taken);
+        let counts = share_pass(taken, self.pass_tokens);
         let mut parts = Vec::new();
         let mut pieces = Vec::new();
         for ((_, sequence, left), count) in taken.iter_mut().zip(&counts) {
@@ -377,6 +381,27 @@ impl Engine {
     }
 }
 
+/// The buffers of a pass and how many tokens it has: fewer where else a state that does not grow for ever would not fit beside them. How
+/// many makes no difference to any result.
+fn buffers(model: &Model, kv_type: KvType, free: usize) -> Result<(usize, Scratch)> {
+    const WHAT: &str = "the buffers of a pass";
+    let config = model.config();
+    let first = FIRST_POSITIONS.min(config.context + config.learned_sinks);
+    if config.has_constant_state() {
+        for tokens in [MAX_PASS_TOKENS, SHORT_PASS_TOKENS] {
+            let mut scratch = Scratch::default();
+            let state = State::bytes_at(config, kv_type, FAR_POSITION, tokens);
+            let mut allowance = Allowance::new(WHAT, free.saturating_sub(state));
+            if model.reserve(&mut scratch, tokens, first, &mut allowance).is_ok() {
+                return Ok((tokens, scratch));
+            }
+        }
+    }
+    let mut scratch = Scratch::default();
+    model.reserve(&mut scratch, MAX_PASS_TOKENS, first, &mut Allowance::new(WHAT, free))?;
+    Ok((MAX_PASS_TOKENS, scratch))
+}
+
 /// Bytes that state may take under a limit.
 fn free_bytes(limit: Option<(usize, UsedBytes)>, vocabulary: usize) -> usize {
     let kept_back = SLACK_BYTES.saturating_add(vocabulary.saturating_mul(SAMPLING_BYTES_PER_TOKEN));
@@ -389,8 +414,8 @@ fn unknown(id: SequenceId) -> Error {
 
 /// How many tokens each sequence reads in the next pass: whatever is left while the pass has room, cut at a whole chunk of linear attention
 /// so that the cut does not show in the result.
-fn share_pass(taken: &[(SequenceId, Sequence, usize)]) -> Vec<usize> {
-    let mut room = MAX_PASS_TOKENS;
+fn share_pass(taken: &[(SequenceId, Sequence, usize)], pass_tokens: usize) -> Vec<usize> {
+    let mut room = pass_tokens;
     taken
         .iter()
         .map(|(_, sequence, left)| {

@@ -19,7 +19,7 @@ use crate::layer::sight::Sight;
 use crate::math::add_scaled;
 use crate::memory::Allowance;
 use crate::spike::{Site, SpikeMeter};
-use crate::state::{KvType, State};
+use crate::state::{KvType, State, window_start};
 use crate::weights::Matrix;
 use crate::weights::loader::Weights;
 use crate::weights::matrix::PANEL_ROWS;
@@ -30,7 +30,7 @@ use span::Span;
 /// Most tokens of one pass; more are cut into several, so that buffers stay small.
 pub const MAX_PASS_TOKENS: usize = 64;
 /// Rows of logits computed at a time.
-const LOGIT_ROWS: usize = 8;
+const LOGIT_ROWS: usize = 4;
 
 /// Weights and config: immutable, shared by all sequences.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Model {
             scratch.neurons.begin(self.config.spiking);
             let mut span = [Span { state: &mut state, first_row: 0, count, recurrent_from: usize::MAX }];
             self.layers_forward(&mut span, scratch)?;
-            state.advance(&self.config, count);
+            state.advance(count);
         }
         Ok(state)
     }
@@ -184,7 +184,7 @@ impl Model {
         }
         result?;
         for span in &mut spans {
-            span.state.advance(&self.config, span.count);
+            span.state.advance(span.count);
         }
         self.logits(&wanted, scratch, &mut sink);
         Ok(())
@@ -365,6 +365,7 @@ impl Model {
             };
             let out = &mut scratch.branch[range];
             attend(key_values, sight, heads, position, queries, None, out, &mut scratch.attention);
+            key_values.drop_before(window_start(softmax, position + span.count));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! `evicted` mixers keep sums and salient tokens beside their window. Linear branches keep one matrix per KV head; softmax branches keep keys and values in pages of 32 tokens. A window drops the pages that
 //! have left it, which makes it a ring without a seam: tokens of a step are appended first, every query sees its own window, and only then
-//! are pages dropped, so a step may be of any size. Forks share full pages.
+//! are pages dropped, layer by layer, so a step may be of any size. Forks share full pages.
 
 mod evicted;
 mod fingerprint;
@@ -18,7 +18,7 @@ pub use page::{KvShape, KvType, MAX_HEAD_DIM, PAGE_TOKENS, PANEL_TOKENS, Page};
 pub use salient::{Leaving, Salient};
 pub use sizes::StateBytes;
 
-use crate::config::{Config, Softmax};
+use crate::config::{Config, Evicted, Layer, Softmax};
 use crate::error::Result;
 use crate::memory::{bytes_of, with_capacity, zeroed};
 
@@ -77,7 +77,7 @@ impl State {
                 Ok(LayerState {
                     linear: zeroed(matrices, LINEAR)?,
                     key_values: layer.mixer.softmax.map(|_| KeyValues::new(kv_shape(config, kind))),
-                    evicted: layer.mixer.evicted.map(|evicted| EvictedState::new(kv_shape(config, kind), evicted)).transpose()?,
+                    evicted: layer.mixer.evicted.map(|evicted| EvictedState::new(kv_shape(config, kind), evicted)),
                 })
             })
             .collect::<Result<_>>()?;
@@ -93,14 +93,9 @@ impl State {
         &mut self.layers[index]
     }
 
-    /// After all layers have read `count` more tokens: moves on and drops what has left the windows.
-    pub(crate) fn advance(&mut self, config: &Config, count: usize) {
+    /// After all layers have read `count` more tokens.
+    pub(crate) fn advance(&mut self, count: usize) {
         self.position += count;
-        for (layer, state) in config.layers.iter().zip(&mut self.layers) {
-            if let (Some(softmax), Some(key_values)) = (layer.mixer.softmax, &mut state.key_values) {
-                key_values.drop_before(window_start(softmax, self.position));
-            }
-        }
     }
 
     /// A copy that shares full pages; `OutOfMemory` when there is no room for the rest.
@@ -138,29 +133,25 @@ impl State {
         let shape = kv_shape(config, kind);
         let kept_pages = config.kept().div_ceil(PAGE_TOKENS);
         let matrices = config.kv_heads.saturating_mul(config.head_dim).saturating_mul(config.head_dim);
-        config
-            .layers
-            .iter()
-            .map(|layer| {
-                let linear = if layer.mixer.linear.is_some() { bytes_of::<f32>(matrices) } else { 0 };
-                let all = position.div_ceil(PAGE_TOKENS);
-                let pages = match layer.mixer.softmax {
-                    None => 0,
-                    Some(Softmax::Full) => all,
-                    // A window lies across one page more than it fills, and a step comes on top of it.
-                    Some(Softmax::Window(width)) => all.min(kept_pages + (width + step).div_ceil(PAGE_TOKENS) + 1),
-                };
-                let evicted = match (layer.mixer.evicted, layer.mixer.softmax) {
-                    (Some(evicted), Some(Softmax::Window(width))) => EvictedState::sums_bytes(shape).saturating_add(Salient::bytes_at(
-                        shape,
-                        evicted.salient,
-                        evicted_before(config, width, position),
-                    )),
-                    _ => 0,
-                };
-                linear.saturating_add(evicted).saturating_add(pages.saturating_mul(shape.page_bytes()))
-            })
-            .fold(0, usize::saturating_add)
+        let all = position.div_ceil(PAGE_TOKENS);
+        let of_layer = |layer: &Layer| {
+            let linear = if layer.mixer.linear.is_some() { bytes_of::<f32>(matrices) } else { 0 };
+            let (pages, evicted) = match (layer.mixer.softmax, layer.mixer.evicted) {
+                (None, _) => (0, 0),
+                (Some(Softmax::Full), _) => (all, 0),
+                (Some(Softmax::Window(width)), evicted) => {
+                    // A window lies across one page more than it fills.
+                    let pages = all.min(kept_pages + width.div_ceil(PAGE_TOKENS) + 1);
+                    let of_evicted = |one: Evicted| EvictedState::bytes_at(shape, one.salient, evicted_before(config, width, position));
+                    (pages, evicted.map_or(0, of_evicted))
+                }
+            };
+            linear.saturating_add(evicted).saturating_add(pages.saturating_mul(shape.page_bytes()))
+        };
+        let windows = config.layers.iter().any(|layer| matches!(layer.mixer.softmax, Some(Softmax::Window(_))));
+        // What leaves a window within a step is dropped before the next layer reads its tokens.
+        let passing = if windows { step.div_ceil(PAGE_TOKENS).min(all).saturating_mul(shape.page_bytes()) } else { 0 };
+        config.layers.iter().map(of_layer).fold(passing, usize::saturating_add)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::layer::rope::{Rope, rotate, rotate_rows};
 use crate::layer::sight::Sight;
 use crate::math::dot;
 use crate::spike::Site;
-use crate::state::{EvictedState, KeyValues, LayerState, PAGE_TOKENS, evicted_before};
+use crate::state::{EvictedState, KeyValues, LayerState, PAGE_TOKENS, evicted_before, window_start};
 use crate::weights::matrix::PANEL_ROWS;
 
 /// What the `evicted` layers of a model have in common: the window, and the angles of queries at positions that are not their own.
@@ -101,7 +101,7 @@ impl Model {
                 continue;
             };
             let after = evicted_before(config, angles.width, position + count);
-            evicted.salient.make_room(after)?;
+            evicted.make_room(after)?;
             for token in 0..count {
                 let at = (first_row + token) * kv_width;
                 let (key, value) = (&scratch.key[at..at + kv_width], &scratch.value[at..at + kv_width]);
@@ -135,6 +135,7 @@ impl Model {
             if after > 0 {
                 self.remember(angles, weights, (key_values, evicted), (position, first_row, count), scratch);
             }
+            key_values.drop_before(window_start(sight.softmax, position + count));
         }
         Ok(())
     }

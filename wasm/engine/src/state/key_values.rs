@@ -79,7 +79,7 @@ impl KeyValues {
     }
 
     /// Drops the pages that hold nothing from `position` on.
-    pub(super) fn drop_before(&mut self, position: usize) {
+    pub fn drop_before(&mut self, position: usize) {
         while !self.recent.is_empty() && (self.recent_start + 1) * PAGE_TOKENS <= position {
             self.recent.pop_front();
             self.recent_start += 1;

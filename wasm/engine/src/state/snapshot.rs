@@ -22,7 +22,7 @@ mod reader;
 mod rows;
 
 use super::page::{KvShape, KvType, PAGE_TOKENS, Page};
-use super::{EvictedState, KeyValues, LayerState, State, evicted_before, window_start};
+use super::{KeyValues, LayerState, State, evicted_before, window_start};
 use crate::config::{Config, Softmax};
 use crate::error::{Error, Result};
 use crate::memory::{bytes_of, with_capacity};
@@ -137,16 +137,20 @@ impl State {
             for value in linear.iter_mut() {
                 *value = reader.float()?;
             }
+            let left = match layer.mixer.softmax {
+                Some(Softmax::Window(width)) => evicted_before(config, width, position),
+                None | Some(Softmax::Full) => 0,
+            };
             if let Some(evicted) = evicted {
-                evicted::get_sums(&mut reader, evicted)?;
+                evicted::get_sums(&mut reader, evicted, left)?;
             }
             if let (Some(softmax), Some(key_values)) = (layer.mixer.softmax, key_values) {
                 let start = recent_start(config.kept(), window_start(softmax, position), position);
                 *key_values = KeyValues::starting_at(key_values.shape(), start);
                 read_pages(&mut reader, key_values, Visible::new(config, softmax, position))?;
             }
-            if let (Some(EvictedState { salient, .. }), Some(Softmax::Window(width))) = (evicted, layer.mixer.softmax) {
-                evicted::get_salient(&mut reader, salient, config.kept(), evicted_before(config, width, position))?;
+            if let Some(evicted) = evicted {
+                evicted::get_salient(&mut reader, &mut evicted.salient, config.kept(), left)?;
             }
         }
         if reader.at != bytes.len() {

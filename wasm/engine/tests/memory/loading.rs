@@ -115,7 +115,7 @@ fn swollen(heads: usize, vocabulary: usize) -> Vec<u8> {
 fn what_the_limit_does_not_hold_is_refused_before_it_is_taken() {
     use crate::support::tracking::live_bytes;
     for (file, named) in [(swollen(16, 5), "the state of an empty sequence"), (swollen(1, 1 << 18), "the buffers of a pass")] {
-        let limit = live_bytes() + 4 * file.len() + 10 * MIB;
+        let limit = live_bytes() + 4 * file.len() + 6 * MIB;
         let model = load_in_chunks(&file, file.len(), Some(limit as u64)).unwrap();
         let (result, peak) = peak_of(|| Engine::new(model, spikingbrain_engine::state::KvType::F32, Some((limit, live_bytes))));
         match result {

@@ -441,6 +441,8 @@ pub fn in_blocks(spec: &ModelSpec, kind: TensorType) -> ModelSpec {
             used: experts.count,
             ..experts
         }),
+        // As would one between salient tokens.
+        evicted: EvictedSpec { salient: 1_000, ..spec.evicted },
         ..spec.clone()
     }
 }

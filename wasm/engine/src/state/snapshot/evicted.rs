@@ -4,7 +4,6 @@ use super::invalid;
 use super::reader::Reader;
 use super::rows::{get_row, put_floats, put_row};
 use crate::error::Result;
-use crate::memory::bytes_of;
 use crate::state::{EvictedState, PAGE_TOKENS, Salient};
 use std::collections::BTreeSet;
 
@@ -13,13 +12,18 @@ const TOKEN_HEAD_BYTES: usize = 4 + 4;
 
 pub fn saved_bytes(evicted: &EvictedState) -> usize {
     let (salient, shape) = (&evicted.salient, evicted.salient.shape());
-    let sums = bytes_of::<f32>(evicted.sums.len() + evicted.normalisers.len());
-    sums + salient.filled() * (shape.saved_token_bytes() + shape.heads * TOKEN_HEAD_BYTES)
+    EvictedState::sums_bytes(shape) + salient.filled() * (shape.saved_token_bytes() + shape.heads * TOKEN_HEAD_BYTES)
 }
 
-/// KV head by KV head.
+/// KV head by KV head; zeros before any token has left.
 pub fn put_sums(evicted: &EvictedState, out: &mut Vec<u8>, sink: &mut impl FnMut(&[u8])) {
-    let dim = evicted.salient.shape().head_dim;
+    let shape = evicted.salient.shape();
+    let dim = shape.head_dim;
+    if evicted.sums.is_empty() {
+        out.clear();
+        out.resize(EvictedState::sums_bytes(shape) / shape.heads, 0);
+        (0..shape.heads).for_each(|_| sink(out));
+    }
     let features = evicted.sums.chunks_exact(dim).zip(&evicted.normalisers);
     out.clear();
     for (index, (sums, normaliser)) in features.enumerate() {
@@ -32,8 +36,22 @@ pub fn put_sums(evicted: &EvictedState, out: &mut Vec<u8>, sink: &mut impl FnMut
     }
 }
 
-pub fn get_sums(reader: &mut Reader<'_>, evicted: &mut EvictedState) -> Result<()> {
-    let dim = evicted.salient.shape().head_dim;
+/// Of a state before which `left` tokens have left.
+pub fn get_sums(reader: &mut Reader<'_>, evicted: &mut EvictedState, left: usize) -> Result<()> {
+    let shape = evicted.salient.shape();
+    let (dim, bytes) = (shape.head_dim, EvictedState::sums_bytes(shape));
+    // Before any memory is taken for them.
+    if reader.bytes.len() - reader.at < bytes {
+        return Err(invalid(format!("it ends after {} bytes, within a layer's sums of evicted tokens", reader.bytes.len())));
+    }
+    if left == 0 {
+        let at = reader.at;
+        return match reader.take(bytes)?.iter().all(|byte| *byte == 0) {
+            true => Ok(()),
+            false => Err(invalid(format!("the sums at byte {at} must be 0 before any token has left the window; some are not"))),
+        };
+    }
+    evicted.make_sums()?;
     for (sums, normaliser) in evicted.sums.chunks_exact_mut(dim).zip(&mut evicted.normalisers) {
         for sum in sums {
             *sum = reader.float()?;
