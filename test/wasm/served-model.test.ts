@@ -18,7 +18,7 @@ const timeoutMilliseconds = 240_000;
 
 describe("the built-in model in the engine", { timeout: timeoutMilliseconds }, async () => {
   const { path } = await locateModel({});
-  const engine = await loadEngine(path, { kvType: "f32" });
+  const engine = await loadEngine(path, { kvType: "f32", memoryLimitBytes: 2 ** 30 });
 
   it.each(vectors)("continues as the reference does: $prompt.length tokens", ({ prompt, tokens }) => {
     const sequence = engine.open(parameters({}, {}));

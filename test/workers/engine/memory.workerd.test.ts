@@ -24,7 +24,7 @@ describe("the built-in model in one isolate", () => {
     const events = await collect(await object.generate(request({ prompt, maxTokens: 32, reportState: true })));
     expect(events.at(-1)).toMatchObject({ type: "finish", reason: "length", usage: { promptTokens: 1440, completionTokens: 32 } });
     expect(tokensOf(events)).toHaveLength(32);
-    const told = events.flatMap((event) => ("state" in event && event.state !== undefined ? [event.state] : []));
+    const told = events.flatMap((event) => ("state" in event ? [event.state] : []));
     // Window and salient tokens are full by then; pages of 32 tokens come and go.
     const late = told.filter(({ tokens }) => tokens > 900).map(({ bytes }) => bytes);
     expect(late.length).toBeGreaterThan(32);
