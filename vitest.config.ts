@@ -7,7 +7,7 @@ import type {} from "./test/workers/engine/provided.ts";
 
 const gateway = unstable_readConfig({ config: "./wrangler.toml" });
 
-// node: libraries and scripts. workerd: the gateway inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. page: the whole stack in Chromium.
+// node: libraries and scripts. workerd: the gateway and the session Worker inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. page: the whole stack in Chromium.
 /** What a test polls for comes in milliseconds on a free machine; a busy one may take its time. */
 const patient = { poll: { timeout: 15_000 } };
 
@@ -34,19 +34,33 @@ export default defineConfig({
               ScriptedEngine: "WorkerEntrypoint",
               ScriptedEngineObject: "DurableObject",
               FixtureAssets: "WorkerEntrypoint",
+              SessionService: "WorkerEntrypoint",
+              SessionObject: "DurableObject",
+              ShareObject: "DurableObject",
+              StreamObject: "DurableObject",
+              TenantObject: "DurableObject",
             },
             miniflare: {
               compatibilityDate: gateway.compatibility_date ?? "",
               compatibilityFlags: gateway.compatibility_flags,
-              durableObjects: { ENGINE_OBJECT: "ScriptedEngineObject" },
+              durableObjects: {
+                ENGINE_OBJECT: "ScriptedEngineObject",
+                SESSION_OBJECT: { className: "SessionObject", useSQLite: true },
+                SHARE_OBJECT: { className: "ShareObject", useSQLite: true },
+                STREAM_OBJECT: { className: "StreamObject", useSQLite: true },
+                TENANT_OBJECT: { className: "TenantObject", useSQLite: true },
+              },
+              r2Buckets: ["SNAPSHOTS"],
+              kvNamespaces: ["PREFIXES"],
               serviceBindings: {
                 ENGINE: { name: kCurrentWorker, entrypoint: "ScriptedEngine" },
+                SESSION: { name: kCurrentWorker, entrypoint: "SessionService" },
                 ASSETS: { name: kCurrentWorker, entrypoint: "FixtureAssets" },
               },
             },
           }),
         ],
-        test: { name: "workerd", include: ["test/workers/{gateway,contracts}/**/*.test.ts", "test/contract/**/*.test.ts"] },
+        test: { name: "workerd", include: ["test/workers/{gateway,contracts,session}/**/*.test.ts", "test/contract/**/*.test.ts"] },
       },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./workers/engine/wrangler.toml" } })],

@@ -9,6 +9,9 @@ import type { StateDescription, StateReport } from "./state.ts";
 /** Log-probabilities of one prompt that one event may carry, the tokens' own included: some 3 MB of the isolate's heap. */
 export const PROMPT_SCORES_LIMIT = 32_768;
 
+/** Most bytes of one piece of a state file on its way. */
+export const STATE_PIECE_BYTES = 1 << 18;
+
 /** How the next token is chosen. Every field is explicit: defaults are the gateway's business. */
 export interface SamplingParameters {
   /** 0 is greedy; otherwise logits are divided by it. In [0, 2]. */
@@ -51,6 +54,34 @@ export interface GenerateRequest {
   readonly countSpikes?: boolean;
   /** Whether events tell what the state holds and takes; only a backend whose description has `state` accepts it. */
   readonly reportState?: boolean;
+  /**
+   * How many of the prompt's last tokens an earlier attempt at the same answer has sampled; 0 where it is left out. Penalties, `minTokens` and
+   * the seed's draws count them as output, so that the answer goes on with the tokens it would have had. `maxTokens` does not count them.
+   */
+  readonly continued?: number;
+  /** State to start from; `prompt` then holds the tokens after it. */
+  readonly resume?: ResumeState;
+  /** States that the stream brings along. */
+  readonly save?: SaveStates;
+}
+
+/** What a conversation's state was when it had read so many tokens. */
+export interface ResumeState {
+  /** Tokens of text it has read. */
+  readonly tokens: number;
+  /** A whole state file (`wasm/STATE_FORMAT.md`). The backend cancels it when it has no use for it; one that it can't use ends the stream with `state_rejected`. */
+  readonly bytes: ReadableStream<Uint8Array>;
+  /** Ids of those tokens, in any order and each at least once, where a repetition penalty looks at them; empty otherwise. */
+  readonly seen: Uint32Array;
+}
+
+export interface SaveStates {
+  /** Counts of tokens of text, ascending, each above the resumed state's and at most what the text has before its answer: states on the way. */
+  readonly at: readonly number[];
+  /** Whether the state is saved once the answer has ended by `stop` or `length`: all tokens of prompt and answer read, a stop token not. */
+  readonly end: boolean;
+  /** Rows of tokens in pages before this one (pages of 32 tokens) are left out of the files: the caller has them. */
+  readonly fromPage: number;
 }
 
 /** Natural-log probability under the model's own distribution: before temperature, penalties and bias. */
@@ -70,11 +101,19 @@ export interface TokenUsage {
 }
 
 /**
- * A stream is: any number of `read`, at most one `prompt`, any number of `token`, then exactly one terminal event (`finish` or `error`),
- * then the end. A backend that had to give a state up reads its tokens again, and says so with `read` wherever it happens.
+ * A stream is: at most one `restored`, any number of `read`, at most one `prompt`, any number of `token`, then exactly one terminal event
+ * (`finish` or `error`), then the end. With `save`, each wanted state comes as any number of `state` and then one `saved` or `unsaved`: those on
+ * the way before the tokens, the last one after `finish`, which therefore never waits for it. A backend that had to give a state up reads its tokens again, and says so with `read` wherever it happens.
  * A stream that ends without a terminal event is a failed stream.
  */
 export type GenerateEvent =
+  /** The resumed state is in place; with `resume`. */
+  | { readonly type: "restored"; readonly tokens: number }
+  /** A piece of the state file at so many tokens of text, at most {@link STATE_PIECE_BYTES}. */
+  | { readonly type: "state"; readonly tokens: number; readonly bytes: Uint8Array }
+  | { readonly type: "saved"; readonly tokens: number }
+  /** The state at so many tokens will not come, for want of memory or because the generation ended before it. */
+  | { readonly type: "unsaved"; readonly tokens: number; readonly reason: string }
   /** From time to time while tokens are read whose successor is known; with `reportState`. */
   | { readonly type: "read"; readonly state: StateReport }
   | { readonly type: "prompt"; readonly logprobs: readonly (TokenLogprob | null)[] }

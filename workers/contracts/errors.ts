@@ -31,6 +31,18 @@ export type FailureCode =
   | "overloaded"
   | "engine_unavailable"
   | "model_invalid"
+  /** A state that does not belong here or does not hold: starting without it helps. */
+  | "state_rejected"
+  /** A backend had to give up a state it was handed: starting again from the file helps. */
+  | "state_lost"
+  | "stream_not_found"
+  | "session_not_found"
+  | "context_not_found"
+  | "share_not_found"
+  | "snapshot_invalid"
+  | "snapshot_sealed"
+  | "conflict"
+  | "quota_exceeded"
   | "cancelled"
   | "internal_error";
 

@@ -1,5 +1,6 @@
 /** Turns a parsed body and its rendered prompts into what backends are asked: one job a choice. */
-import { PROMPT_SCORES_LIMIT, type GenerateRequest, type SamplingParameters } from "../../contracts/engine.ts";
+import type { Job } from "../../contracts/choice.ts";
+import { PROMPT_SCORES_LIMIT, type SamplingParameters } from "../../contracts/engine.ts";
 import { requireVocabulary } from "../http/encode-prompt.ts";
 import { contextLengthExceeded, invalidRequest } from "../failures.ts";
 import type { ServedModel } from "../model.ts";
@@ -24,16 +25,6 @@ export interface JobOptions {
   readonly defaultMaxTokens: number;
   readonly topLogprobs: number | null;
   readonly promptLogprobs: number | null;
-}
-
-export interface Job {
-  /** The choice's `index` in the answer. */
-  readonly index: number;
-  /** Which prompt it continues. */
-  readonly promptIndex: number;
-  readonly request: GenerateRequest;
-  readonly stops: readonly string[];
-  readonly echo: string | null;
 }
 
 /** `contextLength` is the longest prompt plus completion, in tokens, that the backend takes in one request. */

@@ -1,12 +1,11 @@
 /** Opens every job's stream on the backend and gives back one sequence of events for all of them. */
+import type { ChoiceEvent, Job } from "../../contracts/choice.ts";
 import type { GenerationBackend } from "../../contracts/engine.ts";
 import { unwrap } from "../backend.ts";
 import { cancelled } from "../failures.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { readChoice } from "./choice.ts";
-import type { ChoiceEvent } from "./choice-event.ts";
-import type { Job } from "./jobs.ts";
-import { merge } from "./merge.ts";
+import { readChoice } from "../../session/answer/choice.ts";
+import { merge } from "../../session/answer/merge.ts";
 
 /**
  * Refusals throw here, before a byte of the answer exists. Later failures throw from the events. `abort` ends everything at once;

@@ -1,6 +1,6 @@
 /** Turns choice events into an answer: the payloads of a stream, or one whole object. */
-import type { ChoiceEvent, ScoredToken } from "../generate/choice-event.ts";
-import type { Job } from "../generate/jobs.ts";
+import type { ChoiceEvent, ScoredToken } from "../../contracts/choice.ts";
+import type { Job } from "../../contracts/choice.ts";
 import type { AnswerFormat, AnswerUsage } from "./format.ts";
 import type { UsageCounter } from "./usage.ts";
 

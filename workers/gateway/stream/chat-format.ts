@@ -1,5 +1,5 @@
 /** `chat.completion` and `chat.completion.chunk`. */
-import type { Piece, ScoredToken } from "../generate/choice-event.ts";
+import type { Piece, ScoredToken } from "../../contracts/choice.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
 import { liveSpikes } from "./spike-report.ts";

@@ -1,5 +1,5 @@
 /** `text_completion`, whole and in chunks: OpenAI's legacy shape, whose log-probabilities evaluation tools read. */
-import type { Piece, ScoredToken } from "../generate/choice-event.ts";
+import type { Piece, ScoredToken } from "../../contracts/choice.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
 import { liveSpikes } from "./spike-report.ts";

@@ -1,5 +1,5 @@
 /** The wire shapes of one endpoint's answer, whole or in chunks. `ChatFormat` and `CompletionFormat` implement it. */
-import type { Piece, ScoredToken } from "../generate/choice-event.ts";
+import type { Piece, ScoredToken } from "../../contracts/choice.ts";
 import type { StateReport } from "../../contracts/state.ts";
 import type { SpikeReport } from "./spike-report.ts";
 

@@ -1,6 +1,6 @@
 /** Counts an answer's tokens as its choices end: a prompt counts once, however many choices continue it. */
-import type { ChoiceEnd } from "../generate/choice-event.ts";
-import type { Job } from "../generate/jobs.ts";
+import type { ChoiceEnd } from "../../contracts/choice.ts";
+import type { Job } from "../../contracts/choice.ts";
 import type { SpikingMode } from "../../contracts/spikes.ts";
 import type { AnswerUsage } from "./format.ts";
 import type { StateReport } from "../../contracts/state.ts";

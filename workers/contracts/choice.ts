@@ -1,7 +1,22 @@
-import type { SpikeCounts, SpikesByLayer } from "../../contracts/spikes.ts";
-import type { StateReport } from "../../contracts/state.ts";
+/**
+ * One choice of an answer, as it is ordered and as it comes: text with the tokens it came from, then exactly one end. The gateway makes the
+ * order and the wire format; the session Worker makes the text, because an answer goes on when its client, and with it the gateway, has gone.
+ */
+import type { GenerateRequest } from "./engine.ts";
+import type { SpikeCounts, SpikesByLayer } from "./spikes.ts";
+import type { StateReport } from "./state.ts";
 
-/** What one choice of an answer yields, in the gateway's own terms: text with the tokens it came from, then exactly one end. */
+export interface Job {
+  /** The choice's `index` in the answer. */
+  readonly index: number;
+  /** Which prompt it continues. */
+  readonly promptIndex: number;
+  readonly request: GenerateRequest;
+  /** Strings that end the answer and are not part of it. */
+  readonly stops: readonly string[];
+  /** The prompt's text where the answer repeats it. */
+  readonly echo: string | null;
+}
 
 export interface ScoredToken {
   readonly id: number;
@@ -30,6 +45,7 @@ export interface ChoiceEnd {
   readonly reason: "stop" | "length";
   /** Tokens sampled: without the stop token, with those of a stop string. */
   readonly completionTokens: number;
+  /** Prompt tokens that were not read again, because their state was there. */
   readonly cachedTokens: number;
   /** Where spikes are counted: by layer, unless a stop string came first. */
   readonly spikes?: SpikesByLayer;
@@ -40,12 +56,3 @@ export interface ChoiceEnd {
 }
 
 export type ChoiceEvent = Piece | ChoiceEnd;
-
-export function codePoints(text: string): number {
-  let count = text.length;
-  for (let at = 0; at < text.length - 1; at++) if (isHighSurrogate(text.charCodeAt(at)) && isLowSurrogate(text.charCodeAt(at + 1))) count--;
-  return count;
-}
-
-const isHighSurrogate = (unit: number) => unit >= 0xd800 && unit < 0xdc00;
-const isLowSurrogate = (unit: number) => unit >= 0xdc00 && unit < 0xe000;

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { StopStringMatcher } from "../../../workers/gateway/generate/stop-strings.ts";
-import { chat, chatChunks, contentOf } from "../support/gateway-client.ts";
-import { engine } from "../support/gateway-worker.ts";
-import { bytesAsTokens, idOf } from "../support/tiny-tokenizer.ts";
+import { StopStringMatcher } from "../../../../workers/session/answer/stop-strings.ts";
+import { chat, chatChunks, contentOf } from "../../support/gateway-client.ts";
+import { engine } from "../../support/gateway-worker.ts";
+import { bytesAsTokens, idOf } from "../../support/tiny-tokenizer.ts";
 
 /** What a reader sees of a text that arrives cut at these lengths. */
 function shown(text: string, stops: readonly string[], cut: number): { text: string; matched: boolean } {

@@ -2,9 +2,10 @@
  * Makes text from token ids: UTF-8-safe decoding, then stop strings. A token's log-probability leaves together with the last
  * of its text; a token that starts inside a stop string leaves with neither.
  */
+import type { ScoredToken } from "../../contracts/choice.ts";
 import type { TokenLogprob } from "../../contracts/engine.ts";
 import type { StreamDecoder } from "../../tokenizer/stream-decoder.ts";
-import { codePoints, type ScoredToken } from "./choice-event.ts";
+import { codePoints } from "./code-points.ts";
 import { StopStringMatcher } from "./stop-strings.ts";
 
 interface QueuedToken {

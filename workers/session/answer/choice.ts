@@ -1,4 +1,5 @@
 /** One choice of an answer: reads a backend's events, makes text of them and stops them when a stop string is complete. */
+import type { ChoiceEvent, Job, Piece, ScoredToken } from "../../contracts/choice.ts";
 import type { TokenLogprob } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
@@ -6,8 +7,7 @@ import type { SpikeCounts, SpikesByLayer } from "../../contracts/spikes.ts";
 import type { StateReport } from "../../contracts/state.ts";
 import { StreamDecoder } from "../../tokenizer/stream-decoder.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { codePoints, type ChoiceEvent, type Piece, type ScoredToken } from "./choice-event.ts";
-import type { Job } from "./jobs.ts";
+import { codePoints } from "./code-points.ts";
 import { TextAssembler, type AssembledText } from "./text-assembler.ts";
 
 /** Ends by `return` after the choice's end event, or throws the {@link ServiceError} that ended it; either way the backend is let go. */
@@ -45,6 +45,7 @@ export async function* readChoice(
   for await (const event of decodeEvents(stream, signal)) {
     // A stream that broke because this side let go of it failed for this side's reason.
     if (event.type === "error") throw signal.reason instanceof ServiceError ? signal.reason : new ServiceError(event.failure);
+    if (event.type === "restored" || event.type === "state" || event.type === "saved" || event.type === "unsaved") continue;
     if (event.type === "read") {
       state = event.state;
       yield piece({ text: "", tokens: [] });

@@ -1,0 +1,185 @@
+/**
+ * The session Worker's RPC surface: it owns running generations, the memory of conversations, and what tenants keep. Failures come as
+ * `ok: false`, never as a thrown error. A tenant is never told whether what it may not see exists: that is "not found", as is the unknown.
+ */
+import type { ChoiceEvent, Job } from "./choice.ts";
+import type { Outcome } from "./engine.ts";
+import type { ServiceFailure } from "./errors.ts";
+
+/**
+ * Whose data something is: 32 lower-case hex digits derived from the key that was sent. Requests without a key have no tenant: nothing of
+ * theirs is kept or found, so that strangers share neither state nor timing.
+ */
+export type TenantId = string;
+
+/** How the state of what a request repeats was found: `x-spikingbrain-cache` says it. */
+export interface CacheReport {
+  readonly outcome: "hit" | "miss" | "rejected";
+  /** Prompt tokens whose state was there. */
+  readonly tokens: number;
+  /** One word or a few, for people: why not, or from which tier. */
+  readonly reason: string;
+}
+
+/** One request that generates. */
+export interface GenerationOrder {
+  /** Names the stream; unguessable, because it and the tenant are what a client needs to come back. */
+  readonly stream: string;
+  readonly tenant: TenantId | null;
+  /** In a turn of a session each prompt holds the turn's new tokens only. */
+  readonly jobs: readonly Job[];
+  /** What the gateway needs to write the same bytes again for a client that comes back; opaque to everybody else. */
+  readonly recipe: string;
+  /** Whether a client that leaves may come back. Where it may not, its leaving ends the generation at once. */
+  readonly resumable: boolean;
+  /** The session that this is a turn of. */
+  readonly turn?: TurnOrder;
+}
+
+export interface TurnOrder {
+  readonly session: string;
+  /** What the client added, for the transcript; the answer is added to it. */
+  readonly messages: readonly TranscriptMessage[];
+}
+
+export interface TranscriptMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+  readonly name?: string;
+}
+
+/** A generation's events: JSON lines of {@link StreamEntry}, from the first or after one already seen, then live, then the end. */
+export interface OpenStream {
+  readonly stream: string;
+  readonly entries: ReadableStream<Uint8Array>;
+  readonly recipe: string;
+  readonly cache: CacheReport;
+  /** The session that holds the turn: another than asked for when that one was busy, and this is a fork of it. */
+  readonly session?: string;
+}
+
+/** Numbered from 1 without gaps; exactly one `done` or `failed`, which is the last. The same to every reader, however often it comes back. */
+export interface StreamEntry {
+  readonly number: number;
+  readonly event: ChoiceEvent | { readonly type: "done" } | { readonly type: "failed"; readonly failure: ServiceFailure };
+}
+
+export interface SessionFacts {
+  readonly id: string;
+  /** A context is a document that was read once, and that sessions start from; it takes no turns itself. */
+  readonly kind: "session" | "context";
+  readonly name: string;
+  readonly model: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly updated: number;
+  readonly expires: number;
+  /** Of everything it has read and said. */
+  readonly tokens: number;
+  readonly turns: number;
+  /** What its newest state takes in the store; pages that forks share are counted whole. */
+  readonly stateBytes: number;
+  /** What it takes altogether: transcript, tokens and states that nobody else shares. */
+  readonly bytes: number;
+  /** Where its newest state lies: at the edge at once, in durable storage, or to be read again from its tokens. */
+  readonly tier: "hot" | "durable" | "tokens";
+  readonly parent?: { readonly session: string; readonly turn: number };
+  /** The stream of the turn that runs now. */
+  readonly running?: string;
+  /** Of a context that is still being read. */
+  readonly ingest?: IngestProgress;
+}
+
+export interface IngestProgress {
+  /** `uploading`: more text may come. `failed` says why and may be continued. */
+  readonly stage: "uploading" | "reading" | "ready" | "failed";
+  /** UTF-8 bytes taken, which is where an upload that was cut goes on. */
+  readonly receivedBytes: number;
+  readonly tokens: number;
+  readonly readTokens: number;
+  readonly failure?: ServiceFailure;
+}
+
+export interface Turn {
+  /** From 1. */
+  readonly number: number;
+  readonly messages: readonly TranscriptMessage[];
+  /** Tokens of the conversation once this turn has ended. */
+  readonly tokens: number;
+  readonly finish: "stop" | "length" | "cancelled" | "failed";
+  readonly created: number;
+}
+
+export interface NewSession {
+  readonly model: string;
+  readonly name?: string;
+  /** A session or context of the tenant's to fork from, at the end of this turn or of its last. */
+  readonly from?: { readonly session: string; readonly turn?: number };
+  /** Or somebody's share. */
+  readonly share?: string;
+}
+
+export interface SharedSession {
+  readonly name: string;
+  readonly model: string;
+  readonly turns: readonly Turn[];
+  readonly tokens: number;
+  readonly stateBytes: number;
+  readonly expires: number;
+}
+
+/** What a session Worker says of a tenant's storage. */
+export interface TenantUsage {
+  readonly sessions: number;
+  readonly hotBytes: number;
+  readonly durableBytes: number;
+  readonly quotaBytes: number;
+}
+
+export interface SessionBackend {
+  /** Runs an order. Refusals known before the first token come as `ok: false`. */
+  start(order: GenerationOrder): Promise<Outcome<OpenStream>>;
+  /** Entries after this number, for a client that comes back. */
+  attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>>;
+  /** Ends a generation as if its answer had ended here. */
+  stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>>;
+
+  createSession(tenant: TenantId, request: NewSession): Promise<Outcome<SessionFacts>>;
+  session(tenant: TenantId, id: string): Promise<Outcome<SessionFacts>>;
+  /** Newest first; `after` is the last id of the page before. */
+  sessions(tenant: TenantId, kind: "session" | "context", limit: number, after?: string): Promise<Outcome<readonly SessionFacts[]>>;
+  turns(tenant: TenantId, id: string, limit: number, after: number): Promise<Outcome<readonly Turn[]>>;
+  renameSession(tenant: TenantId, id: string, name: string): Promise<Outcome<SessionFacts>>;
+  /** Back to the end of this turn; 0 is the beginning. */
+  rewindSession(tenant: TenantId, id: string, turn: number): Promise<Outcome<SessionFacts>>;
+  deleteSession(tenant: TenantId, id: string): Promise<Outcome<null>>;
+
+  shareSession(tenant: TenantId, id: string, seconds: number): Promise<Outcome<{ readonly share: string; readonly expires: number }>>;
+  unshare(tenant: TenantId, share: string): Promise<Outcome<null>>;
+  /** Needs no tenant: the link is the permission. */
+  shared(share: string): Promise<Outcome<SharedSession>>;
+
+  /** A sealed file: under the tenant's key, or under a passphrase to hand it over. */
+  exportSession(
+    tenant: TenantId,
+    id: string,
+    passphrase: string | null,
+  ): Promise<Outcome<{ readonly bytes: number; readonly file: ReadableStream<Uint8Array> }>>;
+  importSession(tenant: TenantId, file: ReadableStream<Uint8Array>, passphrase: string | null): Promise<Outcome<SessionFacts>>;
+
+  createContext(tenant: TenantId, request: { readonly model: string; readonly name?: string }): Promise<Outcome<SessionFacts>>;
+  /** Appends UTF-8 text; `offset` must be where the text so far ends. What was taken stays taken if the stream breaks. */
+  appendContext(
+    tenant: TenantId,
+    id: string,
+    offset: number,
+    text: ReadableStream<Uint8Array>,
+    last: boolean,
+  ): Promise<Outcome<SessionFacts>>;
+  /** JSON lines of {@link SessionFacts}, one whenever something has changed, until it is ready or has failed. */
+  followContext(tenant: TenantId, id: string): Promise<Outcome<ReadableStream<Uint8Array>>>;
+
+  usage(tenant: TenantId): Promise<Outcome<TenantUsage>>;
+  /** Everything a tenant has. */
+  deleteTenant(tenant: TenantId): Promise<Outcome<null>>;
+}

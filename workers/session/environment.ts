@@ -1,0 +1,31 @@
+/** What the session Worker is given from outside. */
+import type { GenerationBackend } from "../contracts/engine.ts";
+import type { SessionObject } from "./sessions/session-object.ts";
+import type { ShareObject } from "./sessions/share-object.ts";
+import type { TenantObject } from "./snapshots/tenant-object.ts";
+import type { StreamObject } from "./streams/stream-object.ts";
+
+export interface SessionEnvironment {
+  readonly ENGINE: GenerationBackend;
+  /** Static assets that the gateway serves too: the model's card and tokenizer under `/model/`. */
+  readonly ASSETS: { fetch(url: string): Promise<Response> };
+  readonly STREAM_OBJECT: DurableObjectNamespace<StreamObject>;
+  readonly SESSION_OBJECT: DurableObjectNamespace<SessionObject>;
+  readonly TENANT_OBJECT: DurableObjectNamespace<TenantObject>;
+  readonly SHARE_OBJECT: DurableObjectNamespace<ShareObject>;
+  /** Durable snapshots. */
+  readonly SNAPSHOTS: R2Bucket;
+  /** Prefixes that many requests share. */
+  readonly PREFIXES: KVNamespace;
+  /**
+   * Secrets that snapshots are sealed under, newest first: `2:BASE64,1:BASE64`, each 32 bytes. New ones are sealed under the first; older ones
+   * can still be opened. Without any, nothing is kept.
+   */
+  readonly STATE_KEYS?: string;
+  /** Seconds that a stateless answer goes on after its client has gone; 10 unless set. */
+  readonly STREAM_GRACE_SECONDS?: string;
+  /** Seconds that a stream can be read again after its end; 600 unless set. */
+  readonly STREAM_KEEP_SECONDS?: string;
+  /** Most bytes that a tenant's snapshots may take, in all tiers; 1 GiB unless set. */
+  readonly TENANT_QUOTA_BYTES?: string;
+}

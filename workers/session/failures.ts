@@ -1,0 +1,20 @@
+/** Constructors for the failures that the session Worker itself decides. */
+import type { FailureCode, ServiceFailure } from "../contracts/errors.ts";
+
+function refuse(code: FailureCode, status: number, message: string, param?: string): ServiceFailure {
+  return { code, status, message, retryable: false, ...(param === undefined ? {} : { param }) };
+}
+
+export const streamNotFound = () =>
+  refuse("stream_not_found", 404, "There is no such stream: it never was, is not yours, or was too long ago.");
+export const sessionNotFound = () => refuse("session_not_found", 404, "There is no such session.", "session_id");
+export const contextNotFound = () => refuse("context_not_found", 404, "There is no such context.", "context_id");
+export const shareNotFound = () => refuse("share_not_found", 404, "There is no such share, or it has expired.");
+export const snapshotInvalid = (message: string) => refuse("snapshot_invalid", 400, message);
+export const snapshotSealed = (message: string) => refuse("snapshot_sealed", 400, message);
+export const conflict = (message: string, param?: string) => refuse("conflict", 409, message, param);
+export const quotaExceeded = (message: string) => refuse("quota_exceeded", 429, message);
+export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
+/** Somebody has ended it: the reader, the client, or the time that it had. */
+export const cancelled = (message = "The generation was stopped.") => refuse("cancelled", 499, message);
+export const internalError = (message: string): ServiceFailure => ({ code: "internal_error", status: 500, message, retryable: true });

@@ -1,0 +1,44 @@
+/** What the object of a session and the object of a stream ask of one another. */
+import type { Outcome, TokenUsage } from "../../contracts/engine.ts";
+import type { GenerationOrder } from "../../contracts/session.ts";
+
+/** Where a turn starts: a state and the conversation's tokens after it. */
+export interface TurnBase {
+  /** Null: nothing has been read, or all of it must be read again. */
+  readonly snapshot: string | null;
+  /** Tokens the snapshot has read. */
+  readonly tokens: number;
+  /** Tokens of the conversation after the snapshot and before the turn's own; they are read first. */
+  readonly unread: Uint32Array;
+}
+
+export interface PreparedTurn {
+  /** The session that takes the turn: a fork where the one asked for is busy. */
+  readonly session: string;
+  readonly turn: number;
+  readonly base: TurnBase;
+  /** Distinct ids of the tokens before the snapshot's end; empty unless a repetition penalty needs them. */
+  readonly seen: Uint32Array;
+}
+
+export interface TurnResult {
+  readonly turn: number;
+  readonly stream: string;
+  /** Choice 0's text. */
+  readonly text: string;
+  readonly finish: "stop" | "length" | "cancelled" | "failed";
+  /** The turn's own prompt tokens, then the tokens that make the text: those sampled, without what a stop string took away. */
+  readonly prompt: Uint32Array;
+  readonly answer: Uint32Array;
+  /** The state after the turn, or as much of it as there is; null where the old one is still the newest. */
+  readonly snapshot: { readonly id: string; readonly tokens: number } | null;
+  readonly usage: TokenUsage;
+}
+
+export interface TurnTaker {
+  beginTurn(order: GenerationOrder): Promise<Outcome<PreparedTurn>>;
+  /** The base's snapshot was refused or is gone: another base, made by reading the conversation's tokens again. */
+  rebuildBase(turn: number): Promise<Outcome<TurnBase>>;
+  /** Ends the turn; the same result again changes nothing. */
+  endTurn(result: TurnResult): Promise<Outcome<null>>;
+}
