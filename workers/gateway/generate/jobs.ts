@@ -3,7 +3,7 @@ import type { Job } from "../../contracts/choice.ts";
 import { PROMPT_SCORES_LIMIT, type SamplingParameters } from "../../contracts/engine.ts";
 import { requireVocabulary } from "../http/encode-prompt.ts";
 import { contextLengthExceeded, invalidRequest } from "../failures.ts";
-import type { ServedModel } from "../model.ts";
+import type { ServedModel } from "../../model/served-model.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
 import { GENERATIONS_TOKENS_LIMIT } from "../schema/limits.ts";
 

@@ -1,7 +1,7 @@
 /** `POST /v1/completions`. */
 import type { GatewayContext } from "../environment.ts";
 import type { RenderedPrompt } from "../generate/jobs.ts";
-import type { ServedModel } from "../model.ts";
+import type { ServedModel } from "../../model/served-model.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { completionBody, type CompletionBody, type Prompt } from "../schema/completion.ts";
 import { completionFormat } from "../stream/completion-format.ts";

@@ -3,7 +3,7 @@
  * apply templates of their own); chat messages go through the template instead, where they stay plain text.
  */
 import { invalidRequest } from "../failures.ts";
-import type { ServedModel } from "../model.ts";
+import type { ServedModel } from "../../model/served-model.ts";
 
 export function encodePrompt(model: ServedModel, text: string, addSpecialTokens = true): Uint32Array {
   const tokens = Uint32Array.from(model.tokenizer.encodeWithSpecial(text));

@@ -1,6 +1,6 @@
 /** Chat messages as token ids: a last message of the assistant is continued, any other is answered. */
 import { invalidRequest } from "../failures.ts";
-import type { ServedModel } from "../model.ts";
+import type { ServedModel } from "../../model/served-model.ts";
 import type { TextMessage } from "../schema/messages.ts";
 
 export function renderChat(model: ServedModel, messages: readonly TextMessage[], addGenerationPrompt = true): Uint32Array {
