@@ -11,6 +11,9 @@ const architectureKey = "general.architecture";
 const ownGeneral = [architectureKey, "general.name"];
 const baseDigestKey = "spikingbrain.delta.base_sha256";
 const baseFileKey = "spikingbrain.delta.base_file";
+/** ggml's number of a type, bytes of a block, and how many of those are its scale and least value, both f16. */
+const q41 = { type: 3, blockBytes: 20, scaleBytes: 4 };
+const f16Type = 1;
 const headWidthKey = "spikingbrain.attention.key_length";
 
 /** Writes `out`, whole or not at all. Refuses a base that the delta was not made for. */
@@ -25,7 +28,7 @@ export function mergeDelta(basePath: string, deltaPath: string, out: string): vo
   const base = readGguf(baseFile, basePath);
   const merged = writeGguf({
     entries: mergedEntries(base, delta),
-    tensors: [...baseTensors(base, delta, basePath, deltaPath), ...delta.tensors],
+    tensors: mergedTensors(baseTensors(base, delta, basePath, deltaPath), delta.tensors),
   });
   const partial = `${out}.${String(process.pid)}.partial`;
   try {
@@ -64,6 +67,44 @@ function halfSplit(tensor: GgufTensor, headWidth: number): GgufTensor {
     const from = row - within + 2 * pair + (within < headWidth / 2 ? 0 : 1);
     tensor.data.copy(data, row * length, from * length, (from + 1) * length);
   }
+  return { ...tensor, data };
+}
+
+/** The base's tensors with what the delta has in their place, then what only the delta has. */
+function mergedTensors(base: readonly GgufTensor[], delta: readonly GgufTensor[]): GgufTensor[] {
+  const own = new Map(delta.map((tensor) => [tensor.name, tensor]));
+  const merged = base.map((tensor) => {
+    const scalesName = tensor.name.replace(/\.weight$/, ".block_scales");
+    const [whole, scales] = [own.get(tensor.name), own.get(scalesName)];
+    own.delete(tensor.name);
+    own.delete(scalesName);
+    if (whole !== undefined) return inPlace(tensor, whole);
+    return scales === undefined ? tensor : rescaled(tensor, scales);
+  });
+  const stray = [...own.keys()].find((name) => name.endsWith(".block_scales"));
+  if (stray !== undefined) throw new Error(`tensor "${stray}" must be of a matrix of the base; there is none`);
+  return [...merged, ...own.values()];
+}
+
+function inPlace(tensor: GgufTensor, whole: GgufTensor): GgufTensor {
+  if (String(whole.dimensions) !== String(tensor.dimensions))
+    throw new Error(
+      `tensor "${tensor.name}" must have the base's dimensions ${String(tensor.dimensions)}; it has ${String(whole.dimensions)}`,
+    );
+  return whole;
+}
+
+/** A Q4_1 matrix with other scales and least values: what each block begins with. */
+function rescaled(tensor: GgufTensor, scales: GgufTensor): GgufTensor {
+  const count = tensor.data.length / q41.blockBytes;
+  if (tensor.type !== q41.type || scales.type !== f16Type || scales.data.length !== count * q41.scaleBytes)
+    throw new Error(
+      `tensor "${scales.name}" must have two values in f16 for each block of a Q4_1 matrix; ` +
+        `it has ${String(scales.data.length)} bytes of type ${String(scales.type)} for ${String(tensor.data.length)} of type ${String(tensor.type)}`,
+    );
+  const data = Buffer.from(tensor.data);
+  for (let block = 0; block < count; block++)
+    scales.data.copy(data, block * q41.blockBytes, block * q41.scaleBytes, (block + 1) * q41.scaleBytes);
   return { ...tensor, data };
 }
 

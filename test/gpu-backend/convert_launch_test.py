@@ -15,8 +15,8 @@ from convert_pipeline_test import TEACHER
 from spikingbrain.checkpoint.opening import open_checkpoint
 from spikingbrain.checkpoint.source import read_tensor
 from spikingbrain.cli.main import main
-from spikingbrain.convert.pipeline import Pipeline
 from spikingbrain.convert.settings import read_settings
+from spikingbrain.convert.stages.work import Work
 from spikingbrain.convert.team import Team
 from spikingbrain.convert.towers import STUDENT
 
@@ -84,8 +84,8 @@ def test_the_whole_model_is_exported(folder: Path) -> None:
     found, teacher = open_checkpoint(folder / "one" / "tiny.gguf"), open_checkpoint(folder / "teacher")
     assert [layer.mixer_name for layer in found.config.layers] == ["linear", "window"]
     names = {name.name: name for name in found.names}
-    pipeline = Pipeline(read_settings(settings_in(folder, "one")), Team(), lambda line: None)
-    trained = dict(pipeline.trained_tower().variants[STUDENT].named_parameters())
+    work = Work(read_settings(settings_in(folder, "one")), Team(), lambda line: None)
+    trained = dict(work.trained_tower().variants[STUDENT].named_parameters())
     for name in ("q_proj.weight", "o_proj.weight", "gk_proj.1.bias", "g_norm.weight"):
         assert torch.equal(read_tensor(found, names[f"model.layers.0.attn.{name}"]), trained[f"0.{name}"].detach())
     taught = {name.name: name for name in teacher.names}

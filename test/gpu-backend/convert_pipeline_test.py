@@ -17,9 +17,10 @@ from spikingbrain.cli.convert import STAGES as COMMAND_STAGES
 from spikingbrain.cli.main import main
 from spikingbrain.config import Biases, Config, Layer, Spiking
 from spikingbrain.convert.delta import base_of, read_delta
-from spikingbrain.convert.pipeline import STAGES, Pipeline
+from spikingbrain.convert.pipeline import STAGES
 from spikingbrain.convert.result import branch_tensors, converted_config
 from spikingbrain.convert.settings import read_settings
+from spikingbrain.convert.stages.work import Work
 from spikingbrain.convert.team import Team
 
 TEACHER = Config(
@@ -88,6 +89,12 @@ sequences = 2
 tokens = 90
 documents = 1
 document_tokens = 120
+[spike_distil]
+active = [0.9, 0.8]
+steps = 2
+tokens = 24
+matrices = false
+chosen = 0.8
 """
 
 
@@ -128,9 +135,16 @@ def test_every_stage_leaves_its_files(folder: Path) -> None:
     assert facts.keys() == {"teacher", "state", "control"} and facts["teacher"] == 20
     spikes = json.loads((folder / "one" / "spikes.json").read_text(encoding="utf-8"))
     assert [point["budget"] for point in spikes["curve"]] == [0, 0.5, 4]
-    chosen = Spiking(mode="paper", site_k=tuple((site, k) for site, k in spikes["curve"][-1]["k"].items()))
+    distilled = json.loads((folder / "one" / "spike-distil" / "curve.json").read_text(encoding="utf-8"))["curve"]
+    assert [point["wanted"] for point in distilled] == [0.9, 0.8]
+    first, second = (point["after"]["active multiply-accumulates"] for point in distilled)
+    assert first > second
+    chosen = Spiking(mode="paper", site_k=tuple((site, k) for site, k in distilled[-1]["k"].items()))
     config = converted_config(TEACHER, read_settings(settings_in(folder, "one")).reach, "tiny-spiking")
-    assert len(read_delta(folder / "one" / "tiny-spiking.delta.gguf", replace(config, spiking=chosen))) > 0
+    spiking = read_delta(folder / "one" / "tiny-spiking.delta.gguf", replace(config, spiking=chosen))
+    assert spiking.keys() - read_delta(folder / "one" / "tiny.delta.gguf", replace(config, name="tiny")).keys() == {
+        f"model.layers.{layer}.{norm}.weight" for layer in (0, 1) for norm in ("attn_norm", "mlp_norm")
+    }
     with pytest.raises(CheckpointError, match=r"spiking\.mode must be 'off'; it is 'paper'"):
         read_delta(folder / "one" / "tiny-spiking.delta.gguf", config)
     assert "<polyline" in (folder / "one" / "curves.svg").read_text(encoding="utf-8")
@@ -173,8 +187,7 @@ def test_two_processes_have_the_losses_of_one(folder: Path) -> None:
 def test_the_delta_holds_the_branches_and_names_its_base(folder: Path) -> None:
     settings = read_settings(settings_in(folder, "one"))
     config = converted_config(TEACHER, settings.reach, "tiny")
-    pipeline = Pipeline(settings, Team(), lambda line: None)
-    expected = branch_tensors(pipeline.trained()["state"])
+    expected = branch_tensors(Work(settings, Team(), lambda line: None).trained()["state"])
     found = read_delta(folder / "one" / "tiny.delta.gguf", config)
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():

@@ -52,6 +52,10 @@ class GgufFile:
         """The bytes of a tensor as they are in the file, mapped."""
         return self._tensors[gguf].data.reshape(-1).view(np.uint8)
 
+    def encoded(self, name: TensorName) -> npt.NDArray[np.uint8]:
+        """The bytes of a matrix that is no expert's, `[rows, bytes]`, with q and k in half-split rotary order."""
+        return self._half_split(name, self._tensors[name.gguf].data).view(np.uint8)
+
     def rows(self, name: TensorName, start: int, stop: int) -> torch.Tensor:
         """See `WeightSource`."""
         tensor = self._tensors[name.gguf]

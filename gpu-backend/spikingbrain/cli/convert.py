@@ -6,7 +6,7 @@ from pathlib import Path
 from .values import Commands
 
 # Spelled out here because the module that defines them needs torch; a test compares.
-STAGES = ("data", "chats", "salience", "transfer", "distil", "sft", "evaluate", "far", "recall", "spikes", "export")
+STAGES = ("data", "chats", "salience", "transfer", "distil", "sft", "evaluate", "far", "recall", "spikes", "spike-distil", "export")
 
 
 def add(commands: Commands) -> None:
@@ -25,11 +25,11 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import torch
 
-    from spikingbrain.convert.pipeline import Pipeline
+    from spikingbrain.convert.pipeline import convert
     from spikingbrain.convert.settings import read_settings
     from spikingbrain.convert.team import Team
 
     torch.set_num_threads(arguments.threads)
     settings = read_settings(arguments.settings)
     team = Team.join(accelerated=settings.hybrid is not None, shares_weights=settings.team.shard)
-    Pipeline(settings, team, lambda line: print(line, flush=True)).run(tuple(arguments.stage or STAGES))
+    convert(settings, team, lambda line: print(line, flush=True), arguments.stage or STAGES)

@@ -1,13 +1,15 @@
 """Which threshold each site takes: for every site alone, what a k costs and how many channels it leaves active; then, of all choices, the
-one with the fewest active multiply-accumulates whose costs add up to at most a budget.
+one with the fewest active multiply-accumulates whose costs add up to at most a budget, or the one of the least cost that leaves at most
+some share of them active.
 
 Costs are divergences from the same student without spikes, nats a token, beyond what it costs that keys and values are int8 and every site
 fires, however finely. That they add up is an assumption, so what the chosen ones cost together is measured too.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -26,6 +28,10 @@ from spikingbrain.spike.weight_codes import quantise_weight
 MODE: SpikingMode = "paper"
 # So fine that a site might as well not fire: what the others cost alone shows.
 FINEST = 1_024.0
+# Of thresholds, from one that was tried to the next.
+STEPS_BETWEEN = 4
+# Nats, so that a cost of nothing has a logarithm.
+LEAST_COST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,12 @@ class Calibration:
         self.trunk, self.reach, self.branches, self.texts = trunk, reach, branches, texts
         self.plain = [self._residual(text, Firing()) for text in texts]
 
-    def measure(self, spiking: Spiking) -> tuple[float, dict[Site, Activity]]:
-        """Divergence from the student without spikes, and what was active."""
+    def measure(self, spiking: Spiking, trunk: Trunk | None = None) -> tuple[float, dict[Site, Activity]]:
+        """Divergence from the student without spikes, and what was active; `trunk` is one that was trained to fire."""
         activity: dict[Site, Activity] = {}
         total = 0.0
         for text, plain in zip(self.texts, self.plain, strict=True):
-            residual = self._residual(text, Firing(spiking, activity))
+            residual = self._residual(text, Firing(spiking, activity), trunk)
             total += mean_divergence(self.trunk, residual, plain) * len(text)
         return total / sum(len(text) for text in self.texts), activity
 
@@ -103,47 +109,86 @@ class Calibration:
     def curve(self, choices: Sequence[Choice], documents: Sequence[Tensor], report: Callable[[str], None]) -> list[dict[str, object]]:
         """For each choice what it costs: divergence on the calibration's texts, perplexity of the documents, with W8 weights too, and
         activity there; without spikes first."""
-        rounded = Calibration(rounded_trunk(self.trunk), self.reach, self.branches, ())
-        silent = Firing()
+        silent, rounded = Firing(), rounded_trunk(self.trunk)
         plain: dict[str, object] = {
             "perplexity": self.perplexity(documents, silent),
-            "perplexity of W8": rounded.perplexity(documents, silent),
+            "perplexity of W8": self.perplexity(documents, silent, rounded),
         }
         lines: list[dict[str, object]] = [{"budget": 0.0} | plain]
-        work = multiply_accumulates(self.trunk.config, self.reach)
         for choice in choices:
-            activity: dict[Site, Activity] = {}
-            perplexity = self.perplexity(documents, Firing(choice.spiking, activity))
-            active = {site: counted.share for site, counted in activity.items()}
-            mean = sum(work[site] * share for site, share in active.items()) / sum(work[site] for site in active)
-            measured, _ = self.measure(choice.spiking)
-            chosen: dict[str, object] = {"budget": choice.budget, "k": dict(choice.spiking.site_k), "divergence": measured}
-            chosen["perplexity of W8"] = rounded.perplexity(documents, Firing(choice.spiking))
-            lines.append(chosen | {"perplexity": perplexity, "active": active, "active multiply-accumulates": mean})
-            report(f"budget {choice.budget:g}: divergence {measured:.4f}, perplexity {perplexity:.3f}, active {mean:.3f}")
+            point = self.point(choice.spiking, documents)
+            lines.append({"budget": choice.budget, "k": dict(choice.spiking.site_k)} | point)
+            said = ", ".join(f"{name} {value:.4f}" for name, value in point.items() if isinstance(value, float))
+            report(f"budget {choice.budget:g}: {said}")
         return lines
 
+    def point(self, spiking: Spiking, documents: Sequence[Tensor], trunk: Trunk | None = None) -> dict[str, object]:
+        """What some thresholds cost, by the trunk or by one that was trained to fire; activity is that on the documents."""
+        activity: dict[Site, Activity] = {}
+        perplexity = self.perplexity(documents, Firing(spiking, activity), trunk)
+        active, work = {site: counted.share for site, counted in activity.items()}, multiply_accumulates(self.trunk.config, self.reach)
+        return {
+            "divergence": self.measure(spiking, trunk)[0],
+            "perplexity": perplexity,
+            "perplexity of W8": self.perplexity(documents, Firing(spiking), rounded_trunk(trunk or self.trunk)),
+            "active multiply-accumulates": active_work(active, work),
+            "active": active,
+        }
+
     @torch.no_grad()
-    def perplexity(self, documents: Sequence[Tensor], firing: Firing) -> float:
-        parts = [token_losses(self.trunk, self._residual(text, firing), text[1:]) for text in documents]
+    def perplexity(self, documents: Sequence[Tensor], firing: Firing, trunk: Trunk | None = None) -> float:
+        parts = [token_losses(self.trunk, self._residual(text, firing, trunk), text[1:]) for text in documents]
         return math.exp(float(torch.cat(parts).mean()))
 
     @torch.no_grad()
-    def _residual(self, text: Tensor, firing: Firing) -> Tensor:
-        student = Student(self.trunk, self.reach, self.branches, firing)
+    def _residual(self, text: Tensor, firing: Firing, trunk: Trunk | None = None) -> Tensor:
+        student = Student(trunk or self.trunk, self.reach, self.branches, firing)
         return student.residual(text, student.begin())[0]
 
 
+def active_work(active: Mapping[Site, float], work: Mapping[Site, int]) -> float:
+    """Share of the multiply-accumulates whose input fired at all."""
+    return sum(work[site] * share for site, share in active.items()) / sum(work[site] for site in active)
+
+
 def choose(trials: Trials, work: Mapping[Site, int], budget: float) -> Spiking:
-    """For a rising price of active work each site takes what is cheapest; the highest price whose costs fit the budget decides."""
-    best: dict[Site, Trial] | None = None
-    whole = sum(work[site] for site in trials)
-    # Nats for all work to be active: from next to nothing to more than any text costs.
-    for price in (10 ** (step / 40 - 4) for step in range(280)):
-        chosen = {site: min(trials[site], key=lambda one: one.divergence + price * work[site] / whole * one.active) for site in trials}
-        if sum(one.divergence for one in chosen.values()) <= budget:
-            best = chosen
-    if best is None:
+    """The least active work whose costs add up to at most `budget`."""
+    best = [chosen for chosen in _by_price(trials, work) if sum(one.divergence for one in chosen.values()) <= budget]
+    if not best:
         least = sum(min(one.divergence for one in of_site) for of_site in trials.values())
         raise ConfigError("spikes.budgets", f"at least {least:.4f}, the least that is possible", budget)
-    return Spiking(mode=MODE, site_k=tuple((site, best[site].k) for site in SITES if site in best))
+    return spiking_of({site: one.k for site, one in best[-1].items()})
+
+
+def choose_active(trials: Trials, work: Mapping[Site, int], active: float) -> Spiking:
+    """The least cost that leaves at most a share of `active` of the work, among thresholds that were tried and ones between."""
+    finer = {site: between(of_site) for site, of_site in trials.items()}
+    for chosen in _by_price(finer, work):
+        if active_work({site: one.active for site, one in chosen.items()}, work) <= active:
+            return spiking_of({site: one.k for site, one in chosen.items()})
+    least = active_work({site: min(one.active for one in of_site) for site, of_site in trials.items()}, work)
+    raise ConfigError("spike_distil.active", f"at least {least:.4f}, the least that was tried", active)
+
+
+def between(trials: Sequence[Trial]) -> list[Trial]:
+    """With thresholds between neighbouring ones. Their activity lies on straight lines over the logarithm of k, their cost on such lines
+    too, as a logarithm: guesses, and `Calibration.point` measures what is made of them."""
+    ordered, found = sorted(trials, key=lambda one: one.k), []
+    for low, high in pairwise(ordered):
+        for step in range(STEPS_BETWEEN):
+            share = step / STEPS_BETWEEN
+            k, cost = (a * (b / a) ** share for a, b in ((low.k, high.k), (low.divergence + LEAST_COST, high.divergence + LEAST_COST)))
+            found.append(Trial(float(f"{k:.3g}"), cost, low.active + (high.active - low.active) * share))
+    return [*found, *ordered[-1:]]
+
+
+def _by_price(trials: Trials, work: Mapping[Site, int]) -> Iterator[dict[Site, Trial]]:
+    """What is cheapest for each site where active work has a price, for a rising one: from next to nothing to more than any text costs,
+    in nats for all work to be active."""
+    whole = sum(work[site] for site in trials)
+    for price in (10 ** (step / 40 - 4) for step in range(280)):
+        yield {site: min(trials[site], key=lambda one: one.divergence + price * work[site] / whole * one.active) for site in trials}
+
+
+def spiking_of(k: Mapping[Site, float]) -> Spiking:
+    return Spiking(mode=MODE, site_k=tuple((site, k[site]) for site in SITES if site in k))

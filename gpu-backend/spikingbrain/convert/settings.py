@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -10,7 +11,11 @@ from spikingbrain.convert.hybrid.form import Alternating, Hybrid, Parallel
 from spikingbrain.convert.trunk.reach import Reach, reach_of
 from spikingbrain.rules import ConfigError, require, require_choice, require_count, require_positive
 
-FORMS = {"evicted": ("mixer", "salience", "recall", "spikes"), "alternating": ("alternating", "export"), "parallel": ("parallel", "export")}
+FORMS = {
+    "evicted": ("mixer", "salience", "recall", "spikes", "spike_distil"),
+    "alternating": ("alternating", "export"),
+    "parallel": ("parallel", "export"),
+}
 """By form, the tables that belong to some forms only."""
 
 GGUF_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")
@@ -126,6 +131,26 @@ class Spikes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpikeDistil:
+    """Training through spikes; without points it is passed by."""
+
+    active: tuple[float, ...] = ()
+    """Shares of the multiply-accumulates that thresholds leave active, falling: a point of the curve each, trained in turn."""
+    steps: int = 100
+    """Of each point."""
+    sequences: int = 1
+    """Of one step."""
+    tokens: int = 512
+    """Of one sequence, at most the window."""
+    rate_factor: float = 1.0
+    chat_share: float = 0.3
+    matrices: bool = True
+    """Whether the scales of the matrices are trained beside the norms (`trunk/tuning.py`)."""
+    chosen: float = 0.0
+    """The point that is exported as the spiking variant; 0 for none: the calibrated one is."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
     type: str = "bf16"
     """Of the matrices in the GGUF."""
@@ -159,6 +184,7 @@ class Settings:
     evaluation: Evaluation = field(default_factory=Evaluation)
     recall: Recall = field(default_factory=Recall)
     spikes: Spikes = field(default_factory=Spikes)
+    spike_distil: SpikeDistil = field(default_factory=SpikeDistil)
     export: Export = field(default_factory=Export)
     team: TeamSettings = field(default_factory=TeamSettings)
 
@@ -180,8 +206,22 @@ class Settings:
             require(0 <= mixed.chat_share <= 1, f"{table}.chat_share", "from 0 to 1", mixed.chat_share)
         require_count("salience.sequences", self.salience.sequences)
         require(0 <= self.salience.chat_share <= 1, "salience.chat_share", "from 0 to 1", self.salience.chat_share)
+        self._check_spike_distil()
         shared = set(self.data.packages) & set(self.data.held_out_packages)
         require(not shared, "data.held_out_packages", "other packages than data.packages", sorted(shared))
+
+    def _check_spike_distil(self) -> None:
+        stage = self.spike_distil
+        falling = all(before > after for before, after in pairwise((1.0, *stage.active, 0.0)))
+        require(falling, "spike_distil.active", "falling shares between 0 and 1", stage.active)
+        require(stage.chosen in (0, *stage.active), "spike_distil.chosen", f"0 or one of {list(stage.active)}", stage.chosen)
+        if not stage.active:
+            return
+        require_count("spike_distil.steps", stage.steps)
+        require_count("spike_distil.sequences", stage.sequences)
+        require_count("spike_distil.tokens", stage.tokens, least=2, most=self.reach.window)
+        require_positive("spike_distil.rate_factor", stage.rate_factor)
+        require(0 <= stage.chat_share <= 1, "spike_distil.chat_share", "from 0 to 1", stage.chat_share)
 
     @property
     def hybrid(self) -> Hybrid | None:

@@ -1,0 +1,51 @@
+"""What training reads, and which evicted tokens are kept."""
+
+import numpy as np
+import torch
+
+from spikingbrain.convert.salience import SalienceFit
+from spikingbrain.convert.stages.work import Work
+from spikingbrain.convert.text.chat import ChatSampler, Sampling
+from spikingbrain.convert.text.corpus import write_corpus
+from spikingbrain.convert.text.documents import Fields
+from spikingbrain.convert.text.gather import gather_documents
+from spikingbrain.convert.text.questions import HELD_OUT, TRAINING, Questions
+from spikingbrain.convert.text.vocabulary import open_vocabulary
+
+
+def data(work: Work) -> None:
+    settings = work.settings.data
+    tokenizer = open_vocabulary(work.settings.teacher, work.source.config.vocabulary)
+    splits = (("held", settings.held_out_packages, settings.held_out_files), ("train", settings.packages, settings.files))
+    for split, packages, files in splits:
+        if not (work.folder / f"{split}.json").is_file():
+            fields = Fields(settings.text_field, settings.source_field)
+            documents = gather_documents(packages, files, work.folder / "packages", settings.most_characters, fields)
+            corpus = write_corpus(work.folder / split, documents, tokenizer)
+            work.report(f"{split}: {len(corpus.sources)} documents, {len(corpus.tokens)} tokens")
+
+
+def chats(work: Work) -> None:
+    settings, seed = work.settings.data, work.settings.seed
+    _chats(work, "train", TRAINING, settings.chats, settings.chat_tokens, 2 * seed + 1)
+    _chats(work, "held", HELD_OUT, settings.held_out_chats, settings.held_out_chat_tokens, 2 * seed + 2)
+
+
+def _chats(work: Work, split: str, questions: Questions, chats: int, tokens: int, seed: int) -> None:
+    path = work.folder / f"chat-{split}.npy"
+    if path.is_file() or chats == 0:
+        return
+    tokenizer = open_vocabulary(work.settings.teacher, work.source.config.vocabulary)
+    sampler = ChatSampler(work.trunk, tokenizer, questions, seed, Sampling(temperature=work.settings.data.temperature))
+    sampled = sampler.sample(chats, tokens, lambda done, total: None if done % 64 else work.report(f"{split}: {done} of {total}"))
+    np.save(path, sampled.numpy().astype(np.uint32))
+
+
+def salience(work: Work) -> None:
+    path, settings = work.folder / "salience.pt", work.settings.salience
+    if path.is_file():
+        return
+    fit, mix = SalienceFit(work.trunk, work.settings.reach), work.mix(settings.chat_share, 2)
+    for sequence in range(settings.sequences):
+        fit.add(mix.sequence(sequence, settings.tokens)[1])
+    torch.save(fit.fitted(), path)
