@@ -1,4 +1,5 @@
 /** Writes what the Workers read of the model: `dist/engine/model` (shards) and `dist/gateway/model` (tokenizer), see workers/contracts/model-files.ts. */
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ModelManifest } from "../../workers/contracts/model-files.ts";
@@ -10,7 +11,7 @@ import { reportFailure, isMain } from "./run.ts";
 import { writeShards } from "./shards.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 3;
+const formatVersion = 4;
 
 /** Digests of everything read and written; all must still hold for a run to be skipped. */
 interface Stamp {
@@ -33,6 +34,7 @@ export async function prepareModel(output = inRepository("dist")): Promise<Model
 
 async function write(output: string, source: ModelSource): Promise<void> {
   const facts = await readGgufFacts(source.path);
+  const tokenizer = JSON.stringify(facts.tokenizer);
   rmSync(stampPath(output), { force: true });
   const sharded = await replaceDirectory(join(output, "engine/model"), async (directory) => {
     const written = await writeShards(source.path, directory);
@@ -41,7 +43,7 @@ async function write(output: string, source: ModelSource): Promise<void> {
   });
   await replaceDirectory(join(output, "gateway/model"), (directory) => {
     writeFileSync(join(directory, "manifest.json"), manifestText(sharded));
-    writeFileSync(join(directory, "tokenizer.json"), JSON.stringify(facts.tokenizer));
+    writeFileSync(join(directory, "tokenizer.json"), tokenizer);
   });
 
   const files = [
@@ -59,7 +61,8 @@ async function write(output: string, source: ModelSource): Promise<void> {
     const { id, created, ownedBy, teacher } = source;
     const { contextLength, form, license } = facts;
     const origin = { license: source.license ?? license, teacher };
-    const manifest: ModelManifest = { id, created, ownedBy, ...written, contextLength, form, origin };
+    const tokenizerSha256 = createHash("sha256").update(tokenizer).digest("hex");
+    const manifest: ModelManifest = { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin };
     return JSON.stringify(manifest, null, 2);
   }
 }

@@ -144,6 +144,8 @@ export interface ModelDescription {
   readonly id: string;
   /** sha256 of the weights file, hex. */
   readonly digest: string;
+  /** sha256 of what the tokenizer is made from, hex. */
+  readonly tokenizerDigest: string;
   readonly architecture: string;
   readonly parameters: number;
   readonly vocabularySize: number;

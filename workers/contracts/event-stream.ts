@@ -1,9 +1,11 @@
 /**
  * The wire form of {@link GenerateEvent}: one JSON value a line, because RPC carries byte streams and JSON lines can be read by anything.
+ * A piece of a state is the line `{"type":"state","tokens":n,"length":N}` and then exactly N raw bytes; the next line follows at once.
  * Empty lines mean nothing to the reader. A backend that has been silent for {@link HEARTBEAT_MILLISECONDS} writes one: the runtime tells
  * the writing end of an RPC stream that its reader has left only when it writes, so a silent one would work for nobody.
  */
-import type { GenerateEvent } from "./engine.ts";
+import { STATE_PIECE_BYTES, type GenerateEvent } from "./engine.ts";
+import { EventLines } from "./event-lines.ts";
 
 /** Longest silence, while a prompt waits or is read, before an empty line. */
 export const HEARTBEAT_MILLISECONDS = 250;
@@ -14,49 +16,65 @@ export function encodeHeartbeat(): Uint8Array {
   return encoder.encode("\n");
 }
 
+/** A piece of a state may have any length from 1 to {@link STATE_PIECE_BYTES}; its bytes are copied. */
 export function encodeEvent(event: GenerateEvent): Uint8Array {
-  return encoder.encode(`${JSON.stringify(event)}\n`);
+  if (event.type !== "state") return encoder.encode(`${JSON.stringify(event)}\n`);
+  const { type, tokens, bytes } = event;
+  const line = encoder.encode(`${JSON.stringify({ type, tokens, length: bytes.length })}\n`);
+  const encoded = new Uint8Array(line.length + bytes.length);
+  encoded.set(line);
+  encoded.set(bytes, line.length);
+  return encoded;
+}
+
+export interface DecodeOptions {
+  /** Whether the state at the answer's end follows `finish`, which then is not the last event: `saved` or `unsaved` is. */
+  readonly afterFinish?: boolean;
 }
 
 /**
  * Reads events back, whatever the chunking. Ends after the terminal event; a stream that ends without one, or holds a broken
- * line, yields an `error` event, so that a reader always sees exactly one terminal event. Returning early cancels the source;
- * so does `signal`, which also frees a reader that waits on a silent source (a generator's `return` only runs between events).
+ * line, yields an `error` event, so that a reader always sees exactly one terminal event. With `afterFinish`, a stream that breaks after
+ * `finish` yields `unsaved`: the answer is whole. Returning early cancels the source; so does `signal`, which also frees a reader that
+ * waits on a silent source (a generator's `return` only runs between events).
  */
 export async function* decodeEvents(
   stream: ReadableStream<Uint8Array>,
   signal?: AbortSignal,
+  { afterFinish = false }: DecodeOptions = {},
 ): AsyncGenerator<GenerateEvent, void, undefined> {
   const reader = stream.getReader();
   const cancel = () => void reader.cancel(signal?.reason).catch(() => undefined);
   signal?.addEventListener("abort", cancel, { once: true });
   if (signal?.aborted) cancel();
-  const decoder = new TextDecoder();
-  let buffered = "";
+  const parser = new EventParser();
+  /** Tokens of the whole text, once the answer is whole. */
+  let finished: number | undefined;
   let ended = false;
+  const broken = (message: string): GenerateEvent =>
+    finished === undefined ? brokenStream(message) : { type: "unsaved", tokens: finished, reason: message };
   try {
     while (true) {
       const { done, value } = await reader.read();
       if (done) break;
-      buffered += decoder.decode(value, { stream: true });
-      let newline = buffered.indexOf("\n");
-      while (newline >= 0) {
-        const line = buffered.slice(0, newline);
-        buffered = buffered.slice(newline + 1);
-        newline = buffered.indexOf("\n");
-        if (line === "") continue;
-        const event = parseEvent(line);
-        ended = event.type === "finish" || event.type === "error";
+      parser.push(value);
+      for (let event = parser.next(broken); event !== undefined; event = parser.next(broken)) {
+        if (event.type === "error" && finished !== undefined) event = broken(event.failure.message);
+        ended = finished === undefined ? event.type === "error" : event.type === "saved" || event.type === "unsaved";
+        if (event.type === "finish") {
+          ended = !afterFinish;
+          finished = event.usage.promptTokens + event.usage.completionTokens;
+        }
         yield event;
         if (ended) return;
       }
     }
     ended = true;
-    yield brokenStream("the backend's stream ended without a terminal event");
+    yield broken("the backend's stream ended too early");
   } catch (cause) {
     if (ended) throw cause;
     ended = true;
-    yield brokenStream("the backend's stream broke off");
+    yield broken("the backend's stream broke off");
   } finally {
     signal?.removeEventListener("abort", cancel);
     // Not awaited: a cancel that hangs on a dead backend must not hold the client's last bytes back.
@@ -64,11 +82,43 @@ export async function* decodeEvents(
   }
 }
 
-function parseEvent(line: string): GenerateEvent {
+/** What lies on the wire in an event's place. */
+type WireEvent = Exclude<GenerateEvent, { type: "state" }> | { readonly type: "state"; readonly tokens: number; readonly length: number };
+
+class EventParser {
+  readonly #lines = new EventLines();
+  #state: { readonly tokens: number; readonly length: number } | undefined;
+
+  push(chunk: Uint8Array): void {
+    this.#lines.push(chunk);
+  }
+
+  /** The next whole event, or what `broken` makes of one that can't be read; undefined where more bytes are needed. */
+  next(broken: (message: string) => GenerateEvent): GenerateEvent | undefined {
+    while (this.#state === undefined) {
+      const line = this.#lines.line();
+      if (line === undefined) return undefined;
+      if (line === "") continue;
+      const event = parseLine(line);
+      if (event === undefined) return broken("the backend sent a line that is not JSON");
+      if (event.type !== "state") return event;
+      if (!Number.isInteger(event.length) || event.length < 1 || event.length > STATE_PIECE_BYTES)
+        return broken(`a piece of a state must have 1 to ${String(STATE_PIECE_BYTES)} bytes; the backend's has ${String(event.length)}`);
+      this.#state = event;
+    }
+    const { tokens, length } = this.#state;
+    const bytes = this.#lines.bytes(length);
+    if (bytes === undefined) return undefined;
+    this.#state = undefined;
+    return { type: "state", tokens, bytes };
+  }
+}
+
+function parseLine(line: string): WireEvent | undefined {
   try {
-    return JSON.parse(line) as GenerateEvent;
+    return JSON.parse(line) as WireEvent;
   } catch {
-    return brokenStream("the backend sent a line that is not JSON");
+    return undefined;
   }
 }
 

@@ -12,6 +12,8 @@ export interface ModelManifest {
   readonly ownedBy: string;
   /** sha256 of the whole GGUF, hex; the model digest. */
   readonly sha256: string;
+  /** sha256 of `dist/gateway/model/tokenizer.json`, hex; the tokenizer digest. */
+  readonly tokenizerSha256: string;
   readonly bytes: number;
   /** In file order; concatenated they are the GGUF. */
   readonly shards: readonly ModelShard[];

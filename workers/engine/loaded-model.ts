@@ -42,7 +42,7 @@ export async function loadModel(
   }
 }
 
-export function describeModel(engine: Engine, { id, sha256, form }: ModelManifest, requestTokens: number): LoadedModel {
+export function describeModel(engine: Engine, { id, sha256, tokenizerSha256, form }: ModelManifest, requestTokens: number): LoadedModel {
   const facts = JSON.parse(engine.describe()) as EngineDescription;
   const { architecture, parameters, vocabularySize, kernel, bosTokenId, spikes, kvType } = facts;
   const fullBytes = engine.stateBytes(farTokens);
@@ -59,7 +59,18 @@ export function describeModel(engine: Engine, { id, sha256, form }: ModelManifes
   };
   return {
     engine,
-    description: { id, digest: sha256, architecture, parameters, vocabularySize, contextLength, kernel, spikes, state },
+    description: {
+      id,
+      digest: sha256,
+      tokenizerDigest: tokenizerSha256,
+      architecture,
+      parameters,
+      vocabularySize,
+      contextLength,
+      kernel,
+      spikes,
+      state,
+    },
     firstToken: bosTokenId ?? 0,
   };
 }

@@ -59,6 +59,7 @@ function parseManifest(text: string): ModelManifest {
   }
   if (typeof manifest.id !== "string") throw modelInvalid("manifest.json: id must be a string");
   if (typeof manifest.sha256 !== "string") throw modelInvalid("manifest.json: sha256 must be a string");
+  if (typeof manifest.tokenizerSha256 !== "string") throw modelInvalid("manifest.json: tokenizerSha256 must be a string; run set-up again");
   if (!Array.isArray(manifest.shards) || manifest.shards.length === 0) throw modelInvalid("manifest.json: shards must be a list of files");
   if (typeof manifest.form !== "object") throw modelInvalid("manifest.json: form must say how the model mixes tokens; run set-up again");
   return manifest as ModelManifest;

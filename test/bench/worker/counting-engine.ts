@@ -9,6 +9,7 @@ import { encodeEvent } from "../../../workers/contracts/event-stream.ts";
 const description: ModelDescription = {
   id: "counting",
   digest: "0".repeat(64),
+  tokenizerDigest: "0".repeat(64),
   architecture: "counting",
   parameters: 0,
   vocabularySize: 2 ** 31 - 1,

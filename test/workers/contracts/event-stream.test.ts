@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import type { GenerateEvent } from "../../../workers/contracts/engine.ts";
+import { describe, expect, test } from "vitest";
+import { STATE_PIECE_BYTES, type GenerateEvent } from "../../../workers/contracts/engine.ts";
 import { decodeEvents, encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
 
 const usage = { promptTokens: 1, completionTokens: 2, cachedTokens: 0 };
@@ -19,9 +19,9 @@ function streamOf(bytes: Uint8Array, cut: number): ReadableStream<Uint8Array> {
   });
 }
 
-async function read(bytes: Uint8Array, cut = bytes.length, signal?: AbortSignal): Promise<GenerateEvent[]> {
+async function read(bytes: Uint8Array, cut = bytes.length, afterFinish = false): Promise<GenerateEvent[]> {
   const all: GenerateEvent[] = [];
-  for await (const event of decodeEvents(streamOf(bytes, cut), signal)) all.push(event);
+  for await (const event of decodeEvents(streamOf(bytes, cut), undefined, { afterFinish })) all.push(event);
   return all;
 }
 
@@ -50,6 +50,69 @@ test.each<readonly [name: string, bytes: Uint8Array]>([
   const all = await read(bytes);
   expect(all.filter((event) => event.type === "error")).toHaveLength(1);
   expect(all.at(-1)).toMatchObject({ type: "error", failure: { code: "engine_unavailable", retryable: true } });
+});
+
+describe("states", () => {
+  const piece = (tokens: number, ...bytes: number[]): GenerateEvent => ({ type: "state", tokens, bytes: Uint8Array.from(bytes) });
+  const [first, second, finish] = events as [GenerateEvent, GenerateEvent, GenerateEvent];
+  const whole: GenerateEvent[] = [
+    { type: "restored", tokens: 1 },
+    // Bytes that would end a line, begin one, or be no text.
+    piece(2, 10, 123, 10, 0, 255),
+    piece(2, 10),
+    { type: "saved", tokens: 2 },
+    first,
+    second,
+    finish,
+    piece(3, 34, 10, 125),
+    { type: "saved", tokens: 3 },
+  ];
+  const wire = joined(...whole.map(encodeEvent));
+
+  test("lie between the lines as they are", () => {
+    const text = '{"type":"state","tokens":2,"length":5}\n';
+    expect(encodeEvent(whole[1] as GenerateEvent)).toEqual(joined(new TextEncoder().encode(text), Uint8Array.of(10, 123, 10, 0, 255)));
+  });
+
+  test("come back as they were, whatever the cuts", async () => {
+    for (let cut = 1; cut <= wire.length; cut++) expect(await read(wire, cut, true)).toEqual(whole);
+  });
+
+  test("follow the terminal event for those who asked, and nobody else", async () => {
+    expect(await read(wire)).toEqual(whole.slice(0, 7));
+    expect(await read(joined(wire, encodeEvent(first)), wire.length + 9, true)).toEqual(whole);
+  });
+
+  test("broken off before the answer's end break the stream, after it only themselves", async () => {
+    const saved = encodeEvent(whole.at(-1) as GenerateEvent).length;
+    const early = joined(...whole.slice(0, 2).map(encodeEvent));
+    expect(await read(early.slice(0, -2), 7, true)).toMatchObject([whole[0], { type: "error", failure: { code: "engine_unavailable" } }]);
+    const unsaved = { type: "unsaved", tokens: 3, reason: "the backend's stream ended too early" };
+    for (let length = 1; length <= saved + 3; length++) {
+      const all = await read(wire.slice(0, -length), 11, true);
+      expect(all).toEqual([...whole.slice(0, length <= saved ? 8 : 7), unsaved]);
+    }
+  });
+
+  test("an error after the answer is whole takes nothing from it", async () => {
+    const late: GenerateEvent = { type: "error", failure: { code: "internal_error", status: 500, message: "oops", retryable: true } };
+    expect(await read(joined(...[first, finish, late].map(encodeEvent)), 9, true)).toEqual([
+      first,
+      finish,
+      { type: "unsaved", tokens: 3, reason: "oops" },
+    ]);
+  });
+
+  test.each([0, -1, 1.5, STATE_PIECE_BYTES + 1])("a piece of %d bytes is refused before it is read", async (length) => {
+    const all = await read(new TextEncoder().encode(`{"type":"state","tokens":2,"length":${String(length)}}\n`));
+    expect(all).toMatchObject([{ type: "error", failure: { message: expect.stringContaining(`has ${String(length)}`) as string } }]);
+  });
+
+  test("the longest piece comes in many chunks", async () => {
+    const bytes = Uint8Array.from({ length: STATE_PIECE_BYTES }, (_unused, at) => at);
+    const [state] = await read(encodeEvent({ type: "state", tokens: 1, bytes }), 100);
+    expect(state?.type === "state" && state.bytes.every((byte, at) => byte === (at & 255))).toBe(true);
+  });
 });
 
 test("an abort frees a reader of a silent stream and cancels the stream", async () => {

@@ -41,6 +41,7 @@ describe("describeModel", () => {
     created: 0,
     ownedBy: "tests",
     sha256: "",
+    tokenizerSha256: "",
     bytes: 0,
     shards: [],
     contextLength: 512,

@@ -21,6 +21,7 @@ async function tinyModel(): Promise<LoadedModel> {
     created: 0,
     ownedBy: "tests",
     sha256,
+    tokenizerSha256: "0".repeat(64),
     bytes: file.length,
     shards: [{ file: "shard-000.bin", bytes: file.length, sha256 }],
     contextLength: 512,

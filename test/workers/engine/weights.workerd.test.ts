@@ -22,6 +22,7 @@ async function twoShards(): Promise<Files> {
     created: 0,
     ownedBy: "tests",
     sha256: await sha256(content),
+    tokenizerSha256: "0".repeat(64),
     bytes: content.length,
     shards: await Promise.all(
       shards.map(async (bytes, index) => ({ file: `shard-00${String(index)}.bin`, bytes: bytes.length, sha256: await sha256(bytes) })),

@@ -76,7 +76,16 @@ test("the field must be true or false", async () => {
 });
 
 test("a model in which nothing fires refuses, and says why", () => {
-  const model = { id: "m", digest: "", architecture: "a", parameters: 0, vocabularySize: 1, contextLength: 1, kernel: "k" };
+  const model = {
+    id: "m",
+    digest: "",
+    tokenizerDigest: "",
+    architecture: "a",
+    parameters: 0,
+    vocabularySize: 1,
+    contextLength: 1,
+    kernel: "k",
+  };
   const refusal = /'spikes' cannot be counted: the model runs in spiking mode 'off'/;
   expect(() => requireSpikes(model)).toThrow(refusal);
   expect(() => requireSpikes({ ...model, spikes: "off" })).toThrow(refusal);

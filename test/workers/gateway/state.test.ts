@@ -40,7 +40,16 @@ test("nobody who does not ask is told", async () => {
 
 test("the field must be true or false, and a backend that does not know refuses", async () => {
   expect(await failure(await chat({ state: 1 }))).toMatchObject({ code: "invalid_request", param: "state" });
-  const model = { id: "m", digest: "", architecture: "a", parameters: 0, vocabularySize: 1, contextLength: 1, kernel: "k" };
+  const model = {
+    id: "m",
+    digest: "",
+    tokenizerDigest: "",
+    architecture: "a",
+    parameters: 0,
+    vocabularySize: 1,
+    contextLength: 1,
+    kernel: "k",
+  };
   expect(() => {
     requireState(model);
   }).toThrow("'state' cannot be reported");

@@ -28,6 +28,7 @@ export const tinyManifest: ModelManifest = {
   created: 1_700_000_000,
   ownedBy: "tests",
   sha256: "0".repeat(64),
+  tokenizerSha256: "2".repeat(64),
   bytes: 0,
   shards: [],
   contextLength: 512,

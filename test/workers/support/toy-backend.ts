@@ -60,7 +60,7 @@ export class ToyBackend implements GenerationBackend {
 
   describe(): Promise<Outcome<ModelDescription>> {
     const { vocabularySize, contextLength } = this.#options;
-    const model = { id: "tiny", digest: "0".repeat(64), architecture: "toy", parameters: 0, kernel: "toy" };
+    const model = { id: "tiny", digest: "0".repeat(64), tokenizerDigest: "2".repeat(64), architecture: "toy", parameters: 0, kernel: "toy" };
     return Promise.resolve({ ok: true, value: { ...model, vocabularySize, contextLength, spikes: "paper", state: toyStates } });
   }
 
