@@ -50,6 +50,8 @@ export default defineConfig({
                 STREAM_OBJECT: { className: "StreamObject", useSQLite: true },
                 TENANT_OBJECT: { className: "TenantObject", useSQLite: true },
               },
+              // A key for tests only, and little patience: nobody waits ten seconds for a client that never comes back.
+              bindings: { STATE_KEYS: `1:${Buffer.alloc(32, 7).toString("base64")}`, STREAM_GRACE_SECONDS: "0.1" },
               r2Buckets: ["SNAPSHOTS"],
               kvNamespaces: ["PREFIXES"],
               serviceBindings: {

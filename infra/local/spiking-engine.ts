@@ -5,6 +5,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { spikingModes } from "../../workers/contracts/spikes.ts";
 import { inRepository } from "./paths.ts";
+import { defaultConfigurations } from "./stack.ts";
+
+const ENGINE_CONFIGURATION = "workers/engine/wrangler.toml";
 
 /** Paths of the original, and what they are as seen from `dist`. */
 const moved = [
@@ -18,8 +21,8 @@ export function configurationsFor(spikes: string | undefined): readonly string[]
   const mode = spikingModes.find((name) => name === spikes);
   if (mode === undefined) throw new Error(`SPIKES must be one of ${spikingModes.join(", ")}; it is "${spikes}".`);
   const path = `dist/engine-${mode}.toml`;
-  writeFileSync(inRepository(path), withMode(readFileSync(inRepository("workers/engine/wrangler.toml"), "utf8"), mode));
-  return ["wrangler.toml", path];
+  writeFileSync(inRepository(path), withMode(readFileSync(inRepository(ENGINE_CONFIGURATION), "utf8"), mode));
+  return defaultConfigurations.map((configuration) => (configuration === ENGINE_CONFIGURATION ? path : configuration));
 }
 
 export function withMode(toml: string, mode: string): string {

@@ -1,12 +1,17 @@
-/** The whole stack on this machine: both Workers under `wrangler dev`, the way Cloudflare would run them. */
+/** The whole stack on this machine: all Workers under `wrangler dev`, the way Cloudflare would run them. */
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { startGroup } from "./process-group.ts";
 import { inRepository, repositoryRoot } from "./paths.ts";
+import { ensureStateKeys } from "./state-keys.ts";
+
+export const sessionConfiguration = "workers/session/wrangler.toml";
+
+export const defaultConfigurations: readonly string[] = ["wrangler.toml", sessionConfiguration, "workers/engine/wrangler.toml"];
 
 export interface StackOptions {
   readonly port: number;
-  /** Wrangler configurations, the one that answers HTTP first; the gateway's and the engine's unless given. */
+  /** Wrangler configurations, the one that answers HTTP first; {@link defaultConfigurations} unless given. */
   readonly configurations?: readonly string[];
   /** Variables of the Workers, over those in the wrangler.toml files. */
   readonly variables?: Readonly<Record<string, string>>;
@@ -39,9 +44,10 @@ const keptOutputLines = 40;
 
 export async function startStack(options: StackOptions): Promise<Stack> {
   await mustBeFree(options.port);
+  await ensureStateKeys();
   const url = `http://127.0.0.1:${String(options.port)}`;
   const variables = Object.entries(options.variables ?? {}).flatMap(([name, value]) => ["--var", `${name}:${value}`]);
-  const configurations = (options.configurations ?? ["wrangler.toml", "workers/engine/wrangler.toml"]).flatMap((path) => ["-c", path]);
+  const configurations = (options.configurations ?? defaultConfigurations).flatMap((path) => ["-c", path]);
   const group = startGroup(
     process.execPath,
     [

@@ -1,7 +1,7 @@
 /** The local stack with ways around the gateway (worker/index.ts), over the real engine or over one that costs next to nothing. */
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
-import { startStack } from "../../infra/local/stack.ts";
+import { sessionConfiguration, startStack } from "../../infra/local/stack.ts";
 import { whenEnded } from "./ending.ts";
 
 const engines = { real: "workers/engine/wrangler.toml", counting: "test/bench/worker/counting-engine.toml" } as const;
@@ -11,7 +11,7 @@ const readyTimeoutMilliseconds = 180_000;
 
 /** Runs `use` with the address of a ready stack, and ends the stack whatever happens. */
 export async function withStack<T>(engine: keyof typeof engines, use: (url: string) => Promise<T>): Promise<T> {
-  const stack = await startStack({ port: await freePort(), configurations: ["test/bench/worker/wrangler.toml", engines[engine]] });
+  const stack = await startStack({ port: await freePort(), configurations: ["test/bench/worker/wrangler.toml", sessionConfiguration, engines[engine]] });
   const forget = whenEnded(() => stack.stop());
   try {
     await stack.untilReady(readyTimeoutMilliseconds);

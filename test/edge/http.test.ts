@@ -76,9 +76,9 @@ test("a prompt twice as long as window and memory is read in the state that the 
   };
   const prompt = Array.from({ length: 1500 }, (_unused, at) => 100 + ((at * 7919) % 40_000));
   const response = await complete({ prompt, max_tokens: 2, ignore_eos: true, stream: true, state: true });
-  const states = (await response.text()).split("\n\n").flatMap((block) => {
-    const chunk = block.startsWith("data: {")
-      ? (JSON.parse(block.slice("data: ".length)) as { readonly state?: { readonly tokens: number; readonly bytes: number } })
+  const states = (await response.text()).split("\n").flatMap((line) => {
+    const chunk = line.startsWith("data: {")
+      ? (JSON.parse(line.slice("data: ".length)) as { readonly state?: { readonly tokens: number; readonly bytes: number } })
       : {};
     return chunk.state === undefined ? [] : [chunk.state];
   });

@@ -41,7 +41,7 @@ export async function completionText(body: Json): Promise<string> {
 export async function streamedText(body: Json): Promise<string> {
   const response = await complete({ ...body, stream: true });
   const text = await response.text();
-  const lines = text.split("\n\n").filter((block) => block.startsWith("data: "));
+  const lines = text.split("\n").filter((line) => line.startsWith("data: "));
   if (response.status !== 200 || lines.pop() !== "data: [DONE]") throw new Error(`status ${response.status}: ${text.slice(-300)}`);
   return lines.map((line) => (JSON.parse(line.slice("data: ".length)) as Completion).choices[0]?.text ?? "").join("");
 }

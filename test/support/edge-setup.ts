@@ -1,4 +1,4 @@
-/** One stack for all edge tests: model and page in place, both Workers under `wrangler dev` on a free port. */
+/** One stack for all edge tests: model and page in place, all Workers under `wrangler dev` on a free port. */
 import { createServer } from "node:net";
 import type { TestProject } from "vitest/node";
 import { prepareModel } from "../../infra/local/prepare-model.ts";

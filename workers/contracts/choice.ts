@@ -45,6 +45,8 @@ export interface ChoiceEnd {
   readonly reason: "stop" | "length";
   /** Tokens sampled: without the stop token, with those of a stop string. */
   readonly completionTokens: number;
+  /** Tokens before the answer, those that were not read again included. */
+  readonly promptTokens: number;
   /** Prompt tokens that were not read again, because their state was there. */
   readonly cachedTokens: number;
   /** Where spikes are counted: by layer, unless a stop string came first. */

@@ -60,7 +60,8 @@ export interface OpenStream {
 
 /** Numbered from 1 without gaps; exactly one `done` or `failed`, which is the last. The same to every reader, however often it comes back. */
 export interface StreamEntry {
-  readonly number: number;
+  /** Null: of the moment only (how far a prompt is read), and not repeated. */
+  readonly number: number | null;
   readonly event: ChoiceEvent | { readonly type: "done" } | { readonly type: "failed"; readonly failure: ServiceFailure };
 }
 

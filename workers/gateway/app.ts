@@ -7,15 +7,17 @@ import { chatCompletions } from "./http/chat-completions.ts";
 import { completions } from "./http/completions.ts";
 import { health, ready } from "./http/health.ts";
 import { listModels, oneModel } from "./http/models.ts";
+import { resumeStream, stopStream } from "./http/streams.ts";
 import { detokenize, tokenize } from "./http/tokenize.ts";
-import { describeCause, logLine } from "./log.ts";
+import { describeCause, logLine } from "../logging/log-line.ts";
 import { apiKey } from "./middleware/api-key.ts";
 import { crossOrigin } from "./middleware/cross-origin.ts";
 import { requestLog } from "./middleware/request-log.ts";
+import { tenant } from "./middleware/tenant.ts";
 import { responseHeaders } from "./middleware/response-headers.ts";
 
 interface Route {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   readonly handler: Handler<GatewayTypes>;
 }
@@ -23,6 +25,8 @@ interface Route {
 const ROUTES: readonly Route[] = [
   { method: "POST", path: "/v1/chat/completions", handler: chatCompletions },
   { method: "POST", path: "/v1/completions", handler: completions },
+  { method: "GET", path: "/v1/streams/:id", handler: resumeStream },
+  { method: "DELETE", path: "/v1/streams/:id", handler: stopStream },
   { method: "GET", path: "/v1/models", handler: listModels },
   // The rest of the path is the id: public model ids may hold slashes.
   { method: "GET", path: "/v1/models/:id{.+}", handler: oneModel },
@@ -35,13 +39,13 @@ const ROUTES: readonly Route[] = [
 export function createApp(): Hono<GatewayTypes> {
   const app = new Hono<GatewayTypes>();
   app.use(requestLog, responseHeaders, crossOrigin);
-  app.use("/v1/*", apiKey);
+  app.use("/v1/*", apiKey, tenant);
   app.use("/tokenize", apiKey);
   app.use("/detokenize", apiKey);
 
-  for (const { method, path, handler } of ROUTES) {
-    app.on(method, path, handler);
-    const allow = method === "GET" ? "GET, HEAD" : method;
+  for (const { method, path, handler } of ROUTES) app.on(method, path, handler);
+  for (const [path, routes] of Map.groupBy(ROUTES, ({ path }) => path)) {
+    const allow = routes.map(({ method }) => (method === "GET" ? "GET, HEAD" : method)).join(", ");
     app.all(path, (c) => errorResponse(methodNotAllowed(c.req.method, allow).failure, { allow }));
   }
   app.notFound((c) => errorResponse(routeNotFound(c.req.method).failure));

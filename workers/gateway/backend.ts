@@ -1,8 +1,9 @@
 /** Which backend serves a request. One today; the pool's plan takes this function's place. */
 import type { GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
+import { release } from "../contracts/release.ts";
 import type { Environment } from "./environment.ts";
-import { describeCause, logLine } from "./log.ts";
+import { describeCause, logLine } from "../logging/log-line.ts";
 
 export function chooseBackend(environment: Environment): GenerationBackend {
   return environment.ENGINE;
@@ -15,7 +16,6 @@ export async function unwrap<T>(call: Promise<Outcome<T>>): Promise<T> {
     if (!outcome.ok) throw new ServiceError(outcome.failure);
     return outcome.value;
   } finally {
-    // A stream that was received stays open: disposing lets go of the call, not of what it brought.
     release(outcome);
   }
 }
@@ -30,11 +30,6 @@ async function reached<T>(call: Promise<T>): Promise<T> {
       { cause },
     );
   }
-}
-
-/** RPC results hold resources on the other side until they are disposed; those of an in-process backend have nothing to dispose. */
-function release(result: object): void {
-  (result as Partial<Disposable>)[Symbol.dispose]?.();
 }
 
 /** Constant while a backend lives, so one answer serves the isolate; an absent answer is asked for again. */

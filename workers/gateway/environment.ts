@@ -1,12 +1,15 @@
 /** What the gateway is given from outside: bindings and variables of `wrangler.toml`, and what middleware leaves for later steps. */
 import type { Context } from "hono";
 import type { GenerationBackend } from "../contracts/engine.ts";
+import type { SessionBackend, TenantId } from "../contracts/session.ts";
 
 export interface Environment {
   /** Static assets: the page, and the model's card and tokenizer under `/model/`. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
   /** The engine Worker's `EngineService` entrypoint, called by RPC. */
   readonly ENGINE: GenerationBackend;
+  /** The session Worker's `SessionService` entrypoint: runs generations and keeps what conversations remember. */
+  readonly SESSION: SessionBackend;
   /** Comma-separated keys; empty or absent leaves the API open, which is what the page needs: its requests carry no key. */
   readonly API_KEYS?: string;
   /** Comma-separated origins that browsers may call `/v1` from; empty or absent allows the page's own origin only. */
@@ -19,6 +22,8 @@ export interface RequestVariables {
   readonly requestId: string;
   /** Facts for the request's log line; never prompt text, never a key. */
   readonly facts: Record<string, string | number | boolean>;
+  /** Null without a key. */
+  readonly tenant: TenantId | null;
 }
 
 export interface GatewayTypes {

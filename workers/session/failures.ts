@@ -18,3 +18,11 @@ export const invalidRequest = (message: string, param?: string) => refuse("inval
 /** Somebody has ended it: the reader, the client, or the time that it had. */
 export const cancelled = (message = "The generation was stopped.") => refuse("cancelled", 499, message);
 export const internalError = (message: string): ServiceFailure => ({ code: "internal_error", status: 500, message, retryable: true });
+/** An object that was moved or restarted under the call; another try reaches it. */
+export const objectUnreachable = (): ServiceFailure => ({
+  code: "engine_unavailable",
+  status: 503,
+  message: "The conversation's keeper cannot be reached.",
+  retryable: true,
+  retryAfterSeconds: 1,
+});

@@ -4,7 +4,7 @@ import { createExecutionContext } from "cloudflare:test";
 import { createApp } from "../../../workers/gateway/app.ts";
 import type { Environment } from "../../../workers/gateway/environment.ts";
 
-export type Variables = Partial<Pick<Environment, "API_KEYS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS" | "ASSETS" | "ENGINE">>;
+export type Variables = Partial<Pick<Environment, "API_KEYS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS" | "ASSETS" | "ENGINE" | "SESSION">>;
 export type Json = Record<string, unknown>;
 
 const ORIGIN = "https://gateway.test";
@@ -46,9 +46,9 @@ export async function payloads(response: Response): Promise<string[]> {
 
 export function dataLines(text: string): string[] {
   return text
-    .split("\n\n")
-    .filter((block) => block.startsWith("data: "))
-    .map((block) => block.slice("data: ".length));
+    .split("\n")
+    .filter((line) => line.startsWith("data: "))
+    .map((line) => line.slice("data: ".length));
 }
 
 /** What a stream carried until it ended, and whether that was a clean end. */

@@ -3,12 +3,12 @@ import type { GatewayContext } from "../environment.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { chatCompletionBody, type ChatCompletionBody } from "../schema/chat-completion.ts";
 import { DEFAULT_COMPLETION_TOKENS } from "../schema/limits.ts";
-import { chatFormat } from "../stream/chat-format.ts";
 import { renderChat } from "./render-chat.ts";
 
 const topLogprobs = (body: ChatCompletionBody) => (body.logprobs === true ? (body.top_logprobs ?? 0) : null);
 
 const endpoint: GenerationEndpoint<ChatCompletionBody> = {
+  name: "chat",
   idPrefix: "chatcmpl",
   schema: chatCompletionBody,
   render: (body, model) => ({
@@ -19,13 +19,6 @@ const endpoint: GenerationEndpoint<ChatCompletionBody> = {
     topLogprobs: topLogprobs(body),
     promptLogprobs: null,
   }),
-  format: (body, model, header) =>
-    chatFormat({
-      header,
-      tokenizer: model.tokenizer,
-      topLogprobs: topLogprobs(body),
-      includeUsage: body.stream_options?.include_usage === true,
-    }),
 };
 
 export const chatCompletions = (c: GatewayContext) => answerGeneration(c, endpoint);

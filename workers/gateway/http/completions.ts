@@ -4,7 +4,6 @@ import type { RenderedPrompt } from "../generate/jobs.ts";
 import type { ServedModel } from "../../model/served-model.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { completionBody, type CompletionBody, type Prompt } from "../schema/completion.ts";
-import { completionFormat } from "../stream/completion-format.ts";
 import { encodePrompt, requireVocabulary } from "./encode-prompt.ts";
 
 /** OpenAI's default for this endpoint. */
@@ -17,6 +16,7 @@ function renderPrompt(prompt: Prompt, echo: boolean, model: ServedModel): Render
 }
 
 const endpoint: GenerationEndpoint<CompletionBody> = {
+  name: "completion",
   idPrefix: "cmpl",
   schema: completionBody,
   render: (body, model) => ({
@@ -27,13 +27,6 @@ const endpoint: GenerationEndpoint<CompletionBody> = {
     topLogprobs: body.logprobs ?? null,
     promptLogprobs: body.echo === true ? (body.logprobs ?? null) : null,
   }),
-  format: (body, model, header) =>
-    completionFormat({
-      header,
-      tokenizer: model.tokenizer,
-      topLogprobs: body.logprobs ?? null,
-      includeUsage: body.stream_options?.include_usage === true,
-    }),
 };
 
 export const completions = (c: GatewayContext) => answerGeneration(c, endpoint);

@@ -12,7 +12,8 @@ export const apiKey = createMiddleware<GatewayTypes>(async (c, next) => {
   return next();
 });
 
-function bearerToken(header: string | undefined): string {
+/** The key that was sent; empty without one. */
+export function bearerToken(header: string | undefined): string {
   return /^Bearer +(\S+) *$/i.exec(header ?? "")?.[1] ?? "";
 }
 

@@ -11,9 +11,9 @@ export const crossOrigin = createMiddleware<GatewayTypes>(async (c, next) => {
   if (origin === undefined || !origins.includes(origin)) return next();
   const respond = cors({
     origin: origins,
-    allowMethods: ["GET", "POST"],
-    allowHeaders: ["authorization", "content-type"],
-    exposeHeaders: ["x-request-id", "retry-after"],
+    allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    allowHeaders: ["authorization", "content-type", "last-event-id", "x-spikingbrain-passphrase"],
+    exposeHeaders: ["x-request-id", "retry-after", "x-spikingbrain-cache", "x-spikingbrain-session", "x-spikingbrain-stream"],
     maxAge: PREFLIGHT_MAX_AGE_SECONDS,
   });
   const answer = await respond(c, next);

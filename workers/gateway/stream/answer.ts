@@ -1,7 +1,9 @@
-/** Turns choice events into an answer: the payloads of a stream, or one whole object. */
-import type { ChoiceEvent, ScoredToken } from "../../contracts/choice.ts";
-import type { Job } from "../../contracts/choice.ts";
+/** Turns a stream's entries into an answer: the payloads of an event stream, or one whole object. */
+import type { ScoredToken } from "../../contracts/choice.ts";
+import type { StreamEntry } from "../../contracts/session.ts";
 import type { AnswerFormat, AnswerUsage } from "./format.ts";
+import type { AnswerRecipe } from "./recipe.ts";
+import type { SseEvent } from "./sse.ts";
 import type { UsageCounter } from "./usage.ts";
 
 interface OpenChoice {
@@ -11,63 +13,76 @@ interface OpenChoice {
   reason: "stop" | "length";
 }
 
-type Events = AsyncGenerator<ChoiceEvent, void, undefined>;
+type Entries = AsyncGenerator<StreamEntry, void, undefined>;
 
-/** The JSON of each `data:` line up to, and without, `[DONE]`. */
-export async function* streamedAnswer(
-  events: Events,
-  jobs: readonly Job[],
-  format: AnswerFormat,
-  usage: UsageCounter,
-  includeUsage: boolean,
-  report: (usage: AnswerUsage) => void,
-): AsyncGenerator<object, void, undefined> {
+export interface StreamedOptions {
+  readonly recipe: AnswerRecipe;
+  readonly format: AnswerFormat;
+  readonly usage: UsageCounter;
+  /** Number of the last entry that the client has; 0 for one that comes for the first time. */
+  readonly after: number;
+  readonly idOf: (number: number) => string;
+  readonly report: (usage: AnswerUsage) => void;
+}
+
+/** The events up to, and without, `[DONE]`. Every entry makes one event, which carries its number; the opening ones come before the first. */
+export async function* streamedAnswer(entries: Entries, options: StreamedOptions): AsyncGenerator<SseEvent, void, undefined> {
+  const { recipe, format, usage, after, idOf, report } = options;
   try {
-    for (const { index } of jobs) {
+    for (const { index } of after === 0 ? recipe.choices : []) {
       const opening = format.opening(index);
-      if (opening !== null) yield opening;
+      if (opening !== null) yield { data: opening };
     }
-    for await (const event of events) {
-      if (event.type === "piece") {
-        yield format.chunk(event);
-        continue;
-      }
-      usage.add(event);
-      yield format.closing(event.index, event.reason);
+    for await (const { number, event } of entries) {
+      if (event.type === "end") usage.add(event);
+      const data = dataOf(event, options);
+      if (data === null || (number !== null && number <= after)) continue;
+      yield number === null ? { data } : { id: idOf(number), data };
     }
-    if (includeUsage) yield format.usage(usage.total());
   } finally {
     // Reached without the loop above when the reader leaves during the opening chunks.
-    events.return().catch(() => undefined);
+    entries.return().catch(() => undefined);
     report(usage.total());
   }
 }
 
+function dataOf(event: StreamEntry["event"], { recipe, format, usage }: StreamedOptions): object | null {
+  switch (event.type) {
+    case "piece":
+      return format.chunk(event);
+    case "end":
+      return format.closing(event.index, event.reason);
+    case "done":
+      return recipe.includeUsage ? format.usage(usage.total()) : null;
+    case "failed":
+      return null;
+  }
+}
+
 export async function wholeAnswer(
-  events: Events,
-  jobs: readonly Job[],
+  entries: Entries,
+  recipe: AnswerRecipe,
   format: AnswerFormat,
   usage: UsageCounter,
   report: (usage: AnswerUsage) => void,
 ): Promise<object> {
-  const choices = jobs.map(({ index }): OpenChoice => ({
-    index,
-    texts: [],
-    tokens: [],
-    reason: "length",
-  }));
-  for await (const event of events) {
-    const choice = choices[event.index];
-    if (choice === undefined) continue;
-    if (event.type === "piece") {
-      choice.texts.push(event.text);
-      choice.tokens.push(...event.tokens);
-    } else {
-      choice.reason = event.reason;
-      usage.add(event);
+  const choices = recipe.choices.map(({ index }): OpenChoice => ({ index, texts: [], tokens: [], reason: "length" }));
+  try {
+    for await (const { event } of entries) {
+      if (event.type !== "piece" && event.type !== "end") continue;
+      const choice = choices[event.index];
+      if (choice === undefined) continue;
+      if (event.type === "piece") {
+        choice.texts.push(event.text);
+        choice.tokens.push(...event.tokens);
+      } else {
+        choice.reason = event.reason;
+        usage.add(event);
+      }
     }
+  } finally {
+    report(usage.total());
   }
-  report(usage.total());
   return format.whole(
     choices.map(({ texts, ...choice }) => ({ ...choice, text: texts.join("") })),
     usage.total(),

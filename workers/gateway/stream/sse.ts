@@ -7,6 +7,12 @@ import type { ServiceFailure } from "../../contracts/errors.ts";
 import { errorBody } from "../error-body.ts";
 import { asServiceError, cancelled } from "../failures.ts";
 
+export interface SseEvent {
+  /** What a client that comes back sends as `Last-Event-ID`; left out where there is no coming back to. */
+  readonly id?: string;
+  readonly data: object;
+}
+
 export interface EventStreamOptions {
   /** Silence after which a comment shows clients and proxies that the stream lives. */
   readonly keepAliveMilliseconds: number;
@@ -25,8 +31,8 @@ export const EVENT_STREAM_HEADERS = {
 const encode = (text: string) => new TextEncoder().encode(text);
 const keepAlive = () => encode(": keep-alive\n\n");
 
-export function eventStream(payloads: AsyncGenerator<object, void, undefined>, options: EventStreamOptions): ReadableStream<Uint8Array> {
-  let outstanding: Promise<IteratorResult<object, void>> | null = null;
+export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>, options: EventStreamOptions): ReadableStream<Uint8Array> {
+  let outstanding: Promise<IteratorResult<SseEvent, void>> | null = null;
   let broken: Error | null = null;
   let finished = false;
   let gone = false;
@@ -42,7 +48,7 @@ export function eventStream(payloads: AsyncGenerator<object, void, undefined>, o
     if (result === null) return keepAlive();
     outstanding = null;
     finished = result.done === true;
-    return encode(finished ? "data: [DONE]\n\n" : `data: ${JSON.stringify(result.value)}\n\n`);
+    return encode(result.done === true ? "data: [DONE]\n\n" : written(result.value));
   };
   const failureBytes = (cause: unknown): Uint8Array => {
     const error = asServiceError(cause);
@@ -74,6 +80,11 @@ export function eventStream(payloads: AsyncGenerator<object, void, undefined>, o
       payloads.return().catch(() => undefined);
     },
   });
+}
+
+/** An id is made of hexadecimal digits, dashes and a point: nothing in it can end its line. */
+function written({ id, data }: SseEvent): string {
+  return `${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
 }
 
 /** The promise's value, or null when it takes longer; its rejection is thrown. */

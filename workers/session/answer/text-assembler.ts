@@ -42,6 +42,11 @@ export class TextAssembler {
     return this.#count;
   }
 
+  /** Length of the text of all tokens so far, in UTF-16 code units. */
+  get decodedUnits(): number {
+    return this.#decodedUnits;
+  }
+
   push(id: number, logprob: TokenLogprob | undefined): AssembledText & { readonly stopped: boolean } {
     this.#count++;
     const decoded = this.#decoder.push(id);

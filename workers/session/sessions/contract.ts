@@ -1,6 +1,9 @@
 /** What the object of a session and the object of a stream ask of one another. */
 import type { Outcome, TokenUsage } from "../../contracts/engine.ts";
-import type { GenerationOrder } from "../../contracts/session.ts";
+import type { GenerationOrder, TenantId } from "../../contracts/session.ts";
+
+/** Where the object of a session is found; another tenant's session of the same id is another object. */
+export const sessionObjectName = (tenant: TenantId, session: string): string => `${tenant}/${session}`;
 
 /** Where a turn starts: a state and the conversation's tokens after it. */
 export interface TurnBase {

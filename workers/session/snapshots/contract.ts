@@ -14,6 +14,8 @@ export interface ModelIdentity {
  * prefixes. Tokens and not text, because a state is one of tokens: an answer whose text reads the same in other tokens is another one.
  */
 export interface TokenChain {
+  /** What the first page's digest covers beside its tokens, hex. */
+  readonly origin: string;
   /** 32 bytes for each whole page of 32 tokens. */
   readonly pages: Uint8Array;
   /** Digest over the last page's digest and the tokens after it, hex. */

@@ -1,0 +1,20 @@
+/**
+ * The secret that this machine's snapshots are sealed under, made once. It lies where wrangler looks for a Worker's local secrets, outside git;
+ * in production `wrangler secret put STATE_KEYS` takes its place.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { inRepository } from "./paths.ts";
+
+const KEY_BYTES = 32;
+const OWNER_ONLY = 0o600;
+
+export async function ensureStateKeys(path = inRepository("workers/session/.dev.vars")): Promise<void> {
+  if (existsSync(path)) return;
+  const key = randomBytes(KEY_BYTES).toString("base64");
+  // Two stacks may start at once: whoever comes second keeps the first one's key.
+  await writeFile(path, `STATE_KEYS=1:${key}\n`, { mode: OWNER_ONLY, flag: "wx" }).catch((cause: unknown) => {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw cause;
+  });
+}

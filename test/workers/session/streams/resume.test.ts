@@ -1,0 +1,176 @@
+/** Streams that outlive their connection, and the object that runs them. */
+import { env } from "cloudflare:workers";
+import { runInDurableObject } from "cloudflare:test";
+import { beforeEach, describe, expect, test } from "vitest";
+import { dataLines, failure, json, request } from "../../support/gateway-client.ts";
+import { engine } from "../../support/gateway-worker.ts";
+import { bytesAsTokens } from "../../support/tiny-tokenizer.ts";
+
+const KEY = "sk-alice";
+const REPLY = "The quick brown fox jumps over the lazy dog.";
+
+beforeEach(() => engine.use({ reply: bytesAsTokens(REPLY) }));
+
+const ask = (body: Record<string, unknown> = {}, key = KEY) =>
+  request(
+    "/v1/chat/completions",
+    json(
+      { model: "tiny", messages: [{ role: "user", content: "hi" }], stream: true, stream_options: { include_usage: true }, ...body },
+      { authorization: `Bearer ${key}` },
+    ),
+  );
+const comeBack = (stream: string, lastEventId?: string, key = KEY) =>
+  request(`/v1/streams/${stream}`, {
+    headers: { authorization: `Bearer ${key}`, ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }) },
+  });
+const stop = (stream: string, key = KEY) =>
+  request(`/v1/streams/${stream}`, { method: "DELETE", headers: { authorization: `Bearer ${key}` } });
+const idOf = (response: Response) => response.headers.get("x-spikingbrain-stream") ?? "none";
+
+/** Reads until so many events with ids have come, then leaves. */
+async function readSome(response: Response, events: number): Promise<string> {
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  let text = "";
+  while (eventsOf(text).length < events) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error("the stream ended early");
+    text += new TextDecoder().decode(value);
+  }
+  await reader.cancel();
+  return eventsOf(text).slice(0, events).join("\n\n");
+}
+
+const blocksOf = (text: string) => text.split("\n\n").slice(0, -1);
+const eventsOf = (text: string) => blocksOf(text).filter((block) => block.startsWith("id: "));
+const lastId = (text: string) => eventsOf(`${text}\n\n`).at(-1)?.split("\n")[0]?.slice("id: ".length) ?? "none";
+/** What differs from one answer to another replaced. */
+const bare = (text: string, stream: string) =>
+  text
+    .replaceAll(stream, "S")
+    .replaceAll(/chatcmpl-[0-9a-f-]+/g, "ID")
+    .replaceAll(/"created":\d+/g, '"created":0');
+
+async function uninterrupted(body: Record<string, unknown> = {}): Promise<string[]> {
+  const response = await ask(body, "sk-somebody");
+  return eventsOf(bare(await response.text(), idOf(response)));
+}
+
+describe("a client that comes back", () => {
+  test.each([1, 7, 30])("after %i events gets every event once, in order, with the end", async (count) => {
+    const whole = await uninterrupted();
+    engine.use({ reply: bytesAsTokens(REPLY), delayMilliseconds: 3 });
+    const response = await ask();
+    const first = await readSome(response, count);
+    const again = await comeBack(idOf(response), lastId(first));
+    expect(again.status).toBe(200);
+    const rest = await again.text();
+    expect(eventsOf(bare(`${first}\n\n${rest}`, idOf(response)))).toEqual(whole);
+    expect(dataLines(rest).filter((line) => line === "[DONE]")).toHaveLength(1);
+  });
+
+  test("with several choices gets them in the order they came", async () => {
+    engine.use({ replies: ["one two three", "four five six", "seven eight"].map(bytesAsTokens), delayMilliseconds: 2 });
+    const response = await ask({ n: 3 });
+    const stream = idOf(response);
+    const first = await readSome(response, 9);
+    const again = await comeBack(stream, lastId(first));
+    const events = eventsOf(`${first}\n\n${await again.text()}`);
+    expect(events.map((event) => Number(/^id: .*\.(\d+)/.exec(event)?.[1]))).toEqual(events.map((_event, at) => at + 1));
+    expect(eventsOf(await (await comeBack(stream)).text())).toEqual(events);
+  });
+
+  test("after the end, or with another connection open, reads the same", async () => {
+    const response = await ask();
+    const stream = idOf(response);
+    const text = await response.text();
+    expect(await (await comeBack(stream)).text()).toBe(text);
+    const last = lastId(text);
+    expect(dataLines(await (await comeBack(stream, last)).text())).toEqual(["[DONE]"]);
+  });
+
+  test("too late finds that the answer was given up, and the engine free", async () => {
+    engine.use({ delayMilliseconds: 5 });
+    const response = await ask({ max_tokens: 400, ignore_eos: true });
+    const first = await readSome(response, 3);
+    await expect.poll(() => engine.running).toBe(0);
+    expect(engine.generatedTokens).toBeLessThan(300);
+    const again = await comeBack(idOf(response), lastId(first));
+    const text = await readText(again);
+    expect(JSON.parse(dataLines(text).at(-1) ?? "")).toMatchObject({ error: { code: "cancelled" } });
+  });
+
+  test("is told nothing of another's stream, nor of one that never was", async () => {
+    const response = await ask();
+    await response.text();
+    const others = await comeBack(idOf(response), undefined, "sk-mallory");
+    const unknown = await comeBack(crypto.randomUUID());
+    expect([others.status, unknown.status]).toEqual([404, 404]);
+    expect(await failure(others)).toEqual(await failure(unknown));
+    expect((await stop(idOf(response), "sk-mallory")).status).toBe(404);
+  });
+
+  test.each(["7", "other.7", "STREAM.x", "STREAM.-1", "STREAM.1.5"])("with the id '%s' is refused by name", async (id) => {
+    const response = await ask();
+    await response.text();
+    const again = await comeBack(idOf(response), id.replace("STREAM", idOf(response)));
+    expect(again.status).toBe(400);
+    expect(await failure(again)).toMatchObject({ param: "Last-Event-ID" });
+  });
+});
+
+test("stopping ends the answer as if it had ended there", async () => {
+  engine.use({ delayMilliseconds: 5 });
+  const response = await ask({ max_tokens: 400, ignore_eos: true });
+  await expect.poll(() => engine.generatedTokens).toBeGreaterThan(3);
+  expect((await stop(idOf(response))).status).toBe(204);
+  const lines = dataLines(await response.text());
+  expect(lines.at(-1)).toBe("[DONE]");
+  expect(JSON.parse(lines.at(-3) ?? "")).toMatchObject({ choices: [{ finish_reason: "stop" }] });
+  const { usage } = JSON.parse(lines.at(-2) ?? "") as { usage: { completion_tokens: number } };
+  expect(usage.completion_tokens).toBeGreaterThan(3);
+  expect(usage.completion_tokens).toBeLessThan(300);
+  await expect.poll(() => engine.running).toBe(0);
+});
+
+describe("an object that is lost while it runs", () => {
+  test.each([1, 12, 40])("after %i events: the answer goes on without a gap or a repeat", async (count) => {
+    const whole = await uninterrupted();
+    engine.use({ reply: bytesAsTokens(REPLY), delayMilliseconds: 4 });
+    const response = await ask();
+    const stream = idOf(response);
+    const first = await readSome(response, count);
+    await lose(stream);
+    const rest = await readText(await comeBack(stream, lastId(first)));
+    expect(eventsOf(bare(`${first}\n\n${rest}`, stream))).toEqual(whole);
+  });
+
+  test("with several choices: what a client has seen is not told otherwise", async () => {
+    engine.use({ replies: ["one two three", "four five six", "seven eight"].map(bytesAsTokens), delayMilliseconds: 5 });
+    const response = await ask({ n: 3 });
+    const stream = idOf(response);
+    const first = await readSome(response, 6);
+    await lose(stream);
+    const rest = await readText(await comeBack(stream, lastId(first)));
+    const events = eventsOf(`${first}\n\n${rest}`);
+    expect(eventsOf(await readText(await comeBack(stream)))).toEqual(events);
+  });
+});
+
+/** At once, with everything that it had in memory. */
+async function lose(stream: string): Promise<void> {
+  const { STREAM_OBJECT } = env as unknown as { STREAM_OBJECT: DurableObjectNamespace };
+  const call = runInDurableObject(STREAM_OBJECT.getByName(stream), (_object, state) => {
+    state.abort("lost");
+  });
+  await expect(call).rejects.toThrow("lost");
+}
+
+async function readText(response: Response): Promise<string> {
+  let text = "";
+  try {
+    for await (const chunk of response.body ?? []) text += new TextDecoder().decode(chunk as Uint8Array);
+  } catch {
+    // An error event ends in a broken connection.
+  }
+  return text;
+}

@@ -1,0 +1,62 @@
+/** The wire form of {@link StreamEntry}: one JSON value a line. Empty lines mean nothing, except that the writer lives. */
+import { ServiceError } from "./errors.ts";
+import type { StreamEntry } from "./session.ts";
+
+/**
+ * Reads entries back, whatever the chunking, until the terminal one. Throws the {@link ServiceError} that a `failed` entry holds, or that a
+ * broken stream is; returning early cancels the source, and so does `signal`, which frees a reader that waits.
+ */
+export async function* decodeEntries(
+  stream: ReadableStream<Uint8Array>,
+  signal?: AbortSignal,
+): AsyncGenerator<StreamEntry, void, undefined> {
+  const reader = stream.getReader();
+  const cancel = () => void reader.cancel(signal?.reason).catch(() => undefined);
+  signal?.addEventListener("abort", cancel, { once: true });
+  if (signal?.aborted) cancel();
+  const decoder = new TextDecoder();
+  let buffered = "";
+  try {
+    while (true) {
+      const { done, value } = await read(reader, signal);
+      if (done) throw broken(signal);
+      buffered += decoder.decode(value, { stream: true });
+      const lines = buffered.split("\n");
+      buffered = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line === "") continue;
+        const entry = JSON.parse(line) as StreamEntry;
+        if (entry.event.type === "failed")
+          throw signal?.reason instanceof ServiceError ? signal.reason : new ServiceError(entry.event.failure);
+        yield entry;
+        if (entry.event.type === "done") return;
+      }
+    }
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+    // Not awaited: a cancel that hangs must not hold the client's last bytes back.
+    cancel();
+  }
+}
+
+async function read(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<ReadableStreamReadResult<Uint8Array>> {
+  try {
+    return await reader.read();
+  } catch (cause) {
+    throw broken(signal, cause);
+  }
+}
+
+function broken(signal: AbortSignal | undefined, cause?: unknown): ServiceError {
+  if (signal?.reason instanceof ServiceError) return signal.reason;
+  const failure = {
+    code: "engine_unavailable",
+    status: 502,
+    message: "The answer's stream broke off; it can be resumed.",
+    retryable: true,
+  } as const;
+  return new ServiceError(failure, { cause });
+}

@@ -1,0 +1,20 @@
+/** `GET /v1/streams/{id}`: an answer's stream again, after `Last-Event-ID`. `DELETE`: ends the answer here. */
+import { servedModel } from "../../model/served-model.ts";
+import { unwrap } from "../backend.ts";
+import type { GatewayContext } from "../environment.ts";
+import { deliverEvents } from "../stream/deliver.ts";
+import { lastNumber } from "../stream/stream-id.ts";
+
+export async function resumeStream(c: GatewayContext): Promise<Response> {
+  const id = c.req.param("id") ?? "";
+  const after = lastNumber(id, c.req.header("last-event-id"));
+  const { tokenizer } = await servedModel(c.env);
+  // From the first entry: usage is counted over all of them, those that the client has included.
+  const open = await unwrap(c.env.SESSION.attach(c.var.tenant, id, 0));
+  return deliverEvents(c, open, tokenizer, after);
+}
+
+export async function stopStream(c: GatewayContext): Promise<Response> {
+  await unwrap(c.env.SESSION.stop(c.var.tenant, c.req.param("id") ?? ""));
+  return c.body(null, 204);
+}

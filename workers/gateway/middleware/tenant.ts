@@ -1,0 +1,22 @@
+/**
+ * Whose request it is. A tenant is whoever holds a key: everything that is kept belongs to the key it came with, and is found with no other.
+ * Runs after the key was checked.
+ */
+import { createMiddleware } from "hono/factory";
+import type { GatewayTypes } from "../environment.ts";
+import { bearerToken } from "./api-key.ts";
+
+/** Domain of the digest: the same key hashed for another purpose gives another value. */
+const DOMAIN = "spikingbrain tenant 1\n";
+const TENANT_BYTES = 16;
+
+export const tenant = createMiddleware<GatewayTypes>(async (c, next) => {
+  const key = bearerToken(c.req.header("authorization"));
+  c.set("tenant", key === "" ? null : await tenantOf(key));
+  return next();
+});
+
+async function tenantOf(key: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(DOMAIN + key));
+  return Array.from(new Uint8Array(digest, 0, TENANT_BYTES), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

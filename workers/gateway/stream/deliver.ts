@@ -1,0 +1,73 @@
+/** Hands an open stream to a client: whole, or as server-sent events from wherever the client is. */
+import { decodeEntries } from "../../contracts/entry-stream.ts";
+import type { CacheReport, OpenStream } from "../../contracts/session.ts";
+import { describeCause, logLine } from "../../logging/log-line.ts";
+import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import type { GatewayContext } from "../environment.ts";
+import { cancelled } from "../failures.ts";
+import { streamedAnswer, wholeAnswer } from "./answer.ts";
+import type { AnswerUsage } from "./format.ts";
+import { formatOf, type AnswerRecipe } from "./recipe.ts";
+import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
+import { eventId } from "./stream-id.ts";
+import { UsageCounter } from "./usage.ts";
+
+export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer): Promise<Response> {
+  const { recipe, format, usage, entries } = prepared(c, open, tokenizer);
+  const answer = await wholeAnswer(entries, recipe, format, usage, reporter(c));
+  return c.json(answer, 200, streamHeaders(open));
+}
+
+/** `after` is the number of the last entry that the client has. */
+export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer, after: number): Response {
+  const { requestId, facts } = c.var;
+  const { recipe, format, usage, entries, abort } = prepared(c, open, tokenizer);
+  const report = (total: AnswerUsage) => {
+    reporter(c)(total);
+    logLine("info", "stream_ended", { requestId, ...facts });
+  };
+  const events = streamedAnswer(entries, { recipe, format, usage, after, idOf: (number) => eventId(open.stream, number), report });
+  const stream = eventStream(events, {
+    abort,
+    keepAliveMilliseconds: Number(c.env.KEEP_ALIVE_SECONDS ?? 15) * 1000,
+    onFailure: (failure, cause) => {
+      facts["failure"] = failure.code;
+      if (failure.code !== "cancelled") logLine("error", "stream_failed", { requestId, code: failure.code, cause: describeCause(cause) });
+    },
+  });
+  return c.body(stream, 200, { ...EVENT_STREAM_HEADERS, ...streamHeaders(open) });
+}
+
+function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {
+  const recipe = JSON.parse(open.recipe) as AnswerRecipe;
+  const abort = new AbortController();
+  const leave = () => {
+    abort.abort(cancelled());
+  };
+  const client = c.req.raw.signal;
+  client.addEventListener("abort", leave, { once: true });
+  if (client.aborted) leave();
+  c.var.facts["cache"] = open.cache.outcome;
+  const format = formatOf(recipe, tokenizer);
+  return { recipe, format, usage: new UsageCounter(recipe), entries: decodeEntries(open.entries, abort.signal), abort };
+}
+
+const reporter = (c: GatewayContext) => (usage: AnswerUsage) => {
+  const { facts } = c.var;
+  facts["promptTokens"] = usage.prompt_tokens;
+  facts["completionTokens"] = usage.completion_tokens;
+  facts["cachedTokens"] = usage.prompt_tokens_details.cached_tokens;
+};
+
+function streamHeaders({ stream, cache, session }: OpenStream): Record<string, string> {
+  return {
+    "x-spikingbrain-stream": stream,
+    "x-spikingbrain-cache": cacheHeader(cache),
+    ...(session === undefined ? {} : { "x-spikingbrain-session": session }),
+  };
+}
+
+/** The reason is a sentence of ours; what a header's quotes may not hold is not in it. */
+function cacheHeader({ outcome, tokens, reason }: CacheReport): string {
+  return `${outcome}; tokens=${tokens}; reason="${reason.replaceAll(/["\\\r\n]/g, " ")}"`;
+}

@@ -1,0 +1,16 @@
+/** Names of streams and of their events: `STREAM.NUMBER`, so that `Last-Event-ID` alone says where a client was. */
+import { invalidRequest } from "../failures.ts";
+
+const LARGEST_NUMBER_DIGITS = 12;
+
+export const newStreamId = (): string => crypto.randomUUID();
+
+export const eventId = (stream: string, number: number): string => `${stream}.${number}`;
+
+/** The number that a client has come to. @throws ServiceError where the header is no id of this stream's. */
+export function lastNumber(stream: string, header: string | undefined): number {
+  if (header === undefined || header === "") return 0;
+  const number = header.startsWith(`${stream}.`) ? header.slice(stream.length + 1) : "";
+  if (/^\d+$/.test(number) && number.length <= LARGEST_NUMBER_DIGITS) return Number(number);
+  throw invalidRequest("'Last-Event-ID': must be the id of an event of this stream.", "Last-Event-ID");
+}

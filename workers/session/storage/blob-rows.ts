@@ -1,0 +1,40 @@
+/** Bytes of any length in an object's SQLite, in rows of at most 1 MiB: what a row may hold differs from runtime to runtime. */
+const ROW_BYTES = 1 << 20;
+
+export class BlobRows {
+  readonly #sql: SqlStorage;
+  readonly #table: string;
+
+  /** `table` is a name that the code chooses, never a caller's. */
+  constructor(sql: SqlStorage, table: string) {
+    this.#sql = sql;
+    this.#table = table;
+    sql.exec(
+      `CREATE TABLE IF NOT EXISTS ${table} (name TEXT NOT NULL, row INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (name, row))`,
+    );
+  }
+
+  put(name: string, bytes: Uint8Array): void {
+    this.delete(name);
+    for (let row = 0; row * ROW_BYTES < Math.max(1, bytes.length); row++) {
+      const part = bytes.slice(row * ROW_BYTES, (row + 1) * ROW_BYTES);
+      this.#sql.exec(`INSERT INTO ${this.#table} (name, row, bytes) VALUES (?, ?, ?)`, name, row, part);
+    }
+  }
+
+  get(name: string): Uint8Array | undefined {
+    const rows = this.#sql.exec<{ bytes: ArrayBuffer }>(`SELECT bytes FROM ${this.#table} WHERE name = ? ORDER BY row`, name).toArray();
+    if (rows.length === 0) return undefined;
+    const whole = new Uint8Array(rows.reduce((sum, { bytes }) => sum + bytes.byteLength, 0));
+    let at = 0;
+    for (const { bytes } of rows) {
+      whole.set(new Uint8Array(bytes), at);
+      at += bytes.byteLength;
+    }
+    return whole;
+  }
+
+  delete(name: string): void {
+    this.#sql.exec(`DELETE FROM ${this.#table} WHERE name = ?`, name);
+  }
+}
