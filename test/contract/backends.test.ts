@@ -3,13 +3,22 @@ import type { GenerationBackend } from "../../workers/contracts/engine.ts";
 import { END_OF_TURN, tinyManifest, tinyTokenizer } from "../workers/support/tiny-tokenizer.ts";
 import { ToyBackend } from "../workers/support/toy-backend.ts";
 import { backendConformance } from "./backend-conformance.ts";
+import { stateConformance, type StateConformanceOptions } from "./state-conformance.ts";
 
-const options = { prompt: [10, 20, 30, 40, 50], timeoutMilliseconds: 10_000, logprobTolerance: 1e-9 };
+const timeoutMilliseconds = 10_000;
+const options = { prompt: [10, 20, 30, 40, 50], timeoutMilliseconds, logprobTolerance: 1e-9 };
+const states: StateConformanceOptions = {
+  vocabulary: Array.from({ length: 200 }, (_unused, at) => at),
+  cuts: [1, 2, 3, 4, 5, 31, 32, 33, 62, 63, 64, 65, 66, 67, 68, 69, 95, 96, 97, 127, 128, 140],
+  full: [68, 400],
+  timeoutMilliseconds,
+};
 
-backendConformance(
-  "the toy backend, in process",
-  () => new ToyBackend({ vocabularySize: tinyTokenizer.tokens.length, contextLength: tinyManifest.contextLength, endOfTurn: END_OF_TURN }),
-  options,
-);
+const toy = () =>
+  new ToyBackend({ vocabularySize: tinyTokenizer.tokens.length, contextLength: tinyManifest.contextLength, endOfTurn: END_OF_TURN });
+const overRpc = () => (env as unknown as { ENGINE: GenerationBackend }).ENGINE;
 
-backendConformance("the toy backend, over RPC", () => (env as unknown as { ENGINE: GenerationBackend }).ENGINE, options);
+backendConformance("the toy backend, in process", toy, options);
+backendConformance("the toy backend, over RPC", overRpc, options);
+stateConformance("the toy backend, in process", toy, states);
+stateConformance("the toy backend, over RPC", overRpc, states);

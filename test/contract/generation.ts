@@ -4,6 +4,7 @@ import type { GenerateEvent, GenerateRequest, GenerationBackend, Outcome } from 
 export interface Generated {
   readonly all: readonly GenerateEvent[];
   readonly tokens: number[];
+  /** The terminal event. */
   readonly end: GenerateEvent | undefined;
 }
 
@@ -37,17 +38,30 @@ export async function openStream(backend: GenerationBackend, request: GenerateRe
   return valueOf(await backend.generate(request));
 }
 
-/** Every line as it came: unlike `decodeEvents` it forgives nothing, so that a second terminal event would show. */
+/** Everything as it came: unlike `decodeEvents` it forgives nothing, so that a second terminal event would show. */
 export async function collect(stream: ReadableStream<Uint8Array>): Promise<GenerateEvent[]> {
-  const text = await new Response(stream).text();
-  if (text !== "" && !text.endsWith("\n")) throw new Error("the last line is not complete");
-  return text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as GenerateEvent);
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const events: GenerateEvent[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const end = bytes.indexOf(0x0a, at);
+    if (end < 0) throw new Error("the last line is not complete");
+    const line = new TextDecoder().decode(bytes.subarray(at, end));
+    at = end + 1;
+    if (line === "") continue;
+    const event = JSON.parse(line) as GenerateEvent & { readonly length?: number };
+    if (event.type !== "state") events.push(event);
+    else {
+      const { type, tokens, length = 0 } = event;
+      if (at + length > bytes.length) throw new Error("the last piece of a state is not complete");
+      events.push({ type, tokens, bytes: bytes.slice(at, (at += length)) });
+    }
+  }
+  return events;
 }
 
 export async function generate(backend: GenerationBackend, request: GenerateRequest): Promise<Generated> {
   const all = await collect(await openStream(backend, request));
-  return { all, tokens: all.flatMap((event) => (event.type === "token" ? [event.id] : [])), end: all.at(-1) };
+  const end = all.find((event) => event.type === "finish" || event.type === "error");
+  return { all, tokens: all.flatMap((event) => (event.type === "token" ? [event.id] : [])), end };
 }

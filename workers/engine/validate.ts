@@ -3,6 +3,7 @@ import { PROMPT_SCORES_LIMIT, type GenerateRequest, type SamplingParameters } fr
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikingMode } from "../contracts/spikes.ts";
 import { contextLengthExceeded, invalidField } from "./failures.ts";
+import { stateRefusalOf } from "./validate-states.ts";
 
 export interface RequestLimits {
   readonly vocabularySize: number;
@@ -55,6 +56,7 @@ const checks: readonly Check[] = [
   checkSpikes,
   ({ reportState = false }) =>
     typeof reportState === "boolean" ? undefined : invalidField("reportState", "must be true or false", reportState),
+  stateRefusalOf,
   ({ prompt, maxTokens }, { contextLength }) =>
     prompt.length + maxTokens > contextLength ? contextLengthExceeded(prompt.length, maxTokens, contextLength) : undefined,
 ];

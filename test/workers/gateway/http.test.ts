@@ -111,7 +111,7 @@ describe("routes", () => {
         learned_sinks: 1,
         salient_tokens: null,
       },
-      state: { bytes: 320, constant: true, keys_and_values: "f32", full_attention_bytes_per_token: 384 },
+      state: { bytes: 1088, constant: true, keys_and_values: "f32", full_attention_bytes_per_token: 384 },
       spiking: "paper",
       parameters: 0,
       license: "apache-2.0",

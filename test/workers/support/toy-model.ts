@@ -1,31 +1,48 @@
-/** A language model of a few lines: logits are a hash of the last tokens. Honest distributions, no weights. */
+/** A language model of a few lines: logits are a hash of everything read. Honest distributions, no weights. */
 import type { SamplingParameters, TokenLogprob } from "../../../workers/contracts/engine.ts";
+import { mix } from "./toy-state.ts";
 
 /** Added to a scripted token's logit: its probability is then all but 1. */
 const SCRIPTED_BONUS = 60;
 
-export interface ToyChoice {
-  readonly id: number;
-  readonly logprob: (alternatives: number) => TokenLogprob;
-}
-
-export function toyLogits(history: readonly number[], vocabularySize: number, scripted: number | undefined): Float64Array {
-  let state = history.length;
-  for (const id of history.slice(-3)) state = mix(state ^ id);
+export function toyLogits(digest: number, vocabularySize: number, scripted: number | undefined): Float64Array {
   return Float64Array.from(
     { length: vocabularySize },
-    (_unused, id) => 6 * unit(mix(state + id * 7919)) + (id === scripted ? SCRIPTED_BONUS : 0),
+    (_unused, id) => 6 * unit(mix(digest + id * 7919)) + (id === scripted ? SCRIPTED_BONUS : 0),
   );
 }
 
-export function toyChoose(logits: Float64Array, sampling: SamplingParameters, position: number, forbidden: ReadonlySet<number>): number {
-  const biased = logits.map((logit, id) => (forbidden.has(id) ? -Infinity : logit));
-  for (const [id, bias] of sampling.logitBias) if (biased[id] !== undefined) biased[id] += bias;
-  if (sampling.temperature === 0) return argmax(biased);
+/** What penalties look at. */
+export class ToyHistory {
+  /** In prompt or output. */
+  readonly seen: Set<number>;
+  readonly output: number[] = [];
+
+  constructor(seen: Iterable<number>, output: Iterable<number>) {
+    this.seen = new Set(seen);
+    for (const id of output) this.add(id);
+  }
+
+  add(id: number): void {
+    this.seen.add(id);
+    this.output.push(id);
+  }
+}
+
+export function toyChoose(logits: Float64Array, sampling: SamplingParameters, history: ToyHistory, forbidden: ReadonlySet<number>): number {
+  const counts = new Map<number, number>();
+  for (const id of history.output) counts.set(id, (counts.get(id) ?? 0) + 1);
+  const biases = new Map(sampling.logitBias);
+  const adjusted = logits.map((logit, id) => {
+    if (forbidden.has(id)) return -Infinity;
+    const count = counts.get(id) ?? 0;
+    const repeated = history.seen.has(id) ? logit / sampling.repetitionPenalty : logit;
+    return repeated - (count > 0 ? sampling.presencePenalty : 0) - count * sampling.frequencyPenalty + (biases.get(id) ?? 0);
+  });
+  if (sampling.temperature === 0) return argmax(adjusted);
   // Gumbel's trick: the largest of logit plus this noise is a sample.
-  return argmax(
-    biased.map((logit, id) => logit / sampling.temperature - Math.log(-Math.log(unit(mix(mix(sampling.seed + position) + id))))),
-  );
+  const draw = mix(sampling.seed + history.output.length);
+  return argmax(adjusted.map((logit, id) => logit / sampling.temperature - Math.log(-Math.log(unit(mix(draw + id))))));
 }
 
 export function toyLogprob(logits: Float64Array, id: number, alternatives: number): TokenLogprob {
@@ -38,13 +55,6 @@ export function toyLogprob(logits: Float64Array, id: number, alternatives: numbe
 
 function argmax(values: Float64Array): number {
   return values.reduce((best, value, id) => (value > (values[best] ?? -Infinity) ? id : best), 0);
-}
-
-function mix(value: number): number {
-  let state = (value + 0x9e3779b9) >>> 0;
-  state = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
-  state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
-  return (state ^ (state >>> 16)) >>> 0;
 }
 
 /** In (0, 1). */
