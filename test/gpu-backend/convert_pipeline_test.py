@@ -76,6 +76,7 @@ files = ["{folder}/answers.jsonl"]
 documents = 1
 document_tokens = 300
 chats = 1
+ablation_documents = 1
 far_documents = 1
 far_positions = [100, 256]
 [recall]
@@ -129,6 +130,9 @@ def test_every_stage_leaves_its_files(folder: Path) -> None:
     assert kinds == ["document", "chat"]
     far = json.loads((folder / "one" / "far.json").read_text(encoding="utf-8"))
     assert list(far["perplexity"]) == ["0", "128", "256"]
+    ablation = json.loads((folder / "one" / "ablation.json").read_text(encoding="utf-8"))["beyond the window"]
+    assert ablation["teacher"]["divergence"] == 0
+    assert len({ablation[name]["perplexity"] for name in ("salient tokens and sums", "salient tokens", "sums", "neither", "control")}) == 5
     recall = json.loads((folder / "one" / "recall.json").read_text(encoding="utf-8"))
     assert [name for name in recall if name.startswith("number")] == ["number told 40 tokens ago", "number told 60 tokens ago"]
     facts = recall["fact asked behind a chat"]

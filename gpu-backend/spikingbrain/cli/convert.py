@@ -6,7 +6,21 @@ from pathlib import Path
 from .values import Commands
 
 # Spelled out here because the module that defines them needs torch; a test compares.
-STAGES = ("data", "chats", "salience", "transfer", "distil", "sft", "evaluate", "far", "recall", "spikes", "spike-distil", "export")
+STAGES = (
+    "data",
+    "chats",
+    "salience",
+    "transfer",
+    "distil",
+    "sft",
+    "evaluate",
+    "ablate",
+    "far",
+    "recall",
+    "spikes",
+    "spike-distil",
+    "export",
+)
 
 
 def add(commands: Commands) -> None:

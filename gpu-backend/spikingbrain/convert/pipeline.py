@@ -7,12 +7,14 @@
 5. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
 6. `sft`       both learn the answers of given chats (`sft.py`), where the settings have steps for it
 7. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
-8. `far`       perplexity behind long texts (`far.py`); of the evicted form only
-9. `recall`    what is known of text that has left the window (`recall.py`); of the evicted form only
-10. `spikes`   thresholds per site and what they cost (`calibrate.py`); of the evicted form only
-11. `spike-distil` the trunk learns to be read through such thresholds (`spike_distil.py`), where the settings have points for it; of the
+8. `ablate`    the same with parts of the memory switched off (`ablation.py`), where the settings have documents for it; of the evicted
+   form only
+9. `far`       perplexity behind long texts (`far.py`); of the evicted form only
+10. `recall`   what is known of text that has left the window (`recall.py`); of the evicted form only
+11. `spikes`   thresholds per site and what they cost (`calibrate.py`); of the evicted form only
+12. `spike-distil` the trunk learns to be read through such thresholds (`spike_distil.py`), where the settings have points for it; of the
     evicted form only
-12. `export`   the delta (`delta.py`), or the whole model of another form, and the curves (`curves.py`)
+13. `export`   the delta (`delta.py`), or the whole model of another form, and the curves (`curves.py`)
 
 A stage that was stopped goes on at its last checkpoint. Under `torchrun` all processes share what there is to do: layers in transfer,
 sequences in distillation and fine-tuning, texts in evaluation; training has the losses that one process has. The other stages run in the
@@ -27,7 +29,7 @@ from dataclasses import dataclass
 from spikingbrain.convert.settings import Settings
 from spikingbrain.convert.stages.exporting import export
 from spikingbrain.convert.stages.gathering import chats, data, salience
-from spikingbrain.convert.stages.measuring import evaluate, far, recall
+from spikingbrain.convert.stages.measuring import ablate, evaluate, far, recall
 from spikingbrain.convert.stages.spiking import spike_distil, spikes
 from spikingbrain.convert.stages.training import distil, sft, transfer
 from spikingbrain.convert.stages.work import Report, Work
@@ -50,6 +52,7 @@ IN_ORDER: Mapping[str, Stage] = {
     "distil": Stage(distil, shared=True),
     "sft": Stage(sft, shared=True),
     "evaluate": Stage(evaluate, shared=True),
+    "ablate": Stage(ablate, evicted_only=True),
     "far": Stage(far, evicted_only=True),
     "recall": Stage(recall, evicted_only=True),
     "spikes": Stage(spikes, evicted_only=True),

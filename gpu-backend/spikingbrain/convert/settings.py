@@ -102,6 +102,8 @@ class Evaluation:
     far_documents: int = 4
     far_positions: tuple[int, ...] = (8_192, 32_768, 200_000)
     """How much other text `far` reads before the documents."""
+    ablation_documents: int = 0
+    """That `ablate` reads, as far as the teacher does; without any it is passed by."""
 
 
 @dataclass(frozen=True, kw_only=True)

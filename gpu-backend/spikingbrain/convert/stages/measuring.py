@@ -6,6 +6,7 @@ import random
 import numpy as np
 import torch
 
+from spikingbrain.convert.ablation import ablated, compare
 from spikingbrain.convert.blocks.tower import TowerStudent
 from spikingbrain.convert.evaluation import evaluate as evaluate_students
 from spikingbrain.convert.evaluation import held_out_documents
@@ -14,7 +15,7 @@ from spikingbrain.convert.recall import LEAD_TOKENS, answered, needle, questions
 from spikingbrain.convert.stages.work import Work
 from spikingbrain.convert.text.corpus import open_corpus
 from spikingbrain.convert.text.vocabulary import open_vocabulary
-from spikingbrain.convert.towers import STATE, STUDENT, WINDOW
+from spikingbrain.convert.towers import CONTROL, STATE, STUDENT, WINDOW
 from spikingbrain.convert.trunk.evicted import CHUNK_TOKENS
 from spikingbrain.convert.trunk.frozen import read_trunk
 from spikingbrain.convert.trunk.student import Student, make_branches
@@ -31,6 +32,22 @@ def evaluate(work: Work) -> None:
     variants = work.trained() | {WINDOW: make_branches(config, reach, stateless=True)}
     read = {name: Student(work.trunk, reach, branches) for name, branches in variants.items()}
     evaluate_students(work.trunk, work.settings, read, work.team, work.report)
+
+
+def ablate(work: Work) -> None:
+    evaluation, corpus = work.settings.evaluation, open_corpus(work.folder / "held")
+    if evaluation.ablation_documents == 0:
+        work.report("ablate: no documents in the settings")
+        return
+    indices = held_out_documents(corpus, evaluation.ablation_documents, evaluation.document_tokens)
+    tokens = min(evaluation.document_tokens, evaluation.teacher_tokens)
+    documents = [torch.from_numpy(corpus.document(index)[:tokens].astype(np.int64)) for index in indices]
+    trained = work.trained()
+    variants = ablated(trained[STATE]) | {CONTROL: trained[CONTROL]}
+    found = compare(work.trunk, work.settings.reach, variants, documents, segment=work.settings.mixer.sink_cap)
+    (work.folder / "ablation.json").write_text(json.dumps({"documents": indices, "beyond the window": found}), encoding="utf-8")
+    for name, measured in found.items():
+        work.report(f"{name}: " + ", ".join(f"{what} {value:.4f}" for what, value in measured.items()))
 
 
 def far(work: Work) -> None:

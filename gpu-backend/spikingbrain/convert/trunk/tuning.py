@@ -20,7 +20,7 @@ NORMS = ("attention_norm", "feed_forward_norm")
 MATRICES = ("query_key_value", "output", "gate_up", "down")
 
 # Relative to a gain, to a block's weights, to their root mean square.
-RATES = {"gain": 3e-3, "factor": 1e-3, "shift": 1e-3}
+RATES = {"gain": 4e-3, "factor": 3e-4, "shift": 3e-4}
 
 
 def tuning_rate(name: str, parameter: Tensor) -> float:
