@@ -143,6 +143,7 @@ def test_every_stage_leaves_its_files(folder: Path) -> None:
     assert [point["wanted"] for point in distilled] == [0.9, 0.8]
     first, second = (point["after"]["active multiply-accumulates"] for point in distilled)
     assert first > second
+    assert (folder / "one" / "spike-distil" / "curve.svg").read_text(encoding="utf-8").count("<circle") == 4
     chosen = Spiking(mode="paper", site_k=tuple((site, k) for site, k in distilled[-1]["k"].items()))
     config = converted_config(TEACHER, read_settings(settings_in(folder, "one")).reach, "tiny-spiking")
     spiking = read_delta(folder / "one" / "tiny-spiking.delta.gguf", replace(config, spiking=chosen))

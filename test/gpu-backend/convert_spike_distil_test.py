@@ -74,7 +74,7 @@ def test_steps_bring_a_coarse_student_nearer(matrices: bool) -> None:
     optimiser = make_optimiser(tuning, 1.0, tuning_rate)
     found = []
     for _ in range(30):
-        found.append(spike_distil_step(trunk, REACH, tuning, Spiking(mode="paper", k=6.0), text, torch.arange(len(text))))
+        found.append(spike_distil_step(trunk, REACH, tuning, Spiking(mode="paper", k=6.0), text))
         optimiser.step()
         optimiser.zero_grad()
     assert found[-1] < 0.6 * found[0]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spikingbrain.config import Spiking
-from spikingbrain.convert.distil import divergence, pull
+from spikingbrain.convert.distil import divergence
 from spikingbrain.convert.trunk.firing import Firing
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.near import near_residual
@@ -16,11 +16,11 @@ from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.tuning import Tuning
 
 
-def spike_distil_step(trunk: Trunk, reach: Reach, tuning: Tuning, spiking: Spiking, tokens: Tensor, chosen: Tensor) -> float:
-    """Adds a gradient to the tuning and returns the mean KL divergence, nats, at the `chosen` positions."""
+def spike_distil_step(trunk: Trunk, reach: Reach, tuning: Tuning, spiking: Spiking, tokens: Tensor) -> float:
+    """Adds a gradient to the tuning and returns the mean KL divergence, nats, over all positions."""
     with torch.no_grad():
-        wanted = near_residual(trunk, reach, tokens, Firing())[chosen]
+        wanted = near_residual(trunk, reach, tokens, Firing())
     residual = near_residual(tuning.trunk(trunk), reach, tokens, Firing(spiking))
-    mean, gradient = divergence(trunk, residual.detach()[chosen], wanted)
-    pull(residual, chosen, gradient)
+    mean, gradient = divergence(trunk, residual.detach(), wanted)
+    residual.backward(gradient)  # type: ignore[no-untyped-call]
     return mean

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from spikingbrain.config import Site, Spiking
 from spikingbrain.convert.calibrate import Calibration, Choice, Trial, Trials, choose, choose_active, multiply_accumulates, spiking_of
-from spikingbrain.convert.distil import some_positions
 from spikingbrain.convert.evaluation import held_out_documents
 from spikingbrain.convert.run import Measures, Run, load_branches
+from spikingbrain.convert.spike_curve import draw_spike_curve
 from spikingbrain.convert.spike_distil import spike_distil_step
 from spikingbrain.convert.stages.work import Work
 from spikingbrain.convert.text.corpus import open_corpus
 from spikingbrain.convert.towers import STATE
+from spikingbrain.convert.trunk.firing import Firing
 from spikingbrain.convert.trunk.tuning import Tuning, make_tuning, tuning_rate
 from spikingbrain.rules import ConfigError
 from spikingbrain.spike.modes import SITES
@@ -45,28 +46,38 @@ def spike_distil(work: Work) -> None:
     trials, macs = _trials(work, calibration), multiply_accumulates(work.source.config, work.settings.reach)
     tuning, path = make_tuning(work.trunk, settings.matrices), work.folder / "spike-distil" / "curve.json"
     curve = json.loads(path.read_text(encoding="utf-8"))["curve"] if path.is_file() else []
-    for active in settings.active:
-        spiking, folder = choose_active(trials, macs, active), point_folder(work, active)
-        _train(work, folder, tuning, spiking)
+    plain = calibration.perplexity(documents, Firing())
+    for index, active in enumerate(settings.active):
+        spiking = choose_active(trials, macs, active)
+        _train(work, index, tuning, spiking)
         if not any(point["wanted"] == active for point in curve):
             with torch.no_grad():
                 tuned = tuning.trunk(work.trunk)
             measured = {name: calibration.point(spiking, documents, trunk) for name, trunk in (("before", work.trunk), ("after", tuned))}
             curve.append({"wanted": active, "k": dict(spiking.site_k)} | measured)
-            path.write_text(json.dumps({"curve": curve}), encoding="utf-8")
+            path.write_text(json.dumps({"plain": plain, "curve": curve}), encoding="utf-8")
         point = next(point for point in curve if point["wanted"] == active)
         said = (f"{when} {point[when]['perplexity']:.3f}" for when in ("before", "after"))
         work.report(f"active {point['after']['active multiply-accumulates']:.3f}: perplexity " + ", ".join(said))
 
+    lines = {name: _line(curve, when) for name, when in (("calibrated", "before"), ("distilled", "after"))}
+    draw_spike_curve(lines, plain, work.folder / "spike-distil" / "curve.svg")
 
-def _train(work: Work, folder: Path, tuning: Tuning, spiking: Spiking) -> None:
-    def learn(number: int, index: int) -> Measures:
-        sequence = number * settings.sequences + index
-        _, tokens = mix.sequence(sequence, settings.tokens)
-        chosen = some_positions(len(tokens), 0, torch.Generator().manual_seed(work.settings.seed * 1_000_003 + sequence))
-        return {TUNED: [spike_distil_step(work.trunk, work.settings.reach, tuning, spiking, tokens, chosen)]}
 
+def _line(curve: Sequence[Mapping[str, Mapping[str, float]]], when: str) -> list[tuple[float, float]]:
+    return [(point[when]["active multiply-accumulates"], point[when]["perplexity"]) for point in curve]
+
+
+def _train(work: Work, index: int, tuning: Tuning, spiking: Spiking) -> None:
+    """The point of an index; none reads what another one has read."""
     settings, mix = work.settings.spike_distil, work.mix(work.settings.spike_distil.chat_share, 4)
+    first = index * settings.steps * settings.sequences
+
+    def learn(number: int, index: int) -> Measures:
+        _, tokens = mix.sequence(first + number * settings.sequences + index, settings.tokens)
+        return {TUNED: [spike_distil_step(work.trunk, work.settings.reach, tuning, spiking, tokens)]}
+
+    folder = point_folder(work, settings.active[index])
     run = Run(folder, {TUNED: tuning}, settings.steps, settings.sequences, settings.rate_factor, rate_of=tuning_rate)
     run.go(learn, work.report)
 
