@@ -3,16 +3,23 @@
 import struct
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from model_examples import MODELS, SEVEN, model_of, name_of, text_of
 from spikingbrain.config import Config, LearnedGate, LinearAttention, Spiking, SpikingMode
 from spikingbrain.model.state import State
-from spikingbrain.model.state_file import HEADER, StateError, load_state, save_state
+from spikingbrain.model.state_file import Digests, StateError, load_state, save_state
 from spikingbrain.model.state_fingerprint import description, fingerprint
+from spikingbrain.model.state_header import FIXED, GROUP
+from spikingbrain.model.state_rows import Encoding, recurrent_bytes
 
 CPU = torch.device("cpu")
 FLOAT = torch.float32
+# SEVEN's layers with keys and values see as far.
+HEADER_BYTES = FIXED.size + GROUP.size
+POSITION, SINKS, KEPT, KV_TYPE, RECURRENT_TYPE, ZERO, HEAD_BYTES, GROUPS = 104, 112, 116, 120, 121, 122, 124, 132
+EVICTED = next(config for config in MODELS if config.evicted is not None)
 
 
 def state_after(config: Config, tokens: int, dtype: torch.dtype = FLOAT) -> State:
@@ -47,12 +54,63 @@ def test_what_is_wider_than_f32_is_refused() -> None:
         load_state(save_state(state_after(SEVEN, 9), SEVEN), SEVEN, torch.float64, CPU)
 
 
+def test_digests_are_written_and_whoever_knows_them_refuses_others() -> None:
+    state, known = state_after(SEVEN, 9), Digests(model=bytes([1] * 32), tokenizer=bytes([2] * 32))
+    data = save_state(state, SEVEN, known)
+    assert (data[40:72], data[72:104]) == (known.model, known.tokenizer)
+    for digests in (Digests(), known, Digests(model=known.model)):
+        assert load_state(data, SEVEN, FLOAT, CPU, digests).position == 9
+    for digests, what in ((Digests(model=bytes([3] * 32)), "weights"), (Digests(tokenizer=bytes([3] * 32)), "tokenizer")):
+        with pytest.raises(StateError, match=f"{what} must be those of SHA-256 0303"):
+            load_state(data, SEVEN, FLOAT, CPU, digests)
+
+
+@pytest.mark.parametrize("config", [SEVEN, EVICTED], ids=name_of)
+def test_a_rounded_state_is_near_and_stays_as_it_is(config: Config) -> None:
+    state = state_after(config, 40)
+    exact, rounded = save_state(state, config), save_state(state, config, int8_rows=True, bf16_recurrent=True)
+    assert 2 * len(rounded) < len(exact) + HEADER_BYTES
+    loaded = load_state(rounded, config, FLOAT, CPU)
+    assert save_state(loaded, config, bf16_recurrent=True) == rounded
+    for found, expected in zip(loaded.layers, state.layers, strict=True):
+        if found.linear is not None and expected.linear is not None:
+            torch.testing.assert_close(found.linear, expected.linear, rtol=2**-8, atol=0)
+        if found.evicted is not None and expected.evicted is not None:
+            torch.testing.assert_close(found.evicted.sums, expected.evicted.sums, rtol=2**-8, atol=0)
+
+
+def test_the_recurrent_part_is_rounded_to_nearest_even_and_never_to_infinity() -> None:
+    values = torch.tensor([0x3F808000, 0x3F818000, 0x3F808001, 0x7F7FFFFF], dtype=torch.int32).view(FLOAT)
+    found = np.frombuffer(recurrent_bytes(values, Encoding(bf16_recurrent=True)), dtype="<u2")
+    assert found.tolist() == [0x3F80, 0x3F82, 0x3F81, 0x7F7F]
+
+
+def test_before_anything_is_lost_a_file_is_one_row_after_another() -> None:
+    """So that a store can cut it."""
+    for config in (replace(EVICTED, layers=EVICTED.layers[::2], linear=None), MODELS[3]):
+        # Nothing has left before the query at position 4.
+        assert config.window is None or config.window + config.kept > 4
+        whole = save_state(state_after(config, 4), config)
+        front = bytearray(whole[: FIXED.size])
+        front[POSITION : POSITION + 8] = struct.pack("<Q", 3)
+        assert whole[HEAD_BYTES : HEAD_BYTES + 8] == bytes(8)
+        groups = list(struct.iter_unpack("<II", whole[FIXED.size : FIXED.size + GROUP.size * whole[GROUPS]]))
+        at, rows = FIXED.size + GROUP.size * len(groups), b""
+        for _, token_bytes in groups:
+            rows, at = rows + whole[at : at + 3 * token_bytes], at + 4 * token_bytes
+        cut = load_state(bytes(front) + whole[FIXED.size : FIXED.size + GROUP.size * len(groups)] + rows, config, FLOAT, CPU)
+        assert cut.position == 3
+        for found, expected in zip(cut.layers, load_state(whole, config, FLOAT, CPU).layers, strict=True):
+            assert found.key_values is not None and expected.key_values is not None
+            assert torch.equal(torch.as_tensor(found.key_values.keys), torch.as_tensor(expected.key_values.keys)[:3])
+
+
 def test_sizes_are_those_of_what_is_seen() -> None:
     """Four keys of the window of five, for each of two window layers and two heads of six; two linear states of two heads."""
     linear = 2 * 2 * 6 * 6 * 4
-    assert len(save_state(state_after(SEVEN, 23), SEVEN)) == HEADER.size + linear + 2 * 4 * 2 * 2 * 6 * 4
+    assert len(save_state(state_after(SEVEN, 23), SEVEN)) == HEADER_BYTES + linear + 2 * 4 * 2 * 2 * 6 * 4
     spiking = replace(SEVEN, spiking=Spiking(mode="paper"))
-    assert len(save_state(state_after(spiking, 23), spiking)) == HEADER.size + linear + 2 * 4 * 2 * (2 * 6 + 2 * 4)
+    assert len(save_state(state_after(spiking, 23), spiking)) == HEADER_BYTES + linear + 2 * 4 * 2 * (2 * 6 + 2 * 4)
 
 
 def altered(at: int, value: bytes) -> bytes:
@@ -64,14 +122,21 @@ def altered(at: int, value: bytes) -> bytes:
     ("data", "message"),
     [
         (altered(0, b"GGUF"), "the bytes must start with b'SBST'; they start with b'GGUF'"),
-        (altered(4, struct.pack("<I", 1)), "version must be 2; it is 1"),
+        (altered(4, struct.pack("<I", 2)), "version must be 3; it is 2"),
         (altered(8, bytes(32)), "state must belong to a model of this config; it belongs to another"),
-        (altered(40, struct.pack("<I", 7)), "type of keys and values must be 0 or 1; it is 7"),
-        (altered(44, struct.pack("<Q", 2**30 + 1)), "position must be from 0 to 1073741824; it is 1073741825"),
-        (altered(44, struct.pack("<Q", 3)), "numbers|nothing may follow the last layer"),
-        (altered(52, struct.pack("<f", float("nan"))), "numbers from byte 52 on must be finite; one is not"),
-        (altered(40, struct.pack("<I", 1)), "nothing may follow|must be finite and not negative|must be from -127"),
-        (save_state(state_after(SEVEN, 9), SEVEN) + b"x", "nothing may follow the last layer; 1 bytes do"),
+        (altered(POSITION, struct.pack("<Q", 2**30 + 1)), "position must be from 0 to 1073741824; it is 1073741825"),
+        (altered(POSITION, struct.pack("<Q", 3)), "numbers|nothing may follow the last group"),
+        (altered(SINKS, struct.pack("<I", 1)), "learned sinks must be 0; it is 1"),
+        (altered(KEPT, struct.pack("<I", 1)), "kept tokens must be 0; it is 1"),
+        (altered(KV_TYPE, b"\7"), "type of keys and values must be 0 or 1; it is 7"),
+        (altered(KV_TYPE, b"\1"), "bytes of a token must be 80; it is 192"),
+        (altered(RECURRENT_TYPE, b"\2"), "type of the recurrent part must be 0 or 1; it is 2"),
+        (altered(ZERO, b"\1"), "field of zeros must be 0; it is 1"),
+        (altered(HEAD_BYTES, struct.pack("<Q", 9)), "bytes of the head must be 576; they are 9"),
+        (altered(GROUPS, struct.pack("<I", 2)), "groups must be 1; it is 2"),
+        (altered(FIXED.size, struct.pack("<I", 4)), "window of a group must be 5; it is 4"),
+        (altered(HEADER_BYTES, struct.pack("<f", float("nan"))), "numbers from byte 144 on must be finite; one is not"),
+        (save_state(state_after(SEVEN, 9), SEVEN) + b"x", "nothing may follow the last group; 1 bytes do"),
     ],
 )
 def test_what_is_no_state_of_this_model_is_refused_by_name(data: bytes, message: str) -> None:
@@ -83,10 +148,10 @@ def test_a_far_position_takes_no_memory_before_it_is_refused() -> None:
     full = MODELS[3]
     data = save_state(state_after(full, 4), full)
     with pytest.raises(StateError, match=r"a part of \d+ bytes must follow byte \d+; \d+ do"):
-        load_state(data[:44] + struct.pack("<Q", 2**30) + data[52:], full, FLOAT, CPU)
+        load_state(data[:POSITION] + struct.pack("<Q", 2**30) + data[POSITION + 8 :], full, FLOAT, CPU)
 
 
-@pytest.mark.parametrize("cut", [0, 1, 7, 8, 51, 100, -1])
+@pytest.mark.parametrize("cut", [0, 1, 7, 8, 51, 140, 160, -1])
 def test_a_truncated_file_is_refused(cut: int) -> None:
     with pytest.raises(StateError, match=r"a part of \d+ bytes must follow byte \d+"):
         load_state(save_state(state_after(SEVEN, 9), SEVEN)[:cut], SEVEN, FLOAT, CPU)

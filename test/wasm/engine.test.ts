@@ -1,6 +1,7 @@
 /** The engine's surface, as wasm/API.md says it: names, codes, messages, and what a mistake leaves behind. */
 import { describe, expect, it } from "vitest";
 import { loadGolden, opened, packages, parameters, refusal, type Package } from "./packages.ts";
+import { restore, saved } from "./state-files.ts";
 
 const model = "alternating-q8_0";
 
@@ -69,7 +70,7 @@ describe.each(packages)("the %s package's Engine", (name, built: Package) => {
     const engine = loadGolden(built, model);
     const sequence = opened(engine, [1, 2, 3, 4]);
     engine.step(Uint32Array.of(sequence, 2));
-    const before = engine.save(sequence);
+    const before = saved(engine, sequence);
     const mistakes: readonly (readonly [() => unknown, string])[] = [
       [
         () => {
@@ -110,7 +111,10 @@ describe.each(packages)("the %s package's Engine", (name, built: Package) => {
       [() => engine.sample(sequence), "has tokens to read"],
       [() => engine.pending(0), "there is no sequence 0"],
       [() => engine.fork(77), "there is no sequence 77"],
-      [() => engine.save(77), "there is no sequence 77"],
+      [() => saved(engine, 77), "there is no sequence 77"],
+      [() => engine.readSaved(sequence, 1), "is not being saved"],
+      [() => engine.endRestore(sequence), "is not being restored"],
+      [() => engine.beginSave(sequence, 0, '{"window":"int4"}'), "mode: unknown variant `int4`"],
       [() => engine.sequenceBytes(77), "there is no sequence 77"],
       [() => engine.takePromptLogprobs(77), "there is no sequence 77"],
       [
@@ -125,18 +129,14 @@ describe.each(packages)("the %s package's Engine", (name, built: Package) => {
         },
         "there is no sequence 77",
       ],
-      [
-        () => {
-          engine.restore(sequence, before, Uint32Array.of(1, 2));
-        },
-        "is not empty",
-      ],
+      [() => restore(engine, sequence, before), "is not empty"],
+      [() => restore(engine, engine.open(parameters()), before, [59]), "token 59 is not below the vocabulary size 59"],
     ];
     for (const [mistake, message] of mistakes) {
       expect(refusal(mistake)).toEqual({ code: "invalid_argument", message: expect.stringContaining(message) as string });
     }
     expect(engine.pending(sequence)).toBe(2);
-    expect(engine.save(sequence)).toEqual(before);
+    expect(saved(engine, sequence)).toEqual(before);
     engine.free();
   });
 
@@ -145,18 +145,22 @@ describe.each(packages)("the %s package's Engine", (name, built: Package) => {
     const tokens = [5, 6, 7, 8, 9];
     const sequence = opened(engine, tokens);
     engine.step(Uint32Array.of(sequence, 5));
-    const saved = engine.save(sequence);
+    const file = saved(engine, sequence);
     expect(engine.sequenceBytes(sequence)).toBeGreaterThan(0);
     const fork = engine.fork(sequence);
     const restored = engine.open(parameters());
-    engine.restore(restored, saved, Uint32Array.from(tokens));
+    expect(restore(engine, restored, file, tokens)).toBe(tokens.length);
+    expect(refusal(() => engine.evict(restored))).toEqual({
+      code: "state_lost",
+      message: expect.stringContaining("cannot read the first 5 tokens again") as string,
+    });
     engine.evict(sequence);
     expect([engine.pending(sequence), engine.sequenceBytes(sequence)]).toEqual([5, 0]);
     engine.step(Uint32Array.of(sequence, 5));
     const states = [sequence, fork, restored].map((one) => {
       engine.feed(one, Uint32Array.of(10));
       engine.step(Uint32Array.of(one, 1));
-      return engine.save(one);
+      return saved(engine, one);
     });
     expect(states[1]).toEqual(states[0]);
     expect(states[2]).toEqual(states[0]);
@@ -169,35 +173,93 @@ describe.each(packages)("the %s package's Engine", (name, built: Package) => {
     const engine = loadGolden(built, model);
     const sequence = opened(engine, [1, 2, 3]);
     engine.step(Uint32Array.of(sequence, 3));
-    const saved = engine.save(sequence);
+    const file = saved(engine, sequence);
     const empty = engine.open(parameters());
-    const broken = saved.slice();
-    broken.set([0, 0, 0xc0, 0x7f], saved.length - 4);
+    const broken = file.slice();
+    broken.set([0, 0, 0xc0, 0x7f], file.length - 4);
     const other = loadGolden(built, model, { kvType: "int8" });
-    const attempts: readonly (readonly [Uint8Array, number[], string])[] = [
-      [saved.subarray(0, saved.length - 1), [1, 2, 3], "it ends"],
-      [new Uint8Array(), [1, 2, 3], "it ends after 0 bytes"],
-      [saved, [1, 2], "it holds 3 tokens; 2 were given"],
-      [broken, [1, 2, 3], "not finite"],
+    const attempts: readonly (readonly [Uint8Array, string])[] = [
+      [file.subarray(0, file.length - 1), "it ends"],
+      [new Uint8Array(), "it ends after 0 bytes"],
+      [broken, "not finite"],
+      [Uint8Array.of(...file, 0), "1 bytes follow its end"],
     ];
-    for (const [bytes, tokens, message] of attempts) {
-      expect(
-        refusal(() => {
-          engine.restore(empty, bytes, Uint32Array.from(tokens));
-        }),
-      ).toEqual({
+    for (const [bytes, message] of attempts) {
+      expect(refusal(() => restore(engine, empty, bytes))).toEqual({
         code: "invalid_state",
         message: expect.stringContaining(message) as string,
       });
+      expect(engine.sequenceBytes(empty)).toBe(0);
     }
-    const foreign = other.open(parameters());
-    expect(
-      refusal(() => {
-        other.restore(foreign, saved, Uint32Array.of(1, 2, 3));
-      }).code,
-    ).toBe("invalid_state");
+    expect(refusal(() => restore(other, other.open(parameters()), file)).code).toBe("invalid_state");
+    expect(refusal(() => other.describeState(file)).message).toContain("its keys and values have type 0; this engine uses Int8");
+    expect(restore(engine, empty, file)).toBe(3);
     engine.free();
     other.free();
+  });
+
+  it("says of a state file's first bytes what it holds and takes", () => {
+    const engine = loadGolden(built, model);
+    const sequence = opened(engine, [1, 2, 3]);
+    engine.step(Uint32Array.of(sequence, 3));
+    const file = saved(engine, sequence);
+    const whole = { tokens: 3, bytes: engine.sequenceBytes(sequence) };
+    expect(JSON.parse(engine.describeState(file))).toEqual(whole);
+    // Two groups: a window and all of the past.
+    expect(engine.describeState(file.subarray(0, 151))).toBe("null");
+    expect(JSON.parse(engine.describeState(file.subarray(0, 152)))).toEqual(whole);
+    expect(refusal(() => engine.describeState(Uint8Array.of(71, 71)))).toMatchObject({ code: "invalid_state" });
+    engine.free();
+  });
+
+  it("writes digests, and refuses the files of others where it knows its own", () => {
+    const [own, other] = ["ab".repeat(32), "cd".repeat(32)];
+    const load = (digests: object) => loadGolden(built, model, { kvType: "f32", ...digests });
+    const engine = load({ modelDigest: own, tokenizerDigest: other });
+    const sequence = opened(engine, [1, 2]);
+    engine.step(Uint32Array.of(sequence, 2));
+    const file = saved(engine, sequence);
+    expect(Buffer.from(file.subarray(40, 104)).toString("hex")).toBe(own + other);
+    const unknown = load({});
+    expect(restore(unknown, unknown.open(parameters()), file)).toBe(2);
+    const foreign = load({ modelDigest: other });
+    expect(refusal(() => foreign.describeState(file)).message).toContain("it was made with other weights");
+    expect(refusal(() => load({ modelDigest: "abc" })).message).toContain("a digest must be 64 hexadecimal digits; it is 'abc'");
+    for (const one of [engine, unknown, foreign]) one.free();
+  });
+
+  it("leaves out the rows of earlier pages, and rounds where it is asked to", () => {
+    const engine = loadGolden(built, "evicted-q8_0");
+    const sequence = opened(
+      engine,
+      Array.from({ length: 40 }, (_, at) => (at * 7) % 59),
+    );
+    engine.step(Uint32Array.of(sequence, 40));
+    const file = saved(engine, sequence);
+    const head = 144 + Number(new DataView(file.buffer).getBigUint64(124, true));
+    const tokenBytes = new DataView(file.buffer).getUint32(140, true);
+    // 3 kept tokens and 11 of the window, 3 of which are in the page before.
+    expect(file.length).toBe(head + 14 * tokenBytes);
+    const part = saved(engine, sequence, { fromPage: 1, most: 1 });
+    expect(part).toEqual(Uint8Array.of(...file.subarray(0, head), ...file.subarray(head + 6 * tokenBytes)));
+    const rounded = saved(engine, sequence, { mode: '{"window":"int8","state":"bf16"}' });
+    expect(rounded.length).toBeLessThan(file.length / 2);
+    expect(restore(engine, engine.open(parameters()), rounded, [], 1)).toBe(40);
+    engine.free();
+  });
+
+  it("goes on with the tokens of an answer that was broken off", () => {
+    const engine = loadGolden(built, model, { kvType: "int8" });
+    const sampling = { temperature: 1, seed: 3, topP: 0.9 };
+    const answer = (sequence: number, count: number) =>
+      Array.from({ length: count }, () => {
+        engine.step(Uint32Array.of(sequence, engine.pending(sequence)));
+        return (JSON.parse(engine.sample(sequence)) as { readonly id: number }).id;
+      });
+    const whole = answer(opened(engine, [1, 2, 3], parameters(sampling)), 12);
+    const rest = opened(engine, [1, 2, 3, ...whole.slice(0, 5)], parameters(sampling, { continued: 5 }));
+    expect(answer(rest, 7)).toEqual(whole.slice(5));
+    engine.free();
   });
 
   it("throws once it is freed, and nothing worse", () => {

@@ -2,6 +2,7 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { engineErrorCode } from "../../workers/engine/engine-surface.ts";
 import { goldenFile, loadGolden, packages, parameters, type Engine, type Package } from "./packages.ts";
+import { restore, saved } from "./state-files.ts";
 
 const mebibyte = 1 << 20;
 const model = "alternating-q8_0";
@@ -63,33 +64,26 @@ describe.each(packages)("the %s package", (_, built: Package) => {
     // As much as was said: the next would not have fitted by the engine's own account either.
     expect(engine.stateBytes(tokens.length)).toBeGreaterThan(engine.freeStateBytes());
     const [first = 0] = read;
-    const saved = engine.save(first);
-    expect(saved.length).toBeGreaterThan(0);
+    const file = saved(engine, first);
+    expect(file.length).toBeGreaterThan(0);
     const empty = engine.open(parameters());
-    expect(
-      code(() => {
-        engine.restore(empty, saved, tokens);
-      }),
-    ).toBe("out_of_memory");
+    expect(code(() => restore(engine, empty, file, tokens))).toBe("out_of_memory");
+    expect(engine.sequenceBytes(empty)).toBe(0);
     while (code(() => engine.fork(first)) === undefined);
     expect(code(() => engine.fork(first))).toBe("out_of_memory");
     expect(engine.memoryBytes()).toBeLessThanOrEqual(limit);
-    // Closing makes room: for the bytes as they come in, and for the state made of them.
-    for (const sequence of read.slice(1, 4)) engine.close(sequence);
-    engine.restore(empty, saved, tokens);
-    expect(engine.save(empty)).toEqual(saved);
+    // Closing makes room: for the state alone, its bytes take none.
+    for (const sequence of read.slice(1, 3)) engine.close(sequence);
+    restore(engine, empty, file, tokens);
+    expect(saved(engine, empty)).toEqual(file);
     expect(engine.memoryBytes()).toBeLessThanOrEqual(limit);
   });
 
-  it("refuses bytes of a state that are larger than what is free, without copying them in", () => {
+  it("takes pieces of any size and tokens of any number without growing by them", () => {
     const engine = engineFor(built, { kvType: "f32", memoryLimitBytes: 8 * mebibyte });
     const before = engine.memoryBytes();
     const sequence = engine.open(parameters());
-    expect(
-      code(() => {
-        engine.restore(sequence, new Uint8Array(64 * mebibyte), new Uint32Array());
-      }),
-    ).toBe("out_of_memory");
+    expect(code(() => restore(engine, sequence, new Uint8Array(64 * mebibyte), new Uint32Array(2 ** 22), 2 ** 30))).toBe("invalid_state");
     expect(engine.memoryBytes()).toBe(before);
   });
 

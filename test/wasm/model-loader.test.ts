@@ -1,6 +1,7 @@
 /** The loader's surface, as wasm/API.md says it: names, codes, messages, and what a mistake leaves behind. */
 import { describe, expect, it } from "vitest";
 import { goldenFile, opened, packages, refusal, type Package } from "./packages.ts";
+import { saved } from "./state-files.ts";
 
 const model = "alternating-q8_0";
 
@@ -72,7 +73,7 @@ describe.each(packages)("the %s package's ModelLoader", (_, built: Package) => {
       const engine = loader.finish();
       const sequence = opened(engine, [1, 2, 3]);
       engine.step(Uint32Array.of(sequence, 3));
-      const state = engine.save(sequence);
+      const state = saved(engine, sequence);
       engine.free();
       return state;
     });

@@ -1,6 +1,7 @@
 /** Native scalar, simd128 and relaxed compute the same bits: both packages are held to what the native engine has written. */
 import { afterAll, describe, expect, it } from "vitest";
 import { goldenFile, loadGolden, packages, parameters, type Engine, type Package } from "./packages.ts";
+import { saved } from "./state-files.ts";
 
 interface Logprob {
   readonly id: number;
@@ -71,7 +72,7 @@ function replay(engine: Engine, { model, kvType, prompts }: Run): Run {
     }
     engine.step(Uint32Array.of(a, 1, b, 1));
   }
-  const states = [digest(engine.save(a)), digest(engine.save(b))] as const;
+  const states = [digest(saved(engine, a)), digest(saved(engine, b))] as const;
   return { model, kvType, prompts, promptLogprobs: scores.map((score) => score && inBits(score)), sampled, states };
 }
 

@@ -2,7 +2,8 @@
 import { createReadStream, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Inspection } from "./inspect.ts";
-import type { Engine, LoaderOptions } from "../../workers/engine/engine-surface.ts";
+import type { Engine } from "../pkg/relaxed/spikingbrain.js";
+import type { LoaderOptions } from "../../workers/engine/engine-surface.ts";
 
 /** The fastest first. */
 export const packageNames = ["relaxed", "simd128"] as const;

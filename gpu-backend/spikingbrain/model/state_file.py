@@ -1,90 +1,81 @@
-"""A state as bytes and back, bit for bit, in the engine's format (`wasm/engine/src/state/snapshot.rs`): the same state, the same bytes.
+"""A state as bytes and back, bit for bit, in the engine's format (`wasm/STATE_FORMAT.md`): the same state, the same bytes.
 
-Little-endian: magic `SBST`, version 2, SHA-256 of what decides a state's meaning (`state_fingerprint.py`), the type of keys and values
-(0 for f32, 1 for int8), position; then for each layer its linear states, its sums of evicted tokens, the tokens that its softmax branch
-still sees, in order, and its salient tokens. A token is, for each KV head, its key and its value in f32, or the f32 scales of both and then
-their codes. Salient tokens differ from head to head: they come KV head by KV head, slot by slot, each as its position (u32), its salience
-(f32), key and value. Values of a half-precision model are widened, which loses nothing; what is wider than f32 is refused.
+Values of a half-precision model are widened, which loses nothing; what is wider than f32 is refused.
 """
-
-import struct
 
 import torch
 
 from spikingbrain.config import Config, Layer
-from spikingbrain.model.attention import Sight
 from spikingbrain.model.evicted.memory import Evicted
-from spikingbrain.model.key_values import KeyValues
+from spikingbrain.model.evicted.salient import Salient
+from spikingbrain.model.key_values import KeyValues, Rows
 from spikingbrain.model.state import LayerState, State
-from spikingbrain.model.state_fingerprint import fingerprint
-from spikingbrain.model.state_rows import Reader, StateError, float_bytes, salient_bytes, token_bytes
+from spikingbrain.model.state_header import Digests, header_bytes, read_header
+from spikingbrain.model.state_layout import Group, evicted_before, groups_at
+from spikingbrain.model.state_rows import Encoding, Reader, StateError, group_bytes, recurrent_bytes, salient_bytes
 from spikingbrain.spike.key_value_codes import Int8Rows
 
-__all__ = ["StateError", "load_state", "save_state"]
-
-MAGIC = b"SBST"
-VERSION = 2
-# Magic, version, fingerprint, type of keys and values, position.
-HEADER = struct.Struct("<4sI32sIQ")
-FLOAT32, INT8 = 0, 1
-LARGEST_POSITION = 2**30
+__all__ = ["Digests", "StateError", "load_state", "save_state"]
 
 
-def save_state(state: State, config: Config) -> bytes:
-    """Everything needed to continue."""
+def save_state(
+    state: State, config: Config, digests: Digests | None = None, *, int8_rows: bool = False, bf16_recurrent: bool = False
+) -> bytes:
+    """Everything needed to continue. `int8_rows` rounds dense keys and values to codes, `bf16_recurrent` linear states and sums."""
     held = [layer.key_values for layer in state.layers if layer.key_values is not None]
-    is_int8 = any(isinstance(one.keys, Int8Rows) for one in held)
-    parts = [HEADER.pack(MAGIC, VERSION, fingerprint(config), INT8 if is_int8 else FLOAT32, state.position)]
-    for layer in state.layers:
-        sums = None if layer.evicted is None else layer.evicted.sums
-        parts += [float_bytes(tensor) for tensor in (layer.linear, sums) if tensor is not None]
-        if layer.key_values is not None:
-            parts.append(token_bytes(layer.key_values.keys, layer.key_values.values))
-        if layer.evicted is not None:
-            parts.append(salient_bytes(layer.evicted.salient))
-    return b"".join(parts)
+    has_codes = any(isinstance(one.keys, Int8Rows) for one in held)
+    encoding = Encoding(int8_rows=has_codes or (int8_rows and bool(held)), bf16_recurrent=bf16_recurrent)
+    head = b"".join(_head(layer, bool(evicted_before(config, state.position)), encoding) for layer in state.layers)
+    front = header_bytes(config, state.position, encoding, digests or Digests(), len(head))
+    groups = [group_bytes(_held(state, group), encoding) for group in groups_at(config, state.position)]
+    return b"".join([front, head, *groups])
 
 
-def load_state(data: bytes, config: Config, dtype: torch.dtype, device: torch.device) -> State:
+def load_state(data: bytes, config: Config, dtype: torch.dtype, device: torch.device, digests: Digests | None = None) -> State:
     """What `save_state` or the engine wrote, for weights of this type and device. Keys and values stay of the type that the bytes have.
     Anything else is refused, by name, before memory is taken for it."""
     if dtype == torch.float64:
         raise StateError("the weights must be of f32 or a half type; they are float64")
     reader = Reader(data, dtype, device)
-    magic, version, digest, kind, position = HEADER.unpack(reader.take(HEADER.size))
-    if magic != MAGIC:
-        raise StateError(f"the bytes must start with {MAGIC!r}; they start with {magic!r}")
-    if version != VERSION:
-        raise StateError(f"version must be {VERSION}; it is {version}")
-    if digest != fingerprint(config):
-        raise StateError("state must belong to a model of this config; it belongs to another")
-    if kind not in (FLOAT32, INT8):
-        raise StateError(f"type of keys and values must be {FLOAT32} or {INT8}; it is {kind}")
-    if not config.learned_sinks <= position <= LARGEST_POSITION:
-        raise StateError(f"position must be from {config.learned_sinks} to {LARGEST_POSITION}; it is {position}")
-    layers = tuple(_layer(reader, config, layer, position, kind == INT8) for layer in config.layers)
+    position, head_bytes = read_header(reader, config, digests or Digests())
+    begin = reader.at
+    heads = [_read_head(reader, config, layer, evicted_before(config, position)) for layer in config.layers]
+    if reader.at - begin != head_bytes:
+        raise StateError(f"bytes of the head must be {reader.at - begin}; they are {head_bytes}")
+    key_values: dict[int, KeyValues] = {}
+    for group in groups_at(config, position):
+        # In this order: a position far away in a short file must not take memory.
+        rows = reader.group(len(group), len(group.layers), config.kv_heads, config.head_dim)
+        positions = torch.tensor([*group.kept, *group.near], dtype=torch.int64, device=device)
+        key_values |= {layer: KeyValues(*one, positions) for layer, one in zip(group.layers, rows, strict=True)}
     if reader.left:
-        raise StateError(f"nothing may follow the last layer; {reader.left} bytes do")
-    return State(position, layers)
+        raise StateError(f"nothing may follow the last group; {reader.left} bytes do")
+    return State(position, tuple(LayerState(linear, key_values.get(index), evicted) for index, (linear, evicted) in enumerate(heads)))
 
 
-def _layer(reader: Reader, config: Config, layer: Layer, position: int, is_int8: bool) -> LayerState:
+def _held(state: State, group: Group) -> list[tuple[Rows, Rows]]:
+    held = [state.layers[layer].key_values for layer in group.layers]
+    return [(one.keys, one.values) for one in held if one is not None]
+
+
+def _head(layer: LayerState, has_evicted: bool, encoding: Encoding) -> bytes:
+    parts = [] if layer.linear is None else [recurrent_bytes(layer.linear, encoding)]
+    if layer.evicted is not None and has_evicted:
+        parts += [recurrent_bytes(layer.evicted.sums, encoding), salient_bytes(layer.evicted.salient, encoding)]
+    return b"".join(parts)
+
+
+def _read_head(reader: Reader, config: Config, layer: Layer, evicted: range) -> tuple[torch.Tensor | None, Evicted | None]:
     heads, dim = config.kv_heads, config.head_dim
-    linear = reader.floats(heads, dim, dim) if layer.is_linear else None
-    sums = reader.floats(heads, 2 * dim, dim + 1) if layer.is_evicted else None
-    if layer.softmax is None:
-        return LayerState(linear, None)
-    kept, near = _visible(config, layer.softmax, position)
-    keys, values = reader.rows((len(kept) + len(near), heads), dim, is_int8)
-    key_values = KeyValues(keys, values, torch.tensor([*kept, *near], dtype=torch.int64, device=reader.device))
-    if sums is None or config.evicted is None:
-        return LayerState(linear, key_values)
-    evicted = range(config.kept, near.start)
-    return LayerState(linear, key_values, Evicted(sums, reader.salient(evicted, config.evicted.salient, heads, dim, is_int8)))
+    linear = reader.recurrent(heads, dim, dim) if layer.is_linear else None
+    if not layer.is_evicted or config.evicted is None:
+        return linear, None
+    if not evicted:
+        nothing = torch.zeros(heads, 2 * dim, dim + 1, device=reader.device)
+        return linear, Evicted(nothing, _no_salient(reader, heads, dim))
+    sums = reader.recurrent(heads, 2 * dim, dim + 1)
+    return linear, Evicted(sums, reader.salient(evicted, config.evicted.salient, heads, dim))
 
 
-def _visible(config: Config, softmax: str, position: int) -> tuple[range, range]:
-    """Positions that a softmax branch still sees: kept ones that are not near, and near ones."""
-    sight = Sight.of(config, softmax)
-    first = min(sight.first_near(position), position)
-    return range(min(sight.kept, first)), range(first, position)
+def _no_salient(reader: Reader, heads: int, dim: int) -> Salient:
+    return reader.salient(range(0), 0, heads, dim)

@@ -1,4 +1,4 @@
-"""The parts of a state's bytes: numbers, tokens of a softmax branch, salient tokens (`state_file.py` says in which order)."""
+"""The parts of a state's bytes: numbers, tokens of softmax branches, salient tokens (`state_file.py` puts them in order)."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,26 @@ from torch import Tensor
 
 from spikingbrain.model.evicted.salient import Salient
 from spikingbrain.model.key_values import Rows
-from spikingbrain.spike.key_value_codes import LARGEST_CODE, Int8Rows
+from spikingbrain.spike.key_value_codes import LARGEST_CODE, Int8Rows, quantise_rows
 
 FLOAT_BYTES = 4
+HALF_BYTES = 2
+LARGEST_BFLOAT16 = torch.finfo(torch.bfloat16).max
 Bytes = npt.NDArray[np.uint8]
 
 
 class StateError(ValueError):
     """Bytes that hold no state of this model, or a state that the bytes cannot hold."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the numbers of a file are written."""
+
+    int8_rows: bool = False
+    """Keys and values as codes, or in f32."""
+    bf16_recurrent: bool = False
+    """Linear states and sums of evicted tokens in bf16, or in f32."""
 
 
 @dataclass
@@ -25,6 +37,7 @@ class Reader:
     dtype: torch.dtype
     """What dense keys and values become."""
     device: torch.device
+    encoding: Encoding = Encoding()
     at: int = 0
 
     @property
@@ -37,22 +50,26 @@ class Reader:
         self.at += count
         return self.data[self.at - count : self.at]
 
-    def floats(self, *shape: int) -> Tensor:
-        """Of the next bytes, f32."""
-        at = self.at
-        raw = np.frombuffer(self.take(int(np.prod(shape)) * FLOAT_BYTES), dtype=np.uint8)
+    def recurrent(self, *shape: int) -> Tensor:
+        """Of the next bytes, as f32."""
+        at, count = self.at, int(np.prod(shape))
+        if not self.encoding.bf16_recurrent:
+            raw = np.frombuffer(self.take(count * FLOAT_BYTES), dtype=np.uint8)
+        else:
+            halves = np.frombuffer(self.take(count * HALF_BYTES), dtype="<u2").astype("<u4")
+            raw = (halves << 16).view(np.uint8)
         return torch.from_numpy(_finite(raw, at).reshape(shape)).to(self.device)
 
-    def rows(self, shape: tuple[int, int], dim: int, is_int8: bool) -> tuple[Rows, Rows]:
-        """Keys and values, `[*shape, dim]`, of the next bytes."""
-        at, row_bytes = self.at, _row_bytes(dim, is_int8)
-        raw = np.frombuffer(self.take(shape[0] * shape[1] * row_bytes), dtype=np.uint8).reshape(*shape, row_bytes)
-        return self._rows(raw, at, dim, is_int8)
+    def group(self, tokens: int, layers: int, heads: int, dim: int) -> list[tuple[Rows, Rows]]:
+        """Keys and values, `[tokens, heads, dim]`, of the layers of a group, whose next bytes are token by token."""
+        at, row = self.at, row_bytes(dim, self.encoding)
+        raw = np.frombuffer(self.take(tokens * layers * heads * row), dtype=np.uint8).reshape(tokens, layers, heads, row)
+        return [self._rows(raw[:, layer], at, dim) for layer in range(layers)]
 
-    def salient(self, evicted: range, most: int, heads: int, dim: int, is_int8: bool) -> Salient:
+    def salient(self, evicted: range, most: int, heads: int, dim: int) -> Salient:
         """Of the next bytes: at most `most` tokens of those at the positions `evicted`, as many for every KV head."""
         at, slots = self.at, min(most, len(evicted))
-        entry = FLOAT_BYTES + FLOAT_BYTES + _row_bytes(dim, is_int8)
+        entry = FLOAT_BYTES + FLOAT_BYTES + row_bytes(dim, self.encoding)
         raw = np.frombuffer(self.take(heads * slots * entry), dtype=np.uint8).reshape(heads, slots, entry).transpose(1, 0, 2)
         positions = np.ascontiguousarray(raw[..., :FLOAT_BYTES]).view("<u4")[..., 0].astype(np.int64)
         for head in positions.T.tolist():
@@ -61,11 +78,11 @@ class Reader:
                     f"positions of salient tokens from byte {at} on must differ and be in {evicted}; they are {head[:4]} and on"
                 )
         salience = _finite(np.ascontiguousarray(raw[..., FLOAT_BYTES : 2 * FLOAT_BYTES]), at)[..., 0]
-        keys, values = self._rows(raw[..., 2 * FLOAT_BYTES :], at, dim, is_int8)
+        keys, values = self._rows(raw[..., 2 * FLOAT_BYTES :], at, dim)
         return Salient(keys, values, torch.from_numpy(salience.copy()).to(self.device), torch.from_numpy(positions).to(self.device))
 
-    def _rows(self, raw: Bytes, at: int, dim: int, is_int8: bool) -> tuple[Rows, Rows]:
-        if not is_int8:
+    def _rows(self, raw: Bytes, at: int, dim: int) -> tuple[Rows, Rows]:
+        if not self.encoding.int8_rows:
             both = torch.from_numpy(_finite(np.ascontiguousarray(raw), at)).to(device=self.device, dtype=self.dtype)
             return both[..., :dim].clone(), both[..., dim:].clone()
         scales = np.ascontiguousarray(raw[..., : 2 * FLOAT_BYTES]).view("<f4")
@@ -83,24 +100,31 @@ class Reader:
         return part(0), part(1)
 
 
-def token_bytes(keys: Rows, values: Rows) -> bytes:
-    """Token by token, KV head by KV head."""
-    return _packed(keys, values).tobytes()
+def group_bytes(layers: list[tuple[Rows, Rows]], encoding: Encoding) -> bytes:
+    """Token by token, layer by layer, KV head by KV head."""
+    return np.stack([_packed(keys, values, encoding) for keys, values in layers], axis=1).tobytes()
 
 
-def salient_bytes(salient: Salient) -> bytes:
+def salient_bytes(salient: Salient, encoding: Encoding) -> bytes:
     """KV head by KV head, slot by slot."""
     positions = salient.positions.cpu().numpy().astype("<u4")[..., None].view(np.uint8)
     salience = _array(salient.salience)[..., None].view(np.uint8)
-    return np.concatenate([positions, salience, _packed(salient.keys, salient.values)], axis=-1).transpose(1, 0, 2).tobytes()
+    rows = _packed(salient.keys, salient.values, encoding)
+    return np.concatenate([positions, salience, rows], axis=-1).transpose(1, 0, 2).tobytes()
 
 
-def float_bytes(tensor: Tensor) -> bytes:
-    return _array(tensor).tobytes()
+def recurrent_bytes(tensor: Tensor, encoding: Encoding) -> bytes:
+    """To nearest even where it is rounded; what is finite stays finite."""
+    if not encoding.bf16_recurrent:
+        return _array(tensor).tobytes()
+    values = torch.from_numpy(_array(tensor))
+    bounded = torch.where(values.isfinite(), values.clamp(-LARGEST_BFLOAT16, LARGEST_BFLOAT16), values)
+    return bounded.to(torch.bfloat16).view(torch.int16).numpy().astype("<i2").tobytes()
 
 
-def _row_bytes(dim: int, is_int8: bool) -> int:
-    return 2 * FLOAT_BYTES + 2 * dim if is_int8 else 2 * dim * FLOAT_BYTES
+def row_bytes(dim: int, encoding: Encoding) -> int:
+    """Of a token's key and value in one layer and KV head."""
+    return 2 * FLOAT_BYTES + 2 * dim if encoding.int8_rows else 2 * dim * FLOAT_BYTES
 
 
 def _finite(raw: Bytes, at: int) -> npt.NDArray[np.float32]:
@@ -111,8 +135,10 @@ def _finite(raw: Bytes, at: int) -> npt.NDArray[np.float32]:
     return values
 
 
-def _packed(keys: Rows, values: Rows) -> Bytes:
+def _packed(keys: Rows, values: Rows, encoding: Encoding) -> Bytes:
     """`[tokens, kv_heads, bytes of a row]`"""
+    if encoding.int8_rows and isinstance(keys, Tensor) and isinstance(values, Tensor):
+        return _packed(quantise_rows(keys), quantise_rows(values), encoding)
     if isinstance(keys, Int8Rows) and isinstance(values, Int8Rows):
         codes = [rows.codes.cpu().numpy() for rows in (keys, values)]
         if any((part < -LARGEST_CODE).any() for part in codes):

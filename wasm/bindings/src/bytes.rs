@@ -2,8 +2,7 @@
 //! them into the linear memory first, and trap where that cannot grow.
 
 use core::cell::Cell;
-use js_sys::Uint8Array;
-use spikingbrain_engine::memory::Allowance;
+use js_sys::{Uint8Array, Uint32Array};
 use spikingbrain_engine::{Error, Result};
 
 /// Large enough that a crossing costs nothing beside what is done with the bytes.
@@ -24,21 +23,36 @@ pub fn each_piece(array: &Uint8Array, mut take: impl FnMut(&[u8]) -> Result<()>)
     Ok(())
 }
 
-/// The array's bytes, where they fit into `free`.
-pub fn all(array: &Uint8Array, free: usize) -> Result<Vec<u8>> {
+/// As [`each_piece`], of numbers.
+pub fn each_number(array: &Uint32Array, mut take: impl FnMut(&[u32]) -> Result<()>) -> Result<()> {
     let length = array.length();
-    Allowance::new("the bytes of a state", free).take(length as usize)?;
+    let most = PIECE_BYTES / 4;
+    let mut piece = reserved(length.min(most))?;
+    let mut at = 0;
+    while at < length {
+        let end = length.min(at.saturating_add(most));
+        piece.resize((end - at) as usize, 0);
+        array.subarray(at, end).copy_to(&mut piece);
+        take(&piece)?;
+        at = end;
+    }
+    Ok(())
+}
+
+/// The array's first bytes, at most `most`.
+pub fn front(array: &Uint8Array, most: usize) -> Result<Vec<u8>> {
+    let length = array.length().min(u32::try_from(most).unwrap_or(u32::MAX));
     let mut bytes = reserved(length)?;
     bytes.resize(length as usize, 0);
-    array.copy_to(&mut bytes);
+    array.subarray(0, length).copy_to(&mut bytes);
     Ok(bytes)
 }
 
-fn reserved(length: u32) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let needed = length as usize;
-    bytes.try_reserve_exact(needed).map_err(|_| Error::OutOfMemory { what: "a caller's bytes", needed, free: 0 })?;
-    Ok(bytes)
+fn reserved<T>(length: u32) -> Result<Vec<T>> {
+    let mut items = Vec::new();
+    let needed = (length as usize).saturating_mul(size_of::<T>());
+    items.try_reserve_exact(length as usize).map_err(|_| Error::OutOfMemory { what: "a caller's bytes", needed, free: 0 })?;
+    Ok(items)
 }
 
 /// An array that is filled from the front.
@@ -48,9 +62,9 @@ pub struct Filling {
 }
 
 impl Filling {
-    /// `length` is that of all parts together; a linear memory of 32 bits holds no longer state.
-    pub fn new(length: usize) -> Self {
-        Self { array: Uint8Array::new_with_length(u32::try_from(length).unwrap_or(u32::MAX)), filled: Cell::new(0) }
+    /// `length` is that of all parts together.
+    pub fn new(length: u32) -> Self {
+        Self { array: Uint8Array::new_with_length(length), filled: Cell::new(0) }
     }
 
     pub fn put(&self, part: &[u8]) {

@@ -4,12 +4,13 @@ mod bytes;
 mod memory;
 mod wire;
 
-use js_sys::{Float32Array, Reflect, Uint8Array};
+use js_sys::{Float32Array, Reflect, Uint8Array, Uint32Array};
 use spikingbrain_engine::model::Model;
+use spikingbrain_engine::token_set::TokenSet;
 use spikingbrain_engine::weights::{Inspection, Inspector, Loader};
 use spikingbrain_engine::{Engine as Core, Error};
 use wasm_bindgen::prelude::*;
-use wire::{Counts, Description, Inspected, LoadOptions, OpenOptions, SampledToken, prompt_logprobs};
+use wire::{Counts, Description, Inspected, LoadOptions, OpenOptions, SampledToken, SaveOptions, StateFile, prompt_logprobs};
 
 /// An `Error` with `name` and `code`, so that callers route on the code and show the message.
 fn thrown(error: &Error) -> JsValue {
@@ -54,7 +55,7 @@ pub struct ModelLoader {
 
 #[wasm_bindgen]
 impl ModelLoader {
-    /// Options as JSON: `{ kvType, memoryLimitBytes, spikes }`.
+    /// Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest }`.
     #[wasm_bindgen(constructor)]
     pub fn new(options_json: &str) -> Result<ModelLoader, JsValue> {
         let options: LoadOptions = parsed(options_json, "options")?;
@@ -73,7 +74,7 @@ impl ModelLoader {
         let model = Model::new(self.loader.finish().or_throw()?).or_throw()?;
         let limit = self.options.memory_limit_bytes.map(|bytes| (bytes, memory::used_bytes as fn() -> usize));
         let core = Core::new(model, self.options.kv_type.into(), limit).or_throw()?;
-        Ok(Engine { core })
+        Ok(Engine { core: core.with_digests(self.options.digests()) })
     }
 }
 
@@ -235,17 +236,58 @@ impl Engine {
         self.core.fork(sequence).or_throw()
     }
 
-    /// The state as bytes.
-    pub fn save(&self, sequence: u32) -> Result<Uint8Array, JsValue> {
-        let out = bytes::Filling::new(self.core.saved_bytes(sequence).or_throw()?);
-        self.core.save_to(sequence, |part| out.put(part)).or_throw()?;
+    /// Begins to save; how many bytes will come.
+    #[wasm_bindgen(js_name = beginSave)]
+    pub fn begin_save(&mut self, sequence: u32, from_page: u32, mode_json: &str) -> Result<f64, JsValue> {
+        let options: SaveOptions = parsed(mode_json, "mode")?;
+        Ok(self.core.begin_save(sequence, from_page as usize, options.into()).or_throw()? as f64)
+    }
+
+    /// The next bytes, at most so many.
+    #[wasm_bindgen(js_name = readSaved)]
+    pub fn read_saved(&mut self, sequence: u32, most: u32) -> Result<Uint8Array, JsValue> {
+        let left = self.core.saved_left(sequence).or_throw()?;
+        let mut wanted = u32::try_from(left).unwrap_or(u32::MAX).min(most);
+        let out = bytes::Filling::new(wanted);
+        while wanted > 0 {
+            let part = self.core.read_saved(sequence, wanted as usize).or_throw()?;
+            out.put(part);
+            wanted -= part.len() as u32;
+        }
         Ok(out.into_array())
     }
 
-    /// The state from bytes, with the tokens that made it.
-    pub fn restore(&mut self, sequence: u32, state: &Uint8Array, tokens: &[u32]) -> Result<(), JsValue> {
-        let state = bytes::all(state, self.core.free_state_bytes()).or_throw()?;
-        self.core.restore(sequence, &state, tokens).or_throw()
+    /// After the last bytes, or before.
+    #[wasm_bindgen(js_name = endSave)]
+    pub fn end_save(&mut self, sequence: u32) -> Result<(), JsValue> {
+        self.core.end_save(sequence).or_throw()
+    }
+
+    /// Begins to give an empty sequence a state that these tokens made.
+    #[wasm_bindgen(js_name = beginRestore)]
+    pub fn begin_restore(&mut self, sequence: u32, seen: &Uint32Array) -> Result<(), JsValue> {
+        let mut set = TokenSet::new(self.core.model().config().vocabulary);
+        bytes::each_number(seen, |tokens| set.insert(tokens)).or_throw()?;
+        self.core.begin_restore(sequence, set).or_throw()
+    }
+
+    /// The state file's next bytes.
+    #[wasm_bindgen(js_name = pushState)]
+    pub fn push_state(&mut self, sequence: u32, chunk: &Uint8Array) -> Result<(), JsValue> {
+        bytes::each_piece(chunk, |piece| self.core.push_state(sequence, piece)).or_throw()
+    }
+
+    /// After the last byte; tokens that the state has read.
+    #[wasm_bindgen(js_name = endRestore)]
+    pub fn end_restore(&mut self, sequence: u32) -> Result<u32, JsValue> {
+        Ok(self.core.end_restore(sequence).or_throw()? as u32)
+    }
+
+    /// What a state file's first bytes say, as JSON; `null` while they are too few.
+    #[wasm_bindgen(js_name = describeState)]
+    pub fn describe_state(&self, first_bytes: &Uint8Array) -> Result<String, JsValue> {
+        let header = bytes::front(first_bytes, self.core.state_header_bytes()).or_throw()?;
+        written(&self.core.describe_state(&header).or_throw()?.map(StateFile::from))
     }
 
     /// Frees a sequence.

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use spikingbrain_engine::Engine;
 use spikingbrain_engine::SequenceOptions;
+use spikingbrain_engine::engine::StateDescription;
 use spikingbrain_engine::sample::{Sampled, Sampling, TokenLogprob};
 use spikingbrain_engine::spike::{Site, SpikeCounts, SpikeMeter, SpikingMode};
-use spikingbrain_engine::state::{KvType, StateBytes};
+use spikingbrain_engine::state::{Digests, KvType, RecurrentType, SaveMode, StateBytes};
 use spikingbrain_engine::weights::Inspection;
 use std::collections::BTreeMap;
 
@@ -49,6 +50,72 @@ pub struct LoadOptions {
     pub kv_type: KvName,
     pub memory_limit_bytes: Option<usize>,
     pub spikes: Option<SpikesName>,
+    model_digest: Option<Digest>,
+    tokenizer_digest: Option<Digest>,
+}
+
+impl LoadOptions {
+    /// Zeros for what is not known.
+    pub fn digests(&self) -> Digests {
+        let bytes = |digest: &Option<Digest>| digest.as_ref().map_or([0; 32], |digest| digest.0);
+        Digests { model: bytes(&self.model_digest), tokenizer: bytes(&self.tokenizer_digest) }
+    }
+}
+
+/// A SHA-256.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Digest([u8; 32]);
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("a digest must be 64 hexadecimal digits; it is '{text}'");
+        let pairs =
+            text.as_bytes().chunks(2).map(|pair| core::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
+        let bytes = if text.bytes().all(|byte| byte.is_ascii_hexdigit()) { pairs.collect::<Option<Vec<u8>>>() } else { None };
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(wrong)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Codes {
+    Int8,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Narrow {
+    Bf16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaveOptions {
+    window: Option<Codes>,
+    state: Option<Narrow>,
+}
+
+impl From<SaveOptions> for SaveMode {
+    fn from(SaveOptions { window, state }: SaveOptions) -> Self {
+        let recurrent = state.map_or(RecurrentType::F32, |Narrow::Bf16| RecurrentType::Bf16);
+        Self { int8_rows: window.is_some(), recurrent }
+    }
+}
+
+/// What a state file's first bytes say.
+#[derive(Serialize)]
+pub struct StateFile {
+    tokens: usize,
+    bytes: usize,
+}
+
+impl From<StateDescription> for StateFile {
+    fn from(StateDescription { tokens, bytes }: StateDescription) -> Self {
+        Self { tokens, bytes }
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,6 +142,8 @@ pub struct OpenOptions {
     prompt_logprobs: Option<usize>,
     #[serde(default)]
     count_spikes: bool,
+    #[serde(default)]
+    continued: usize,
 }
 
 impl From<OpenOptions> for SequenceOptions {
@@ -107,6 +176,7 @@ impl From<OpenOptions> for SequenceOptions {
             },
             prompt_logprobs: options.prompt_logprobs,
             count_spikes: options.count_spikes,
+            continued: options.continued,
         }
     }
 }

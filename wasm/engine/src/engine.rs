@@ -4,18 +4,21 @@
 //! tokens are all read has its next token chosen within that step, so logits are never kept.
 
 mod sequence;
+mod transfers;
 
 pub use sequence::SequenceOptions;
+pub use transfers::StateDescription;
 
 use crate::error::{Error, Result};
 use crate::kernel::{Active, Kernel};
 use crate::layer::gated_linear::CHUNK_TOKENS;
 use crate::memory::{Allowance, bytes_of};
 use crate::model::{Counting, MAX_PASS_TOKENS, Model, Piece, Scratch, Wanted};
-use crate::sample::{Sampled, TokenLogprob, sample, token_logprob};
+use crate::sample::{History, Sampled, TokenLogprob, sample, token_logprob};
 use crate::spike::{SpikeMeter, SpikingMode};
-use crate::state::{KvType, State};
-use sequence::Sequence;
+use crate::state::{Digests, Identity, KvType, State};
+use crate::token_set::{TokenSet, beyond};
+use sequence::{Sequence, Transfer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names a sequence within its engine.
@@ -43,6 +46,7 @@ pub type UsedBytes = fn() -> usize;
 pub struct Engine {
     model: Model,
     kv_type: KvType,
+    digests: Digests,
     limit: Option<(usize, UsedBytes)>,
     /// Most tokens of one pass.
     pass_tokens: usize,
@@ -69,7 +73,13 @@ impl Engine {
         let empty = model.new_state(kv_type, &mut once)?;
         drop(once);
         let (pass_tokens, scratch) = buffers(&model, kv_type, free_bytes(limit, config.vocabulary))?;
-        Ok(Self { model, kv_type, limit, pass_tokens, scratch, empty, sequences: BTreeMap::new(), last_id: 0 })
+        Ok(Self { model, kv_type, digests: Digests::default(), limit, pass_tokens, scratch, empty, sequences: BTreeMap::new(), last_id: 0 })
+    }
+
+    /// With what is known of the files it was made from, which states carry.
+    #[must_use]
+    pub fn with_digests(self, digests: Digests) -> Self {
+        Self { digests, ..self }
     }
 
     /// The model.
@@ -87,9 +97,14 @@ impl Engine {
         self.kv_type
     }
 
-    /// Bytes that state may still take.
+    /// Bytes that state may still take: what states that are coming in will take is not free.
     pub fn free_state_bytes(&self) -> usize {
-        free_bytes(self.limit, self.model.config().vocabulary)
+        let reserved = |sequence: &Sequence| match &sequence.transfer {
+            Some(Transfer::Restoring(reader)) => reader.reserved(),
+            None | Some(Transfer::Saving(_)) => 0,
+        };
+        let reserved = self.sequences.values().map(reserved).fold(0, usize::saturating_add);
+        free_bytes(self.limit, self.model.config().vocabulary).saturating_sub(reserved)
     }
 
     /// Bytes a sequence's state takes once it holds `tokens` tokens of text.
@@ -100,7 +115,11 @@ impl Engine {
 
     /// Bytes a sequence's state takes now.
     pub fn sequence_bytes(&self, id: SequenceId) -> Result<usize> {
-        Ok(self.sequence(id)?.state.as_ref().map_or(0, State::bytes))
+        let sequence = self.sequence(id)?;
+        Ok(match &sequence.transfer {
+            Some(Transfer::Restoring(reader)) => reader.bytes(),
+            None | Some(Transfer::Saving(_)) => sequence.state.as_ref().map_or(0, State::bytes),
+        })
     }
 
     /// A new, empty sequence.
@@ -121,6 +140,9 @@ impl Engine {
         self.check_tokens(tokens)?;
         let mut allowance = Allowance::new("tokens", self.free_state_bytes());
         let sequence = self.sequence_mut(id)?;
+        if let Some(Transfer::Restoring(_)) = sequence.transfer {
+            sequence.check_idle(id)?;
+        }
         allowance.take(bytes_of::<u32>(tokens.len()))?;
         sequence.append(tokens)?;
         if !tokens.is_empty() {
@@ -135,7 +157,7 @@ impl Engine {
     }
 
     /// Every named sequence reads so many of its pending tokens. Refused before any change when its state would not fit; should the
-    /// allocator fail all the same, the sequences of the step are evicted, which loses no token.
+    /// allocator fail all the same, the sequences of the step are evicted, which loses no token, but of restored ones the state.
     pub fn step(&mut self, plan: &[(SequenceId, usize)]) -> Result<()> {
         self.read(plan, None)
     }
@@ -180,7 +202,7 @@ impl Engine {
         let sequence = self.sequence_mut(id)?;
         match sequence.next.take() {
             Some(Ok(sampled)) => {
-                sequence.prompt.get_or_insert(sequence.tokens.len());
+                sequence.end_prompt();
                 if !sampled.stop {
                     sequence.append(&[sampled.id])?;
                 }
@@ -215,58 +237,28 @@ impl Engine {
         })
     }
 
-    /// Drops the state; everything read becomes pending again.
+    /// Drops the state; everything read becomes pending again. Refused where a restored state's tokens would have to be read again.
     pub fn evict(&mut self, id: SequenceId) -> Result<()> {
-        self.sequence_mut(id)?.evict();
+        let sequence = self.sequence_mut(id)?;
+        sequence.check_idle(id)?;
+        if sequence.base > 0 {
+            return Err(sequence.lost(id));
+        }
+        sequence.evict();
         Ok(())
     }
 
-    /// A copy that shares full pages with the original. Refused before any change when the rest would not fit.
+    /// A copy that shares full pages with the original, also of one that is being saved. Refused before any change when the rest would not fit.
     pub fn fork(&mut self, id: SequenceId) -> Result<SequenceId> {
         let original = self.sequence(id)?;
+        if let Some(Transfer::Restoring(_)) = original.transfer {
+            original.check_idle(id)?;
+        }
         let state_bytes = original.state.as_ref().map_or(0, State::fork_bytes);
         let mut allowance = Allowance::new("a fork", self.free_state_bytes());
-        allowance.take(state_bytes + bytes_of::<u32>(original.tokens.len()))?;
+        allowance.take(state_bytes + bytes_of::<u32>(original.tokens.len()) + original.seen.as_ref().map_or(0, TokenSet::bytes))?;
         let copy = original.fork()?;
         Ok(self.insert(copy))
-    }
-
-    /// The state of a sequence as bytes.
-    pub fn save(&self, id: SequenceId) -> Result<Vec<u8>> {
-        self.state_or_empty(id)?.save(self.model.config(), self.kv_type)
-    }
-
-    /// As [`Self::save`], in parts; the whole is not in memory a second time.
-    pub fn save_to(&self, id: SequenceId, sink: impl FnMut(&[u8])) -> Result<()> {
-        self.state_or_empty(id)?.save_to(self.model.config(), self.kv_type, sink);
-        Ok(())
-    }
-
-    /// Length of what [`Self::save`] gives, bytes.
-    pub fn saved_bytes(&self, id: SequenceId) -> Result<usize> {
-        Ok(self.state_or_empty(id)?.saved_bytes(self.model.config()))
-    }
-
-    /// Gives a sequence that has read nothing the state in `bytes`, with the tokens that made it, which sampling's penalties look at.
-    /// Refused before any change when it would not fit.
-    pub fn restore(&mut self, id: SequenceId, bytes: &[u8], tokens: &[u32]) -> Result<()> {
-        let config = self.model.config();
-        if !self.sequence(id)?.tokens.is_empty() {
-            return Err(Error::InvalidArgument(format!("sequence {id} is not empty")));
-        }
-        let position = State::saved_position(config, self.kv_type, bytes)?;
-        let text = position - config.learned_sinks;
-        if text != tokens.len() {
-            return Err(Error::InvalidState(format!("it holds {text} tokens; {} were given", tokens.len())));
-        }
-        self.check_tokens(tokens)?;
-        let mut allowance = Allowance::new("a restored state", self.free_state_bytes());
-        allowance.take(State::bytes_at(config, self.kv_type, position, 0).saturating_add(bytes_of::<u32>(tokens.len())))?;
-        let state = State::load(config, self.kv_type, bytes)?;
-        let sequence = self.sequence_mut(id)?;
-        sequence.append(tokens)?;
-        (sequence.read, sequence.counted, sequence.state) = (tokens.len(), tokens.len(), Some(state));
-        Ok(())
     }
 
     /// Frees a sequence.
@@ -296,10 +288,14 @@ impl Engine {
         Ok(self.sequence(id)?.state.as_ref().unwrap_or(&self.empty))
     }
 
+    fn identity(&self) -> Identity<'_> {
+        Identity { config: self.model.config(), kind: self.kv_type, digests: self.digests }
+    }
+
     fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
         let vocabulary = self.model.config().vocabulary;
         match tokens.iter().find(|token| **token as usize >= vocabulary) {
-            Some(token) => Err(Error::InvalidArgument(format!("token {token} is not below the vocabulary size {vocabulary}"))),
+            Some(token) => Err(beyond(*token, vocabulary)),
             None => Ok(()),
         }
     }
@@ -313,9 +309,15 @@ impl Engine {
             // The second time, none are left to read.
             self.check_pending(*id, if seen.insert(*id) { *count } else { 0 })?;
             let sequence = self.sequence(*id)?;
+            sequence.check_idle(*id)?;
+            sequence.check_state(*id)?;
+            if *count == sequence.pending() {
+                sequence.check_continued()?;
+            }
             let held = sequence.state.as_ref().map_or(0, State::bytes);
-            needed = needed.saturating_add(self.state_bytes(sequence.read + count).saturating_sub(held));
-            longest = longest.max(sequence.read + count);
+            let position = sequence.base + sequence.read + count;
+            needed = needed.saturating_add(self.state_bytes(position).saturating_sub(held));
+            longest = longest.max(position);
         }
         let mut allowance = Allowance::new("state", self.free_state_bytes());
         allowance.take(needed)?;
@@ -340,7 +342,7 @@ impl Engine {
                 continue;
             }
             let prompt = sequence.prompt_length();
-            let Sequence { options, state, tokens, read, next, scored, prompt_scores, meter, counted, .. } = sequence;
+            let Sequence { options, state, base, seen, tokens, read, next, scored, prompt_scores, meter, counted, .. } = sequence;
             let Some(state) = state else { continue };
             let end = *read + count;
             // The logits of token `scored - 1` score token `scored`.
@@ -352,16 +354,18 @@ impl Engine {
             };
             let tokens: &[u32] = tokens;
             let counting = meter.as_mut().map(|meter| Counting { meter, from: counted.saturating_sub(*read) });
-            pieces.push(Piece { state, tokens: &tokens[*read..end], recurrent_from: prompt, logits, counting });
+            pieces.push(Piece { state, tokens: &tokens[*read..end], recurrent_from: *base + prompt, logits, counting });
             *counted = end.max(*counted);
-            parts.push((&*options, tokens, prompt, *read, next, scored, prompt_scores));
+            let history = History { seen: seen.as_ref(), tokens, prompt };
+            parts.push((&*options, history, *read, next, scored, prompt_scores));
             (*read, *left) = (end, *left - count);
         }
         self.model.forward(&mut pieces, &mut self.scratch, |piece, token, logits| {
             if let Some(sink) = sink {
                 sink(logits);
             }
-            let (options, tokens, prompt, first, next, scored, prompt_scores) = &mut parts[piece];
+            let (options, history, first, next, scored, prompt_scores) = &mut parts[piece];
+            let History { tokens, prompt, .. } = *history;
             let position = *first + token;
             if let Some(top) = options.prompt_logprobs {
                 if position == 0 && **scored == 0 {
@@ -369,13 +373,13 @@ impl Engine {
                     **scored = 1;
                 }
                 // The logits at a position score the token after it.
-                if position + 1 == **scored && position + 1 < *prompt {
+                if position + 1 == **scored && position + 1 < prompt {
                     prompt_scores.push(Some(token_logprob(logits, tokens[position + 1], top)));
                     **scored += 1;
                 }
             }
             if position + 1 == tokens.len() {
-                **next = Some(sample(&options.sampling, tokens, *prompt, logits));
+                **next = Some(sample(&options.sampling, *history, logits));
             }
         })
     }
@@ -421,7 +425,7 @@ fn share_pass(taken: &[(SequenceId, Sequence, usize)], pass_tokens: usize) -> Ve
         .map(|(_, sequence, left)| {
             let mut count = (*left).min(room);
             if count < *left {
-                let end = sequence.read + count;
+                let end = sequence.base + sequence.read + count;
                 count = count.saturating_sub(end % CHUNK_TOKENS);
             }
             room -= count;

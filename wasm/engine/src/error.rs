@@ -14,6 +14,9 @@ pub enum Error {
     /// The bytes are not a state of this model.
     #[error("invalid state: {0}")]
     InvalidState(String),
+    /// A sequence that began with a restored state has lost it: it cannot read that state's tokens again.
+    #[error("state lost: {0}")]
+    StateLost(String),
     /// A caller's mistake: the message names the argument, the rule and the value.
     #[error("invalid argument: {0}")]
     InvalidArgument(String),
@@ -36,6 +39,7 @@ impl Error {
             Self::InvalidGguf(_) => "invalid_gguf",
             Self::UnsupportedModel(_) => "unsupported_model",
             Self::InvalidState(_) => "invalid_state",
+            Self::StateLost(_) => "state_lost",
             Self::InvalidArgument(_) => "invalid_argument",
             Self::OutOfMemory { .. } => "out_of_memory",
         }

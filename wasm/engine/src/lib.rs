@@ -12,6 +12,7 @@ pub mod model;
 pub mod sample;
 pub mod spike;
 pub mod state;
+pub mod token_set;
 pub mod weights;
 
 pub use engine::{Engine, SequenceOptions};

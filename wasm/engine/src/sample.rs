@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::math::exp;
+use crate::token_set::TokenSet;
 
 /// How the next token is chosen; ranges are those of `workers/contracts/engine.ts`.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,11 +137,28 @@ fn best(logits: &[f32], count: usize) -> Vec<u32> {
     ids
 }
 
-/// Chooses the token after `history`, whose first `prompt` tokens are the prompt. `logits` are changed.
-pub fn sample(sampling: &Sampling, history: &[u32], prompt: usize, logits: &mut [f32]) -> Result<Sampled> {
+/// The text that a token is chosen after.
+#[derive(Debug, Clone, Copy)]
+pub struct History<'a> {
+    /// What stands before `tokens`, in any order; only a repetition penalty looks at it.
+    pub seen: Option<&'a TokenSet>,
+    /// The text, or its end with all of the output.
+    pub tokens: &'a [u32],
+    /// How many of `tokens` come before the output.
+    pub prompt: usize,
+}
+
+impl<'a> History<'a> {
+    fn output(self) -> &'a [u32] {
+        &self.tokens[self.prompt..]
+    }
+}
+
+/// Chooses the token after `history`. `logits` are changed.
+pub fn sample(sampling: &Sampling, history: History<'_>, logits: &mut [f32]) -> Result<Sampled> {
     let raw = sampling.top_logprobs.is_some().then(|| logits.to_vec());
-    let generated = history.len() - prompt;
-    adjust(sampling, history, prompt, logits);
+    let generated = history.output().len();
+    adjust(sampling, history, logits)?;
     let id = if sampling.temperature == 0.0 { best(logits, 1).first().copied() } else { draw(sampling, generated, logits) };
     let id = id.filter(|id| logits[*id as usize].is_finite()).ok_or_else(|| {
         Error::UnsupportedModel("its logits are not finite: the weights are broken, or every token is forbidden".to_owned())
@@ -149,7 +167,7 @@ pub fn sample(sampling: &Sampling, history: &[u32], prompt: usize, logits: &mut 
     Ok(Sampled { id, stop: sampling.stop_tokens.contains(&id), logprob })
 }
 
-fn adjust(sampling: &Sampling, history: &[u32], prompt: usize, logits: &mut [f32]) {
+fn adjust(sampling: &Sampling, history: History<'_>, logits: &mut [f32]) -> Result<()> {
     for logit in logits.iter_mut().filter(|logit| logit.is_nan()) {
         *logit = f32::NEG_INFINITY;
     }
@@ -157,16 +175,15 @@ fn adjust(sampling: &Sampling, history: &[u32], prompt: usize, logits: &mut [f32
         logits[*token as usize] += bias;
     }
     if sampling.repetition_penalty != 1.0 {
-        let mut seen = history.to_vec();
-        seen.sort_unstable();
-        seen.dedup();
-        for token in seen {
+        let mut seen = history.seen.map_or_else(|| Ok(TokenSet::new(logits.len())), TokenSet::copy)?;
+        seen.insert(history.tokens)?;
+        for token in seen.tokens() {
             let logit = &mut logits[token as usize];
             *logit = if *logit > 0.0 { *logit / sampling.repetition_penalty } else { *logit * sampling.repetition_penalty };
         }
     }
     if sampling.presence_penalty != 0.0 || sampling.frequency_penalty != 0.0 {
-        let mut output = history[prompt..].to_vec();
+        let mut output = history.output().to_vec();
         output.sort_unstable();
         for run in output.chunk_by(|a, b| a == b) {
             #[allow(clippy::cast_precision_loss)]
@@ -174,11 +191,12 @@ fn adjust(sampling: &Sampling, history: &[u32], prompt: usize, logits: &mut [f32
             logits[run[0] as usize] -= sampling.presence_penalty + sampling.frequency_penalty * count;
         }
     }
-    if history.len() - prompt < sampling.min_tokens {
+    if history.output().len() < sampling.min_tokens {
         for token in &sampling.stop_tokens {
             logits[*token as usize] = f32::NEG_INFINITY;
         }
     }
+    Ok(())
 }
 
 /// Temperature, then top-k, top-p among those, min-p against the best, then one draw.
@@ -249,8 +267,12 @@ fn uniform(seed: u32, number: usize) -> f64 {
 mod tests {
     use super::*;
 
+    fn after(tokens: &[u32], prompt: usize) -> History<'_> {
+        History { seen: None, tokens, prompt }
+    }
+
     fn run(sampling: &Sampling, history: &[u32], prompt: usize, logits: &[f32]) -> u32 {
-        sample(sampling, history, prompt, &mut logits.to_vec()).unwrap().id
+        sample(sampling, after(history, prompt), &mut logits.to_vec()).unwrap().id
     }
 
     fn counts(sampling: &Sampling, logits: &[f32], draws: u32) -> Vec<f64> {
@@ -301,13 +323,23 @@ mod tests {
         assert_eq!(run(&Sampling { logit_bias: vec![(0, 5.0)], ..base.clone() }, &[], 0, &logits), 0);
         let stopping = Sampling { stop_tokens: vec![1], min_tokens: 1, ..base };
         assert_eq!(run(&stopping, &[5], 1, &logits), 2);
-        assert!(sample(&stopping, &[5, 2], 1, &mut logits.to_vec()).unwrap().stop);
+        assert!(sample(&stopping, after(&[5, 2], 1), &mut logits.to_vec()).unwrap().stop);
+    }
+
+    #[test]
+    fn a_repetition_penalty_sees_what_stands_before_the_tokens() {
+        let mut seen = TokenSet::new(3);
+        seen.insert(&[1, 1]).unwrap();
+        let sampling = Sampling { repetition_penalty: 1.2, presence_penalty: 2.0, ..Sampling::default() };
+        let history = History { seen: Some(&seen), tokens: &[], prompt: 0 };
+        assert_eq!(sample(&sampling, history, &mut [1.0, 2.0, 1.9]).unwrap().id, 2);
+        assert_eq!(sample(&sampling, history, &mut [1.0, 2.4, 1.9]).unwrap().id, 1, "no output, no presence");
     }
 
     #[test]
     fn logprobs_are_those_of_the_model() {
         let sampling = Sampling { logit_bias: vec![(0, 50.0)], top_logprobs: Some(2), ..Sampling::default() };
-        let sampled = sample(&sampling, &[], 0, &mut [0.0, 1.0, 2.0]).unwrap();
+        let sampled = sample(&sampling, after(&[], 0), &mut [0.0, 1.0, 2.0]).unwrap();
         let logprob = sampled.logprob.unwrap();
         let total = 1.0f32 + 1.0f32.exp() + 2.0f32.exp();
         assert_eq!(sampled.id, 0);
@@ -317,8 +349,8 @@ mod tests {
 
     #[test]
     fn broken_logits_are_an_error() {
-        assert!(sample(&Sampling::default(), &[], 0, &mut [f32::NAN; 3]).is_err());
-        assert!(sample(&Sampling { temperature: 1.0, ..Sampling::default() }, &[], 0, &mut [f32::NAN; 3]).is_err());
+        assert!(sample(&Sampling::default(), after(&[], 0), &mut [f32::NAN; 3]).is_err());
+        assert!(sample(&Sampling { temperature: 1.0, ..Sampling::default() }, after(&[], 0), &mut [f32::NAN; 3]).is_err());
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub use key_values::KeyValues;
 pub use page::{KvShape, KvType, MAX_HEAD_DIM, PAGE_TOKENS, PANEL_TOKENS, Page};
 pub use salient::{Leaving, Salient};
 pub use sizes::StateBytes;
+pub use snapshot::{Digests, Identity, RecurrentType, SaveMode, StateReader, StateWriter, header_bytes};
 
 use crate::config::{Config, Evicted, Layer, Softmax};
 use crate::error::Result;

@@ -9,13 +9,33 @@ export class Engine {
     free(): void;
     [Symbol.dispose](): void;
     /**
+     * Begins to give an empty sequence a state that these tokens made.
+     */
+    beginRestore(sequence: number, seen: Uint32Array): void;
+    /**
+     * Begins to save; how many bytes will come.
+     */
+    beginSave(sequence: number, from_page: number, mode_json: string): number;
+    /**
      * Frees a sequence.
      */
     close(sequence: number): void;
     /**
+     * What a state file's first bytes say, as JSON; `null` while they are too few.
+     */
+    describeState(first_bytes: Uint8Array): string;
+    /**
      * JSON of what is loaded.
      */
     describe(): string;
+    /**
+     * After the last byte; tokens that the state has read.
+     */
+    endRestore(sequence: number): number;
+    /**
+     * After the last bytes, or before.
+     */
+    endSave(sequence: number): void;
     /**
      * Drops the state, keeps the tokens.
      */
@@ -45,13 +65,17 @@ export class Engine {
      */
     pending(sequence: number): number;
     /**
+     * The state file's next bytes.
+     */
+    pushState(sequence: number, chunk: Uint8Array): void;
+    /**
      * Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`.
      */
     readLogits(sequence: number, count: number): Float32Array;
     /**
-     * The state from bytes, with the tokens that made it.
+     * The next bytes, at most so many.
      */
-    restore(sequence: number, state: Uint8Array, tokens: Uint32Array | number[]): void;
+    readSaved(sequence: number, most: number): Uint8Array;
     /**
      * Positions of the tokens that a KV head of an `evicted` layer keeps exactly, slot by slot.
      */
@@ -60,10 +84,6 @@ export class Engine {
      * The next token, as JSON.
      */
     sample(sequence: number): string;
-    /**
-     * The state as bytes.
-     */
-    save(sequence: number): Uint8Array;
     /**
      * Bytes of a sequence's state now.
      */
@@ -121,7 +141,7 @@ export class ModelLoader {
      */
     finish(): Engine;
     /**
-     * Options as JSON: `{ kvType, memoryLimitBytes, spikes }`.
+     * Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest }`.
      */
     constructor(options_json: string);
     /**
@@ -142,8 +162,13 @@ export interface InitOutput {
     readonly __wbg_engine_free: (a: number, b: number) => void;
     readonly __wbg_modelinspector_free: (a: number, b: number) => void;
     readonly __wbg_modelloader_free: (a: number, b: number) => void;
+    readonly engine_beginRestore: (a: number, b: number, c: any) => [number, number];
+    readonly engine_beginSave: (a: number, b: number, c: number, d: number, e: number) => [number, number, number];
     readonly engine_close: (a: number, b: number) => [number, number];
     readonly engine_describe: (a: number) => [number, number, number, number];
+    readonly engine_describeState: (a: number, b: any) => [number, number, number, number];
+    readonly engine_endRestore: (a: number, b: number) => [number, number, number];
+    readonly engine_endSave: (a: number, b: number) => [number, number];
     readonly engine_evict: (a: number, b: number) => [number, number];
     readonly engine_feed: (a: number, b: number, c: number, d: number) => [number, number];
     readonly engine_fork: (a: number, b: number) => [number, number, number];
@@ -151,11 +176,11 @@ export interface InitOutput {
     readonly engine_memoryBytes: (a: number) => number;
     readonly engine_open: (a: number, b: number, c: number) => [number, number, number];
     readonly engine_pending: (a: number, b: number) => [number, number, number];
+    readonly engine_pushState: (a: number, b: number, c: any) => [number, number];
     readonly engine_readLogits: (a: number, b: number, c: number) => [number, number, number];
-    readonly engine_restore: (a: number, b: number, c: any, d: number, e: number) => [number, number];
+    readonly engine_readSaved: (a: number, b: number, c: number) => [number, number, number];
     readonly engine_salientPositions: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly engine_sample: (a: number, b: number) => [number, number, number, number];
-    readonly engine_save: (a: number, b: number) => [number, number, number];
     readonly engine_sequenceBytes: (a: number, b: number) => [number, number, number];
     readonly engine_spikeCounts: (a: number, b: number) => [number, number, number, number];
     readonly engine_spikeTotals: (a: number, b: number) => [number, number, number, number];
@@ -173,9 +198,9 @@ export interface InitOutput {
     readonly __externref_table_alloc: () => number;
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __externref_table_dealloc: (a: number) => void;
-    readonly __wbindgen_free: (a: number, b: number, c: number) => void;
     readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
+    readonly __wbindgen_free: (a: number, b: number, c: number) => void;
     readonly __wbindgen_start: () => void;
 }
 

@@ -21,6 +21,35 @@ export class Engine {
         wasm.__wbg_engine_free(ptr, 0);
     }
     /**
+     * Begins to give an empty sequence a state that these tokens made.
+     * @param {number} sequence
+     * @param {Uint32Array} seen
+     */
+    beginRestore(sequence, seen) {
+        const ret = wasm.engine_beginRestore(this.__wbg_ptr, sequence, seen);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
+     * Begins to save; how many bytes will come.
+     * @param {number} sequence
+     * @param {number} from_page
+     * @param {string} mode_json
+     * @returns {number}
+     */
+    beginSave(sequence, from_page, mode_json) {
+        const val2 = +sequence;
+        const val3 = +from_page;
+        const ptr0 = passStringToWasm0(mode_json, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+        const len0 = WASM_VECTOR_LEN;
+        const ret = wasm.engine_beginSave(this.__wbg_ptr, val2, val3, ptr0, len0);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return ret[0];
+    }
+    /**
      * Frees a sequence.
      * @param {number} sequence
      */
@@ -28,6 +57,29 @@ export class Engine {
         const ret = wasm.engine_close(this.__wbg_ptr, sequence);
         if (ret[1]) {
             throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
+     * What a state file's first bytes say, as JSON; `null` while they are too few.
+     * @param {Uint8Array} first_bytes
+     * @returns {string}
+     */
+    describeState(first_bytes) {
+        let deferred2_0;
+        let deferred2_1;
+        try {
+            const ret = wasm.engine_describeState(this.__wbg_ptr, first_bytes);
+            var ptr1 = ret[0];
+            var len1 = ret[1];
+            if (ret[3]) {
+                ptr1 = 0; len1 = 0;
+                throw takeFromExternrefTable0(ret[2]);
+            }
+            deferred2_0 = ptr1;
+            deferred2_1 = len1;
+            return getStringFromWasm0(ptr1, len1);
+        } finally {
+            wasm.__wbindgen_free(deferred2_0, deferred2_1, 1);
         }
     }
     /**
@@ -50,6 +102,28 @@ export class Engine {
             return getStringFromWasm0(ptr1, len1);
         } finally {
             wasm.__wbindgen_free(deferred2_0, deferred2_1, 1);
+        }
+    }
+    /**
+     * After the last byte; tokens that the state has read.
+     * @param {number} sequence
+     * @returns {number}
+     */
+    endRestore(sequence) {
+        const ret = wasm.engine_endRestore(this.__wbg_ptr, sequence);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return ret[0] >>> 0;
+    }
+    /**
+     * After the last bytes, or before.
+     * @param {number} sequence
+     */
+    endSave(sequence) {
+        const ret = wasm.engine_endSave(this.__wbg_ptr, sequence);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
         }
     }
     /**
@@ -131,6 +205,17 @@ export class Engine {
         return ret[0] >>> 0;
     }
     /**
+     * The state file's next bytes.
+     * @param {number} sequence
+     * @param {Uint8Array} chunk
+     */
+    pushState(sequence, chunk) {
+        const ret = wasm.engine_pushState(this.__wbg_ptr, sequence, chunk);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
      * Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`.
      * @param {number} sequence
      * @param {number} count
@@ -144,19 +229,17 @@ export class Engine {
         return takeFromExternrefTable0(ret[0]);
     }
     /**
-     * The state from bytes, with the tokens that made it.
+     * The next bytes, at most so many.
      * @param {number} sequence
-     * @param {Uint8Array} state
-     * @param {Uint32Array | number[]} tokens
+     * @param {number} most
+     * @returns {Uint8Array}
      */
-    restore(sequence, state, tokens) {
-        const val2 = +sequence;
-        const ptr0 = passArray32ToWasm0(tokens, wasm.__wbindgen_malloc);
-        const len0 = WASM_VECTOR_LEN;
-        const ret = wasm.engine_restore(this.__wbg_ptr, val2, state, ptr0, len0);
-        if (ret[1]) {
-            throw takeFromExternrefTable0(ret[0]);
+    readSaved(sequence, most) {
+        const ret = wasm.engine_readSaved(this.__wbg_ptr, sequence, most);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
         }
+        return takeFromExternrefTable0(ret[0]);
     }
     /**
      * Positions of the tokens that a KV head of an `evicted` layer keeps exactly, slot by slot.
@@ -196,18 +279,6 @@ export class Engine {
         } finally {
             wasm.__wbindgen_free(deferred2_0, deferred2_1, 1);
         }
-    }
-    /**
-     * The state as bytes.
-     * @param {number} sequence
-     * @returns {Uint8Array}
-     */
-    save(sequence) {
-        const ret = wasm.engine_save(this.__wbg_ptr, sequence);
-        if (ret[2]) {
-            throw takeFromExternrefTable0(ret[1]);
-        }
-        return takeFromExternrefTable0(ret[0]);
     }
     /**
      * Bytes of a sequence's state now.
@@ -404,7 +475,7 @@ export class ModelLoader {
         return Engine.__wrap(ret[0]);
     }
     /**
-     * Options as JSON: `{ kvType, memoryLimitBytes, spikes }`.
+     * Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest }`.
      * @param {string} options_json
      */
     constructor(options_json) {
@@ -461,6 +532,10 @@ function __wbg_get_imports() {
             const ret = arg0.length;
             return ret;
         },
+        __wbg_length_c702d06d28b96b72: function(arg0) {
+            const ret = arg0.length;
+            return ret;
+        },
         __wbg_new_787b9fb330d55d78: function(arg0, arg1) {
             const ret = new Error(getStringFromWasm0(arg0, arg1));
             return ret;
@@ -476,6 +551,9 @@ function __wbg_get_imports() {
         __wbg_prototypesetcall_13162965d1fe7aa3: function(arg0, arg1, arg2) {
             Uint8Array.prototype.set.call(getArrayU8FromWasm0(arg0, arg1), arg2);
         },
+        __wbg_prototypesetcall_4aea6470234c8414: function(arg0, arg1, arg2) {
+            Uint32Array.prototype.set.call(getArrayU32FromWasm0(arg0, arg1), arg2);
+        },
         __wbg_set_2793479888329cb6: function() { return handleError(function (arg0, arg1, arg2) {
             const ret = Reflect.set(arg0, arg1, arg2);
             return ret;
@@ -488,6 +566,10 @@ function __wbg_get_imports() {
         },
         __wbg_set_name_822e3903f3184979: function(arg0, arg1, arg2) {
             arg0.name = getStringFromWasm0(arg1, arg2);
+        },
+        __wbg_subarray_06f4deea7e13f965: function(arg0, arg1, arg2) {
+            const ret = arg0.subarray(arg1 >>> 0, arg2 >>> 0);
+            return ret;
         },
         __wbg_subarray_58f388a9247ac0bb: function(arg0, arg1, arg2) {
             const ret = arg0.subarray(arg1 >>> 0, arg2 >>> 0);

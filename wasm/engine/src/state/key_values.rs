@@ -24,19 +24,9 @@ impl KeyValues {
         Self { shape, kept: Vec::new(), recent_start: 0, recent: VecDeque::new(), open_index: 0, open: None }
     }
 
-    /// For a snapshot whose oldest recent page has this index.
-    pub(super) fn starting_at(shape: KvShape, recent_start: usize) -> Self {
-        Self { recent_start, ..Self::new(shape) }
-    }
-
     /// Sizes.
     pub fn shape(&self) -> KvShape {
         self.shape
-    }
-
-    /// Index of the first page that is not kept for ever and has not been dropped.
-    pub(super) fn recent_start(&self) -> usize {
-        self.recent_start
     }
 
     /// The page of this index, unless it has been dropped or not yet begun.
@@ -62,7 +52,7 @@ impl KeyValues {
     }
 
     /// Puts the page of this index, which holds `tokens` tokens, behind all others.
-    pub(super) fn put(&mut self, index: usize, tokens: usize, keep: usize, page: Page) {
+    fn put(&mut self, index: usize, tokens: usize, keep: usize, page: Page) {
         if tokens < PAGE_TOKENS {
             (self.open_index, self.open) = (index, Some(page));
             return;
@@ -76,6 +66,34 @@ impl KeyValues {
             }
             self.recent.push_back(Rc::new(page));
         }
+    }
+
+    /// The page of this index, open to be written. Pages before the one that was open are as they will stay, so a reader of a state asks for
+    /// them in order; those that nothing is to be seen of may be left out.
+    pub(super) fn opened(&mut self, index: usize, keep: usize) -> Result<&mut Page> {
+        let page = match self.open.take() {
+            Some(page) if self.open_index == index => page,
+            Some(page) => {
+                self.put(self.open_index, PAGE_TOKENS, keep, page);
+                Page::new(self.shape)?
+            }
+            None => Page::new(self.shape)?,
+        };
+        self.open_index = index;
+        Ok(self.open.insert(page))
+    }
+
+    /// After the last page of a state at `position` has been read.
+    pub(super) fn close_before(&mut self, position: usize, keep: usize) -> Result<()> {
+        if !position.is_multiple_of(PAGE_TOKENS) {
+            // A window of one token leaves nothing to be seen, and a page to go on in.
+            return self.opened(position / PAGE_TOKENS, keep).map(|_| ());
+        }
+        if let Some(page) = self.open.take() {
+            self.put(self.open_index, PAGE_TOKENS, keep, page);
+        }
+        self.open_index = position / PAGE_TOKENS;
+        Ok(())
     }
 
     /// Drops the pages that hold nothing from `position` on.

@@ -2,7 +2,7 @@
 
 use crate::support::models::{ModelSpec, build, catalogue};
 use crate::support::random::Random;
-use crate::support::running::{KV_TYPES, engine, load};
+use crate::support::running::{KV_TYPES, StateFiles, engine, load};
 use spikingbrain_engine::engine::SequenceId;
 use spikingbrain_engine::sample::Sampling;
 use spikingbrain_engine::state::KvType;
@@ -231,7 +231,6 @@ fn mistakes_are_refused_by_name_and_change_nothing() {
     engine.step(&[]).unwrap();
 
     let empty = engine.open(SequenceOptions::default()).unwrap();
-    assert!(matches!(engine.restore(empty, &before.0, &[1]), Err(Error::InvalidState(_))), "a state of two tokens came with one");
     refused(engine.restore(empty, &before.0, &[1, vocabulary]), "token 37");
     assert_eq!((engine.pending(empty).unwrap(), engine.sequence_bytes(empty).unwrap()), (0, 0));
     engine.restore(empty, &before.0, &[1, 2]).unwrap();

@@ -4,7 +4,7 @@ use super::against_reference::{CLOSE, error_of};
 use crate::support::models::{EvictedSpec, ModelSpec, build};
 use crate::support::random::Random;
 use crate::support::running::{KV_TYPES, Runner, bits, engine};
-use spikingbrain_engine::state::{KvType, State};
+use spikingbrain_engine::state::KvType;
 use spikingbrain_engine::{Error, SequenceOptions};
 
 fn evicted() -> ModelSpec {
@@ -113,14 +113,15 @@ fn a_broken_state_is_refused_by_name() {
     let mut runner = Runner::new(&build(&spec).bytes(), KvType::F32);
     let (_, saved) = runner.fresh(&Random::new(1).tokens(70, spec.vocabulary), &[64]);
     let (dim, heads) = (spec.head_dim, spec.kv_heads);
-    // Behind the header, the sums and 2 kept and 39 seen tokens: the first salient token's position.
-    let at = 52 + heads * 2 * dim * (dim + 1) * 4 + (2 + 39) * heads * dim * 8;
+    // Behind the header with its one group and the sums: the first salient token's position.
+    let sums = 136 + 8;
+    let at = sums + heads * 2 * dim * (dim + 1) * 4;
     let put = |at: usize, bytes: [u8; 4]| {
         let mut changed = saved.clone();
         changed[at..at + 4].copy_from_slice(&bytes);
         changed
     };
-    let refused = |bytes: &[u8], named: &str| match State::load(runner.model.config(), KvType::F32, bytes) {
+    let refused = |bytes: &[u8], named: &str| match runner.load_state(bytes) {
         Err(Error::InvalidState(message)) => assert!(message.contains(named), "'{message}' does not name '{named}'"),
         other => panic!("{other:?} where InvalidState naming '{named}' was due"),
     };
@@ -130,7 +131,7 @@ fn a_broken_state_is_refused_by_name() {
     let first: [u8; 4] = saved[at..at + 4].try_into().unwrap();
     refused(&put(second, first), "no other's");
     refused(&put(at + 4, f32::NAN.to_le_bytes()), "not finite");
-    refused(&put(52, f32::INFINITY.to_le_bytes()), "not finite");
+    refused(&put(sums, f32::INFINITY.to_le_bytes()), "not finite");
     refused(&saved[..at + 3], "salient tokens");
-    refused(&saved[..100], "sums");
+    refused(&saved[..sums + 3], "sums");
 }

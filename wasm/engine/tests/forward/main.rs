@@ -13,3 +13,4 @@ mod invariance;
 mod random_models;
 mod sizes;
 mod snapshots;
+mod transfers;

@@ -2,10 +2,10 @@
 
 use crate::support::models::{ModelSpec, build, catalogue};
 use crate::support::random::Random;
-use crate::support::running::{Runner, load};
+use crate::support::running::{Runner, StateFiles, load};
 use crate::support::tracking::{live_bytes, peak_of, refusing};
 use spikingbrain_engine::sample::Sampling;
-use spikingbrain_engine::state::{KvType, State};
+use spikingbrain_engine::state::{KvType, SaveMode, State};
 use spikingbrain_engine::{Engine, Error, SequenceOptions};
 
 /// A form of the catalogue so wide that a forgotten buffer of a pass, 64 rows of its width, would show.
@@ -112,12 +112,22 @@ fn saving_in_parts_does_not_take_the_state_again() {
     let id = engine.open(options()).unwrap();
     engine.feed(id, &Random::new(1).tokens(400, 500)).unwrap();
     engine.step(&[(id, 400)]).unwrap();
-    let mut bytes = Vec::with_capacity(engine.saved_bytes(id).unwrap());
-    let (_, peak) = peak_of(|| engine.save_to(id, |part| bytes.extend_from_slice(part)).unwrap());
-    let page = 32 * 2 * 64 * 8;
-    assert!(peak <= 2 * page, "{peak} bytes to save {}", bytes.len());
-    assert_eq!(bytes, engine.save(id).unwrap());
-    assert_eq!(bytes.len(), engine.saved_bytes(id).unwrap());
+    let empty = engine.open(options()).unwrap();
+    let expected = engine.save(id).unwrap();
+    let (length, peak) = peak_of(|| {
+        engine.begin_save(id, 0, SaveMode::default()).unwrap();
+        let mut length = 0;
+        while engine.saved_left(id).unwrap() > 0 {
+            length += engine.read_saved(id, 1 << 20).unwrap().len();
+        }
+        engine.end_save(id).unwrap();
+        length
+    });
+    assert_eq!(length, expected.len());
+    assert!(peak <= SMALL_BYTES, "{peak} bytes to save {length}");
+    let said = engine.sequence_bytes(id).unwrap();
+    let (_, peak) = peak_of(|| engine.restore(empty, &expected, &[]).unwrap());
+    assert!(peak <= said + SMALL_BYTES, "{peak} bytes to restore {said}");
 }
 
 #[test]
@@ -162,7 +172,7 @@ fn a_fork_or_a_snapshot_that_the_allocator_refuses_changes_nothing() {
     let saved = engine.save(id).unwrap();
     assert!(matches!(refusing(8 << 10, || engine.fork(id)), Err(Error::OutOfMemory { .. })));
     assert!(matches!(refusing(8 << 10, || engine.restore(empty, &saved, &prompt)), Err(Error::OutOfMemory { .. })));
-    assert!(matches!(refusing(8 << 10, || engine.save(id)), Err(Error::OutOfMemory { .. })));
+    assert!(matches!(refusing(8 << 10, || engine.begin_save(id, 0, SaveMode::default())), Err(Error::OutOfMemory { .. })));
     assert_eq!(engine.save(id).unwrap(), saved);
     engine.restore(empty, &saved, &prompt).unwrap();
     assert_eq!(engine.save(empty).unwrap(), saved);

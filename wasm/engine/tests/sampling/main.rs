@@ -10,7 +10,7 @@ mod filters;
 mod logprobs;
 mod streams;
 
-use spikingbrain_engine::sample::{Sampled, Sampling, sample};
+use spikingbrain_engine::sample::{History, Sampled, Sampling, sample};
 
 /// Temperature 1, nothing else.
 fn drawing() -> Sampling {
@@ -19,7 +19,7 @@ fn drawing() -> Sampling {
 
 /// One choice after `history`, whose first `prompt` tokens are the prompt.
 fn choice(sampling: &Sampling, history: &[u32], prompt: usize, logits: &[f32]) -> Sampled {
-    sample(sampling, history, prompt, &mut logits.to_vec()).unwrap()
+    sample(sampling, History { seen: None, tokens: history, prompt }, &mut logits.to_vec()).unwrap()
 }
 
 /// How often each token is drawn over as many seeds, as a share.

@@ -2,7 +2,7 @@
 
 use super::models::{EvictedSpec, ExpertSpec, GateForm, ModelSpec, build};
 use super::random::Random;
-use super::running::{KV_TYPES, load};
+use super::running::{KV_TYPES, StateFiles, load};
 use spikingbrain_engine::model::Model;
 use spikingbrain_engine::sample::{Sampling, TokenLogprob};
 use spikingbrain_engine::spike::SpikingMode;
@@ -156,7 +156,7 @@ fn run(name: &str, bytes: &[u8], kind: KvType, vocabulary: usize) -> String {
         }
         engine.step(&[(a, 1), (b, 1)]).expect("memory for a step");
     }
-    let digest = |id| format!("\"{:016x}\"", fnv(&engine.save(id).expect("a state")));
+    let mut digest = |id| format!("\"{:016x}\"", fnv(&engine.save(id).expect("a state")));
     let numbers = |tokens: &[u32]| tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     let scores: Vec<String> = scores.iter().map(|score| score.as_ref().map_or("null".into(), logprob)).collect();
     format!(

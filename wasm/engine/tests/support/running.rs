@@ -1,7 +1,9 @@
 //! Short ways to load and run the engine's model in a test.
 
+use spikingbrain_engine::engine::SequenceId;
 use spikingbrain_engine::model::{Model, Piece, Scratch, Wanted};
-use spikingbrain_engine::state::{KvType, State};
+use spikingbrain_engine::state::{Digests, Identity, KvType, SaveMode, State};
+use spikingbrain_engine::token_set::TokenSet;
 use spikingbrain_engine::weights::Loader;
 use spikingbrain_engine::{Engine, Result};
 
@@ -22,6 +24,38 @@ pub fn load(bytes: &[u8]) -> Model {
 
 pub fn engine(bytes: &[u8], kind: KvType) -> Engine {
     Engine::new(load(bytes), kind, None).unwrap()
+}
+
+/// Bytes of a state file that come at a time: no unit of any model ends with them.
+const PUSHED_BYTES: usize = 997;
+
+/// Whole state files of an engine's sequences.
+pub trait StateFiles {
+    fn save(&mut self, id: SequenceId) -> Result<Vec<u8>>;
+    fn restore(&mut self, id: SequenceId, file: &[u8], seen: &[u32]) -> Result<()>;
+}
+
+impl StateFiles for Engine {
+    fn save(&mut self, id: SequenceId) -> Result<Vec<u8>> {
+        let length = self.begin_save(id, 0, SaveMode::default())?;
+        let mut file = Vec::with_capacity(length as usize);
+        while self.saved_left(id)? > 0 {
+            file.extend_from_slice(self.read_saved(id, PUSHED_BYTES)?);
+        }
+        self.end_save(id)?;
+        assert_eq!(file.len() as u64, length);
+        Ok(file)
+    }
+
+    fn restore(&mut self, id: SequenceId, file: &[u8], seen: &[u32]) -> Result<()> {
+        let mut set = TokenSet::new(self.model().config().vocabulary);
+        set.insert(seen)?;
+        self.begin_restore(id, set)?;
+        file.chunks(PUSHED_BYTES).try_for_each(|chunk| self.push_state(id, chunk))?;
+        let tokens = self.end_restore(id)?;
+        assert_eq!(self.describe_state(file)?.map(|file| file.tokens), Some(tokens));
+        Ok(())
+    }
 }
 
 /// A model with the buffers of its passes.
@@ -62,6 +96,12 @@ impl Runner {
         self.batch(&mut [(state, tokens)]).remove(0)
     }
 
+    /// One pass over one state, for the state alone.
+    pub fn skim(&mut self, state: &mut State, tokens: &[u32]) {
+        let mut piece = [Piece { state, tokens, recurrent_from: usize::MAX, logits: Wanted::None, counting: None }];
+        self.model.forward(&mut piece, &mut self.scratch, |_, _, _| {}).unwrap();
+    }
+
     /// The tokens in passes of these sizes, over and over.
     pub fn read(&mut self, state: &mut State, tokens: &[u32], sizes: &[usize]) -> Logits {
         let (mut at, mut out) = (0, Logits::new());
@@ -84,11 +124,15 @@ impl Runner {
     }
 
     pub fn save(&self, state: &State) -> Vec<u8> {
-        state.save(self.model.config(), self.kind).unwrap()
+        state.save(&self.identity()).unwrap()
     }
 
     pub fn load_state(&self, bytes: &[u8]) -> Result<State> {
-        State::load(self.model.config(), self.kind, bytes)
+        State::load(&self.identity(), bytes)
+    }
+
+    pub fn identity(&self) -> Identity<'_> {
+        Identity { config: self.model.config(), kind: self.kind, digests: Digests::default() }
     }
 }
 
