@@ -1,6 +1,7 @@
 import { engineSuite } from "./engine/suite.ts";
 import { httpSuite } from "./http/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
+import { stateModesSuite } from "./state-modes/suite.ts";
 import type { Suite } from "./suite.ts";
 
-export const suites: readonly Suite[] = [engineSuite, httpSuite, spikesSuite];
+export const suites: readonly Suite[] = [engineSuite, httpSuite, spikesSuite, stateModesSuite];
