@@ -1,6 +1,6 @@
 /** `npx spikingbrain` as a person runs it, with the built-in model. */
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
@@ -81,6 +81,33 @@ describe("spikingbrain inspect", () => {
   });
 });
 
+describe("spikingbrain snapshot", () => {
+  const file = inRepository("test/golden/evicted-off.sbst");
+  const model = inRepository("test/golden/evicted.gguf");
+
+  it("says what a file holds", async () => {
+    const { stdout } = await spikingbrain("snapshot", "inspect", file);
+    const found = JSON.parse(stdout) as { readonly groups: readonly { readonly pages: number }[] } & Record<string, unknown>;
+    expect(found).toMatchObject({
+      ...{ tokens: 36, keysAndValues: "f32", recurrent: "f32", modelDigest: null, tokenizerDigest: null },
+      bytes: statSync(file).size,
+    });
+    expect(found.groups).toHaveLength(1);
+  });
+
+  it("says whether a model takes it", async () => {
+    expect(await spikingbrain("snapshot", "verify", file, "--model", model)).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^\{"holds":true,"tokens":36,"stateBytes":\d+\}\n$/) as string,
+    });
+    const other = await spikingbrain("snapshot", "verify", file, "--model", inRepository("test/golden/seven.gguf"));
+    expect(other).toMatchObject({
+      status: 1,
+      stdout: '{"holds":false,"reason":"invalid state: it belongs to a model of another shape or spiking mode"}\n',
+    });
+  });
+});
+
 describe("spikingbrain generate", () => {
   it("continues a text, the same with every build", async () => {
     const args = ["generate", "The capital of France is", "--raw", "--max-tokens", "4"];
@@ -112,6 +139,8 @@ describe("spikingbrain generate", () => {
     [["inspect", "--model", "/nowhere.gguf"], '"/nowhere.gguf" is not a file'],
     [["inspect", "--model", inRepository("README.md")], "not with 'GGUF'"],
     [["inspect", "--context", "-1"], "It must be an integer from 0"],
+    [["snapshot", "inspect", "/nowhere.sbst"], '"/nowhere.sbst" cannot be read'],
+    [["snapshot", "inspect", inRepository("README.md")], 'It must begin with "SBST"'],
     [["paint"], "unknown command 'paint'"],
   ])("refuses %j in words", async (args, message) => {
     const { status, stderr } = await spikingbrain(...args);

@@ -3,12 +3,14 @@ import { Command } from "commander";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { logitsCommand } from "./logits.ts";
+import { snapshotCommand } from "./snapshot.ts";
 
 const program = new Command("spikingbrain")
   .description("The SpikingBrain engine in Node: the same WebAssembly that answers at the edge.")
   .addCommand(generateCommand)
   .addCommand(logitsCommand)
   .addCommand(inspectCommand)
+  .addCommand(snapshotCommand)
   .showHelpAfterError();
 
 try {

@@ -34,6 +34,9 @@ export interface LoaderOptions {
   readonly memoryLimitBytes: number;
   /** The file's own wish where it is left out. */
   readonly spikes?: SpikingMode;
+  /** sha256 of the weights file and of the tokenizer, hex: what states belong to; not checked where they are left out. */
+  readonly modelDigest?: string;
+  readonly tokenizerDigest?: string;
 }
 
 /** What `Engine.describe()` prints. */
@@ -57,7 +60,7 @@ export interface EngineDescription {
   readonly spikes: SpikingMode;
 }
 
-export type EngineErrorCode = "invalid_gguf" | "unsupported_model" | "invalid_state" | "invalid_argument" | "out_of_memory";
+export type EngineErrorCode = "invalid_gguf" | "unsupported_model" | "invalid_state" | "state_lost" | "invalid_argument" | "out_of_memory";
 
 /** The code of an error the engine threw on purpose; undefined for anything else, a trap included. */
 export function engineErrorCode(error: unknown): EngineErrorCode | undefined {

@@ -1,0 +1,75 @@
+/** `spikingbrain snapshot`: what a state file says of itself, and whether a model takes it. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { Command } from "commander";
+import { engineErrorCode } from "../../workers/engine/engine-surface.ts";
+import { loadEngine } from "./engine-package.ts";
+import { loadOptions, modelOption, modelPath, packageOption, spikesOption, type EngineOptions } from "./options.ts";
+import { describeStateFile, mostHeaderBytes, type StateFile } from "./state-file.ts";
+
+const inspectCommand = new Command("inspect")
+  .description("Print a state file's header as JSON: tokens, digests, types, bytes of its head and of its pages.")
+  .argument("<file>", "state file")
+  .action(async (file: string) => {
+    console.log(JSON.stringify(await inspect(file)));
+  });
+
+const verifyCommand = new Command("verify")
+  .description("Load a state file into a model and print as JSON whether it holds; the status is 1 where it does not.")
+  .argument("<file>", "state file")
+  .addOption(modelOption())
+  .addOption(spikesOption())
+  .addOption(packageOption())
+  .action(verify);
+
+export const snapshotCommand = new Command("snapshot")
+  .description("Look into saved conversations.")
+  .addCommand(inspectCommand)
+  .addCommand(verifyCommand);
+
+/** @throws Error that names the file and what is wrong with its header or its length. */
+async function inspect(file: string): Promise<StateFile> {
+  const handle = await open(file).catch((cause: unknown) => {
+    throw new Error(`"${file}" cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  });
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(mostHeaderBytes), 0, mostHeaderBytes, 0);
+    const found = describeStateFile(buffer.subarray(0, bytesRead));
+    const { size } = await handle.stat();
+    if (size !== found.bytes) throw new Error(`Its header tells of ${String(found.bytes)} bytes; it has ${String(size)}.`);
+    return found;
+  } catch (cause) {
+    throw new Error(`"${file}" is no whole state file. ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  } finally {
+    await handle.close();
+  }
+}
+
+async function verify(file: string, options: Omit<EngineOptions, "kv">): Promise<void> {
+  const { keysAndValues, modelDigest } = await inspect(file);
+  const path = await modelPath(options);
+  const engine = await loadEngine(path, {
+    ...loadOptions({ ...options, kv: keysAndValues }),
+    ...(modelDigest === null ? {} : { modelDigest: await sha256(path) }),
+  });
+  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
+  const parameters = { sampling: { ...sampling, logitBias: [], seed: 0 }, minTokens: 0, stopTokens: [] };
+  const sequence = engine.open(JSON.stringify({ ...parameters, topLogprobs: null, promptLogprobs: null }));
+  try {
+    engine.beginRestore(sequence, new Uint32Array());
+    for await (const chunk of createReadStream(file)) engine.pushState(sequence, chunk as Buffer);
+    const tokens = engine.endRestore(sequence);
+    console.log(JSON.stringify({ holds: true, tokens, stateBytes: engine.sequenceBytes(sequence) }));
+  } catch (error) {
+    if (engineErrorCode(error) !== "invalid_state") throw error;
+    console.log(JSON.stringify({ holds: false, reason: (error as Error).message }));
+    process.exitCode = 1;
+  }
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
