@@ -162,6 +162,22 @@ fn an_allocator_that_fails_all_the_same_costs_no_token() {
 }
 
 #[test]
+fn a_restored_state_that_an_allocator_costs_is_lost_by_name() {
+    let mut engine = Engine::new(load(&build(&wide(&ModelSpec::default())).bytes()), KvType::F32, None).unwrap();
+    let (id, restored) = (engine.open(options()).unwrap(), engine.open(options()).unwrap());
+    engine.feed(id, &Random::new(1).tokens(31, 500)).unwrap();
+    engine.step(&[(id, 31)]).unwrap();
+    let file = engine.save(id).unwrap();
+    engine.restore(restored, &file, &[]).unwrap();
+    engine.feed(restored, &[1; 40]).unwrap();
+    assert!(matches!(refusing(8 << 10, || engine.step(&[(restored, 40)])), Err(Error::OutOfMemory { .. })));
+    assert_eq!((engine.sequence_bytes(restored).unwrap(), engine.pending(restored).unwrap()), (0, 40));
+    for outcome in [engine.step(&[(restored, 1)]), engine.begin_save(restored, 0, SaveMode::default()).map(|_| ())] {
+        assert!(matches!(&outcome, Err(Error::StateLost(message)) if message.contains("first 31 tokens")), "{outcome:?}");
+    }
+}
+
+#[test]
 fn a_fork_or_a_snapshot_that_the_allocator_refuses_changes_nothing() {
     let spec = ModelSpec { layers: vec![("linear", "dense"), ("full", "dense")], ..ModelSpec::default() };
     let mut engine = Engine::new(load(&build(&wide(&spec)).bytes()), KvType::F32, None).unwrap();
