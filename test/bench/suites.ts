@@ -2,6 +2,7 @@ import { engineSuite } from "./engine/suite.ts";
 import { httpSuite } from "./http/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
+import { stateSuite } from "./state/suite.ts";
 import type { Suite } from "./suite.ts";
 
-export const suites: readonly Suite[] = [engineSuite, httpSuite, spikesSuite, stateModesSuite];
+export const suites: readonly Suite[] = [engineSuite, httpSuite, spikesSuite, stateSuite, stateModesSuite];

@@ -14,6 +14,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
 }
 
+/** The least of the values that at least this share of them does not exceed; `share` in (0, 1]. */
+export function quantile(values: readonly number[], share: number): number {
+  if (!(share > 0 && share <= 1)) throw new Error(`A quantile's share must be in (0, 1]; it is ${share}.`);
+  return finite(values).toSorted((left, right) => left - right)[Math.ceil(share * values.length) - 1] ?? NaN;
+}
+
 export function summarize(values: readonly number[]): Summary {
   return { median: median(values), minimum: Math.min(...values), maximum: Math.max(...values) };
 }

@@ -1,0 +1,176 @@
+/** What a state costs by itself, in the engine package under Node: time to save, restore and fork it, and its bytes. */
+import { locateModel } from "../../../infra/local/model-source.ts";
+import { loadEngine } from "../../../wasm/node/engine-package.ts";
+import { describeStateFile } from "../../../wasm/node/state-file.ts";
+import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
+import { STATE_PIECE_BYTES } from "../../../workers/contracts/engine.ts";
+import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
+import { defaultLimits } from "../../../workers/engine/scheduler.ts";
+import { PAGE_TOKENS } from "../../../workers/session/streams/start.ts";
+import type { SeriesCollector } from "../report/result.ts";
+import { equalTokens } from "../engine/agreement.ts";
+
+export const costLengths = [100, 1000, 16_000] as const;
+export const turnTokens = 64;
+const comparedTokens = 8;
+/** Times in one round. */
+const timesARound = 3;
+/** The whole linear memory. */
+const memoryLimitBytes = 2 ** 30;
+const program = "engine";
+
+export const costSetting = (tokens: number): string => `a state after ${tokens} tokens`;
+
+export interface CostOptions {
+  readonly model: ModelManifest;
+  readonly text: readonly number[];
+  readonly rounds: number;
+  readonly progress: (message: string) => void;
+  readonly collector: SeriesCollector;
+}
+
+const greedy = JSON.stringify({
+  sampling: {
+    temperature: 0,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    logitBias: [],
+    seed: 0,
+  },
+  minTokens: 0,
+  stopTokens: [],
+  topLogprobs: null,
+  promptLogprobs: null,
+});
+
+export async function measureCosts(options: CostOptions): Promise<void> {
+  const { model, text, progress } = options;
+  const { path } = await locateModel();
+  const engine = await loadEngine(path, {
+    kvType: "int8",
+    memoryLimitBytes,
+    modelDigest: model.sha256,
+    tokenizerDigest: model.tokenizerSha256,
+  });
+  const sequence = engine.open(greedy);
+  let read = 0;
+  for (const tokens of costLengths) {
+    progress(`costs: reading ${tokens} tokens`);
+    feedAndRead(engine, sequence, text.slice(read, tokens));
+    read = tokens;
+    measureState(engine, sequence, tokens, options);
+  }
+  engine.close(sequence);
+}
+
+function measureState(engine: Engine, sequence: number, tokens: number, { text, rounds, progress, collector }: CostOptions): void {
+  const setting = costSetting(tokens);
+  const add = (figure: string, { wall, processor }: Timed) => {
+    collector.add(setting, figure, "ms", program, wall);
+    collector.add(setting, `${figure}, processor time`, "ms", program, processor);
+  };
+  let file: readonly Uint8Array[] = [];
+  for (let turn = 0; turn < rounds * timesARound; turn += 1) {
+    add(
+      "save",
+      timed(() => (file = save(engine, sequence, 0))),
+    );
+    let restored = 0;
+    add(
+      "restore",
+      timed(() => (restored = restore(engine, file))),
+    );
+    let copy = 0;
+    add(
+      "fork",
+      timed(() => (copy = engine.fork(sequence))),
+    );
+    if (turn === 0) mustGoOnAlike(engine, copy, restored, tokens);
+    engine.close(restored);
+    engine.close(copy);
+  }
+  const { bytes, headerBytes, headBytes } = describeStateFile(file[0] ?? new Uint8Array());
+  if (bytes !== sum(file)) throw new Error(`A state of ${tokens} tokens must have the ${bytes} bytes of its header; it has ${sum(file)}.`);
+  const parts = [
+    ["file", bytes],
+    ["head", headBytes],
+    ["pages", bytes - headBytes - headerBytes],
+    [`written by a turn of ${turnTokens} tokens`, writtenByTurn(engine, sequence, tokens, text)],
+  ] as const;
+  for (const [figure, value] of parts) collector.add(setting, figure, "bytes", program, value);
+  progress(`${setting}: ${parts.map(([figure, value]) => `${figure} ${value}`).join(", ")} bytes`);
+}
+
+/** What a store that has the state gets for a turn more: header, head, and the pages that have changed. */
+function writtenByTurn(engine: Engine, sequence: number, tokens: number, text: readonly number[]): number {
+  const copy = engine.fork(sequence);
+  feedAndRead(engine, copy, text.slice(0, turnTokens));
+  const bytes = sum(save(engine, copy, Math.floor(tokens / PAGE_TOKENS)));
+  engine.close(copy);
+  return bytes;
+}
+
+function save(engine: Engine, sequence: number, fromPage: number): Uint8Array[] {
+  engine.beginSave(sequence, fromPage, "{}");
+  const pieces: Uint8Array[] = [];
+  for (;;) {
+    const piece = engine.readSaved(sequence, STATE_PIECE_BYTES);
+    if (piece.length === 0) break;
+    pieces.push(piece);
+  }
+  engine.endSave(sequence);
+  return pieces;
+}
+
+function restore(engine: Engine, file: readonly Uint8Array[]): number {
+  const sequence = engine.open(greedy);
+  engine.beginRestore(sequence, new Uint32Array());
+  for (const piece of file) engine.pushState(sequence, piece);
+  engine.endRestore(sequence);
+  return sequence;
+}
+
+/** Speed of a state that goes on otherwise is worth nothing. */
+function mustGoOnAlike(engine: Engine, copy: number, restored: number, tokens: number): void {
+  const [left, right] = [copy, restored].map((sequence) => {
+    // A state has no logits: both read one more token first.
+    feedAndRead(engine, sequence, [0]);
+    return Array.from({ length: comparedTokens }, () => {
+      const { id } = JSON.parse(engine.sample(sequence)) as { readonly id: number };
+      engine.step(Uint32Array.of(sequence, 1));
+      return id;
+    });
+  });
+  if (equalTokens(left ?? [], right ?? []) < comparedTokens)
+    throw new Error(`After ${tokens} tokens a fork goes on with ${String(left)} and a restored state with ${String(right)}.`);
+}
+
+function feedAndRead(engine: Engine, sequence: number, tokens: readonly number[]): void {
+  engine.feed(sequence, Uint32Array.from(tokens));
+  for (;;) {
+    const pending = engine.pending(sequence);
+    if (pending === 0) return;
+    engine.step(Uint32Array.of(sequence, Math.min(pending, defaultLimits.prefillTokensPerStep)));
+  }
+}
+
+/** Milliseconds. */
+interface Timed {
+  readonly wall: number;
+  readonly processor: number;
+}
+
+function timed(work: () => void): Timed {
+  const processor = process.cpuUsage();
+  const begin = performance.now();
+  work();
+  const wall = performance.now() - begin;
+  const { user, system } = process.cpuUsage(processor);
+  return { wall, processor: (user + system) / 1000 };
+}
+
+const sum = (pieces: readonly Uint8Array[]): number => pieces.reduce((bytes, piece) => bytes + piece.length, 0);
