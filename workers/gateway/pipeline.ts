@@ -14,6 +14,7 @@ import { chooseBackend, describeBackend, unwrap } from "./backend.ts";
 import type { GatewayContext } from "./environment.ts";
 import { planJobs, type JobOptions } from "./generate/jobs.ts";
 import { readJson } from "./http/read-json.ts";
+import { newStreamId } from "../contracts/stream-id.ts";
 import type { ServedModel } from "../model/served-model.ts";
 import { requireModel } from "./model.ts";
 import { requireSpikes } from "./require-spikes.ts";
@@ -22,7 +23,6 @@ import type { GenerationFields } from "./schema/generation-fields.ts";
 import { parseBody } from "./schema/parse.ts";
 import { deliverEvents, deliverWhole } from "./stream/deliver.ts";
 import type { AnswerRecipe } from "./stream/recipe.ts";
-import { newStreamId } from "./stream/stream-id.ts";
 
 /** What an endpoint adds to the common life: its wire shape, how its prompt is made, and how its answer looks. */
 export interface GenerationEndpoint<Body extends GenerationFields> {
@@ -63,7 +63,13 @@ export async function answerGeneration<Body extends GenerationFields>(
   facts["choices"] = jobs.length;
   const streams = body.stream === true;
   const open = await unwrap(
-    c.env.SESSION.start({ stream: newStreamId(), tenant, jobs, recipe: JSON.stringify(recipe), resumable: streams }),
+    c.env.SESSION.start({ stream: newStreamId(placeOf(c.req.raw)), tenant, jobs, recipe: JSON.stringify(recipe), resumable: streams }),
   );
   return streams ? deliverEvents(c, open, model.tokenizer, 0) : await deliverWhole(c, open, model.tokenizer);
+}
+
+/** The runtime's word for where the request came in; tests and other runtimes have none. */
+function placeOf(request: Request): string | undefined {
+  const colo: unknown = (request as { readonly cf?: { readonly colo?: unknown } }).cf?.colo;
+  return typeof colo === "string" ? colo : undefined;
 }

@@ -1,9 +1,7 @@
-/** Names of streams and of their events: `STREAM.NUMBER`, so that `Last-Event-ID` alone says where a client was. */
+/** Names of a stream's events: `STREAM.NUMBER`, so that `Last-Event-ID` alone says where a client was. */
 import { invalidRequest } from "../failures.ts";
 
 const LARGEST_NUMBER_DIGITS = 12;
-
-export const newStreamId = (): string => crypto.randomUUID();
 
 export const eventId = (stream: string, number: number): string => `${stream}.${number}`;
 

@@ -34,6 +34,11 @@ export class BlobRows {
     return whole;
   }
 
+  /** All whose names begin so. */
+  deleteAll(beginning: string): void {
+    this.#sql.exec(`DELETE FROM ${this.#table} WHERE name >= ? AND name < ?`, beginning, `${beginning}\u{10ffff}`);
+  }
+
   delete(name: string): void {
     this.#sql.exec(`DELETE FROM ${this.#table} WHERE name = ?`, name);
   }

@@ -22,14 +22,20 @@ const WAITING_MILLISECONDS = 100;
 
 export class AnswerLog {
   readonly #sql: SqlStorage;
+  readonly #stream: string;
   readonly #onFlush: () => void;
   #waiting = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(sql: SqlStorage, onFlush: () => void) {
+  constructor(sql: SqlStorage, stream: string, onFlush: () => void) {
     this.#sql = sql;
+    this.#stream = stream;
     this.#onFlush = onFlush;
-    sql.exec("CREATE TABLE IF NOT EXISTS log (row INTEGER PRIMARY KEY AUTOINCREMENT, bytes BLOB NOT NULL)");
+  }
+
+  static makeTable(sql: SqlStorage): void {
+    sql.exec("CREATE TABLE IF NOT EXISTS log (row INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, bytes BLOB NOT NULL)");
+    sql.exec("CREATE INDEX IF NOT EXISTS log_of_stream ON log (stream, row)");
   }
 
   append(record: LogRecord): void {
@@ -48,15 +54,22 @@ export class AnswerLog {
     const bytes = new TextEncoder().encode(this.#waiting);
     this.#waiting = "";
     for (let at = 0; at < bytes.length; at += ROW_BYTES)
-      this.#sql.exec("INSERT INTO log (bytes) VALUES (?)", bytes.slice(at, at + ROW_BYTES));
+      this.#sql.exec("INSERT INTO log (stream, bytes) VALUES (?, ?)", this.#stream, bytes.slice(at, at + ROW_BYTES));
     this.#onFlush();
+  }
+
+  /** Forgets everything. */
+  delete(): void {
+    clearTimeout(this.#timer);
+    this.#waiting = "";
+    this.#sql.exec("DELETE FROM log WHERE stream = ?", this.#stream);
   }
 
   /** Everything recorded, in order; a last line that was cut off by the end of the world is left out. */
   *read(): Generator<LogRecord, void, undefined> {
     const decoder = new TextDecoder();
     let buffered = "";
-    for (const { bytes } of this.#sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM log ORDER BY row")) {
+    for (const { bytes } of this.#sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM log WHERE stream = ? ORDER BY row", this.#stream)) {
       buffered += decoder.decode(bytes, { stream: true });
       const lines = buffered.split("\n");
       buffered = lines.pop() ?? "";

@@ -1,4 +1,4 @@
-/** An order as its object keeps it, so that a generation goes on after the object was gone. */
+/** Orders as their object keeps them, so that generations go on after the object was gone. */
 import type { Job } from "../../contracts/choice.ts";
 import type { GenerationOrder } from "../../contracts/session.ts";
 import { BlobRows } from "../storage/blob-rows.ts";
@@ -11,63 +11,97 @@ export interface StoredOrder {
 
 interface OrderText {
   readonly order: Omit<GenerationOrder, "jobs"> & { readonly jobs: readonly JobText[] };
-  readonly prepared:
-    (Omit<PreparedTurn, "base" | "seen"> & { readonly base: { readonly snapshot: string | null; readonly tokens: number } }) | null;
+  readonly prepared: (Omit<PreparedTurn, "base" | "seen"> & { readonly base: Omit<PreparedTurn["base"], "unread"> }) | null;
 }
 
 /** Without its prompt, which choices share. */
 type JobText = Omit<Job, "request"> & { readonly request: Omit<Job["request"], "prompt" | "resume" | "save"> };
 
 export class OrderRows {
-  readonly #rows: BlobRows;
+  readonly #sql: SqlStorage;
+  readonly #parts: BlobRows;
 
   constructor(sql: SqlStorage) {
-    this.#rows = new BlobRows(sql, "orders");
+    this.#sql = sql;
+    this.#parts = new BlobRows(sql, "order_parts");
+    // Unix milliseconds; null while it runs.
+    sql.exec("CREATE TABLE IF NOT EXISTS orders (stream TEXT PRIMARY KEY, text TEXT NOT NULL, kept_until INTEGER)");
+    sql.exec("CREATE INDEX IF NOT EXISTS orders_kept_until ON orders (kept_until)");
   }
 
   put({ order, prepared }: StoredOrder): void {
     const jobs = order.jobs.map((job): JobText => {
-      const { prompt, resume: _resume, save: _save, ...request } = job.request;
-      this.#rows.put(`prompt ${String(job.promptIndex)}`, bytesOf(prompt));
+      const { prompt: _prompt, resume: _resume, save: _save, ...request } = job.request;
       return { ...job, request };
     });
-    const text: OrderText = {
-      order: { ...order, jobs },
-      prepared:
-        prepared === null ? null : { ...withoutTokens(prepared), base: { snapshot: prepared.base.snapshot, tokens: prepared.base.tokens } },
-    };
+    const prompts = new Map(order.jobs.map(({ promptIndex, request }) => [promptIndex, request.prompt]));
+    for (const [index, prompt] of prompts) this.#putTokens(order.stream, `prompt ${String(index)}`, prompt);
     if (prepared !== null) {
-      this.#rows.put("unread", bytesOf(prepared.base.unread));
-      this.#rows.put("seen", bytesOf(prepared.seen));
+      this.#putTokens(order.stream, "unread", prepared.base.unread);
+      this.#putTokens(order.stream, "seen", prepared.seen);
     }
-    this.#rows.put("order", new TextEncoder().encode(JSON.stringify(text)));
+    const text: OrderText = { order: { ...order, jobs }, prepared: prepared === null ? null : withoutTokens(prepared) };
+    this.#sql.exec("INSERT INTO orders (stream, text, kept_until) VALUES (?, ?, NULL)", order.stream, JSON.stringify(text));
   }
 
-  get(): StoredOrder | undefined {
-    const bytes = this.#rows.get("order");
-    if (bytes === undefined) return undefined;
-    const { order, prepared } = JSON.parse(new TextDecoder().decode(bytes)) as OrderText;
-    const jobs = order.jobs.map((job): Job => ({
-      ...job,
-      request: { ...job.request, prompt: this.#tokens(`prompt ${String(job.promptIndex)}`) },
-    }));
+  has(stream: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM orders WHERE stream = ?", stream).toArray().length > 0;
+  }
+
+  get(stream: string): StoredOrder | undefined {
+    const [row] = this.#sql.exec<{ text: string }>("SELECT text FROM orders WHERE stream = ?", stream).toArray();
+    if (row === undefined) return undefined;
+    const { order, prepared } = JSON.parse(row.text) as OrderText;
+    const jobs = order.jobs.map((job): Job => {
+      const prompt = this.#tokens(stream, `prompt ${String(job.promptIndex)}`);
+      return { ...job, request: { ...job.request, prompt } };
+    });
     return {
       order: { ...order, jobs },
       prepared:
-        prepared === null ? null : { ...prepared, seen: this.#tokens("seen"), base: { ...prepared.base, unread: this.#tokens("unread") } },
+        prepared === null
+          ? null
+          : { ...prepared, seen: this.#tokens(stream, "seen"), base: { ...prepared.base, unread: this.#tokens(stream, "unread") } },
     };
   }
 
-  #tokens(name: string): Uint32Array {
-    const bytes = this.#rows.get(name) ?? new Uint8Array();
+  /** It has ended, and can be read again until then; Unix milliseconds. */
+  keepUntil(stream: string, time: number): void {
+    this.#sql.exec("UPDATE orders SET kept_until = ? WHERE stream = ?", time, stream);
+  }
+
+  /** Those that have not ended. */
+  running(): string[] {
+    return names(this.#sql.exec<{ stream: string }>("SELECT stream FROM orders WHERE kept_until IS NULL"));
+  }
+
+  expired(now: number): string[] {
+    return names(this.#sql.exec<{ stream: string }>("SELECT stream FROM orders WHERE kept_until <= ?", now));
+  }
+
+  count(): number {
+    return this.#sql.exec<{ count: number }>("SELECT COUNT(*) AS count FROM orders").one().count;
+  }
+
+  delete(stream: string): void {
+    this.#sql.exec("DELETE FROM orders WHERE stream = ?", stream);
+    this.#parts.deleteAll(`${stream} `);
+  }
+
+  #putTokens(stream: string, name: string, tokens: Uint32Array): void {
+    this.#parts.put(`${stream} ${name}`, new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
+  }
+
+  #tokens(stream: string, name: string): Uint32Array {
+    const bytes = this.#parts.get(`${stream} ${name}`) ?? new Uint8Array();
     return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / Uint32Array.BYTES_PER_ELEMENT);
   }
 }
 
-function withoutTokens({ session, turn }: PreparedTurn): Pick<PreparedTurn, "session" | "turn"> {
-  return { session, turn };
+function withoutTokens({ session, turn, base }: PreparedTurn): OrderText["prepared"] {
+  return { session, turn, base: { snapshot: base.snapshot, tokens: base.tokens } };
 }
 
-function bytesOf(tokens: Uint32Array): Uint8Array {
-  return new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength);
+function names(rows: Iterable<{ readonly stream: string }>): string[] {
+  return Array.from(rows, ({ stream }) => stream);
 }

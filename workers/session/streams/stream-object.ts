@@ -1,83 +1,83 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Job } from "../../contracts/choice.ts";
 import type { Outcome } from "../../contracts/engine.ts";
-import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
-import type { CacheReport, GenerationOrder, OpenStream, StreamEntry, TenantId } from "../../contracts/session.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import type { GenerationOrder, OpenStream, TenantId } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../logging/log-line.ts";
-import { servedModel, type ServedModel } from "../../model/served-model.ts";
+import { servedModel } from "../../model/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { cancelled, conflict, internalError, streamNotFound } from "../failures.ts";
-import { identityOf } from "../identity.ts";
+import { conflict, internalError, streamNotFound } from "../failures.ts";
 import { sessionObjectName, type PreparedTurn, type TurnTaker } from "../sessions/contract.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
-import { AnswerEntries } from "./answer-entries.ts";
-import { AnswerLog, type LogRecord } from "./answer-log.ts";
-import { EntryFeed } from "./entry-feed.ts";
-import { GenerationRun, type RunEnd } from "./generation-run.ts";
-import { noMemory } from "./no-memory.ts";
+import { AnswerLog } from "./answer-log.ts";
+import { Life } from "./life.ts";
 import { OrderRows, type StoredOrder } from "./order-rows.ts";
-import { PromptMemory } from "./prompt-memory.ts";
-import type { Memory } from "./start.ts";
-import { turnMemory } from "./turn-memory.ts";
 
-/** While it runs, the object looks after itself so often: an alarm finds a generation that was cut off with its object. */
+/** While something runs or is kept, the object looks after it so often: generations that were cut off with it go on, old ones go. */
 const WATCH_MILLISECONDS = 30_000;
 /** A start waits so long to learn whether a state that was found was also taken; the answer's header says it. */
 const UNDER_WAY_MILLISECONDS = 2_000;
-const STATELESS_PATIENCE_MILLISECONDS = 1_000;
-const TURN_PATIENCE_MILLISECONDS = 10_000;
 
-/** Owns one running generation, and what it brought until some time after its end. */
+/** Owns running generations, and what they brought until some time after their end. */
 export class StreamObject extends DurableObject<SessionEnvironment> {
   readonly #orders: OrderRows;
-  #life: Life | undefined;
-  #waking: Promise<Life | undefined> | undefined;
+  readonly #lives = new Map<string, Promise<Life>>();
 
   constructor(ctx: DurableObjectState, env: SessionEnvironment) {
     super(ctx, env);
     this.#orders = new OrderRows(ctx.storage.sql);
+    AnswerLog.makeTable(ctx.storage.sql);
   }
 
   async start(order: GenerationOrder): Promise<Outcome<OpenStream>> {
-    if (this.#orders.get() !== undefined) return { ok: false, failure: conflict("A stream of this id has been started.") };
+    const { stream } = order;
+    if (this.#lives.has(stream) || this.#orders.has(stream))
+      return { ok: false, failure: conflict("A stream of this id has been started.") };
     try {
       const prepared = await this.#prepare(order);
-      this.#orders.put({ order, prepared });
-      const life = await this.#begin({ order, prepared });
+      const making = this.#live({ order, prepared });
+      this.#lives.set(stream, making);
+      const life = await making;
       await life.begin();
-      await this.ctx.storage.setAlarm(Date.now() + WATCH_MILLISECONDS);
+      // The engine is at work already: whoever writes first lets everybody wait for the disk.
+      this.#orders.put({ order, prepared });
       this.ctx.waitUntil(life.run());
+      await this.#watch();
       await Promise.race([life.underWay, new Promise((resolve) => setTimeout(resolve, UNDER_WAY_MILLISECONDS))]);
       return { ok: true, value: life.open(0) };
     } catch (cause) {
-      this.#life = undefined;
-      await this.ctx.storage.deleteAll();
+      this.#lives.delete(stream);
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
-      logLine("error", "stream_start_failed", { stream: order.stream, cause: describeCause(cause) });
+      logLine("error", "stream_start_failed", { stream, cause: describeCause(cause) });
       return { ok: false, failure: internalError("The server had an error while processing the request.") };
     }
   }
 
-  async attach(tenant: TenantId | null, after: number): Promise<Outcome<OpenStream>> {
-    const life = await this.#wake();
+  async attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {
+    const life = await this.#find(stream);
     return life === undefined || life.tenant !== tenant ? { ok: false, failure: streamNotFound() } : { ok: true, value: life.open(after) };
   }
 
-  async stop(tenant: TenantId | null): Promise<Outcome<null>> {
-    const life = await this.#wake();
+  async stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>> {
+    const life = await this.#find(stream);
     if (life === undefined || life.tenant !== tenant) return { ok: false, failure: streamNotFound() };
     life.stop();
     return { ok: true, value: null };
   }
 
   override async alarm(): Promise<void> {
-    const life = await this.#wake();
-    if (life === undefined || (life.ended && life.readers === 0 && Date.now() >= life.keptUntil)) {
-      this.#life = undefined;
-      await this.ctx.storage.deleteAll();
-      return;
+    for (const stream of this.#orders.running()) await this.#find(stream);
+    for (const stream of this.#orders.expired(Date.now())) {
+      const life = await this.#find(stream);
+      if (life !== undefined && life.readers > 0) continue;
+      life?.forget();
+      this.#lives.delete(stream);
+      this.#orders.delete(stream);
     }
-    await this.ctx.storage.setAlarm(Math.max(life.ended ? life.keptUntil : 0, Date.now() + WATCH_MILLISECONDS));
+    if (this.#orders.count() > 0) await this.ctx.storage.setAlarm(Date.now() + WATCH_MILLISECONDS);
+  }
+
+  async #watch(): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + WATCH_MILLISECONDS);
   }
 
   async #prepare(order: GenerationOrder): Promise<PreparedTurn | null> {
@@ -87,250 +87,38 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     return outcome.value;
   }
 
-  /** The object's generation, brought back from what is stored where it was lost with the object. */
-  async #wake(): Promise<Life | undefined> {
-    if (this.#life !== undefined) return this.#life;
-    this.#waking ??= this.#revive().finally(() => {
-      this.#waking = undefined;
-    });
-    return await this.#waking;
-  }
-
-  async #revive(): Promise<Life | undefined> {
-    const stored = this.#orders.get();
+  /** A generation, brought back from what is stored where it was lost with the object. */
+  async #find(stream: string): Promise<Life | undefined> {
+    const living = this.#lives.get(stream);
+    if (living !== undefined) return await living.catch(() => undefined);
+    const stored = this.#orders.get(stream);
     if (stored === undefined) return undefined;
-    const life = await this.#begin(stored);
+    const making = this.#live(stored);
+    this.#lives.set(stream, making);
+    const life = await making;
     if (!life.ended) {
-      logLine("info", "stream_revived", { stream: stored.order.stream });
+      logLine("info", "stream_revived", { stream });
       this.ctx.waitUntil(life.resume());
+      await this.#watch();
     }
     return life;
   }
 
-  async #begin(stored: StoredOrder): Promise<Life> {
+  async #live(stored: StoredOrder): Promise<Life> {
     const model = await servedModel(this.env);
-    const { tenant, turn } = stored.order;
+    const { tenant, turn, stream } = stored.order;
     const session = tenant === null || turn === undefined ? undefined : this.#session(tenant, stored.prepared?.session ?? turn.session);
     const store = tenant === null ? undefined : (this.env.TENANT_OBJECT.getByName(tenant) as unknown as SnapshotStore);
-    this.#life = new Life({ stored, model, environment: this.env, sql: this.ctx.storage.sql, session, store });
-    return this.#life;
+    const onEnded = (keptUntil: number) => {
+      this.#orders.keepUntil(stream, keptUntil);
+    };
+    const onIdle = () => {
+      this.#lives.delete(stream);
+    };
+    return new Life({ stored, model, environment: this.env, sql: this.ctx.storage.sql, session, store, onEnded, onIdle });
   }
 
   #session(tenant: TenantId, session: string): TurnTaker {
     return this.env.SESSION_OBJECT.getByName(sessionObjectName(tenant, session)) as unknown as TurnTaker;
   }
-}
-
-interface LifeOptions {
-  readonly stored: StoredOrder;
-  readonly model: ServedModel;
-  readonly environment: SessionEnvironment;
-  readonly sql: SqlStorage;
-  readonly session: TurnTaker | undefined;
-  readonly store: SnapshotStore | undefined;
-}
-
-/** A generation and its readers, from its order or its log. */
-class Life {
-  readonly #options: LifeOptions;
-  readonly #log: AnswerLog;
-  readonly #entries: AnswerEntries;
-  readonly #feed: EntryFeed;
-  readonly #run: GenerationRun;
-  /** Entries of several choices, whose order is known only once it is written down. */
-  #held: StreamEntry[] = [];
-  #endedAt: number | undefined;
-  #grace: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(options: LifeOptions) {
-    this.#options = options;
-    const { stored, model, environment, sql } = options;
-    const { jobs } = stored.order;
-    this.#log = new AnswerLog(sql, () => {
-      for (const entry of this.#held.splice(0)) this.#feed.append(entry);
-    });
-    this.#entries = new AnswerEntries(jobs, model.tokenizer);
-    this.#feed = new EntryFeed({
-      older: (from, to) => this.#older(from, to),
-      onReaders: (count) => {
-        this.#onReaders(count);
-      },
-    });
-    for (const record of this.#log.read()) this.#show(this.#entries.push(record));
-    if (this.#entries.ended) this.#close();
-    this.#run = new GenerationRun({
-      backend: environment.ENGINE,
-      jobs,
-      memories: jobs.map((job) => this.#memory(job)),
-      entries: this.#entries,
-      record: (record) => {
-        this.#record(record);
-      },
-      onRetry: (failure, sampled) => {
-        logLine("info", "generation_retried", { stream: stored.order.stream, code: failure.code, sampled });
-      },
-      onDefect: (cause) => {
-        logLine("error", "generation_defect", { stream: stored.order.stream, cause: describeCause(cause) });
-      },
-      patience: stored.prepared === null ? STATELESS_PATIENCE_MILLISECONDS : TURN_PATIENCE_MILLISECONDS,
-      settle: (end) => this.#settle(end),
-    });
-  }
-
-  get tenant(): TenantId | null {
-    return this.#options.stored.order.tenant;
-  }
-
-  get ended(): boolean {
-    return this.#endedAt !== undefined;
-  }
-
-  get readers(): number {
-    return this.#feed.readers;
-  }
-
-  /** Unix milliseconds. */
-  get keptUntil(): number {
-    return (this.#endedAt ?? Date.now()) + Number(this.#options.environment.STREAM_KEEP_SECONDS ?? 600) * 1000;
-  }
-
-  get underWay(): Promise<void> {
-    return this.#run.underWay;
-  }
-
-  async begin(): Promise<void> {
-    try {
-      await this.#run.begin();
-    } catch (cause) {
-      await this.#settle({
-        failure: cause instanceof ServiceError ? cause.failure : internalError("It could not begin."),
-        stopped: false,
-        saved: null,
-      });
-      throw cause;
-    }
-  }
-
-  async run(): Promise<void> {
-    await this.#run.pump();
-  }
-
-  /** After the object was lost: begins where the log ends. */
-  async resume(): Promise<void> {
-    if (this.readers === 0) this.#onReaders(0);
-    await this.#run.pump();
-  }
-
-  stop(): void {
-    this.#run.stop();
-  }
-
-  open(after: number): OpenStream {
-    const { order, prepared } = this.#options.stored;
-    const cache: CacheReport = this.#run.cache;
-    return {
-      stream: order.stream,
-      entries: this.#feed.read(after),
-      recipe: order.recipe,
-      cache,
-      ...(prepared === null ? {} : { session: prepared.session }),
-    };
-  }
-
-  #record(record: LogRecord): void {
-    this.#log.append(record);
-    this.#show(this.#entries.push(record));
-    if (!this.#entries.ended) return;
-    this.#log.flush();
-    this.#close();
-  }
-
-  #show(entries: readonly StreamEntry[]): void {
-    const several = this.#options.stored.order.jobs.length > 1 && !this.#entries.ended;
-    if (several) this.#held.push(...entries);
-    else for (const entry of [...this.#held.splice(0), ...entries]) this.#feed.append(entry);
-  }
-
-  #close(): void {
-    this.#endedAt = Date.now();
-    clearTimeout(this.#grace);
-    this.#feed.close();
-  }
-
-  *#older(from: number, to: number): Generator<string, void, undefined> {
-    const { stored, model } = this.#options;
-    const entries = new AnswerEntries(stored.order.jobs, model.tokenizer);
-    for (const record of this.#log.read()) {
-      for (const entry of entries.push(record)) {
-        if (entry.number === null || entry.number < from) continue;
-        if (entry.number >= to) return;
-        yield `${JSON.stringify(entry)}\n`;
-      }
-    }
-  }
-
-  /** Whether anybody still reads decides how long an answer that belongs to no session goes on. */
-  #onReaders(count: number): void {
-    clearTimeout(this.#grace);
-    const { order } = this.#options.stored;
-    if (count > 0 || this.ended || order.turn !== undefined) return;
-    const seconds = order.resumable ? Number(this.#options.environment.STREAM_GRACE_SECONDS ?? 10) : 0;
-    const cancel = () => {
-      if (this.#feed.readers === 0) this.#run.cancel(cancelled("The client left and did not come back."));
-    };
-    if (seconds === 0) cancel();
-    else this.#grace = setTimeout(cancel, seconds * 1000);
-  }
-
-  #memory(job: Job): Memory {
-    const { stored, model, session, store } = this.#options;
-    const { order, prepared } = stored;
-    const { prompt } = job.request;
-    const onStoreFailure = (step: string, cause: unknown) => {
-      const what = typeof cause === "string" ? cause : describeCause(cause);
-      logLine("error", "snapshot_store_failed", { stream: order.stream, step, cause: what });
-    };
-    const identity = identityOf(model.card);
-    if (store === undefined || order.tenant === null) return noMemory(prompt, "no key, so nothing is kept");
-    if (job.request.promptLogprobs !== null) return noMemory(prompt, "the prompt is to be scored");
-    if (prepared !== null && session !== undefined)
-      return turnMemory({ store, identity, job, prepared, rebuild: () => session.rebuildBase(prepared.turn), onStoreFailure });
-    // Choices of one prompt end in different states; the client goes on from the first.
-    const first = order.jobs.find(({ promptIndex }) => promptIndex === job.promptIndex) === job;
-    const memory = new PromptMemory({ store, identity, tenant: order.tenant, job, onStoreFailure });
-    return first ? memory : memory.findOnly();
-  }
-
-  async #settle({ failure, stopped, saved }: RunEnd): Promise<void> {
-    const { stored, session } = this.#options;
-    const { order, prepared } = stored;
-    const usages = order.jobs.map((_job, at) => this.#entries.usage(at));
-    const usage = {
-      promptTokens: usages.reduce((sum, { promptTokens }) => sum + promptTokens, 0),
-      cachedTokens: usages.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0),
-      completionTokens: this.#entries.completionTokens,
-    };
-    logLine("info", "generation_ended", { stream: order.stream, ...usage, ending: failure?.code ?? (stopped ? "stopped" : "whole") });
-    const choice = this.#entries.choices[0];
-    const job = order.jobs[0];
-    if (session === undefined || prepared === null || choice === undefined || job === undefined) return;
-    // What a stop string took away, the state has read: it is of no use to what follows.
-    const usable = saved !== null && choice.answer.length === choice.sampled.length ? saved : null;
-    const finish = failure === null ? (stopped ? "cancelled" : choice.reason) : failure.code === "cancelled" ? "cancelled" : "failed";
-    const outcome = await session.endTurn({
-      turn: prepared.turn,
-      stream: order.stream,
-      text: choice.text,
-      finish,
-      prompt: job.request.prompt,
-      answer: choice.answer,
-      snapshot: usable === null ? null : { id: usable.id, tokens: usable.tokens },
-      usage,
-    });
-    if (!outcome.ok) logFailure(order.stream, outcome.failure);
-  }
-}
-
-function logFailure(stream: string, failure: ServiceFailure): void {
-  logLine("error", "turn_not_ended", { stream, code: failure.code });
 }

@@ -2,6 +2,7 @@
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
+import { streamObjectName } from "../../../../workers/contracts/stream-id.ts";
 import { dataLines, failure, json, request } from "../../support/gateway-client.ts";
 import { engine } from "../../support/gateway-worker.ts";
 import { bytesAsTokens } from "../../support/tiny-tokenizer.ts";
@@ -159,7 +160,7 @@ describe("an object that is lost while it runs", () => {
 /** At once, with everything that it had in memory. */
 async function lose(stream: string): Promise<void> {
   const { STREAM_OBJECT } = env as unknown as { STREAM_OBJECT: DurableObjectNamespace };
-  const call = runInDurableObject(STREAM_OBJECT.getByName(stream), (_object, state) => {
+  const call = runInDurableObject(STREAM_OBJECT.getByName(streamObjectName(stream) ?? ""), (_object, state) => {
     state.abort("lost");
   });
   await expect(call).rejects.toThrow("lost");
