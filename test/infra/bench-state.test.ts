@@ -13,7 +13,7 @@ test("settings come from the environment, and a wrong one is named", () => {
   expect(readSettings({})).toEqual({
     histories: [1000, 4000, 16_000],
     conversations: 200,
-    parts: ["resume", "costs", "replay", "misses"],
+    parts: ["resume", "sessions", "costs", "replay", "misses"],
     textFile: null,
   });
   const asked = readSettings({ STATE_HISTORIES: "256000, 1000,1000", STATE_CONVERSATIONS: "3", STATE_PARTS: "costs", STATE_TEXT: "a.txt" });
@@ -83,6 +83,13 @@ test("an answer is timed to its first text, and read to its end", async () => {
   // Not at the role, which comes at once.
   expect(answer.firstToken).toBeGreaterThanOrEqual(between);
   expect(keys).toEqual(["Bearer sk-1"]);
+});
+
+test("what is not streamed is JSON, whatever was sent", async () => {
+  const { client } = await clientOf((response) => response.writeHead(201).end('{"id":"ctx_1"}'), "sk-1");
+  expect(await client.json("POST", "/", "a document")).toEqual({ id: "ctx_1" });
+  const refused = await clientOf((response) => response.writeHead(404).end("no such thing"), "sk-1");
+  await expect(refused.client.json("GET", "/x")).rejects.toThrow("GET /x: status 404: no such thing");
 });
 
 test("an answer that is refused, fails or ends early is no measurement", async () => {

@@ -22,6 +22,9 @@ interface Chunk {
   readonly error?: { readonly message: string };
 }
 
+/** What is repeated of an answer that is an error. */
+const keptErrorCharacters = 500;
+
 export class Client {
   readonly #url: string;
   readonly #key: string | null;
@@ -36,7 +39,7 @@ export class Client {
   /** @throws Error unless the answer is whole: status 200, some text, usage and the stream's end. */
   async stream(path: string, body: object): Promise<Answer> {
     const begin = performance.now();
-    const response = await this.#post(path, { ...body, stream: true, stream_options: { include_usage: true } });
+    const response = await this.#send("POST", path, { ...body, stream: true, stream_options: { include_usage: true } });
     let firstToken: number | undefined;
     let text = "";
     let usage: Chunk["usage"];
@@ -65,30 +68,51 @@ export class Client {
     };
   }
 
+  /** What is answered to a request that is not streamed; a body that is text is sent as `text/plain`. @throws Error unless the status is 2xx. */
+  async json<T>(method: string, path: string, body?: object | string): Promise<T> {
+    const response = await this.#send(method, path, body);
+    const text = await textOf(response);
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status > 299) throw new Error(`${method} ${path}: status ${String(status)}: ${text.slice(0, keptErrorCharacters)}`);
+    return (text === "" ? undefined : JSON.parse(text)) as T;
+  }
+
   close(): void {
     this.#agent.destroy();
   }
 
-  #post(path: string, body: object): Promise<IncomingMessage> {
-    const headers = { "content-type": "application/json", ...(this.#key === null ? {} : { authorization: `Bearer ${this.#key}` }) };
+  #send(method: string, path: string, body: object | string | undefined): Promise<IncomingMessage> {
+    const isText = typeof body === "string";
+    const headers = {
+      ...(body === undefined ? {} : { "content-type": isText ? "text/plain" : "application/json" }),
+      ...(this.#key === null ? {} : { authorization: `Bearer ${this.#key}` }),
+    };
     return new Promise((resolve, reject) => {
-      const request = httpRequest(`${this.#url}${path}`, { method: "POST", agent: this.#agent, headers }, resolve);
+      const request = httpRequest(`${this.#url}${path}`, { method, agent: this.#agent, headers }, resolve);
       request.once("error", reject);
-      request.end(JSON.stringify(body));
+      request.end(body === undefined || isText ? body : JSON.stringify(body));
     });
   }
 }
 
+async function textOf(response: IncomingMessage): Promise<string> {
+  response.setEncoding("utf8");
+  let text = "";
+  for await (const chunk of response as AsyncIterable<string>) text += chunk;
+  return text;
+}
+
 /** What stands behind `data:`; everything that is answered here is one line each. */
 async function* dataLines(response: IncomingMessage, path: string): AsyncGenerator<string, void, undefined> {
+  if (response.statusCode !== 200) {
+    const text = await textOf(response);
+    throw new Error(`${path}: status ${String(response.statusCode)}: ${text.slice(0, keptErrorCharacters)}`);
+  }
   response.setEncoding("utf8");
   let rest = "";
   for await (const chunk of response as AsyncIterable<string>) {
-    rest += chunk;
-    if (response.statusCode !== 200) continue;
-    const lines = rest.split("\n");
+    const lines = (rest + chunk).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) if (line.startsWith("data: ")) yield line.slice("data: ".length);
   }
-  if (response.statusCode !== 200) throw new Error(`${path}: status ${String(response.statusCode)}: ${rest.slice(0, 500)}`);
 }

@@ -5,7 +5,7 @@ import { describeStateFile } from "../../../wasm/node/state-file.ts";
 import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
 import { STATE_PIECE_BYTES } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
-import { defaultLimits } from "../../../workers/engine/scheduler.ts";
+import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
 import { PAGE_TOKENS } from "../../../workers/session/streams/start.ts";
 import type { SeriesCollector } from "../report/result.ts";
 import { equalTokens } from "../engine/agreement.ts";

@@ -18,7 +18,7 @@ const atATime = 2;
 const openConversations = 12;
 const answerTokens = 8;
 /** One request of so many is made a second time, without a key. */
-const sampledOf = 10;
+const sampledOf = 20;
 
 interface Message {
   readonly role: "system" | "user" | "assistant";

@@ -14,6 +14,7 @@ export const resumeSetting = "resume, the history sent again";
 export const firstTokenFigure = "time to first token";
 /** What a request adds to its history. */
 export const newTokens = 16;
+const answerTokens = 2;
 /** Turns of every length in one round. */
 const timesARound = 3;
 
@@ -34,7 +35,10 @@ export interface ResumeOptions {
 
 /** Reads the histories that nothing is kept of, then measures. Returns what is to be noted. */
 export async function measureResume(options: ResumeOptions): Promise<readonly string[]> {
-  const { url, histories, text, rounds, progress, collector } = options;
+  const { url, client, text, rounds, progress, collector } = options;
+  const { data } = await client.json<{ readonly data: readonly { readonly max_model_len: number }[] }>("GET", "/v1/models");
+  const requestTokens = Math.min(...data.map((model) => model.max_model_len));
+  const histories = options.histories.filter((history) => history + newTokens + answerTokens <= requestTokens);
   for (const history of histories) await readHistory(options, history);
   const llama = await startLlama();
   // Prompts of their own for every run: an earlier run's whole requests are kept as well.
@@ -80,7 +84,7 @@ async function readHistory({ url, client, model, text, progress }: ResumeOptions
 }
 
 async function complete({ client, model }: ResumeOptions, prompt: readonly number[]): Promise<Answer> {
-  return await client.stream("/v1/completions", { model, prompt, max_tokens: 2, temperature: 0, ignore_eos: true });
+  return await client.stream("/v1/completions", { model, prompt, max_tokens: answerTokens, temperature: 0, ignore_eos: true });
 }
 
 function mustBeCached({ cachedTokens, promptTokens, cache }: Answer, history: number): void {
