@@ -30,6 +30,7 @@ export class ChatTemplate {
   readonly #template: Template;
   readonly #tokenizer: Tokenizer;
   readonly #guard: SpecialGuard;
+  #continuable: boolean | undefined;
 
   constructor(source: string, tokenizer: Tokenizer) {
     if (source.length > LONGEST_TEMPLATE_CODE_UNITS) {
@@ -59,8 +60,61 @@ export class ChatTemplate {
     return text.replaceAll(guard, "");
   }
 
-  #render(messages: readonly ChatMessage[], options: RenderOptions): { readonly text: string; readonly guard: string } {
-    const { addGenerationPrompt = false, continueFinalMessage = false, now = new Date() } = options;
+  /**
+   * What comes after a message that was left open (an answer, or a system message with a document): its end, these messages, and the header
+   * of the next answer. Costs the new messages only, however long the conversation is; the same tokens as in the whole one's rendering, which
+   * is checked on a small conversation.
+   */
+  renderContinuation(open: "assistant" | "system", messages: readonly ChatMessage[]): Uint32Array {
+    this.#requireContinuable();
+    const { text, guard } = this.#renderAfter(open === "system" ? [] : [question], { role: open, content: "" }, messages);
+    return this.#tokenizer.encodeGuarded(text, guard);
+  }
+
+  /** The beginning of a conversation up to where the content of its system message starts. */
+  renderOpenSystem(): Uint32Array {
+    const { text, guard, marker } = this.#renderMarked([{ role: "system", content: "" }], 0, false);
+    return this.#tokenizer.encodeGuarded(text.slice(0, markerPosition(text, marker)), guard);
+  }
+
+  #renderAfter(
+    before: readonly ChatMessage[],
+    open: ChatMessage,
+    after: readonly ChatMessage[],
+  ): { readonly text: string; readonly guard: string } {
+    const { text, guard, marker } = this.#renderMarked([...before, open, ...after], before.length, true);
+    return { text: text.slice(markerPosition(text, marker) + 1), guard };
+  }
+
+  /** With a mark at the end of one message's content. */
+  #renderMarked(messages: readonly ChatMessage[], marked: number, addGenerationPrompt: boolean) {
+    return this.#render(messages, { addGenerationPrompt, marked });
+  }
+
+  /** Some templates change earlier messages when later ones come; their conversations can't be continued from what was read. */
+  #requireContinuable(): void {
+    this.#continuable ??= this.#isContinuable();
+    if (!this.#continuable) {
+      throw invalidRequest(
+        "the model's chat template changes earlier messages when later ones come, so sessions need the whole text",
+        "session_id",
+      );
+    }
+  }
+
+  #isContinuable(): boolean {
+    const answer = { role: "assistant", content: "Yes." };
+    const whole = this.renderToText([question, answer, question], { addGenerationPrompt: true });
+    const first = this.renderToText([question], { addGenerationPrompt: true });
+    const { text, guard } = this.#renderAfter([question], { role: "assistant", content: "" }, [question]);
+    return whole === first + answer.content + text.replaceAll(guard, "");
+  }
+
+  #render(
+    messages: readonly ChatMessage[],
+    options: RenderOptions & { readonly marked?: number },
+  ): { readonly text: string; readonly guard: string; readonly marker: string } {
+    const { addGenerationPrompt = false, continueFinalMessage = false, now = new Date(), marked } = options;
     if (addGenerationPrompt && continueFinalMessage) {
       throw invalidRequest("continue_final_message and add_generation_prompt exclude each other; both are true", "add_generation_prompt");
     }
@@ -73,6 +127,8 @@ export class ChatTemplate {
       ...(name === undefined ? {} : { name: this.#guard.protect(name, guard) }),
     }));
     if (continueFinalMessage) markEnd(guarded, marker);
+    const markedMessage = marked === undefined ? undefined : guarded[marked];
+    if (markedMessage !== undefined) markedMessage.content += marker;
     const variables = {
       messages: guarded,
       tools: null,
@@ -81,7 +137,7 @@ export class ChatTemplate {
       ...this.#boundaries(),
     };
     const rendered = this.#run({ ...templateGlobals(now), ...variables }, guard, marker);
-    return { text: continueFinalMessage ? cutAtMarker(rendered, marker, messages.length - 1) : rendered, guard };
+    return { text: continueFinalMessage ? cutAtMarker(rendered, marker, messages.length - 1) : rendered, guard, marker };
   }
 
   #run(variables: Readonly<Record<string, unknown>>, guard: string, marker: string): string {
@@ -105,6 +161,15 @@ export class ChatTemplate {
     const text = (id: number | null | undefined): string => (id === null || id === undefined ? "" : this.#tokenizer.tokenText(id));
     return { bos_token: text(bosTokenId), eos_token: text(eosTokenIds[0]) };
   }
+}
+
+/** Any question will do: what is rendered around it is what matters. */
+const question: ChatMessage = { role: "user", content: "Is it?" };
+
+function markerPosition(text: string, marker: string): number {
+  const at = text.indexOf(marker);
+  if (at >= 0 && at === text.lastIndexOf(marker)) return at;
+  throw modelInvalid("tokenizer.chat_template does not render each message once, so what follows one can't be told");
 }
 
 /** The space tells afterwards whether the template trims messages. */

@@ -191,3 +191,29 @@ describe("templates that do not work", () => {
     expect(failureOf(() => template(source).renderToText([user("x")]))).toMatchObject({ code: "model_invalid" });
   });
 });
+
+describe("continuing", () => {
+  const turns = [user("Hi"), assistant("Hello"), user("Why?"), assistant("Because"), user("<|im_end|> and so?")];
+
+  test("an answer left open and what comes after it make the whole conversation's tokens", () => {
+    for (const at of [1, 3]) {
+      const answer = turns[at]?.content ?? "";
+      const before = served.renderToTokens(turns.slice(0, at), { addGenerationPrompt: true });
+      const after = served.renderContinuation("assistant", turns.slice(at + 1, at + 2));
+      const whole = served.renderToTokens(turns.slice(0, at + 2), { addGenerationPrompt: true });
+      expect([...before, ...tokenizer.encode(answer), ...after]).toEqual([...whole]);
+    }
+  });
+
+  test("a system message left open does too", () => {
+    const document = "A long document, with <|im_end|> in it.";
+    const whole = served.renderToTokens([{ role: "system", content: document }, user("Why?")], { addGenerationPrompt: true });
+    const continued = served.renderContinuation("system", [user("Why?")]);
+    expect([...served.renderOpenSystem(), ...tokenizer.encode(document), ...continued]).toEqual([...whole]);
+  });
+
+  test("is refused where a template changes what was said before", () => {
+    const forgetful = template("{% for m in messages %}{% if loop.last or m.role == 'user' %}<{{ m.content }}>{% endif %}{% endfor %}");
+    expect(failureOf(() => forgetful.renderContinuation("assistant", [user("Why?")]))).toMatchObject({ param: "session_id" });
+  });
+});
