@@ -94,12 +94,7 @@ export class ChatTemplate {
   /** Some templates change earlier messages when later ones come; their conversations can't be continued from what was read. */
   #requireContinuable(): void {
     this.#continuable ??= this.#isContinuable();
-    if (!this.#continuable) {
-      throw invalidRequest(
-        "the model's chat template changes earlier messages when later ones come, so sessions need the whole text",
-        "session_id",
-      );
-    }
+    if (!this.#continuable) throw notContinuable();
   }
 
   #isContinuable(): boolean {
@@ -166,10 +161,17 @@ export class ChatTemplate {
 /** Any question will do: what is rendered around it is what matters. */
 const question: ChatMessage = { role: "user", content: "Is it?" };
 
+function notContinuable(): ServiceError {
+  return invalidRequest(
+    "the model's chat template changes earlier messages when later ones come, so sessions can't be continued",
+    "session_id",
+  );
+}
+
 function markerPosition(text: string, marker: string): number {
   const at = text.indexOf(marker);
   if (at >= 0 && at === text.lastIndexOf(marker)) return at;
-  throw modelInvalid("tokenizer.chat_template does not render each message once, so what follows one can't be told");
+  throw notContinuable();
 }
 
 /** The space tells afterwards whether the template trims messages. */
