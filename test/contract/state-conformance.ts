@@ -27,6 +27,8 @@ export function stateConformance(
   const text = (length: number, seed = 0) =>
     Array.from({ length }, (_unused, at) => vocabulary[(at * 7 + ((at * at) % 11) + seed) % vocabulary.length] ?? 0);
   const longest = (cuts.at(-1) ?? 0) + 1;
+  /** Before any window is full a file's length tells how many tokens it holds. */
+  const few = 5;
 
   describe(`${name}: states`, { timeout }, () => {
     let backend: GenerationBackend;
@@ -175,13 +177,14 @@ export function stateConformance(
       }
     });
 
-    test.skipIf(full === null)("a full state's file has one size, however long the text", async () => {
-      const [one, other] = full ?? [0, 0];
-      const [short, long] = [await saved(text(one)), await saved(text(other))];
-      expect(long.length).toBe(short.length);
-      const next = text(3, 5);
-      expect((await resumed(long, other, next)).tokens).toEqual((await events([...text(other), ...next])).tokens);
-    });
+    if (full !== null)
+      test("a full state's file has one size, however long the text", async () => {
+        const [one, other] = full;
+        const [short, long] = [await saved(text(one)), await saved(text(other))];
+        expect(long.length).toBe(short.length);
+        const next = text(3, 5);
+        expect((await resumed(long, other, next)).tokens).toEqual((await events([...text(other), ...next])).tokens);
+      });
 
     test.each<[string, (file: Uint8Array<ArrayBuffer>) => ReadableStream<Uint8Array>, number]>([
       ["that is empty", () => streamOf(new Uint8Array()), 0],
@@ -197,11 +200,11 @@ export function stateConformance(
       ["of fewer tokens than was said", (file) => streamOf(file), 1],
       ["that breaks off", (file) => broken(file.subarray(0, -9)), 0],
     ])("a file %s is refused, and the next request is answered", async (_name, spoil, more) => {
-      const file = Uint8Array.from(await saved(text(30)));
-      const request = { ...greedy([1]), resume: { tokens: 30 + more, bytes: spoil(file), seen: new Uint32Array() } };
+      const file = Uint8Array.from(await saved(text(few)));
+      const request = { ...greedy([1]), resume: { tokens: few + more, bytes: spoil(file), seen: new Uint32Array() } };
       const { all } = await generate(backend, request);
       expect(all).toMatchObject([{ type: "error", failure: { code: "state_rejected", retryable: true } }]);
-      expect((await resumed(file, 30, [1], { maxTokens: 2 })).tokens).toEqual((await events([...text(30), 1], { maxTokens: 2 })).tokens);
+      expect((await resumed(file, few, [1], { maxTokens: 2 })).tokens).toEqual((await events([...text(few), 1], { maxTokens: 2 })).tokens);
     });
 
     test("a reader that leaves while a state is saved, or before it is restored, leaves no state behind", async () => {

@@ -5,6 +5,7 @@ import { loadModel, type LoadedModel } from "./loaded-model.ts";
 import { OncePerIsolate } from "./once-per-isolate.ts";
 import { Scheduler } from "./scheduler.ts";
 import { memoryLimitBytes, requestTokens, spikingMode, type EngineEnvironment } from "./settings.ts";
+import { discardState } from "./state-restorer.ts";
 import { createModelLoader } from "./wasm-module.ts";
 
 /** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. */
@@ -42,7 +43,9 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
   }
 
   async generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    return await this.#withModel((model) => this.#schedulerOver(model).submit(request));
+    const outcome = await this.#withModel((model) => this.#schedulerOver(model).submit(request));
+    if (!outcome.ok) discardState(request.resume);
+    return outcome;
   }
 
   /** Loads the model if need be; whatever goes wrong becomes a failure that can cross the boundary. */
@@ -64,10 +67,10 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
       ...(spikes === undefined ? {} : { spikes }),
     } as const;
     const most = requestTokens(this.env);
-    return await sharedModel.get((making) => loadModel(this.env.MODEL_FILES, () => createModelLoader(options), most, making), {
-      now: Date.now,
-      sleep,
-    });
+    return await sharedModel.get(
+      (making) => loadModel(this.env.MODEL_FILES, (digests) => createModelLoader({ ...options, ...digests }), most, making),
+      { now: Date.now, sleep },
+    );
   }
 
   #schedulerOver({ engine, description }: LoadedModel): Scheduler {

@@ -18,6 +18,14 @@ export interface Engine {
   spikeCounts(sequence: number): string;
   spikeTotals(sequence: number): string;
   evict(sequence: number): void;
+  fork(sequence: number): number;
+  beginSave(sequence: number, fromPage: number, modeJson: string): number;
+  readSaved(sequence: number, most: number): Uint8Array;
+  endSave(sequence: number): void;
+  beginRestore(sequence: number, seen: Uint32Array): void;
+  pushState(sequence: number, chunk: Uint8Array): void;
+  endRestore(sequence: number): number;
+  describeState(firstBytes: Uint8Array): string;
   close(sequence: number): void;
 }
 
@@ -37,6 +45,14 @@ export interface LoaderOptions {
   /** sha256 of the weights file and of the tokenizer, hex: what states belong to; not checked where they are left out. */
   readonly modelDigest?: string;
   readonly tokenizerDigest?: string;
+}
+
+/** What `Engine.describeState()` prints once the header is whole. */
+export interface StateFacts {
+  /** Tokens of text that made it. */
+  readonly tokens: number;
+  /** What it will take of the memory. */
+  readonly bytes: number;
 }
 
 /** What `Engine.describe()` prints. */

@@ -15,10 +15,14 @@ export interface SinkEvents {
 export class EventSink {
   readonly stream: ReadableStream<Uint8Array>;
   #controller: ReadableByteStreamController | undefined;
+  readonly #endsWithState: boolean;
+  #finished = false;
   #closed = false;
   #silentSince: number | undefined;
 
-  constructor(events: SinkEvents) {
+  /** `endsWithState`: a state follows the answer's end, and the stream ends with that. */
+  constructor(events: SinkEvents, endsWithState = false) {
+    this.#endsWithState = endsWithState;
     this.stream = new ReadableStream(
       {
         type: "bytes",
@@ -58,7 +62,9 @@ export class EventSink {
     if (this.#closed) return;
     this.#silentSince = undefined;
     this.#controller?.enqueue(encodeEvent(event));
-    if (event.type !== "finish" && event.type !== "error") return;
+    const stateEnds = this.#finished && (event.type === "saved" || event.type === "unsaved");
+    if (event.type === "finish") this.#finished = true;
+    if (event.type !== "error" && !stateEnds && (event.type !== "finish" || this.#endsWithState)) return;
     this.#closed = true;
     this.#controller?.close();
   }

@@ -32,6 +32,16 @@ export function consumerGone(message: string): ServiceFailure {
   return { code: "cancelled", status: 499, message, retryable: false };
 }
 
+/** The message names what of the state does not hold. */
+export function stateRejected(message: string): ServiceFailure {
+  return { code: "state_rejected", status: 503, message, retryable: true };
+}
+
+export function stateLost(): ServiceFailure {
+  const message = "the engine's memory was needed for others, and a state that was handed to it can't be read again";
+  return { code: "state_lost", status: 503, message, retryable: true };
+}
+
 /** What a caller may know of an error caught anywhere in the engine. */
 export function failureOf(error: unknown): ServiceFailure {
   if (error instanceof ServiceError) return error.failure;
@@ -43,6 +53,8 @@ export function failureOf(error: unknown): ServiceFailure {
       return overloaded(`the engine's memory is full: ${messageOf(error)}`, 5);
     case "invalid_argument":
       return { code: "invalid_request", status: 400, message: messageOf(error), retryable: false };
+    case "state_lost":
+      return stateLost();
     case "invalid_state":
     case undefined:
       return engineUnavailable("the engine failed; its log says why");

@@ -2,9 +2,12 @@
 import type { GenerateRequest, TokenLogprob } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
-import type { Engine } from "./engine-surface.ts";
 import type { StateReport } from "../contracts/state.ts";
-import { EventSink, type SinkEvents } from "./event-sink.ts";
+import { engineErrorCode, type Engine } from "./engine-surface.ts";
+import { EventSink } from "./event-sink.ts";
+import { messageOf, stateLost } from "./failures.ts";
+import { StateRestorer } from "./state-restorer.ts";
+import { StateSaver } from "./state-saver.ts";
 import type { PlanEntry } from "./step-plan.ts";
 
 /** What `Engine.sample` prints. */
@@ -12,6 +15,15 @@ interface Sample {
   readonly id: number;
   readonly stop: boolean;
   readonly logprob?: TokenLogprob;
+}
+
+export interface GenerationHost {
+  /** Milliseconds. */
+  now(): number;
+  /** The reader wants more or has gone, or bytes of a state have come. */
+  wake(): void;
+  /** Whether so many more bytes of state would take nothing that others count on. */
+  hasRoomFor(bytes: number): boolean;
 }
 
 /** While a prompt is read, its reader hears of it so often: every few seconds on a slow machine. */
@@ -24,77 +36,152 @@ export class Generation {
   waitingSince: number;
   /** When its reader stopped keeping up; undefined while it does. */
   stalledSince: number | undefined;
+  /** When its answer had ended; its state may still be on the way out. */
+  finishedAt: number | undefined;
   /** Evictions since the last token it produced. */
   fruitlessEvictions = 0;
 
   readonly #engine: Engine;
+  readonly #host: GenerationHost;
   /** The engine's sequence; undefined while it waits and holds no memory. */
   #handle: number | undefined;
   /** Kept while evicted, because its sampler goes on where it was. */
   #evicted = false;
+  /** Until the state that the request came with is in place. */
+  #restorer: StateRestorer | undefined;
+  /** While a state goes out. */
+  #saver: StateSaver | undefined;
+  /** How many of `save.at` have been begun. */
+  #savesBegun = 0;
   #generated = 0;
   #promptLogprobs: (TokenLogprob | null)[] = [];
   #promptReported = false;
   #reportedAt = 0;
 
-  constructor(engine: Engine, request: GenerateRequest, events: SinkEvents, now: number) {
+  constructor(engine: Engine, request: GenerateRequest, host: GenerationHost) {
     this.#engine = engine;
+    this.#host = host;
     this.request = request;
-    this.sink = new EventSink(events);
-    this.waitingSince = now;
+    const wake = (): void => {
+      host.wake();
+    };
+    this.sink = new EventSink({ onDrain: wake, onCancel: wake }, request.save?.end === true);
+    this.waitingSince = host.now();
+    if (request.resume !== undefined)
+      this.#restorer = new StateRestorer(engine, request.resume, { now: () => host.now(), onArrival: wake });
   }
 
   /** Tokens its state holds once everything known so far is read. */
   get tokens(): number {
-    return this.request.prompt.length + this.#generated;
+    return (this.request.resume?.tokens ?? 0) + this.request.prompt.length + this.#generated;
   }
 
-  /** Tokens its state should have room for before it runs: what is known and a little growth. */
-  tokensWithGrowth(growth: number): number {
-    return this.tokens + Math.min(growth, this.request.maxTokens - this.#generated);
+  /** Token ids that it keeps in the heap. */
+  get heldIds(): number {
+    return this.request.prompt.length + (this.request.resume?.seen.length ?? 0);
+  }
+
+  /** What its state should have room for before it runs: what is known and a little growth. */
+  bytesWithGrowth(growth: number): number {
+    const bytes = this.#engine.stateBytes(this.tokens + Math.min(growth, this.request.maxTokens - this.#generated));
+    return Math.max(bytes, this.#restorer?.bytes ?? 0);
   }
 
   get stateBytes(): number {
-    return this.#handle === undefined || this.#evicted ? 0 : this.#engine.sequenceBytes(this.#handle);
+    if (this.#handle === undefined || this.#evicted) return 0;
+    // What a state on its way in has yet to take is no longer free either.
+    return Math.max(this.#engine.sequenceBytes(this.#handle), this.#restorer?.reservedBytes ?? 0);
+  }
+
+  get finished(): boolean {
+    return this.finishedAt !== undefined;
+  }
+
+  /** Whether its state could be made again from the tokens that are here. */
+  get canReadAgain(): boolean {
+    return this.request.resume === undefined && !this.finished;
+  }
+
+  /** Whether memory is held only so that a state can go out. */
+  get holdsForSaving(): boolean {
+    return this.finished || this.#saver?.sequence.forked === true;
   }
 
   get planEntry(): PlanEntry | undefined {
-    if (this.#handle === undefined || this.#evicted) return undefined;
+    if (this.#handle === undefined || this.#evicted || this.#restorer !== undefined) return undefined;
+    if (this.#saver?.sequence.handle === this.#handle) return undefined;
     const pending = this.#engine.pending(this.#handle);
-    return { handle: this.#handle, pending, position: this.tokens - pending };
+    const position = this.tokens - pending;
+    // Where a state is to be saved, reading is cut.
+    const pause = this.request.save?.at[this.#savesBegun] ?? Infinity;
+    return { handle: this.#handle, pending: Math.min(pending, pause - position), position };
+  }
+
+  /** Whether it has nothing to read until {@link advance} is called: a state that it waited for has gone out. */
+  get halted(): boolean {
+    if (this.#handle === undefined || this.#restorer !== undefined || this.#saver !== undefined || this.finished) return false;
+    const pending = this.#engine.pending(this.#handle);
+    return pending === 0 || this.tokens - pending === this.request.save?.at[this.#savesBegun];
+  }
+
+  /** Whether it can start as far as it is concerned. @throws ServiceError where the state that it came with is of no use */
+  ready(): boolean {
+    return this.#restorer === undefined || this.#restorer.inspect(this.#host.now()) !== undefined;
   }
 
   /** Takes a place in the engine: a new sequence, or the evicted one again. */
   start(): void {
     this.#evicted = false;
     if (this.#handle !== undefined) return;
-    const { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, prompt, countSpikes = false } = this.request;
-    this.#handle = this.#engine.open(JSON.stringify({ sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, countSpikes }));
-    this.#engine.feed(this.#handle, prompt);
+    const { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, prompt, countSpikes = false, continued = 0 } = this.request;
+    const parameters = { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, countSpikes, continued };
+    this.#handle = this.#engine.open(JSON.stringify(parameters));
+    if (this.#restorer === undefined) this.#engine.feed(this.#handle, prompt);
+    else this.#restorer.begin(this.#handle);
   }
 
   /** Gives the state's memory back, to be read again later. Before the first token a new sequence is the same as the old one. */
   evict(): void {
     this.fruitlessEvictions += 1;
+    this.abandonSave("its memory was needed for others");
     if (this.#handle === undefined) return;
     if (this.#generated === 0) {
       this.#promptLogprobs = [];
       this.#promptReported = false;
-      this.release();
+      this.#close();
     } else {
       this.#engine.evict(this.#handle);
       this.#evicted = true;
     }
   }
 
-  /** After a step: reports what it brought. True when a token was sampled. */
+  /**
+   * Moves a state in or out by one piece, if its reader keeps up. `stuck`: there is no memory for what comes in; nothing has been taken in yet,
+   * and it waits again. @throws ServiceError where the incoming state is of no use
+   */
+  moveState(): "idle" | "moved" | "stuck" {
+    if (this.#handle === undefined || this.sink.closed) return "idle";
+    if (this.#restorer !== undefined) return this.#restore(this.#handle, this.#restorer);
+    if (this.finished && this.#saver === undefined && this.#engine.pending(this.#handle) === 0)
+      this.#saver = this.#openSaver({ handle: this.#handle, forked: false, tokens: this.tokens });
+    if (this.#saver === undefined || !this.sink.wantsMore) return "idle";
+    if (this.#saver.advance()) this.#saver = undefined;
+    return "moved";
+  }
+
+  /** After a step or a state's move: reports what it brought. True when a token was sampled. */
   advance(): boolean {
-    if (this.#handle === undefined || this.sink.closed) return false;
+    if (this.#handle === undefined || this.#restorer !== undefined || this.finished || this.sink.closed) return false;
     this.#collectPromptLogprobs(this.#handle);
-    if (this.#engine.pending(this.#handle) > 0) {
+    const pending = this.#engine.pending(this.#handle);
+    if (this.tokens - pending === this.request.save?.at[this.#savesBegun] && this.#saver === undefined)
+      this.#saveOnTheWay(this.#handle, pending);
+    if (pending > 0) {
       this.#reportReading(this.#handle);
       return false;
     }
+    // States on the way come before the answer.
+    if (this.#saver !== undefined) return false;
     if (this.request.promptLogprobs !== null && !this.#promptReported) {
       this.#promptReported = true;
       this.sink.send({ type: "prompt", logprobs: this.#promptLogprobs });
@@ -108,17 +195,96 @@ export class Generation {
     return true;
   }
 
+  /** Whether the engine itself had to give the state up that this came with. */
+  get lostState(): boolean {
+    if (this.#handle === undefined || this.request.resume === undefined || this.#restorer !== undefined) return false;
+    return this.#engine.sequenceBytes(this.#handle) === 0;
+  }
+
+  /** Ends it; an answer that is whole stays so, and only its state does not come. */
   fail(failure: ServiceFailure): void {
-    this.sink.send({ type: "error", failure });
+    if (this.finished) this.sink.send({ type: "unsaved", tokens: this.tokens, reason: failure.message });
+    else this.sink.send({ type: "error", failure });
+  }
+
+  /** Frees memory that is held for saving only, or stops the saving of what goes on. */
+  abandonSave(reason: string): void {
+    const saver = this.#saver;
+    this.#saver = undefined;
+    if (saver !== undefined) saver.abandon(reason);
+    else if (this.finished) this.sink.send({ type: "unsaved", tokens: this.tokens, reason });
+  }
+
+  /** Gives up a state that can't be made again from what is here. */
+  loseState(): void {
+    this.fail(stateLost());
+  }
+
+  /** Goes back to waiting before anything of the incoming state was taken in. */
+  retreat(): void {
+    this.#close();
+    this.#restorer?.retreat();
   }
 
   /** Leaves the engine for good. */
   release(): void {
+    this.#restorer?.cancel();
+    this.#restorer = undefined;
+    this.#close();
+  }
+
+  #close(): void {
+    this.#saver?.close();
+    this.#saver = undefined;
     if (this.#handle === undefined) return;
     const handle = this.#handle;
     this.#handle = undefined;
     this.#evicted = false;
     this.#engine.close(handle);
+  }
+
+  #restore(handle: number, restorer: StateRestorer): "idle" | "moved" | "stuck" {
+    try {
+      const progress = restorer.advance(this.#host.now());
+      if (progress !== "done") return progress;
+    } catch (error) {
+      if (engineErrorCode(error) === "out_of_memory") return "stuck";
+      throw error;
+    }
+    restorer.cancel();
+    this.#restorer = undefined;
+    this.#engine.feed(handle, this.request.prompt);
+    this.sink.send({ type: "restored", tokens: this.request.resume?.tokens ?? 0 });
+    return "moved";
+  }
+
+  /** A copy goes out while the original reads on, where there is memory for both; else it goes out before anything more is read. */
+  #saveOnTheWay(handle: number, pending: number): void {
+    this.#savesBegun += 1;
+    const tokens = this.tokens - pending;
+    const copy = pending > 0 && this.#host.hasRoomFor(this.#engine.stateBytes(tokens)) ? this.#fork(handle) : undefined;
+    this.#saver = this.#openSaver({ handle: copy ?? handle, forked: copy !== undefined, tokens });
+  }
+
+  #fork(handle: number): number | undefined {
+    try {
+      return this.#engine.fork(handle);
+    } catch (error) {
+      if (engineErrorCode(error) === "out_of_memory") return undefined;
+      throw error;
+    }
+  }
+
+  /** Undefined where the engine can't save it, which the reader is told. */
+  #openSaver(sequence: { readonly handle: number; readonly forked: boolean; readonly tokens: number }): StateSaver | undefined {
+    try {
+      return new StateSaver(this.#engine, this.sink, { ...sequence, fromPage: this.request.save?.fromPage ?? 0 });
+    } catch (error) {
+      if (engineErrorCode(error) === undefined) throw error;
+      if (sequence.forked) this.#engine.close(sequence.handle);
+      this.sink.send({ type: "unsaved", tokens: sequence.tokens, reason: messageOf(error) });
+      return undefined;
+    }
   }
 
   #sample(handle: number): void {
@@ -142,14 +308,17 @@ export class Generation {
   }
 
   #finish(handle: number, reason: "stop" | "length", stopToken?: number): void {
+    const { prompt, resume, countSpikes } = this.request;
+    const cachedTokens = resume?.tokens ?? 0;
     this.sink.send({
       type: "finish",
       reason,
       ...(stopToken === undefined ? {} : { stopToken }),
-      usage: { promptTokens: this.request.prompt.length, completionTokens: this.#generated, cachedTokens: 0 },
-      ...(this.request.countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeCounts(handle)) as SpikesByLayer } : {}),
+      usage: { promptTokens: cachedTokens + prompt.length, completionTokens: this.#generated, cachedTokens },
+      ...(countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeCounts(handle)) as SpikesByLayer } : {}),
       ...this.#state(handle),
     });
+    this.finishedAt = this.#host.now();
   }
 
   #reportReading(handle: number): void {

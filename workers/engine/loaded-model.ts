@@ -1,10 +1,10 @@
 /** The model in memory and what this engine can promise of it. */
 import type { ModelDescription } from "../contracts/engine.ts";
 import type { ModelForm, ModelManifest } from "../contracts/model-files.ts";
-import { engineErrorCode, type Engine, type EngineDescription, type ModelLoader } from "./engine-surface.ts";
+import { engineErrorCode, type Engine, type EngineDescription, type LoaderOptions, type ModelLoader } from "./engine-surface.ts";
 import { messageOf, modelInvalid } from "./failures.ts";
 import type { Making } from "./once-per-isolate.ts";
-import { loadWeights } from "./weights.ts";
+import { loadWeights, readManifest } from "./weights.ts";
 
 export interface LoadedModel {
   readonly engine: Engine;
@@ -13,21 +13,26 @@ export interface LoadedModel {
   readonly firstToken: number;
 }
 
+/** What the model's states belong to. */
+export type ModelDigests = Required<Pick<LoaderOptions, "modelDigest" | "tokenizerDigest">>;
+
 /** `requestTokens` bounds a request where the model's state has no bound of its own. */
 export async function loadModel(
   files: Pick<Fetcher, "fetch">,
-  createLoader: () => ModelLoader,
+  createLoader: (digests: ModelDigests) => ModelLoader,
   requestTokens: number,
   making: Making,
 ): Promise<LoadedModel> {
-  const loader = createLoader();
+  const manifest = await readManifest(files);
+  making.alive();
+  const loader = createLoader({ modelDigest: manifest.sha256, tokenizerDigest: manifest.tokenizerSha256 });
   let finished = false;
   making.onTakenOver(() => {
     loader.free();
     finished = true;
   });
   try {
-    const { manifest, engine } = await loadWeights(files, loader, () => {
+    const engine = await loadWeights(files, manifest, loader, () => {
       making.alive();
     });
     finished = true;

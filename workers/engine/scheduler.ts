@@ -1,59 +1,18 @@
 /**
  * Continuous batching over one engine. Each turn of the loop: let go of what has ended, admit what fits (by bytes, first come first served),
  * compute one step for every running sequence whose reader keeps up, report it, and give the event loop a turn so that cancels and new
- * requests get in. Memory never runs out: a sequence that would not fit waits, and when growth does not fit the youngest gives way.
+ * requests get in. Memory never runs out: a sequence that would not fit waits, and when growth does not fit somebody gives way (`giving-way.ts`).
+ * States go in and out by a piece a turn, beside the steps.
  */
 import type { GenerateRequest, Outcome } from "../contracts/engine.ts";
-import type { ServiceFailure } from "../contracts/errors.ts";
+import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { engineErrorCode, type Engine } from "./engine-surface.ts";
 import { consumerGone, failureOf, overloaded } from "./failures.ts";
-import { Generation } from "./generation.ts";
+import { Generation, type GenerationHost } from "./generation.ts";
+import { idleHolder, nextToGiveWay } from "./giving-way.ts";
+import { defaultLimits, type SchedulerHost, type SchedulerLimits } from "./scheduler-limits.ts";
 import { planStep, type PlanEntry } from "./step-plan.ts";
 import { refusalOf, type RequestLimits } from "./validate.ts";
-
-export interface SchedulerLimits {
-  /** Prompt tokens of one step; bounds how long running streams wait for a newcomer's prompt. */
-  readonly prefillTokensPerStep: number;
-  /** Sequences computed together; each costs logits and activations beside its state. */
-  readonly running: number;
-  /** Requests that may wait; one more is refused. */
-  readonly waiting: number;
-  /** Tokens of their prompts together: what they take of the heap. */
-  readonly waitingTokens: number;
-  readonly waitingMilliseconds: number;
-  /** A reader that takes nothing for this long loses its generation. */
-  readonly stallMilliseconds: number;
-  /** A reader that takes nothing for this long gives its memory to one that waits. */
-  readonly stallEvictionMilliseconds: number;
-  /** Room kept for each running sequence's next tokens when another one is admitted. */
-  readonly growthTokens: number;
-}
-
-export const defaultLimits: SchedulerLimits = {
-  prefillTokensPerStep: 64,
-  running: 16,
-  waiting: 256,
-  waitingTokens: 1 << 20,
-  waitingMilliseconds: 120_000,
-  stallMilliseconds: 120_000,
-  stallEvictionMilliseconds: 1000,
-  growthTokens: 32,
-};
-
-/** What the scheduler needs of its surroundings. */
-export interface SchedulerHost {
-  /** Keeps the object alive until the promise settles. */
-  waitUntil(promise: Promise<unknown>): void;
-  /** Milliseconds. */
-  now(): number;
-  /** Gives the event loop a turn. */
-  yield(): Promise<void>;
-  sleep(milliseconds: number): Promise<void>;
-  /** Called while there is work: asks the runtime for more of the time that one call may compute. */
-  renew(): void;
-  /** The engine failed in a way it never should; it can't be trusted with anything more. */
-  onDefect(error: unknown): void;
-}
 
 /** Another object's sequences may free memory without a word, so a waiting queue looks again this often. */
 const pollMilliseconds = 25;
@@ -63,6 +22,7 @@ const stallPollMilliseconds = 1000;
 const renewalMilliseconds = 15_000;
 /** A sequence that cannot take one step after this many evictions never will. */
 const mostFruitlessEvictions = 8;
+const neededForOthers = "its memory was needed for others";
 const retryAfterSeconds = 5;
 
 export class Scheduler {
@@ -72,6 +32,8 @@ export class Scheduler {
   readonly #limits: SchedulerLimits;
   /** Oldest first. */
   #running: Generation[] = [];
+  /** Answers that have ended and whose states go out. */
+  #saving: Generation[] = [];
   /** Evicted ones first, then by arrival. */
   #waiting: Generation[] = [];
   #generatedTokens = 0;
@@ -80,6 +42,12 @@ export class Scheduler {
   /** Counts steps, so that prompts take turns. */
   #turn = 0;
   #defect: ServiceFailure | undefined;
+
+  readonly #generationHost: GenerationHost = {
+    now: () => this.#host.now(),
+    wake: () => this.#wake?.(),
+    hasRoomFor: (bytes) => bytes + this.#reservedBytes() <= this.#engine.freeStateBytes(),
+  };
 
   constructor(engine: Engine, requestLimits: RequestLimits, host: SchedulerHost, limits = defaultLimits) {
     this.#engine = engine;
@@ -108,7 +76,7 @@ export class Scheduler {
       const failure = overloaded(`${String(this.#waiting.length)} requests are waiting, which is as many as may`, retryAfterSeconds);
       return { ok: false, failure };
     }
-    const tokens = this.#waiting.reduce((total, waiting) => total + waiting.tokens, request.prompt.length);
+    const tokens = this.#waiting.reduce((total, waiting) => total + waiting.heldIds, request.prompt.length);
     if (this.#waiting.length > 0 && tokens > this.#limits.waitingTokens) {
       const held = String(tokens - request.prompt.length);
       const failure = overloaded(
@@ -117,10 +85,9 @@ export class Scheduler {
       );
       return { ok: false, failure };
     }
-    const wake = (): void => this.#wake?.();
-    const generation = new Generation(this.#engine, request, { onDrain: wake, onCancel: wake }, this.#host.now());
+    const generation = new Generation(this.#engine, request, this.#generationHost);
     this.#waiting.push(generation);
-    if (this.#looping) wake();
+    if (this.#looping) this.#wake?.();
     else {
       this.#looping = true;
       this.#host.waitUntil(this.#loop());
@@ -139,16 +106,18 @@ export class Scheduler {
           this.#host.renew();
         }
         this.#dropEnded();
-        if (this.#running.length + this.#waiting.length === 0) return;
+        if (this.#all().length === 0) return;
         this.#admit();
-        if (this.#step()) await this.#host.yield();
+        const moved = this.#moveStates();
+        if (this.#step() || moved) await this.#host.yield();
         else await this.#idle();
       }
     } catch (error) {
       // Only a defect gets here. Nobody may be left waiting because of it, and the engine isn't touched again, not even to release.
       this.#defect = failureOf(error);
-      for (const generation of [...this.#running, ...this.#waiting]) generation.fail(this.#defect);
+      for (const generation of this.#all()) generation.fail(this.#defect);
       this.#running = [];
+      this.#saving = [];
       this.#waiting = [];
       this.#host.onDefect(error);
     } finally {
@@ -164,7 +133,7 @@ export class Scheduler {
       const seconds = String(this.#limits.waitingMilliseconds / 1000);
       generation.fail(overloaded(`no memory became free for ${seconds} s`, retryAfterSeconds));
     }
-    for (const generation of [...this.#running, ...this.#waiting]) {
+    for (const generation of this.#all()) {
       generation.sink.heartbeat(now);
       generation.stalledSince = generation.sink.wantsMore ? undefined : (generation.stalledSince ?? now);
       if (generation.stalledSince === undefined || now - generation.stalledSince < this.#limits.stallMilliseconds) continue;
@@ -174,22 +143,22 @@ export class Scheduler {
       if (generation.sink.closed) generation.release();
       return !generation.sink.closed;
     };
-    this.#running = this.#running.filter(isOpen);
+    const open = [...this.#saving, ...this.#running].filter(isOpen);
+    this.#running = open.filter(({ finished }) => !finished);
+    this.#saving = open.filter(({ finished }) => finished);
     this.#waiting = this.#waiting.filter(isOpen);
   }
 
   #admit(): void {
     const now = this.#host.now();
+    const ready = new Set(this.#waiting.filter((generation) => this.#isReady(generation)));
     while (this.#running.length < this.#limits.running) {
-      // One whose reader does not read would only take memory from the others.
-      const next = this.#waiting.find(({ sink }) => sink.wantsMore);
+      const next = this.#waiting.find((generation) => ready.has(generation));
       if (next === undefined) return;
       if (!this.#fits(next)) {
-        const idle = this.#running.findLast(
-          ({ stalledSince: since }) => since !== undefined && now - since >= this.#limits.stallEvictionMilliseconds,
-        );
-        if (idle === undefined) return;
-        this.#evict(idle);
+        const holder = idleHolder(this.#running, this.#saving, this.#limits, now);
+        if (holder === undefined) return;
+        this.#giveWay(holder);
         continue;
       }
       this.#waiting = this.#waiting.filter((generation) => generation !== next);
@@ -197,31 +166,59 @@ export class Scheduler {
     }
   }
 
+  /** One whose reader does not read would only take memory from the others. A state that is of no use ends its request here. */
+  #isReady(generation: Generation): boolean {
+    return generation.sink.wantsMore && this.#guard(generation, () => generation.ready(), false);
+  }
+
   /** False when the engine refuses the sequence, which then ends with the engine's reason. */
   #start(generation: Generation): boolean {
-    try {
-      generation.start();
-      return true;
-    } catch (error) {
-      if (engineErrorCode(error) === undefined) throw error;
-      generation.fail(failureOf(error));
-      generation.release();
-      return false;
-    }
+    const started = this.#guard(
+      generation,
+      () => {
+        generation.start();
+        return true;
+      },
+      false,
+    );
+    if (!started) generation.release();
+    return started;
   }
 
   #fits(candidate: Generation): boolean {
-    const wanted = (generation: Generation): number =>
-      Math.max(0, this.#engine.stateBytes(generation.tokensWithGrowth(this.#limits.growthTokens)) - generation.stateBytes);
-    const reserved = this.#running.reduce((total, generation) => total + wanted(generation), 0);
-    return wanted(candidate) + reserved <= this.#engine.freeStateBytes();
+    return this.#growthOf(candidate) + this.#reservedBytes() <= this.#engine.freeStateBytes();
+  }
+
+  #growthOf(generation: Generation): number {
+    return Math.max(0, generation.bytesWithGrowth(this.#limits.growthTokens) - generation.stateBytes);
+  }
+
+  /** Kept free for what runs. */
+  #reservedBytes(): number {
+    return this.#running.reduce((total, generation) => total + this.#growthOf(generation), 0);
+  }
+
+  /** States go in and out by a piece each. False when none did. */
+  #moveStates(): boolean {
+    let moved = false;
+    for (const generation of [...this.#running, ...this.#saving]) {
+      const move = this.#guard(generation, () => generation.moveState(), "idle");
+      if (move === "stuck") {
+        generation.retreat();
+        this.#waitAgain(generation);
+      }
+      if (move === "moved") moved = true;
+      if (!generation.sink.closed && generation.halted && this.#advance(generation)) this.#generatedTokens += 1;
+    }
+    if (moved) this.#dropEnded();
+    return moved;
   }
 
   /** One forward pass. False when there was nothing to compute. */
   #step(): boolean {
     const byHandle = new Map<number, Generation>();
     const entries: PlanEntry[] = [];
-    for (const generation of this.#running) {
+    for (const generation of [...this.#running, ...this.#saving]) {
       const entry = generation.sink.wantsMore ? generation.planEntry : undefined;
       if (entry === undefined) continue;
       entries.push(entry);
@@ -248,31 +245,62 @@ export class Scheduler {
 
   /** True when it has a new token. Where the model gives it no usable number it ends, and nobody else does. */
   #advance(generation: Generation): boolean {
+    return this.#guard(generation, () => generation.advance(), false);
+  }
+
+  /** What fails for a reason that is known ends this generation, and nobody else. */
+  #guard<T>(generation: Generation, use: () => T, failed: T): T {
     try {
-      return generation.advance();
+      return use();
     } catch (error) {
-      if (engineErrorCode(error) === undefined) throw error;
+      if (!(error instanceof ServiceError) && engineErrorCode(error) === undefined) throw error;
       generation.fail(failureOf(error));
-      return false;
+      return failed;
     }
   }
 
-  /** The youngest gives way. False when nothing is left to run, so that the loop waits for other objects' sequences to end. */
+  /** False when nothing is left to run, so that the loop waits for other objects' sequences to end. */
   #makeRoom(): boolean {
-    const youngest = this.#running.at(-1);
-    if (youngest === undefined) return false;
-    this.#evict(youngest);
-    if (youngest.fruitlessEvictions > mostFruitlessEvictions) {
-      youngest.fail(overloaded("the engine's memory did not hold this sequence", retryAfterSeconds));
+    const lost = this.#running.filter(({ lostState }) => lostState);
+    for (const generation of lost) generation.loseState();
+    if (lost.length > 0) {
+      this.#dropEnded();
+      return true;
+    }
+    const next = nextToGiveWay(this.#running, this.#saving);
+    if (next === undefined) return false;
+    this.#giveWay(next);
+    if (next.fruitlessEvictions > mostFruitlessEvictions) {
+      next.fail(overloaded("the engine's memory did not hold this sequence", retryAfterSeconds));
     }
     return this.#running.length > 0;
   }
 
-  #evict(generation: Generation): void {
-    this.#running = this.#running.filter((other) => other !== generation);
+  #giveWay(generation: Generation): void {
+    if (generation.holdsForSaving) {
+      generation.abandonSave(neededForOthers);
+      if (generation.sink.closed) generation.release();
+      this.#saving = this.#saving.filter(({ sink }) => !sink.closed);
+      return;
+    }
+    if (!generation.canReadAgain) {
+      generation.loseState();
+      generation.release();
+      this.#running = this.#running.filter((other) => other !== generation);
+      return;
+    }
     generation.evict();
     generation.waitingSince = this.#host.now();
+    this.#waitAgain(generation);
+  }
+
+  #waitAgain(generation: Generation): void {
+    this.#running = this.#running.filter((other) => other !== generation);
     this.#waiting.unshift(generation);
+  }
+
+  #all(): Generation[] {
+    return [...this.#running, ...this.#saving, ...this.#waiting];
   }
 
   /** Until a reader drains or leaves, a request arrives, or it is time to look again. */

@@ -2,6 +2,7 @@
 import { PROMPT_SCORES_LIMIT, type GenerateRequest, type SamplingParameters } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikingMode } from "../contracts/spikes.ts";
+import type { StateDescription } from "../contracts/state.ts";
 import { contextLengthExceeded, invalidField } from "./failures.ts";
 import { stateRefusalOf } from "./validate-states.ts";
 
@@ -10,6 +11,8 @@ export interface RequestLimits {
   /** Prompt plus completion, in tokens. */
   readonly contextLength: number;
   readonly spikes?: SpikingMode;
+  /** Where it is not constant, what a resumed state has read counts into the context. */
+  readonly state?: Pick<StateDescription, "constant">;
 }
 
 /** Alternatives per token that one event may carry. */
@@ -57,9 +60,13 @@ const checks: readonly Check[] = [
   ({ reportState = false }) =>
     typeof reportState === "boolean" ? undefined : invalidField("reportState", "must be true or false", reportState),
   stateRefusalOf,
-  ({ prompt, maxTokens }, { contextLength }) =>
-    prompt.length + maxTokens > contextLength ? contextLengthExceeded(prompt.length, maxTokens, contextLength) : undefined,
+  checkLength,
 ];
+
+function checkLength({ prompt, maxTokens, resume }: GenerateRequest, { contextLength, state }: RequestLimits): ServiceFailure | undefined {
+  const read = (state?.constant === true ? 0 : (resume?.tokens ?? 0)) + prompt.length;
+  return read + maxTokens > contextLength ? contextLengthExceeded(read, maxTokens, contextLength) : undefined;
+}
 
 /** Scores of a prompt are one event, which has to fit into the isolate. */
 function checkPromptScores({ prompt, promptLogprobs }: GenerateRequest): ServiceFailure | undefined {

@@ -4,20 +4,23 @@ import { ServiceError } from "../contracts/errors.ts";
 import type { Engine, ModelLoader } from "./engine-surface.ts";
 import { engineUnavailable, modelInvalid } from "./failures.ts";
 
-export interface LoadedWeights {
-  readonly manifest: ModelManifest;
-  readonly engine: Engine;
-}
-
 /** The assets binding answers any host; only the path counts. */
 const modelAddress = "https://model-files.invalid/model/";
 
+export async function readManifest(files: Pick<Fetcher, "fetch">): Promise<ModelManifest> {
+  return parseManifest(await (await open(files, "manifest.json")).text());
+}
+
 /** `onProgress` is called before the loader is touched, with every chunk, and may throw to give up. */
-export async function loadWeights(files: Pick<Fetcher, "fetch">, loader: ModelLoader, onProgress: () => void): Promise<LoadedWeights> {
-  const manifest = parseManifest(await (await open(files, "manifest.json")).text());
-  for (const shard of manifest.shards) await loadShard(files, shard, loader, onProgress);
+export async function loadWeights(
+  files: Pick<Fetcher, "fetch">,
+  { shards }: Pick<ModelManifest, "shards">,
+  loader: ModelLoader,
+  onProgress: () => void,
+): Promise<Engine> {
+  for (const shard of shards) await loadShard(files, shard, loader, onProgress);
   onProgress();
-  return { manifest, engine: loader.finish() };
+  return loader.finish();
 }
 
 async function loadShard(files: Pick<Fetcher, "fetch">, shard: ModelShard, loader: ModelLoader, onProgress: () => void): Promise<void> {

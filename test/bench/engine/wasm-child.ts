@@ -3,7 +3,7 @@ import { createReadStream, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { inRepository } from "../../../infra/local/paths.ts";
 import type { Engine, EngineDescription, LoaderOptions } from "../../../workers/engine/engine-surface.ts";
-import { defaultLimits } from "../../../workers/engine/scheduler.ts";
+import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
 import { planStep } from "../../../workers/engine/step-plan.ts";
 import type { Measurement, Task } from "./participant.ts";
 

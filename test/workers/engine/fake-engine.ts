@@ -9,6 +9,11 @@ interface FakeSequence {
   readonly parameters: { readonly stopTokens: readonly number[]; readonly promptLogprobs: number | null };
   readonly history: number[];
   read: number;
+  /** Tokens of the state that it began with. */
+  base: number;
+  saving: { file: Uint8Array; at: number } | undefined;
+  /** While a state comes in: what has come so far. */
+  restoring: number[] | undefined;
   /** Prompt tokens whose log-probabilities have not been taken. */
   untaken: number[];
 }
@@ -26,6 +31,8 @@ export class FakeEngine implements Engine {
   /** Called before each step. */
   onStep: (() => void) | undefined;
   evictions = 0;
+  /** Copies that were made. */
+  forks = 0;
   readonly vocabularySize: number;
   readonly #memoryBytes: number;
   readonly #bytesPerToken: number;
@@ -53,7 +60,8 @@ export class FakeEngine implements Engine {
   }
 
   freeStateBytes(): number {
-    return [...this.#sequences.values()].reduce((free, { read }) => free - this.stateBytes(read), this.#memoryBytes);
+    const taken = ({ read, restoring }: FakeSequence): number => this.stateBytes(restoring === undefined ? read : tokensOf(restoring));
+    return [...this.#sequences.values()].reduce((free, sequence) => free - taken(sequence), this.#memoryBytes);
   }
 
   stateBytes(tokens: number): number {
@@ -74,6 +82,9 @@ export class FakeEngine implements Engine {
       parameters: JSON.parse(parametersJson) as FakeSequence["parameters"],
       history: [],
       read: 0,
+      base: 0,
+      saving: undefined,
+      restoring: undefined,
       untaken: [],
     });
     return handle;
@@ -111,6 +122,7 @@ export class FakeEngine implements Engine {
     if (wanted > this.freeStateBytes()) throw engineError("out_of_memory", `${String(wanted)} bytes wanted`);
     for (const [handle, count] of pairs) {
       if (count < 1 || count > this.pending(handle)) throw engineError("invalid_argument", `${String(count)} tokens are not pending`);
+      this.#idle(handle);
     }
     this.plans.push([...plan]);
     for (const [handle, count] of pairs) {
@@ -138,8 +150,74 @@ export class FakeEngine implements Engine {
   }
 
   evict(handle: number): void {
+    if (this.#idle(handle).base > 0) throw engineError("state_lost", `sequence ${String(handle)} began with a state`);
     this.evictions += 1;
     this.#get(handle).read = 0;
+  }
+
+  fork(handle: number): number {
+    const { parameters, history, read, base } = this.#get(handle);
+    if (this.stateBytes(read) > this.freeStateBytes()) throw engineError("out_of_memory", "no room for a fork");
+    this.forks += 1;
+    const copy = this.#nextHandle++;
+    this.#sequences.set(copy, { parameters, history: [...history], read, base, saving: undefined, restoring: undefined, untaken: [] });
+    return copy;
+  }
+
+  beginSave(handle: number, fromPage: number): number {
+    const sequence = this.#idle(handle);
+    sequence.saving = { file: fakeState(sequence.history.slice(0, sequence.read), fromPage), at: 0 };
+    return sequence.saving.file.length;
+  }
+
+  readSaved(handle: number, most: number): Uint8Array {
+    const { saving } = this.#get(handle);
+    if (saving === undefined) throw engineError("invalid_argument", "nothing is being saved");
+    return saving.file.slice(saving.at, (saving.at += most));
+  }
+
+  endSave(handle: number): void {
+    const sequence = this.#get(handle);
+    if (sequence.saving === undefined) throw engineError("invalid_argument", "nothing is being saved");
+    sequence.saving = undefined;
+  }
+
+  beginRestore(handle: number): void {
+    const sequence = this.#idle(handle);
+    if (sequence.history.length > 0) throw engineError("invalid_argument", "the sequence is not empty");
+    sequence.restoring = [];
+  }
+
+  pushState(handle: number, chunk: Uint8Array): void {
+    const sequence = this.#get(handle);
+    if (sequence.restoring === undefined) throw engineError("invalid_argument", "nothing is being restored");
+    const before = tokensOf(sequence.restoring);
+    const bytes = [...sequence.restoring, ...chunk];
+    sequence.restoring = undefined;
+    if (bytes[0] !== undefined && bytes[0] !== MAGIC) throw engineError("invalid_state", "the magic is wrong");
+    const [tokens, free] = [tokensOf(bytes), this.freeStateBytes()];
+    if (before === 0 && this.stateBytes(tokens) > free) throw engineError("out_of_memory", "no room for the state");
+    if (bytes.length > (1 + tokens) * ROW_BYTES) throw engineError("invalid_state", "the file is too long");
+    sequence.restoring = bytes;
+  }
+
+  endRestore(handle: number): number {
+    const sequence = this.#get(handle);
+    const file = Uint8Array.from(sequence.restoring ?? []);
+    sequence.restoring = undefined;
+    const tokens = tokensOf(file);
+    if (file.length !== (1 + tokens) * ROW_BYTES) throw engineError("invalid_state", "the file is cut");
+    const view = new DataView(file.buffer);
+    for (let at = 1; at <= tokens; at += 1) sequence.history.push(view.getUint32(at * ROW_BYTES));
+    [sequence.read, sequence.base] = [tokens, tokens];
+    return tokens;
+  }
+
+  describeState(firstBytes: Uint8Array): string {
+    if (firstBytes[0] !== undefined && firstBytes[0] !== MAGIC) throw engineError("invalid_state", "the magic is wrong");
+    if (firstBytes.length < ROW_BYTES) return "null";
+    const tokens = tokensOf(firstBytes);
+    return JSON.stringify({ tokens, bytes: this.stateBytes(tokens) });
   }
 
   close(handle: number): void {
@@ -147,11 +225,37 @@ export class FakeEngine implements Engine {
     this.#sequences.delete(handle);
   }
 
+  #idle(handle: number): FakeSequence {
+    const sequence = this.#get(handle);
+    if (sequence.saving ?? sequence.restoring) throw engineError("invalid_argument", `sequence ${String(handle)} is on its way in or out`);
+    return sequence;
+  }
+
   #get(handle: number): FakeSequence {
     const sequence = this.#sequences.get(handle);
     if (sequence === undefined) throw engineError("invalid_argument", `there is no sequence ${String(handle)}`);
     return sequence;
   }
+}
+
+const MAGIC = 0x46;
+/** Large, so that a few thousand tokens take several pieces. */
+const ROW_BYTES = 64;
+
+/** A state's file: a row with the count of tokens, then a row for each of them. */
+export function fakeState(tokens: readonly number[], fromPage = 0): Uint8Array<ArrayBuffer> {
+  const rows = tokens.slice(32 * fromPage);
+  const file = new Uint8Array((1 + rows.length) * ROW_BYTES);
+  const view = new DataView(file.buffer);
+  view.setUint8(0, MAGIC);
+  view.setUint32(4, tokens.length);
+  for (const [at, id] of rows.entries()) view.setUint32((1 + at) * ROW_BYTES, id);
+  return file;
+}
+
+/** What a file's first bytes say; 0 before they are there. */
+function tokensOf(file: ArrayLike<number>): number {
+  return Array.from({ length: 4 }, (_unused, at) => file[4 + at] ?? 0).reduce((tokens, byte) => tokens * 256 + byte, 0);
 }
 
 /** The token that follows a history, and so what any schedule must produce. */

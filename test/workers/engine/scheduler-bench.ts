@@ -1,5 +1,6 @@
 /** A scheduler over the fake engine, with a clock that only the work and the waiting move. */
-import { Scheduler, defaultLimits, type SchedulerLimits } from "../../../workers/engine/scheduler.ts";
+import { defaultLimits, type SchedulerLimits } from "../../../workers/engine/scheduler-limits.ts";
+import { Scheduler } from "../../../workers/engine/scheduler.ts";
 import { FakeEngine, nextToken, type FakeOptions } from "./fake-engine.ts";
 
 export interface Bench {
@@ -15,6 +16,7 @@ export interface Bench {
 export interface BenchOptions extends FakeOptions {
   readonly limits?: Partial<SchedulerLimits>;
   readonly contextLength?: number;
+  readonly constantState?: boolean;
   /** What a step takes, milliseconds of the scheduler's clock. */
   readonly stepMilliseconds?: number;
 }
@@ -35,7 +37,11 @@ export function bench(options: BenchOptions = {}): Bench {
     });
   const scheduler = new Scheduler(
     engine,
-    { vocabularySize: engine.vocabularySize, contextLength: options.contextLength ?? 10_000 },
+    {
+      vocabularySize: engine.vocabularySize,
+      contextLength: options.contextLength ?? 10_000,
+      state: { constant: options.constantState ?? false },
+    },
     {
       waitUntil: (promise) => loops.push(promise),
       now: () => clock,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { loadModel } from "../../../workers/engine/loaded-model.ts";
-import { loadWeights } from "../../../workers/engine/weights.ts";
+import { loadWeights, readManifest } from "../../../workers/engine/weights.ts";
 import { bindings } from "./bindings.ts";
 import { engineError, FakeEngine } from "./fake-engine.ts";
 
@@ -53,7 +53,9 @@ describe("loadWeights", () => {
   it("pushes the shards in order and reports progress before it touches the loader", async () => {
     const target = loader();
     let progress = 0;
-    const { manifest } = await loadWeights(server(await twoShards()), target, () => {
+    const files = server(await twoShards());
+    const manifest = await readManifest(files);
+    await loadWeights(files, manifest, target, () => {
       progress += 1;
     });
     expect(new Uint8Array(target.pushed)).toEqual(content);
@@ -66,7 +68,8 @@ describe("loadWeights", () => {
     const giveUp = (): void => {
       throw new Error("taken over");
     };
-    await expect(loadWeights(server(await twoShards()), target, giveUp)).rejects.toThrow("taken over");
+    const files = server(await twoShards());
+    await expect(loadWeights(files, await readManifest(files), target, giveUp)).rejects.toThrow("taken over");
     expect(target.pushed).toEqual([]);
   });
 
@@ -87,12 +90,22 @@ describe("loadWeights", () => {
     ["a manifest that is not JSON", (given) => ({ ...given, "manifest.json": "{" }), /manifest.json is not JSON/],
     [
       "a manifest of an older set-up",
-      (given) => ({ ...given, "manifest.json": '{"id":"a","sha256":"b","shards":[{}]}' }),
+      (given) => ({ ...given, "manifest.json": '{"id":"a","sha256":"b","tokenizerSha256":"c","shards":[{}]}' }),
       /form must say how .* run set-up again/,
     ],
-    ["a manifest without shards", (given) => ({ ...given, "manifest.json": '{"id":"a","sha256":"b"}' }), /shards must be a list/],
+    [
+      "a manifest without the tokenizer's digest",
+      (given) => ({ ...given, "manifest.json": '{"id":"a","sha256":"b","shards":[{}]}' }),
+      /tokenizerSha256 must be .* run set-up again/,
+    ],
+    [
+      "a manifest without shards",
+      (given) => ({ ...given, "manifest.json": '{"id":"a","sha256":"b","tokenizerSha256":"c"}' }),
+      /shards must be a list/,
+    ],
   ])("refuses %s with the code model_invalid", async (_name, change, message) => {
-    const loading = loadWeights(server(change(await twoShards())), loader(), () => undefined);
+    const files = server(change(await twoShards()));
+    const loading = readManifest(files).then((manifest) => loadWeights(files, manifest, loader(), () => undefined));
     await expect(loading).rejects.toMatchObject({ failure: { code: "model_invalid", message: expect.stringMatching(message) as string } });
   });
 

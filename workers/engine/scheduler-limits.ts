@@ -1,0 +1,48 @@
+/** What bounds a scheduler, and what it needs of its surroundings. */
+
+export interface SchedulerLimits {
+  /** Prompt tokens of one step; bounds how long running streams wait for a newcomer's prompt. */
+  readonly prefillTokensPerStep: number;
+  /** Sequences computed together; each costs logits and activations beside its state. */
+  readonly running: number;
+  /** Requests that may wait; one more is refused. */
+  readonly waiting: number;
+  /** Tokens of their prompts together: what they take of the heap. */
+  readonly waitingTokens: number;
+  readonly waitingMilliseconds: number;
+  /** A reader that takes nothing for this long loses its generation. */
+  readonly stallMilliseconds: number;
+  /** A reader that takes nothing for this long gives its memory to one that waits. */
+  readonly stallEvictionMilliseconds: number;
+  /** Saving a state whose answer has ended may go on for so long while another one waits for its memory. */
+  readonly savingMilliseconds: number;
+  /** Room kept for each running sequence's next tokens when another one is admitted. */
+  readonly growthTokens: number;
+}
+
+export const defaultLimits: SchedulerLimits = {
+  prefillTokensPerStep: 64,
+  running: 16,
+  waiting: 256,
+  waitingTokens: 1 << 20,
+  waitingMilliseconds: 120_000,
+  stallMilliseconds: 120_000,
+  stallEvictionMilliseconds: 1000,
+  savingMilliseconds: 3000,
+  growthTokens: 32,
+};
+
+/** What the scheduler needs of its surroundings. */
+export interface SchedulerHost {
+  /** Keeps the object alive until the promise settles. */
+  waitUntil(promise: Promise<unknown>): void;
+  /** Milliseconds. */
+  now(): number;
+  /** Gives the event loop a turn. */
+  yield(): Promise<void>;
+  sleep(milliseconds: number): Promise<void>;
+  /** Called while there is work: asks the runtime for more of the time that one call may compute. */
+  renew(): void;
+  /** The engine failed in a way it never should; it can't be trusted with anything more. */
+  onDefect(error: unknown): void;
+}

@@ -1,0 +1,52 @@
+/** Writes one sequence's state into its generation's stream: a piece at a time, as the reader takes them. */
+import { STATE_PIECE_BYTES } from "../contracts/engine.ts";
+import type { Engine } from "./engine-surface.ts";
+import type { EventSink } from "./event-sink.ts";
+
+export interface SavedSequence {
+  readonly handle: number;
+  /** A copy made for this alone, closed at the end. */
+  readonly forked: boolean;
+  /** Of text that the state has read. */
+  readonly tokens: number;
+  readonly fromPage: number;
+}
+
+export class StateSaver {
+  readonly sequence: SavedSequence;
+  readonly #engine: Engine;
+  readonly #sink: EventSink;
+
+  /** @throws the engine's errors */
+  constructor(engine: Engine, sink: EventSink, sequence: SavedSequence) {
+    this.sequence = sequence;
+    this.#engine = engine;
+    this.#sink = sink;
+    engine.beginSave(sequence.handle, sequence.fromPage, "{}");
+  }
+
+  /** Sends the next piece, or the end, to a reader that keeps up; true once the state is out. */
+  advance(): boolean {
+    const { handle, tokens } = this.sequence;
+    const bytes = this.#engine.readSaved(handle, STATE_PIECE_BYTES);
+    if (bytes.length > 0) {
+      this.#sink.send({ type: "state", tokens, bytes });
+      return false;
+    }
+    this.close();
+    this.#sink.send({ type: "saved", tokens });
+    return true;
+  }
+
+  abandon(reason: string): void {
+    this.close();
+    this.#sink.send({ type: "unsaved", tokens: this.sequence.tokens, reason });
+  }
+
+  /** Without a word to the reader. */
+  close(): void {
+    const { handle, forked } = this.sequence;
+    this.#engine.endSave(handle);
+    if (forked) this.#engine.close(handle);
+  }
+}
