@@ -5,9 +5,9 @@ import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
 import type { StateReport } from "../contracts/state.ts";
 import { engineErrorCode, type Engine } from "./engine-surface.ts";
 import { EventSink } from "./event-sink.ts";
-import { messageOf, stateLost } from "./failures.ts";
-import { StateRestorer } from "./state-restorer.ts";
-import { StateSaver } from "./state-saver.ts";
+import { stateLost } from "./failures.ts";
+import { SequenceStates } from "./sequence-states.ts";
+import type { StateRestorer } from "./state-restorer.ts";
 import type { PlanEntry } from "./step-plan.ts";
 
 /** What `Engine.sample` prints. */
@@ -43,16 +43,11 @@ export class Generation {
 
   readonly #engine: Engine;
   readonly #host: GenerationHost;
+  readonly #states: SequenceStates;
   /** The engine's sequence; undefined while it waits and holds no memory. */
   #handle: number | undefined;
   /** Kept while evicted, because its sampler goes on where it was. */
   #evicted = false;
-  /** Until the state that the request came with is in place. */
-  #restorer: StateRestorer | undefined;
-  /** While a state goes out. */
-  #saver: StateSaver | undefined;
-  /** How many of `save.at` have been begun. */
-  #savesBegun = 0;
   #generated = 0;
   #promptLogprobs: (TokenLogprob | null)[] = [];
   #promptReported = false;
@@ -67,8 +62,7 @@ export class Generation {
     };
     this.sink = new EventSink({ onDrain: wake, onCancel: wake }, request.save?.end === true);
     this.waitingSince = host.now();
-    if (request.resume !== undefined)
-      this.#restorer = new StateRestorer(engine, request.resume, { now: () => host.now(), onArrival: wake });
+    this.#states = new SequenceStates(engine, this.sink, request, { now: () => host.now(), onArrival: wake });
   }
 
   /** Tokens its state holds once everything known so far is read. */
@@ -84,13 +78,13 @@ export class Generation {
   /** What its state should have room for before it runs: what is known and a little growth. */
   bytesWithGrowth(growth: number): number {
     const bytes = this.#engine.stateBytes(this.tokens + Math.min(growth, this.request.maxTokens - this.#generated));
-    return Math.max(bytes, this.#restorer?.bytes ?? 0);
+    return Math.max(bytes, this.#states.restorer?.bytes ?? 0);
   }
 
   get stateBytes(): number {
     if (this.#handle === undefined || this.#evicted) return 0;
     // What a state on its way in has yet to take is no longer free either.
-    return Math.max(this.#engine.sequenceBytes(this.#handle), this.#restorer?.reservedBytes ?? 0);
+    return Math.max(this.#engine.sequenceBytes(this.#handle), this.#states.restorer?.reservedBytes ?? 0);
   }
 
   get finished(): boolean {
@@ -104,29 +98,29 @@ export class Generation {
 
   /** Whether memory is held only so that a state can go out. */
   get holdsForSaving(): boolean {
-    return this.finished || this.#saver?.sequence.forked === true;
+    return this.finished || this.#states.savesCopy;
   }
 
   get planEntry(): PlanEntry | undefined {
-    if (this.#handle === undefined || this.#evicted || this.#restorer !== undefined) return undefined;
-    if (this.#saver?.sequence.handle === this.#handle) return undefined;
+    if (this.#handle === undefined || this.#evicted || this.#states.restorer !== undefined) return undefined;
+    if (this.#states.saving && !this.#states.savesCopy) return undefined;
     const pending = this.#engine.pending(this.#handle);
     const position = this.tokens - pending;
     // Where a state is to be saved, reading is cut.
-    const pause = this.request.save?.at[this.#savesBegun] ?? Infinity;
-    return { handle: this.#handle, pending: Math.min(pending, pause - position), position };
+    return { handle: this.#handle, pending: Math.min(pending, this.#states.nextSave - position), position };
   }
 
   /** Whether it has nothing to read until {@link advance} is called: a state that it waited for has gone out. */
   get halted(): boolean {
-    if (this.#handle === undefined || this.#restorer !== undefined || this.#saver !== undefined || this.finished) return false;
+    if (this.#handle === undefined || this.#states.restorer !== undefined || this.#states.saving || this.finished) return false;
     const pending = this.#engine.pending(this.#handle);
-    return pending === 0 || this.tokens - pending === this.request.save?.at[this.#savesBegun];
+    return pending === 0 || this.tokens - pending === this.#states.nextSave;
   }
 
   /** Whether it can start as far as it is concerned. @throws ServiceError where the state that it came with is of no use */
   ready(): boolean {
-    return this.#restorer === undefined || this.#restorer.inspect(this.#host.now()) !== undefined;
+    const { restorer } = this.#states;
+    return restorer === undefined || restorer.inspect(this.#host.now()) !== undefined;
   }
 
   /** Takes a place in the engine: a new sequence, or the evicted one again. */
@@ -136,8 +130,9 @@ export class Generation {
     const { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, prompt, countSpikes = false, continued = 0 } = this.request;
     const parameters = { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, countSpikes, continued };
     this.#handle = this.#engine.open(JSON.stringify(parameters));
-    if (this.#restorer === undefined) this.#engine.feed(this.#handle, prompt);
-    else this.#restorer.begin(this.#handle);
+    const { restorer } = this.#states;
+    if (restorer === undefined) this.#engine.feed(this.#handle, prompt);
+    else restorer.begin(this.#handle);
   }
 
   /** Gives the state's memory back, to be read again later. Before the first token a new sequence is the same as the old one. */
@@ -161,27 +156,28 @@ export class Generation {
    */
   moveState(): "idle" | "moved" | "stuck" {
     if (this.#handle === undefined || this.sink.closed) return "idle";
-    if (this.#restorer !== undefined) return this.#restore(this.#handle, this.#restorer);
-    if (this.finished && this.#saver === undefined && this.#engine.pending(this.#handle) === 0)
-      this.#saver = this.#openSaver({ handle: this.#handle, forked: false, tokens: this.tokens });
-    if (this.#saver === undefined || !this.sink.wantsMore) return "idle";
-    if (this.#saver.advance()) this.#saver = undefined;
-    return "moved";
+    const { restorer } = this.#states;
+    if (restorer !== undefined) return this.#restore(this.#handle, restorer);
+    if (this.finished && !this.#states.saving && this.#engine.pending(this.#handle) === 0) this.#states.saveEnd(this.#handle, this.tokens);
+    return this.#states.advanceSave() ? "moved" : "idle";
   }
 
   /** After a step or a state's move: reports what it brought. True when a token was sampled. */
   advance(): boolean {
-    if (this.#handle === undefined || this.#restorer !== undefined || this.finished || this.sink.closed) return false;
+    if (this.#handle === undefined || this.#states.restorer !== undefined || this.finished || this.sink.closed) return false;
     this.#collectPromptLogprobs(this.#handle);
     const pending = this.#engine.pending(this.#handle);
-    if (this.tokens - pending === this.request.save?.at[this.#savesBegun] && this.#saver === undefined)
-      this.#saveOnTheWay(this.#handle, pending);
+    const position = this.tokens - pending;
+    if (position === this.#states.nextSave && !this.#states.saving) {
+      const mayCopy = pending > 0 && this.#host.hasRoomFor(this.#engine.stateBytes(position));
+      this.#states.saveNext(this.#handle, position, mayCopy);
+    }
     if (pending > 0) {
       this.#reportReading(this.#handle);
       return false;
     }
     // States on the way come before the answer.
-    if (this.#saver !== undefined) return false;
+    if (this.#states.saving) return false;
     if (this.request.promptLogprobs !== null && !this.#promptReported) {
       this.#promptReported = true;
       this.sink.send({ type: "prompt", logprobs: this.#promptLogprobs });
@@ -197,7 +193,7 @@ export class Generation {
 
   /** Whether the engine itself had to give the state up that this came with. */
   get lostState(): boolean {
-    if (this.#handle === undefined || this.request.resume === undefined || this.#restorer !== undefined) return false;
+    if (this.#handle === undefined || this.request.resume === undefined || this.#states.restorer !== undefined) return false;
     return this.#engine.sequenceBytes(this.#handle) === 0;
   }
 
@@ -209,10 +205,7 @@ export class Generation {
 
   /** Frees memory that is held for saving only, or stops the saving of what goes on. */
   abandonSave(reason: string): void {
-    const saver = this.#saver;
-    this.#saver = undefined;
-    if (saver !== undefined) saver.abandon(reason);
-    else if (this.finished) this.sink.send({ type: "unsaved", tokens: this.tokens, reason });
+    if (!this.#states.abandonSave(reason) && this.finished) this.sink.send({ type: "unsaved", tokens: this.tokens, reason });
   }
 
   /** Gives up a state that can't be made again from what is here. */
@@ -223,19 +216,17 @@ export class Generation {
   /** Goes back to waiting before anything of the incoming state was taken in. */
   retreat(): void {
     this.#close();
-    this.#restorer?.retreat();
+    this.#states.restorer?.retreat();
   }
 
   /** Leaves the engine for good. */
   release(): void {
-    this.#restorer?.cancel();
-    this.#restorer = undefined;
+    this.#states.endRestore();
     this.#close();
   }
 
   #close(): void {
-    this.#saver?.close();
-    this.#saver = undefined;
+    this.#states.close();
     if (this.#handle === undefined) return;
     const handle = this.#handle;
     this.#handle = undefined;
@@ -251,40 +242,10 @@ export class Generation {
       if (engineErrorCode(error) === "out_of_memory") return "stuck";
       throw error;
     }
-    restorer.cancel();
-    this.#restorer = undefined;
+    this.#states.endRestore();
     this.#engine.feed(handle, this.request.prompt);
     this.sink.send({ type: "restored", tokens: this.request.resume?.tokens ?? 0 });
     return "moved";
-  }
-
-  /** A copy goes out while the original reads on, where there is memory for both; else it goes out before anything more is read. */
-  #saveOnTheWay(handle: number, pending: number): void {
-    this.#savesBegun += 1;
-    const tokens = this.tokens - pending;
-    const copy = pending > 0 && this.#host.hasRoomFor(this.#engine.stateBytes(tokens)) ? this.#fork(handle) : undefined;
-    this.#saver = this.#openSaver({ handle: copy ?? handle, forked: copy !== undefined, tokens });
-  }
-
-  #fork(handle: number): number | undefined {
-    try {
-      return this.#engine.fork(handle);
-    } catch (error) {
-      if (engineErrorCode(error) === "out_of_memory") return undefined;
-      throw error;
-    }
-  }
-
-  /** Undefined where the engine can't save it, which the reader is told. */
-  #openSaver(sequence: { readonly handle: number; readonly forked: boolean; readonly tokens: number }): StateSaver | undefined {
-    try {
-      return new StateSaver(this.#engine, this.sink, { ...sequence, fromPage: this.request.save?.fromPage ?? 0 });
-    } catch (error) {
-      if (engineErrorCode(error) === undefined) throw error;
-      if (sequence.forked) this.#engine.close(sequence.handle);
-      this.sink.send({ type: "unsaved", tokens: sequence.tokens, reason: messageOf(error) });
-      return undefined;
-    }
   }
 
   #sample(handle: number): void {

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { filesOf, streamOf } from "../../contract/state-conformance.ts";
+import { collect as collectAll } from "../../contract/generation.ts";
 import { bindings } from "./bindings.ts";
 import { collect, request, tokensOf } from "./requests.ts";
 
@@ -38,6 +40,31 @@ describe("the built-in model in one isolate", () => {
     const { freeStateBytes } = await object.load();
     await collect(await object.generate(request({ prompt: prompt.slice(0, 100), maxTokens: 4 })));
     expect((await object.load()).freeStateBytes).toBe(freeStateBytes);
+  });
+
+  it("lets a full state out, takes it in again and goes on as if it had read everything", { timeout: 240_000 }, async () => {
+    const object = bindings.ENGINE_OBJECT.getByName("memory");
+    const generate = async (changes: Parameters<typeof request>[0]) => {
+      const outcome = await object.generate(request(changes));
+      if (!outcome.ok) throw new Error(outcome.failure.message);
+      return await collectAll(outcome.value);
+    };
+    const text = Array.from({ length: 700 }, (_, index) => 100 + ((index * 7919) % 40_000));
+    const first = await generate({ prompt: text, maxTokens: 4, save: { at: [], end: true, fromPage: 0 } });
+    const [file = new Uint8Array()] = filesOf(first).values();
+    const description = await object.describe();
+    const most = description.ok ? (description.value.state?.bytes ?? 0) : 0;
+    expect(file.length).toBeGreaterThan(most / 2);
+    expect(file.length).toBeLessThan(1.1 * most);
+    const next = [300, 400, 500];
+    const read = [...text, ...tokensOf(first)];
+    const { freeStateBytes } = await object.load();
+    const resume = { tokens: read.length, bytes: streamOf(file, 100_000), seen: new Uint32Array() };
+    const warm = await generate({ prompt: next, maxTokens: 8, resume });
+    expect(tokensOf(warm)).toEqual(tokensOf(await generate({ prompt: [...read, ...next], maxTokens: 8 })));
+    expect(warm.at(-1)).toMatchObject({ usage: { cachedTokens: 704, promptTokens: 707 } });
+    expect((await object.load()).freeStateBytes).toBe(freeStateBytes);
+    expect(await object.memoryBytes()).toBeLessThanOrEqual(capBytes);
   });
 
   it("loads the weights once for all objects of the isolate, which share what is free", async () => {

@@ -1,0 +1,104 @@
+/** The states of one generation: the one that its request came with, on its way in, and those that it asked for, on their way out. */
+import type { GenerateRequest } from "../contracts/engine.ts";
+import { engineErrorCode, type Engine } from "./engine-surface.ts";
+import type { EventSink } from "./event-sink.ts";
+import { messageOf } from "./failures.ts";
+import type { IncomingStateHost } from "./incoming-state.ts";
+import { StateRestorer } from "./state-restorer.ts";
+import { StateSaver, type SavedSequence } from "./state-saver.ts";
+
+export class SequenceStates {
+  readonly #engine: Engine;
+  readonly #sink: EventSink;
+  readonly #save: GenerateRequest["save"];
+  /** Until the state is in place. */
+  #restorer: StateRestorer | undefined;
+  /** While a state goes out. */
+  #saver: StateSaver | undefined;
+  /** How many of `save.at` have been begun. */
+  #begun = 0;
+
+  constructor(engine: Engine, sink: EventSink, { resume, save }: GenerateRequest, host: IncomingStateHost) {
+    this.#engine = engine;
+    this.#sink = sink;
+    this.#save = save;
+    if (resume !== undefined) this.#restorer = new StateRestorer(engine, resume, host);
+  }
+
+  /** Until it is undefined, the sequence is the restorer's. */
+  get restorer(): StateRestorer | undefined {
+    return this.#restorer;
+  }
+
+  get saving(): boolean {
+    return this.#saver !== undefined;
+  }
+
+  /** Whether a copy goes out while the original goes on. */
+  get savesCopy(): boolean {
+    return this.#saver?.sequence.forked === true;
+  }
+
+  /** How many tokens of text have been read where the next state is to be saved; none is beyond the prompt. */
+  get nextSave(): number {
+    return this.#save?.at[this.#begun] ?? Infinity;
+  }
+
+  /** Done with it, whether it is in place or of no use. */
+  endRestore(): void {
+    this.#restorer?.cancel();
+    this.#restorer = undefined;
+  }
+
+  /** On the way: a copy where one may be made, so that the original reads on meanwhile; else the sequence itself. */
+  saveNext(handle: number, tokens: number, mayCopy: boolean): void {
+    this.#begun += 1;
+    const copy = mayCopy ? this.#fork(handle) : undefined;
+    this.#open({ handle: copy ?? handle, forked: copy !== undefined, tokens });
+  }
+
+  saveEnd(handle: number, tokens: number): void {
+    this.#open({ handle, forked: false, tokens });
+  }
+
+  /** Sends the next piece to a reader that keeps up; false where there is nothing to send, or nobody to send it to. */
+  advanceSave(): boolean {
+    if (this.#saver === undefined || !this.#sink.wantsMore) return false;
+    if (this.#saver.advance()) this.#saver = undefined;
+    return true;
+  }
+
+  /** False where nothing was going out. */
+  abandonSave(reason: string): boolean {
+    const saver = this.#saver;
+    this.#saver = undefined;
+    saver?.abandon(reason);
+    return saver !== undefined;
+  }
+
+  /** Leaves the sequence alone, so that it can be closed. */
+  close(): void {
+    this.#saver?.close();
+    this.#saver = undefined;
+  }
+
+  #fork(handle: number): number | undefined {
+    try {
+      return this.#engine.fork(handle);
+    } catch (error) {
+      if (engineErrorCode(error) === "out_of_memory") return undefined;
+      throw error;
+    }
+  }
+
+  /** Where the engine can't save it, the reader is told. */
+  #open(sequence: Omit<SavedSequence, "fromPage">): void {
+    try {
+      this.#saver = new StateSaver(this.#engine, this.#sink, { ...sequence, fromPage: this.#save?.fromPage ?? 0 });
+    } catch (error) {
+      if (engineErrorCode(error) === undefined) throw error;
+      if (sequence.forked) this.#engine.close(sequence.handle);
+      this.#sink.send({ type: "unsaved", tokens: sequence.tokens, reason: messageOf(error) });
+    }
+  }
+}
