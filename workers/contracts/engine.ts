@@ -76,7 +76,7 @@ export interface ResumeState {
 }
 
 export interface SaveStates {
-  /** Counts of tokens of text, ascending, each above the resumed state's and at most what the text has before its answer: states on the way. */
+  /** At most 16 counts of tokens of text, ascending, each above the resumed state's and at most what the text has before its answer: states on the way. */
   readonly at: readonly number[];
   /** Whether the state is saved once the answer has ended by `stop` or `length`: all tokens of prompt and answer read, a stop token not. */
   readonly end: boolean;
