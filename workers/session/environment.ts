@@ -28,4 +28,8 @@ export interface SessionEnvironment {
   readonly STREAM_KEEP_SECONDS?: string;
   /** Most bytes that a tenant's snapshots may take, in all tiers; 1 GiB unless set. */
   readonly TENANT_QUOTA_BYTES?: string;
+  /** Seconds that a state which is kept stays in its tenant's object after its last use, before it goes to R2; 3,600 unless set. */
+  readonly STATE_HOT_SECONDS?: string;
+  /** Seconds that a state which nobody keeps can be found after its last use; 86,400 unless set. */
+  readonly STATE_CACHE_SECONDS?: string;
 }

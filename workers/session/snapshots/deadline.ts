@@ -1,0 +1,25 @@
+/** What other services have to answer within: a slower one is done without. */
+export const SERVICE_MILLISECONDS = 5_000;
+
+/** Another service did not answer, or not in time. What it holds may be well. */
+export class ServiceUnreachable extends Error {
+  override readonly name = "ServiceUnreachable";
+}
+
+/** @throws ServiceUnreachable where the work throws or takes longer. */
+export async function within<T>(service: string, work: Promise<T>, milliseconds = SERVICE_MILLISECONDS): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new ServiceUnreachable(`${service} must answer within ${String(milliseconds)} ms; it did not`));
+    }, milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } catch (cause) {
+    if (cause instanceof ServiceUnreachable) throw cause;
+    throw new ServiceUnreachable(`${service} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,161 @@
+/** Reads a snapshot as a whole state file, or the file of an earlier position, piece by piece. */
+import { ServiceError } from "../../contracts/errors.ts";
+import { describeCause, logLine } from "../../logging/log-line.ts";
+import { snapshotInvalid } from "../failures.ts";
+import type { Blob } from "./blob-shelf.ts";
+import { BlobSource } from "./blob-source.ts";
+import type { Collection } from "./collection.ts";
+import { headContext, pageContext } from "./piece-context.ts";
+import { checkProof } from "./proof.ts";
+import { BlobBroken, PIECE_BYTES, pieceCount, SealBroken, type PieceContext, type Sealer } from "./seal.ts";
+import { HEAD_GROUP, type Part, type Snapshot } from "./snapshot-rows.ts";
+import { cutHeader, layoutOf, parseHeader, type StateHeader } from "./state-header.ts";
+import { contains, pagesOf, takeRows, type PageRows } from "./state-layout.ts";
+
+export interface ReaderParts {
+  readonly collection: Collection;
+  readonly sealer: Sealer;
+  readonly r2: R2Bucket;
+}
+
+/** A snapshot whose head has been read and holds. */
+export interface ReadableSnapshot {
+  readonly tokens: number;
+  /** Plain pieces in the file's order, each at most 1 MiB and in memory of its own, as a byte stream takes it. @throws SealBroken @throws ServiceUnreachable */
+  readonly pieces: AsyncGenerator<Uint8Array, void, undefined>;
+}
+
+/** Cut to `keep` tokens where that is fewer. @throws ServiceError where it cannot be cut. @throws SealBroken @throws ServiceUnreachable */
+export async function readSnapshot(parts: ReaderParts, snapshot: Snapshot, keep: number): Promise<ReadableSnapshot> {
+  const tokens = Math.min(keep, snapshot.tokens);
+  if (tokens < snapshot.tokens && !snapshot.cuttable)
+    throw new ServiceError(
+      snapshotInvalid(`keep: it must be ${String(snapshot.tokens)} at least, because this state cannot be cut; it is ${String(keep)}`),
+    );
+  const reader = new SnapshotReader(parts, snapshot);
+  try {
+    return { tokens, pieces: await reader.start(tokens) };
+  } catch (cause) {
+    await reader.end();
+    throw cause;
+  }
+}
+
+interface Place {
+  readonly part: Part;
+  readonly blob: Blob;
+}
+
+class SnapshotReader {
+  readonly #parts: ReaderParts;
+  readonly #snapshot: Snapshot;
+  #places: ReadonlyMap<string, Place>;
+  readonly #source: BlobSource;
+
+  constructor(parts: ReaderParts, snapshot: Snapshot) {
+    this.#parts = parts;
+    this.#snapshot = snapshot;
+    this.#places = this.#find(snapshot);
+    this.#source = new BlobSource(
+      parts.collection.shelf,
+      parts.r2,
+      Array.from(this.#places.values(), ({ blob }) => blob),
+    );
+  }
+
+  async start(tokens: number): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
+    await this.#check(this.#snapshot);
+    const head = this.#places.get(placeOf(HEAD_GROUP, 0))?.blob;
+    if (head === undefined) throw new SealBroken("the head is missing");
+    const first = await this.#piece(head, this.#headContext(head), 0);
+    const header = parseHeader(first);
+    if (layoutOf(header) !== this.#snapshot.layout) throw new SealBroken("the header is another one's");
+    const wanted = tokens === this.#snapshot.tokens ? header : cutHeader(header, tokens + header.learnedSinks);
+    return this.#pieces(head, first, wanted);
+  }
+
+  async end(): Promise<void> {
+    await this.#source.cancel();
+  }
+
+  async *#pieces(head: Blob, first: Uint8Array, header: StateHeader): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield header.bytes.slice();
+      if (first.length > header.bytes.length) yield first.slice(header.bytes.length);
+      for (let number = 1; number < pieceCount(head.bytes); number++) yield await this.#piece(head, this.#headContext(head), number);
+      for (const [group, shape] of header.groups.entries())
+        for (const rows of pagesOf(header, shape)) yield* inPieces(await this.#page(group, rows, shape.tokenBytes));
+    } finally {
+      await this.end();
+    }
+  }
+
+  async #page(group: number, { page, mask }: PageRows, tokenBytes: number, isAgain = false): Promise<Uint8Array> {
+    const blob = this.#places.get(placeOf(group, page))?.blob;
+    if (blob === undefined || !contains(blob.mask, mask)) throw new SealBroken(`page ${String(page)} is missing`);
+    const context = pageContext(blob, this.#snapshot.identity, group, page);
+    const rows = new Uint8Array(blob.bytes);
+    try {
+      for (let number = 0; number < context.count; number++) rows.set(await this.#piece(blob, context, number), number * PIECE_BYTES);
+    } catch (cause) {
+      // A fuller page stands for this one since the read began.
+      if (isAgain || this.#parts.collection.shelf.get(blob.key) !== undefined) throw cause;
+      await this.#findAgain();
+      return await this.#page(group, { page, mask }, tokenBytes, true);
+    }
+    return takeRows(rows, blob.mask, mask, tokenBytes);
+  }
+
+  async #findAgain(): Promise<void> {
+    const snapshot = this.#parts.collection.rows.get(this.#snapshot.key);
+    if (snapshot === undefined) throw new SealBroken("it is gone");
+    this.#places = this.#find(snapshot);
+    await this.#check(snapshot);
+  }
+
+  #find(snapshot: Snapshot): ReadonlyMap<string, Place> {
+    const { rows, shelf } = this.#parts.collection;
+    return new Map(
+      rows.parts(snapshot.key).map((part) => {
+        const blob = shelf.get(part.blob);
+        if (blob === undefined) throw new SealBroken("a part is missing");
+        return [placeOf(part.group, part.page), { part, blob }];
+      }),
+    );
+  }
+
+  async #check(snapshot: Snapshot): Promise<void> {
+    const parts = Array.from(this.#places.values(), ({ part }) => part);
+    await checkProof(this.#parts.sealer, this.#parts.collection.shelf, snapshot, parts);
+  }
+
+  async #piece(blob: Blob, context: Omit<PieceContext, "number">, number: number): Promise<Uint8Array> {
+    try {
+      const { sealed, isRemote } = await this.#source.piece(blob, number);
+      const plain = await this.#parts.sealer.open(sealed, { ...context, number });
+      if (isRemote) this.#bringBack(blob, number, sealed);
+      return plain;
+    } catch (cause) {
+      throw cause instanceof SealBroken ? new BlobBroken(blob.key, cause) : cause;
+    }
+  }
+
+  /** Storage that has no room for it takes nothing from the read. */
+  #bringBack(blob: Blob, number: number, sealed: Uint8Array): void {
+    try {
+      this.#source.bringBack(blob, number, sealed);
+    } catch (cause) {
+      logLine("error", "snapshot_not_brought_back", { cause: describeCause(cause) });
+    }
+  }
+
+  #headContext(head: Blob): Omit<PieceContext, "number"> {
+    return headContext(head.name, this.#snapshot.identity, this.#snapshot.tokens, head.bytes);
+  }
+}
+
+const placeOf = (group: number, page: number) => `${String(group)}:${String(page)}`;
+
+function* inPieces(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.slice(at, at + PIECE_BYTES);
+}

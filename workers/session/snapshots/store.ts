@@ -1,0 +1,161 @@
+/** A tenant's snapshot store over the object's storage. */
+import type { Outcome } from "../../contracts/engine.ts";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import { describeCause, logLine } from "../../logging/log-line.ts";
+import { internalError, snapshotInvalid } from "../failures.ts";
+import { PAGE_TOKENS } from "./chain.ts";
+import type { Collection } from "./collection.ts";
+import type {
+  Candidate,
+  Findings,
+  ModelIdentity,
+  OpenedSnapshot,
+  PutOrder,
+  SnapshotStore,
+  StoredSnapshot,
+  TokenChain,
+} from "./contract.ts";
+import { ServiceUnreachable } from "./deadline.ts";
+import type { Eviction } from "./eviction.ts";
+import { pieceStream } from "./piece-stream.ts";
+import type { Found } from "./prefix-index.ts";
+import { BlobBroken, SealBroken, type Sealer } from "./seal.ts";
+import { readSnapshot, type ReadableSnapshot } from "./snapshot-reader.ts";
+import type { Snapshot } from "./snapshot-rows.ts";
+import { writeSnapshot } from "./snapshot-writer.ts";
+import type { TenantKeys } from "./tenant-keys.ts";
+
+export interface StoreParts {
+  readonly storage: DurableObjectStorage;
+  readonly collection: Collection;
+  readonly eviction: Eviction;
+  readonly keys: TenantKeys;
+  readonly sealer: Sealer;
+  readonly r2: () => R2Bucket;
+  /** A cache entry was opened. */
+  readonly onOpened: (snapshot: Snapshot) => void;
+}
+
+export class Store implements SnapshotStore {
+  readonly #parts: StoreParts;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  find(identity: ModelIdentity, chain: TokenChain): Promise<Findings> {
+    const { collection, storage } = this.#parts;
+    const now = Date.now();
+    collection.expire(now);
+    const found = collection.index
+      .find(chain)
+      .filter(({ snapshot }) => snapshot.identity.model === identity.model && snapshot.identity.tokenizer === identity.tokenizer);
+    const covered = Math.max(0, ...found.map((one) => coveredTokens(one, chain)));
+    const worthSaving = storage.transactionSync(() => collection.demand.note(chain, covered, now));
+    return Promise.resolve({ candidates: found.map((one) => this.#candidate(one, now)), worthSaving });
+  }
+
+  async open(id: string, keep: number): Promise<Outcome<OpenedSnapshot>> {
+    const { collection } = this.#parts;
+    const now = Date.now();
+    collection.expire(now);
+    const snapshot = collection.rows.finished(id);
+    if (snapshot === undefined) return { ok: false, failure: snapshotInvalid("snapshot: there is none of this id") };
+    const tier = collection.tier(snapshot, now);
+    const end = collection.beginReading(snapshot.key);
+    try {
+      const { tokens, pieces } = await readSnapshot({ ...this.#parts, r2: this.#parts.r2() }, snapshot, keep);
+      this.touch(snapshot, now);
+      return { ok: true, value: { tokens, tier, bytes: this.#stream(snapshot, pieces, end) } };
+    } catch (cause) {
+      end();
+      return { ok: false, failure: this.#failed(snapshot, cause) };
+    }
+  }
+
+  async put(order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<Outcome<StoredSnapshot>> {
+    try {
+      this.#parts.collection.expire(Date.now());
+      return { ok: true, value: await writeSnapshot(this.#parts, order, bytes) };
+    } catch (cause) {
+      return { ok: false, failure: failureOf(cause, "snapshot_not_written") };
+    }
+  }
+
+  keep(id: string, owner: string, expires: number): Promise<Outcome<null>> {
+    const { collection } = this.#parts;
+    collection.expire(Date.now());
+    const snapshot = collection.rows.finished(id);
+    if (snapshot === undefined) return Promise.resolve({ ok: false, failure: snapshotInvalid("snapshot: there is none of this id") });
+    collection.owners.add(snapshot.key, owner, expires);
+    return Promise.resolve({ ok: true, value: null });
+  }
+
+  release(ownerPrefix: string): Promise<void> {
+    const { collection, storage } = this.#parts;
+    storage.transactionSync(() => {
+      collection.letGo(collection.owners.release(ownerPrefix), Date.now());
+    });
+    return Promise.resolve();
+  }
+
+  facts(id: string): ReturnType<SnapshotStore["facts"]> {
+    const { collection } = this.#parts;
+    const now = Date.now();
+    collection.expire(now);
+    const snapshot = collection.rows.finished(id);
+    if (snapshot === undefined) return Promise.resolve(null);
+    return Promise.resolve({
+      tier: collection.tier(snapshot, now),
+      fileBytes: snapshot.fileBytes,
+      ownBytes: collection.ownBytes(snapshot),
+    });
+  }
+
+  /** It was opened, here or as a copy elsewhere. */
+  touch(snapshot: Snapshot, now: number): void {
+    const { collection, eviction } = this.#parts;
+    collection.rows.touch(snapshot.key, now, 1);
+    collection.owners.renew(snapshot.key, now);
+    eviction.rate(snapshot);
+    if (!collection.owners.keeps(snapshot.key)) this.#parts.onOpened({ ...snapshot, opens: snapshot.opens + 1 });
+  }
+
+  #candidate({ snapshot, commonPages }: Found, now: number): Candidate {
+    const { id, tokens, cuttable, tail } = snapshot;
+    return { id, tokens, commonPages, tail: tail ?? "", cuttable, tier: this.#parts.collection.tier(snapshot, now) };
+  }
+
+  #stream(snapshot: Snapshot, pieces: ReadableSnapshot["pieces"], end: () => void): ReadableStream<Uint8Array> {
+    return pieceStream(pieces, {
+      onOver: end,
+      onEnd: () => {
+        this.#parts.collection.unpack(snapshot.key);
+      },
+      onBreak: (cause) => this.#failed(snapshot, cause).message,
+    });
+  }
+
+  /** What does not hold is dropped, with all that has the same blobs; a service that does not answer may still have it. */
+  #failed(snapshot: Snapshot, cause: unknown): ServiceFailure {
+    if (cause instanceof ServiceError) return cause.failure;
+    if (cause instanceof ServiceUnreachable) return snapshotInvalid(`snapshot: it cannot be reached: ${cause.message}`);
+    if (!(cause instanceof SealBroken)) return failureOf(cause, "snapshot_not_read");
+    logLine("error", "snapshot_broken", { cause: cause.message });
+    this.#parts.collection.removeBroken(snapshot.key, cause instanceof BlobBroken ? cause.blob : undefined);
+    return snapshotInvalid(`snapshot: it does not hold: ${cause.message}`);
+  }
+}
+
+/** Of the text, what a snapshot is likely to spare reading: only whoever has the tokens can tell whether they are its own to the end. */
+function coveredTokens({ snapshot: { tokens, cuttable }, commonPages }: Found, chain: TokenChain): number {
+  const common = commonPages * PAGE_TOKENS;
+  if (Math.floor(tokens / PAGE_TOKENS) === commonPages && tokens <= chain.tokens) return tokens;
+  return cuttable ? common : 0;
+}
+
+function failureOf(cause: unknown, event: string): ServiceFailure {
+  if (cause instanceof ServiceError) return cause.failure;
+  logLine("error", event, { cause: describeCause(cause) });
+  return internalError("The store of states failed.");
+}
