@@ -35,6 +35,7 @@ export default defineConfig({
               ScriptedEngineObject: "DurableObject",
               FixtureAssets: "WorkerEntrypoint",
               SessionService: "WorkerEntrypoint",
+              DirectoryObject: "DurableObject",
               SessionObject: "DurableObject",
               ShareObject: "DurableObject",
               StreamObject: "DurableObject",
@@ -45,6 +46,7 @@ export default defineConfig({
               compatibilityFlags: gateway.compatibility_flags,
               durableObjects: {
                 ENGINE_OBJECT: "ScriptedEngineObject",
+                DIRECTORY_OBJECT: { className: "DirectoryObject", useSQLite: true },
                 SESSION_OBJECT: { className: "SessionObject", useSQLite: true },
                 SHARE_OBJECT: { className: "ShareObject", useSQLite: true },
                 STREAM_OBJECT: { className: "StreamObject", useSQLite: true },

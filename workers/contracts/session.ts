@@ -161,11 +161,7 @@ export interface SessionBackend {
   shared(share: string): Promise<Outcome<SharedSession>>;
 
   /** A sealed file: under the tenant's key, or under a passphrase to hand it over. */
-  exportSession(
-    tenant: TenantId,
-    id: string,
-    passphrase: string | null,
-  ): Promise<Outcome<{ readonly bytes: number; readonly file: ReadableStream<Uint8Array> }>>;
+  exportSession(tenant: TenantId, id: string, passphrase: string | null): Promise<Outcome<{ readonly file: ReadableStream<Uint8Array> }>>;
   importSession(tenant: TenantId, file: ReadableStream<Uint8Array>, passphrase: string | null): Promise<Outcome<SessionFacts>>;
 
   createContext(tenant: TenantId, request: { readonly model: string; readonly name?: string }): Promise<Outcome<SessionFacts>>;

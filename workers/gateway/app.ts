@@ -7,6 +7,23 @@ import { chatCompletions } from "./http/chat-completions.ts";
 import { completions } from "./http/completions.ts";
 import { health, ready } from "./http/health.ts";
 import { listModels, oneModel } from "./http/models.ts";
+import { appendText, contextEvents, createContext, listContexts } from "./http/contexts.ts";
+import {
+  createSession,
+  deleteSession,
+  exportSession,
+  forkSession,
+  importSession,
+  listSessions,
+  oneSession,
+  renameSession,
+  rewindSession,
+  sessionTurns,
+  sharedSession,
+  shareSession,
+  unshare,
+  usage,
+} from "./http/sessions.ts";
 import { resumeStream, stopStream } from "./http/streams.ts";
 import { detokenize, tokenize } from "./http/tokenize.ts";
 import { describeCause, logLine } from "../logging/log-line.ts";
@@ -27,6 +44,27 @@ const ROUTES: readonly Route[] = [
   { method: "POST", path: "/v1/completions", handler: completions },
   { method: "GET", path: "/v1/streams/:id", handler: resumeStream },
   { method: "DELETE", path: "/v1/streams/:id", handler: stopStream },
+  { method: "POST", path: "/v1/sessions", handler: createSession },
+  { method: "GET", path: "/v1/sessions", handler: listSessions },
+  { method: "POST", path: "/v1/sessions/import", handler: importSession },
+  { method: "GET", path: "/v1/sessions/:id", handler: oneSession },
+  { method: "PATCH", path: "/v1/sessions/:id", handler: renameSession },
+  { method: "DELETE", path: "/v1/sessions/:id", handler: deleteSession },
+  { method: "GET", path: "/v1/sessions/:id/turns", handler: sessionTurns },
+  { method: "POST", path: "/v1/sessions/:id/rewind", handler: rewindSession },
+  { method: "POST", path: "/v1/sessions/:id/fork", handler: forkSession },
+  { method: "POST", path: "/v1/sessions/:id/share", handler: shareSession },
+  { method: "POST", path: "/v1/sessions/:id/export", handler: exportSession },
+  { method: "GET", path: "/v1/shares/:id", handler: sharedSession },
+  { method: "DELETE", path: "/v1/shares/:id", handler: unshare },
+  { method: "POST", path: "/v1/contexts", handler: createContext },
+  { method: "GET", path: "/v1/contexts", handler: listContexts },
+  { method: "GET", path: "/v1/contexts/:id", handler: oneSession },
+  { method: "PATCH", path: "/v1/contexts/:id", handler: renameSession },
+  { method: "DELETE", path: "/v1/contexts/:id", handler: deleteSession },
+  { method: "PUT", path: "/v1/contexts/:id/text", handler: appendText },
+  { method: "GET", path: "/v1/contexts/:id/events", handler: contextEvents },
+  { method: "GET", path: "/v1/usage", handler: usage },
   { method: "GET", path: "/v1/models", handler: listModels },
   // The rest of the path is the id: public model ids may hold slashes.
   { method: "GET", path: "/v1/models/:id{.+}", handler: oneModel },
@@ -39,7 +77,8 @@ const ROUTES: readonly Route[] = [
 export function createApp(): Hono<GatewayTypes> {
   const app = new Hono<GatewayTypes>();
   app.use(requestLog, responseHeaders, crossOrigin);
-  app.use("/v1/*", apiKey, tenant);
+  // A share's link is its permission.
+  app.use("/v1/*", (c, next) => (c.req.method === "GET" && c.req.path.startsWith("/v1/shares/") ? next() : apiKey(c, next)), tenant);
   app.use("/tokenize", apiKey);
   app.use("/detokenize", apiKey);
 

@@ -14,9 +14,12 @@ import { chooseBackend, describeBackend, unwrap } from "./backend.ts";
 import type { GatewayContext } from "./environment.ts";
 import { planJobs, type JobOptions } from "./generate/jobs.ts";
 import { readJson } from "./http/read-json.ts";
+import type { SessionFacts, TurnOrder } from "../contracts/session.ts";
 import { newStreamId } from "../contracts/stream-id.ts";
 import type { ServedModel } from "../model/served-model.ts";
 import { requireModel } from "./model.ts";
+import { invalidRequest } from "./failures.ts";
+import { requireTenant } from "./require-tenant.ts";
 import { requireSpikes } from "./require-spikes.ts";
 import { requireState } from "./require-state.ts";
 import type { GenerationFields } from "./schema/generation-fields.ts";
@@ -29,7 +32,10 @@ export interface GenerationEndpoint<Body extends GenerationFields> {
   readonly name: AnswerRecipe["endpoint"];
   readonly idPrefix: string;
   readonly schema: z.ZodType<Body>;
-  render(body: Body, model: ServedModel): JobOptions;
+  /** The session that the body names, and what it adds to it. */
+  turn?(body: Body): TurnOrder | undefined;
+  /** `session` is the named one. */
+  render(body: Body, model: ServedModel, session?: SessionFacts): JobOptions;
 }
 
 export async function answerGeneration<Body extends GenerationFields>(
@@ -40,11 +46,15 @@ export async function answerGeneration<Body extends GenerationFields>(
   const body = parseBody(endpoint.schema, await readJson(c.req.raw));
 
   const model = await requireModel(c.env, body.model);
-  const options = endpoint.render(body, model);
+  const turn = endpoint.turn?.(body);
+  const session = turn === undefined ? undefined : await requireSession(c, turn.session, model);
+  const options = endpoint.render(body, model, session);
   const description = await describeBackend(chooseBackend(c.env));
   const spikes = body.spikes === true ? requireSpikes(description) : null;
   if (body.state === true) requireState(description);
-  const jobs = planJobs(body, options, model, description.contextLength, requestId);
+  // A state of constant size has room for any conversation; a request still has its own bound.
+  const held = description.state?.constant === true ? 0 : (session?.tokens ?? 0);
+  const jobs = planJobs(body, options, model, description.contextLength - held, requestId);
 
   const recipe: AnswerRecipe = {
     endpoint: endpoint.name,
@@ -63,9 +73,22 @@ export async function answerGeneration<Body extends GenerationFields>(
   facts["choices"] = jobs.length;
   const streams = body.stream === true;
   const open = await unwrap(
-    c.env.SESSION.start({ stream: newStreamId(placeOf(c.req.raw)), tenant, jobs, recipe: JSON.stringify(recipe), resumable: streams }),
+    c.env.SESSION.start({
+      stream: newStreamId(placeOf(c.req.raw)),
+      tenant,
+      jobs,
+      recipe: JSON.stringify(recipe),
+      resumable: streams,
+      ...(turn === undefined ? {} : { turn }),
+    }),
   );
   return streams ? deliverEvents(c, open, model.tokenizer, 0) : await deliverWhole(c, open, model.tokenizer);
+}
+
+async function requireSession(c: GatewayContext, id: string, model: ServedModel): Promise<SessionFacts> {
+  const session = await unwrap(c.env.SESSION.session(requireTenant(c), id));
+  if (session.model === model.card.id) return session;
+  throw invalidRequest(`'session_id': the session is of the model '${session.model}'.`, "session_id");
 }
 
 /** The runtime's word for where the request came in; tests and other runtimes have none. */

@@ -1,5 +1,6 @@
 /** What the session Worker is given from outside. */
 import type { GenerationBackend } from "../contracts/engine.ts";
+import type { DirectoryObject } from "./sessions/directory-object.ts";
 import type { SessionObject } from "./sessions/session-object.ts";
 import type { ShareObject } from "./sessions/share-object.ts";
 import type { TenantObject } from "./snapshots/tenant-object.ts";
@@ -12,6 +13,7 @@ export interface SessionEnvironment {
   readonly STREAM_OBJECT: DurableObjectNamespace<StreamObject>;
   readonly SESSION_OBJECT: DurableObjectNamespace<SessionObject>;
   readonly TENANT_OBJECT: DurableObjectNamespace<TenantObject>;
+  readonly DIRECTORY_OBJECT: DurableObjectNamespace<DirectoryObject>;
   readonly SHARE_OBJECT: DurableObjectNamespace<ShareObject>;
   /** Durable snapshots. */
   readonly SNAPSHOTS: R2Bucket;

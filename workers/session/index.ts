@@ -1,19 +1,24 @@
 /** The session Worker: no public routes, only the RPC surface that the gateway is bound to. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Outcome } from "../contracts/engine.ts";
-import type { GenerationOrder, OpenStream, TenantId } from "../contracts/session.ts";
+import type { GenerationOrder, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
 import { streamObjectName } from "../contracts/stream-id.ts";
 import { describeCause, logLine } from "../logging/log-line.ts";
 import type { SessionEnvironment } from "./environment.ts";
 import { objectUnreachable, streamNotFound } from "./failures.ts";
+import { exportSession, importSession } from "./sessions/transfer.ts";
+import { SessionKeeper } from "./sessions/session-keeper.ts";
 import type { StreamObject } from "./streams/stream-object.ts";
 
+export { DirectoryObject } from "./sessions/directory-object.ts";
 export { SessionObject } from "./sessions/session-object.ts";
 export { ShareObject } from "./sessions/share-object.ts";
 export { TenantObject } from "./snapshots/tenant-object.ts";
 export { StreamObject } from "./streams/stream-object.ts";
 
-export class SessionService extends WorkerEntrypoint<SessionEnvironment> {
+export class SessionService extends WorkerEntrypoint<SessionEnvironment> implements SessionBackend {
+  readonly #keeper = new SessionKeeper(this.env);
+
   async start(order: GenerationOrder): Promise<Outcome<OpenStream>> {
     return await this.#atStream(order.stream, (object) => object.start(order));
   }
@@ -24,6 +29,74 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> {
 
   async stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>> {
     return await this.#atStream(stream, (object) => object.stop(tenant, stream));
+  }
+
+  async createSession(tenant: TenantId, request: NewSession) {
+    return await this.#reach(() => this.#keeper.createSession(tenant, request));
+  }
+
+  async session(tenant: TenantId, id: string) {
+    return await this.#reach(() => this.#keeper.session(tenant, id));
+  }
+
+  async sessions(tenant: TenantId, kind: "session" | "context", limit: number, after?: string) {
+    return await this.#reach(() => this.#keeper.sessions(tenant, kind, limit, after));
+  }
+
+  async turns(tenant: TenantId, id: string, limit: number, after: number) {
+    return await this.#reach(() => this.#keeper.turns(tenant, id, limit, after));
+  }
+
+  async renameSession(tenant: TenantId, id: string, name: string) {
+    return await this.#reach(() => this.#keeper.renameSession(tenant, id, name));
+  }
+
+  async rewindSession(tenant: TenantId, id: string, turn: number) {
+    return await this.#reach(() => this.#keeper.rewindSession(tenant, id, turn));
+  }
+
+  async deleteSession(tenant: TenantId, id: string) {
+    return await this.#reach(() => this.#keeper.deleteSession(tenant, id));
+  }
+
+  async shareSession(tenant: TenantId, id: string, seconds: number) {
+    return await this.#reach(() => this.#keeper.shareSession(tenant, id, seconds));
+  }
+
+  async unshare(tenant: TenantId, share: string) {
+    return await this.#reach(() => this.#keeper.unshare(tenant, share));
+  }
+
+  async shared(share: string) {
+    return await this.#reach(() => this.#keeper.shared(share));
+  }
+
+  async exportSession(tenant: TenantId, id: string, passphrase: string | null) {
+    return await this.#reach(() => exportSession(this.env, tenant, id, passphrase));
+  }
+
+  async importSession(tenant: TenantId, file: ReadableStream<Uint8Array>, passphrase: string | null) {
+    return await this.#reach(() => importSession(this.env, tenant, file, passphrase));
+  }
+
+  async createContext(tenant: TenantId, request: { readonly model: string; readonly name?: string }) {
+    return await this.#reach(() => this.#keeper.createContext(tenant, request));
+  }
+
+  async appendContext(tenant: TenantId, id: string, offset: number, text: ReadableStream<Uint8Array>, last: boolean) {
+    return await this.#reach(() => this.#keeper.appendContext(tenant, id, offset, text, last));
+  }
+
+  async followContext(tenant: TenantId, id: string) {
+    return await this.#reach(() => this.#keeper.followContext(tenant, id));
+  }
+
+  async usage(tenant: TenantId) {
+    return await this.#reach(() => this.#keeper.usage(tenant));
+  }
+
+  async deleteTenant(tenant: TenantId) {
+    return await this.#reach(() => this.#keeper.deleteTenant(tenant));
   }
 
   async #atStream<T>(stream: string, call: (object: StreamSurface) => Promise<Outcome<T>>): Promise<Outcome<T>> {

@@ -5,7 +5,7 @@ import { tinyManifest, tinyTokenizer, END_OF_TURN } from "./tiny-tokenizer.ts";
 import { ToyBackend } from "./toy-backend.ts";
 
 export { default } from "../../../workers/gateway/index.ts";
-export { SessionObject, SessionService, ShareObject, StreamObject, TenantObject } from "../../../workers/session/index.ts";
+export { DirectoryObject, SessionObject, SessionService, ShareObject, StreamObject, TenantObject } from "../../../workers/session/index.ts";
 
 /** Tests run in this Worker's isolate, so they script it and read its counters directly. */
 export const engine = new ToyBackend({

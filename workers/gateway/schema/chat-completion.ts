@@ -13,6 +13,8 @@ export const chatCompletionBody = z
   .strictObject({
     ...generationFields,
     messages,
+    /** An extension: the session that this is a turn of; `messages` holds what is new. */
+    session_id: z.string().max(64).nullish(),
     max_tokens: tokenCount(1),
     max_completion_tokens: tokenCount(1),
     logprobs: z.boolean().nullish(),
@@ -36,6 +38,7 @@ export const chatCompletionBody = z
     path: ["top_logprobs"],
     message: "needs 'logprobs' to be true",
   })
+  .refine((body) => isAbsent(body.session_id) || (body.n ?? 1) === 1, { path: ["n"], message: "must be 1 in a session" })
   .refine((body) => body.stream === true || isAbsent(body.stream_options), {
     path: ["stream_options"],
     message: "needs 'stream' to be true",

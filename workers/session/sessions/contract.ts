@@ -1,9 +1,14 @@
 /** What the object of a session and the object of a stream ask of one another. */
 import type { Outcome, TokenUsage } from "../../contracts/engine.ts";
-import type { GenerationOrder, TenantId } from "../../contracts/session.ts";
+import type { GenerationOrder, TenantId, TranscriptMessage } from "../../contracts/session.ts";
 
 /** Where the object of a session is found; another tenant's session of the same id is another object. */
 export const sessionObjectName = (tenant: TenantId, session: string): string => `${tenant}/${session}`;
+
+/** Who keeps a turn's state in the store; the end keeps turn 1 apart from turn 10 where owners are let go by their beginning. */
+export const ownerOf = (session: string, turn: number): string => `${ownersOf(session)}${String(turn)};`;
+
+export const ownersOf = (session: string): string => `session:${session}:`;
 
 /** Where a turn starts: a state and the conversation's tokens after it. */
 export interface TurnBase {
@@ -30,6 +35,8 @@ export interface TurnResult {
   /** Choice 0's text. */
   readonly text: string;
   readonly finish: "stop" | "length" | "cancelled" | "failed";
+  /** What the client added. */
+  readonly messages: readonly TranscriptMessage[];
   /** The turn's own prompt tokens, then the tokens that make the text: those sampled, without what a stop string took away. */
   readonly prompt: Uint32Array;
   readonly answer: Uint32Array;

@@ -1,4 +1,49 @@
 import { DurableObject } from "cloudflare:workers";
 import type { SessionEnvironment } from "../environment.ts";
+import { sessionObjectName } from "./contract.ts";
 
-export class ShareObject extends DurableObject<SessionEnvironment> {}
+export interface ShareRecord {
+  readonly id: string;
+  readonly tenant: string;
+  /** The fork that is shown; nothing is added to it. */
+  readonly session: string;
+  /** Unix seconds. */
+  readonly expires: number;
+}
+
+const KEY = "share";
+
+/** One link to a fork, until it expires. */
+export class ShareObject extends DurableObject<SessionEnvironment> {
+  async open(record: ShareRecord): Promise<void> {
+    await this.ctx.storage.put(KEY, record);
+    await this.ctx.storage.setAlarm(record.expires * 1000);
+  }
+
+  /** Null for one that never was, or has ended: the clock decides, the alarm only cleans up. */
+  async get(): Promise<ShareRecord | null> {
+    const record = await this.ctx.storage.get<ShareRecord>(KEY);
+    return record === undefined || Date.now() >= record.expires * 1000 ? null : record;
+  }
+
+  /** Only its own tenant ends it. */
+  async end(tenant: string): Promise<boolean> {
+    const record = await this.ctx.storage.get<ShareRecord>(KEY);
+    if (record?.tenant !== tenant) return false;
+    await this.#remove(record);
+    return true;
+  }
+
+  override async alarm(): Promise<void> {
+    const record = await this.ctx.storage.get<ShareRecord>(KEY);
+    if (record === undefined) return;
+    if (Date.now() < record.expires * 1000) await this.ctx.storage.setAlarm(record.expires * 1000);
+    else await this.#remove(record);
+  }
+
+  async #remove({ id, tenant, session }: ShareRecord): Promise<void> {
+    await this.env.SESSION_OBJECT.getByName(sessionObjectName(tenant, session)).delete(tenant);
+    await this.env.DIRECTORY_OBJECT.getByName(tenant).removeShare(id);
+    await this.ctx.storage.deleteAll();
+  }
+}

@@ -1,13 +1,13 @@
 /** A generation and its readers, from its order or, after its object was lost, from its log. */
 import type { Job } from "../../contracts/choice.ts";
-import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import { ServiceError } from "../../contracts/errors.ts";
 import type { CacheReport, OpenStream, StreamEntry, TenantId } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../logging/log-line.ts";
 import type { ServedModel } from "../../model/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { cancelled, internalError } from "../failures.ts";
 import { identityOf } from "../identity.ts";
-import type { TurnTaker } from "../sessions/contract.ts";
+import { ownerOf, type TurnResult, type TurnTaker } from "../sessions/contract.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { AnswerEntries } from "./answer-entries.ts";
 import { AnswerLog, type LogRecord } from "./answer-log.ts";
@@ -23,6 +23,8 @@ const GRACE_SECONDS = 10;
 const KEEP_SECONDS = 600;
 const STATELESS_PATIENCE_MILLISECONDS = 1_000;
 const TURN_PATIENCE_MILLISECONDS = 10_000;
+const END_TURN_ATTEMPTS = 6;
+const END_TURN_PAUSE_MILLISECONDS = 50;
 
 export interface LifeOptions {
   readonly stored: StoredOrder;
@@ -46,6 +48,7 @@ export class Life {
   /** Entries of several choices, whose order is known only once it is written down. */
   #held: StreamEntry[] = [];
   #ended = false;
+  #settled = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: LifeOptions) {
@@ -89,6 +92,11 @@ export class Life {
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** Whether its session, where it has one, knows of its end. */
+  get settled(): boolean {
+    return this.#settled || (this.#ended && this.#options.session === undefined);
   }
 
   get readers(): number {
@@ -204,7 +212,15 @@ export class Life {
     if (store === undefined || order.tenant === null) return noMemory(prompt, "no key, so nothing is kept");
     if (job.request.promptLogprobs !== null) return noMemory(prompt, "the prompt is to be scored");
     if (prepared !== null && session !== undefined)
-      return turnMemory({ store, identity, job, prepared, rebuild: () => session.rebuildBase(prepared.turn), onStoreFailure });
+      return turnMemory({
+        store,
+        identity,
+        job,
+        prepared,
+        owner: ownerOf(prepared.session, prepared.turn),
+        rebuild: () => session.rebuildBase(prepared.turn),
+        onStoreFailure,
+      });
     // Choices of one prompt end in different states; the client goes on from the first.
     const first = order.jobs.find(({ promptIndex }) => promptIndex === job.promptIndex) === job;
     const memory = new PromptMemory({ store, identity, tenant: order.tenant, job, onStoreFailure });
@@ -227,20 +243,32 @@ export class Life {
     // What a stop string took away, the state has read: it is of no use to what follows.
     const usable = saved !== null && choice.answer.length === choice.sampled.length ? saved : null;
     const finish = failure === null ? (stopped ? "cancelled" : choice.reason) : failure.code === "cancelled" ? "cancelled" : "failed";
-    const outcome = await session.endTurn({
+    const result: TurnResult = {
       turn: prepared.turn,
       stream: order.stream,
       text: choice.text,
+      messages: order.turn?.messages ?? [],
       finish,
       prompt: job.request.prompt,
       answer: choice.answer,
       snapshot: usable === null ? null : { id: usable.id, tokens: usable.tokens },
       usage,
-    });
-    if (!outcome.ok) logFailure(order.stream, outcome.failure);
+    };
+    await this.#endTurn(session, result);
+    this.#settled = true;
   }
-}
 
-function logFailure(stream: string, failure: ServiceFailure): void {
-  logLine("error", "turn_not_ended", { stream, code: failure.code });
+  /** A session that can't be reached now is asked again: what was said must not be lost to it. */
+  async #endTurn(session: TurnTaker, result: TurnResult): Promise<void> {
+    for (let attempt = 0; attempt < END_TURN_ATTEMPTS; attempt++) {
+      try {
+        const outcome = await session.endTurn(result);
+        if (!outcome.ok) logLine("error", "turn_not_ended", { stream: result.stream, code: outcome.failure.code });
+        return;
+      } catch (cause) {
+        logLine("error", "turn_not_ended", { stream: result.stream, cause: describeCause(cause) });
+        await new Promise((resolve) => setTimeout(resolve, END_TURN_PAUSE_MILLISECONDS * 2 ** attempt));
+      }
+    }
+  }
 }

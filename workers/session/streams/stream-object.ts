@@ -21,6 +21,8 @@ const UNDER_WAY_MILLISECONDS = 2_000;
 export class StreamObject extends DurableObject<SessionEnvironment> {
   readonly #orders: OrderRows;
   readonly #lives = new Map<string, Promise<Life>>();
+  /** Streams that are about to begin: their sessions may be asked for by others already. */
+  readonly #starting = new Set<string>();
 
   constructor(ctx: DurableObjectState, env: SessionEnvironment) {
     super(ctx, env);
@@ -32,6 +34,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     const { stream } = order;
     if (this.#lives.has(stream) || this.#orders.has(stream))
       return { ok: false, failure: conflict("A stream of this id has been started.") };
+    this.#starting.add(stream);
     try {
       const prepared = await this.#prepare(order);
       const making = this.#live({ order, prepared });
@@ -49,6 +52,8 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
       logLine("error", "stream_start_failed", { stream, cause: describeCause(cause) });
       return { ok: false, failure: internalError("The server had an error while processing the request.") };
+    } finally {
+      this.#starting.delete(stream);
     }
   }
 
@@ -62,6 +67,13 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     if (life === undefined || life.tenant !== tenant) return { ok: false, failure: streamNotFound() };
     life.stop();
     return { ok: true, value: null };
+  }
+
+  /** Whether this stream has not ended; one that was lost goes on by being asked. */
+  async isRunning(stream: string): Promise<boolean> {
+    if (this.#starting.has(stream)) return true;
+    const life = await this.#find(stream);
+    return life !== undefined && !life.settled;
   }
 
   override async alarm(): Promise<void> {
@@ -119,6 +131,6 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   #session(tenant: TenantId, session: string): TurnTaker {
-    return this.env.SESSION_OBJECT.getByName(sessionObjectName(tenant, session)) as unknown as TurnTaker;
+    return this.env.SESSION_OBJECT.getByName(sessionObjectName(tenant, session));
   }
 }

@@ -11,12 +11,14 @@ export interface TurnMemoryOptions {
   readonly identity: ModelIdentity;
   readonly job: Job;
   readonly prepared: PreparedTurn;
+  /** Who keeps the state. */
+  readonly owner: string;
   /** Reads the conversation's tokens again, as far as no snapshot has. */
   readonly rebuild: () => Promise<Outcome<TurnBase>>;
   readonly onStoreFailure: (step: "open" | "put", cause: unknown) => void;
 }
 
-export function turnMemory({ store, identity, job, prepared, rebuild, onStoreFailure }: TurnMemoryOptions): Memory {
+export function turnMemory({ store, identity, job, prepared, owner, rebuild, onStoreFailure }: TurnMemoryOptions): Memory {
   const startAt = (base: TurnBase, outcome: "hit" | "miss" | "rejected", reason: string): Start => ({
     tokens: base.snapshot === null ? 0 : base.tokens,
     prompt: Uint32Array.from([...base.unread, ...job.request.prompt]),
@@ -52,7 +54,7 @@ export function turnMemory({ store, identity, job, prepared, rebuild, onStoreFai
           parent: snapshot,
           fromPage: snapshot === null ? 0 : Math.floor(from / PAGE_TOKENS),
           chain: null,
-          owner: `session:${prepared.session}:${String(prepared.turn)}`,
+          owner,
           expires: null,
         },
         bytes,

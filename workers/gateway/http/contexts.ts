@@ -1,0 +1,66 @@
+/** `/v1/contexts`: documents that are read once and asked often. */
+import { unwrap } from "../backend.ts";
+import type { GatewayContext } from "../environment.ts";
+import type { SessionFacts } from "../../contracts/session.ts";
+import { unsupportedMediaType } from "../failures.ts";
+import { requireTenant } from "../require-tenant.ts";
+import { parseBody } from "../schema/parse.ts";
+import { newContextBody, newContextQuery, uploadQuery } from "../schema/session.ts";
+import { EVENT_STREAM_HEADERS, eventStream, type SseEvent } from "../stream/sse.ts";
+import { readJson } from "./read-json.ts";
+import { bodyStream } from "./request-body.ts";
+import { sessionJson } from "./session-json.ts";
+import { list } from "./sessions.ts";
+
+export const listContexts = (c: GatewayContext) => list(c, "context");
+
+export async function createContext(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  if (!isText(c)) {
+    const { model, name } = parseBody(newContextBody, await readJson(c.req.raw));
+    const facts = await unwrap(c.env.SESSION.createContext(tenant, { model, ...(name === null || name === undefined ? {} : { name }) }));
+    return c.json(sessionJson(facts), 201);
+  }
+  const { model, name } = parseBody(newContextQuery, c.req.query());
+  const { id } = await unwrap(c.env.SESSION.createContext(tenant, { model, ...(name === undefined ? {} : { name }) }));
+  const facts = await unwrap(c.env.SESSION.appendContext(tenant, id, 0, bodyStream(c.req.raw), true));
+  return c.json(sessionJson(facts), 201);
+}
+
+export async function appendText(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { offset, last } = parseBody(uploadQuery, c.req.query());
+  if (!isText(c)) throw unsupportedMediaType("The text must be sent with 'Content-Type: text/plain', in UTF-8.");
+  const id = c.req.param("id") ?? "";
+  return c.json(sessionJson(await unwrap(c.env.SESSION.appendContext(tenant, id, offset, bodyStream(c.req.raw), last === "true"))));
+}
+
+/** Any number of events, then `[DONE]`. */
+export async function contextEvents(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const lines = await unwrap(c.env.SESSION.followContext(tenant, c.req.param("id") ?? ""));
+  const abort = new AbortController();
+  const stream = eventStream(progress(lines, abort.signal), {
+    abort,
+    keepAliveMilliseconds: Number(c.env.KEEP_ALIVE_SECONDS ?? 15) * 1000,
+    onFailure: (failure) => {
+      c.var.facts["failure"] = failure.code;
+    },
+  });
+  return c.body(stream, 200, EVENT_STREAM_HEADERS);
+}
+
+async function* progress(lines: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<SseEvent, void, undefined> {
+  const reader = lines.pipeThrough(new TextDecoderStream()).getReader();
+  signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
+  let buffered = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    const whole = (buffered + part.value).split("\n");
+    buffered = whole.pop() ?? "";
+    for (const line of whole) if (line !== "") yield { data: sessionJson(JSON.parse(line) as SessionFacts) };
+  }
+}
+
+function isText(c: GatewayContext): boolean {
+  return (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() === "text/plain";
+}

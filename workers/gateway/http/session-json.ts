@@ -1,0 +1,39 @@
+/** Sessions, turns and contexts as the API shows them. */
+import type { SessionFacts, SharedSession, Turn } from "../../contracts/session.ts";
+import { errorBody } from "../error-body.ts";
+
+export function sessionJson(facts: SessionFacts): object {
+  const { id, kind, name, model, created, updated, expires, tokens, turns, stateBytes, bytes, tier, parent, running, ingest } = facts;
+  return {
+    id,
+    object: "session",
+    ...{ kind, name, model, created, updated, expires, tokens, turns },
+    state_bytes: stateBytes,
+    ...{ bytes, tier },
+    parent: parent === undefined ? null : { session_id: parent.session, turn: parent.turn },
+    running: running ?? null,
+    ingest:
+      ingest === undefined
+        ? null
+        : {
+            stage: ingest.stage,
+            received_bytes: ingest.receivedBytes,
+            tokens: ingest.tokens,
+            read_tokens: ingest.readTokens,
+            ...(ingest.failure === undefined ? {} : errorBody(ingest.failure)),
+          },
+  };
+}
+
+export function turnJson({ number, messages, tokens, finish, created }: Turn): object {
+  return { number, messages, tokens, finish, created };
+}
+
+export function sharedJson({ name, model, tokens, stateBytes, expires, turns }: SharedSession): object {
+  return { object: "shared_session", name, model, tokens, state_bytes: stateBytes, expires, turns: turns.map(turnJson) };
+}
+
+/** A page of a list; one more than it holds was asked for. */
+export function listJson<T>(items: readonly T[], limit: number, show: (item: T) => object): object {
+  return { object: "list", data: items.slice(0, limit).map(show), has_more: items.length > limit };
+}

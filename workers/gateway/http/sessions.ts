@@ -1,0 +1,116 @@
+/** `/v1/sessions`: conversations that live at the edge. */
+import type * as z from "zod";
+import { unwrap } from "../backend.ts";
+import type { GatewayContext } from "../environment.ts";
+import { requireTenant } from "../require-tenant.ts";
+import { parseBody } from "../schema/parse.ts";
+import { exportBody, forkBody, listQuery, newSessionBody, renameBody, rewindBody, shareBody, turnsQuery } from "../schema/session.ts";
+import { readJson } from "./read-json.ts";
+import { bodyStream } from "./request-body.ts";
+import { listJson, sessionJson, sharedJson, turnJson } from "./session-json.ts";
+
+const DEFAULT_SESSIONS = 20;
+const DEFAULT_TURNS = 100;
+const DEFAULT_SHARE_SECONDS = 24 * 3600;
+
+const idOf = (c: GatewayContext): string => c.req.param("id") ?? "";
+const body = async <T>(c: GatewayContext, schema: z.ZodType<T>): Promise<T> => parseBody(schema, await readJson(c.req.raw));
+
+/** Clients send `null` for what they leave out. */
+const named = (name: string | null | undefined) => (name === null || name === undefined ? {} : { name });
+const turned = (turn: number | null | undefined) => (turn === null || turn === undefined ? {} : { turn });
+
+export async function createSession(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { model, name, from, share } = await body(c, newSessionBody);
+  const session = from?.session_id ?? from?.context_id;
+  const request = {
+    ...{ model, ...named(name) },
+    ...(session === null || session === undefined ? {} : { from: { session, ...turned(from?.turn) } }),
+    ...(share === null || share === undefined ? {} : { share }),
+  };
+  return c.json(sessionJson(await unwrap(c.env.SESSION.createSession(tenant, request))), 201);
+}
+
+export const listSessions = (c: GatewayContext) => list(c, "session");
+
+export async function list(c: GatewayContext, kind: "session" | "context"): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { limit = DEFAULT_SESSIONS, after } = parseBody(listQuery, c.req.query());
+  const found = await unwrap(c.env.SESSION.sessions(tenant, kind, limit + 1, after));
+  return c.json(listJson(found, limit, sessionJson));
+}
+
+export async function oneSession(c: GatewayContext): Promise<Response> {
+  return c.json(sessionJson(await unwrap(c.env.SESSION.session(requireTenant(c), idOf(c)))));
+}
+
+export async function sessionTurns(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { limit = DEFAULT_TURNS, after } = parseBody(turnsQuery, c.req.query());
+  const turns = await unwrap(c.env.SESSION.turns(tenant, idOf(c), limit + 1, after ?? -1));
+  return c.json(listJson(turns, limit, turnJson));
+}
+
+export async function renameSession(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { name } = await body(c, renameBody);
+  return c.json(sessionJson(await unwrap(c.env.SESSION.renameSession(tenant, idOf(c), name))));
+}
+
+export async function deleteSession(c: GatewayContext): Promise<Response> {
+  await unwrap(c.env.SESSION.deleteSession(requireTenant(c), idOf(c)));
+  return c.body(null, 204);
+}
+
+export async function rewindSession(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { turn } = await body(c, rewindBody);
+  return c.json(sessionJson(await unwrap(c.env.SESSION.rewindSession(tenant, idOf(c), turn))));
+}
+
+export async function forkSession(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { turn, name } = await body(c, forkBody);
+  const { model } = await unwrap(c.env.SESSION.session(tenant, idOf(c)));
+  const request = { model, ...named(name), from: { session: idOf(c), ...turned(turn) } };
+  return c.json(sessionJson(await unwrap(c.env.SESSION.createSession(tenant, request))), 201);
+}
+
+export async function shareSession(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { expires_in: seconds } = await body(c, shareBody);
+  const { share, expires } = await unwrap(c.env.SESSION.shareSession(tenant, idOf(c), seconds ?? DEFAULT_SHARE_SECONDS));
+  return c.json({ object: "share", id: share, expires }, 201);
+}
+
+export async function unshare(c: GatewayContext): Promise<Response> {
+  await unwrap(c.env.SESSION.unshare(requireTenant(c), idOf(c)));
+  return c.body(null, 204);
+}
+
+/** The link is the permission; it is not for search engines. */
+export async function sharedSession(c: GatewayContext): Promise<Response> {
+  return c.json(sharedJson(await unwrap(c.env.SESSION.shared(idOf(c)))), 200, { "x-robots-tag": "noindex" });
+}
+
+export async function exportSession(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { passphrase } = await body(c, exportBody);
+  const { file } = await unwrap(c.env.SESSION.exportSession(tenant, idOf(c), passphrase ?? null));
+  const headers = { "content-type": "application/octet-stream", "content-disposition": `attachment; filename="${idOf(c)}.sbsf"` };
+  return c.body(file, 200, headers);
+}
+
+export async function importSession(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const passphrase = c.req.header("x-spikingbrain-passphrase");
+  const file = bodyStream(c.req.raw);
+  const facts = await unwrap(c.env.SESSION.importSession(tenant, file, passphrase === undefined ? null : decodeURIComponent(passphrase)));
+  return c.json(sessionJson(facts), 201);
+}
+
+export async function usage(c: GatewayContext): Promise<Response> {
+  const { sessions, hotBytes, durableBytes, quotaBytes } = await unwrap(c.env.SESSION.usage(requireTenant(c)));
+  return c.json({ sessions, hot_bytes: hotBytes, durable_bytes: durableBytes, quota_bytes: quotaBytes });
+}

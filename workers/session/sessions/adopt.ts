@@ -1,0 +1,46 @@
+/** Copies the newest state of a conversation from one tenant's store to another's, where it is sealed under the other's key. */
+import type { ModelManifest } from "../../contracts/model-files.ts";
+import { describeCause, logLine } from "../../logging/log-line.ts";
+import { identityOf } from "../identity.ts";
+import type { SnapshotStore } from "../snapshots/contract.ts";
+import { ownerOf } from "./contract.ts";
+import type { SessionRecord } from "./record.ts";
+import type { StoredTurn } from "./turn-rows.ts";
+
+/** The turns with the states that they have in the other store: a state that can't be copied is read again from its tokens later. */
+export async function adopt(
+  turns: readonly StoredTurn[],
+  record: SessionRecord,
+  card: Pick<ModelManifest, "sha256" | "tokenizerSha256">,
+  from: Pick<SnapshotStore, "open">,
+  to: Pick<SnapshotStore, "put">,
+): Promise<readonly StoredTurn[]> {
+  const newest = turns.findLast(({ snapshot }) => snapshot !== null);
+  const without = turns.map((turn): StoredTurn => ({ ...turn, snapshot: null, snapshotTokens: 0 }));
+  if (newest?.snapshot === undefined || newest.snapshot === null) return without;
+  const opened = await from.open(newest.snapshot, newest.snapshotTokens);
+  if (!opened.ok) return without;
+  const snapshot = await keepState(to, record, card, newest, opened.value.bytes);
+  return without.map((turn) =>
+    turn.number === newest.number && snapshot !== null ? { ...turn, snapshot, snapshotTokens: newest.snapshotTokens } : turn,
+  );
+}
+
+/** Puts a state file into a store for a turn of a session; its id, or null where that fails. */
+export async function keepState(
+  store: Pick<SnapshotStore, "put">,
+  record: SessionRecord,
+  card: Pick<ModelManifest, "sha256" | "tokenizerSha256">,
+  { number, snapshotTokens }: Pick<StoredTurn, "number" | "snapshotTokens">,
+  bytes: ReadableStream<Uint8Array>,
+): Promise<string | null> {
+  try {
+    const owner = ownerOf(record.id, number);
+    const order = { identity: identityOf(card), tokens: snapshotTokens, parent: null, fromPage: 0, chain: null, owner, expires: null };
+    const stored = await store.put(order, bytes);
+    return stored.ok ? stored.value.id : null;
+  } catch (cause) {
+    logLine("error", "snapshot_store_failed", { session: record.id, step: "adopt", cause: describeCause(cause) });
+    return null;
+  }
+}

@@ -1,0 +1,308 @@
+/**
+ * Reads a document into a state while it is uploaded: text becomes tokens as it comes, tokens become states piece by piece. All of it is
+ * written down as it goes, so that a cut upload, a lost object or a dead engine costs one piece at the most.
+ */
+import type { Outcome } from "../../contracts/engine.ts";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import type { IngestProgress, SessionFacts } from "../../contracts/session.ts";
+import { describeCause, logLine } from "../../logging/log-line.ts";
+import { servedModel } from "../../model/served-model.ts";
+import type { SessionEnvironment } from "../environment.ts";
+import { conflict, internalError, invalidRequest } from "../failures.ts";
+import { identityOf } from "../identity.ts";
+import type { SnapshotStore } from "../snapshots/contract.ts";
+import { ownerOf } from "./contract.ts";
+import { DocumentText } from "./document-text.ts";
+import { pieceTokens, readPiece } from "./read-tokens.ts";
+import { unixSeconds, type RecordRow, type SessionRecord, type UploadRecord } from "./record.ts";
+import type { TokenLog } from "./token-log.ts";
+import type { TurnRows } from "./turn-rows.ts";
+
+/** Of the document, in its transcript. */
+const PREVIEW_CHARACTERS = 500;
+/** An alarm goes on with what was cut off. */
+const CONTINUE_MILLISECONDS = 20_000;
+const FOLLOW_MILLISECONDS = 250;
+
+export interface DocumentParts {
+  readonly storage: DurableObjectStorage;
+  readonly environment: SessionEnvironment;
+  readonly record: RecordRow;
+  readonly turns: TurnRows;
+  readonly tokens: TokenLog;
+  readonly facts: () => Promise<SessionFacts>;
+  readonly waitUntil: (work: Promise<unknown>) => void;
+}
+
+export const newUpload: UploadRecord = {
+  stage: "uploading",
+  receivedBytes: 0,
+  halfCharacter: "",
+  pending: "",
+  readTokens: 0,
+  pieces: 0,
+  snapshot: null,
+  preview: "",
+  length: 0,
+  failure: null,
+};
+
+export class DocumentReader {
+  readonly #parts: DocumentParts;
+  readonly #abort = new AbortController();
+  #reading: Promise<void> | undefined;
+  #appending = false;
+
+  constructor(parts: DocumentParts) {
+    this.#parts = parts;
+  }
+
+  get isReading(): boolean {
+    return this.#reading !== undefined;
+  }
+
+  progress(): IngestProgress | undefined {
+    const upload = this.#upload();
+    if (upload === undefined) return undefined;
+    const { stage, receivedBytes, readTokens, failure } = upload;
+    return { stage, receivedBytes, tokens: this.#parts.tokens.length, readTokens, ...(failure === null ? {} : { failure }) };
+  }
+
+  /** Why nothing can start from it yet. */
+  unready(): ServiceFailure | undefined {
+    const upload = this.#upload();
+    if (upload === undefined || upload.stage === "ready") return undefined;
+    return conflict(`The context is not ready: it is ${upload.stage}.`, "context_id");
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  async append(offset: number, text: ReadableStream<Uint8Array>, last: boolean): Promise<Outcome<SessionFacts>> {
+    const upload = this.#upload();
+    const refuse = async (failure: ServiceFailure): Promise<Outcome<SessionFacts>> => {
+      await text.cancel(failure.message).catch(() => undefined);
+      return { ok: false, failure };
+    };
+    if (upload === undefined) return await refuse(invalidRequest("Text can be added to a context only."));
+    if (upload.stage !== "uploading") return await refuse(conflict(`The text has ended: the context is ${upload.stage}.`));
+    if (this.#appending) return await refuse(conflict("Text is being added by another request."));
+    if (offset !== upload.receivedBytes) {
+      return await refuse(
+        conflict(`'offset': must be ${String(upload.receivedBytes)}, where the text ends (got ${String(offset)}).`, "offset"),
+      );
+    }
+    this.#appending = true;
+    try {
+      await this.#take(text);
+      if (last) await this.#end();
+      this.#kick();
+      return { ok: true, value: await this.#parts.facts() };
+    } catch (cause) {
+      this.#kick();
+      if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+      logLine("error", "upload_broke_off", { cause: describeCause(cause) });
+      return { ok: false, failure: invalidRequest("The upload broke off; 'received_bytes' says where to go on.") };
+    } finally {
+      this.#appending = false;
+    }
+  }
+
+  /** Goes on where reading was cut off. Whether there is anything to do. */
+  async continue(): Promise<boolean> {
+    const upload = this.#upload();
+    if (upload === undefined || upload.stage === "ready" || upload.stage === "failed") return false;
+    this.#kick();
+    await this.#reading;
+    return upload.stage === "reading";
+  }
+
+  follow(): Outcome<ReadableStream<Uint8Array>> {
+    if (this.#upload() === undefined) return { ok: false, failure: invalidRequest("Only contexts are read from documents.") };
+    const encoder = new TextEncoder();
+    let told = "";
+    let ended = false;
+    const next = async (): Promise<string> => {
+      const facts = await this.#parts.facts();
+      ended = facts.ingest?.stage === "ready" || facts.ingest?.stage === "failed";
+      const line = `${JSON.stringify(facts)}\n`;
+      if (line !== told) return (told = line);
+      await new Promise((resolve) => setTimeout(resolve, FOLLOW_MILLISECONDS));
+      return "\n";
+    };
+    const stream = new ReadableStream(
+      {
+        type: "bytes",
+        async pull(controller: ReadableByteStreamController) {
+          if (ended) {
+            controller.close();
+            controller.byobRequest?.respond(0);
+          } else controller.enqueue(encoder.encode(await next()));
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    return { ok: true, value: stream };
+  }
+
+  #upload(): UploadRecord | undefined {
+    return this.#parts.record.get()?.upload ?? undefined;
+  }
+
+  #change(change: Partial<UploadRecord>): UploadRecord {
+    const record = this.#parts.record.get();
+    if (record?.upload === undefined || record.upload === null) throw new Error("no upload");
+    const upload = { ...record.upload, ...change };
+    this.#parts.record.put({ ...record, upload, updated: unixSeconds() });
+    return upload;
+  }
+
+  async #take(text: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const chunk of text) {
+      const upload = this.#upload();
+      if (upload === undefined) return;
+      const half = bytesOf(upload.halfCharacter);
+      const bytes = joined(half, chunk);
+      const whole = wholeCharacters(bytes);
+      const decoded = this.#decode(bytes.subarray(0, whole), upload.receivedBytes - half.length);
+      const document = new DocumentText(upload.pending);
+      await this.#write(document.push(decoded), {
+        receivedBytes: upload.receivedBytes + chunk.length,
+        halfCharacter: base64Of(bytes.subarray(whole)),
+        pending: document.pending,
+        preview: upload.preview + decoded.slice(0, Math.max(0, PREVIEW_CHARACTERS - upload.preview.length)),
+        length: upload.length + decoded.length,
+      });
+    }
+  }
+
+  async #end(): Promise<void> {
+    const upload = this.#upload();
+    if (upload === undefined) return;
+    if (upload.halfCharacter !== "") throw new ServiceError(invalidRequest("The text ends within a character of UTF-8.", "text"));
+    if (upload.length === 0) throw new ServiceError(invalidRequest("The text is empty.", "text"));
+    await this.#write(upload.pending, { pending: "", stage: "reading" });
+  }
+
+  #decode(bytes: Uint8Array, at: number): string {
+    try {
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    } catch {
+      throw new ServiceError(invalidRequest(`The text is not UTF-8 in the bytes from ${String(at)} on.`, "text"));
+    }
+  }
+
+  /** Text becomes tokens together with what is noted of it, or not at all. */
+  async #write(text: string, change: Partial<UploadRecord>): Promise<void> {
+    const { tokenizer, chatTemplate } = await servedModel(this.#parts.environment);
+    const { storage, tokens } = this.#parts;
+    storage.transactionSync(() => {
+      if (tokens.length === 0 && text !== "" && chatTemplate !== null) tokens.append(chatTemplate.renderOpenSystem());
+      if (text !== "") tokens.append(tokenizer.encode(text));
+      this.#change(change);
+    });
+    this.#kick();
+  }
+
+  #kick(): void {
+    if (this.#reading !== undefined || this.#abort.signal.aborted) return;
+    this.#reading = this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    this.#parts.waitUntil(this.#reading);
+  }
+
+  async #read(): Promise<void> {
+    const { storage, tokens, environment } = this.#parts;
+    try {
+      const { card } = await servedModel(environment);
+      const most = await pieceTokens(environment.ENGINE);
+      for (let upload = this.#upload(); upload !== undefined; upload = this.#upload()) {
+        const left = tokens.length - upload.readTokens;
+        const isWhole = upload.stage === "reading";
+        if (upload.stage === "ready" || upload.stage === "failed" || (!isWhole && left < most)) return;
+        if (left === 0) {
+          this.#ready(upload);
+          return;
+        }
+        await storage.setAlarm(Date.now() + CONTINUE_MILLISECONDS);
+        await this.#readOne(upload, identityOf(card), Math.min(left, most));
+      }
+    } catch (cause) {
+      if (this.#abort.signal.aborted) return;
+      const failure = cause instanceof ServiceError ? cause.failure : internalError("The document could not be read.");
+      logLine("error", "document_not_read", { code: failure.code, cause: describeCause(cause) });
+      if (!failure.retryable && this.#upload() !== undefined) this.#change({ stage: "failed", failure });
+      // What may succeed later is tried again by alarm.
+      else await storage.setAlarm(Date.now() + CONTINUE_MILLISECONDS);
+    }
+  }
+
+  async #readOne(upload: UploadRecord, identity: ReturnType<typeof identityOf>, count: number): Promise<void> {
+    const { tokens, environment } = this.#parts;
+    const { id, tenant } = this.#record();
+    const store = environment.TENANT_OBJECT.getByName(tenant) as unknown as SnapshotStore;
+    const base = { snapshot: upload.snapshot, tokens: upload.readTokens };
+    // Pieces take turns in keeping theirs, so that the one before is there until the next one is.
+    const owners = [ownerOf(id, 0), `${ownerOf(id, 0)}piece`] as const;
+    const piece = upload.pieces % 2;
+    const isLast = upload.stage === "reading" && upload.readTokens + count === tokens.length;
+    const owner = isLast ? `${ownerOf(id, 0)}whole` : `${owners[1]}${String(piece)}`;
+    const read = tokens.read(upload.readTokens, upload.readTokens + count);
+    const options = { backend: environment.ENGINE, store, identity, session: id, owner, signal: this.#abort.signal };
+    const next = await readPiece(base, read, options);
+    if (next === "base lost") this.#change({ snapshot: null, readTokens: 0 });
+    else {
+      this.#change({ snapshot: next.snapshot, readTokens: next.tokens, pieces: upload.pieces + 1 });
+      await store.release(isLast ? owners[1] : `${owners[1]}${String(1 - piece)}`);
+    }
+  }
+
+  #ready(upload: UploadRecord): void {
+    const { turns, tokens } = this.#parts;
+    const { preview, length, snapshot, readTokens } = upload;
+    const rest = length > preview.length ? ` … (${String(length)} characters)` : "";
+    turns.put({
+      number: 0,
+      messages: [{ role: "system", content: preview + rest }],
+      tokens: tokens.length,
+      finish: "stop",
+      created: unixSeconds(),
+      stream: "",
+      snapshot,
+      snapshotTokens: readTokens,
+    });
+    this.#change({ stage: "ready", preview: "" });
+  }
+
+  #record(): SessionRecord {
+    const record = this.#parts.record.get();
+    if (record === undefined) throw new Error("no session");
+    return record;
+  }
+}
+
+/** Bytes that end with a whole character. */
+function wholeCharacters(bytes: Uint8Array): number {
+  for (let back = 1; back <= Math.min(4, bytes.length); back++) {
+    const byte = bytes[bytes.length - back] ?? 0;
+    if (byte < 0x80) return bytes.length;
+    if (byte >= 0xc0) {
+      const needed = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
+      return back < needed ? bytes.length - back : bytes.length;
+    }
+  }
+  return bytes.length;
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  if (first.length === 0) return second;
+  const whole = new Uint8Array(first.length + second.length);
+  whole.set(first);
+  whole.set(second, first.length);
+  return whole;
+}
+
+const base64Of = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
+const bytesOf = (text: string): Uint8Array => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

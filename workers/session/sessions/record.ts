@@ -1,0 +1,65 @@
+/** What a session's object knows of itself. */
+import type { ServiceFailure } from "../../contracts/errors.ts";
+
+export interface SessionRecord {
+  readonly id: string;
+  readonly tenant: string;
+  /** A share is a fork that nobody lists and nobody talks to. */
+  readonly kind: "session" | "context" | "share";
+  readonly name: string;
+  readonly model: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly updated: number;
+  readonly parent: { readonly session: string; readonly turn: number } | null;
+  /** The turn that runs. */
+  readonly running: { readonly turn: number; readonly stream: string } | null;
+  /** Of a context whose document is not read yet. */
+  readonly upload: UploadRecord | null;
+}
+
+export interface UploadRecord {
+  readonly stage: "uploading" | "reading" | "ready" | "failed";
+  readonly receivedBytes: number;
+  /** Bytes of a character that is not whole yet, base64. */
+  readonly halfCharacter: string;
+  /** Text that is not tokenized yet. */
+  readonly pending: string;
+  readonly readTokens: number;
+  /** Read so far. */
+  readonly pieces: number;
+  /** The state of what was read so far. */
+  readonly snapshot: string | null;
+  /** The beginning of the document, for its transcript, and its length in UTF-16 code units. */
+  readonly preview: string;
+  readonly length: number;
+  readonly failure: ServiceFailure | null;
+}
+
+export class RecordRow {
+  readonly #sql: SqlStorage;
+  #record: SessionRecord | undefined;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec("CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 1), json TEXT NOT NULL)");
+    const [row] = sql.exec<{ json: string }>("SELECT json FROM record").toArray();
+    this.#record = row === undefined ? undefined : (JSON.parse(row.json) as SessionRecord);
+  }
+
+  get(): SessionRecord | undefined {
+    return this.#record;
+  }
+
+  put(record: SessionRecord): SessionRecord {
+    this.#record = record;
+    this.#sql.exec("INSERT OR REPLACE INTO record (one, json) VALUES (1, ?)", JSON.stringify(record));
+    return record;
+  }
+
+  forget(): void {
+    this.#record = undefined;
+  }
+}
+
+export const unixSeconds = (): number => Math.floor(Date.now() / 1000);

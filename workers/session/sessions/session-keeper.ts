@@ -1,0 +1,228 @@
+/** What the session Worker does with sessions, contexts and shares: which objects it asks, and in which order. */
+import type { Outcome } from "../../contracts/engine.ts";
+import type { ServiceFailure } from "../../contracts/errors.ts";
+import type { NewSession, SessionBackend, SessionFacts, SharedSession, TenantId } from "../../contracts/session.ts";
+import { servedModel } from "../../model/served-model.ts";
+import type { SessionEnvironment } from "../environment.ts";
+import { contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
+import type { SnapshotStore } from "../snapshots/contract.ts";
+import { sessionObjectName } from "./contract.ts";
+import type { DirectoryObject } from "./directory-object.ts";
+import { newUpload } from "./document-reader.ts";
+import { isId, newId } from "./ids.ts";
+import { unixSeconds, type SessionRecord } from "./record.ts";
+import type { SessionCopy, SessionObject } from "./session-object.ts";
+import { adopt } from "./adopt.ts";
+import type { ShareObject } from "./share-object.ts";
+
+export type Sessions = Omit<SessionBackend, "start" | "attach" | "stop" | "exportSession" | "importSession">;
+
+/** Beyond it the oldest must be deleted first. */
+const MOST_SESSIONS = 10_000;
+
+export class SessionKeeper implements Sessions {
+  readonly #environment: SessionEnvironment;
+
+  constructor(environment: SessionEnvironment) {
+    this.#environment = environment;
+  }
+
+  async createSession(tenant: TenantId, { model, name, from, share }: NewSession): Promise<Outcome<SessionFacts>> {
+    const refusal = await this.#refusal(tenant, model);
+    if (refusal !== undefined) return { ok: false, failure: refusal };
+    if (share !== undefined) return await this.#fromShare(tenant, share, name);
+    if (from === undefined) return await this.#create(newRecord(tenant, "session", model, name ?? ""));
+    const original = this.#find(tenant, from.session, "sess", "ctx");
+    const copied = (await original?.copy(from.turn)) ?? notFound(from.session);
+    if (!copied.ok) return { ok: false, failure: named(copied.failure, from.session) };
+    const parent = { session: from.session, turn: Math.max(0, copied.value.turns.at(-1)?.number ?? 0) };
+    return await this.#create({ ...newRecord(tenant, "session", model, name ?? copied.value.record.name), parent }, copied.value);
+  }
+
+  async session(tenant: TenantId, id: string): Promise<Outcome<SessionFacts>> {
+    return (await this.#find(tenant, id, "sess", "ctx")?.facts()) ?? notFound(id);
+  }
+
+  async sessions(tenant: TenantId, kind: "session" | "context", limit: number, after?: string): Promise<Outcome<readonly SessionFacts[]>> {
+    const ids = await this.#directory(tenant).list(kind, limit, after);
+    const found = await Promise.all(ids.map((id) => this.session(tenant, id)));
+    return { ok: true, value: found.flatMap((outcome) => (outcome.ok ? [outcome.value] : [])) };
+  }
+
+  async turns(tenant: TenantId, id: string, limit: number, after: number): ReturnType<Sessions["turns"]> {
+    return (await this.#find(tenant, id, "sess", "ctx")?.turns(limit, after)) ?? notFound(id);
+  }
+
+  async renameSession(tenant: TenantId, id: string, name: string): Promise<Outcome<SessionFacts>> {
+    return (await this.#find(tenant, id, "sess", "ctx")?.rename(name)) ?? notFound(id);
+  }
+
+  async rewindSession(tenant: TenantId, id: string, turn: number): Promise<Outcome<SessionFacts>> {
+    return (await this.#find(tenant, id, "sess")?.rewind(turn)) ?? notFound(id);
+  }
+
+  async deleteSession(tenant: TenantId, id: string): Promise<Outcome<null>> {
+    const object = this.#find(tenant, id, "sess", "ctx");
+    if (object === undefined) return notFound(id);
+    return await deleted(object, tenant);
+  }
+
+  async shareSession(
+    tenant: TenantId,
+    id: string,
+    seconds: number,
+  ): Promise<Outcome<{ readonly share: string; readonly expires: number }>> {
+    const copied = (await this.#find(tenant, id, "sess")?.copy()) ?? notFound(id);
+    if (!copied.ok) return copied;
+    const share = newId("share");
+    const { record } = copied.value;
+    const fork: SessionRecord = { ...newRecord(tenant, "share", record.model, record.name), id: newId("sess") };
+    const made = await this.#create(fork, copied.value);
+    if (!made.ok) return made;
+    const expires = unixSeconds() + seconds;
+    await this.#share(share).open({ id: share, tenant, session: fork.id, expires });
+    await this.#directory(tenant).putShare(share);
+    return { ok: true, value: { share, expires } };
+  }
+
+  async unshare(tenant: TenantId, share: string): Promise<Outcome<null>> {
+    if (!isId(share, "share") || !(await this.#share(share).end(tenant))) return { ok: false, failure: shareNotFound() };
+    return { ok: true, value: null };
+  }
+
+  async shared(share: string): Promise<Outcome<SharedSession>> {
+    const found = isId(share, "share") ? await this.#share(share).get() : null;
+    if (found === null) return { ok: false, failure: shareNotFound() };
+    const object = this.#object(found.tenant, found.session);
+    const [facts, turns] = await Promise.all([object.facts(), object.turns(Number.MAX_SAFE_INTEGER, -1)]);
+    if (!facts.ok || !turns.ok) return { ok: false, failure: shareNotFound() };
+    const { name, model, tokens, stateBytes } = facts.value;
+    return { ok: true, value: { name, model, tokens, stateBytes, turns: turns.value, expires: found.expires } };
+  }
+
+  async createContext(
+    tenant: TenantId,
+    { model, name }: { readonly model: string; readonly name?: string },
+  ): Promise<Outcome<SessionFacts>> {
+    const refusal = await this.#refusal(tenant, model);
+    if (refusal !== undefined) return { ok: false, failure: refusal };
+    return await this.#create({ ...newRecord(tenant, "context", model, name ?? ""), upload: newUpload });
+  }
+
+  async appendContext(
+    tenant: TenantId,
+    id: string,
+    offset: number,
+    text: ReadableStream<Uint8Array>,
+    last: boolean,
+  ): Promise<Outcome<SessionFacts>> {
+    const object = this.#find(tenant, id, "ctx");
+    if (object !== undefined) return await object.appendDocument(offset, text, last);
+    await text.cancel("there is no such context").catch(() => undefined);
+    return notFound(id);
+  }
+
+  async followContext(tenant: TenantId, id: string): Promise<Outcome<ReadableStream<Uint8Array>>> {
+    return (await this.#find(tenant, id, "ctx")?.followDocument()) ?? notFound(id);
+  }
+
+  async usage(tenant: TenantId): ReturnType<Sessions["usage"]> {
+    const [sessions, { hotBytes, sharedBytes, durableBytes, quotaBytes }] = await Promise.all([
+      this.#directory(tenant).count(),
+      this.#environment.TENANT_OBJECT.getByName(tenant).usage(),
+    ]);
+    return { ok: true, value: { sessions, hotBytes, durableBytes: durableBytes + sharedBytes, quotaBytes } };
+  }
+
+  async deleteTenant(tenant: TenantId): Promise<Outcome<null>> {
+    const directory = this.#directory(tenant);
+    for (const share of await directory.shares()) await this.unshare(tenant, share);
+    for (const id of await directory.all()) await this.deleteSession(tenant, id);
+    await this.#environment.TENANT_OBJECT.getByName(tenant).deleteAll();
+    return { ok: true, value: null };
+  }
+
+  async #refusal(tenant: TenantId, model: string): Promise<ServiceFailure | undefined> {
+    const { card } = await servedModel(this.#environment);
+    if (model !== card.id)
+      return {
+        code: "model_not_found",
+        status: 404,
+        message: `The model '${model.slice(0, 100)}' does not exist.`,
+        param: "model",
+        retryable: false,
+      };
+    const count = await this.#directory(tenant).count();
+    return count < MOST_SESSIONS
+      ? undefined
+      : invalidRequest(`There are ${String(count)} sessions and contexts, which is as many as may be: delete some.`);
+  }
+
+  async #create(record: SessionRecord, copy?: Pick<SessionCopy, "turns" | "tokens">): Promise<Outcome<SessionFacts>> {
+    return await this.#object(record.tenant, record.id).create(record, copy);
+  }
+
+  /** Its states are another tenant's, so they are sealed anew. */
+  async #fromShare(tenant: TenantId, share: string, name: string | undefined): Promise<Outcome<SessionFacts>> {
+    const found = isId(share, "share") ? await this.#share(share).get() : null;
+    const copied = found === null ? undefined : await this.#object(found.tenant, found.session).copy();
+    if (found === null || copied?.ok !== true) return { ok: false, failure: shareNotFound() };
+    const record = newRecord(tenant, "session", copied.value.record.model, name ?? copied.value.record.name);
+    const { card } = await servedModel(this.#environment);
+    const turns = await adopt(copied.value.turns, record, card, this.#store(found.tenant), this.#store(tenant));
+    return await this.#create(record, { turns, tokens: copied.value.tokens });
+  }
+
+  #find(tenant: TenantId, id: string, ...prefixes: readonly ("sess" | "ctx")[]): SessionSurface | undefined {
+    return isId(id, ...prefixes) ? this.#object(tenant, id) : undefined;
+  }
+
+  #object(tenant: TenantId, id: string): SessionSurface {
+    return this.#environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id));
+  }
+
+  #share(id: string): Pick<ShareObject, "open" | "get" | "end"> {
+    return this.#environment.SHARE_OBJECT.getByName(id);
+  }
+
+  #directory(tenant: TenantId): DirectorySurface {
+    return this.#environment.DIRECTORY_OBJECT.getByName(tenant);
+  }
+
+  #store(tenant: TenantId): SnapshotStore {
+    return this.#environment.TENANT_OBJECT.getByName(tenant);
+  }
+}
+
+type SessionSurface = Pick<
+  SessionObject,
+  "create" | "facts" | "turns" | "rename" | "rewind" | "copy" | "delete" | "appendDocument" | "followDocument"
+>;
+
+/** As seen over RPC. */
+type DirectorySurface = {
+  [Name in "list" | "all" | "count" | "putShare" | "shares"]: (
+    ...values: Parameters<DirectoryObject[Name]>
+  ) => Promise<ReturnType<DirectoryObject[Name]>>;
+};
+
+export function newRecord(tenant: TenantId, kind: SessionRecord["kind"], model: string, name: string): SessionRecord {
+  const now = unixSeconds();
+  const id = newId(kind === "context" ? "ctx" : "sess");
+  return { id, tenant, kind, name, model, created: now, updated: now, parent: null, running: null, upload: null };
+}
+
+function notFound(id: string): { readonly ok: false; readonly failure: ServiceFailure } {
+  return { ok: false, failure: named(sessionNotFound(), id) };
+}
+
+/** A missing context is told of as one. */
+function named(failure: ServiceFailure, id: string): ServiceFailure {
+  return failure.code === "session_not_found" && id.startsWith("ctx_") ? contextNotFound() : failure;
+}
+
+/** An object that has deleted itself ends with the call. */
+async function deleted(object: SessionSurface, tenant: TenantId): Promise<Outcome<null>> {
+  const outcome = await object.delete(tenant);
+  return outcome.ok ? { ok: true, value: null } : outcome;
+}

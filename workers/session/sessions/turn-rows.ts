@@ -1,0 +1,100 @@
+/** A conversation's turns: what was said, where its tokens end, and which state holds it. */
+import type { TranscriptMessage, Turn } from "../../contracts/session.ts";
+
+export interface StoredTurn extends Turn {
+  readonly stream: string;
+  /** The state that has read as many of the conversation's tokens; null where none is kept. */
+  readonly snapshot: string | null;
+  readonly snapshotTokens: number;
+}
+
+interface Row extends Record<string, SqlStorageValue> {
+  readonly number: number;
+  readonly messages: string;
+  readonly tokens: number;
+  readonly finish: string;
+  readonly created: number;
+  readonly stream: string;
+  readonly snapshot: string | null;
+  readonly snapshot_tokens: number;
+}
+
+const COLUMNS = "number, messages, tokens, finish, created, stream, snapshot, snapshot_tokens";
+
+export class TurnRows {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS turns (number INTEGER PRIMARY KEY, messages TEXT NOT NULL, tokens INTEGER NOT NULL, finish TEXT NOT NULL, " +
+        "created INTEGER NOT NULL, stream TEXT NOT NULL, snapshot TEXT, snapshot_tokens INTEGER NOT NULL)",
+    );
+  }
+
+  /** The last turn's number; -1 before anything, 0 where there is only a document. */
+  get last(): number {
+    return this.#sql.exec<{ last: number }>("SELECT COALESCE(MAX(number), -1) AS last FROM turns").one().last;
+  }
+
+  get(number: number): StoredTurn | undefined {
+    return this.#select("WHERE number = ?", number)[0];
+  }
+
+  /** Those after a number, in order. */
+  list(after: number, limit: number): StoredTurn[] {
+    return this.#select("WHERE number > ? ORDER BY number LIMIT ?", after, limit);
+  }
+
+  /** The newest that has a state. */
+  withSnapshot(): StoredTurn | undefined {
+    return this.#select("WHERE snapshot IS NOT NULL ORDER BY number DESC LIMIT 1")[0];
+  }
+
+  put(turn: StoredTurn): void {
+    this.#sql.exec(
+      `INSERT OR REPLACE INTO turns (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[
+        turn.number,
+        JSON.stringify(turn.messages),
+        turn.tokens,
+        turn.finish,
+        turn.created,
+        turn.stream,
+        turn.snapshot,
+        turn.snapshotTokens,
+      ],
+    );
+  }
+
+  /** The state is gone, or let go. */
+  forget(snapshot: string): void {
+    this.#sql.exec("UPDATE turns SET snapshot = NULL, snapshot_tokens = 0 WHERE snapshot = ?", snapshot);
+  }
+
+  /** Turns after this one. */
+  deleteAfter(number: number): void {
+    this.#sql.exec("DELETE FROM turns WHERE number > ?", number);
+  }
+
+  #select(where: string, ...values: readonly number[]): StoredTurn[] {
+    return Array.from(this.#sql.exec<Row>(`SELECT ${COLUMNS} FROM turns ${where}`, ...values), (row) => ({
+      number: row.number,
+      messages: JSON.parse(row.messages) as TranscriptMessage[],
+      tokens: row.tokens,
+      finish: row.finish as Turn["finish"],
+      created: row.created,
+      stream: row.stream,
+      snapshot: row.snapshot,
+      snapshotTokens: row.snapshot_tokens,
+    }));
+  }
+}
+
+/**
+ * Which turns' states are kept: the last two, for who goes on and for who takes the last one back, and those whose numbers are powers of two,
+ * so that a rewind or a fork anywhere reads at most half of the conversation again, at a cost that grows with the logarithm of its length.
+ */
+export function keepsState(turn: number, last: number): boolean {
+  return turn >= last - 1 || Number.isInteger(Math.log2(turn));
+}
