@@ -16,7 +16,8 @@ export const tenant = createMiddleware<GatewayTypes>(async (c, next) => {
   return next();
 });
 
-async function tenantOf(key: string): Promise<string> {
+/** A name for the holder of a key, from which the key cannot be told. */
+export async function tenantOf(key: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(DOMAIN + key));
   return Array.from(new Uint8Array(digest, 0, TENANT_BYTES), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
