@@ -14,7 +14,7 @@ import { StateReceiver } from "./state-receiver.ts";
 
 /** Attempts in a row that bring no new token before the answer fails. */
 const MOST_FRUITLESS_ATTEMPTS = 4;
-const FIRST_PAUSE_MILLISECONDS = 50;
+const FIRST_PAUSE_MILLISECONDS = 20;
 
 export type AttemptEvent = AnswerEvent | { readonly type: "start"; readonly usage: PromptUsage };
 
