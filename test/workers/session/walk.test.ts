@@ -52,13 +52,17 @@ class Walk {
       [2, ["two at once", () => this.twoAtOnce()]],
       [2, ["forget", () => this.forget()]],
       [4, ["lose the tenant's object", () => lose("TENANT_OBJECT", tenantOf(this.key))]],
-      [4, ["damage the store", async () => void (await damageStore(await tenantOf(this.key), this.#dice))]],
+      [4, ["damage the store", () => this.damage()]],
     ]);
     this.counts[name] = (this.counts[name] ?? 0) + 1;
     this.breakEngine();
     await run();
     engine.use({});
     if (this.conversations.length > 12) await this.forget();
+  }
+
+  async damage(): Promise<void> {
+    await damageStore(await tenantOf(this.key), this.#dice);
   }
 
   /** Sometimes the engine refuses states, loses them, dies, or can't save. */
