@@ -7,7 +7,7 @@ import { servedModel } from "../../model/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, internalError, streamNotFound } from "../failures.ts";
 import { sessionObjectName, type PreparedTurn, type TurnTaker } from "../sessions/contract.ts";
-import type { SnapshotStore } from "../snapshots/contract.ts";
+import { tenantStore } from "../snapshots/near-store.ts";
 import { AnswerLog } from "./answer-log.ts";
 import { Life } from "./life.ts";
 import { OrderRows, type StoredOrder } from "./order-rows.ts";
@@ -120,7 +120,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     const model = await servedModel(this.env);
     const { tenant, turn, stream } = stored.order;
     const session = tenant === null || turn === undefined ? undefined : this.#session(tenant, stored.prepared?.session ?? turn.session);
-    const store = tenant === null ? undefined : (this.env.TENANT_OBJECT.getByName(tenant) as unknown as SnapshotStore);
+    const store = tenant === null ? undefined : tenantStore(this.env, tenant);
     const onEnded = (keptUntil: number) => {
       this.#orders.keepUntil(stream, keptUntil);
     };
