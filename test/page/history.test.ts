@@ -74,7 +74,7 @@ describe("history", () => {
     await chooseAction("First topic", "Delete");
     await page.reload();
     await inputOf(page).waitFor();
-    await page.getByText("They stay in this browser.").waitFor();
+    await page.getByText("They belong to this browser’s key.").waitFor();
     expect(await rows().count()).toBe(0);
   });
 

@@ -23,10 +23,16 @@ export async function waitForStatus(page: Page, status: "waiting" | "streaming" 
   await page.locator(`article.answer[data-status="${status}"]`).last().waitFor();
 }
 
-/** Sends a message and waits for the whole answer. */
+/** Sends a message and waits for the whole answer to it. */
 export async function ask(page: Page, text: string): Promise<void> {
+  const earlier = await answersOf(page).count();
   await send(page, text);
-  await waitForStatus(page, "done");
+  await page.locator(`article.answer >> nth=${earlier}`).and(page.locator('[data-status="done"]')).waitFor();
+}
+
+/** The shown text of the last answer. */
+export function textOf(page: Page): Promise<string> {
+  return lastAnswer(page).locator(".markdown").innerText();
 }
 
 /** Sends nothing and fails nothing: until a stream has moved on, there is only its visible text to wait for. */

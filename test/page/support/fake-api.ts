@@ -1,6 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import type { ContextScript } from "./fake-contexts.ts";
+import { answerKept, answerSurviving } from "./fake-keeping.ts";
+import { FakeSessions, MODEL, refused } from "./fake-sessions.ts";
+import { answer, keyOf, readBody, sendJson } from "./fake-http.ts";
+import { writeStream } from "./fake-plain-stream.ts";
+import type { FakeStream } from "./fake-stream.ts";
 import { readStatic } from "./static-files.ts";
 
 /** What the fake server does with one chat request. */
@@ -28,6 +33,12 @@ export type Reply =
       readonly reading?: readonly object[];
       /** What the stream waits for between reading and its first text. */
       readonly readGate?: Promise<unknown>;
+      /** Whether it runs on when its reader leaves, and can be read again; always so in a session. */
+      readonly resumable?: boolean;
+      /** Breaks the first connection of one that can be read again after so many events. */
+      readonly cutAfter?: number;
+      /** What the answer says of what was remembered. */
+      readonly cache?: string;
     }
   | { readonly kind: "error"; readonly status: number; readonly body: object | string; readonly headers?: Record<string, string> }
   /** Says nothing at all. */
@@ -39,10 +50,27 @@ export interface ChatBody {
   readonly [field: string]: unknown;
 }
 
+/** A request to anything but chat, with the key that it came with. */
+export interface ApiCall {
+  readonly method: string;
+  readonly path: string;
+  readonly body: unknown;
+}
+
 export interface FakeApi {
   readonly url: string;
   /** Bodies of the chat requests so far. */
   readonly requests: ChatBody[];
+  readonly calls: ApiCall[];
+  /** Keys that requests have brought. */
+  readonly keys: Set<string>;
+  /** The only key that is served; null serves all. */
+  onlyKey: string | null;
+  /** Whether the server keeps sessions at all. */
+  keepsSessions: boolean;
+  readonly sessions: FakeSessions;
+  readonly streams: Map<string, FakeStream>;
+  readonly contexts: ContextScript;
   /** Chat requests that the client closed before their answer was whole. */
   aborts: number;
   contextLength: number;
@@ -56,7 +84,7 @@ export interface FakeApi {
   close(): Promise<void>;
 }
 
-export const MODEL = "spikingbrain-135m";
+export { MODEL };
 const DEFAULT_REPLY: Reply = { kind: "stream", deltas: ["Hello", ", ", "world", "."] };
 
 /** A scripted API with the built page in front of it: it answers what a test says, not what a model would. */
@@ -74,8 +102,19 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
     card: {},
     replies: [],
     unknownPaths: [],
+    calls: [],
+    keys: new Set(),
+    onlyKey: null,
+    keepsSessions: false,
+    sessions: new FakeSessions(),
+    streams: new Map(),
+    contexts: { cutAfterPieces: 0, readGate: null, offsets: [] },
     reset() {
-      for (const list of [api.requests, api.replies, api.unknownPaths]) list.length = 0;
+      for (const list of [api.requests, api.replies, api.unknownPaths, api.calls, api.contexts.offsets]) list.length = 0;
+      for (const stream of api.streams.values()) stream.stop();
+      for (const kept of [api.sessions, api.streams, api.keys]) kept.clear();
+      Object.assign(api, { onlyKey: null, keepsSessions: false });
+      Object.assign(api.contexts, { cutAfterPieces: 0, readGate: null });
       api.aborts = 0;
       api.contextLength = 2048;
       api.card = {};
@@ -87,7 +126,21 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
   };
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pathname } = new URL(request.url ?? "/", api.url);
+    const url = new URL(request.url ?? "/", api.url);
+    const { pathname } = url;
+    const key = keyOf(request);
+    if (pathname.startsWith("/v1/")) {
+      api.keys.add(key);
+      if (api.onlyKey !== null && key !== api.onlyKey) {
+        sendJson(response, 401, { error: { message: "Missing or incorrect API key.", code: "invalid_api_key" } });
+        return;
+      }
+    }
+    if (/^\/v1\/(sessions|contexts|shares|streams)\b/.test(pathname)) {
+      const kept = await answerKept(api, { request, response, url, key });
+      if (kept !== null) answer(response, kept);
+      return;
+    }
     if (pathname === "/v1/chat/completions") return chat(request, response);
     if (pathname === "/v1/models") {
       sendJson(response, 200, { object: "list", data: [{ id: MODEL, object: "model", max_model_len: api.contextLength, ...api.card }] });
@@ -109,63 +162,25 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
   }
 
   async function chat(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    api.requests.push(JSON.parse(await readBody(request)) as ChatBody);
+    const body = JSON.parse(await readBody(request)) as ChatBody;
+    api.requests.push(body);
+    const { session_id } = body;
+    const session = typeof session_id === "string" ? api.sessions.find(keyOf(request), session_id) : null;
+    if (session_id !== undefined && session === null) {
+      answer(response, refused(404, "session_not_found", "No such session."));
+      return;
+    }
     const reply = api.replies.shift() ?? DEFAULT_REPLY;
+    if (reply.kind === "stream" && (session !== null || reply.resumable === true))
+      return answerSurviving(api, { response, reply, messages: body.messages, session });
     response.on("close", () => {
       if (!response.writableFinished) api.aborts += 1;
     });
     if (reply.kind === "silence") return;
-    if (reply.kind === "stream") return stream(response, reply);
+    if (reply.kind === "stream") return writeStream(response, reply);
     if (typeof reply.body === "string") response.writeHead(reply.status, reply.headers).end(reply.body);
     else sendJson(response, reply.status, reply.body, reply.headers);
   }
 
   return api;
-}
-
-async function stream(response: ServerResponse, reply: Extract<Reply, { kind: "stream" }>): Promise<void> {
-  const { deltas, intervalMs = 5, ending = "done", finishReason = "stop" } = reply;
-  const usage = reply.usage ?? { prompt_tokens: 12, completion_tokens: deltas.length };
-  const send = (choices: object[], more: object = {}) =>
-    response.write(`data: ${JSON.stringify({ id: "chatcmpl-1", object: "chat.completion.chunk", model: MODEL, choices, ...more })}\n\n`);
-  response.writeHead(200, { "content-type": "text/event-stream" });
-  response.write(": keep-alive\n\n");
-  send([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]);
-  for (const state of reply.reading ?? []) send([{ index: 0, delta: { content: "" }, finish_reason: null }], { state });
-  await reply.readGate;
-  for (const [index, content] of deltas.entries()) {
-    await sleep(intervalMs);
-    if (index === deltas.length - 1) await reply.gate;
-    if (response.destroyed) return;
-    const [spikes, state] = [reply.spikes?.[index], reply.states?.[index]];
-    const more = { ...(spikes === undefined ? {} : { spikes }), ...(state === undefined ? {} : { state }) };
-    send([{ index: 0, delta: { content }, finish_reason: null }], more);
-  }
-  if (ending === "hang") return;
-  if (ending === "reset") {
-    // Breaking the connection at once would also drop what is still on its way.
-    await sleep(100);
-    response.destroy();
-    return;
-  }
-  if (typeof ending === "object") {
-    response.end(`data: ${JSON.stringify({ error: ending.error })}\n\n`);
-    return;
-  }
-  if (ending === "done") {
-    send([{ index: 0, delta: {}, finish_reason: finishReason }]);
-    send([], { usage: { ...usage, total_tokens: usage.prompt_tokens + usage.completion_tokens } });
-    response.write("data: [DONE]\n\n");
-  }
-  response.end();
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  let body = "";
-  for await (const chunk of request) body += String(chunk);
-  return body;
-}
-
-function sendJson(response: ServerResponse, status: number, body: object, headers: Record<string, string> = {}): void {
-  response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
 }

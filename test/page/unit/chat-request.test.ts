@@ -26,11 +26,16 @@ describe("chat request", () => {
   });
 
   it("sends no setting that is left to the server", () => {
-    expect(chatRequest("m", [], EMPTY, false)).toEqual({ model: "m", messages: [], stream: true, stream_options: { include_usage: true } });
+    expect(chatRequest("m", [], EMPTY, { reportState: false })).toEqual({
+      model: "m",
+      messages: [],
+      stream: true,
+      stream_options: { include_usage: true },
+    });
   });
 
   it("sends zero, which is not the same as empty", () => {
-    expect(chatRequest("m", [], { ...EMPTY, temperature: 0, topK: 0, seed: 0 }, false)).toMatchObject({
+    expect(chatRequest("m", [], { ...EMPTY, temperature: 0, topK: 0, seed: 0 }, { reportState: false })).toMatchObject({
       temperature: 0,
       top_k: 0,
       seed: 0,
@@ -38,13 +43,13 @@ describe("chat request", () => {
   });
 
   it("asks for spikes where the person wants them, and for the state where the server knows it", () => {
-    expect(chatRequest("m", [], { ...EMPTY, spikes: true }, true)).toMatchObject({ spikes: true, state: true });
-    expect(Object.keys(chatRequest("m", [], EMPTY, false))).not.toContain("state");
+    expect(chatRequest("m", [], { ...EMPTY, spikes: true }, { reportState: true })).toMatchObject({ spikes: true, state: true });
+    expect(Object.keys(chatRequest("m", [], EMPTY, { reportState: false }))).not.toContain("state");
   });
 
   it("names every setting as the API does", () => {
     const all = Object.fromEntries(NUMBER_RULES.map((rule) => [rule.setting, 1]));
-    expect(Object.keys(chatRequest("m", [], { ...EMPTY, ...all }, false)).sort()).toEqual(
+    expect(Object.keys(chatRequest("m", [], { ...EMPTY, ...all }, { reportState: false })).sort()).toEqual(
       ["model", "messages", "stream", "stream_options", "temperature", "top_p", "top_k", "min_p", "presence_penalty"]
         .concat(["frequency_penalty", "repetition_penalty", "max_tokens", "seed"])
         .sort(),

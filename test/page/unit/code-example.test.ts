@@ -9,7 +9,7 @@ import { DEFAULT_SETTINGS } from "../../../workers/gateway/page/src/state/settin
 
 const TRICKY = `It's "quoted" \\ $HOME \`id\` 你好 🎈\n\ttab {"a": true} \${x}`;
 const SETTINGS = { ...DEFAULT_SETTINGS, topK: 40, minP: 0.05, seed: 7, spikes: true };
-const REQUEST = chatRequest("model-1", [{ role: "user", content: TRICKY }], SETTINGS, true);
+const REQUEST = chatRequest("model-1", [{ role: "user", content: TRICKY }], SETTINGS, { reportState: true });
 
 let directory: string;
 

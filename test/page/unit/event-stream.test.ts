@@ -3,7 +3,7 @@ import { createEventParser, readEventStream } from "../../../workers/gateway/pag
 
 function parse(chunks: readonly string[]): string[] {
   const parser = createEventParser();
-  return chunks.flatMap((chunk) => parser.push(chunk));
+  return chunks.flatMap((chunk) => parser.push(chunk)).map(({ data }) => data);
 }
 
 describe("event stream parser", () => {
@@ -26,6 +26,15 @@ describe("event stream parser", () => {
     expect(parse(["data: a\n\ndata: b\n"])).toEqual(["a"]);
   });
 
+  it("tells the newest id with each event, and not that of an event that was cut off", () => {
+    const parser = createEventParser();
+    expect(parser.push("data: a\n\nid: s.1\ndata: b\n\ndata: c\n\nid: s.2\n")).toEqual([
+      { id: "", data: "a" },
+      { id: "s.1", data: "b" },
+      { id: "s.1", data: "c" },
+    ]);
+  });
+
   it("does not take other fields that begin with data", () => {
     expect(parse(["database: a\n\n"])).toEqual([]);
   });
@@ -39,7 +48,7 @@ describe("event stream parser", () => {
       },
     });
     const events: string[] = [];
-    for await (const data of readEventStream(stream)) events.push(data);
+    for await (const { data } of readEventStream(stream)) events.push(data);
     expect(events).toEqual(["你好 🎈"]);
   });
 
@@ -49,7 +58,7 @@ describe("event stream parser", () => {
       pull: (controller) => controller.enqueue(new TextEncoder().encode("data: a\n\n")),
       cancel: () => void (cancelled = true),
     });
-    for await (const data of readEventStream(stream)) if (data === "a") break;
+    for await (const { data } of readEventStream(stream)) if (data === "a") break;
     expect(cancelled).toBe(true);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createMeter } from "../../../workers/gateway/page/src/state/meter.ts";
-import { interrupted, reduce } from "../../../workers/gateway/page/src/state/reducer.ts";
+import { reduce } from "../../../workers/gateway/page/src/state/reducer.ts";
 import {
   contextTokens,
   conversationTitle,
@@ -9,6 +9,7 @@ import {
   tokensPerSecond,
 } from "../../../workers/gateway/page/src/state/selectors.ts";
 import { DEFAULT_SETTINGS } from "../../../workers/gateway/page/src/state/settings.ts";
+import { interrupted } from "../../../workers/gateway/page/src/state/update.ts";
 import type { AssistantMessage, Conversation, Message, State } from "../../../workers/gateway/page/src/state/types.ts";
 
 const MEASURE = { deltas: 0, streamingMs: 0 };
@@ -34,6 +35,10 @@ function state(...conversations: Conversation[]): State {
     modelFailure: null,
     online: true,
     deleted: null,
+    documents: [],
+    about: null,
+    shared: null,
+    notice: null,
   };
 }
 

@@ -1,8 +1,9 @@
 import { render } from "preact";
 import { createActions } from "./state/actions.ts";
-import { loadModel } from "./state/answer.ts";
+import { loadModel } from "./state/load-model.ts";
 import { persist } from "./state/persistence.ts";
 import { loadPreferences } from "./state/preferences.ts";
+import { shareInAddress } from "./state/share-link.ts";
 import { createStore, type Store } from "./state/store.ts";
 import { App } from "./view/app.tsx";
 
@@ -14,16 +15,36 @@ const store = createStore({
   modelFailure: null,
   online: navigator.onLine,
   deleted: null,
+  documents: [],
+  about: null,
+  shared: null,
+  notice: null,
 });
+const actions = createActions(store);
 const root = document.querySelector("#app");
 if (root === null) throw new Error("index.html has no #app");
 
 for (const event of ["online", "offline"])
   addEventListener(event, () => store.dispatch({ type: "online-changed", online: navigator.onLine }));
+addEventListener("hashchange", lookAtShare);
 persist(store)
   .catch((error: unknown) => console.warn("the history cannot be read, so this visit is not remembered", error))
-  .finally(() => render(<App store={store} actions={createActions(store)} />, root));
-void keepLookingForModel(store);
+  .finally(() => {
+    render(<App store={store} actions={actions} />, root);
+    lookAtShare();
+    actions.resumeAnswers();
+    void begin(store);
+  });
+
+function lookAtShare(): void {
+  const share = shareInAddress();
+  if (share !== null) void actions.sharing.look(share);
+}
+
+async function begin(target: Store): Promise<void> {
+  await keepLookingForModel(target);
+  await actions.refresh();
+}
 
 /** How long to leave a server alone that did not say which model it has. */
 const MODEL_RETRY_MS = 3_000;

@@ -22,6 +22,8 @@ export interface ChatRequest {
   readonly seed?: number;
   readonly spikes?: true;
   readonly state?: true;
+  /** The session that goes on: `messages` are then only what it has not seen. */
+  readonly session_id?: string;
 }
 
 export function chatMessages(
@@ -38,14 +40,26 @@ export function chatMessages(
   return messages;
 }
 
-/** `reportState` asks what the conversation's state takes; a server that does not know refuses it. */
-export function chatRequest(model: string, messages: readonly ChatMessage[], settings: Settings, reportState: boolean): ChatRequest {
-  const spikes = settings.spikes === true ? { spikes: true as const } : {};
-  const state = reportState ? { state: true as const } : {};
-  return { model, messages, stream: true, stream_options: { include_usage: true }, ...samplingFields(settings), ...spikes, ...state };
+export interface ChatRequestOptions {
+  /** Asks what the conversation's state takes; a server that does not know refuses it. */
+  readonly reportState: boolean;
+  readonly session?: string;
 }
 
-type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options" | "spikes" | "state">;
+export function chatRequest(
+  model: string,
+  messages: readonly ChatMessage[],
+  settings: Settings,
+  { reportState, session }: ChatRequestOptions,
+): ChatRequest {
+  const spikes = settings.spikes === true ? { spikes: true as const } : {};
+  const state = reportState ? { state: true as const } : {};
+  const turn = session === undefined ? {} : { session_id: session };
+  const stream = { stream: true, stream_options: { include_usage: true } } as const;
+  return { model, ...turn, messages, ...stream, ...samplingFields(settings), ...spikes, ...state };
+}
+
+type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options" | "spikes" | "state" | "session_id">;
 
 function samplingFields(settings: Settings): SamplingFields {
   const fields: [keyof SamplingFields, number | null][] = [

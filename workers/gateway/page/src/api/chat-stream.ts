@@ -1,51 +1,15 @@
-import type { ChatRequest } from "./chat-request.ts";
-import { readEventStream } from "./event-stream.ts";
 import type { SpikeMeasure, StateMeasure } from "../state/types.ts";
-import { connectionFailure, FailureError, failureFromError, record, responseFailure } from "./failure.ts";
+import { FailureError, failureFromError, record } from "./failure.ts";
 
 export type FinishReason = "stop" | "length";
 
-/** Any number of `delta`, `spikes`, `state`, `finish` and `usage`; the generator's return is the one good end, a thrown {@link FailureError} the only bad one. */
+/** What one chunk says. */
 export type ChatEvent =
   | { readonly type: "delta"; readonly text: string }
   | { readonly type: "spikes"; readonly measure: SpikeMeasure }
   | { readonly type: "state"; readonly measure: StateMeasure }
   | { readonly type: "finish"; readonly reason: FinishReason }
-  | { readonly type: "usage"; readonly promptTokens: number; readonly completionTokens: number };
-
-/** Streams one answer. Aborting `signal` closes the connection, which is what stops the engine; the generator then throws the abort's reason. */
-export async function* streamChat(request: ChatRequest, signal: AbortSignal): AsyncGenerator<ChatEvent, void, undefined> {
-  const response = await post("/v1/chat/completions", request, signal);
-  if (response.body === null) throw new FailureError({ kind: "protocol", status: response.status });
-  try {
-    for await (const data of readEventStream(response.body)) {
-      if (data === "[DONE]") return;
-      yield* parseChunk(data);
-    }
-  } catch (cause) {
-    if (signal.aborted || cause instanceof FailureError) throw cause;
-    throw new FailureError(connectionFailure(navigator.onLine), { cause });
-  }
-  signal.throwIfAborted();
-  throw new FailureError({ kind: "cut" });
-}
-
-export async function post(path: string, body: unknown, signal: AbortSignal): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-      signal,
-    });
-  } catch (cause) {
-    if (signal.aborted) throw cause;
-    throw new FailureError(connectionFailure(navigator.onLine), { cause });
-  }
-  if (!response.ok) throw new FailureError(await responseFailure(response));
-  return response;
-}
+  | { readonly type: "usage"; readonly promptTokens: number; readonly completionTokens: number; readonly cachedTokens?: number };
 
 /** One `chat.completion.chunk`; throws the failure that an error event carries. */
 export function parseChunk(data: string): ChatEvent[] {
@@ -64,8 +28,9 @@ export function parseChunk(data: string): ChatEvent[] {
   const usage = record(chunk["usage"]);
   const promptTokens = usage?.["prompt_tokens"];
   const completionTokens = usage?.["completion_tokens"];
+  const cachedTokens = record(usage?.["prompt_tokens_details"])?.["cached_tokens"];
   if (typeof promptTokens === "number" && typeof completionTokens === "number")
-    events.push({ type: "usage", promptTokens, completionTokens });
+    events.push({ type: "usage", promptTokens, completionTokens, ...(typeof cachedTokens === "number" ? { cachedTokens } : {}) });
   return events;
 }
 

@@ -1,15 +1,24 @@
+/** `id` is the newest that the stream has named, whichever event it came with: what a client that comes back sends as `Last-Event-ID`. */
+export interface StreamEvent {
+  readonly id: string;
+  readonly data: string;
+}
+
+/** Servers send a comment every 15 s; a connection that is silent for three of them is dead, whatever the browser believes. */
+const SILENCE_MS = 45_000;
+
 /**
- * Reads `text/event-stream` bytes into the data of each event, whatever the chunking. Line ends may be CR, LF or CRLF;
- * comments and the fields this page has no use for (`id`, `event`, `retry`) are skipped. An event cut off by the stream's end is dropped,
- * as the standard says: the caller notices the missing terminal event.
+ * Reads `text/event-stream` bytes into events, whatever the chunking. Line ends may be CR, LF or CRLF; comments and the fields this page has
+ * no use for (`event`, `retry`) are skipped. An event cut off by the stream's end is dropped, as the standard says: the caller notices the
+ * missing terminal event.
  */
-export async function* readEventStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, void, undefined> {
+export async function* readEventStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent, void, undefined> {
   const reader = stream.getReader();
   const decoder = new TextDecoder();
   const parser = createEventParser();
   try {
     while (true) {
-      const { done, value } = await reader.read();
+      const { done, value } = await withinSilence(reader.read());
       if (done) return;
       yield* parser.push(decoder.decode(value, { stream: true }));
     }
@@ -19,27 +28,41 @@ export async function* readEventStream(stream: ReadableStream<Uint8Array>): Asyn
   }
 }
 
+async function withinSilence<T>(read: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silence = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing came for ${SILENCE_MS} ms`)), SILENCE_MS);
+  });
+  try {
+    return await Promise.race([read, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 export interface EventParser {
-  /** The data of every event that these characters complete. */
-  push(text: string): string[];
+  /** Every event that these characters complete. */
+  push(text: string): StreamEvent[];
 }
 
 export function createEventParser(): EventParser {
   let buffered = "";
+  let id = "";
   let data: string[] = [];
 
   return {
     push(text) {
       buffered += text;
-      const events: string[] = [];
+      const events: StreamEvent[] = [];
       for (let line = takeLine(); line !== null; line = takeLine()) {
         if (line === "") {
-          if (data.length > 0) events.push(data.join("\n"));
+          if (data.length > 0) events.push({ id, data: data.join("\n") });
           data = [];
-        } else {
-          const value = dataField(line);
-          if (value !== null) data.push(value);
+          continue;
         }
+        const value = fieldOf(line, "data");
+        if (value !== null) data.push(value);
+        id = fieldOf(line, "id") ?? id;
       }
       return events;
     },
@@ -56,8 +79,9 @@ export function createEventParser(): EventParser {
   }
 }
 
-function dataField(line: string): string | null {
-  if (line === "data") return "";
-  if (!line.startsWith("data:")) return null;
-  return line.startsWith("data: ") ? line.slice(6) : line.slice(5);
+function fieldOf(line: string, name: string): string | null {
+  if (line === name) return "";
+  if (!line.startsWith(`${name}:`)) return null;
+  const value = line.slice(name.length + 1);
+  return value.startsWith(" ") ? value.slice(1) : value;
 }

@@ -16,6 +16,20 @@ export type FailureKind =
   | "busy"
   /** The conversation does not fit into the model's context. */
   | "context"
+  /** The server serves only those who bring a key that it knows. */
+  | "key"
+  /** What was asked for has expired, was deleted, or belongs to another key: the server does not say which. */
+  | "gone"
+  /** What was asked does not go with what is there now, such as a turn that is running. */
+  | "conflict"
+  /** This key's share of the server's storage is used up. */
+  | "quota"
+  /** A file that only another key or passphrase opens. */
+  | "sealed"
+  /** A file that is none of this server's, or damaged. */
+  | "file"
+  /** A file without a byte in it. */
+  | "empty"
   /** Any other refusal or failure that the server explained. */
   | "server"
   /** The stream ended without its terminal event. */
@@ -53,9 +67,31 @@ export function failureFromError(body: unknown, status?: number, retryAfter?: nu
     ...(typeof message === "string" && message !== "" ? { message } : {}),
     ...(retryAfter === undefined ? {} : { retryAfterSeconds: retryAfter }),
   };
-  if (error?.["code"] === "context_length_exceeded") return { kind: "context", ...details };
-  const busy = status === 429 || status === 503 || error?.["code"] === "overloaded";
-  return { kind: busy ? "busy" : "server", ...details };
+  const code = error?.["code"];
+  const known = typeof code === "string" ? KINDS[code] : undefined;
+  if (known !== undefined) return { kind: known, ...details };
+  if (status === 401) return { kind: "key", ...details };
+  return { kind: status === 429 || status === 503 ? "busy" : "server", ...details };
+}
+
+/** The server's codes (`FailureCode` in the contracts) that call for words or deeds of their own. */
+const KINDS: Readonly<Partial<Record<string, FailureKind>>> = {
+  context_length_exceeded: "context",
+  invalid_api_key: "key",
+  stream_not_found: "gone",
+  session_not_found: "gone",
+  context_not_found: "gone",
+  share_not_found: "gone",
+  conflict: "conflict",
+  quota_exceeded: "quota",
+  snapshot_sealed: "sealed",
+  snapshot_invalid: "file",
+  overloaded: "busy",
+};
+
+/** Whatever went wrong, as a failure; undefined for a bug of the page's own. */
+export function failureOf(error: unknown): Failure | undefined {
+  return error instanceof FailureError ? error.failure : undefined;
 }
 
 /** `Retry-After` as seconds or as a date; undefined where it says nothing usable. */

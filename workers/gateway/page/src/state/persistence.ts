@@ -1,9 +1,9 @@
 import { clearJournal, readJournal, writeJournal } from "./journal.ts";
 import { loadCurrentId, saveCurrentId, savePreferences } from "./preferences.ts";
-import { interrupted } from "./reducer.ts";
 import { openStorage, type ConversationStorage } from "./storage.ts";
 import type { Store } from "./store.ts";
-import type { Conversation } from "./types.ts";
+import type { Conversation, Message } from "./types.ts";
+import { interrupted } from "./update.ts";
 
 /** Long enough that a stream does not write on every token. */
 const SAVE_DELAY_MS = 400;
@@ -40,7 +40,17 @@ async function loadAll(storage: ConversationStorage): Promise<Conversation[]> {
     if (conversation === null) conversations.delete(id);
     else conversations.set(id, conversation);
   }
-  return [...conversations.values()].map((conversation) => ({ ...conversation, messages: conversation.messages.map(interrupted) }));
+  return [...conversations.values()].map((conversation) => ({ ...conversation, messages: conversation.messages.map(unlessResumable) }));
+}
+
+/** An answer whose stream is known goes on where it was. */
+function unlessResumable(message: Message): Message {
+  return message.role === "assistant" && message.stream !== undefined ? message : interrupted(message);
+}
+
+/** Conversations that only the server's list told of are not this browser's to remember. */
+function remembered(conversations: readonly Conversation[]): readonly Conversation[] {
+  return conversations.filter(({ behind, messages }) => behind !== true || messages.length > 0);
 }
 
 interface Writer {
@@ -57,7 +67,8 @@ function createWriter(storage: ConversationStorage, stored: readonly Conversatio
 
   function unconfirmed(): Map<string, Conversation | null> {
     const changes = new Map<string, Conversation | null>();
-    for (const conversation of latest) if (confirmed.get(conversation.id) !== conversation) changes.set(conversation.id, conversation);
+    for (const conversation of remembered(latest))
+      if (confirmed.get(conversation.id) !== conversation) changes.set(conversation.id, conversation);
     for (const id of confirmed.keys()) if (!latest.some((conversation) => conversation.id === id)) changes.set(id, null);
     return changes;
   }

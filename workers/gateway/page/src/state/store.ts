@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { reduce, type Action } from "./reducer.ts";
+import type { Action } from "./action.ts";
+import { reduce } from "./reducer.ts";
 import type { State } from "./types.ts";
 
 export interface Store {

@@ -1,6 +1,11 @@
+import type { StreamPosition } from "../api/answer-stream.ts";
+import type { CacheReport } from "../api/cache-report.ts";
 import type { FinishReason } from "../api/chat-stream.ts";
+import type { ContextFacts } from "../api/contexts.ts";
 import type { Failure } from "../api/failure.ts";
 import type { ServedModel } from "../api/model.ts";
+import type { SessionFacts } from "../api/sessions.ts";
+import type { Share, SharedSession } from "../api/shares.ts";
 import type { Language } from "../language/language.ts";
 
 /** What a conversation asks of the model. Null leaves a setting to the server. */
@@ -35,6 +40,15 @@ export interface AssistantMessage {
   readonly finishReason?: FinishReason;
   readonly failure?: Failure;
   readonly measure: Measure;
+  /** While it is written, and after the connection was lost for good: where its stream is taken up again. */
+  readonly stream?: AnswerStream;
+  /** The turn of the conversation's session that it ends. */
+  readonly turn?: number;
+}
+
+export interface AnswerStream extends StreamPosition {
+  /** The turn that the answer will have ended; null outside a session. */
+  readonly turn: number | null;
 }
 
 /** What was seen of an answer's speed. Times are milliseconds of `performance.now()` differences. */
@@ -47,6 +61,12 @@ export interface Measure {
   readonly deltas: number;
   readonly promptTokens?: number;
   readonly completionTokens?: number;
+  /** Prompt tokens that were remembered, once the server has told. */
+  readonly cachedTokens?: number;
+  /** How it began. */
+  readonly cache?: CacheReport;
+  /** Whether it came over more than one connection, so that its times say little. */
+  readonly resumed?: true;
   readonly spikes?: SpikeMeasure;
   readonly state?: StateMeasure;
 }
@@ -78,6 +98,54 @@ export interface Conversation {
   readonly updatedAt: number;
   readonly settings: Settings;
   readonly messages: readonly Message[];
+  /** What the server keeps of it; conversations without one are sent whole with every message. */
+  readonly session?: SessionLink;
+  /** What the server has last said of the session. */
+  readonly facts?: SessionFacts;
+  /** The server has turns of it that this browser has not: they are fetched when it is opened. */
+  readonly behind?: true;
+  /** The document it is about. */
+  readonly document?: DocumentRef;
+  /** Whether it was split off another. */
+  readonly forked?: true;
+  /** Links to it that were made here. */
+  readonly shares?: readonly Share[];
+}
+
+export interface SessionLink {
+  readonly id: string;
+  readonly model: string;
+  /** The system prompt it began with, which cannot change without reading everything again. */
+  readonly system: string;
+  /** How many turns the server has; null while that is not certain. */
+  readonly turns: number | null;
+}
+
+export interface DocumentRef {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** A document at the edge, or on its way there. */
+export interface Document {
+  readonly facts: ContextFacts;
+  /** Bytes of the whole text, where it is uploaded from here. */
+  readonly size: number | null;
+  /** Why it does not go on; the server's own failure is among the facts. */
+  readonly failure: Failure | null;
+}
+
+/** A conversation of somebody's, looked at by its link. */
+export interface SharedView {
+  readonly id: string;
+  readonly session: SharedSession | null;
+  readonly failure: Failure | null;
+}
+
+/** Something that went wrong beside the conversation. */
+export interface Notice {
+  readonly what: "rename" | "delete" | "fork" | "transcript" | "document";
+  readonly failure: Failure;
 }
 
 export type Theme = "system" | "light" | "dark";
@@ -101,4 +169,10 @@ export interface State {
   readonly online: boolean;
   /** The last deleted conversation, while it can still be brought back. */
   readonly deleted: Conversation | null;
+  /** Newest first. */
+  readonly documents: readonly Document[];
+  /** What the conversation that is not begun yet will be about. */
+  readonly about: DocumentRef | null;
+  readonly shared: SharedView | null;
+  readonly notice: Notice | null;
 }

@@ -1,12 +1,12 @@
 import { useEffect, useState } from "preact/hooks";
 import { Markdown } from "../markdown/markdown.tsx";
-import { answerTokens, tokensPerSecond } from "../state/selectors.ts";
 import type { AssistantMessage } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { FailureNote } from "./failure-note.tsx";
-import { formatCount, formatRate, formatSeconds } from "./format.ts";
-import { RetryIcon } from "./icons.tsx";
+import { formatCount, formatSeconds } from "./format.ts";
+import { ForkIcon, RetryIcon } from "./icons.tsx";
+import { Speed } from "./speed.tsx";
 import { SpikeMeter } from "./spike-meter.tsx";
 
 interface AnswerMessageProps {
@@ -25,7 +25,7 @@ export function AnswerMessage({ message, last }: AnswerMessageProps) {
       {message.status === "done" && message.text === "" ? <p class="answer-note">{texts.emptyAnswer}</p> : null}
       {message.status === "stopped" ? <p class="answer-note">{texts.stopped}</p> : null}
       {message.finishReason === "length" ? <p class="answer-note">{texts.reachedLimit}</p> : null}
-      {message.failure === undefined ? null : <FailureNote failure={message.failure} onRetry={last ? actions.regenerate : null} />}
+      {message.failure === undefined ? null : <FailureNote failure={message.failure} onRetry={last ? actions.retry : null} />}
       <footer class="message-foot">
         {final && message.text !== "" ? <CopyButton label={texts.copyMessage} text={message.text} /> : null}
         {final && last && message.status !== "failed" ? (
@@ -33,30 +33,21 @@ export function AnswerMessage({ message, last }: AnswerMessageProps) {
             <RetryIcon />
           </button>
         ) : null}
+        {final && message.text !== "" ? (
+          <button
+            type="button"
+            class="icon-button"
+            aria-label={texts.forkHere}
+            title={texts.forkHere}
+            onClick={() => actions.fork(message.id)}
+          >
+            <ForkIcon />
+          </button>
+        ) : null}
         <Speed message={message} />
       </footer>
       {message.measure.spikes === undefined ? null : <SpikeMeter spikes={message.measure.spikes} />}
     </article>
-  );
-}
-
-/** Seen live while the answer grows, and exact once the server has told the count. */
-function Speed({ message }: { readonly message: AssistantMessage }) {
-  const { texts } = useApp();
-  const { measure } = message;
-  if (measure.firstTokenMs === undefined) return null;
-  const rate = tokensPerSecond(measure);
-  const parts = [
-    texts.firstToken(formatSeconds(measure.firstTokenMs, texts.code)),
-    ...(rate === null ? [] : [texts.speed(formatRate(rate, texts.code))]),
-    `${measure.completionTokens === undefined ? "≈ " : ""}${texts.tokens(formatCount(answerTokens(measure), texts.code))}`,
-  ];
-  return (
-    <ul class="speed">
-      {parts.map((part, index) => (
-        <li key={index}>{part}</li>
-      ))}
-    </ul>
   );
 }
 

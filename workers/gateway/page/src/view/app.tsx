@@ -1,36 +1,39 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { textsOf } from "../language/language.ts";
 import type { Actions } from "../state/actions.ts";
-import { conversationTitle, currentConversation } from "../state/selectors.ts";
+import { conversationTitle, currentConversation, isRunning } from "../state/selectors.ts";
 import { useStore, type Store } from "../state/store.ts";
 import { Announcer } from "./announcer.tsx";
-import { CodePanel } from "./code-panel.tsx";
+import { Banners } from "./banners.tsx";
 import { Composer } from "./composer.tsx";
-import { AppContextProvider } from "./context.ts";
-import { Dialog } from "./dialog.tsx";
+import { AppContextProvider, type Panel } from "./context.ts";
 import { EmptyState } from "./empty-state.tsx";
-import { SettingsPanel } from "./settings-panel.tsx";
-import { ShortcutsPanel } from "./shortcuts-panel.tsx";
+import { Panels } from "./panels.tsx";
+import { SharedConversation } from "./shared-conversation.tsx";
 import { Sidebar } from "./sidebar.tsx";
 import { Toast } from "./toast.tsx";
 import { Topbar } from "./topbar.tsx";
 import { Transcript } from "./transcript.tsx";
 import { useDocument } from "./use-document.ts";
+import { useDrop } from "./use-drop.ts";
 import { useShortcuts } from "./use-shortcuts.ts";
-
-type Panel = "menu" | "settings" | "code" | "shortcuts";
 
 export function App({ store, actions }: { readonly store: Store; readonly actions: Actions }) {
   const state = useStore(store);
   const texts = textsOf(state.preferences.language);
   const [panel, setPanel] = useState<Panel | null>(null);
   const [draft, setDraft] = useState("");
+  const [draftIsDocument, setDraftIsDocument] = useState(false);
   const [editingId, setEditingId] = useState<string | null>(null);
   const box = useRef<HTMLTextAreaElement>(null);
   const conversation = currentConversation(state);
-  const context = useMemo(() => ({ state, actions, texts }), [state, actions, texts]);
-  const closePanel = () => setPanel(null);
+  const context = useMemo(() => ({ state, actions, texts, openPanel: setPanel }), [state, actions, texts]);
   const focusInput = () => box.current?.focus();
+
+  function closePanel(): void {
+    setPanel(null);
+    setDraftIsDocument(false);
+  }
 
   function newChat(): void {
     closePanel();
@@ -44,17 +47,27 @@ export function App({ store, actions }: { readonly store: Store; readonly action
   }
 
   function send(text: string): void {
-    if (text.trim() === "" || conversation?.messages.some(isUnfinished)) return;
+    if (text.trim() === "" || isRunning(conversation)) return;
     actions.send(text);
     setDraft("");
     focusInput();
   }
 
+  function makeDocument(): void {
+    setDraftIsDocument(true);
+    setPanel("documents");
+  }
+
   useDocument(state.preferences, conversation === null ? null : conversationTitle(conversation), texts.code);
   useShortcuts({ stop: actions.stop, newChat, focusInput, showList: () => setPanel("shortcuts") });
   useEffect(() => setEditingId(null), [conversation?.id]);
+  const dropping = useDrop((files) => {
+    for (const file of files) actions.documents.add(file.name, file);
+    setPanel("documents");
+  });
 
-  const sidebar = <Sidebar onNewChat={newChat} onChosen={closePanel} onShortcuts={() => setPanel("shortcuts")} />;
+  const sidebar = <Sidebar onNewChat={newChat} onChosen={closePanel} />;
+  const empty = conversation === null || (conversation.messages.length === 0 && conversation.behind !== true);
   return (
     <AppContextProvider value={context}>
       <button type="button" class="skip" onClick={focusInput}>
@@ -62,46 +75,36 @@ export function App({ store, actions }: { readonly store: Store; readonly action
       </button>
       <aside class="sidebar">{sidebar}</aside>
       <main class="main">
-        <Topbar
-          onMenu={() => setPanel("menu")}
-          onNewChat={newChat}
-          onCode={() => setPanel("code")}
-          onSettings={() => setPanel("settings")}
-        />
-        {state.online ? null : (
-          <p class="banner" role="status">
-            {texts.offlineBanner}
-          </p>
-        )}
-        {conversation === null || conversation.messages.length === 0 ? (
-          <div class="scroller empty-scroller">
-            <EmptyState onPick={send} />
-          </div>
+        <Topbar onNewChat={newChat} />
+        <Banners />
+        {state.shared === null ? (
+          <>
+            {empty ? (
+              <div class="scroller empty-scroller">
+                <EmptyState onPick={send} />
+              </div>
+            ) : (
+              <Transcript key={conversation.id} conversation={conversation} editingId={editingId} onEdit={edit} />
+            )}
+            <Composer
+              box={box}
+              draft={draft}
+              onDraft={setDraft}
+              onSend={() => send(draft)}
+              onEditLast={() => setEditingId(conversation?.messages.findLast((message) => message.role === "user")?.id ?? null)}
+              onDocument={makeDocument}
+            />
+          </>
         ) : (
-          <Transcript key={conversation.id} conversation={conversation} editingId={editingId} onEdit={edit} />
+          <SharedConversation key={state.shared.id} shared={state.shared} />
         )}
-        <Composer
-          box={box}
-          draft={draft}
-          onDraft={setDraft}
-          onSend={() => send(draft)}
-          onEditLast={() => setEditingId(conversation?.messages.findLast((message) => message.role === "user")?.id ?? null)}
-        />
+        {dropping ? <p class="drop-hint">{texts.documentDrop}</p> : null}
       </main>
-      {panel === "menu" ? (
-        <Dialog kind="drawer" title={texts.conversations} onClose={closePanel}>
-          {sidebar}
-        </Dialog>
-      ) : null}
-      {panel === "settings" ? <SettingsPanel onClose={closePanel} /> : null}
-      {panel === "code" ? <CodePanel draft={draft} onClose={closePanel} /> : null}
-      {panel === "shortcuts" ? <ShortcutsPanel onClose={closePanel} /> : null}
+      <Panels open={panel} draft={draft} draftIsDocument={draftIsDocument} onDraftAdded={() => setDraft("")} onClose={closePanel}>
+        {sidebar}
+      </Panels>
       <Toast />
       <Announcer />
     </AppContextProvider>
   );
-}
-
-function isUnfinished(message: { readonly role: string; readonly status?: string }): boolean {
-  return message.status === "waiting" || message.status === "streaming";
 }

@@ -44,5 +44,6 @@ function nextRequest(state: State, draft: string, example: string) {
   if (draft.trim() !== "") turns.push({ id: "", role: "user", text: draft.trim() });
   else if (turns.at(-1)?.role === "assistant") turns.pop();
   if (turns.length === 0) turns.push({ id: "", role: "user", text: example });
-  return chatRequest(state.model?.id ?? "model", chatMessages(settings.system, turns), settings, (state.model?.state ?? null) !== null);
+  const reportState = (state.model?.state ?? null) !== null;
+  return chatRequest(state.model?.id ?? "model", chatMessages(settings.system, turns), settings, { reportState });
 }

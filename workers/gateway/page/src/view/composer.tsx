@@ -2,7 +2,7 @@ import type { RefObject } from "preact";
 import { currentConversation, isRunning } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
 import { ContextMeter } from "./context-meter.tsx";
-import { SendIcon, StopIcon } from "./icons.tsx";
+import { DocumentIcon, SendIcon, StopIcon } from "./icons.tsx";
 import { TextBox } from "./text-box.tsx";
 
 interface ComposerProps {
@@ -11,9 +11,14 @@ interface ComposerProps {
   readonly onDraft: (draft: string) => void;
   readonly onSend: () => void;
   readonly onEditLast: () => void;
+  /** The draft is to be a document, to ask about. */
+  readonly onDocument: () => void;
 }
 
-export function Composer({ box, draft, onDraft, onSend, onEditLast }: ComposerProps) {
+/** A draft this long is hardly a question. */
+const LONG_DRAFT_CHARACTERS = 8_000;
+
+export function Composer({ box, draft, onDraft, onSend, onEditLast, onDocument }: ComposerProps) {
   const { state, texts, actions } = useApp();
   const running = isRunning(currentConversation(state));
   return (
@@ -40,6 +45,12 @@ export function Composer({ box, draft, onDraft, onSend, onEditLast }: ComposerPr
         />
         <div class="composer-foot">
           <ContextMeter draft={draft} />
+          {draft.length >= LONG_DRAFT_CHARACTERS ? (
+            <button type="button" class="button make-document" onClick={onDocument}>
+              <DocumentIcon />
+              {texts.makeDocument}
+            </button>
+          ) : null}
           {running ? (
             <button type="button" class="send" aria-label={texts.stop} title={`${texts.stop} (Esc)`} onClick={actions.stop}>
               <StopIcon />

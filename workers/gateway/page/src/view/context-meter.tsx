@@ -16,7 +16,7 @@ export function ContextMeter({ draft }: { readonly draft: string }) {
   const counted = usePromptTokens(draft);
   const limit = state.model?.contextLength ?? null;
   const last = currentConversation(state)?.messages.at(-1);
-  const used = usedTokens(last, counted, isRunning(currentConversation(state)));
+  const used = usedTokens(last, counted, isRunning(currentConversation(state))) ?? currentConversation(state)?.facts?.tokens ?? null;
   if (state.model?.state?.constant === true) return <MemoryMeter used={used} perToken={state.model.state.fullAttentionBytesPerToken} />;
   return limit === null || used === null ? <div class="meter" /> : <LimitMeter used={used} limit={limit} />;
 }
@@ -70,7 +70,8 @@ function usePromptTokens(draft: string): number | null {
   const [count, setCount] = useState<number | null>(null);
   useEffect(() => setCount(null), [conversation?.id]);
   useEffect(() => {
-    if (model === undefined || running) return undefined;
+    // What is said about a document comes after all of it, which only the server has.
+    if (model === undefined || running || conversation?.document !== undefined) return undefined;
     const turns = draft.trim() === "" ? (messages ?? []) : [...(messages ?? []), { role: "user" as const, text: draft }];
     if (turns.length === 0) {
       setCount(null);
@@ -85,6 +86,6 @@ function usePromptTokens(draft: string): number | null {
       clearTimeout(timer);
       controller.abort();
     };
-  }, [model, messages, system, draft, running]);
+  }, [model, messages, system, draft, running, conversation?.document]);
   return count;
 }

@@ -4,10 +4,14 @@ import type { Texts } from "../language/english.ts";
 import type { Actions } from "../state/actions.ts";
 import type { State } from "../state/types.ts";
 
+/** What can lie over the page, one at a time. */
+export type Panel = "menu" | "settings" | "code" | "shortcuts" | "share" | "documents" | "import";
+
 export interface AppContext {
   readonly state: State;
   readonly actions: Actions;
   readonly texts: Texts;
+  readonly openPanel: (panel: Panel) => void;
 }
 
 export const AppContextProvider = createContext<AppContext | null>(null);

@@ -4,7 +4,9 @@ import { conversationTitle, isRunning } from "../state/selectors.ts";
 import type { Conversation } from "../state/types.ts";
 import { isComposing } from "./composition.ts";
 import { useApp } from "./context.ts";
-import { download } from "./download.ts";
+import { downloadText } from "./download.ts";
+import { ExportPanel } from "./export-panel.tsx";
+import { DocumentIcon, ForkIcon } from "./icons.tsx";
 import { Menu } from "./menu.tsx";
 
 interface ConversationRowProps {
@@ -16,6 +18,7 @@ interface ConversationRowProps {
 export function ConversationRow({ conversation, current, onChosen }: ConversationRowProps) {
   const { texts, actions } = useApp();
   const [renaming, setRenaming] = useState(false);
+  const [exporting, setExporting] = useState(false);
   const title = conversationTitle(conversation) ?? texts.untitled;
 
   if (renaming) {
@@ -43,6 +46,16 @@ export function ConversationRow({ conversation, current, onChosen }: Conversatio
           onChosen();
         }}
       >
+        {conversation.document === undefined ? null : (
+          <span class="row-mark" role="img" aria-label={texts.aboutDocument(conversation.document.name)}>
+            <DocumentIcon />
+          </span>
+        )}
+        {conversation.forked === true ? (
+          <span class="row-mark" role="img" aria-label={texts.forked}>
+            <ForkIcon />
+          </span>
+        ) : null}
         <span class="row-title">{title}</span>
         {isRunning(conversation) ? <span class="pulse" role="img" aria-label={texts.answering} /> : null}
       </button>
@@ -53,7 +66,7 @@ export function ConversationRow({ conversation, current, onChosen }: Conversatio
           {
             label: texts.exportMarkdown,
             run: () =>
-              download(
+              downloadText(
                 fileName(title, "md"),
                 "text/markdown",
                 conversationAsMarkdown(conversation, title, { system: texts.system, user: texts.you }),
@@ -61,11 +74,13 @@ export function ConversationRow({ conversation, current, onChosen }: Conversatio
           },
           {
             label: texts.exportJson,
-            run: () => download(fileName(title, "json"), "application/json", conversationAsJson(conversation, title)),
+            run: () => downloadText(fileName(title, "json"), "application/json", conversationAsJson(conversation, title)),
           },
+          ...(conversation.session === undefined ? [] : [{ label: texts.exportFile, run: () => setExporting(true) }]),
           { label: texts.remove, danger: true, run: () => actions.remove(conversation.id) },
         ]}
       />
+      {exporting ? <ExportPanel conversation={conversation} title={title} onClose={() => setExporting(false)} /> : null}
     </li>
   );
 }

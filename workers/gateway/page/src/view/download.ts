@@ -1,8 +1,12 @@
 /** Long enough for a browser to have begun to read the file. */
 const KEEP_FILE_MS = 10_000;
 
-export function download(name: string, type: string, content: string): void {
-  const url = URL.createObjectURL(new Blob([content], { type: `${type};charset=utf-8` }));
+export function downloadText(name: string, type: string, content: string): void {
+  download(name, new Blob([content], { type: `${type};charset=utf-8` }));
+}
+
+export function download(name: string, file: Blob): void {
+  const url = URL.createObjectURL(file);
   const link = document.createElement("a");
   link.href = url;
   link.download = name;

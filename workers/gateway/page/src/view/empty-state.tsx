@@ -2,7 +2,15 @@ import { Logo } from "./logo.tsx";
 import { useApp } from "./context.ts";
 
 export function EmptyState({ onPick }: { readonly onPick: (prompt: string) => void }) {
-  const { texts } = useApp();
+  const { state, texts } = useApp();
+  if (state.about !== null)
+    return (
+      <section class="empty">
+        <Logo class="empty-logo" />
+        <h2>{texts.aboutTitle(state.about.name)}</h2>
+        <p class="empty-intro">{texts.aboutIntro}</p>
+      </section>
+    );
   return (
     <section class="empty">
       <Logo class="empty-logo" />

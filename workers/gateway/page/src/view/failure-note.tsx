@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Failure } from "../api/failure.ts";
 import { useApp } from "./context.ts";
-import { RetryIcon, WarningIcon } from "./icons.tsx";
+import { RetryIcon, SlidersIcon, WarningIcon } from "./icons.tsx";
 
 interface FailureNoteProps {
   readonly failure: Failure;
@@ -9,7 +9,7 @@ interface FailureNoteProps {
 }
 
 export function FailureNote({ failure, onRetry }: FailureNoteProps) {
-  const { texts } = useApp();
+  const { texts, openPanel } = useApp();
   const secondsLeft = useCountdown(failure.retryAfterSeconds ?? 0);
   const words = texts.failures[failure.kind];
   const title = failure.kind === "server" && (failure.status ?? 500) >= 500 ? texts.serverError : words.title;
@@ -26,6 +26,12 @@ export function FailureNote({ failure, onRetry }: FailureNoteProps) {
         {failure.message === undefined ? null : <p class="failure-message">{failure.message}</p>}
         {advice === "" ? null : <p>{advice}</p>}
         {secondsLeft > 0 ? <p aria-live="off">{texts.retryAfter(secondsLeft)}</p> : null}
+        {failure.kind === "key" ? (
+          <button type="button" class="button" onClick={() => openPanel("settings")}>
+            <SlidersIcon />
+            {texts.openSettings}
+          </button>
+        ) : null}
         {onRetry === null ? null : (
           <button type="button" class="button" onClick={onRetry}>
             <RetryIcon />

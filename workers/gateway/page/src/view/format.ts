@@ -24,3 +24,15 @@ export function formatMegabytes(bytes: number, locale: string): string {
   const format = { style: "unit", unit: "megabyte", minimumFractionDigits: digits, maximumFractionDigits: digits } as const;
   return new Intl.NumberFormat(locale, format).format(megabytes);
 }
+
+/** A date and the time of day, from Unix seconds. */
+export function formatDate(seconds: number, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(seconds * 1000);
+}
+
+/** Decimal kilobytes or megabytes, whichever reads better. */
+export function formatSize(bytes: number, locale: string): string {
+  if (bytes >= 1e6) return formatMegabytes(bytes, locale);
+  const format = { style: "unit", unit: "kilobyte", maximumFractionDigits: bytes < 10_000 ? 1 : 0 } as const;
+  return new Intl.NumberFormat(locale, format).format(bytes / 1000);
+}

@@ -36,6 +36,9 @@ export const RetryIcon = icon("M16 10a6 6 0 1 1-1.8-4.300L16 7.500M16 3.500v4h-4
 export const CodeIcon = icon("m7 6-4 4 4 4M13 6l4 4-4 4");
 export const DownIcon = icon("M10 4v11.500M5 11l5 5 5-5");
 export const SlidersIcon = icon("M3.5 6h7M14.5 6h2M3.5 14h2M9.5 14h7M12.5 4v4M7.5 12v4");
+export const ForkIcon = icon("M6 4v12M6 9.500c0 2.500 8 1 8-3.500V4M4 14l2 2 2-2M12 6l2-2 2 2");
+export const ShareIcon = icon("M10 12V3.500M6.500 6.500 10 3l3.500 3.500M4.500 10v6h11v-6");
+export const DocumentIcon = icon("M5.500 3h6l3.500 3.500V17h-9.500zM11 3v4h4M8 10.500h4.500M8 13.500h4.500");
 export const WarningIcon = icon("M10 3.5 17.5 16h-15zM10 8.500v3.500M10 14.200v.1");
 
 export function MoreIcon() {

@@ -3,6 +3,7 @@ import { currentSettings } from "../state/selectors.ts";
 import { DEFAULT_SETTINGS, NUMBER_RULES, parseNumberSetting } from "../state/settings.ts";
 import { useApp } from "./context.ts";
 import { Dialog } from "./dialog.tsx";
+import { KeyField } from "./key-field.tsx";
 
 export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
   const { state, texts, actions } = useApp();
@@ -56,6 +57,7 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
       <button type="button" class="button" onClick={() => actions.changeSettings(DEFAULT_SETTINGS)}>
         {texts.resetSettings}
       </button>
+      <KeyField />
     </Dialog>
   );
 }

@@ -2,20 +2,19 @@ import { LANGUAGES, textsOf } from "../language/language.ts";
 import type { Theme } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { ConversationRow } from "./conversation-row.tsx";
-import { PlusIcon } from "./icons.tsx";
+import { DocumentIcon, PlusIcon } from "./icons.tsx";
 import { Logo } from "./logo.tsx";
 
 interface SidebarProps {
   readonly onNewChat: () => void;
   /** After something was chosen: the drawer of a small screen closes. */
   readonly onChosen: () => void;
-  readonly onShortcuts: () => void;
 }
 
 const THEMES: readonly Theme[] = ["system", "light", "dark"];
 
-export function Sidebar({ onNewChat, onChosen, onShortcuts }: SidebarProps) {
-  const { state, texts, actions } = useApp();
+export function Sidebar({ onNewChat, onChosen }: SidebarProps) {
+  const { state, texts, actions, openPanel } = useApp();
   const { preferences } = state;
   return (
     <div class="sidebar-content">
@@ -26,6 +25,10 @@ export function Sidebar({ onNewChat, onChosen, onShortcuts }: SidebarProps) {
       <button type="button" class="button new-chat" onClick={onNewChat}>
         <PlusIcon />
         {texts.newChat}
+      </button>
+      <button type="button" class="quiet-button documents-button" onClick={() => openPanel("documents")}>
+        <DocumentIcon />
+        {texts.documents}
       </button>
       <nav class="conversations" aria-label={texts.conversations}>
         {state.conversations.length === 0 ? <p class="conversations-none">{texts.noConversations}</p> : null}
@@ -53,7 +56,10 @@ export function Sidebar({ onNewChat, onChosen, onShortcuts }: SidebarProps) {
           value={preferences.language}
           onChange={(language) => actions.changePreferences({ language })}
         />
-        <button type="button" class="quiet-button" onClick={onShortcuts}>
+        <button type="button" class="quiet-button" onClick={() => openPanel("import")}>
+          {texts.importFile}
+        </button>
+        <button type="button" class="quiet-button" onClick={() => openPanel("shortcuts")}>
           {texts.shortcuts}
           <kbd>?</kbd>
         </button>

@@ -1,38 +1,57 @@
 import { conversationTitle, currentConversation } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
-import { CodeIcon, MenuIcon, PlusIcon, SlidersIcon } from "./icons.tsx";
+import { CodeIcon, MenuIcon, PlusIcon, ShareIcon, SlidersIcon } from "./icons.tsx";
+import { SessionPlace } from "./session-place.tsx";
 
 interface TopbarProps {
-  readonly onMenu: () => void;
   readonly onNewChat: () => void;
-  readonly onCode: () => void;
-  readonly onSettings: () => void;
 }
 
-export function Topbar({ onMenu, onNewChat, onCode, onSettings }: TopbarProps) {
-  const { state, texts } = useApp();
-  const conversation = currentConversation(state);
-  const title = conversation === null ? texts.newChat : (conversationTitle(conversation) ?? texts.untitled);
+export function Topbar({ onNewChat }: TopbarProps) {
+  const { state, texts, openPanel } = useApp();
   return (
     <header class="topbar">
-      <button type="button" class="icon-button small-only" aria-label={texts.openMenu} title={texts.openMenu} onClick={onMenu}>
+      <button
+        type="button"
+        class="icon-button small-only"
+        aria-label={texts.openMenu}
+        title={texts.openMenu}
+        onClick={() => openPanel("menu")}
+      >
         <MenuIcon />
       </button>
       <div class="topbar-titles">
-        <h1>{title}</h1>
+        <h1>{useTitle()}</h1>
         <ModelName />
       </div>
       <button type="button" class="icon-button small-only" aria-label={texts.newChat} title={texts.newChat} onClick={onNewChat}>
         <PlusIcon />
       </button>
-      <button type="button" class="icon-button" aria-label={texts.viewCode} title={texts.viewCode} onClick={onCode}>
+      <button
+        type="button"
+        class="icon-button"
+        aria-label={texts.share}
+        title={texts.share}
+        disabled={currentConversation(state) === null || state.shared !== null}
+        onClick={() => openPanel("share")}
+      >
+        <ShareIcon />
+      </button>
+      <button type="button" class="icon-button" aria-label={texts.viewCode} title={texts.viewCode} onClick={() => openPanel("code")}>
         <CodeIcon />
       </button>
-      <button type="button" class="icon-button" aria-label={texts.settings} title={texts.settings} onClick={onSettings}>
+      <button type="button" class="icon-button" aria-label={texts.settings} title={texts.settings} onClick={() => openPanel("settings")}>
         <SlidersIcon />
       </button>
     </header>
   );
+}
+
+function useTitle(): string {
+  const { state, texts } = useApp();
+  if (state.shared !== null) return state.shared.session?.name || texts.sharedUntitled;
+  const conversation = currentConversation(state);
+  return conversation === null ? texts.newChat : (conversationTitle(conversation) ?? texts.untitled);
 }
 
 function ModelName() {
@@ -43,7 +62,8 @@ function ModelName() {
     <p class="model" data-status={status} title={state.model?.form ?? undefined}>
       <span class="model-dot" aria-hidden="true" />
       <span class="visually-hidden">{texts.model}: </span>
-      {state.model?.id ?? (status === "failed" ? texts.noModel : texts.connecting)}
+      <span class="model-id">{state.model?.id ?? (status === "failed" ? texts.noModel : texts.connecting)}</span>
+      {state.shared === null ? <SessionPlace /> : null}
     </p>
   );
 }

@@ -3,7 +3,7 @@ import type { Conversation } from "../state/types.ts";
 import { AnswerMessage } from "./answer-message.tsx";
 import { useApp } from "./context.ts";
 import { COPIED_MS } from "./copy-button.tsx";
-import { DownIcon } from "./icons.tsx";
+import { DocumentIcon, DownIcon } from "./icons.tsx";
 import { UserMessage } from "./user-message.tsx";
 
 interface TranscriptProps {
@@ -49,6 +49,18 @@ export function Transcript({ conversation, editingId, onEdit }: TranscriptProps)
         onClick={(event) => copyCode(event.target, texts)}
       >
         <div ref={content} class="column messages">
+          {conversation.document === undefined ? null : (
+            <p class="about-document">
+              <DocumentIcon />
+              {texts.aboutDocument(conversation.document.name)}
+            </p>
+          )}
+          {conversation.behind === true && messages.length === 0 ? (
+            <p class="waiting" role="status">
+              <span class="pulse" aria-hidden="true" />
+              {texts.loadingConversation}
+            </p>
+          ) : null}
           {list}
         </div>
       </div>

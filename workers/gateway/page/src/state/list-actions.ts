@@ -1,0 +1,64 @@
+import type { Answers } from "./answer.ts";
+import { conversationTitle } from "./selectors.ts";
+import { cancelRemoval, catchUp, planRemoval, removeSession, renameAtServer } from "./sessions.ts";
+import type { Store } from "./store.ts";
+import type { Conversation, DocumentRef } from "./types.ts";
+
+/** Long enough to notice a mistake. */
+const UNDO_TIME_MS = 8_000;
+
+/** What a person can do with the list of conversations. */
+export interface ListActions {
+  /** `about` is the document that it will be about. */
+  readonly newChat: (about?: DocumentRef) => void;
+  readonly open: (id: string) => void;
+  readonly rename: (id: string, name: string) => void;
+  readonly remove: (id: string) => void;
+  readonly undoRemove: () => void;
+  readonly dismissUndo: () => void;
+}
+
+export function createListActions(store: Store, answers: Answers): ListActions {
+  const find = (id: string) => store.get().conversations.find((conversation) => conversation.id === id);
+
+  function settle({ id, session }: Conversation): void {
+    if (store.get().deleted?.id !== id) return;
+    store.dispatch({ type: "deletion-settled", id });
+    if (session !== undefined) void removeSession(store, session.id);
+  }
+
+  return {
+    newChat(about) {
+      store.dispatch({ type: "conversation-opened", id: null, ...(about === undefined ? {} : { about }) });
+    },
+    open(id) {
+      store.dispatch({ type: "conversation-opened", id });
+      void catchUp(store);
+    },
+    rename(id, name) {
+      store.dispatch({ type: "conversation-renamed", id, name });
+      const conversation = find(id);
+      if (conversation !== undefined) void renameAtServer(store, conversation, conversationTitle(conversation) ?? "");
+    },
+    remove(id) {
+      answers.stop(id);
+      const conversation = find(id);
+      if (conversation === undefined) return;
+      // One deletion can be undone at a time.
+      const { deleted } = store.get();
+      if (deleted !== null) settle(deleted);
+      planRemoval(conversation);
+      store.dispatch({ type: "conversation-deleted", id });
+      setTimeout(() => settle(conversation), UNDO_TIME_MS);
+    },
+    undoRemove() {
+      const { deleted } = store.get();
+      if (deleted !== null) cancelRemoval(deleted);
+      store.dispatch({ type: "conversation-restored" });
+    },
+    dismissUndo() {
+      const { deleted } = store.get();
+      if (deleted !== null) settle(deleted);
+    },
+  };
+}

@@ -1,0 +1,87 @@
+import type { SessionFacts } from "../api/sessions.ts";
+import type { SessionAction } from "./action.ts";
+import { isRunning } from "./selectors.ts";
+import type { Conversation, Message, SessionLink, State } from "./types.ts";
+import { newestFirst, updateConversation, without } from "./update.ts";
+
+export function reduceSession(state: State, action: SessionAction): State {
+  switch (action.type) {
+    case "session-linked":
+      return updateConversation(state, action.id, (conversation) => link(conversation, action.session));
+    case "session-told":
+      return updateConversation(state, action.id, (conversation) => learn(conversation, action.facts));
+    case "sessions-listed":
+      return joinList(state, action.sessions);
+    case "transcript-loaded":
+      return updateConversation(state, action.id, (conversation) => takeTranscript(conversation, action));
+    case "shares-changed":
+      return updateConversation(state, action.id, (conversation) => ({ ...conversation, shares: action.shares }));
+  }
+}
+
+function link(conversation: Conversation, session: SessionLink | null): Conversation {
+  if (session === null) return { ...without(without(conversation, "session"), "facts"), messages: conversation.messages.map(turnless) };
+  // A session that has just begun holds none of the turns of the one before it.
+  const messages = session.turns === 0 ? conversation.messages.map(turnless) : conversation.messages;
+  return { ...conversation, session, messages };
+}
+
+function turnless(message: Message): Message {
+  return message.role === "user" ? message : without(message, "turn");
+}
+
+function learn(conversation: Conversation, facts: SessionFacts): Conversation {
+  const { session } = conversation;
+  if (session?.id !== facts.id) return conversation;
+  if (isRunning(conversation) || facts.running !== null) return { ...conversation, facts };
+  const messages = conversation.messages.map((message) =>
+    message.role === "assistant" && (message.turn ?? 0) > facts.turns ? turnless(message) : message,
+  );
+  const behind = session.turns !== null && facts.turns > session.turns ? { behind: true as const } : {};
+  return { ...conversation, messages, facts, session: { ...session, turns: facts.turns }, ...behind };
+}
+
+/** The server's sessions that this browser does not know join the list; what was only known from it and is no longer there leaves. */
+function joinList(state: State, sessions: readonly SessionFacts[]): State {
+  const bySession = new Map(sessions.map((facts) => [facts.id, facts]));
+  const known = state.conversations.flatMap((conversation) => {
+    const facts = conversation.session === undefined ? undefined : bySession.get(conversation.session.id);
+    if (facts === undefined) return conversation.behind === true && conversation.messages.length === 0 ? [] : [conversation];
+    bySession.delete(facts.id);
+    // Elsewhere: what this browser has renamed itself, the server has been told.
+    const before = conversation.facts?.name ?? facts.name;
+    const renamed = facts.name !== before ? { name: facts.name || null } : {};
+    return [{ ...learn(conversation, facts), ...renamed }];
+  });
+  const added = [...bySession.values()].map((facts) => unread(facts, state));
+  return { ...state, conversations: [...known, ...added].sort(newestFirst) };
+}
+
+function unread(facts: SessionFacts, { preferences, documents }: State): Conversation {
+  const document = documents.find((candidate) => candidate.facts.id === facts.parent)?.facts;
+  return {
+    id: facts.id,
+    name: facts.name || null,
+    updatedAt: facts.updated * 1000,
+    settings: preferences.settings,
+    messages: [],
+    session: { id: facts.id, model: facts.model, system: preferences.settings.system, turns: facts.turns },
+    facts,
+    behind: true,
+    ...(document === undefined ? {} : { document: { id: document.id, name: document.name } }),
+  };
+}
+
+type Transcript = Extract<SessionAction, { type: "transcript-loaded" }>;
+
+function takeTranscript(conversation: Conversation, { messages, system, facts }: Transcript): Conversation {
+  // What has not reached the server stays to be sent.
+  const lastKept = conversation.messages.findLastIndex((message) => message.role === "assistant" && message.turn !== undefined);
+  return {
+    ...without(conversation, "behind"),
+    messages: [...messages, ...conversation.messages.slice(lastKept + 1)],
+    settings: { ...conversation.settings, system },
+    session: { id: facts.id, model: facts.model, system, turns: facts.turns },
+    facts,
+  };
+}
