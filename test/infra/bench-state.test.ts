@@ -1,9 +1,11 @@
+import { createHash } from "node:crypto";
 import { createServer, type ServerResponse } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { quantile } from "../bench/report/statistics.ts";
 import { Client } from "../bench/state/client.ts";
+import { findContext, whenRead } from "../bench/state/contexts.ts";
 import { inventConversations } from "../bench/state/conversations.ts";
 import { readSettings } from "../bench/state/settings.ts";
 import { tokensOfText } from "../bench/state/text.ts";
@@ -49,12 +51,15 @@ test("a quantile is a value that was measured", () => {
 });
 
 /** A client of a server that answers every request like this, and the keys that came. */
-async function clientOf(answer: (response: ServerResponse) => void, key: string | null): Promise<{ client: Client; keys: unknown[] }> {
+async function clientOf(
+  answer: (response: ServerResponse, path: string) => void,
+  key: string | null,
+): Promise<{ client: Client; keys: unknown[] }> {
   const keys: unknown[] = [];
   const server = createServer((request, response) => {
     keys.push(request.headers.authorization);
     request.resume();
-    answer(response);
+    answer(response, request.url ?? "");
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const client = new Client(`http://127.0.0.1:${String((server.address() as AddressInfo).port)}`, key);
@@ -99,4 +104,25 @@ test("an answer that is refused, fails or ends early is no measurement", async (
   await expect(ask(200, 'data: {"error":{"message":"lost"}}\n\n')).rejects.toThrow("the stream failed: lost");
   await expect(ask(200, `${usage}data: [DONE]\n\n`)).rejects.toThrow("must bring text");
   await expect(ask(200, `data: {"choices":[{"text":"a"}]}\n\n${usage}`)).rejects.toThrow("must bring text");
+});
+
+test("a document is found again by its text, on whatever page, unless its reading has failed", async () => {
+  const name = `bench ${createHash("sha256").update("a document").digest("hex").slice(0, 16)}`;
+  const context = (id: string, stage: "ready" | "failed", model = "m") => ({
+    id,
+    name,
+    model,
+    tokens: 9,
+    ingest: { stage, read_tokens: 4, error: { message: "lost" } },
+  });
+  const pages: Readonly<Record<string, object>> = {
+    "/v1/contexts?limit=100": { data: [context("ctx_1", "failed"), context("ctx_2", "ready", "other")], has_more: true },
+    "/v1/contexts?limit=100&after=ctx_2": { data: [context("ctx_3", "ready")], has_more: false },
+  };
+  const { client } = await clientOf((response, path) => response.end(JSON.stringify(pages[path])), "sk-1");
+  expect(await findContext(client, "m", "another document")).toBeUndefined();
+  const found = await findContext(client, "m", "a document");
+  expect(found?.id).toBe("ctx_3");
+  expect(await whenRead(client, context("ctx_3", "ready"), () => undefined)).toEqual({ id: "ctx_3", tokens: 9 });
+  await expect(whenRead(client, context("ctx_1", "failed"), () => undefined)).rejects.toThrow("reading it failed after 4 tokens: lost");
 });
