@@ -119,7 +119,7 @@ export class Collection {
   }
 
   tier({ key }: Snapshot, now: number): Tier {
-    if (this.copies.state(key, now) === "there") return "shared";
+    if (this.copies.isThere(key, now)) return "shared";
     const cold = "SELECT 1 FROM parts JOIN blobs ON blobs.key = parts.blob WHERE parts.snapshot = ? AND blobs.hot = 0 LIMIT 1";
     return this.#storage.sql.exec(cold, key).toArray().length > 0 ? "durable" : "hot";
   }

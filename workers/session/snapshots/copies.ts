@@ -19,12 +19,14 @@ export class Copies {
     if (this.#sql.exec("UPDATE copies SET stored = 1 WHERE name = ?", name).rowsWritten === 0) this.#trash.add("KV", name);
   }
 
-  /** Whether one is there to be read, or on its way. */
-  state(snapshot: number, now: number): "none" | "coming" | "there" {
-    const [row] = this.#sql
-      .exec<{ stored: number }>("SELECT stored FROM copies WHERE snapshot = ? AND expires > ?", snapshot, now)
-      .toArray();
-    return row === undefined ? "none" : row.stored === 1 ? "there" : "coming";
+  /** Whether one is there to be read. */
+  isThere(snapshot: number, now: number): boolean {
+    return this.#sql.exec("SELECT 1 FROM copies WHERE snapshot = ? AND stored = 1 AND expires > ?", snapshot, now).toArray().length > 0;
+  }
+
+  /** Whether one is there, or on its way. */
+  isKnown(snapshot: number): boolean {
+    return this.#sql.exec("SELECT 1 FROM copies WHERE snapshot = ?", snapshot).toArray().length > 0;
   }
 
   remove(snapshot: number): void {

@@ -1,13 +1,10 @@
 /** Moves what owners keep but do not use from the object's rows to R2: sealed pieces as they are, a snapshot's blobs in one pack. */
 import type { Blob } from "./blob-shelf.ts";
 import type { Collection } from "./collection.ts";
-import { within } from "./deadline.ts";
 import { randomId } from "./hex.ts";
 import { pieceCount, sealedBytes } from "./seal.ts";
 import type { Snapshot } from "./snapshot-rows.ts";
-
-/** A pack is written in one go; 13 MB take a second or two. */
-const WRITE_MILLISECONDS = 60_000;
+import { upload } from "./upload.ts";
 
 export interface DurableParts {
   readonly storage: DurableObjectStorage;
@@ -37,8 +34,8 @@ export async function moveToDurable({ storage, collection, r2, tenant }: Durable
   const name = `${tenant}/${randomId()}`;
   packs.begin(name, lengthOf(blobs));
   try {
-    const { readable, writable } = new FixedLengthStream(lengthOf(blobs));
-    await within("R2", Promise.all([r2.put(name, readable), writePieces(collection, blobs, writable)]), WRITE_MILLISECONDS);
+    const pieces = sealedPieces(collection, blobs);
+    await upload({ service: "R2", bytes: lengthOf(blobs), pieces, put: (value) => r2.put(name, value) });
   } catch (cause) {
     packs.collect([name]);
     throw cause;
@@ -67,20 +64,13 @@ function idleBlobs(sql: SqlStorage, snapshot: number, cutoff: number): number[] 
   return rows.toArray().map(({ key }) => key);
 }
 
-async function writePieces({ shelf }: Collection, blobs: readonly Blob[], writable: WritableStream<Uint8Array>): Promise<void> {
-  const writer = writable.getWriter();
-  try {
-    for (const { key, bytes } of blobs)
-      for (let number = 0; number < pieceCount(bytes); number++) {
-        const piece = shelf.piece(key, number);
-        if (piece === undefined) throw new Error("a piece has gone while it was moved");
-        await writer.write(piece);
-      }
-    await writer.close();
-  } catch (cause) {
-    await writer.abort(cause).catch(() => undefined);
-    throw cause;
-  }
+function* sealedPieces({ shelf }: Collection, blobs: readonly Blob[]): Generator<Uint8Array> {
+  for (const { key, bytes } of blobs)
+    for (let number = 0; number < pieceCount(bytes); number++) {
+      const piece = shelf.piece(key, number);
+      if (piece === undefined) throw new Error("a piece has gone while it was moved");
+      yield piece;
+    }
 }
 
 const lengthOf = (blobs: readonly Blob[]) => blobs.reduce((sum, { bytes }) => sum + sealedBytes(bytes), 0);

@@ -22,12 +22,16 @@ export async function* sealFile(
   plain: ReadableStream<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = new ByteReader(plain);
-  const length = new Uint8Array(LENGTH_BYTES);
-  new DataView(length.buffer).setBigUint64(0, BigInt(fileBytes), true);
-  yield length;
-  const context = contextOf(file, fileBytes);
-  for (let number = 0; number < context.count; number++)
-    yield await sealer.seal(await reader.exact(Math.min(PIECE_BYTES, fileBytes - number * PIECE_BYTES)), { ...context, number });
+  try {
+    const length = new Uint8Array(LENGTH_BYTES);
+    new DataView(length.buffer).setBigUint64(0, BigInt(fileBytes), true);
+    yield length;
+    const context = contextOf(file, fileBytes);
+    for (let number = 0; number < context.count; number++)
+      yield await sealer.seal(await reader.exact(Math.min(PIECE_BYTES, fileBytes - number * PIECE_BYTES)), { ...context, number });
+  } finally {
+    await reader.cancel("done");
+  }
 }
 
 /** @throws SealBroken @throws RangeError where it is too short. */

@@ -21,8 +21,9 @@ import { pieceStream } from "./piece-stream.ts";
 import type { Found } from "./prefix-index.ts";
 import { BlobBroken, SealBroken, type Sealer } from "./seal.ts";
 import { readSnapshot, type ReadableSnapshot } from "./snapshot-reader.ts";
+import type { Sharing } from "./sharing.ts";
 import type { Snapshot } from "./snapshot-rows.ts";
-import { writeSnapshot } from "./snapshot-writer.ts";
+import { writeSnapshot } from "./write-snapshot.ts";
 import type { TenantKeys } from "./tenant-keys.ts";
 
 export interface StoreParts {
@@ -32,8 +33,9 @@ export interface StoreParts {
   readonly keys: TenantKeys;
   readonly sealer: Sealer;
   readonly r2: () => R2Bucket;
-  /** A cache entry was opened. */
-  readonly onOpened: (snapshot: Snapshot) => void;
+  readonly sharing: Sharing;
+  /** Something has changed after the call that led to it was answered. */
+  readonly onChange: () => void;
 }
 
 export class Store implements SnapshotStore {
@@ -65,7 +67,7 @@ export class Store implements SnapshotStore {
     const end = collection.beginReading(snapshot.key);
     try {
       const { tokens, pieces } = await readSnapshot({ ...this.#parts, r2: this.#parts.r2() }, snapshot, keep);
-      this.touch(snapshot, now);
+      this.#touch(snapshot, now);
       return { ok: true, value: { tokens, tier, bytes: this.#stream(snapshot, pieces, end) } };
     } catch (cause) {
       end();
@@ -112,13 +114,19 @@ export class Store implements SnapshotStore {
     });
   }
 
-  /** It was opened, here or as a copy elsewhere. */
-  touch(snapshot: Snapshot, now: number): void {
-    const { collection, eviction } = this.#parts;
+  /** A copy of it was read elsewhere. */
+  opened(id: string): Promise<void> {
+    const snapshot = this.#parts.collection.rows.finished(id);
+    if (snapshot !== undefined) this.#touch(snapshot, Date.now());
+    return Promise.resolve();
+  }
+
+  #touch(snapshot: Snapshot, now: number): void {
+    const { collection, eviction, sharing } = this.#parts;
     collection.rows.touch(snapshot.key, now, 1);
     collection.owners.renew(snapshot.key, now);
     eviction.rate(snapshot);
-    if (!collection.owners.keeps(snapshot.key)) this.#parts.onOpened({ ...snapshot, opens: snapshot.opens + 1 });
+    if (!collection.owners.keeps(snapshot.key)) sharing.consider({ ...snapshot, opens: snapshot.opens + 1 }, now);
   }
 
   #candidate({ snapshot, commonPages }: Found, now: number): Candidate {
@@ -131,8 +139,13 @@ export class Store implements SnapshotStore {
       onOver: end,
       onEnd: () => {
         this.#parts.collection.unpack(snapshot.key);
+        this.#parts.onChange();
       },
-      onBreak: (cause) => this.#failed(snapshot, cause).message,
+      onBreak: (cause) => {
+        const { message } = this.#failed(snapshot, cause);
+        this.#parts.onChange();
+        return message;
+      },
     });
   }
 

@@ -1,20 +1,22 @@
 /** The object of one tenant: its snapshot store, and nobody else's. */
 import { DurableObject } from "cloudflare:workers";
 import type { Outcome } from "../../contracts/engine.ts";
-import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
-import { describeCause, logLine } from "../../logging/log-line.ts";
+import { ServiceError } from "../../contracts/errors.ts";
 import type { SessionEnvironment } from "../environment.ts";
+import { internalError } from "../failures.ts";
 import { Collection } from "./collection.ts";
 import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot, TokenChain } from "./contract.ts";
 import { Eviction } from "./eviction.ts";
+import { limitsOf, type StoreLimits } from "./limits.ts";
+import { NoStore } from "./no-store.ts";
 import { Sealer } from "./seal.ts";
-import { limitsOf } from "./limits.ts";
-import { isWorthSharing, share, type SharingParts } from "./sharing.ts";
-import type { Snapshot } from "./snapshot-rows.ts";
+import { Sharing } from "./sharing.ts";
 import { Store } from "./store.ts";
 import { TenantKeys } from "./tenant-keys.ts";
+import { tenantName } from "./tenant-name.ts";
 import { Upkeep } from "./upkeep.ts";
 
+/** Sealed bytes by where they lie. */
 export interface StoreUsage {
   readonly hotBytes: number;
   readonly sharedBytes: number;
@@ -23,111 +25,92 @@ export interface StoreUsage {
 }
 
 export class TenantObject extends DurableObject<SessionEnvironment> implements SnapshotStore {
+  readonly #limits: StoreLimits;
   readonly #collection: Collection;
-  readonly #eviction: Eviction;
   readonly #upkeep: Upkeep;
-  readonly #quotaBytes: number;
-  readonly #tenant: string;
-  /** Or why there is none. */
-  readonly #store: Store | ServiceFailure;
+  readonly #store: Store | NoStore;
 
   constructor(context: DurableObjectState, environment: SessionEnvironment) {
     super(context, environment);
     const { storage } = context;
-    const { quotaBytes, hotMilliseconds, cacheMilliseconds } = limitsOf(environment);
-    this.#quotaBytes = quotaBytes;
-    this.#tenant = context.id.name ?? context.id.toString();
-    this.#collection = new Collection(storage, cacheMilliseconds);
+    const tenant = tenantName(context);
+    this.#limits = limitsOf(environment);
+    this.#collection = new Collection(storage, this.#limits.cacheMilliseconds);
     this.#collection.dropUnfinished();
-    this.#eviction = new Eviction(storage, this.#collection, quotaBytes);
-    const services = { r2: () => this.env.SNAPSHOTS, kv: () => this.env.PREFIXES };
-    this.#upkeep = new Upkeep({ storage, collection: this.#collection, ...services, tenant: this.#tenant, hotMilliseconds });
-    this.#store = this.#makeStore();
+    const parts = { storage, collection: this.#collection, r2: () => this.env.SNAPSHOTS, kv: () => this.env.PREFIXES };
+    this.#upkeep = new Upkeep({ ...parts, tenant: tenant ?? "", hotMilliseconds: this.#limits.hotMilliseconds });
+    this.#store = this.#makeStore(tenant);
   }
 
   async find(identity: ModelIdentity, chain: TokenChain): Promise<Findings> {
-    if (!(this.#store instanceof Store)) return { candidates: [], worthSaving: null };
     return await this.#store.find(identity, chain);
   }
 
   async open(id: string, keep: number): Promise<Outcome<OpenedSnapshot>> {
-    return await this.#with((store) => store.open(id, keep));
+    return await this.#thenSchedule(this.#store.open(id, keep));
   }
 
   async put(order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<Outcome<StoredSnapshot>> {
-    if (!(this.#store instanceof Store)) await bytes.cancel(this.#store.message).catch(() => undefined);
-    return await this.#with((store) => store.put(order, bytes));
+    return await this.#thenSchedule(this.#store.put(order, bytes));
   }
 
   async keep(id: string, owner: string, expires: number): Promise<Outcome<null>> {
-    return await this.#with((store) => store.keep(id, owner, expires));
+    return await this.#thenSchedule(this.#store.keep(id, owner, expires));
   }
 
   async release(ownerPrefix: string): Promise<void> {
-    if (this.#store instanceof Store) await this.#store.release(ownerPrefix);
-    await this.#upkeep.schedule(Date.now());
+    await this.#thenSchedule(this.#store.release(ownerPrefix));
   }
 
   async facts(id: string): ReturnType<SnapshotStore["facts"]> {
-    return this.#store instanceof Store ? await this.#store.facts(id) : null;
+    return await this.#store.facts(id);
   }
 
   /** A copy of it was read elsewhere. */
-  opened(id: string): Promise<void> {
-    const snapshot = this.#collection.rows.finished(id);
-    if (snapshot !== undefined && this.#store instanceof Store) this.#store.touch(snapshot, Date.now());
-    return Promise.resolve();
+  async opened(id: string): Promise<void> {
+    await this.#store.opened(id);
   }
 
-  /** Sealed bytes by where they lie. */
   usage(): Promise<StoreUsage> {
     const { hot, shared, durable } = this.#collection.bytes;
-    return Promise.resolve({ hotBytes: hot, sharedBytes: shared, durableBytes: durable, quotaBytes: this.#quotaBytes });
+    return Promise.resolve({ hotBytes: hot, sharedBytes: shared, durableBytes: durable, quotaBytes: this.#limits.quotaBytes });
   }
 
   /** Everything, here and in other services; what they do not delete now is deleted by alarm. */
   async deleteAll(): Promise<void> {
     this.#collection.removeAll();
-    await this.#upkeep.emptyTrash();
-    await this.#upkeep.schedule(Date.now());
+    await this.#thenSchedule(this.#upkeep.emptyTrash());
   }
 
   override async alarm(): Promise<void> {
     await this.#upkeep.run(Date.now());
   }
 
-  async #with<T>(call: (store: Store) => Promise<Outcome<T>>): Promise<Outcome<T>> {
-    if (!(this.#store instanceof Store)) return { ok: false, failure: this.#store };
-    const outcome = await call(this.#store);
+  async #thenSchedule<T>(work: Promise<T>): Promise<T> {
+    const result = await work;
     await this.#upkeep.schedule(Date.now());
-    return outcome;
+    return result;
   }
 
-  #makeStore(): Store | ServiceFailure {
+  #makeStore(tenant: string | undefined): Store | NoStore {
+    if (tenant === undefined) return new NoStore(internalError("A tenant's object must be called by its name."));
     try {
-      const keys = new TenantKeys(this.env.STATE_KEYS, this.#tenant);
-      const sealer = new Sealer(keys, this.#tenant);
-      const parts = { storage: this.ctx.storage, collection: this.#collection, eviction: this.#eviction, keys, sealer };
-      const onOpened = (snapshot: Snapshot) => {
-        this.#considerSharing(sealer, snapshot);
+      const keys = new TenantKeys(this.env.STATE_KEYS, tenant);
+      const { storage } = this.ctx;
+      const collection = this.#collection;
+      const services = { r2: () => this.env.SNAPSHOTS, kv: () => this.env.PREFIXES };
+      const eviction = new Eviction(storage, collection, this.#limits.quotaBytes);
+      const parts = { ...services, storage, collection, eviction, keys, sealer: new Sealer(keys, tenant) };
+      const waitUntil = (work: Promise<void>) => {
+        this.ctx.waitUntil(work);
       };
-      return new Store({ ...parts, r2: () => this.env.SNAPSHOTS, onOpened });
+      const onChange = () => {
+        waitUntil(this.#upkeep.schedule(Date.now()));
+      };
+      return new Store({ ...parts, onChange, sharing: new Sharing({ ...parts, tenant, waitUntil }) });
     } catch (cause) {
       if (!(cause instanceof ServiceError)) throw cause;
-      return cause.failure;
+      return new NoStore(cause.failure);
     }
-  }
-
-  #considerSharing(sealer: Sealer, snapshot: Snapshot): void {
-    const parts: SharingParts = {
-      ...{ collection: this.#collection, eviction: this.#eviction, sealer, tenant: this.#tenant },
-      ...{ r2: this.env.SNAPSHOTS, kv: this.env.PREFIXES },
-    };
-    const now = Date.now();
-    if (!isWorthSharing(parts, snapshot, now)) return;
-    const work = share(parts, snapshot, now).catch((cause: unknown) => {
-      logLine("error", "snapshot_not_shared", { cause: describeCause(cause) });
-    });
-    this.ctx.waitUntil(work);
   }
 }

@@ -1,0 +1,29 @@
+/** Writes pieces to another service as one value whose length is known. */
+import { within } from "./deadline.ts";
+
+/** 13 MB take a second or two. */
+const UPLOAD_MILLISECONDS = 60_000;
+
+export interface Upload {
+  readonly service: string;
+  readonly bytes: number;
+  readonly pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  readonly put: (value: ReadableStream<Uint8Array>) => Promise<unknown>;
+}
+
+/** @throws ServiceUnreachable, also where the pieces fail; nothing goes on in the background then. */
+export async function upload({ service, bytes, pieces, put }: Upload): Promise<void> {
+  const { readable, writable } = new FixedLengthStream(bytes);
+  const writer = writable.getWriter();
+  const write = async () => {
+    for await (const piece of pieces) await writer.write(piece);
+    await writer.close();
+  };
+  try {
+    await within(service, Promise.all([put(readable), write()]), UPLOAD_MILLISECONDS);
+  } catch (cause) {
+    // A service that fails early leaves a writer behind that nobody reads from.
+    await writer.abort(cause).catch(() => undefined);
+    throw cause;
+  }
+}
