@@ -33,6 +33,17 @@ describe("on a phone", () => {
     expect(await page.getByRole("heading", { level: 1 }).innerText()).toBe("First topic");
   });
 
+  it("what is chosen in the drawer takes its place", async () => {
+    const { page } = test;
+    await page.getByRole("button", { name: "Show conversations" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Documents" }).click();
+    const documents = page.getByRole("dialog", { name: "Documents" });
+    await documents.getByLabel("Choose a text file").waitFor();
+    const box = await documents.boundingBox();
+    expect(box !== null && box.x >= 0 && box.x + box.width <= 390).toBe(true);
+    await page.waitForFunction(() => document.querySelectorAll("dialog[open]").length === 1);
+  });
+
   it("every control is large enough to touch", async () => {
     const { page } = test;
     await ask(page, "Hello");

@@ -25,7 +25,7 @@ describe("a session", () => {
       { session_id: "sess_1", messages: [{ role: "user", content: "Second" }] },
     ]);
     expect([...api.keys]).toEqual([expect.stringMatching(/^sk-visitor-[0-9a-f]{32}$/)]);
-    await page.getByText("13.4 MB of memory kept at the edge").waitFor();
+    await page.getByText("· kept at the edge").waitFor();
   });
 
   it("says what was remembered and what was read", async () => {
@@ -103,6 +103,40 @@ describe("a session", () => {
       ["First", "Hello, world.", "Second"],
       ["Third"],
     ]);
+  });
+});
+
+describe("an answer that fails", () => {
+  it("is kept as far as it came where the server has kept it, and goes on from there", async () => {
+    const { page, api } = test;
+    api.replies.push({
+      kind: "stream",
+      deltas: ["Part"],
+      ending: { error: { message: "the engine stopped", code: "engine_unavailable" } },
+    });
+    await send(page, "Go");
+    await page.getByRole("alert").getByText("the engine stopped").waitFor();
+    await ask(page, "Continue");
+    expect(api.requests.at(-1)?.messages).toEqual([{ role: "user", content: "Continue" }]);
+    expect(questions()).toEqual(["Go", "Continue"]);
+  });
+
+  it("and was not kept there begins the session anew", async () => {
+    const { page, api } = test;
+    await ask(page, "First");
+    api.replies.push({
+      kind: "stream",
+      deltas: ["Part"],
+      ending: { error: { message: "the engine stopped", code: "engine_unavailable" } },
+    });
+    await send(page, "Go");
+    await page.getByRole("alert").waitFor();
+    await expect.poll(() => session()?.turns.length).toBe(2);
+    session()?.turns.pop();
+    await page.reload();
+    await page.getByRole("alert").waitFor();
+    await ask(page, "Continue");
+    expect(api.requests.at(-1)?.messages.map(({ content }) => content)).toEqual(["First", "Hello, world.", "Go", "Part", "Continue"]);
   });
 });
 

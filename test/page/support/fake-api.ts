@@ -170,6 +170,10 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
       answer(response, refused(404, "session_not_found", "No such session."));
       return;
     }
+    if (session !== null && session.turns.length > 0 && body.messages.some(({ role }) => role === "assistant")) {
+      answer(response, refused(400, "invalid_request", "'messages': only what is new is sent to a session."));
+      return;
+    }
     const reply = api.replies.shift() ?? DEFAULT_REPLY;
     if (reply.kind === "stream" && (session !== null || reply.resumable === true))
       return answerSurviving(api, { response, reply, messages: body.messages, session });

@@ -34,11 +34,16 @@ export class FakeStream {
       this.#add(chunk([choice({ content })], reply.states?.[index] === undefined ? {} : { state: reply.states[index] }));
     }
     if (reply.ending === "hang") await this.#untilStopped();
+    if (typeof reply.ending === "object") {
+      this.finish = "failed";
+      this.#add({ error: reply.ending.error });
+      this.#end();
+      return;
+    }
     this.finish = this.#stopped ? "cancelled" : finishReason;
     this.#add(chunk([choice({}, finishReason)]));
     this.#add(chunk([], { usage: { ...usage, total_tokens: usage.prompt_tokens + usage.completion_tokens } }));
-    this.ended = true;
-    this.#wake();
+    this.#end();
   }
 
   stop(): void {
@@ -68,6 +73,11 @@ export class FakeStream {
 
   #add(event: object): void {
     this.#events.push(JSON.stringify(event));
+    this.#wake();
+  }
+
+  #end(): void {
+    this.ended = true;
     this.#wake();
   }
 

@@ -75,11 +75,7 @@ export const chinese: Texts = {
   aboutTitle: (name) => `就“${name}”提问`,
   aboutIntro: "模型已经读过它。除了你的问题，不会重新阅读任何内容。",
   makeDocument: "转为文档",
-  statePlaces: {
-    hot: (size) => `${size} 记忆保存在边缘`,
-    durable: (size) => `${size} 记忆保存在持久存储中`,
-    tokens: () => "记忆需要重新阅读",
-  },
+  statePlaces: { hot: "保存在边缘", durable: "保存在持久存储中", tokens: "需要重新阅读" },
   key: "密钥",
   keyHint: "你的对话属于一个密钥。此浏览器已生成自己的密钥；输入另一个即可使用那个密钥的对话。",
   keyPlaceholder: "此浏览器自己的密钥",

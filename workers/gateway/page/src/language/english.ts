@@ -78,11 +78,7 @@ export const english = {
   aboutTitle: (name: string) => `Ask about “${name}”`,
   aboutIntro: "The model has read it already. Nothing is read again but your question.",
   makeDocument: "Make it a document",
-  statePlaces: {
-    hot: (size: string) => `${size} of memory kept at the edge`,
-    durable: (size: string) => `${size} of memory kept in durable storage`,
-    tokens: () => "memory to be read again",
-  },
+  statePlaces: { hot: "kept at the edge", durable: "kept in durable storage", tokens: "to be read again" },
   key: "Key",
   keyHint: "Your conversations belong to a key. This browser has made one of its own; enter another to use the conversations of that one.",
   keyPlaceholder: "This browser’s own",

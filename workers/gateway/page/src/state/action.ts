@@ -4,6 +4,7 @@ import type { Failure } from "../api/failure.ts";
 import type { ServedModel } from "../api/model.ts";
 import type { SessionFacts } from "../api/sessions.ts";
 import type { Share } from "../api/shares.ts";
+import type { Transcript } from "./transcript.ts";
 import type {
   AnswerStream,
   Conversation,
@@ -55,8 +56,7 @@ export type SessionAction =
   | {
       readonly type: "transcript-loaded";
       readonly id: string;
-      readonly messages: readonly Message[];
-      readonly system: string;
+      readonly transcript: Transcript;
       readonly facts: SessionFacts;
     }
   | { readonly type: "shares-changed"; readonly id: string; readonly shares: readonly Share[] };
@@ -74,6 +74,8 @@ export type AnswerAction =
     }
   /** Before its first text: the prompt is being read. */
   | { readonly type: "answer-measured"; readonly id: string; readonly messageId: string; readonly measure: Measure }
+  /** The server has kept it as this turn of the session, whatever became of its stream. */
+  | { readonly type: "answer-kept"; readonly id: string; readonly messageId: string; readonly text: string; readonly turn: number }
   /** One that had failed is taken up again. */
   | { readonly type: "answer-resumed"; readonly id: string; readonly messageId: string }
   | {

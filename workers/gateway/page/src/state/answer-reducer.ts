@@ -9,7 +9,7 @@ export function reduceAnswer(state: State, action: AnswerAction): State {
 function reduceOne(conversation: Conversation, action: AnswerAction): Conversation {
   switch (action.type) {
     case "answer-opened":
-      return updateAnswer(uncertain(conversation), action.messageId, (answer) => ({ ...answer, stream: action.stream }));
+      return updateAnswer(conversation, action.messageId, (answer) => ({ ...answer, stream: action.stream }));
     case "answer-grew":
       return updateAnswer(conversation, action.messageId, (answer) => ({
         ...movedTo(answer, action.eventId),
@@ -19,6 +19,12 @@ function reduceOne(conversation: Conversation, action: AnswerAction): Conversati
       }));
     case "answer-measured":
       return updateAnswer(conversation, action.messageId, (answer) => ({ ...answer, measure: action.measure }));
+    case "answer-kept":
+      return updateAnswer(conversation, action.messageId, (answer) => ({
+        ...without(answer, "stream"),
+        text: action.text,
+        turn: action.turn,
+      }));
     case "answer-resumed":
       return updateAnswer(conversation, action.messageId, (answer) => ({
         ...without(answer, "failure"),
@@ -47,11 +53,6 @@ function end(conversation: Conversation, action: Extract<AnswerAction, { type: "
   });
   const { session } = ended;
   return { ...ended, ...(session === undefined ? {} : { session: { ...session, turns: turn } }), updatedAt: action.now };
-}
-
-/** While a turn runs, and after one whose end was not seen, only the server knows how many it has. */
-function uncertain(conversation: Conversation): Conversation {
-  return conversation.session === undefined ? conversation : { ...conversation, session: { ...conversation.session, turns: null } };
 }
 
 function movedTo(answer: AssistantMessage, eventId: string | undefined): AssistantMessage {

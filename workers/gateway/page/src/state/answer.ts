@@ -1,8 +1,9 @@
 import { stopStream } from "../api/answer-stream.ts";
 import { fetchSession } from "../api/sessions.ts";
+import { fetchTurns } from "../api/turns.ts";
 import { newAnswer, resumedAnswer } from "./answer-source.ts";
 import { writeAnswer, type AnswerJob } from "./answer-writer.ts";
-import { soon } from "./attempt.ts";
+import { attempt, soon } from "./attempt.ts";
 import type { Store } from "./store.ts";
 import type { AssistantMessage, Message } from "./types.ts";
 
@@ -34,7 +35,7 @@ export function createAnswers(store: Store): Answers {
     running.set(conversationId, entry);
     void write(job).finally(() => {
       if (running.get(conversationId) === entry) running.delete(conversationId);
-      void learnFacts(store, conversationId);
+      void learnOutcome(store, job);
     });
   }
 
@@ -78,11 +79,20 @@ export function createAnswers(store: Store): Answers {
   };
 }
 
-async function learnFacts(store: Store, id: string): Promise<void> {
-  const session = store.get().conversations.find((conversation) => conversation.id === id)?.session;
+/** What the server says of the session afterwards; and of an answer whose end was not seen, whether it was kept, and what of it. */
+async function learnOutcome(store: Store, { conversationId: id, answer, turn }: AnswerJob): Promise<void> {
+  const find = () => store.get().conversations.find((conversation) => conversation.id === id);
+  const session = find()?.session;
   if (session === undefined) return;
-  const facts = await fetchSession(session.id, soon()).catch(() => null);
-  if (facts !== null) store.dispatch({ type: "session-told", id, facts });
+  await attempt(async () => {
+    const facts = await fetchSession(session.id, soon());
+    store.dispatch({ type: "session-told", id, facts });
+    const last = find()?.messages.at(-1);
+    const unseen = last?.id === answer.id && last.role === "assistant" && last.turn === undefined;
+    if (!unseen || turn === null || facts.turns !== turn) return;
+    const kept = (await fetchTurns(session.id, soon())).find(({ number }) => number === turn)?.messages.at(-1);
+    if (kept?.role === "assistant") store.dispatch({ type: "answer-kept", id, messageId: answer.id, text: kept.content, turn });
+  });
 }
 
 function emptyAnswer(model: string): AssistantMessage {

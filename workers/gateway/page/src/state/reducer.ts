@@ -26,6 +26,7 @@ export function reduce(state: State, action: Action): State {
     case "answer-opened":
     case "answer-grew":
     case "answer-measured":
+    case "answer-kept":
     case "answer-resumed":
     case "answer-ended":
       return reduceAnswer(state, action);

@@ -1,7 +1,8 @@
 import type { SessionFacts } from "../api/sessions.ts";
 import type { SessionAction } from "./action.ts";
 import { isRunning } from "./selectors.ts";
-import type { Conversation, Message, SessionLink, State } from "./types.ts";
+import type { Transcript } from "./transcript.ts";
+import type { Conversation, DocumentRef, Message, SessionLink, State } from "./types.ts";
 import { newestFirst, updateConversation, without } from "./update.ts";
 
 export function reduceSession(state: State, action: SessionAction): State {
@@ -13,7 +14,7 @@ export function reduceSession(state: State, action: SessionAction): State {
     case "sessions-listed":
       return joinList(state, action.sessions);
     case "transcript-loaded":
-      return updateConversation(state, action.id, (conversation) => takeTranscript(conversation, action));
+      return updateConversation(state, action.id, (conversation) => takeTranscript(conversation, action.transcript, action.facts));
     case "shares-changed":
       return updateConversation(state, action.id, (conversation) => ({ ...conversation, shares: action.shares }));
   }
@@ -72,9 +73,7 @@ function unread(facts: SessionFacts, { preferences, documents }: State): Convers
   };
 }
 
-type Transcript = Extract<SessionAction, { type: "transcript-loaded" }>;
-
-function takeTranscript(conversation: Conversation, { messages, system, facts }: Transcript): Conversation {
+function takeTranscript(conversation: Conversation, { messages, system, document }: Transcript, facts: SessionFacts): Conversation {
   // What has not reached the server stays to be sent.
   const lastKept = conversation.messages.findLastIndex((message) => message.role === "assistant" && message.turn !== undefined);
   return {
@@ -83,5 +82,11 @@ function takeTranscript(conversation: Conversation, { messages, system, facts }:
     settings: { ...conversation.settings, system },
     session: { id: facts.id, model: facts.model, system, turns: facts.turns },
     facts,
+    ...(document === null || conversation.document !== undefined ? {} : { document: documentRef(facts, document) }),
   };
+}
+
+/** What is said of a document that only the transcript tells of. */
+export function documentRef(facts: SessionFacts, beginning: string): DocumentRef {
+  return { id: facts.parent ?? "", name: beginning };
 }

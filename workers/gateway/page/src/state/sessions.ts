@@ -3,6 +3,7 @@ import { deleteSession, fetchSession, forkSession, listSessions, renameSession, 
 import { fetchTurns, type Turn } from "../api/turns.ts";
 import { attempt, noticed, soon } from "./attempt.ts";
 import { addPendingDeletion, pendingDeletions, removePendingDeletion } from "./pending-deletions.ts";
+import { documentRef } from "./session-reducer.ts";
 import type { Store } from "./store.ts";
 import { transcriptOf } from "./transcript.ts";
 import type { Conversation } from "./types.ts";
@@ -25,7 +26,7 @@ export async function catchUp(store: Store): Promise<void> {
   const { id, session } = conversation;
   await noticed(store, "transcript", async () => {
     const [facts, turns] = await Promise.all([fetchSession(session.id, soon()), fetchTurns(session.id, soon())]);
-    store.dispatch({ type: "transcript-loaded", id, ...transcriptOf(session.id, facts.model, turns), facts });
+    store.dispatch({ type: "transcript-loaded", id, transcript: transcriptOf(session.id, facts.model, turns), facts });
   });
 }
 
@@ -82,9 +83,10 @@ async function forkedFacts(store: Store, session: string, turn: number): Promise
 
 /** Opens a session that this browser has just been given. */
 export function openSession(store: Store, facts: SessionFacts, turns: readonly Turn[]): void {
-  const { messages, system } = transcriptOf(facts.id, facts.model, turns);
+  const { messages, system, document } = transcriptOf(facts.id, facts.model, turns);
   const settings = { ...store.get().preferences.settings, system };
   const session = { id: facts.id, model: facts.model, system, turns: facts.turns };
   const conversation = { id: facts.id, name: facts.name || null, updatedAt: Date.now(), settings, messages, session, facts };
-  store.dispatch({ type: "conversation-created", conversation });
+  const about = document === null ? {} : { document: documentRef(facts, document) };
+  store.dispatch({ type: "conversation-created", conversation: { ...conversation, ...about } });
 }

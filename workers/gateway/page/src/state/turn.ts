@@ -24,13 +24,18 @@ export async function prepareTurn(store: Store, id: string, answerId: string, si
   if (session === null)
     return { request: chatRequest(model.id, chatMessages(settings.system, earlier), settings, { reportState }), turn: null };
 
-  const base = session.system === settings.system || conversation.document !== undefined ? lastTurn(earlier) : 0;
+  const about = conversation.document !== undefined;
+  const base = baseOf(session, earlier, settings.system, about);
   const aligned = await align(store, conversation, session, base, signal);
   if (aligned === null) return prepareTurn(store, id, answerId, signal);
-  const unsent = base === 0 ? earlier : earlier.slice(earlier.findLastIndex((message) => turnOf(message) === base) + 1);
-  // A document takes the system prompt's place.
-  const system = base === 0 && conversation.document === undefined ? settings.system : "";
+  const after = messagesAfter(earlier, base);
+  // A document takes the system prompt's place, and what follows it is only what was asked.
+  const system = base === 0 && !about ? settings.system : "";
+  const unsent = about ? after.filter(({ role }) => role === "user") : after;
   const request = chatRequest(model.id, chatMessages(system, unsent), settings, { reportState, session: aligned });
+  // From here on until the answer's end only the server knows how many turns it has, even if this page goes away.
+  const { session: current } = conversationOf(store, id);
+  if (current !== undefined) store.dispatch({ type: "session-linked", id, session: { ...current, turns: null } });
   return { request, turn: base + 1 };
 }
 
@@ -85,10 +90,18 @@ function conversationOf(store: Store, id: string): Conversation {
   return conversation;
 }
 
-function turnOf(message: Message): number | undefined {
-  return message.role === "assistant" ? message.turn : undefined;
+/** The turn to go on from: the last that is still there, unless what came before it, or after it, is not what the session has. */
+function baseOf(session: SessionLink, messages: readonly Message[], system: string, about: boolean): number {
+  const last = messages.reduce((latest, message) => turnOf(message) ?? latest, 0);
+  // A session takes no answers but its own: what was said of one that it has not kept goes into a new beginning.
+  const foreign = messagesAfter(messages, last).some(({ role, text }) => role === "assistant" && text !== "");
+  return about || (session.system === system && !foreign) ? last : 0;
 }
 
-function lastTurn(messages: readonly Message[]): number {
-  return messages.reduce((latest, message) => turnOf(message) ?? latest, 0);
+function messagesAfter(messages: readonly Message[], turn: number): readonly Message[] {
+  return turn === 0 ? messages : messages.slice(messages.findLastIndex((message) => turnOf(message) === turn) + 1);
+}
+
+function turnOf(message: Message): number | undefined {
+  return message.role === "assistant" ? message.turn : undefined;
 }

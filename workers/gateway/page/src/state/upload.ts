@@ -34,8 +34,10 @@ async function sendPiece({ id, receivedBytes }: ContextFacts, text: Blob, signal
   try {
     return await appendContext(id, receivedBytes, text.slice(receivedBytes, end), end === text.size, signal);
   } catch (error) {
-    // It has more than was known, such as a piece whose answer was lost.
-    if (failureOf(error)?.kind === "conflict") return fetchContext(id, signal);
+    if (failureOf(error)?.kind !== "conflict") throw error;
+    const facts = await fetchContext(id, signal);
+    // It has more than was known, such as a piece whose answer was lost; else it is still busy with one.
+    if (facts.stage !== "uploading" || facts.receivedBytes !== receivedBytes) return facts;
     throw error;
   }
 }
@@ -50,7 +52,7 @@ async function persistently<T>(act: (progressed: () => void) => Promise<T>, sign
       signal.throwIfAborted();
       const failure = failureOf(error);
       const delay = RETRY_DELAYS_MS[tries++];
-      const passing = failure !== undefined && ["network", "offline", "cut", "busy"].includes(failure.kind);
+      const passing = failure !== undefined && ["network", "offline", "cut", "busy", "conflict"].includes(failure.kind);
       if (!passing || delay === undefined) throw error;
       await pause(failure.retryAfterSeconds === undefined ? delay : failure.retryAfterSeconds * 1000, signal);
     }

@@ -6,6 +6,7 @@ import type { Message } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { formatCount } from "./format.ts";
 import { MemoryMeter } from "./memory-meter.tsx";
+import { SessionPlace } from "./session-place.tsx";
 
 /** Above this share there is hardly room for another turn. */
 const NEARLY_FULL = 0.85;
@@ -40,6 +41,7 @@ function LimitMeter({ used, limit }: { readonly used: number; readonly limit: nu
         <span class="meter-fill" style={{ width: `${share * 100}%` }} />
       </span>
       <span class="meter-text">{words}</span>
+      <SessionPlace />
       {level === "normal" ? null : (
         <span class="meter-advice" role="status">
           {level === "full" ? texts.contextFull : texts.contextNearlyFull}

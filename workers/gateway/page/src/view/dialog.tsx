@@ -14,19 +14,24 @@ interface DialogProps {
 export function Dialog({ kind, title, onClose, children }: DialogProps) {
   const { texts } = useApp();
   const element = useRef<HTMLDialogElement>(null);
+  const shown = useRef(true);
   const titleId = useId();
   // Before the next key can arrive: an Esc pressed right after the click belongs to the dialog.
   useLayoutEffect(() => {
     const dialog = element.current;
     dialog?.showModal();
-    return () => dialog?.close();
+    return () => {
+      shown.current = false;
+      dialog?.close();
+    };
   }, []);
   return (
     <dialog
       ref={element}
       class={`dialog dialog-${kind}`}
       aria-labelledby={titleId}
-      onClose={onClose}
+      // The browser tells of it late: one that made way for another dialog must not close that one.
+      onClose={() => shown.current && onClose()}
       // The backdrop belongs to the dialog element itself; everything visible is inside its only child.
       onClick={(event) => event.target === element.current && onClose()}
     >

@@ -1,5 +1,6 @@
 import { currentConversation, latestState } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
+import { SessionPlace } from "./session-place.tsx";
 import { formatCount, formatMegabytes } from "./format.ts";
 
 interface MemoryMeterProps {
@@ -16,7 +17,12 @@ export function MemoryMeter({ used, perToken }: MemoryMeterProps) {
   const count = used === null ? null : texts.contextEndless(formatCount(used, texts.code));
   return (
     <div class="meter memory">
-      {count === null ? null : <span class="meter-text">{count}</span>}
+      {count === null ? null : (
+        <div>
+          <span class="meter-text">{count}</span>
+          <SessionPlace />
+        </div>
+      )}
       {latest === null ? null : <Comparison bytes={latest.bytes} cacheBytes={latest.tokens * perToken} tokens={latest.tokens} />}
     </div>
   );

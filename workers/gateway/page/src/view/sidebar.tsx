@@ -37,7 +37,7 @@ export function Sidebar({ onNewChat, onChosen }: SidebarProps) {
             <ConversationRow
               key={conversation.id}
               conversation={conversation}
-              current={conversation.id === state.currentId}
+              current={conversation.id === state.currentId && state.shared === null}
               onChosen={onChosen}
             />
           ))}

@@ -1,7 +1,6 @@
 import { conversationTitle, currentConversation } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
 import { CodeIcon, MenuIcon, PlusIcon, ShareIcon, SlidersIcon } from "./icons.tsx";
-import { SessionPlace } from "./session-place.tsx";
 
 interface TopbarProps {
   readonly onNewChat: () => void;
@@ -62,8 +61,7 @@ function ModelName() {
     <p class="model" data-status={status} title={state.model?.form ?? undefined}>
       <span class="model-dot" aria-hidden="true" />
       <span class="visually-hidden">{texts.model}: </span>
-      <span class="model-id">{state.model?.id ?? (status === "failed" ? texts.noModel : texts.connecting)}</span>
-      {state.shared === null ? <SessionPlace /> : null}
+      {state.model?.id ?? (status === "failed" ? texts.noModel : texts.connecting)}
     </p>
   );
 }
