@@ -50,6 +50,7 @@ async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResu
         if (parts.includes("sessions")) await measureSessions({ ...options, client: reader, histories, tokenizer });
         if (parts.includes("resume")) texts.push(...(await measureResume({ ...options, client: reader, histories })));
         if (parts.includes("replay")) await replay(options);
+        await keyed.json("POST", "/direct/forget");
       } finally {
         for (const client of clients) client.close();
       }

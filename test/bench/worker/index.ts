@@ -1,10 +1,13 @@
 /**
  * The gateway as it is, and beside it two ways around it in the same Worker: what a request costs before anybody does anything (`/direct/empty`),
- * and the engine's own stream as the gateway would receive it (`/direct/generate`). The gateway's share is the difference.
+ * and the engine's own stream as the gateway would receive it (`/direct/generate`). The gateway's share is the difference. `/direct/forget`
+ * deletes what is kept for the key of the request, so that benchmarks do not fill the disk.
  */
 import type { GenerateRequest, GenerationBackend } from "../../../workers/contracts/engine.ts";
 import { createApp } from "../../../workers/gateway/app.ts";
 import type { Environment } from "../../../workers/gateway/environment.ts";
+import { bearerToken } from "../../../workers/gateway/middleware/api-key.ts";
+import { tenantOf } from "../../../workers/gateway/middleware/tenant.ts";
 
 /** Body of `POST /direct/generate`. */
 interface DirectRequest {
@@ -23,11 +26,18 @@ export default {
         return Response.json(await environment.ENGINE.describe());
       case "/direct/generate":
         return await generate(environment.ENGINE, await request.json<DirectRequest>());
+      case "/direct/forget":
+        return await forget(environment, bearerToken(request.headers.get("authorization") ?? undefined));
       default:
         return await gateway.fetch(request, environment, context);
     }
   },
 } satisfies ExportedHandler<Environment>;
+
+async function forget({ SESSION }: Environment, key: string): Promise<Response> {
+  const outcome = await SESSION.deleteTenant(await tenantOf(key));
+  return outcome.ok ? new Response() : Response.json(outcome.failure, { status: outcome.failure.status });
+}
 
 async function generate(engine: GenerationBackend, { prompt, maxTokens }: DirectRequest): Promise<Response> {
   const request: GenerateRequest = {
