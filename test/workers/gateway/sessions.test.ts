@@ -281,3 +281,51 @@ describe("contexts", () => {
     expect((await call("GET", `/v1/contexts/${id}`, undefined, "sk-mallory")).status).toBe(404);
   });
 });
+
+describe("files", () => {
+  const exported = async (id: string, body: Json, key = alice) =>
+    new Uint8Array(await (await call("POST", `/v1/sessions/${id}/export`, body, key)).arrayBuffer());
+  const imported = (file: Uint8Array<ArrayBuffer>, key = alice, passphrase?: string) =>
+    request("/v1/sessions/import", {
+      method: "POST",
+      headers: { ...as(key), ...(passphrase === undefined ? {} : { "x-spikingbrain-passphrase": encodeURIComponent(passphrase) }) },
+      body: file,
+    });
+
+  test("go on elsewhere, under a passphrase with whoever is told it", async () => {
+    const { id } = await create({ name: "Sea" });
+    const messages = await talk(id, LONG, `${LONG}1`);
+    const file = await exported(id, { passphrase: "sesam öffne dich" });
+    expect(new TextDecoder().decode(file)).not.toContain("Sea");
+    const bob = `sk-${crypto.randomUUID()}`;
+    const mine = await (await imported(file, bob, "sesam öffne dich")).json<Session>();
+    expect(mine).toMatchObject({ name: "Sea", turns: 2, tier: "hot" });
+    const answer = await say(mine.id, "Why?", {}, bob);
+    expect(answer.text).toBe(await oracle([...messages, user("Why?")]));
+    expect(answer.cached).toBeGreaterThan(0);
+    for (const passphrase of ["sesam", undefined]) {
+      const refused = await imported(file, bob, passphrase);
+      expect(refused.status).toBe(400);
+      expect(await failure(refused)).toMatchObject({ code: "snapshot_sealed" });
+    }
+  });
+
+  test("under a tenant's key are nobody else's, and hold as a whole or not at all", async () => {
+    const { id } = await create();
+    await talk(id, LONG);
+    const file = await exported(id, {});
+    expect((await imported(file)).status).toBe(201);
+    expect(await failure(await imported(file, "sk-mallory"))).toMatchObject({ code: "snapshot_sealed" });
+    const count = async () => (await (await call("GET", "/v1/sessions")).json<{ data: Session[] }>()).data.length;
+    const before = await count();
+    const flipped = (at: number) => file.map((byte, index) => (index === at ? byte ^ 1 : byte));
+    const spoilt = [file.slice(0, -1), file.slice(0, file.length / 2), new Uint8Array([...file, 0]), new Uint8Array()];
+    for (let at = 0; at < file.length; at += Math.ceil(file.length / 40)) spoilt.push(flipped(at));
+    for (const one of spoilt) {
+      const refused = await imported(one);
+      expect([400, 404]).toContain(refused.status);
+      await refused.text();
+    }
+    expect(await count()).toBe(before);
+  });
+});

@@ -1,24 +1,137 @@
-/** Sessions as sealed files. */
+/** Sessions as sealed files: out under the tenant's key or a passphrase, and in again. */
+import * as z from "zod";
 import type { Outcome } from "../../contracts/engine.ts";
+import { ServiceError } from "../../contracts/errors.ts";
 import type { SessionFacts, TenantId } from "../../contracts/session.ts";
+import { servedModel } from "../../model/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { internalError } from "../failures.ts";
+import { sessionNotFound, snapshotInvalid } from "../failures.ts";
+import { identityOf } from "../identity.ts";
+import type { SnapshotStore } from "../snapshots/contract.ts";
+import { keepState } from "./adopt.ts";
+import { sessionObjectName } from "./contract.ts";
+import { isId } from "./ids.ts";
+import { unixSeconds } from "./record.ts";
+import { openSessionFile, sealSessionFile, type FileContent } from "./session-file.ts";
+import { newPassphraseKey, newTenantKey, passphraseKey, tenantKey } from "./session-file-key.ts";
+import { newRecord } from "./session-keeper.ts";
+import type { SessionObject } from "./session-object.ts";
+import type { StoredTurn } from "./turn-rows.ts";
 
-export function exportSession(
-  _environment: SessionEnvironment,
-  _tenant: TenantId,
-  _id: string,
-  _passphrase: string | null,
+const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
+const turn = z.strictObject({
+  number: z.int().min(0),
+  messages: z.array(message),
+  tokens: z.int().min(0),
+  finish: z.enum(["stop", "length", "cancelled", "failed"]),
+  created: z.int(),
+});
+const transcript = z.strictObject({
+  name: z.string().max(200),
+  turns: z.array(turn),
+  /** Tokens that the state has read; 0 without one. */
+  stateTokens: z.int().min(0),
+});
+
+export async function exportSession(
+  environment: SessionEnvironment,
+  tenant: TenantId,
+  id: string,
+  passphrase: string | null,
 ): Promise<Outcome<{ readonly file: ReadableStream<Uint8Array> }>> {
-  return Promise.resolve({ ok: false, failure: internalError("pending") });
+  if (!isId(id, "sess", "ctx")) return { ok: false, failure: sessionNotFound() };
+  const copied = await objectOf(environment, tenant, id).copy();
+  if (!copied.ok) return copied;
+  const { record, turns, tokens } = copied.value;
+  const { card } = await servedModel(environment);
+  const newest = turns.findLast(({ snapshot }) => snapshot !== null);
+  const opened =
+    newest?.snapshot === undefined || newest.snapshot === null
+      ? undefined
+      : await storeOf(environment, tenant).open(newest.snapshot, newest.snapshotTokens);
+  const state = opened?.ok === true ? opened.value.bytes : null;
+  const { key, sealed } = passphrase === null ? await newTenantKey(environment.STATE_KEYS, tenant) : await newPassphraseKey(passphrase);
+  const content: FileContent = {
+    header: { ...identityOf(card), tokens: tokens.length, created: unixSeconds(), sealed },
+    transcript: {
+      name: record.name,
+      turns: turns.map(({ number, messages, tokens: end, finish, created }) => ({ number, messages, tokens: end, finish, created })),
+      stateTokens: state === null ? 0 : (newest?.snapshotTokens ?? 0),
+    },
+    tokens,
+    state,
+  };
+  return { ok: true, value: { file: sealSessionFile(content, key) } };
 }
 
 export async function importSession(
-  _environment: SessionEnvironment,
-  _tenant: TenantId,
+  environment: SessionEnvironment,
+  tenant: TenantId,
   file: ReadableStream<Uint8Array>,
-  _passphrase: string | null,
+  passphrase: string | null,
 ): Promise<Outcome<SessionFacts>> {
-  await file.cancel();
-  return { ok: false, failure: internalError("pending") };
+  const { card, tokenizer } = await servedModel(environment);
+  try {
+    const content = await openSessionFile(file, ({ sealed }) =>
+      passphrase === null ? tenantKey(environment.STATE_KEYS, tenant, sealed) : passphraseKey(passphrase, sealed),
+    );
+    const { model, tokenizer: tokenizerDigest } = identityOf(card);
+    if (content.header.model !== model || content.header.tokenizer !== tokenizerDigest) {
+      throw new ServiceError(snapshotInvalid(`The session file is of another model than '${card.id}'.`));
+    }
+    const { name, turns, stateTokens } = checked(content, tokenizer.vocabularySize);
+    const record = newRecord(tenant, "session", card.id, name);
+    const last = turns.at(-1);
+    let snapshot: string | null = null;
+    if (content.state !== null && last !== undefined && stateTokens > 0) {
+      // Nothing is believed of a state before all of its file has been opened.
+      snapshot = await keepState(
+        storeOf(environment, tenant),
+        record,
+        card,
+        { number: last.number, snapshotTokens: stateTokens },
+        content.state,
+      );
+      if (snapshot === null) throw new ServiceError(snapshotInvalid("The session file's state does not hold."));
+    }
+    const stored = turns.map((one): StoredTurn => ({
+      ...one,
+      stream: "",
+      snapshot: one === last ? snapshot : null,
+      snapshotTokens: one === last && snapshot !== null ? stateTokens : 0,
+    }));
+    return await objectOf(environment, tenant, record.id).create(record, { turns: stored, tokens: content.tokens });
+  } catch (cause) {
+    await file.cancel().catch(() => undefined);
+    if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+    throw cause;
+  }
+}
+
+/** Whoever sealed it knew the key, which is no reason to believe it. */
+function checked({ transcript: value, tokens }: FileContent, vocabulary: number): z.output<typeof transcript> {
+  const parsed = transcript.safeParse(value);
+  const refuse = (what: string) => new ServiceError(snapshotInvalid(`The session file is not valid: ${what}.`));
+  if (!parsed.success)
+    throw refuse(`${parsed.error.issues[0]?.path.join(".") ?? "its transcript"}: ${parsed.error.issues[0]?.message ?? ""}`);
+  const { turns, stateTokens } = parsed.data;
+  const ends = turns.map(({ tokens: end }) => end);
+  const numbers = turns.map(({ number }) => number);
+  const rises = (values: readonly number[]) => values.every((one, at) => at === 0 || one > (values[at - 1] ?? 0));
+  if (!rises(numbers) || !rises(ends) || (ends.at(-1) ?? 0) !== tokens.length)
+    throw refuse("its turns must follow one another to its last token");
+  if (stateTokens > tokens.length) throw refuse(`its state has read ${String(stateTokens)} of ${String(tokens.length)} tokens`);
+  const outside = tokens.find((id) => id >= vocabulary);
+  if (outside !== undefined) throw refuse(`token ${String(outside)} is outside the vocabulary of ${String(vocabulary)}`);
+  return parsed.data;
+}
+
+type ObjectSurface = Pick<SessionObject, "copy" | "create">;
+
+function objectOf(environment: SessionEnvironment, tenant: TenantId, id: string): ObjectSurface {
+  return environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id));
+}
+
+function storeOf(environment: SessionEnvironment, tenant: TenantId): SnapshotStore {
+  return environment.TENANT_OBJECT.getByName(tenant);
 }

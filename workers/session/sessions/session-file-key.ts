@@ -1,0 +1,77 @@
+/** Keys of session files: a passphrase's, for whoever is told it, or a tenant's, which only this service can make. */
+import { ServiceError } from "../../contracts/errors.ts";
+import { snapshotSealed } from "../failures.ts";
+import type { SealedBy } from "./session-file.ts";
+
+export type FileKey = CryptoKey;
+
+/** OWASP's figure for PBKDF2 with SHA-256. */
+const ROUNDS = 600_000;
+const MOST_ROUNDS = 1_000_000;
+/** What workerd computes in one call; more are a chain of calls, each one's output the next one's password. */
+const ROUNDS_PER_CALL = 100_000;
+const SALT_BYTES = 16;
+const KEY_BITS = 256;
+const encoder = new TextEncoder();
+
+export async function newPassphraseKey(passphrase: string): Promise<{ readonly key: FileKey; readonly sealed: SealedBy }> {
+  const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
+  const sealed = { by: "passphrase", kdf: "PBKDF2-SHA-256", rounds: ROUNDS, salt: base64(salt) } as const;
+  return { key: await passphraseKey(passphrase, sealed), sealed };
+}
+
+/** @throws ServiceError where the file asks for something else, or for too much. */
+export async function passphraseKey(passphrase: string, sealed: SealedBy): Promise<FileKey> {
+  if (sealed.by !== "passphrase") throw refused("The file is sealed under its tenant's key: a passphrase does not open it.");
+  const { kdf, rounds, salt } = sealed;
+  if ((kdf as string) !== "PBKDF2-SHA-256" || !Number.isInteger(rounds) || rounds < ROUNDS_PER_CALL || rounds > MOST_ROUNDS) {
+    throw refused(
+      `The file's passphrase must be stretched by PBKDF2-SHA-256 in ${String(ROUNDS_PER_CALL)} to ${String(MOST_ROUNDS)} rounds.`,
+    );
+  }
+  let secret: Uint8Array = encoder.encode(passphrase);
+  for (let left = rounds; left > 0; left -= ROUNDS_PER_CALL) {
+    const password = await crypto.subtle.importKey("raw", secret, "PBKDF2", false, ["deriveBits"]);
+    const parameters = { name: "PBKDF2", hash: "SHA-256", salt: bytesOf(salt), iterations: Math.min(left, ROUNDS_PER_CALL) };
+    secret = new Uint8Array(await crypto.subtle.deriveBits(parameters, password, KEY_BITS));
+  }
+  return await fileKey(secret);
+}
+
+export async function newTenantKey(
+  stateKeys: string | undefined,
+  tenant: string,
+): Promise<{ readonly key: FileKey; readonly sealed: SealedBy }> {
+  const version = (stateKeys ?? "").split(",")[0]?.split(":")[0] ?? "";
+  const sealed = { by: "tenant", key: version, salt: base64(crypto.getRandomValues(new Uint8Array(SALT_BYTES))) } as const;
+  return { key: await tenantKey(stateKeys, tenant, sealed), sealed };
+}
+
+/** `stateKeys` as in `STATE_KEYS`: `VERSION:BASE64`, comma-separated. */
+export async function tenantKey(stateKeys: string | undefined, tenant: string, sealed: SealedBy): Promise<FileKey> {
+  if (sealed.by !== "tenant") throw refused("The file is sealed under a passphrase: send it as 'x-spikingbrain-passphrase'.");
+  const entry = (stateKeys ?? "").split(",").find((one) => one.trim().startsWith(`${sealed.key}:`));
+  if (entry === undefined) throw refused("The file is sealed under a key that is no longer known.");
+  const secret = await crypto.subtle.importKey("raw", bytesOf(entry.trim().slice(sealed.key.length + 1)), "HKDF", false, ["deriveBits"]);
+  const info = encoder.encode(`spikingbrain session file 1\n${tenant}`);
+  const parameters = { name: "HKDF", hash: "SHA-256", salt: bytesOf(sealed.salt), info };
+  return await fileKey(new Uint8Array(await crypto.subtle.deriveBits(parameters, secret, KEY_BITS)));
+}
+
+function fileKey(secret: Uint8Array): Promise<FileKey> {
+  return crypto.subtle.importKey("raw", secret, "AES-GCM", false, ["encrypt", "decrypt"]);
+}
+
+function refused(message: string): ServiceError {
+  return new ServiceError(snapshotSealed(message));
+}
+
+const base64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
+
+function bytesOf(text: unknown): Uint8Array {
+  try {
+    return Uint8Array.from(atob(String(text)), (character) => character.charCodeAt(0));
+  } catch {
+    throw refused("The file's salt is not base64.");
+  }
+}
