@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { engineErrorCode } from "../../workers/engine/engine-surface.ts";
 import { loadEngine } from "./engine-package.ts";
 import { loadOptions, modelOption, modelPath, packageOption, spikesOption, type EngineOptions } from "./options.ts";
+import { exportCommand, importCommand, openCommand } from "./snapshot-session.ts";
 import { describeStateFile, mostHeaderBytes, type StateFile } from "./state-file.ts";
 
 const inspectCommand = new Command("inspect")
@@ -26,7 +27,10 @@ const verifyCommand = new Command("verify")
 export const snapshotCommand = new Command("snapshot")
   .description("Look into saved conversations.")
   .addCommand(inspectCommand)
-  .addCommand(verifyCommand);
+  .addCommand(verifyCommand)
+  .addCommand(exportCommand)
+  .addCommand(importCommand)
+  .addCommand(openCommand);
 
 /** @throws Error that names the file and what is wrong with its header or its length. */
 async function inspect(file: string): Promise<StateFile> {
