@@ -13,6 +13,7 @@ export const shareNotFound = () => refuse("share_not_found", 404, "There is no s
 export const snapshotInvalid = (message: string) => refuse("snapshot_invalid", 400, message);
 export const snapshotSealed = (message: string) => refuse("snapshot_sealed", 400, message);
 export const conflict = (message: string, param?: string) => refuse("conflict", 409, message, param);
+export const documentTooLarge = (bytes: number) => refuse("payload_too_large", 413, `A document may have ${String(bytes)} bytes.`, "text");
 export const quotaExceeded = (message: string) => refuse("quota_exceeded", 429, message);
 export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
 /** Somebody has ended it: the reader, the client, or the time that it had. */

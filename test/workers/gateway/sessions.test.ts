@@ -308,6 +308,12 @@ describe("files", () => {
       expect(refused.status).toBe(400);
       expect(await failure(refused)).toMatchObject({ code: "snapshot_sealed" });
     }
+    const halfEncoded = await request("/v1/sessions/import", {
+      method: "POST",
+      headers: { ...as(bob), "x-spikingbrain-passphrase": "%E4" },
+      body: file,
+    });
+    expect(await failure(halfEncoded)).toMatchObject({ param: "x-spikingbrain-passphrase" });
   });
 
   test("under a tenant's key are nobody else's, and hold as a whole or not at all", async () => {

@@ -2,6 +2,7 @@
 import type * as z from "zod";
 import { unwrap } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
+import { invalidRequest } from "../failures.ts";
 import { requireTenant } from "../require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
 import { exportBody, forkBody, listQuery, newSessionBody, renameBody, rewindBody, shareBody, turnsQuery } from "../schema/session.ts";
@@ -104,10 +105,20 @@ export async function exportSession(c: GatewayContext): Promise<Response> {
 
 export async function importSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
-  const passphrase = c.req.header("x-spikingbrain-passphrase");
+  const passphrase = passphraseOf(c.req.header("x-spikingbrain-passphrase"));
   const file = bodyStream(c.req.raw);
-  const facts = await unwrap(c.env.SESSION.importSession(tenant, file, passphrase === undefined ? null : decodeURIComponent(passphrase)));
+  const facts = await unwrap(c.env.SESSION.importSession(tenant, file, passphrase));
   return c.json(sessionJson(facts), 201);
+}
+
+/** Headers hold no more than ASCII, so it is percent-encoded. */
+function passphraseOf(header: string | undefined): string | null {
+  if (header === undefined) return null;
+  try {
+    return decodeURIComponent(header);
+  } catch {
+    throw invalidRequest("'x-spikingbrain-passphrase': must be percent-encoded UTF-8.", "x-spikingbrain-passphrase");
+  }
 }
 
 export async function usage(c: GatewayContext): Promise<Response> {

@@ -8,7 +8,7 @@ import type { IngestProgress, SessionFacts } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../logging/log-line.ts";
 import { servedModel } from "../../model/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { conflict, internalError, invalidRequest } from "../failures.ts";
+import { conflict, documentTooLarge, internalError, invalidRequest } from "../failures.ts";
 import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { ownerOf } from "./contract.ts";
@@ -18,6 +18,8 @@ import { unixSeconds, type RecordRow, type SessionRecord, type UploadRecord } fr
 import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
 
+/** Some 16 million tokens: as many ids as fit beside an isolate's work when a session copies them. */
+const MOST_BYTES = 64 << 20;
 /** Of the document, in its transcript. */
 const PREVIEW_CHARACTERS = 500;
 /** An alarm goes on with what was cut off. */
@@ -162,6 +164,7 @@ export class DocumentReader {
     for await (const chunk of text) {
       const upload = this.#upload();
       if (upload === undefined) return;
+      if (upload.receivedBytes + chunk.length > MOST_BYTES) throw new ServiceError(documentTooLarge(MOST_BYTES));
       const half = bytesOf(upload.halfCharacter);
       const bytes = joined(half, chunk);
       const whole = wholeCharacters(bytes);

@@ -37,9 +37,9 @@ const PIECE_BYTES = 1 << 20;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const MOST_HEADER_BYTES = 64 << 10;
-/** Beyond what any conversation needs; a file is not believed before it is opened. */
-const MOST_TRANSCRIPT_BYTES = 64 << 20;
-const MOST_TOKENS = 1 << 24;
+/** Far beyond what people say, and what an isolate has room for beside it. */
+const MOST_TRANSCRIPT_BYTES = 8 << 20;
+const MOST_TOKENS = 1 << 22;
 const encoder = new TextEncoder();
 
 export function sealSessionFile(content: FileContent, key: FileKey): ReadableStream<Uint8Array> {
