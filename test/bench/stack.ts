@@ -11,7 +11,10 @@ const readyTimeoutMilliseconds = 180_000;
 
 /** Runs `use` with the address of a ready stack, and ends the stack whatever happens. */
 export async function withStack<T>(engine: keyof typeof engines, use: (url: string) => Promise<T>): Promise<T> {
-  const stack = await startStack({ port: await freePort(), configurations: ["test/bench/worker/wrangler.toml", sessionConfiguration, engines[engine]] });
+  const stack = await startStack({
+    port: await freePort(),
+    configurations: ["test/bench/worker/wrangler.toml", sessionConfiguration, engines[engine]],
+  });
   const forget = whenEnded(() => stack.stop());
   try {
     await stack.untilReady(readyTimeoutMilliseconds);
