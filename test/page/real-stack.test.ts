@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { buildPage } from "../../infra/local/build-page.ts";
 import { prepareModel } from "../../infra/local/prepare-model.ts";
 import { startStack, type Stack } from "../../infra/local/stack.ts";
-import { ask, inputOf, lastAnswer, send, waitForStatus } from "./support/chat-page.ts";
+import { answersOf, ask, inputOf, lastAnswer, send, textOf, waitForStatus } from "./support/chat-page.ts";
 import { launchBrowser, watch } from "./support/page-test.ts";
 
 const START_TIMEOUT_MS = 240_000;
@@ -83,6 +83,42 @@ describe("the page on the real stack", () => {
     await waitForStatus(page, "stopped");
     await setNumber("Max tokens", "8");
     await ask(page, "Thank you.");
+  });
+
+  it("remembers at the edge: a reload during an answer goes on, the next turn reads only itself, and a fork goes its own way", async () => {
+    await setNumber("Temperature", "0");
+    await setNumber("Max tokens", "60");
+    await send(page, "Count from one to thirty in words.");
+    await waitForStatus(page, "streaming");
+    await page.reload();
+    await waitForStatus(page, "done");
+    const resumed = await textOf(page);
+    expect(await lastAnswer(page).locator(".speed").innerText()).toContain("continued after a break");
+    await page.getByText("· kept at the edge").waitFor();
+    await page.getByRole("button", { name: "Regenerate" }).click();
+    await expect.poll(() => lastAnswer(page).getAttribute("data-status")).not.toBe("done");
+    await waitForStatus(page, "done");
+    expect(await textOf(page)).toBe(resumed);
+    await setNumber("Max tokens", "8");
+    await ask(page, "Thank you.");
+    expect(await lastAnswer(page).locator(".speed").innerText()).toMatch(/remembered [\d,]+ tokens, read \d+ new/);
+    await answersOf(page).first().getByRole("button", { name: "Fork from here" }).click();
+    await expect.poll(() => answersOf(page).count()).toBe(1);
+    await ask(page, "Good bye.");
+    expect(await lastAnswer(page).locator(".speed").innerText()).toMatch(/remembered [\d,]+ tokens, read \d+ new/);
+    expect(await page.locator("aside .row-title").count()).toBe(2);
+  });
+
+  it("reads a document once and answers about it", async () => {
+    const text = `The harbour master is called Ottilie. ${"The sea was calm that day. ".repeat(50)}`;
+    await page.getByRole("button", { name: "Documents" }).click();
+    const file = { name: "harbour.txt", mimeType: "text/plain", buffer: Buffer.from(text) };
+    await page.getByLabel("Choose a text file").setInputFiles(file);
+    await page.getByText(/^Read: [\d,]+ tokens$/).waitFor();
+    await page.getByRole("button", { name: "Ask about it" }).click();
+    await setNumber("Max tokens", "8");
+    await ask(page, "Who is the harbour master?");
+    expect(await lastAnswer(page).locator(".speed").innerText()).toMatch(/remembered \d{3} tokens, read \d\d? new/);
   });
 
   it("shows the server's reason when a message is too long, with advice", async () => {

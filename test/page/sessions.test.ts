@@ -1,18 +1,12 @@
 /** Conversations whose memory the server keeps. */
-import { beforeEach, describe, expect, it } from "vitest";
-import { answersOf, ask, inputOf, lastAnswer, send, textOf, waitForStatus, waitForText } from "./support/chat-page.ts";
+import { describe, expect, it } from "vitest";
+import { answersOf, ask, lastAnswer, send, textOf, waitForStatus, waitForText } from "./support/chat-page.ts";
 import { usePage } from "./support/page-test.ts";
 
-const test = usePage();
+const test = usePage({ keepsSessions: true });
 const rows = () => test.page.locator("aside .row-title");
 const session = (id = "sess_1") => test.api.sessions.all.get(id);
 const questions = (id?: string) => session(id)?.turns.map(({ messages }) => messages.at(-2)?.content);
-
-beforeEach(async () => {
-  test.api.keepsSessions = true;
-  await test.page.reload();
-  await inputOf(test.page).waitFor();
-});
 
 describe("a session", () => {
   it("is made by the first message, and then sent only what is new", async () => {

@@ -1,17 +1,11 @@
 /** Links, files, documents and keys: what a conversation's memory is good for beyond one browser. */
 import { readFile } from "node:fs/promises";
 import { AxeBuilder } from "@axe-core/playwright";
-import { beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ask, inputOf, send, textOf, waitForStatus, waitForText } from "./support/chat-page.ts";
 import { usePage } from "./support/page-test.ts";
 
-const test = usePage();
-
-beforeEach(async () => {
-  test.api.keepsSessions = true;
-  await test.page.reload();
-  await inputOf(test.page).waitFor();
-});
+const test = usePage({ keepsSessions: true });
 
 async function violations(): Promise<string[]> {
   const found = await new AxeBuilder({ page: test.page }).setLegacyMode(true).analyze();

@@ -21,7 +21,10 @@ export interface PageTest {
 const EXPECTED_COMPLAINT = /Failed to load resource|net::ERR_/;
 
 /** Builds the page, serves it beside a fake API and opens a fresh browser profile for each test of the file. */
-export function usePage(options: BrowserContextOptions = {}): PageTest {
+export function usePage({
+  keepsSessions = false,
+  ...options
+}: BrowserContextOptions & { readonly keepsSessions?: boolean } = {}): PageTest {
   let directory: string;
   let browser: Browser;
   let api: FakeApi;
@@ -44,6 +47,7 @@ export function usePage(options: BrowserContextOptions = {}): PageTest {
 
   beforeEach(async () => {
     api.reset();
+    api.keepsSessions = keepsSessions;
     complaints.length = 0;
     foreignRequests.length = 0;
     context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-US", ...options });

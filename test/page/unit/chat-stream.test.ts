@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { cacheReport } from "../../../workers/gateway/page/src/api/cache-report.ts";
 import { parseChunk } from "../../../workers/gateway/page/src/api/chat-stream.ts";
 import { FailureError, failureFromError, retryAfterSeconds } from "../../../workers/gateway/page/src/api/failure.ts";
 
@@ -40,6 +41,14 @@ describe("chunks", () => {
 
   it.each(["", "nonsense", "null", "7"])("refuses %j", (data) => {
     expect(failureOf(() => parseChunk(data)).kind).toBe("protocol");
+  });
+});
+
+describe("the report on what was remembered", () => {
+  it("is read from its header, and nothing from another", () => {
+    expect(cacheReport('hit; tokens=1204; reason="at the edge"')).toEqual({ outcome: "hit", tokens: 1204, reason: "at the edge" });
+    for (const header of [null, "", "hit", 'hit; tokens=x; reason=""', 'perhaps; tokens=1; reason=""'])
+      expect(cacheReport(header)).toBeNull();
   });
 });
 
