@@ -1,6 +1,7 @@
 /** What is compared with what, and what is promised of it. */
 import { compare, type Comparison, type Floor, type Series, type SeriesCollector } from "../report/result.ts";
 import { median } from "../report/statistics.ts";
+import { lengthProgram, lengths, lengthSetting } from "./lengths.ts";
 import { missLengths, missSetting, withKey, withoutKey } from "./misses.ts";
 import { replaySetting, sampledFigure, sampledPrograms } from "./replay.ts";
 import { firstTokenFigure, llamaProgram, ourProgram, resumeSetting } from "./resume.ts";
@@ -32,6 +33,10 @@ export function comparisons(collector: SeriesCollector, { histories, conversatio
         ...{ program: documentProgram(history), baseline: documentProgram(shortest) },
       })),
     ),
+    ...lengths.slice(1).map((length) => ({
+      ...{ setting: lengthSetting, figure: firstTokenFigure },
+      ...{ program: lengthProgram(length), baseline: lengthProgram(lengths[0]) },
+    })),
     ...missLengths.map((tokens) => ({ setting: missSetting(tokens), figure: firstTokenFigure, program: withKey, baseline: withoutKey })),
     { setting: replaySetting(conversations), figure: sampledFigure, program: sampledPrograms.keyed, baseline: sampledPrograms.keyless },
   ];
@@ -51,6 +56,7 @@ export function floors(collector: SeriesCollector, { histories }: StateSettings)
   return [
     ...flat(resumeSetting, ourProgram),
     ...flat(sessionSetting, documentProgram),
+    ...promise(leastFlatness, lengthSetting, lengthProgram(lengths[0]), lengthProgram(lengths.at(-1) ?? 0)),
     ...missLengths.flatMap((tokens) => promise(leastMissRatio, missSetting(tokens), withoutKey, withKey)),
   ];
 }

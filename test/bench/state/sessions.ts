@@ -55,6 +55,11 @@ export async function measureSessions(options: SessionOptions): Promise<void> {
   }
 }
 
+/** A session over a document of so many tokens. */
+export async function forkOfDocument(options: SessionOptions, history: number): Promise<string> {
+  return await forkContext(options.client, options.model, await contextOf(options, history));
+}
+
 /** What an earlier run has made of the same text is taken as it is: reading a million tokens takes an hour. */
 async function contextOf({ client, model, tokenizer, text, progress }: SessionOptions, history: number): Promise<Context> {
   const document = tokenizer.decode(text.slice(0, history));

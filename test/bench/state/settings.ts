@@ -1,6 +1,6 @@
 /** What is measured, as the environment asks for it: long histories take an hour to read, and one part is enough while it is worked on. */
 
-export const partNames = ["resume", "sessions", "costs", "replay", "misses"] as const;
+export const partNames = ["resume", "sessions", "lengths", "costs", "replay", "misses"] as const;
 export type PartName = (typeof partNames)[number];
 
 export interface StateSettings {

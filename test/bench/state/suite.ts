@@ -10,12 +10,15 @@ import { measureMisses } from "./misses.ts";
 import { comparisons, floors } from "./promises.ts";
 import { replay } from "./replay.ts";
 import { measureResume, newTokens } from "./resume.ts";
-import { measureSessions } from "./sessions.ts";
+import { measureLengths } from "./lengths.ts";
+import { forkOfDocument, measureSessions } from "./sessions.ts";
 import { readSettings } from "./settings.ts";
 import { tokensOfText } from "./text.ts";
 
 /** The same at every run, so that what was read in one is found in the next. */
 const historyKey = "sk-bench-histories";
+/** A document whose state is as large as any. */
+const leastLengthHistory = 1_000;
 /** Fresh prompts are taken from it. */
 const leastTextTokens = 20_000;
 
@@ -23,6 +26,7 @@ const notes = [
   "Everything runs on one machine: client, wrangler's proxy and workerd share its cores, so absolute figures are those of a development stack.",
   `Resume: a request of the whole history and ${newTokens} new tokens; the state of the history must be found, or the run fails. Reading the history is not measured. Histories longer than one request may be are left out.`,
   "Sessions: a question about a document, in a session just forked from it, which sends the question alone; the state of the document must be found, or the run fails.",
+  "Lengths: as sessions, but the state is that of a document of 1,000 tokens under a history of as many as it says (its position rewritten, its tokens repeated), because reading a million takes hours: times are real, texts are not.",
   `Costs: the engine package in Node, one thread; pieces as in the Worker. What a turn of ${turnTokens} tokens writes is header, head and the pages that changed, before sealing.`,
   "Replay: two requests at a time, twelve conversations under way, answers of 8 tokens. Sampled requests are made a second time without a key, which of the two first changing every time.",
   "Fresh prompts are random tokens of the text. Between all requests but those of the replay the stack comes to rest, so that the saving of one state does not slow the next request.",
@@ -48,6 +52,10 @@ async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResu
         await keyless.stream("/v1/completions", { model: model.id, prompt: text.slice(0, 128), max_tokens: 8, temperature: 0 });
         if (parts.includes("misses")) await measureMisses(options);
         if (parts.includes("sessions")) await measureSessions({ ...options, client: reader, histories, tokenizer });
+        if (parts.includes("lengths")) {
+          const session = await forkOfDocument({ ...options, client: reader, histories, tokenizer }, leastLengthHistory);
+          await measureLengths({ ...options, client: reader, key: historyKey, session });
+        }
         if (parts.includes("resume")) texts.push(...(await measureResume({ ...options, client: reader, histories })));
         if (parts.includes("replay")) await replay(options);
         await keyed.json("POST", "/direct/forget");

@@ -3,7 +3,7 @@ import { ServiceError } from "../../contracts/errors.ts";
 import { snapshotSealed } from "../failures.ts";
 import type { SealedBy } from "./session-file.ts";
 
-export type FileKey = CryptoKey;
+export type FileKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
 /** OWASP's figure for PBKDF2 with SHA-256. */
 const ROUNDS = 600_000;
