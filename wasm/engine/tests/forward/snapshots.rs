@@ -171,7 +171,7 @@ fn a_file_stops_growing_when_its_windows_are_full() {
     let mut runner = Runner::new(&build(&spec).bytes(), KvType::Int8);
     let tokens = Random::new(1).tokens(64, spec.vocabulary);
     let mut state = runner.state();
-    let lengths = [1_000, 10_000, 100_000].map(|length| {
+    let lengths = [1_000, 10_000, 100_000, 200_000].map(|length| {
         while state.position() < length {
             let count = 64.min(length - state.position());
             runner.skim(&mut state, &tokens[..count]);
