@@ -146,7 +146,7 @@ class SpikeDistil:
     """Of one sequence, at most the window."""
     rate_factor: float = 1.0
     chat_share: float = 0.3
-    matrices: bool = True
+    matrices: bool = False
     """Whether the scales of the matrices are trained beside the norms (`trunk/tuning.py`)."""
     chosen: float = 0.0
     """The point that is exported as the spiking variant; 0 for none: the calibrated one is."""
