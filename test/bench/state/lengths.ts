@@ -13,8 +13,8 @@ import { firstTokenFigure } from "./resume.ts";
 
 export const lengthSetting = "resume, a session whose state is put under a history";
 export const lengthProgram = (tokens: number): string => `a history of ${tokens} tokens`;
-/** Tokens; the first is what the others are compared with. */
-export const lengths = [1_000, 16_000, 256_000, 1_000_000] as const;
+/** Tokens, all of them more than the document has; the first is what the others are compared with. */
+export const lengths = [1_100, 16_000, 256_000, 1_000_000] as const;
 
 /** Position, in a state file's header (`wasm/STATE_FORMAT.md`). */
 const positionByte = 104;
