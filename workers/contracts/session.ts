@@ -38,6 +38,8 @@ export interface GenerationOrder {
 
 export interface TurnOrder {
   readonly session: string;
+  /** Whether its tokens begin a conversation, or follow its document, rather than an answer: the session may have changed since they were made. */
+  readonly isFirst: boolean;
   /** What the client added, for the transcript; the answer is added to it. */
   readonly messages: readonly TranscriptMessage[];
 }

@@ -33,7 +33,7 @@ export interface GenerationEndpoint<Body extends GenerationFields> {
   readonly idPrefix: string;
   readonly schema: z.ZodType<Body>;
   /** The session that the body names, and what it adds to it. */
-  turn?(body: Body): TurnOrder | undefined;
+  turn?(body: Body): Omit<TurnOrder, "isFirst"> | undefined;
   /** `session` is the named one. */
   render(body: Body, model: ServedModel, session?: SessionFacts): JobOptions;
 }
@@ -79,7 +79,7 @@ export async function answerGeneration<Body extends GenerationFields>(
       jobs,
       recipe: JSON.stringify(recipe),
       resumable: streams,
-      ...(turn === undefined ? {} : { turn }),
+      ...(turn === undefined ? {} : { turn: { ...turn, isFirst: session?.turns === 0 } }),
     }),
   );
   return streams ? deliverEvents(c, open, model.tokenizer, 0) : await deliverWhole(c, open, model.tokenizer);

@@ -13,7 +13,15 @@ export const shareNotFound = () => refuse("share_not_found", 404, "There is no s
 export const snapshotInvalid = (message: string) => refuse("snapshot_invalid", 400, message);
 export const snapshotSealed = (message: string) => refuse("snapshot_sealed", 400, message);
 export const conflict = (message: string, param?: string) => refuse("conflict", 409, message, param);
-export const documentTooLarge = (bytes: number) => refuse("payload_too_large", 413, `A document may have ${String(bytes)} bytes.`, "text");
+export const documentTooLarge = (most: number) =>
+  refuse("payload_too_large", 413, `A document may have ${String(most)} tokens; this one has more.`, "text");
+export const conversationTooLong = (tokens: number, added: number, most: number) =>
+  refuse(
+    "context_length_exceeded",
+    400,
+    `A session may have ${String(most)} tokens; it has ${String(tokens)}, and the turn may add ${String(added)}.`,
+    "session_id",
+  );
 export const quotaExceeded = (message: string) => refuse("quota_exceeded", 429, message);
 export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
 /** Somebody has ended it: the reader, the client, or the time that it had. */

@@ -30,7 +30,7 @@ export class ChatTemplate {
   readonly #template: Template;
   readonly #tokenizer: Tokenizer;
   readonly #guard: SpecialGuard;
-  #continuable: boolean | undefined;
+  readonly #continuable = new Map<"assistant" | "system", boolean>();
 
   constructor(source: string, tokenizer: Tokenizer) {
     if (source.length > LONGEST_TEMPLATE_CODE_UNITS) {
@@ -66,15 +66,30 @@ export class ChatTemplate {
    * is checked on a small conversation.
    */
   renderContinuation(open: "assistant" | "system", messages: readonly ChatMessage[]): Uint32Array {
-    this.#requireContinuable();
+    this.requireContinuable(open);
     const { text, guard } = this.#renderAfter(open === "system" ? [] : [question], { role: open, content: "" }, messages);
     return this.#tokenizer.encodeGuarded(text, guard);
   }
 
-  /** The beginning of a conversation up to where the content of its system message starts. */
-  renderOpenSystem(): Uint32Array {
-    const { text, guard, marker } = this.#renderMarked([{ role: "system", content: "" }], 0, false);
-    return this.#tokenizer.encodeGuarded(text.slice(0, markerPosition(text, marker)), guard);
+  /** The beginning of a conversation whose system message begins with `content` and is left open. */
+  renderOpenSystem(content: string): Uint32Array {
+    const { text, guard } = this.#renderOpen(content);
+    return this.#tokenizer.encodeGuarded(text, guard);
+  }
+
+  /**
+   * Some templates change earlier messages when later ones come; their conversations can't be continued from what was read.
+   * @throws ServiceError then.
+   */
+  requireContinuable(open: "assistant" | "system"): void {
+    const isContinuable = this.#continuable.get(open) ?? (open === "system" ? this.#continuesSystem() : this.#continuesAnswers());
+    this.#continuable.set(open, isContinuable);
+    if (!isContinuable) throw notContinuable();
+  }
+
+  #renderOpen(content: string): { readonly text: string; readonly guard: string } {
+    const { text, guard, marker } = this.#renderMarked([{ role: "system", content }], 0, false);
+    return { text: text.slice(0, markerPosition(text, marker)), guard };
   }
 
   #renderAfter(
@@ -91,18 +106,24 @@ export class ChatTemplate {
     return this.#render(messages, { addGenerationPrompt, marked });
   }
 
-  /** Some templates change earlier messages when later ones come; their conversations can't be continued from what was read. */
-  #requireContinuable(): void {
-    this.#continuable ??= this.#isContinuable();
-    if (!this.#continuable) throw notContinuable();
+  #continuesAnswers(): boolean {
+    const answer = { role: "assistant", content: "Yes." };
+    const first = this.renderToText([question], { addGenerationPrompt: true });
+    return this.#continues(
+      [question, answer],
+      first + answer.content,
+      this.#renderAfter([question], { ...answer, content: "" }, [question]),
+    );
   }
 
-  #isContinuable(): boolean {
-    const answer = { role: "assistant", content: "Yes." };
-    const whole = this.renderToText([question, answer, question], { addGenerationPrompt: true });
-    const first = this.renderToText([question], { addGenerationPrompt: true });
-    const { text, guard } = this.#renderAfter([question], { role: "assistant", content: "" }, [question]);
-    return whole === first + answer.content + text.replaceAll(guard, "");
+  #continuesSystem(): boolean {
+    const system = { role: "system", content: "It is." };
+    const { text, guard } = this.#renderOpen(system.content);
+    return this.#continues([system], text.replaceAll(guard, ""), this.#renderAfter([], { ...system, content: "" }, [question]));
+  }
+
+  #continues(before: readonly ChatMessage[], read: string, { text, guard }: { readonly text: string; readonly guard: string }): boolean {
+    return this.renderToText([...before, question], { addGenerationPrompt: true }) === read + text.replaceAll(guard, "");
   }
 
   #render(

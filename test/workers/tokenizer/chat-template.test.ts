@@ -205,15 +205,26 @@ describe("continuing", () => {
     }
   });
 
-  test("a system message left open does too", () => {
-    const document = "A long document, with <|im_end|> in it.";
-    const whole = served.renderToTokens([{ role: "system", content: document }, user("Why?")], { addGenerationPrompt: true });
-    const continued = served.renderContinuation("system", [user("Why?")]);
-    expect([...served.renderOpenSystem(), ...tokenizer.encode(document), ...continued]).toEqual([...whole]);
-  });
+  test.each(["A long document, with <|im_end|> in it.", "\n\n  It begins with space.", " A word."])(
+    "a system message left open does too: %j",
+    (document) => {
+      const whole = served.renderToTokens([{ role: "system", content: document }, user("Why?")], { addGenerationPrompt: true });
+      const continued = served.renderContinuation("system", [user("Why?")]);
+      const cut = document.lastIndexOf(" ");
+      const [first, rest] = [document.slice(0, cut), document.slice(cut)];
+      expect([...served.renderOpenSystem(first), ...tokenizer.encode(rest), ...continued]).toEqual([...whole]);
+    },
+  );
 
   test("is refused where a template changes what was said before", () => {
     const forgetful = template("{% for m in messages %}{% if loop.last or m.role == 'user' %}<{{ m.content }}>{% endif %}{% endfor %}");
     expect(failureOf(() => forgetful.renderContinuation("assistant", [user("Why?")]))).toMatchObject({ param: "session_id" });
+    const merging = template(
+      "{% for m in messages %}{% if m.role != 'system' %}<{{ messages[0].content }}{{ m.content }}>{% endif %}{% endfor %}",
+    );
+    for (const work of [() => merging.requireContinuable("system"), () => merging.renderOpenSystem("It is.")])
+      expect(failureOf(work)).toMatchObject({ param: "session_id" });
+    const greeting = template("{% for m in messages %}[{{ m.content }}]{% endfor %}{% if messages|length > 1 %}!{% endif %}");
+    expect(failureOf(() => greeting.renderContinuation("assistant", [user("Why?")]))).toMatchObject({ param: "session_id" });
   });
 });

@@ -8,18 +8,17 @@ import type { IngestProgress, SessionFacts } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../logging/log-line.ts";
 import { servedModel } from "../../model/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { conflict, documentTooLarge, internalError, invalidRequest } from "../failures.ts";
+import { conflict, contextNotFound, documentTooLarge, internalError, invalidRequest } from "../failures.ts";
 import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { ownerOf } from "./contract.ts";
 import { DocumentText } from "./document-text.ts";
+import { MOST_DOCUMENT_TOKENS } from "./limits.ts";
 import { pieceTokens, readPiece } from "./read-tokens.ts";
 import { unixSeconds, type RecordRow, type SessionRecord, type UploadRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
 
-/** Some 16 million tokens: as many ids as fit beside an isolate's work when a session copies them. */
-const MOST_BYTES = 64 << 20;
 /** Of the document, in its transcript. */
 const PREVIEW_CHARACTERS = 500;
 /** An alarm goes on with what was cut off. */
@@ -38,6 +37,7 @@ export interface DocumentParts {
 
 export const newUpload: UploadRecord = {
   stage: "uploading",
+  whole: false,
   receivedBytes: 0,
   halfCharacter: "",
   pending: "",
@@ -59,8 +59,9 @@ export class DocumentReader {
     this.#parts = parts;
   }
 
+  /** Whether it is at work, or will go on by alarm. */
   get isReading(): boolean {
-    return this.#reading !== undefined;
+    return this.#reading !== undefined || this.#upload()?.stage === "reading";
   }
 
   progress(): IngestProgress | undefined {
@@ -77,8 +78,10 @@ export class DocumentReader {
     return conflict(`The context is not ready: it is ${upload.stage}.`, "context_id");
   }
 
-  stop(): void {
+  /** For good. Resolves once nothing is written any more. */
+  async stop(): Promise<void> {
     this.#abort.abort();
+    await this.#reading;
   }
 
   async append(offset: number, text: ReadableStream<Uint8Array>, last: boolean): Promise<Outcome<SessionFacts>> {
@@ -88,7 +91,7 @@ export class DocumentReader {
       return { ok: false, failure };
     };
     if (upload === undefined) return await refuse(invalidRequest("Text can be added to a context only."));
-    if (upload.stage !== "uploading") return await refuse(conflict(`The text has ended: the context is ${upload.stage}.`));
+    if (upload.stage === "reading" || upload.stage === "ready") return await refuse(textHasEnded(upload.stage));
     if (this.#appending) return await refuse(conflict("Text is being added by another request."));
     if (offset !== upload.receivedBytes) {
       return await refuse(
@@ -98,26 +101,24 @@ export class DocumentReader {
     this.#appending = true;
     try {
       await this.#take(text);
-      if (last) await this.#end();
-      this.#kick();
+      // What has failed is tried again by whoever goes on with it, were it with nothing.
+      if (upload.stage === "failed") this.#change({ stage: "uploading", failure: null });
+      if (last || upload.whole) await this.#end();
       return { ok: true, value: await this.#parts.facts() };
     } catch (cause) {
-      this.#kick();
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
       logLine("error", "upload_broke_off", { cause: describeCause(cause) });
       return { ok: false, failure: invalidRequest("The upload broke off; 'received_bytes' says where to go on.") };
     } finally {
       this.#appending = false;
+      this.#kick();
     }
   }
 
-  /** Goes on where reading was cut off. Whether there is anything to do. */
-  async continue(): Promise<boolean> {
-    const upload = this.#upload();
-    if (upload === undefined || upload.stage === "ready" || upload.stage === "failed") return false;
+  /** Goes on where reading was cut off. */
+  async continue(): Promise<void> {
     this.#kick();
     await this.#reading;
-    return upload.stage === "reading";
   }
 
   follow(): Outcome<ReadableStream<Uint8Array>> {
@@ -163,8 +164,9 @@ export class DocumentReader {
   async #take(text: ReadableStream<Uint8Array>): Promise<void> {
     for await (const chunk of text) {
       const upload = this.#upload();
-      if (upload === undefined) return;
-      if (upload.receivedBytes + chunk.length > MOST_BYTES) throw new ServiceError(documentTooLarge(MOST_BYTES));
+      if (upload === undefined) throw new ServiceError(contextNotFound());
+      if (chunk.length === 0) continue;
+      if (upload.whole) throw new ServiceError(textHasEnded("whole"));
       const half = bytesOf(upload.halfCharacter);
       const bytes = joined(half, chunk);
       const whole = wholeCharacters(bytes);
@@ -185,7 +187,9 @@ export class DocumentReader {
     if (upload === undefined) return;
     if (upload.halfCharacter !== "") throw new ServiceError(invalidRequest("The text ends within a character of UTF-8.", "text"));
     if (upload.length === 0) throw new ServiceError(invalidRequest("The text is empty.", "text"));
-    await this.#write(upload.pending, { pending: "", stage: "reading" });
+    // Should this object be lost right after it has said that it has everything.
+    await this.#parts.storage.setAlarm(Date.now() + CONTINUE_MILLISECONDS);
+    await this.#write(upload.pending, { pending: "", whole: true, stage: "reading" });
   }
 
   #decode(bytes: Uint8Array, at: number): string {
@@ -201,8 +205,10 @@ export class DocumentReader {
     const { tokenizer, chatTemplate } = await servedModel(this.#parts.environment);
     const { storage, tokens } = this.#parts;
     storage.transactionSync(() => {
-      if (tokens.length === 0 && text !== "" && chatTemplate !== null) tokens.append(chatTemplate.renderOpenSystem());
-      if (text !== "") tokens.append(tokenizer.encode(text));
+      // What the template says before a document may grow together with its first word.
+      const isFirst = tokens.length === 0 && chatTemplate !== null;
+      if (text !== "") tokens.append(isFirst ? chatTemplate.renderOpenSystem(text) : tokenizer.encode(text));
+      if (tokens.length > MOST_DOCUMENT_TOKENS) throw new ServiceError(documentTooLarge(MOST_DOCUMENT_TOKENS));
       this.#change(change);
     });
     this.#kick();
@@ -224,7 +230,7 @@ export class DocumentReader {
       for (let upload = this.#upload(); upload !== undefined; upload = this.#upload()) {
         const left = tokens.length - upload.readTokens;
         const isWhole = upload.stage === "reading";
-        if (upload.stage === "ready" || upload.stage === "failed" || (!isWhole && left < most)) return;
+        if (this.#abort.signal.aborted || upload.stage === "ready" || upload.stage === "failed" || (!isWhole && left < most)) return;
         if (left === 0) {
           this.#ready(upload);
           return;
@@ -247,19 +253,19 @@ export class DocumentReader {
     const { id, tenant } = this.#record();
     const store = environment.TENANT_OBJECT.getByName(tenant) as unknown as SnapshotStore;
     const base = { snapshot: upload.snapshot, tokens: upload.readTokens };
-    // Pieces take turns in keeping theirs, so that the one before is there until the next one is.
-    const owners = [ownerOf(id, 0), `${ownerOf(id, 0)}piece`] as const;
-    const piece = upload.pieces % 2;
     const isLast = upload.stage === "reading" && upload.readTokens + count === tokens.length;
-    const owner = isLast ? `${ownerOf(id, 0)}whole` : `${owners[1]}${String(piece)}`;
-    const read = tokens.read(upload.readTokens, upload.readTokens + count);
-    const options = { backend: environment.ENGINE, store, identity, session: id, owner, signal: this.#abort.signal };
-    const next = await readPiece(base, read, options);
-    if (next === "base lost") this.#change({ snapshot: null, readTokens: 0 });
-    else {
-      this.#change({ snapshot: next.snapshot, readTokens: next.tokens, pieces: upload.pieces + 1 });
-      await store.release(isLast ? owners[1] : `${owners[1]}${String(1 - piece)}`);
+    const read = await readPiece(base, tokens.read(upload.readTokens, upload.readTokens + count), {
+      ...{ backend: environment.ENGINE, store, identity, session: id, owner: ownerOf(id, 0) },
+      ...{ number: upload.pieces, isLast, signal: this.#abort.signal },
+    });
+    if (this.#abort.signal.aborted) return;
+    if (read.outcome === "not kept") throw new ServiceError(read.failure);
+    if (read.outcome === "base lost") {
+      this.#change({ snapshot: null, readTokens: 0 });
+      return;
     }
+    this.#change({ snapshot: read.base.snapshot, readTokens: read.base.tokens, pieces: upload.pieces + 1 });
+    await store.release(read.letGo);
   }
 
   #ready(upload: UploadRecord): void {
@@ -284,6 +290,10 @@ export class DocumentReader {
     if (record === undefined) throw new Error("no session");
     return record;
   }
+}
+
+function textHasEnded(stage: string): ServiceFailure {
+  return conflict(`The text has ended: the context is ${stage}.`);
 }
 
 /** Bytes that end with a whole character. */

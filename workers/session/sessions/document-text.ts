@@ -25,13 +25,6 @@ export class DocumentText {
     this.#pending = all.slice(cut);
     return all.slice(0, cut);
   }
-
-  /** The rest. */
-  end(): string {
-    const rest = this.#pending;
-    this.#pending = "";
-    return rest;
-  }
 }
 
 function lastCut(text: string): number {

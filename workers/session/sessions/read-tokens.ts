@@ -30,21 +30,40 @@ export interface ReadOptions {
   readonly store: Pick<SnapshotStore, "open" | "put">;
   readonly identity: ModelIdentity;
   readonly session: string;
-  /** Who keeps the piece's state. */
+  /** Who keeps the state of the whole, as `ownerOf` makes it. */
   readonly owner: string;
+  /** How many pieces came before, and whether this is the last. */
+  readonly number: number;
+  readonly isLast: boolean;
   readonly signal: AbortSignal;
 }
 
-/** Reads these tokens after `base`. @throws ServiceError where the engine fails for good, or its state could not be kept. */
-export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOptions): Promise<Base | "base lost"> {
-  const { backend, store, identity, session, owner, signal } = options;
+export type PieceEnd =
+  /** `letGo`: who keeps what this piece's state stands in for, to be released once the new base is written down. */
+  | { readonly outcome: "read"; readonly base: Base; readonly letGo: string }
+  | { readonly outcome: "base lost" }
+  /** The engine has read it, but there is no state to go on from. */
+  | { readonly outcome: "not kept"; readonly failure: ServiceFailure };
+
+/** Reads these tokens after `base`. @throws ServiceError where the engine fails for good. */
+export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOptions): Promise<PieceEnd> {
+  const { backend, store, identity, session, owner, number, isLast, signal } = options;
   const job = readingJob(session, tokens);
   const outcome = { baseIsLost: false };
+  let failure = notKept();
   const memory = turnMemory({
-    store,
+    store: {
+      open: (id, keep) => store.open(id, keep),
+      put: async (order, bytes) => {
+        const stored = await store.put(order, bytes);
+        if (!stored.ok) failure = stored.failure;
+        return stored;
+      },
+    },
     identity,
     job,
-    owner,
+    // Pieces take turns in keeping theirs, so that the one before is there until the next one is.
+    owner: isLast ? owner : pieceOwner(owner, number),
     prepared: { session, turn: 0, base: { ...base, unread: new Uint32Array() }, seen: new Uint32Array() },
     // Reading this piece alone would make a state of something else.
     rebuild: () => {
@@ -60,13 +79,17 @@ export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOp
     const events = attempts.events();
     while ((await events.next()).done !== true) signal.throwIfAborted();
   } catch (cause) {
-    if (outcome.baseIsLost) return "base lost";
+    if (outcome.baseIsLost) return { outcome: "base lost" };
     throw cause;
   }
   const saved = await attempts.saved();
-  if (saved === null) throw new ServiceError(notKept());
-  return { snapshot: saved.id, tokens: saved.tokens };
+  if (saved === null) return { outcome: "not kept", failure };
+  const letGo = isLast ? `${owner}${PIECE}` : pieceOwner(owner, number + 1);
+  return { outcome: "read", base: { snapshot: saved.id, tokens: saved.tokens }, letGo };
 }
+
+const PIECE = "piece";
+const pieceOwner = (owner: string, number: number): string => `${owner}${PIECE}${String(number % 2)}`;
 
 function notKept(): ServiceFailure {
   const message = "The state of what was read could not be kept.";

@@ -20,6 +20,8 @@ export interface SessionRecord {
 
 export interface UploadRecord {
   readonly stage: "uploading" | "reading" | "ready" | "failed";
+  /** Whether all of the text has come. */
+  readonly whole: boolean;
   readonly receivedBytes: number;
   /** Bytes of a character that is not whole yet, base64. */
   readonly halfCharacter: string;
@@ -55,6 +57,12 @@ export class RecordRow {
     this.#record = record;
     this.#sql.exec("INSERT OR REPLACE INTO record (one, json) VALUES (1, ?)", JSON.stringify(record));
     return record;
+  }
+
+  /** Of what it is now, which may have changed since it was last looked at. */
+  change(change: Partial<SessionRecord>): SessionRecord {
+    if (this.#record === undefined) throw new Error("there is no session");
+    return this.put({ ...this.#record, ...change });
   }
 
   forget(): void {

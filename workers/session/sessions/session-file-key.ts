@@ -1,7 +1,7 @@
 /** Keys of session files: a passphrase's, for whoever is told it, or a tenant's, which only this service can make. */
 import { ServiceError } from "../../contracts/errors.ts";
-import { snapshotSealed } from "../failures.ts";
-import type { SealedBy } from "./session-file.ts";
+import { invalidRequest, snapshotSealed } from "../failures.ts";
+import type { SealedBy } from "./session-file-header.ts";
 
 export type FileKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
@@ -23,10 +23,10 @@ export async function newPassphraseKey(passphrase: string): Promise<{ readonly k
 /** @throws ServiceError where the file asks for something else, or for too much. */
 export async function passphraseKey(passphrase: string, sealed: SealedBy): Promise<FileKey> {
   if (sealed.by !== "passphrase") throw refused("The file is sealed under its tenant's key: a passphrase does not open it.");
-  const { kdf, rounds, salt } = sealed;
-  if ((kdf as string) !== "PBKDF2-SHA-256" || !Number.isInteger(rounds) || rounds < ROUNDS_PER_CALL || rounds > MOST_ROUNDS) {
+  const { rounds, salt } = sealed;
+  if (rounds < ROUNDS_PER_CALL || rounds > MOST_ROUNDS) {
     throw refused(
-      `The file's passphrase must be stretched by PBKDF2-SHA-256 in ${String(ROUNDS_PER_CALL)} to ${String(MOST_ROUNDS)} rounds.`,
+      `The file's passphrase must be stretched in ${String(ROUNDS_PER_CALL)} to ${String(MOST_ROUNDS)} rounds; it says ${String(rounds)}.`,
     );
   }
   let secret: Uint8Array = encoder.encode(passphrase);
@@ -38,24 +38,32 @@ export async function passphraseKey(passphrase: string, sealed: SealedBy): Promi
   return await fileKey(secret);
 }
 
+/** @throws ServiceError where the server has no keys. */
 export async function newTenantKey(
   stateKeys: string | undefined,
   tenant: string,
 ): Promise<{ readonly key: FileKey; readonly sealed: SealedBy }> {
-  const version = (stateKeys ?? "").split(",")[0]?.split(":")[0] ?? "";
+  const [version] = secretsOf(stateKeys).keys();
+  if (version === undefined)
+    throw new ServiceError(invalidRequest("This server has no keys to seal files under: name a passphrase.", "passphrase"));
   const sealed = { by: "tenant", key: version, salt: base64(crypto.getRandomValues(new Uint8Array(SALT_BYTES))) } as const;
   return { key: await tenantKey(stateKeys, tenant, sealed), sealed };
 }
 
-/** `stateKeys` as in `STATE_KEYS`: `VERSION:BASE64`, comma-separated. */
 export async function tenantKey(stateKeys: string | undefined, tenant: string, sealed: SealedBy): Promise<FileKey> {
   if (sealed.by !== "tenant") throw refused("The file is sealed under a passphrase: send it as 'x-spikingbrain-passphrase'.");
-  const entry = (stateKeys ?? "").split(",").find((one) => one.trim().startsWith(`${sealed.key}:`));
-  if (entry === undefined) throw refused("The file is sealed under a key that is no longer known.");
-  const secret = await crypto.subtle.importKey("raw", bytesOf(entry.trim().slice(sealed.key.length + 1)), "HKDF", false, ["deriveBits"]);
+  const entry = secretsOf(stateKeys).get(sealed.key);
+  if (entry === undefined) throw refused("The file is sealed under a key that is not known here.");
+  const secret = await crypto.subtle.importKey("raw", bytesOf(entry), "HKDF", false, ["deriveBits"]);
   const info = encoder.encode(`spikingbrain session file 1\n${tenant}`);
   const parameters = { name: "HKDF", hash: "SHA-256", salt: bytesOf(sealed.salt), info };
   return await fileKey(new Uint8Array(await crypto.subtle.deriveBits(parameters, secret, KEY_BITS)));
+}
+
+/** Base64 by version, the newest first; `stateKeys` as in `STATE_KEYS`: `VERSION:BASE64`, comma-separated. */
+function secretsOf(stateKeys: string | undefined): ReadonlyMap<string, string> {
+  const entries = (stateKeys ?? "").split(",").map((entry) => /^(\d+):(.+)$/.exec(entry.trim()));
+  return new Map(entries.flatMap((match) => (match === null ? [] : [[match[1] ?? "", match[2] ?? ""]])));
 }
 
 function fileKey(secret: Uint8Array): Promise<FileKey> {
@@ -68,9 +76,9 @@ function refused(message: string): ServiceError {
 
 const base64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
 
-function bytesOf(text: unknown): Uint8Array {
+function bytesOf(text: string): Uint8Array {
   try {
-    return Uint8Array.from(atob(String(text)), (character) => character.charCodeAt(0));
+    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   } catch {
     throw refused("The file's salt is not base64.");
   }

@@ -1,24 +1,27 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Outcome } from "../../contracts/engine.ts";
-import type { ServiceFailure } from "../../contracts/errors.ts";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { GenerationOrder, SessionFacts, Turn } from "../../contracts/session.ts";
 import { streamObjectName } from "../../contracts/stream-id.ts";
 import { describeCause, logLine } from "../../logging/log-line.ts";
-import { servedModel } from "../../model/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { conflict, invalidRequest, sessionNotFound } from "../failures.ts";
-import { identityOf } from "../identity.ts";
+import { conflict, conversationTooLong, invalidRequest, sessionNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
+import type { StreamObject } from "../streams/stream-object.ts";
+import { BaseReader } from "./base-reader.ts";
 import { ownerOf, ownersOf, sessionObjectName, type PreparedTurn, type TurnBase, type TurnResult, type TurnTaker } from "./contract.ts";
 import { DocumentReader } from "./document-reader.ts";
 import { newId } from "./ids.ts";
-import { pieceTokens, readPiece, type Base } from "./read-tokens.ts";
+import { keepShared, letOldStatesGo, type StateOwner } from "./kept-states.ts";
+import { MOST_CONVERSATION_TOKENS } from "./limits.ts";
 import { RecordRow, unixSeconds, type SessionRecord } from "./record.ts";
+import { LIFE_SECONDS, sessionFacts } from "./session-facts.ts";
 import { TokenLog } from "./token-log.ts";
-import { keepsState, TurnRows, type StoredTurn } from "./turn-rows.ts";
+import { TurnRows, type StoredTurn } from "./turn-rows.ts";
 
-/** After its last use. */
-const LIFE_SECONDS = 30 * 24 * 3600;
+/** Until a deletion that did not work is tried again. */
+const AGAIN_MILLISECONDS = 3_600_000;
+
 /** All that a fork takes with it; its states it shares. */
 export interface SessionCopy {
   readonly record: SessionRecord;
@@ -32,6 +35,8 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   readonly #turns: TurnRows;
   readonly #tokens: TokenLog;
   readonly #document: DocumentReader;
+  readonly #base: BaseReader;
+  #isLeaving = false;
 
   constructor(context: DurableObjectState, environment: SessionEnvironment) {
     super(context, environment);
@@ -39,12 +44,12 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     this.#record = new RecordRow(sql);
     this.#turns = new TurnRows(sql);
     this.#tokens = new TokenLog(sql);
+    const parts = { environment, turns: this.#turns, tokens: this.#tokens };
+    this.#base = new BaseReader(parts);
     this.#document = new DocumentReader({
+      ...parts,
       storage: context.storage,
-      environment,
       record: this.#record,
-      turns: this.#turns,
-      tokens: this.#tokens,
       facts: () => this.#facts(),
       waitUntil: (work) => {
         context.waitUntil(work);
@@ -62,7 +67,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
         for (const turn of copy.turns) this.#turns.put(turn);
       }
     });
-    await this.#keepCopied(record, copy?.turns ?? []);
+    await keepShared(this.#states(record));
     await this.#touched();
     return { ok: true, value: await this.#facts() };
   }
@@ -81,8 +86,8 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   }
 
   async rename(name: string): Promise<Outcome<SessionFacts>> {
-    return await this.#with(async (record) => {
-      this.#record.put({ ...record, name, updated: unixSeconds() });
+    return await this.#with(async () => {
+      this.#record.change({ name, updated: unixSeconds() });
       await this.#touched();
       return { ok: true, value: await this.#facts() };
     });
@@ -90,44 +95,54 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
 
   /** Back to a turn's end. */
   async rewind(turn: number): Promise<Outcome<SessionFacts>> {
-    return await this.#with(async (record) => {
-      if (record.kind !== "session") return { ok: false, failure: invalidRequest("A context has no turns to go back to.", "turn") };
-      if (record.running !== null && (await this.#isRunning(record.running.stream))) {
-        return { ok: false, failure: conflict("A turn is running: stop it, or wait for its end.") };
-      }
+    return await this.#with(async ({ id, kind }) => {
+      if (kind !== "session") return { ok: false, failure: invalidRequest("A context has no turns to go back to.", "turn") };
+      if (await this.#isBusy()) return { ok: false, failure: conflict("A turn is running: stop it, or wait for its end.") };
       const failure = this.#unknownTurn(turn);
       if (failure !== undefined) return { ok: false, failure };
       const dropped = this.#turns.list(turn, Number.MAX_SAFE_INTEGER);
       this.ctx.storage.transactionSync(() => {
         this.#turns.deleteAfter(turn);
         this.#tokens.truncate(this.#turns.get(turn)?.tokens ?? 0);
-        this.#record.put({ ...record, running: null, updated: unixSeconds() });
+        this.#record.change({ running: null, updated: unixSeconds() });
       });
-      await Promise.all(dropped.map(({ number }) => this.#release(ownerOf(record.id, number))));
+      await Promise.all(dropped.map(({ number }) => this.#release(ownerOf(id, number))));
       await this.#touched();
       return { ok: true, value: await this.#facts() };
     });
   }
 
-  /** All up to a turn's end, the last one's unless named. */
+  /** All up to a turn's end, the last one's unless named. Being copied is a use. */
   async copy(turn?: number): Promise<Outcome<SessionCopy>> {
-    return await this.#with((record) => {
+    return await this.#with(async () => {
       const last = turn ?? this.#turns.last;
       const failure = this.#unknownTurn(Math.max(0, last)) ?? this.#document.unready();
-      if (failure !== undefined) return Promise.resolve({ ok: false, failure });
+      if (failure !== undefined) return { ok: false, failure };
+      const record = this.#record.change({ updated: unixSeconds() });
       const turns = this.#turns.list(-1, Number.MAX_SAFE_INTEGER).filter(({ number }) => number <= last);
-      return Promise.resolve({ ok: true, value: { record, turns, tokens: this.#tokens.read(0, turns.at(-1)?.tokens ?? 0) } });
+      const copied = { record, turns, tokens: this.#tokens.read(0, turns.at(-1)?.tokens ?? 0) };
+      await this.#touched();
+      return { ok: true, value: copied };
     });
   }
 
+  /** With all that only it keeps. Throws where the store can't be reached: then it is still there, and another try helps. */
   async delete(tenant: string): Promise<Outcome<null>> {
     return await this.#with(async (record) => {
       if (record.tenant !== tenant) return { ok: false, failure: sessionNotFound() };
-      this.#document.stop();
-      await this.#release(ownersOf(record.id));
-      await this.env.DIRECTORY_OBJECT.getByName(record.tenant).remove(record.id);
-      await this.ctx.storage.deleteAll();
-      this.#record.forget();
+      // From here on it isn't found, so that nothing is added to what goes.
+      this.#isLeaving = true;
+      try {
+        this.#base.stop();
+        await this.#document.stop();
+        if (record.running !== null) await this.#stopStream(record.running.stream, tenant);
+        await this.#store(record.tenant).release(ownersOf(record.id));
+        await this.env.DIRECTORY_OBJECT.getByName(record.tenant).remove(record.id);
+        await this.ctx.storage.deleteAll();
+        this.#record.forget();
+      } finally {
+        this.#isLeaving = false;
+      }
       return { ok: true, value: null };
     });
   }
@@ -143,25 +158,38 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   }
 
   async beginTurn(order: GenerationOrder): Promise<Outcome<PreparedTurn>> {
-    return await this.#with(async (record) => {
-      if (record.kind !== "session")
+    return await this.#with(async ({ kind }) => {
+      if (kind !== "session")
         return { ok: false, failure: invalidRequest("A context takes no turns: make a session from it.", "session_id") };
-      if (record.running !== null && (await this.#isRunning(record.running.stream))) return await this.#beginInFork(record, order);
-      const turn = Math.max(0, this.#turns.last) + 1;
-      this.#record.put({ ...record, running: { turn, stream: order.stream }, updated: unixSeconds() });
-      const base = await this.#base();
+      const isBusy = await this.#isBusy();
+      const last = Math.max(0, this.#turns.last);
+      const isFirst = order.turn?.isFirst === true;
+      if (!isFirst && last === 0)
+        return { ok: false, failure: conflict("The session was taken back to its beginning as the turn came.", "session_id") };
+      // Somebody else's turn came first: the tokens of this one fit what was there before.
+      if (isBusy || (isFirst && last > 0)) return await this.#beginInFork(order, isFirst ? 0 : last);
+      const failure = this.#tooLong(order);
+      if (failure !== undefined) return { ok: false, failure };
+      const turn = last + 1;
+      const record = this.#record.change({ running: { turn, stream: order.stream }, updated: unixSeconds() });
+      const base = await this.#readBase(record);
+      if (!base.ok) {
+        if (this.#record.get()?.running?.stream === order.stream) this.#record.change({ running: null });
+        return base;
+      }
+      const { snapshot, tokens } = base.value;
       const penalised = order.jobs.some(({ request }) => request.sampling.repetitionPenalty !== 1);
-      const seen = penalised && base.snapshot !== null ? this.#tokens.distinct(base.tokens) : new Uint32Array();
+      const seen = penalised && snapshot !== null ? this.#tokens.distinct(tokens) : new Uint32Array();
       await this.#touched();
-      return { ok: true, value: { session: record.id, turn, base, seen } };
+      return { ok: true, value: { session: record.id, turn, base: base.value, seen } };
     });
   }
 
   async rebuildBase(): Promise<Outcome<TurnBase>> {
-    return await this.#with(async () => {
+    return await this.#with(async (record) => {
       const lost = this.#turns.withSnapshot()?.snapshot;
       if (lost !== undefined && lost !== null) this.#turns.forget(lost);
-      return { ok: true, value: await this.#base() };
+      return await this.#readBase(record);
     });
   }
 
@@ -178,9 +206,9 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
           const state = { snapshot: snapshot?.id ?? null, snapshotTokens: snapshot?.tokens ?? 0 };
           this.#turns.put({ number: turn, messages, tokens: this.#tokens.length, finish, created: unixSeconds(), stream, ...state });
         }
-        this.#record.put({ ...record, running: null, updated: unixSeconds() });
+        this.#record.change({ running: null, updated: unixSeconds() });
       });
-      await this.#letOldStatesGo(record.id);
+      await letOldStatesGo(this.#states(record));
       await this.#touched();
       return { ok: true, value: null };
     });
@@ -189,91 +217,47 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   override async alarm(): Promise<void> {
     const record = this.#record.get();
     if (record === undefined) return;
-    if (await this.#document.continue()) return;
-    if (unixSeconds() >= record.updated + LIFE_SECONDS && record.kind !== "share") await this.delete(record.tenant);
-    else await this.#touched();
-  }
-
-  /** The newest state and what follows it. */
-  async #base(): Promise<TurnBase> {
-    const newest = this.#turns.withSnapshot();
-    const end = this.#tokens.length;
-    let base: Base = newest === undefined ? { snapshot: null, tokens: 0 } : { snapshot: newest.snapshot, tokens: newest.snapshotTokens };
-    // What a turn would have to read beside its own is read before it where that is much, in pieces whose states are kept.
-    const piece = end === base.tokens ? 0 : await pieceTokens(this.env.ENGINE);
-    if (end - base.tokens > piece) base = await this.#readAgain(base, end, piece);
-    return { snapshot: base.snapshot, tokens: base.tokens, unread: this.#tokens.read(base.tokens, end) };
-  }
-
-  /** Up to the last turn's end, in pieces; the state is that turn's from then on. */
-  async #readAgain(from: Base, end: number, piece: number): Promise<Base> {
-    const record = this.#record.get();
-    const last = this.#turns.get(this.#turns.last);
-    if (record === undefined || last === undefined) return from;
-    const { card } = await servedModel(this.env);
-    const options = {
-      ...{ backend: this.env.ENGINE, store: this.#store(record.tenant), identity: identityOf(card), session: record.id },
-      ...{ owner: ownerOf(record.id, last.number), signal: new AbortController().signal },
-    };
-    let base = from;
-    while (end - base.tokens > 0) {
-      const next = await readPiece(base, this.#tokens.read(base.tokens, Math.min(end, base.tokens + piece)), options);
-      if (next === "base lost") {
-        if (base.snapshot !== null) this.#turns.forget(base.snapshot);
-        const earlier = this.#turns.withSnapshot();
-        base = earlier === undefined ? { snapshot: null, tokens: 0 } : { snapshot: earlier.snapshot, tokens: earlier.snapshotTokens };
-        continue;
-      }
-      base = next;
-      this.#turns.put({ ...last, snapshot: base.snapshot, snapshotTokens: base.tokens });
+    await this.#document.continue();
+    if (unixSeconds() < expiryOf(record)) {
+      await this.#touched();
+      return;
     }
-    return base;
+    try {
+      await this.delete(record.tenant);
+    } catch (cause) {
+      logLine("error", "session_not_deleted", { session: record.id, cause: describeCause(cause) });
+      await this.ctx.storage.setAlarm(Date.now() + AGAIN_MILLISECONDS);
+    }
+  }
+
+  async #readBase(record: SessionRecord): Promise<Outcome<TurnBase>> {
+    try {
+      return { ok: true, value: await this.#base.read(record) };
+    } catch (cause) {
+      // Errors lose their class on the way out.
+      if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+      throw cause;
+    }
   }
 
   /** One turn has the session; the other goes on from what was said before, in a session of its own. */
-  async #beginInFork(record: SessionRecord, order: GenerationOrder): Promise<Outcome<PreparedTurn>> {
-    const copied = await this.copy();
+  async #beginInFork(order: GenerationOrder, turn: number): Promise<Outcome<PreparedTurn>> {
+    const copied = await this.copy(turn);
     if (!copied.ok) return copied;
+    const { record } = copied.value;
     const id = newId("sess");
+    const parent = { session: record.id, turn };
     const now = unixSeconds();
-    const parent = { session: record.id, turn: Math.max(0, this.#turns.last) };
     const fork = this.env.SESSION_OBJECT.getByName(sessionObjectName(record.tenant, id)) as unknown as ForkSurface;
     const made = await fork.create({ ...record, id, parent, created: now, updated: now, running: null }, copied.value);
     return made.ok ? await fork.beginTurn(order) : made;
   }
 
-  /** Forks keep the states that they share. */
-  async #keepCopied(record: SessionRecord, turns: readonly StoredTurn[]): Promise<void> {
-    const store = this.#store(record.tenant);
-    const last = turns.at(-1)?.number ?? 0;
-    for (const { number, snapshot } of turns) {
-      if (snapshot === null) continue;
-      // A state that can't be kept is read again from its tokens.
-      const keep = async () => (await store.keep(snapshot, ownerOf(record.id, number), farAway())).ok;
-      const kept = keepsState(Math.max(1, number), last) && (await keep().catch(() => false));
-      if (!kept) this.#turns.forget(snapshot);
-    }
-  }
-
-  async #letOldStatesGo(session: string): Promise<void> {
-    const last = this.#turns.last;
-    const old = this.#turns
-      .list(0, Number.MAX_SAFE_INTEGER)
-      .filter(({ number, snapshot }) => snapshot !== null && !keepsState(number, last));
-    for (const { number, snapshot } of old) {
-      if (snapshot !== null) this.#turns.forget(snapshot);
-      await this.#release(ownerOf(session, number));
-    }
-  }
-
-  async #release(owner: string): Promise<void> {
-    const record = this.#record.get();
-    if (record === undefined) return;
-    await this.#store(record.tenant)
-      .release(owner)
-      .catch((cause: unknown) => {
-        logLine("error", "snapshot_store_failed", { session: record.id, step: "release", cause: describeCause(cause) });
-      });
+  #tooLong({ jobs }: GenerationOrder): ServiceFailure | undefined {
+    const added = jobs.reduce((most, { request }) => Math.max(most, request.prompt.length + request.maxTokens), 0);
+    return this.#tokens.length + added > MOST_CONVERSATION_TOKENS
+      ? conversationTooLong(this.#tokens.length, added, MOST_CONVERSATION_TOKENS)
+      : undefined;
   }
 
   #unknownTurn(turn: number): ServiceFailure | undefined {
@@ -281,47 +265,64 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     return turn <= last ? undefined : invalidRequest(`'turn': must be from 0 to ${String(last)} (got ${String(turn)}).`, "turn");
   }
 
-  async #isRunning(stream: string): Promise<boolean> {
+  /** Whether a turn has it; one may begin while this is found out. */
+  async #isBusy(): Promise<boolean> {
+    const running = this.#record.get()?.running ?? null;
+    if (running === null) return false;
+    if (await this.#stream(running.stream)?.isRunning(running.stream)) return true;
+    const now = this.#record.get()?.running ?? null;
+    return now !== null && now.stream !== running.stream;
+  }
+
+  async #stopStream(stream: string, tenant: string): Promise<void> {
+    await this.#stream(stream)
+      ?.stop(tenant, stream)
+      .catch((cause: unknown) => {
+        logLine("error", "stream_not_stopped", { stream, cause: describeCause(cause) });
+      });
+  }
+
+  #stream(stream: string): StreamSurface | undefined {
     const name = streamObjectName(stream);
-    if (name === undefined) return false;
-    return await this.env.STREAM_OBJECT.getByName(name).isRunning(stream);
+    return name === undefined ? undefined : this.env.STREAM_OBJECT.getByName(name);
+  }
+
+  async #release(owner: string): Promise<void> {
+    const record = this.#record.get();
+    if (record !== undefined) await this.#states(record).store.release(owner);
+  }
+
+  /** A store that can't be reached keeps what it could let go of: that is found and let go when the session is deleted. */
+  #states({ id, tenant }: SessionRecord): StateOwner {
+    const store = this.#store(tenant);
+    const release = async (owner: string) => {
+      await store.release(owner).catch((cause: unknown) => {
+        logLine("error", "snapshot_store_failed", { session: id, step: "release", cause: describeCause(cause) });
+      });
+    };
+    return { session: id, turns: this.#turns, store: { keep: (...values) => store.keep(...values), release } };
   }
 
   async #facts(): Promise<SessionFacts> {
     const record = this.#record.get();
-    if (record === undefined) throw new Error("no session");
-    const { id, kind, name, model, created, updated, parent, running } = record;
-    const newest = this.#turns.withSnapshot();
-    const state =
-      newest?.snapshot === undefined || newest.snapshot === null
-        ? null
-        : await this.#store(record.tenant)
-            .facts(newest.snapshot)
-            .catch(() => null);
-    const ingest = this.#document.progress();
-    return {
-      id,
-      kind: kind === "context" ? "context" : "session",
-      ...{ name, model, created, updated },
-      expires: updated + LIFE_SECONDS,
-      tokens: this.#tokens.length,
-      turns: Math.max(0, this.#turns.last),
-      stateBytes: state?.fileBytes ?? 0,
-      bytes: this.ctx.storage.sql.databaseSize + (state?.ownBytes ?? 0),
-      tier: state === null ? "tokens" : state.tier === "durable" ? "durable" : "hot",
-      ...(parent === null ? {} : { parent }),
-      ...(running === null ? {} : { running: running.stream }),
-      ...(ingest === undefined ? {} : { ingest }),
-    };
+    if (record === undefined) throw new Error("there is no session");
+    return await sessionFacts(record, {
+      turns: this.#turns,
+      tokens: this.#tokens,
+      store: this.#store(record.tenant),
+      databaseBytes: this.ctx.storage.sql.databaseSize,
+      ingest: this.#document.progress(),
+    });
   }
 
   /** Tells the directory, and when it is time to look again whether anybody still wants it. */
   async #touched(): Promise<void> {
     const record = this.#record.get();
-    if (record === undefined) return;
+    if (record === undefined || this.#isLeaving) return;
     const { id, kind, tenant, updated } = record;
     if (kind !== "share") await this.env.DIRECTORY_OBJECT.getByName(tenant).put({ id, kind, updated });
-    if (!this.#document.isReading) await this.ctx.storage.setAlarm((updated + LIFE_SECONDS) * 1000);
+    // While a document is read, the alarm is there to go on with it.
+    if (!this.#document.isReading) await this.ctx.storage.setAlarm(expiryOf(record) * 1000);
   }
 
   #store(tenant: string): SnapshotStore {
@@ -329,12 +330,13 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   }
 
   async #with<T>(call: (record: SessionRecord) => Promise<Outcome<T>>): Promise<Outcome<T>> {
-    const record = this.#record.get();
+    const record = this.#isLeaving ? undefined : this.#record.get();
     return record === undefined ? { ok: false, failure: sessionNotFound() } : await call(record);
   }
 }
 
 type ForkSurface = Pick<SessionObject, "create" | "beginTurn">;
+type StreamSurface = Pick<StreamObject, "isRunning" | "stop">;
 
-/** A session lets go of its states itself; this is for one that never comes to it. */
-const farAway = (): number => Date.now() + 2 * LIFE_SECONDS * 1000;
+/** Unix seconds. A share is deleted when its link ends, which is sooner; this is for one whose link has been lost. */
+const expiryOf = ({ kind, updated }: SessionRecord): number => updated + (kind === "share" ? 2 * LIFE_SECONDS : LIFE_SECONDS);

@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { SessionFacts, TenantId } from "../../contracts/session.ts";
+import { describeCause, logLine } from "../../logging/log-line.ts";
 import { servedModel } from "../../model/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { sessionNotFound, snapshotInvalid } from "../failures.ts";
@@ -44,24 +45,40 @@ export async function exportSession(
   if (!copied.ok) return copied;
   const { record, turns, tokens } = copied.value;
   const { card } = await servedModel(environment);
-  const newest = turns.findLast(({ snapshot }) => snapshot !== null);
-  const opened =
-    newest?.snapshot === undefined || newest.snapshot === null
-      ? undefined
-      : await storeOf(environment, tenant).open(newest.snapshot, newest.snapshotTokens);
-  const state = opened?.ok === true ? opened.value.bytes : null;
-  const { key, sealed } = passphrase === null ? await newTenantKey(environment.STATE_KEYS, tenant) : await newPassphraseKey(passphrase);
-  const content: FileContent = {
-    header: { ...identityOf(card), tokens: tokens.length, created: unixSeconds(), sealed },
-    transcript: {
-      name: record.name,
-      turns: turns.map(({ number, messages, tokens: end, finish, created }) => ({ number, messages, tokens: end, finish, created })),
-      stateTokens: state === null ? 0 : (newest?.snapshotTokens ?? 0),
-    },
-    tokens,
-    state,
-  };
-  return { ok: true, value: { file: sealSessionFile(content, key) } };
+  try {
+    const { key, sealed } = passphrase === null ? await newTenantKey(environment.STATE_KEYS, tenant) : await newPassphraseKey(passphrase);
+    const newest = turns.findLast(({ snapshot }) => snapshot !== null);
+    const state = newest === undefined ? null : await stateOf(environment, tenant, newest);
+    const content: FileContent = {
+      header: { ...identityOf(card), tokens: tokens.length, created: unixSeconds(), sealed },
+      transcript: {
+        name: record.name,
+        turns: turns.map(({ number, messages, tokens: end, finish, created }) => ({ number, messages, tokens: end, finish, created })),
+        stateTokens: state === null ? 0 : (newest?.snapshotTokens ?? 0),
+      },
+      tokens,
+      state,
+    };
+    return { ok: true, value: { file: sealSessionFile(content, key) } };
+  } catch (cause) {
+    if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+    throw cause;
+  }
+}
+
+/** Without it, whoever imports the file reads the conversation again. */
+async function stateOf(
+  environment: SessionEnvironment,
+  tenant: TenantId,
+  { snapshot, snapshotTokens }: StoredTurn,
+): Promise<ReadableStream<Uint8Array> | null> {
+  try {
+    const opened = await storeOf(environment, tenant).open(snapshot ?? "", snapshotTokens);
+    return opened.ok ? opened.value.bytes : null;
+  } catch (cause) {
+    logLine("error", "snapshot_store_failed", { step: "export", cause: describeCause(cause) });
+    return null;
+  }
 }
 
 export async function importSession(

@@ -51,6 +51,13 @@ export class TurnRows {
     return this.#select("WHERE snapshot IS NOT NULL ORDER BY number DESC LIMIT 1")[0];
   }
 
+  /** Turns that have a state, in order. */
+  states(): { readonly number: number; readonly snapshot: string }[] {
+    return this.#sql
+      .exec<{ number: number; snapshot: string }>("SELECT number, snapshot FROM turns WHERE snapshot IS NOT NULL ORDER BY number")
+      .toArray();
+  }
+
   put(turn: StoredTurn): void {
     this.#sql.exec(
       `INSERT OR REPLACE INTO turns (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -89,12 +96,4 @@ export class TurnRows {
       snapshotTokens: row.snapshot_tokens,
     }));
   }
-}
-
-/**
- * Which turns' states are kept: the last two, for who goes on and for who takes the last one back, and those whose numbers are powers of two,
- * so that a rewind or a fork anywhere reads at most half of the conversation again, at a cost that grows with the logarithm of its length.
- */
-export function keepsState(turn: number, last: number): boolean {
-  return turn >= last - 1 || Number.isInteger(Math.log2(turn));
 }

@@ -28,6 +28,16 @@ export class ByteReader {
     return this.#rest.length === 0 && !(await this.#more());
   }
 
+  /** All that follows, in memory of its own, as it comes. */
+  async *rest(): AsyncGenerator<Uint8Array, void, undefined> {
+    while (!(await this.ended())) {
+      const rest = this.#rest.slice();
+      this.#rest = new Uint8Array();
+      this.#taken += rest.length;
+      yield rest;
+    }
+  }
+
   async cancel(reason: unknown): Promise<void> {
     await this.#reader.cancel(reason).catch(() => undefined);
   }

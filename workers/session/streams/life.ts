@@ -254,16 +254,19 @@ export class Life {
       snapshot: usable === null ? null : { id: usable.id, tokens: usable.tokens },
       usage,
     };
-    await this.#endTurn(session, result);
+    await this.#endTurn(session, result, ownerOf(prepared.session, prepared.turn));
     this.#settled = true;
   }
 
   /** A session that can't be reached now is asked again: what was said must not be lost to it. */
-  async #endTurn(session: TurnTaker, result: TurnResult): Promise<void> {
+  async #endTurn(session: TurnTaker, result: TurnResult, owner: string): Promise<void> {
     for (let attempt = 0; attempt < END_TURN_ATTEMPTS; attempt++) {
       try {
         const outcome = await session.endTurn(result);
-        if (!outcome.ok) logLine("error", "turn_not_ended", { stream: result.stream, code: outcome.failure.code });
+        if (outcome.ok) return;
+        logLine("error", "turn_not_ended", { stream: result.stream, code: outcome.failure.code });
+        // It was deleted meanwhile, so that nobody else would let go of this turn's state.
+        if (outcome.failure.code === "session_not_found") await this.#options.store?.release(owner);
         return;
       } catch (cause) {
         logLine("error", "turn_not_ended", { stream: result.stream, cause: describeCause(cause) });

@@ -1,0 +1,92 @@
+/** Documents that are read while engines die, objects are lost and uploads are cut. */
+import { runDurableObjectAlarm } from "cloudflare:test";
+import { beforeEach, expect, test } from "vitest";
+import type { ServiceFailure } from "../../../../workers/contracts/errors.ts";
+import { ownerOf } from "../../../../workers/session/sessions/contract.ts";
+import { failure } from "../../support/gateway-client.ts";
+import { engine } from "../../support/gateway-worker.ts";
+import { oracle, SessionClient, user, type Session } from "../../support/session-client.ts";
+import { inSession, lose, owners, sessionObject } from "./support.ts";
+
+const TEXT = Array.from({ length: 7 }, (_unused, at) => `Line ${String(at)} of a document about ships and harbours. `).join("");
+const AWAY: ServiceFailure = { code: "engine_unavailable", status: 503, message: "away", retryable: true };
+
+let alice = new SessionClient();
+beforeEach(() => {
+  engine.use({});
+  alice = new SessionClient();
+});
+
+async function until(id: string, stage: string): Promise<Session> {
+  await expect.poll(async () => (await alice.facts(id)).ingest?.stage).toBe(stage);
+  return await alice.facts(id);
+}
+
+async function alarm(id: string): Promise<void> {
+  await runDurableObjectAlarm(await sessionObject(alice, id));
+}
+
+async function answers(id: string): Promise<void> {
+  const { id: session } = await alice.create({ from: { context_id: id } });
+  expect((await alice.say(session, "Ships?")).text).toBe(await oracle([{ role: "system", content: TEXT }, user("Ships?")]));
+}
+
+test("keep one state, however many pieces they were read in", async () => {
+  const { id } = await alice.createContext();
+  await alice.upload(id, "offset=0&last=true", TEXT);
+  await until(id, "ready");
+  expect(engine.calls.length).toBeGreaterThan(1);
+  expect(await owners(alice)).toEqual([ownerOf(id, 0)]);
+  await answers(id);
+});
+
+test("wait for an engine that is away, also where they are renamed meanwhile", async () => {
+  const { id } = await alice.createContext();
+  engine.use({ refuse: AWAY });
+  expect((await alice.upload(id, "offset=0&last=true", TEXT)).status).toBe(200);
+  await alice.call("PATCH", `/v1/contexts/${id}`, { name: "Book" });
+  await expect
+    .poll(() => inSession(alice, id, async ({ storage }) => ((await storage.getAlarm()) ?? Infinity) - Date.now()))
+    .toBeLessThan(60_000);
+  engine.use({});
+  await alarm(id);
+  await until(id, "ready");
+  await answers(id);
+});
+
+test("go on where a lost object was", async () => {
+  const { id } = await alice.createContext();
+  engine.use({ delayMilliseconds: 1 });
+  await alice.upload(id, `offset=0`, TEXT.slice(0, 100));
+  await lose(alice, id);
+  await alice.upload(id, "offset=100&last=true", TEXT.slice(100));
+  await lose(alice, id);
+  engine.use({});
+  await alarm(id);
+  await until(id, "ready");
+  await answers(id);
+});
+
+test("that an engine refuses say why, and go on when they are asked to", async () => {
+  const { id } = await alice.createContext();
+  engine.use({ refuse: { ...AWAY, code: "model_invalid", message: "broken", retryable: false } });
+  await alice.upload(id, "offset=0&last=true", TEXT);
+  const failed = await until(id, "failed");
+  expect(failed.ingest).toMatchObject({ error: { code: "model_invalid" } });
+  const offset = `offset=${String(TEXT.length)}`;
+  expect(await failure(await alice.upload(id, offset, "more"))).toMatchObject({ code: "conflict" });
+  engine.use({});
+  expect((await alice.upload(id, offset, "")).status).toBe(200);
+  await until(id, "ready");
+  await answers(id);
+});
+
+test("that are deleted while they are read leave nothing", async () => {
+  const { id } = await alice.createContext();
+  engine.use({ delayMilliseconds: 5 });
+  await alice.upload(id, "offset=0&last=true", TEXT);
+  expect((await alice.call("DELETE", `/v1/contexts/${id}`)).status).toBe(204);
+  await expect.poll(() => engine.running).toBe(0);
+  expect(await owners(alice)).toEqual([]);
+  expect((await alice.call("GET", `/v1/contexts/${id}`)).status).toBe(404);
+});

@@ -1,0 +1,49 @@
+/** Reaches into sessions' objects and into what a tenant's store keeps for them. */
+import { env } from "cloudflare:workers";
+import { runInDurableObject } from "cloudflare:test";
+import type { SessionEnvironment } from "../../../../workers/session/environment.ts";
+import { sessionObjectName } from "../../../../workers/session/sessions/contract.ts";
+import type { SessionClient } from "../../support/session-client.ts";
+import { tenantOf } from "../../support/stores.ts";
+
+const bindings = env as unknown as SessionEnvironment;
+
+export async function sessionObject({ key }: SessionClient, session: string) {
+  return bindings.SESSION_OBJECT.getByName(sessionObjectName(await tenantOf(key), session));
+}
+
+export async function inSession<T>(
+  client: SessionClient,
+  session: string,
+  work: (state: DurableObjectState) => T | Promise<T>,
+): Promise<T> {
+  return await runInDurableObject(await sessionObject(client, session), (_object, state) => work(state));
+}
+
+/** As an isolate that is moved or dies. */
+export async function lose(client: SessionClient, session: string): Promise<void> {
+  const call = inSession(client, session, (state) => {
+    state.abort("lost");
+  });
+  await call.catch((cause: unknown) => {
+    if (!String(cause).includes("lost")) throw cause;
+  });
+}
+
+/** Who keeps states in the client's store, in order. */
+export async function owners(client: SessionClient): Promise<string[]> {
+  return await inStore(client, ({ storage }) =>
+    Array.from(storage.sql.exec<{ owner: string }>("SELECT owner FROM owners ORDER BY owner"), ({ owner }) => owner),
+  );
+}
+
+/** All states are gone, as far as anybody who opens one can tell. */
+export async function dropStates(client: SessionClient): Promise<void> {
+  await inStore(client, ({ storage }) => {
+    storage.sql.exec("UPDATE snapshots SET id = 'gone' || id");
+  });
+}
+
+async function inStore<T>({ key }: SessionClient, work: (state: DurableObjectState) => T): Promise<T> {
+  return await runInDurableObject(bindings.TENANT_OBJECT.getByName(await tenantOf(key)), (_object, state) => work(state));
+}

@@ -1,0 +1,79 @@
+/** Where a session's next turn starts: at its newest state, and what lies far behind the conversation's end is brought up to it. */
+import { describeCause, logLine } from "../../logging/log-line.ts";
+import { servedModel } from "../../model/served-model.ts";
+import type { SessionEnvironment } from "../environment.ts";
+import { identityOf } from "../identity.ts";
+import type { SnapshotStore } from "../snapshots/contract.ts";
+import { ownerOf, type TurnBase } from "./contract.ts";
+import { pieceTokens, readPiece, type Base } from "./read-tokens.ts";
+import type { SessionRecord } from "./record.ts";
+import type { TokenLog } from "./token-log.ts";
+import type { StoredTurn, TurnRows } from "./turn-rows.ts";
+
+export interface BaseParts {
+  readonly environment: SessionEnvironment;
+  readonly turns: TurnRows;
+  readonly tokens: TokenLog;
+}
+
+export class BaseReader {
+  readonly #parts: BaseParts;
+  readonly #abort = new AbortController();
+
+  constructor(parts: BaseParts) {
+    this.#parts = parts;
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  /**
+   * What a turn would have to read beside its own is read before it where that is much, in pieces whose states are kept, so that whoever asks
+   * again goes on from there. @throws ServiceError where the engine fails.
+   */
+  async read(record: SessionRecord): Promise<TurnBase> {
+    const { environment, tokens, turns } = this.#parts;
+    const end = tokens.length;
+    const last = turns.get(turns.last);
+    let base = this.#newest();
+    const piece = end === base.tokens ? 0 : await pieceTokens(environment.ENGINE);
+    if (end - base.tokens > piece && last !== undefined) base = await this.#bringUp(base, end, piece, record, last);
+    return { ...base, unread: tokens.read(base.tokens, end) };
+  }
+
+  #newest(): Base {
+    const newest = this.#parts.turns.withSnapshot();
+    return newest === undefined ? { snapshot: null, tokens: 0 } : { snapshot: newest.snapshot, tokens: newest.snapshotTokens };
+  }
+
+  /** The state is the last turn's from then on. */
+  async #bringUp(from: Base, end: number, piece: number, { id, tenant }: SessionRecord, last: StoredTurn): Promise<Base> {
+    const { environment, tokens, turns } = this.#parts;
+    const { card } = await servedModel(environment);
+    const store: SnapshotStore = environment.TENANT_OBJECT.getByName(tenant);
+    const options = {
+      ...{ backend: environment.ENGINE, store, identity: identityOf(card), session: id },
+      ...{ owner: ownerOf(id, last.number), signal: this.#abort.signal },
+    };
+    let base = from;
+    for (let number = 0; base.tokens < end; number++) {
+      const upTo = Math.min(end, base.tokens + piece);
+      const read = await readPiece(base, tokens.read(base.tokens, upTo), { ...options, number, isLast: upTo === end });
+      this.#abort.signal.throwIfAborted();
+      // A store that keeps nothing costs the turn time: it reads the rest itself.
+      if (read.outcome === "not kept") return base;
+      if (read.outcome === "base lost") {
+        if (base.snapshot !== null) turns.forget(base.snapshot);
+        base = this.#newest();
+        continue;
+      }
+      base = read.base;
+      turns.put({ ...last, snapshot: base.snapshot, snapshotTokens: base.tokens });
+      await store.release(read.letGo).catch((cause: unknown) => {
+        logLine("error", "snapshot_store_failed", { session: id, step: "release", cause: describeCause(cause) });
+      });
+    }
+    return base;
+  }
+}
