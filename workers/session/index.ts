@@ -8,6 +8,7 @@ import type { SessionEnvironment } from "./environment.ts";
 import { objectUnreachable, streamNotFound } from "./failures.ts";
 import { exportSession, importSession } from "./sessions/transfer.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
+import { startUnwritten } from "./streams/unwritten.ts";
 import type { StreamObject } from "./streams/stream-object.ts";
 
 export { DirectoryObject } from "./sessions/directory-object.ts";
@@ -20,7 +21,16 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
   readonly #keeper = new SessionKeeper(this.env);
 
   async start(order: GenerationOrder): Promise<Outcome<OpenStream>> {
-    return await this.#atStream(order.stream, (object) => object.start(order));
+    const name = streamObjectName(order.stream);
+    if (name === undefined) return { ok: false, failure: streamNotFound() };
+    try {
+      return await this.env.STREAM_OBJECT.getByName(name).start(order);
+    } catch (cause) {
+      logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
+      // A turn belongs to its session, which would not know of it.
+      if (order.turn !== undefined) return { ok: false, failure: objectUnreachable() };
+      return await this.#reach(() => startUnwritten(this.env, this.ctx, order));
+    }
   }
 
   async attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {

@@ -4,6 +4,8 @@
  */
 import type { PromptUsage, AnswerEvent } from "../answer/choice-assembler.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
+import { describeCause, logLine } from "../../logging/log-line.ts";
+import type { LogRows } from "./log-rows.ts";
 
 export type LogRecord =
   /** Where the job's prompt starts: before its first event, and again when a state turns out to be unusable. */
@@ -14,28 +16,19 @@ export type LogRecord =
   | { readonly type: "done" }
   | { readonly type: "failed"; readonly failure: ServiceFailure };
 
-/** Far below what a row may hold; long lines lie in several. */
-const ROW_BYTES = 512 << 10;
 /** Characters that may wait. */
 const WAITING_CHARACTERS = 64 << 10;
 const WAITING_MILLISECONDS = 100;
 
 export class AnswerLog {
-  readonly #sql: SqlStorage;
-  readonly #stream: string;
+  readonly #rows: LogRows;
   readonly #onFlush: () => void;
   #waiting = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(sql: SqlStorage, stream: string, onFlush: () => void) {
-    this.#sql = sql;
-    this.#stream = stream;
+  constructor(rows: LogRows, onFlush: () => void) {
+    this.#rows = rows;
     this.#onFlush = onFlush;
-  }
-
-  static makeTable(sql: SqlStorage): void {
-    sql.exec("CREATE TABLE IF NOT EXISTS log (row INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, bytes BLOB NOT NULL)");
-    sql.exec("CREATE INDEX IF NOT EXISTS log_of_stream ON log (stream, row)");
   }
 
   append(record: LogRecord): void {
@@ -47,14 +40,17 @@ export class AnswerLog {
       }, WAITING_MILLISECONDS);
   }
 
+  /** What there is no room for stays in memory, and is tried again with what comes next: an answer is not lost to a full disk. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#waiting === "") return;
-    const bytes = new TextEncoder().encode(this.#waiting);
-    this.#waiting = "";
-    for (let at = 0; at < bytes.length; at += ROW_BYTES)
-      this.#sql.exec("INSERT INTO log (stream, bytes) VALUES (?, ?)", this.#stream, bytes.slice(at, at + ROW_BYTES));
+    try {
+      this.#rows.append(new TextEncoder().encode(this.#waiting));
+      this.#waiting = "";
+    } catch (cause) {
+      logLine("error", "answer_not_written", { cause: describeCause(cause) });
+    }
     this.#onFlush();
   }
 
@@ -62,14 +58,14 @@ export class AnswerLog {
   delete(): void {
     clearTimeout(this.#timer);
     this.#waiting = "";
-    this.#sql.exec("DELETE FROM log WHERE stream = ?", this.#stream);
+    this.#rows.delete();
   }
 
   /** Everything recorded, in order; a last line that was cut off by the end of the world is left out. */
   *read(): Generator<LogRecord, void, undefined> {
     const decoder = new TextDecoder();
     let buffered = "";
-    for (const { bytes } of this.#sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM log WHERE stream = ? ORDER BY row", this.#stream)) {
+    for (const bytes of this.#rows.read()) {
       buffered += decoder.decode(bytes, { stream: true });
       const lines = buffered.split("\n");
       buffered = lines.pop() ?? "";

@@ -67,9 +67,14 @@ export class GenerationRun {
     const opened = await Promise.allSettled(this.#open().map(async (job) => await this.#attempts[job]?.begin()));
     const refused = opened.find((outcome) => outcome.status === "rejected");
     if (refused === undefined) return;
+    await this.discard();
+    throw refused.reason;
+  }
+
+  /** Lets go of choices that nobody will read. */
+  async discard(): Promise<void> {
     this.#abort.abort();
     await Promise.all(this.#attempts.map((attempts) => attempts.discard()));
-    throw refused.reason;
   }
 
   /** Of the choices together: one that was remembered is worth telling. */

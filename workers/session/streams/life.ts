@@ -13,6 +13,7 @@ import { AnswerEntries } from "./answer-entries.ts";
 import { AnswerLog, type LogRecord } from "./answer-log.ts";
 import { EntryFeed } from "./entry-feed.ts";
 import { GenerationRun, type RunEnd } from "./generation-run.ts";
+import type { LogRows } from "./log-rows.ts";
 import { noMemory } from "./no-memory.ts";
 import type { StoredOrder } from "./order-rows.ts";
 import { PromptMemory } from "./prompt-memory.ts";
@@ -21,6 +22,7 @@ import { turnMemory } from "./turn-memory.ts";
 
 const GRACE_SECONDS = 10;
 const KEEP_SECONDS = 600;
+const UNDER_WAY_MILLISECONDS = 2_000;
 const STATELESS_PATIENCE_MILLISECONDS = 1_000;
 const TURN_PATIENCE_MILLISECONDS = 10_000;
 const END_TURN_ATTEMPTS = 6;
@@ -30,7 +32,7 @@ export interface LifeOptions {
   readonly stored: StoredOrder;
   readonly model: ServedModel;
   readonly environment: SessionEnvironment;
-  readonly sql: SqlStorage;
+  readonly rows: LogRows;
   readonly session: TurnTaker | undefined;
   readonly store: SnapshotStore | undefined;
   /** Milliseconds, Unix, until when its readers may come back. */
@@ -53,9 +55,9 @@ export class Life {
 
   constructor(options: LifeOptions) {
     this.#options = options;
-    const { stored, model, environment, sql } = options;
+    const { stored, model, environment, rows } = options;
     const { jobs } = stored.order;
-    this.#log = new AnswerLog(sql, stored.order.stream, () => {
+    this.#log = new AnswerLog(rows, () => {
       for (const entry of this.#held.splice(0)) this.#feed.append(entry);
     });
     this.#entries = new AnswerEntries(jobs, model.tokenizer);
@@ -103,10 +105,6 @@ export class Life {
     return this.#feed.readers;
   }
 
-  get underWay(): Promise<void> {
-    return this.#run.underWay;
-  }
-
   /** @throws ServiceError when a backend refuses it. */
   async begin(): Promise<void> {
     try {
@@ -119,6 +117,11 @@ export class Life {
       });
       throw cause;
     }
+  }
+
+  /** Lets go of what has begun and will not run. */
+  async abandon(): Promise<void> {
+    await this.#run.discard();
   }
 
   async run(): Promise<void> {
@@ -138,6 +141,13 @@ export class Life {
   /** After its time: everything that was written of it. */
   forget(): void {
     this.#log.delete();
+  }
+
+  /** Once it is known whether a state that was found was also taken, because the answer's header says it; or after a while. */
+  async openUnderWay(): Promise<OpenStream> {
+    const open = this.open(0);
+    await Promise.race([this.#run.underWay, new Promise((resolve) => setTimeout(resolve, UNDER_WAY_MILLISECONDS))]);
+    return { ...open, cache: this.#run.cache };
   }
 
   open(after: number): OpenStream {

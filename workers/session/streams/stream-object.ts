@@ -5,18 +5,15 @@ import type { GenerationOrder, OpenStream, TenantId } from "../../contracts/sess
 import { describeCause, logLine } from "../../logging/log-line.ts";
 import { servedModel } from "../../model/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { conflict, internalError, streamNotFound } from "../failures.ts";
+import { conflict, streamNotFound } from "../failures.ts";
 import { sessionObjectName, type PreparedTurn, type TurnTaker } from "../sessions/contract.ts";
 import { tenantStore } from "../snapshots/near-store.ts";
-import { AnswerLog } from "./answer-log.ts";
 import { Life } from "./life.ts";
+import { SqlLogRows } from "./log-rows.ts";
 import { OrderRows, type StoredOrder } from "./order-rows.ts";
 
 /** While something runs or is kept, the object looks after it so often: generations that were cut off with it go on, old ones go. */
 const WATCH_MILLISECONDS = 30_000;
-/** A start waits so long to learn whether a state that was found was also taken; the answer's header says it. */
-const UNDER_WAY_MILLISECONDS = 2_000;
-
 /** Owns running generations, and what they brought until some time after their end. */
 export class StreamObject extends DurableObject<SessionEnvironment> {
   readonly #orders: OrderRows;
@@ -27,9 +24,10 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   constructor(ctx: DurableObjectState, env: SessionEnvironment) {
     super(ctx, env);
     this.#orders = new OrderRows(ctx.storage.sql);
-    AnswerLog.makeTable(ctx.storage.sql);
+    SqlLogRows.makeTable(ctx.storage.sql);
   }
 
+  /** Throws where the order can't be written down, with nothing begun: it is not this object's to run then. */
   async start(order: GenerationOrder): Promise<Outcome<OpenStream>> {
     const { stream } = order;
     if (this.#lives.has(stream) || this.#orders.has(stream))
@@ -41,17 +39,13 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       this.#lives.set(stream, making);
       const life = await making;
       await life.begin();
-      // The engine is at work already: whoever writes first lets everybody wait for the disk.
-      this.#orders.put({ order, prepared });
+      await this.#write({ order, prepared }, life);
       this.ctx.waitUntil(life.run());
-      await this.#watch();
-      await Promise.race([life.underWay, new Promise((resolve) => setTimeout(resolve, UNDER_WAY_MILLISECONDS))]);
-      return { ok: true, value: life.open(0) };
+      return { ok: true, value: await life.openUnderWay() };
     } catch (cause) {
       this.#lives.delete(stream);
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
-      logLine("error", "stream_start_failed", { stream, cause: describeCause(cause) });
-      return { ok: false, failure: internalError("The server had an error while processing the request.") };
+      throw cause;
     } finally {
       this.#starting.delete(stream);
     }
@@ -92,6 +86,17 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + WATCH_MILLISECONDS);
   }
 
+  /** The engine is at work already: whoever writes first lets everybody wait for the disk. */
+  async #write(stored: StoredOrder, life: Life): Promise<void> {
+    try {
+      this.#orders.put(stored);
+      await this.#watch();
+    } catch (cause) {
+      await life.abandon();
+      throw cause;
+    }
+  }
+
   async #prepare(order: GenerationOrder): Promise<PreparedTurn | null> {
     if (order.turn === undefined || order.tenant === null) return null;
     const outcome = await this.#session(order.tenant, order.turn.session).beginTurn(order);
@@ -122,12 +127,25 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     const session = tenant === null || turn === undefined ? undefined : this.#session(tenant, stored.prepared?.session ?? turn.session);
     const store = tenant === null ? undefined : tenantStore(this.env, tenant);
     const onEnded = (keptUntil: number) => {
-      this.#orders.keepUntil(stream, keptUntil);
+      try {
+        this.#orders.keepUntil(stream, keptUntil);
+      } catch (cause) {
+        logLine("error", "stream_end_not_written", { stream, cause: describeCause(cause) });
+      }
     };
     const onIdle = () => {
       this.#lives.delete(stream);
     };
-    return new Life({ stored, model, environment: this.env, sql: this.ctx.storage.sql, session, store, onEnded, onIdle });
+    return new Life({
+      stored,
+      model,
+      environment: this.env,
+      rows: new SqlLogRows(this.ctx.storage.sql, stream),
+      session,
+      store,
+      onEnded,
+      onIdle,
+    });
   }
 
   #session(tenant: TenantId, session: string): TurnTaker {

@@ -157,6 +157,35 @@ describe("an object that is lost while it runs", () => {
   });
 });
 
+describe("objects whose disk is full", () => {
+  test.each([
+    ["orders", 404],
+    ["log", 200],
+  ])("for the table '%s': the answer is whole, and coming back is %i", async (table, status) => {
+    const whole = await uninterrupted();
+    await onEveryDisk(`CREATE TRIGGER full BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, 'full'); END`);
+    try {
+      engine.use({ reply: bytesAsTokens(REPLY) });
+      const response = await ask();
+      expect(eventsOf(bare(await response.text(), idOf(response)))).toEqual(whole);
+      await expect.poll(() => engine.running).toBe(0);
+      expect((await comeBack(idOf(response))).status).toBe(status);
+    } finally {
+      await onEveryDisk("DROP TRIGGER full");
+    }
+  });
+});
+
+/** Of every object that may run a stream here. */
+async function onEveryDisk(statement: string): Promise<void> {
+  const { STREAM_OBJECT } = env as unknown as { STREAM_OBJECT: DurableObjectNamespace };
+  for (let shard = 0; shard < 16; shard++) {
+    await runInDurableObject(STREAM_OBJECT.getByName(`edge${String(shard).padStart(2, "0")}`), (_object, state) => {
+      state.storage.sql.exec(statement);
+    });
+  }
+}
+
 /** At once, with everything that it had in memory. */
 async function lose(stream: string): Promise<void> {
   const { STREAM_OBJECT } = env as unknown as { STREAM_OBJECT: DurableObjectNamespace };

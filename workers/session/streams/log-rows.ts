@@ -1,0 +1,58 @@
+/** Where a log's bytes lie. */
+export interface LogRows {
+  /** Throws where there is no room. */
+  append(bytes: Uint8Array): void;
+  /** In order. */
+  read(): Iterable<ArrayBuffer | Uint8Array>;
+  delete(): void;
+}
+
+/** In an object's SQLite, in rows far below what one may hold. */
+export class SqlLogRows implements LogRows {
+  static readonly #rowBytes = 512 << 10;
+  readonly #sql: SqlStorage;
+  readonly #stream: string;
+
+  constructor(sql: SqlStorage, stream: string) {
+    this.#sql = sql;
+    this.#stream = stream;
+  }
+
+  static makeTable(sql: SqlStorage): void {
+    sql.exec("CREATE TABLE IF NOT EXISTS log (row INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, bytes BLOB NOT NULL)");
+    sql.exec("CREATE INDEX IF NOT EXISTS log_of_stream ON log (stream, row)");
+  }
+
+  append(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += SqlLogRows.#rowBytes) {
+      const row = bytes.slice(at, at + SqlLogRows.#rowBytes);
+      this.#sql.exec("INSERT INTO log (stream, bytes) VALUES (?, ?)", this.#stream, row);
+    }
+  }
+
+  *read(): Iterable<ArrayBuffer> {
+    const rows = this.#sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM log WHERE stream = ? ORDER BY row", this.#stream);
+    for (const { bytes } of rows) yield bytes;
+  }
+
+  delete(): void {
+    this.#sql.exec("DELETE FROM log WHERE stream = ?", this.#stream);
+  }
+}
+
+/** In memory, for an answer that can't be written down. */
+export class MemoryLogRows implements LogRows {
+  #rows: Uint8Array[] = [];
+
+  append(bytes: Uint8Array): void {
+    this.#rows.push(bytes);
+  }
+
+  read(): Iterable<Uint8Array> {
+    return this.#rows;
+  }
+
+  delete(): void {
+    this.#rows = [];
+  }
+}
