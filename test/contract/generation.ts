@@ -1,5 +1,11 @@
 /** Asks a backend for tokens and reads everything it sends. */
-import type { GenerateEvent, GenerateRequest, GenerationBackend, Outcome } from "../../workers/contracts/engine.ts";
+import {
+  greedyParameters,
+  type GenerateEvent,
+  type GenerateRequest,
+  type GenerationBackend,
+  type Outcome,
+} from "../../workers/contracts/engine.ts";
 
 export interface Generated {
   readonly all: readonly GenerateEvent[];
@@ -9,24 +15,10 @@ export interface Generated {
 }
 
 export const greedy = (prompt: readonly number[]): GenerateRequest => ({
+  ...greedyParameters,
   requestId: "conformance",
   prompt: Uint32Array.from(prompt),
   maxTokens: 4,
-  minTokens: 0,
-  stopTokens: [],
-  sampling: {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: [],
-    seed: 0,
-  },
-  topLogprobs: null,
-  promptLogprobs: null,
 });
 
 export function valueOf<T>(outcome: Outcome<T>): T {

@@ -15,7 +15,7 @@ test("settings come from the environment, and a wrong one is named", () => {
   expect(readSettings({})).toEqual({
     histories: [1000, 4000, 16_000],
     conversations: 200,
-    parts: ["resume", "sessions", "costs", "replay", "misses"],
+    parts: ["resume", "sessions", "lengths", "costs", "replay", "misses"],
     textFile: null,
   });
   const asked = readSettings({ STATE_HISTORIES: "256000, 1000,1000", STATE_CONVERSATIONS: "3", STATE_PARTS: "costs", STATE_TEXT: "a.txt" });

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
 import { loadEngine, packageNames, type PackageName } from "../../wasm/node/engine-package.ts";
+import { greedyParameters } from "../../workers/contracts/engine.ts";
 import type { SpikesByLayer, SpikingMode } from "../../workers/contracts/spikes.ts";
 import type { EngineDescription } from "../../workers/engine/engine-surface.ts";
 import type { Engine } from "./packages.ts";
@@ -37,9 +38,7 @@ const load = (name: PackageName, model: string, spikes: SpikingMode, kvType: "f3
   loadEngine(golden(model), { package: name, kvType, memoryLimitBytes: 2 ** 28, spikes });
 
 function open(engine: Engine, countSpikes: boolean): number {
-  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
-  const rest = { minTokens: 0, stopTokens: [], topLogprobs: null, promptLogprobs: null, countSpikes };
-  return engine.open(JSON.stringify({ sampling: { ...sampling, logitBias: [], seed: 0 }, ...rest }));
+  return engine.open(JSON.stringify({ ...greedyParameters, countSpikes }));
 }
 
 function logits(engine: Engine, sequence: number, tokens: readonly number[]): Float32Array {

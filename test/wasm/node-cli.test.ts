@@ -140,7 +140,7 @@ describe("spikingbrain generate", () => {
     [["inspect", "--model", inRepository("README.md")], "not with 'GGUF'"],
     [["inspect", "--context", "-1"], "It must be an integer from 0"],
     [["snapshot", "inspect", "/nowhere.sbst"], '"/nowhere.sbst" cannot be read'],
-    [["snapshot", "inspect", inRepository("README.md")], 'It must begin with "SBST"'],
+    [["snapshot", "inspect", inRepository("README.md")], "its magic must be SBST"],
     [["paint"], "unknown command 'paint'"],
   ])("refuses %j in words", async (args, message) => {
     const { status, stderr } = await spikingbrain(...args);

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
+import { greedyParameters, greedySampling } from "../../workers/contracts/engine.ts";
 import { engineErrorCode } from "../../workers/engine/engine-surface.ts";
 import * as relaxed from "../../wasm/pkg/relaxed/spikingbrain.js";
 import * as simd128 from "../../wasm/pkg/simd128/spikingbrain.js";
@@ -36,13 +37,9 @@ export interface Sampling {
 
 /** Parameters of `open`, greedy unless something else is said. */
 export function parameters(sampling: Sampling = {}, rest: object = {}): string {
-  const off = { topK: 0, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
   return JSON.stringify({
-    sampling: { temperature: 0, topP: 1, seed: 0, logitBias: [], ...off, ...sampling },
-    minTokens: 0,
-    stopTokens: [],
-    topLogprobs: null,
-    promptLogprobs: null,
+    ...greedyParameters,
+    sampling: { ...greedySampling, ...sampling },
     ...rest,
   });
 }

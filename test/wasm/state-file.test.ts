@@ -44,18 +44,18 @@ describe("a state file's description", () => {
 
   it.each([
     ["SBSFxxxx", "It is sealed"],
-    ["GGUF", 'It must begin with "SBST"; it begins with "GGUF"'],
-    ["SBST", "Its length must be at least 136 bytes; it is 4"],
+    ["GGUF".repeat(40), 'its magic must be SBST; it is "GGUF"'],
+    ["SBST", "its length must be at least 136; it is 4"],
   ])("refuses %s", (text, message) => {
     expect(() => describeStateFile(new TextEncoder().encode(text))).toThrow(message);
   });
 
   it.each([
-    [4, 2, "Its version must be 3; it is 2"],
-    [111, 1, "Its position must be from 0 to 2^30"],
-    [120, 2, "Its type of keys and values must be one of 0 to 1; it is 2"],
-    [121, 7, "Its type of the recurrent part must be one of 0 to 1; it is 7"],
-    [135, 1, "Its length must be that of its header"],
+    [4, 2, "its version must be 3; it is 2"],
+    [111, 1, "its position must be from 0 to 2^30"],
+    [120, 2, "its type of keys and values must be one of 0 to 1; it is 2"],
+    [121, 7, "its type of the recurrent part must be one of 0 to 1; it is 7"],
+    [135, 1, "its number of groups must be one that its length allows"],
   ])("refuses a file whose byte %i is %i", (at, value, message) => {
     const file = fileAfter(3);
     file[at] = value;

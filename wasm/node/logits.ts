@@ -1,5 +1,6 @@
 /** `spikingbrain logits`: the logits after each token, for comparison with the reference. */
 import { Command } from "commander";
+import { greedyParameters } from "../../workers/contracts/engine.ts";
 import type { EngineDescription } from "../../workers/engine/engine-surface.ts";
 import { loadEngine } from "./engine-package.ts";
 import { kvOption, loadOptions, modelOption, modelPath, packageOption, spikesOption, tokenIds, type EngineOptions } from "./options.ts";
@@ -23,9 +24,7 @@ export const logitsCommand = new Command("logits")
 async function logits(options: LogitsOptions): Promise<void> {
   const engine = await loadEngine(await modelPath(options), loadOptions(options));
   const { vocabularySize } = JSON.parse(engine.describe()) as EngineDescription;
-  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
-  const parameters = { sampling: { ...sampling, logitBias: [], seed: 0 }, minTokens: 0, stopTokens: [] };
-  const sequence = engine.open(JSON.stringify({ ...parameters, topLogprobs: null, promptLogprobs: null }));
+  const sequence = engine.open(JSON.stringify(greedyParameters));
   engine.feed(sequence, options.tokens);
   process.stdout.write('{"logits": [');
   for (let read = 0; read < options.tokens.length; read += stepTokens) {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { Command } from "commander";
+import { greedyParameters } from "../../workers/contracts/engine.ts";
 import { engineErrorCode } from "../../workers/engine/engine-surface.ts";
 import { loadEngine } from "./engine-package.ts";
 import { loadOptions, modelOption, modelPath, packageOption, spikesOption, type EngineOptions } from "./options.ts";
@@ -57,9 +58,7 @@ async function verify(file: string, options: Omit<EngineOptions, "kv">): Promise
     ...loadOptions({ ...options, kv: keysAndValues }),
     ...(modelDigest === null ? {} : { modelDigest: await sha256(path) }),
   });
-  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
-  const parameters = { sampling: { ...sampling, logitBias: [], seed: 0 }, minTokens: 0, stopTokens: [] };
-  const sequence = engine.open(JSON.stringify({ ...parameters, topLogprobs: null, promptLogprobs: null }));
+  const sequence = engine.open(JSON.stringify(greedyParameters));
   try {
     engine.beginRestore(sequence, new Uint32Array());
     for await (const chunk of createReadStream(file)) engine.pushState(sequence, chunk as Buffer);

@@ -1,4 +1,7 @@
 /** What a state file says of itself (`wasm/STATE_FORMAT.md`), without a model. */
+import { toHex } from "../../workers/session/snapshots/hex.ts";
+import { parseHeader } from "../../workers/session/snapshots/state-header.ts";
+import { countOf, fileBytes, pagesOf } from "../../workers/session/snapshots/state-layout.ts";
 
 export interface StateGroup {
   /** Null where all of the past is seen. */
@@ -29,63 +32,35 @@ export interface StateFile {
   readonly bytes: number;
 }
 
-const version = 3;
-const fixedBytes = 136;
-const groupBytes = 8;
-const pageTokens = 32;
-/** No model has as many layers as would make more. */
-export const mostHeaderBytes = fixedBytes + groupBytes * 1_024;
+/** Of the header's start, enough for any model's. */
+export const mostHeaderBytes = 1 << 14;
 
 /** @throws Error that names what is wrong with the file's first bytes. */
 export function describeStateFile(first: Uint8Array): StateFile {
-  const text = new TextDecoder().decode(first.subarray(0, 4));
-  if (text === "SBSF") throw new Error('It is sealed (it begins with "SBSF"): what it holds can be read only by whoever has its key.');
-  if (text !== "SBST") throw new Error(`It must begin with "SBST"; it begins with ${JSON.stringify(text)}.`);
-  expect("length", first.length >= fixedBytes, `at least ${String(fixedBytes)} bytes`, first.length);
-  const view = new DataView(first.buffer, first.byteOffset, first.byteLength);
-  const uint32 = (at: number) => view.getUint32(at, true);
-  const uint64 = (at: number) => Number(view.getBigUint64(at, true));
-  expect("version", uint32(4) === version, String(version), uint32(4));
-  const [position, learnedSinks, kept, count] = [uint64(104), uint32(112), uint32(116), uint32(132)];
-  expect("position", position >= learnedSinks && position <= 2 ** 30, `from ${String(learnedSinks)} to 2^30`, position);
-  const keysAndValues = named("type of keys and values", ["f32", "int8"] as const, first[120]);
-  const recurrent = named("type of the recurrent part", ["f32", "bf16"] as const, first[121]);
-  const headerBytes = fixedBytes + groupBytes * count;
-  expect("length", first.length >= headerBytes && headerBytes <= mostHeaderBytes, "that of its header", first.length);
-  const groups = Array.from({ length: count }, (_, at) => {
-    const window = uint32(fixedBytes + groupBytes * at);
-    return { ...visible(window, kept, position), bytesPerToken: uint32(fixedBytes + groupBytes * at + 4) };
-  });
-  const headBytes = uint64(124);
-  const bytes = groups.reduce((sum, group) => sum + group.tokens * group.bytesPerToken, headerBytes + headBytes);
-  const digest = (at: number) => Array.from(first.subarray(at, at + 32), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const known = (at: number) => (/[^0]/.test(digest(at)) ? digest(at) : null);
+  if (new TextDecoder().decode(first.subarray(0, 4)) === "SBSF")
+    throw new Error('It is sealed (it begins with "SBSF"): what it holds can be read only by whoever has its key.');
+  const header = parseHeader(first);
+  const { position, learnedSinks, kept, headBytes } = header;
+  const known = (digest: string) => (/[^0]/.test(digest) ? digest : null);
   return {
-    ...{ tokens: position - learnedSinks, learnedSinks, kept, keysAndValues, recurrent },
-    ...{ fingerprint: digest(8), modelDigest: known(40), tokenizerDigest: known(72) },
-    ...{ headerBytes, headBytes, groups, bytes },
-  };
-}
-
-/** The tokens that the query at `position` sees: kept ones that are not in its window, then those within. */
-function visible(window: number, kept: number, position: number): Omit<StateGroup, "bytesPerToken"> {
-  const start = window === 0 ? 0 : Math.min(position, Math.max(0, position + 1 - window));
-  const before = Math.min(kept, start);
-  const pages = (from: number, to: number) => (to > from ? Math.ceil(to / pageTokens) - Math.floor(from / pageTokens) : 0);
-  const shared = before > 0 && position > start && Math.floor((before - 1) / pageTokens) === Math.floor(start / pageTokens) ? 1 : 0;
-  return {
-    window: window === 0 ? null : window,
-    tokens: before + position - start,
-    pages: pages(0, before) + pages(start, position) - shared,
+    ...{ tokens: position - learnedSinks, learnedSinks, kept },
+    keysAndValues: named("type of keys and values", ["f32", "int8"] as const, first[120]),
+    recurrent: named("type of the recurrent part", ["f32", "bf16"] as const, first[121]),
+    fingerprint: toHex(first.subarray(8, 40)),
+    modelDigest: known(header.model),
+    tokenizerDigest: known(header.tokenizer),
+    ...{ headerBytes: header.bytes.length, headBytes, bytes: fileBytes(header) },
+    groups: header.groups.map((group) => {
+      const pages = [...pagesOf(header, group)];
+      const tokens = pages.reduce((sum, { mask }) => sum + countOf(mask), 0);
+      return { window: group.window === 0 ? null : group.window, tokens, pages: pages.length, bytesPerToken: group.tokenBytes };
+    }),
   };
 }
 
 function named<T>(what: string, names: readonly T[], value: number | undefined): T {
   const name = names[value ?? NaN];
-  if (name === undefined) throw new Error(`Its ${what} must be one of 0 to ${String(names.length - 1)}; it is ${String(value)}.`);
+  if (name === undefined)
+    throw new Error(`state file: its ${what} must be one of 0 to ${String(names.length - 1)}; it is ${String(value)}`);
   return name;
-}
-
-function expect(what: string, holds: boolean, rule: string, value: number): void {
-  if (!holds) throw new Error(`Its ${what} must be ${rule}; it is ${String(value)}.`);
 }

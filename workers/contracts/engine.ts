@@ -34,13 +34,8 @@ export interface SamplingParameters {
   readonly seed: number;
 }
 
-export interface GenerateRequest {
-  /** For logs and metrics only. */
-  readonly requestId: string;
-  /** The prompt, at least one id, each below the vocabulary size. */
-  readonly prompt: Uint32Array;
-  /** Upper bound of generated tokens; 0 only scores the prompt. */
-  readonly maxTokens: number;
+/** How tokens are chosen and reported: what a sequence of the engine is opened with (`wasm/API.md`). */
+export interface SequenceParameters {
   /** Stop tokens cannot be chosen before this many tokens have been generated. */
   readonly minTokens: number;
   /** Token ids that end the generation with reason `stop`; the stop token itself is reported in the finish event, not as a token. */
@@ -50,6 +45,37 @@ export interface GenerateRequest {
   readonly topLogprobs: number | null;
   /** Alternatives reported beside each prompt token; null reports none of them. */
   readonly promptLogprobs: number | null;
+}
+
+/** The likeliest token every time. */
+export const greedySampling: SamplingParameters = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: [],
+  seed: 0,
+};
+
+/** Greedy, without an end, nothing reported: for reading a text and for measuring. */
+export const greedyParameters: SequenceParameters = {
+  minTokens: 0,
+  stopTokens: [],
+  sampling: greedySampling,
+  topLogprobs: null,
+  promptLogprobs: null,
+};
+
+export interface GenerateRequest extends SequenceParameters {
+  /** For logs and metrics only. */
+  readonly requestId: string;
+  /** The prompt, at least one id, each below the vocabulary size. */
+  readonly prompt: Uint32Array;
+  /** Upper bound of generated tokens; 0 only scores the prompt. */
+  readonly maxTokens: number;
   /** Whether spikes are counted; only a backend whose model spikes accepts it. Counting nothing where it is left out. */
   readonly countSpikes?: boolean;
   /** Whether events tell what the state holds and takes; only a backend whose description has `state` accepts it. */

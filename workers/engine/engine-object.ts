@@ -1,5 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
-import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
+import {
+  greedyParameters,
+  type EngineLoad,
+  type GenerateRequest,
+  type GenerationBackend,
+  type ModelDescription,
+  type Outcome,
+} from "../contracts/engine.ts";
 import { failureOf } from "./failures.ts";
 import { loadModel, type LoadedModel } from "./loaded-model.ts";
 import { OncePerIsolate } from "./once-per-isolate.ts";
@@ -101,15 +108,7 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
 }
 
 function produceOneToken({ engine, firstToken }: LoadedModel): void {
-  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
-  const parameters = {
-    sampling: { ...sampling, logitBias: [], seed: 0 },
-    minTokens: 0,
-    stopTokens: [],
-    topLogprobs: null,
-    promptLogprobs: null,
-  };
-  const sequence = engine.open(JSON.stringify(parameters));
+  const sequence = engine.open(JSON.stringify(greedyParameters));
   try {
     engine.feed(sequence, Uint32Array.of(firstToken));
     engine.step(Uint32Array.of(sequence, 1));

@@ -1,12 +1,14 @@
 /** What spikes cost the engine, and what counting them adds: one process, one build, sequences that take turns token by token. */
 import { locateModel } from "../../../infra/local/model-source.ts";
 import { loadEngine } from "../../../wasm/node/engine-package.ts";
+import { greedyParameters } from "../../../workers/contracts/engine.ts";
 import type { SpikeCounts, SpikingMode } from "../../../workers/contracts/spikes.ts";
 import type { Engine } from "../../../workers/engine/engine-surface.ts";
 import { preparedTokenizer, promptOf } from "../engine/prompt.ts";
 import { compare, SeriesCollector, type SuiteResult } from "../report/result.ts";
 import { median } from "../report/statistics.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
+import { timed } from "../timed.ts";
 import { inTurn } from "../turns.ts";
 
 const contextTokens = 128;
@@ -27,9 +29,6 @@ interface Runner {
   readonly engine: Engine;
   readonly counts: boolean;
 }
-
-const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
-const parameters = { sampling: { ...sampling, logitBias: [], seed: 0 }, minTokens: 0, stopTokens: [] };
 
 async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
   const { path } = await locateModel();
@@ -74,7 +73,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
 function decodeInTurn(runners: readonly Runner[], prompt: Uint32Array): { seconds: Map<string, number>; spikes: SpikeCounts | undefined } {
   const open = runners.map((runner) => {
     const { engine, counts } = runner;
-    const options = { ...parameters, topLogprobs: null, promptLogprobs: null, countSpikes: counts };
+    const options = { ...greedyParameters, countSpikes: counts };
     const sequence = engine.open(JSON.stringify(options));
     engine.feed(sequence, prompt);
     engine.step(Uint32Array.of(sequence, prompt.length));
@@ -84,12 +83,12 @@ function decodeInTurn(runners: readonly Runner[], prompt: Uint32Array): { second
   let spikes: SpikeCounts | undefined;
   for (let token = 0; token < decodedTokens; token += 1) {
     for (const { name, engine, counts, sequence } of inTurn(open, token)) {
-      const begin = process.cpuUsage();
-      engine.sample(sequence);
-      engine.step(Uint32Array.of(sequence, engine.pending(sequence)));
-      if (counts) spikes = JSON.parse(engine.spikeTotals(sequence)) as SpikeCounts;
-      const { user, system } = process.cpuUsage(begin);
-      seconds.set(name, (seconds.get(name) ?? 0) + (user + system) / 1e6);
+      const { processor } = timed(() => {
+        engine.sample(sequence);
+        engine.step(Uint32Array.of(sequence, engine.pending(sequence)));
+        if (counts) spikes = JSON.parse(engine.spikeTotals(sequence)) as SpikeCounts;
+      });
+      seconds.set(name, (seconds.get(name) ?? 0) + processor);
     }
   }
   for (const { engine, sequence } of open) engine.close(sequence);

@@ -1,11 +1,8 @@
 /** What a model makes of a state: how well it tells the text that follows, and what it would say itself. */
 import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
+import { greedyParameters } from "../../../workers/contracts/engine.ts";
 
-const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
-const parameters = JSON.stringify({
-  ...{ sampling: { ...sampling, logitBias: [], seed: 0 }, minTokens: 0, stopTokens: [] },
-  ...{ topLogprobs: null, promptLogprobs: null },
-});
+const parameters = JSON.stringify(greedyParameters);
 /** Rows of logits that are in memory together. */
 const rowsAtOnce = 32;
 

@@ -3,11 +3,12 @@ import { locateModel } from "../../../infra/local/model-source.ts";
 import { loadEngine } from "../../../wasm/node/engine-package.ts";
 import { describeStateFile } from "../../../wasm/node/state-file.ts";
 import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
-import { STATE_PIECE_BYTES } from "../../../workers/contracts/engine.ts";
+import { greedyParameters, STATE_PIECE_BYTES } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
-import { PAGE_TOKENS } from "../../../workers/session/streams/start.ts";
+import { PAGE_TOKENS } from "../../../workers/session/snapshots/chain.ts";
 import type { SeriesCollector } from "../report/result.ts";
+import { timed, type Timed } from "../timed.ts";
 import { equalTokens } from "../engine/agreement.ts";
 
 export const costLengths = [100, 1000, 16_000] as const;
@@ -29,23 +30,7 @@ export interface CostOptions {
   readonly collector: SeriesCollector;
 }
 
-const greedy = JSON.stringify({
-  sampling: {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: [],
-    seed: 0,
-  },
-  minTokens: 0,
-  stopTokens: [],
-  topLogprobs: null,
-  promptLogprobs: null,
-});
+const greedy = JSON.stringify(greedyParameters);
 
 export async function measureCosts(options: CostOptions): Promise<void> {
   const { model, text, progress } = options;
@@ -70,8 +55,8 @@ export async function measureCosts(options: CostOptions): Promise<void> {
 function measureState(engine: Engine, sequence: number, tokens: number, { text, rounds, progress, collector }: CostOptions): void {
   const setting = costSetting(tokens);
   const add = (figure: string, { wall, processor }: Timed) => {
-    collector.add(setting, figure, "ms", program, wall);
-    collector.add(setting, `${figure}, processor time`, "ms", program, processor);
+    collector.add(setting, figure, "ms", program, wall * 1000);
+    collector.add(setting, `${figure}, processor time`, "ms", program, processor * 1000);
   };
   let file: readonly Uint8Array[] = [];
   for (let turn = 0; turn < rounds * timesARound; turn += 1) {
@@ -156,21 +141,6 @@ function feedAndRead(engine: Engine, sequence: number, tokens: readonly number[]
     if (pending === 0) return;
     engine.step(Uint32Array.of(sequence, Math.min(pending, defaultLimits.prefillTokensPerStep)));
   }
-}
-
-/** Milliseconds. */
-interface Timed {
-  readonly wall: number;
-  readonly processor: number;
-}
-
-function timed(work: () => void): Timed {
-  const processor = process.cpuUsage();
-  const begin = performance.now();
-  work();
-  const wall = performance.now() - begin;
-  const { user, system } = process.cpuUsage(processor);
-  return { wall, processor: (user + system) / 1000 };
 }
 
 const sum = (pieces: readonly Uint8Array[]): number => pieces.reduce((bytes, piece) => bytes + piece.length, 0);

@@ -3,7 +3,7 @@
  * and the engine's own stream as the gateway would receive it (`/direct/generate`). The gateway's share is the difference. `/direct/forget`
  * deletes what is kept for the key of the request, so that benchmarks do not fill the disk.
  */
-import type { GenerateRequest, GenerationBackend } from "../../../workers/contracts/engine.ts";
+import { greedyParameters, type GenerateRequest, type GenerationBackend } from "../../../workers/contracts/engine.ts";
 import { createApp } from "../../../workers/gateway/app.ts";
 import type { Environment } from "../../../workers/gateway/environment.ts";
 import { bearerToken } from "../../../workers/gateway/middleware/api-key.ts";
@@ -41,24 +41,10 @@ async function forget({ SESSION }: Environment, key: string): Promise<Response> 
 
 async function generate(engine: GenerationBackend, { prompt, maxTokens }: DirectRequest): Promise<Response> {
   const request: GenerateRequest = {
+    ...greedyParameters,
     requestId: "bench",
     prompt: Uint32Array.from(prompt),
     maxTokens,
-    minTokens: 0,
-    stopTokens: [],
-    sampling: {
-      temperature: 0,
-      topK: 0,
-      topP: 1,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: [],
-      seed: 0,
-    },
-    topLogprobs: null,
-    promptLogprobs: null,
   };
   const outcome = await engine.generate(request);
   if (outcome.ok) return new Response(outcome.value, { headers: { "content-type": "application/x-ndjson" } });

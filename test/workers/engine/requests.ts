@@ -1,17 +1,12 @@
-import type { GenerateEvent, GenerateRequest, Outcome, SamplingParameters } from "../../../workers/contracts/engine.ts";
+import {
+  greedyParameters,
+  greedySampling,
+  type GenerateEvent,
+  type GenerateRequest,
+  type Outcome,
+  type SamplingParameters,
+} from "../../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
-
-const greedy: SamplingParameters = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-  seed: 1,
-};
 
 export type RequestChanges = Partial<Omit<GenerateRequest, "sampling" | "prompt">> & {
   readonly prompt?: readonly number[];
@@ -20,14 +15,11 @@ export type RequestChanges = Partial<Omit<GenerateRequest, "sampling" | "prompt"
 
 export function request({ prompt = [1, 2, 3], sampling, ...changes }: RequestChanges = {}): GenerateRequest {
   return {
+    ...greedyParameters,
     requestId: "test",
     prompt: Uint32Array.from(prompt),
     maxTokens: 5,
-    minTokens: 0,
-    stopTokens: [],
-    sampling: { ...greedy, ...sampling },
-    topLogprobs: null,
-    promptLogprobs: null,
+    sampling: { ...greedySampling, seed: 1, ...sampling },
     ...changes,
   };
 }

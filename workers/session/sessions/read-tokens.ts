@@ -1,5 +1,5 @@
 /** Makes a state of tokens, piece by piece: for a document, and where a conversation's state is lost. Each piece's state is kept before the next. */
-import type { GenerationBackend } from "../../contracts/engine.ts";
+import { greedyParameters, type GenerationBackend } from "../../contracts/engine.ts";
 import type { Job } from "../../contracts/choice.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { release } from "../../contracts/release.ts";
@@ -103,24 +103,10 @@ function readingJob(session: string, prompt: Uint32Array): Job {
     stops: [],
     echo: null,
     request: {
+      ...greedyParameters,
       requestId: session,
       prompt,
       maxTokens: 0,
-      minTokens: 0,
-      stopTokens: [],
-      sampling: {
-        temperature: 0,
-        topK: 0,
-        topP: 1,
-        minP: 0,
-        repetitionPenalty: 1,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
-        logitBias: [],
-        seed: 0,
-      },
-      topLogprobs: null,
-      promptLogprobs: null,
     },
   };
 }

@@ -7,9 +7,10 @@ import type { GenerateEvent, GenerateRequest, GenerationBackend, Outcome } from 
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
 import type { AnswerEvent, PromptUsage } from "../answer/choice-assembler.ts";
+import { PAGE_TOKENS } from "../snapshots/chain.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
 import { release } from "../../contracts/release.ts";
-import { PAGE_TOKENS, type Memory, type Start } from "./start.ts";
+import type { Memory, Start } from "./start.ts";
 import { StateReceiver } from "./state-receiver.ts";
 
 /** Attempts in a row that bring no new token before the answer fails. */

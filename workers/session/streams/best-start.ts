@@ -1,7 +1,6 @@
 /** Which of the snapshots that share a prefix with a prompt saves most of its reading. */
-import { tailDigest } from "../snapshots/chain.ts";
+import { PAGE_TOKENS, tailDigest } from "../snapshots/chain.ts";
 import type { Candidate, TokenChain } from "../snapshots/contract.ts";
-import { PAGE_TOKENS } from "./start.ts";
 
 export interface BestStart {
   readonly candidate: Candidate;

@@ -4,10 +4,10 @@
  */
 import type { Job } from "../../contracts/choice.ts";
 import { ServiceError } from "../../contracts/errors.ts";
-import { tokenChain } from "../snapshots/chain.ts";
+import { PAGE_TOKENS, tokenChain } from "../snapshots/chain.ts";
 import type { Findings, ModelIdentity, SnapshotStore, TokenChain } from "../snapshots/contract.ts";
 import { bestStart } from "./best-start.ts";
-import { coldStart, PAGE_TOKENS, type Memory, type Start } from "./start.ts";
+import { coldStart, type Memory, type Start } from "./start.ts";
 
 /** A lookup that takes longer is done without. */
 const FIND_MILLISECONDS = 2_000;

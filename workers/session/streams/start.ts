@@ -14,9 +14,6 @@ export interface Start {
   readonly report: CacheReport;
 }
 
-/** Tokens of a page of keys and values. */
-export const PAGE_TOKENS = 32;
-
 /** What a generation asks of the conversation that it belongs to. */
 export interface Memory {
   /** Where to start; never fails, because a store that does costs time only. */

@@ -3,8 +3,9 @@ import type { Job } from "../../contracts/choice.ts";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { PreparedTurn, TurnBase } from "../sessions/contract.ts";
+import { PAGE_TOKENS } from "../snapshots/chain.ts";
 import type { ModelIdentity, SnapshotStore } from "../snapshots/contract.ts";
-import { PAGE_TOKENS, type Memory, type Start } from "./start.ts";
+import type { Memory, Start } from "./start.ts";
 
 export interface TurnMemoryOptions {
   readonly store: Pick<SnapshotStore, "open" | "put">;

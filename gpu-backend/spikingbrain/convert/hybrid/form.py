@@ -1,5 +1,6 @@
 """What a settings file says of a form, and the model that it means."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast, get_args
@@ -11,7 +12,7 @@ GATES = ("learned", "one_minus_key")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hybrid:
+class Hybrid(ABC):
     """What both forms choose."""
 
     window: int = 512
@@ -27,13 +28,13 @@ class Hybrid:
     rope: bool = False
     """Whether linear branches rotate queries and keys."""
 
+    @abstractmethod
     def layer(self, index: int) -> Layer:
         """What takes the place of the teacher's layer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def trains(self, layer: Layer) -> bool:
         """Whether the layer's projections are trained; they start from the teacher's."""
-        raise NotImplementedError
 
     def check(self, table: str) -> None:
         """Raises where no model can be made of it; what depends on the teacher is checked when the model's config is made."""
