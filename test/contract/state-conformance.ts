@@ -245,6 +245,7 @@ export function stateConformance(
       ],
       ["save.at", () => ({ save: { at: Array.from({ length: 17 }, (_unused, at) => at + 1), end: true, fromPage: 0 } })],
       ["save.end", () => ({ save: { at: [], end: 1 as unknown as boolean, fromPage: 0 } })],
+      ["save.recurrent", () => ({ save: { at: [], end: true, fromPage: 0, recurrent: "f16" as "bf16" } })],
       ["save.fromPage", () => ({ save: { at: [], end: true, fromPage: -1 } })],
     ])("refuses by name: %s", async (param, changes) => {
       const outcome = await backend.generate({ ...greedy(text(3)), ...changes() });

@@ -108,7 +108,12 @@ export interface SaveStates {
   readonly end: boolean;
   /** Rows of tokens in pages before this one (pages of 32 tokens) are left out of the files: the caller has them. */
   readonly fromPage: number;
+  /** `bf16` lets the backend round the recurrent part (`wasm/STATE_FORMAT.md`): a smaller file, from which a text goes on almost alike. Left out or `f32`, nothing is rounded. */
+  readonly recurrent?: RecurrentType;
 }
+
+export const recurrentTypes = ["f32", "bf16"] as const;
+export type RecurrentType = (typeof recurrentTypes)[number];
 
 /** Natural-log probability under the model's own distribution: before temperature, penalties and bias. */
 export interface TokenLogprob {

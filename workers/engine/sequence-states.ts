@@ -92,9 +92,10 @@ export class SequenceStates {
   }
 
   /** Where the engine can't save it, the reader is told. */
-  #open(sequence: Omit<SavedSequence, "fromPage">): void {
+  #open(sequence: Omit<SavedSequence, "fromPage" | "recurrent">): void {
+    const { fromPage = 0, recurrent = "f32" } = this.#save ?? {};
     try {
-      this.#saver = new StateSaver(this.#engine, this.#sink, { ...sequence, fromPage: this.#save?.fromPage ?? 0 });
+      this.#saver = new StateSaver(this.#engine, this.#sink, { ...sequence, fromPage, recurrent });
     } catch (error) {
       if (engineErrorCode(error) === undefined) throw error;
       if (sequence.forked) this.#engine.close(sequence.handle);

@@ -1,5 +1,5 @@
 /** Writes one sequence's state into its generation's stream: a piece at a time, as the reader takes them. */
-import { STATE_PIECE_BYTES } from "../contracts/engine.ts";
+import { STATE_PIECE_BYTES, type RecurrentType } from "../contracts/engine.ts";
 import type { Engine } from "./engine-surface.ts";
 import type { EventSink } from "./event-sink.ts";
 
@@ -10,6 +10,7 @@ export interface SavedSequence {
   /** Of text that the state has read. */
   readonly tokens: number;
   readonly fromPage: number;
+  readonly recurrent: RecurrentType;
 }
 
 export class StateSaver {
@@ -22,7 +23,7 @@ export class StateSaver {
     this.sequence = sequence;
     this.#engine = engine;
     this.#sink = sink;
-    engine.beginSave(sequence.handle, sequence.fromPage, "{}");
+    engine.beginSave(sequence.handle, sequence.fromPage, JSON.stringify(sequence.recurrent === "bf16" ? { state: "bf16" } : {}));
   }
 
   /** Sends the next piece, or the end, to a reader that keeps up; true once the state is out. */

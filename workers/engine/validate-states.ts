@@ -1,5 +1,5 @@
 /** Checks what a request says of states: where it starts, what it continues, what it wants saved. */
-import type { GenerateRequest, ResumeState, SaveStates } from "../contracts/engine.ts";
+import { recurrentTypes, type GenerateRequest, type ResumeState, type SaveStates } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import { invalidField } from "./failures.ts";
 
@@ -36,7 +36,7 @@ function checkResume(resume: ResumeState, vocabularySize: number): ServiceFailur
 
 function checkSave(save: SaveStates, resumed: number, prompt: number): ServiceFailure | undefined {
   if (!isObject(save)) return invalidField("save", "must be an object", save);
-  const { at, end, fromPage } = save;
+  const { at, end, fromPage, recurrent = "f32" } = save;
   if (!Array.isArray(at)) return invalidField("save.at", "must be an array of token counts", at);
   if (at.length > mostStatesOnTheWay) return invalidField("save.at", `may hold ${String(mostStatesOnTheWay)} counts`, at);
   let before = resumed;
@@ -45,6 +45,7 @@ function checkSave(save: SaveStates, resumed: number, prompt: number): ServiceFa
     if (failure !== undefined) return failure;
     before = tokens;
   }
+  if (!recurrentTypes.includes(recurrent)) return invalidField("save.recurrent", `must be one of ${recurrentTypes.join(", ")}`, recurrent);
   if (typeof end !== "boolean") return invalidField("save.end", "must be true or false", end);
   return checkWhole("save.fromPage", fromPage, 0, Number.MAX_SAFE_INTEGER);
 }

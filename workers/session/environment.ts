@@ -24,6 +24,8 @@ export interface SessionEnvironment {
    * can still be opened. Without any, nothing is kept.
    */
   readonly STATE_KEYS?: string;
+  /** How states hold their recurrent part: `f32`, exactly, unless set; `bf16` makes them smaller, and answers may differ from those without a state. */
+  readonly STATE_RECURRENT?: string;
   /** Seconds that a stateless answer goes on after its client has gone; 10 unless set. */
   readonly STREAM_GRACE_SECONDS?: string;
   /** Seconds that a stream can be read again after its end; 600 unless set. */

@@ -9,6 +9,8 @@ export interface StateShape {
   /** Once anything has left a window. */
   readonly headBytes: number;
   readonly groups: readonly { readonly window: number; readonly tokenBytes: number }[];
+  /** The type of the recurrent part: 0, exactly, unless set. */
+  readonly recurrent?: number;
 }
 
 const PAGE_TOKENS = 32;
@@ -35,6 +37,7 @@ export function stateFile(shape: StateShape, tokens: Uint32Array, fromPage = 0):
   view.setUint32(112, learnedSinks, true);
   view.setUint32(116, kept, true);
   view.setUint8(120, 1);
+  view.setUint8(121, shape.recurrent ?? 0);
   view.setBigUint64(124, BigInt(headBytes), true);
   view.setUint32(132, groups.length, true);
   for (const [at, { window, tokenBytes }] of groups.entries()) {

@@ -1,6 +1,7 @@
 /** Where a session's next turn starts: at its newest state, and what lies far behind the conversation's end is brought up to it. */
 import { describeCause, logLine } from "../../logging/log-line.ts";
 import { servedModel } from "../../model/served-model.ts";
+import { engineOf } from "../engine.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
@@ -53,7 +54,7 @@ export class BaseReader {
     const { card } = await servedModel(environment);
     const store: SnapshotStore = environment.TENANT_OBJECT.getByName(tenant);
     const options = {
-      ...{ backend: environment.ENGINE, store, identity: identityOf(card), session: id },
+      ...{ backend: engineOf(environment), store, identity: identityOf(card), session: id },
       ...{ owner: ownerOf(id, last.number), signal: this.#abort.signal },
     };
     let base = from;

@@ -7,6 +7,7 @@ import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { IngestProgress, SessionFacts } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../logging/log-line.ts";
 import { servedModel } from "../../model/served-model.ts";
+import { engineOf } from "../engine.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, contextNotFound, documentTooLarge, internalError, invalidRequest } from "../failures.ts";
 import { identityOf } from "../identity.ts";
@@ -255,7 +256,7 @@ export class DocumentReader {
     const base = { snapshot: upload.snapshot, tokens: upload.readTokens };
     const isLast = upload.stage === "reading" && upload.readTokens + count === tokens.length;
     const read = await readPiece(base, tokens.read(upload.readTokens, upload.readTokens + count), {
-      ...{ backend: environment.ENGINE, store, identity, session: id, owner: ownerOf(id, 0) },
+      ...{ backend: engineOf(environment), store, identity, session: id, owner: ownerOf(id, 0) },
       ...{ number: upload.pieces, isLast, signal: this.#abort.signal },
     });
     if (this.#abort.signal.aborted) return;

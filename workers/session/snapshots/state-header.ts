@@ -82,10 +82,13 @@ export function cutHeader(header: StateHeader, position: number): StateHeader {
   return { ...header, bytes, position };
 }
 
-/** Equal where two files' rows of one token are the same bytes: all but position and head. */
+/** Equal where two files' rows of one token are the same bytes: all but position and head, whose type is at 121. */
 export function layoutOf({ bytes }: StateHeader): string {
   const layout = bytes.slice();
-  layout.fill(0, POSITION_AT, POSITION_AT + 8).fill(0, 124, 132);
+  layout
+    .fill(0, POSITION_AT, POSITION_AT + 8)
+    .fill(0, 121, 122)
+    .fill(0, 124, 132);
   return toHex(layout);
 }
 

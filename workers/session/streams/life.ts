@@ -4,6 +4,7 @@ import { ServiceError } from "../../contracts/errors.ts";
 import type { CacheReport, OpenStream, StreamEntry, TenantId } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../logging/log-line.ts";
 import type { ServedModel } from "../../model/served-model.ts";
+import { engineOf } from "../engine.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { cancelled, internalError } from "../failures.ts";
 import { identityOf } from "../identity.ts";
@@ -70,7 +71,7 @@ export class Life {
     for (const record of this.#log.read()) this.#show(this.#entries.push(record));
     if (this.#entries.ended) this.#close();
     this.#run = new GenerationRun({
-      backend: environment.ENGINE,
+      backend: engineOf(environment),
       jobs,
       memories: jobs.map((job) => this.#memory(job)),
       entries: this.#entries,

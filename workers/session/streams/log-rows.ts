@@ -1,6 +1,6 @@
 /** Where a log's bytes lie. */
 export interface LogRows {
-  /** Throws where there is no room. */
+  /** All of it or, where there is no room, nothing; throws then. */
   append(bytes: Uint8Array): void;
   /** In order. */
   read(): Iterable<ArrayBuffer | Uint8Array>;
@@ -10,11 +10,11 @@ export interface LogRows {
 /** In an object's SQLite, in rows far below what one may hold. */
 export class SqlLogRows implements LogRows {
   static readonly #rowBytes = 512 << 10;
-  readonly #sql: SqlStorage;
+  readonly #storage: DurableObjectStorage;
   readonly #stream: string;
 
-  constructor(sql: SqlStorage, stream: string) {
-    this.#sql = sql;
+  constructor(storage: DurableObjectStorage, stream: string) {
+    this.#storage = storage;
     this.#stream = stream;
   }
 
@@ -24,19 +24,21 @@ export class SqlLogRows implements LogRows {
   }
 
   append(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; at += SqlLogRows.#rowBytes) {
-      const row = bytes.slice(at, at + SqlLogRows.#rowBytes);
-      this.#sql.exec("INSERT INTO log (stream, bytes) VALUES (?, ?)", this.#stream, row);
-    }
+    this.#storage.transactionSync(() => {
+      for (let at = 0; at < bytes.length; at += SqlLogRows.#rowBytes) {
+        const row = bytes.slice(at, at + SqlLogRows.#rowBytes);
+        this.#storage.sql.exec("INSERT INTO log (stream, bytes) VALUES (?, ?)", this.#stream, row);
+      }
+    });
   }
 
   *read(): Iterable<ArrayBuffer> {
-    const rows = this.#sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM log WHERE stream = ? ORDER BY row", this.#stream);
+    const rows = this.#storage.sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM log WHERE stream = ? ORDER BY row", this.#stream);
     for (const { bytes } of rows) yield bytes;
   }
 
   delete(): void {
-    this.#sql.exec("DELETE FROM log WHERE stream = ?", this.#stream);
+    this.#storage.sql.exec("DELETE FROM log WHERE stream = ?", this.#stream);
   }
 }
 

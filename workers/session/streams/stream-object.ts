@@ -140,7 +140,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       stored,
       model,
       environment: this.env,
-      rows: new SqlLogRows(this.ctx.storage.sql, stream),
+      rows: new SqlLogRows(this.ctx.storage, stream),
       session,
       store,
       onEnded,

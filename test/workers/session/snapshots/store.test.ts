@@ -30,6 +30,16 @@ describe.each([
   });
 });
 
+test("rows are shared with a state whose recurrent part has another type", async () => {
+  const tenant = newTenant();
+  const tokens = randomTokens(200, 15);
+  const rounded = { ...windowed, recurrent: 1, headBytes: windowed.headBytes / 2 };
+  const first = stored(await put(tenant, tokens.subarray(0, 100)));
+  const second = stored(await put(tenant, tokens, { shape: rounded, parent: first.id, fromPage: 3 }));
+  expect(compare(await read(storeOf(tenant), second.id), stateFile(rounded, tokens))).toBe("same");
+  expect(compare(await read(storeOf(tenant), first.id), stateFile(windowed, tokens.subarray(0, 100)))).toBe("same");
+});
+
 test("a state that has lost nothing is cut to any earlier position", async () => {
   const tenant = newTenant();
   const tokens = randomTokens(39, 6);
