@@ -87,6 +87,11 @@ export class Generation {
     return Math.max(this.#engine.sequenceBytes(this.#handle), this.#states.restorer?.reservedBytes ?? 0);
   }
 
+  /** Tokens that it has sampled. */
+  get generated(): number {
+    return this.#generated;
+  }
+
   get finished(): boolean {
     return this.finishedAt !== undefined;
   }

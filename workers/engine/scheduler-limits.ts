@@ -18,6 +18,8 @@ export interface SchedulerLimits {
   readonly savingMilliseconds: number;
   /** Room kept for each running sequence's next tokens when another one is admitted. */
   readonly growthTokens: number;
+  /** Turns of the event loop after a pass that brought somebody's first token. */
+  readonly firstTokenTurns: number;
 }
 
 export const defaultLimits: SchedulerLimits = {
@@ -30,6 +32,7 @@ export const defaultLimits: SchedulerLimits = {
   stallEvictionMilliseconds: 1000,
   savingMilliseconds: 3000,
   growthTokens: 32,
+  firstTokenTurns: 6,
 };
 
 /** What the scheduler needs of its surroundings. */

@@ -41,6 +41,8 @@ export class Scheduler {
   #wake: (() => void) | undefined;
   /** Counts steps, so that prompts take turns. */
   #turn = 0;
+  /** Whether the last pass brought anybody his first token. */
+  #firstTokens = false;
   #defect: ServiceFailure | undefined;
 
   readonly #generationHost: GenerationHost = {
@@ -109,7 +111,7 @@ export class Scheduler {
         if (this.#all().length === 0) return;
         this.#admit();
         const moved = this.#moveStates();
-        if (this.#step() || moved) await this.#host.yield();
+        if (this.#step() || moved) await this.#yield();
         else await this.#idle();
       }
     } catch (error) {
@@ -123,6 +125,16 @@ export class Scheduler {
     } finally {
       this.#looping = false;
     }
+  }
+
+  /**
+   * A first token is on its way through other Workers, which may share this thread: were the next pass computed at once, the token would wait
+   * for one at every hop. A turn costs a millisecond, so that later tokens, which nobody waits for as long, get one.
+   */
+  async #yield(): Promise<void> {
+    const turns = this.#firstTokens ? this.#limits.firstTokenTurns : 1;
+    this.#firstTokens = false;
+    for (let turn = 0; turn < turns; turn += 1) await this.#host.yield();
   }
 
   /** Lets go of finished and cancelled generations, and ends those that nothing can be done for. */
@@ -236,7 +248,9 @@ export class Scheduler {
     }
     for (let index = 0; index < plan.length; index += 2) {
       const generation = byHandle.get(plan[index] ?? 0);
-      if (generation !== undefined && this.#advance(generation)) this.#generatedTokens += 1;
+      if (generation === undefined || !this.#advance(generation)) continue;
+      this.#generatedTokens += 1;
+      if (generation.generated === 1) this.#firstTokens = true;
     }
     // At once, so that a reader who sees the end finds the memory free.
     this.#dropEnded();

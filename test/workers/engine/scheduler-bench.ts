@@ -9,6 +9,8 @@ export interface Bench {
   readonly defects: unknown[];
   /** When the scheduler asked for more time, milliseconds of its clock. */
   readonly renewals: number[];
+  /** At each turn that the scheduler gave the event loop, how many passes it had computed. */
+  readonly turns: number[];
   /** Resolves when the scheduler has nothing left to do. */
   readonly settled: () => Promise<void>;
 }
@@ -25,6 +27,7 @@ export function bench(options: BenchOptions = {}): Bench {
   const engine = new FakeEngine(options);
   const defects: unknown[] = [];
   const renewals: number[] = [];
+  const turns: number[] = [];
   const loops: Promise<unknown>[] = [];
   let clock = 0;
   const beat = options.stepMilliseconds ?? 0;
@@ -45,7 +48,10 @@ export function bench(options: BenchOptions = {}): Bench {
     {
       waitUntil: (promise) => loops.push(promise),
       now: () => clock,
-      yield: nextTurn,
+      yield: () => {
+        turns.push(engine.plans.length);
+        return nextTurn();
+      },
       sleep: async (milliseconds) => {
         clock += milliseconds;
         await nextTurn();
@@ -60,6 +66,7 @@ export function bench(options: BenchOptions = {}): Bench {
     scheduler,
     defects,
     renewals,
+    turns,
     settled: async () => {
       await Promise.all(loops);
     },
