@@ -34,7 +34,7 @@ def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], 
         layer, wanted = trunk.layers[index], added[begin:].float()
         with torch.no_grad():
             window, *_ = read_exactly(trunk, layer, normed, empty, positions, None, Firing())
-            errors["window"][index] = _error(layer, window.out[begin:], wanted).item()
+            errors["window"][index] = layer_error(layer, window.out[begin:], wanted).item()
         for name, branches in columns.items():
             branch = branches[index]
             segment = window
@@ -42,7 +42,7 @@ def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], 
                 with torch.no_grad():
                     segment, *_ = read_exactly(trunk, layer, normed, empty, positions, branch.salience, Firing())
             heads, _, _ = branch(segment, empty)
-            loss = _error(layer, heads[begin:], wanted)
+            loss = layer_error(layer, heads[begin:], wanted)
             loss.backward()  # type: ignore[no-untyped-call]
             errors[name][index] = loss.item()
     return errors
@@ -64,7 +64,7 @@ def soften(variants: Iterable[Branches]) -> None:
                     branch.state.mix_bias.add_(BIAS_SHIFT)
 
 
-def _error(layer: FrozenLayer, heads: Tensor, wanted: Tensor) -> Tensor:
+def layer_error(layer: FrozenLayer, heads: Tensor, wanted: Tensor) -> Tensor:
     """Squared error after o over the square of what is wanted."""
     return normalised_error(linear(heads.flatten(1), layer.output), wanted)
 

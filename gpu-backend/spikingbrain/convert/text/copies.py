@@ -78,9 +78,8 @@ def conversation(draw: random.Random, corpus: Corpus, tokenizer: Tokenizer) -> l
     notes = " ".join(told for told, _ in facts.values())
     questions = draw.sample(list(facts), QUESTIONS)
     opening = f"Here are some notes. {notes}\n\nAnd here is a text.\n\n{tokenizer.decode(document[:between])}\n\n{questions[0]}"
-    asked = [opening, *questions[1:]]
-    pairs = zip(asked, questions, strict=True)
-    return [message for said, asks in pairs for message in (_message("user", said), _message("assistant", facts[asks][1]))]
+    pairs = zip([opening, *questions[1:]], questions, strict=True)
+    return [message for said, question in pairs for message in (_message("user", said), _message("assistant", facts[question][1]))]
 
 
 def _message(role: str, content: str) -> dict[str, str]:
