@@ -3,7 +3,7 @@
     python -m spikingbrain.convert.trial_sums SETTINGS.toml [--steps 60]
 
 In three layers, sums alone (no salient tokens, no correction) learn as in `transfer`: from the teacher's hidden states, for the normalised
-error after o beyond the window. The forms: the mixer's own 128 features, twice as many from two maps side by side, and the mixer's own with a
+error after o beyond the window. Forms: the mixer's own 128 features, twice as many from two maps side by side, and the mixer's own with a
 delta rule, which writes of a value what the sums do not yet recall for its key. Prints errors on held-out sequences, untrained and trained.
 """
 
