@@ -18,8 +18,8 @@ export interface SchedulerLimits {
   readonly savingMilliseconds: number;
   /** Room kept for each running sequence's next tokens when another one is admitted. */
   readonly growthTokens: number;
-  /** Turns of the event loop after a pass that brought somebody's first token. */
-  readonly firstTokenTurns: number;
+  /** Turns of the event loop after a pass that read of a prompt or brought a first token. */
+  readonly promptTurns: number;
 }
 
 export const defaultLimits: SchedulerLimits = {
@@ -32,7 +32,7 @@ export const defaultLimits: SchedulerLimits = {
   stallEvictionMilliseconds: 1000,
   savingMilliseconds: 3000,
   growthTokens: 32,
-  firstTokenTurns: 6,
+  promptTurns: 6,
 };
 
 /** What the scheduler needs of its surroundings. */

@@ -10,6 +10,7 @@ import { engineErrorCode, type Engine } from "./engine-surface.ts";
 import { consumerGone, failureOf, overloaded } from "./failures.ts";
 import { Generation, type GenerationHost } from "./generation.ts";
 import { idleHolder, nextToGiveWay } from "./giving-way.ts";
+import { LongPrompts } from "./long-prompts.ts";
 import { defaultLimits, type SchedulerHost, type SchedulerLimits } from "./scheduler-limits.ts";
 import { planStep, type PlanEntry } from "./step-plan.ts";
 import { refusalOf, type RequestLimits } from "./validate.ts";
@@ -41,8 +42,9 @@ export class Scheduler {
   #wake: (() => void) | undefined;
   /** Counts steps, so that prompts take turns. */
   #turn = 0;
-  /** Whether the last pass brought anybody his first token. */
-  #firstTokens = false;
+  readonly #longPrompts: LongPrompts;
+  /** Whether the last pass read of a prompt, or brought anybody his first token. */
+  #readPrompt = false;
   #defect: ServiceFailure | undefined;
 
   readonly #generationHost: GenerationHost = {
@@ -56,6 +58,7 @@ export class Scheduler {
     this.#requestLimits = requestLimits;
     this.#host = host;
     this.#limits = limits;
+    this.#longPrompts = new LongPrompts(() => host.now());
   }
 
   get running(): number {
@@ -128,12 +131,12 @@ export class Scheduler {
   }
 
   /**
-   * A first token is on its way through other Workers, which may share this thread: were the next pass computed at once, the token would wait
-   * for one at every hop. A turn costs a millisecond, so that later tokens, which nobody waits for as long, get one.
+   * Requests come and first tokens go through other Workers, which may share this thread: were the next pass computed at once, they would wait
+   * for one at every hop. A turn costs a millisecond: little beside a pass that reads of a prompt, much beside one of a token each.
    */
   async #yield(): Promise<void> {
-    const turns = this.#firstTokens ? this.#limits.firstTokenTurns : 1;
-    this.#firstTokens = false;
+    const turns = this.#readPrompt ? this.#limits.promptTurns : 1;
+    this.#readPrompt = false;
     for (let turn = 0; turn < turns; turn += 1) await this.#host.yield();
   }
 
@@ -238,19 +241,25 @@ export class Scheduler {
     }
     this.#turn += 1;
     const first = this.#turn % Math.max(1, entries.length);
-    const plan = planStep([...entries.slice(first), ...entries.slice(0, first)], this.#limits.prefillTokensPerStep);
-    if (plan.length === 0) return false;
+    const inTurn = [...entries.slice(first), ...entries.slice(0, first)];
+    const { taking, budget } = this.#longPrompts.next(inTurn, this.#limits.prefillTokensPerStep);
+    const plan = planStep(taking, budget);
+    if (plan.length === 0) {
+      this.#longPrompts.idle();
+      return false;
+    }
     try {
       this.#engine.step(plan);
     } catch (error) {
       if (engineErrorCode(error) === "out_of_memory") return this.#makeRoom();
       throw error;
     }
+    this.#readPrompt = plan.some((count, index) => index % 2 === 1 && count > 1);
     for (let index = 0; index < plan.length; index += 2) {
       const generation = byHandle.get(plan[index] ?? 0);
       if (generation === undefined || !this.#advance(generation)) continue;
       this.#generatedTokens += 1;
-      if (generation.generated === 1) this.#firstTokens = true;
+      if (generation.generated === 1) this.#readPrompt = true;
     }
     // At once, so that a reader who sees the end finds the memory free.
     this.#dropEnded();

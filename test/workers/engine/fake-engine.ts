@@ -29,7 +29,7 @@ export interface FakeOptions {
 export class FakeEngine implements Engine {
   readonly plans: number[][] = [];
   /** Called before each step. */
-  onStep: (() => void) | undefined;
+  onStep: ((plan: Uint32Array) => void) | undefined;
   evictions = 0;
   /** Copies that were made. */
   forks = 0;
@@ -113,7 +113,7 @@ export class FakeEngine implements Engine {
   }
 
   step(plan: Uint32Array): void {
-    this.onStep?.();
+    this.onStep?.(plan);
     const pairs = Array.from({ length: plan.length / 2 }, (_, index) => [plan[index * 2] ?? 0, plan[index * 2 + 1] ?? 0] as const);
     const wanted = pairs.reduce((bytes, [handle, count]) => {
       const { read } = this.#get(handle);

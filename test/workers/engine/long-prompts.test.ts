@@ -47,6 +47,39 @@ describe("a prompt of 20,000 tokens over a state of constant size", () => {
   });
 });
 
+describe("a long prompt beside an answer", () => {
+  it("takes as much time as the answer and no more, and all of it once it is alone", async () => {
+    const { scheduler, engine } = bench({ ...constant, memoryBytes: 20_000, tokenMilliseconds: 1 });
+    const text = longPrompt(2000);
+    const answer = collect(scheduler.submit(request({ prompt: [1, 2, 3], maxTokens: 100 })));
+    const events = await collect(scheduler.submit(request({ prompt: text, maxTokens: 1 })));
+    expect(tokensOf(events)).toEqual(expectedTokens(text, 1));
+    expect(tokensOf(await answer)).toEqual(expectedTokens([1, 2, 3], 100));
+    // A pass of both takes 35 milliseconds, or 33; then come as many that take one each.
+    const both = [3, 1, 1].map((own) => [1, own, 2, 32]);
+    const alone = (count: number) => Array.from({ length: count }, () => [1, 1]);
+    const begin = [both[0], ...alone(35), both[1], ...alone(33), both[2]];
+    expect(engine.plans.slice(0, begin.length)).toEqual(begin);
+    expect(engine.plans.slice(100, 103)).toEqual([
+      [2, 64],
+      [2, 64],
+      [2, 64],
+    ]);
+  });
+
+  it("does not hold up a message, which is read whole", async () => {
+    const { scheduler, engine } = bench({ ...constant, memoryBytes: 20_000, tokenMilliseconds: 1 });
+    const reading = collect(scheduler.submit(request({ prompt: longPrompt(2000), maxTokens: 1 })));
+    const message = collect(scheduler.submit(request({ prompt: longPrompt(40), maxTokens: 1 })));
+    await Promise.all([reading, message]);
+    expect(engine.plans.slice(0, 3)).toEqual([
+      [2, 32, 1, 32],
+      [2, 8],
+      [1, 64],
+    ]);
+  });
+});
+
 describe("what may wait", () => {
   it("is bounded by the tokens of all prompts, but a prompt alone may always", async () => {
     const { scheduler } = bench({ ...constant, limits: { waitingTokens: 30_000 } });

@@ -21,6 +21,8 @@ export interface BenchOptions extends FakeOptions {
   readonly constantState?: boolean;
   /** What a step takes, milliseconds of the scheduler's clock. */
   readonly stepMilliseconds?: number;
+  /** And each token in it. */
+  readonly tokenMilliseconds?: number;
 }
 
 export function bench(options: BenchOptions = {}): Bench {
@@ -30,9 +32,10 @@ export function bench(options: BenchOptions = {}): Bench {
   const turns: number[] = [];
   const loops: Promise<unknown>[] = [];
   let clock = 0;
-  const beat = options.stepMilliseconds ?? 0;
-  engine.onStep = () => {
-    clock += beat;
+  const { stepMilliseconds = 0, tokenMilliseconds = 0 } = options;
+  engine.onStep = (plan) => {
+    const tokens = plan.reduce((sum, count, at) => sum + (at % 2 === 1 ? count : 0), 0);
+    clock += stepMilliseconds + tokens * tokenMilliseconds;
   };
   const nextTurn = (): Promise<void> =>
     new Promise((resolve) => {

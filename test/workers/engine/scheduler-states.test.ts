@@ -204,7 +204,7 @@ describe("a state at the end", () => {
   it("does not count as running, and its memory is free once it is out", async () => {
     const { scheduler, engine } = bench({ limits: { stallMilliseconds: 1e9 } });
     const stream = streamOf(scheduler.submit(request({ prompt: longPrompt(9000), maxTokens: 1, ...saveEnd })));
-    await turns(300);
+    await turns(1200);
     expect([scheduler.running, engine.openSequences]).toEqual([0, 1]);
     await new Response(stream).arrayBuffer();
     expect(engine.openSequences).toBe(0);

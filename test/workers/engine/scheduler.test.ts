@@ -32,11 +32,11 @@ describe("one generation", () => {
     expect(scheduler.generatedTokens).toBe(0);
   });
 
-  it("gives its first token time to get away, and later ones a turn of the event loop each", async () => {
-    const { scheduler, turns } = bench({ limits: { firstTokenTurns: 4 } });
+  it("gives what comes and goes beside a prompt more turns of the event loop than beside other tokens", async () => {
+    const { scheduler, turns } = bench({ limits: { promptTurns: 4 } });
     await collect(scheduler.submit(request({ prompt: longPrompt(100), maxTokens: 3 })));
-    // One before anything, one after half of the prompt, four after the pass that brought the first token, one after each other token.
-    expect(turns).toEqual([0, 1, 2, 2, 2, 2, 3, 4]);
+    // One before anything, four after each half of the prompt, the second of which brought the first token, one after each other token.
+    expect(turns).toEqual([0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4]);
   });
 
   it("cuts a long prompt at multiples of 32 and within the budget", async () => {
