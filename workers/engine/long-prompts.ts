@@ -20,7 +20,7 @@ export class LongPrompts {
     this.#now = now;
   }
 
-  /** Who takes part in the next pass, those with long prompts last, and how many prompt tokens it may read. */
+  /** Who takes part in the next pass, in that order, and how many prompt tokens it may read. */
   next(entries: readonly PlanEntry[], budget: number): { readonly taking: readonly PlanEntry[]; readonly budget: number } {
     const now = this.#now();
     if (this.#pass === "shared") this.#owed += now - this.#begun;
@@ -35,9 +35,10 @@ export class LongPrompts {
     this.#owed = Math.min(Math.max(0, this.#owed), mostOwedMilliseconds);
     this.#pass = this.#owed > 0 ? "without" : "shared";
     if (this.#pass === "without") return { taking: others, budget };
+    // A grain of one long prompt, however many messages there are, and beside it what they would have without.
     const long = entries.filter(({ pending }) => pending > longTokens);
     const messages = others.reduce((sum, { pending }) => sum + (pending > 1 ? pending : 0), 0);
-    return { taking: [...others, ...long], budget: Math.min(budget, messages + prefillGrain) };
+    return { taking: [...long.slice(0, 1), ...others, ...long.slice(1)], budget: prefillGrain + Math.min(budget, messages) };
   }
 
   /** Nothing was computed: what passes until the next pass is nobody's. */

@@ -56,7 +56,7 @@ describe("a long prompt beside an answer", () => {
     expect(tokensOf(events)).toEqual(expectedTokens(text, 1));
     expect(tokensOf(await answer)).toEqual(expectedTokens([1, 2, 3], 100));
     // A pass of both takes 35 milliseconds, or 33; then come as many that take one each.
-    const both = [3, 1, 1].map((own) => [1, own, 2, 32]);
+    const both = [3, 1, 1].map((own) => [2, 32, 1, own]);
     const alone = (count: number) => Array.from({ length: count }, () => [1, 1]);
     const begin = [both[0], ...alone(35), both[1], ...alone(33), both[2]];
     expect(engine.plans.slice(0, begin.length)).toEqual(begin);
@@ -72,11 +72,22 @@ describe("a long prompt beside an answer", () => {
     const reading = collect(scheduler.submit(request({ prompt: longPrompt(2000), maxTokens: 1 })));
     const message = collect(scheduler.submit(request({ prompt: longPrompt(40), maxTokens: 1 })));
     await Promise.all([reading, message]);
-    expect(engine.plans.slice(0, 3)).toEqual([
-      [2, 32, 1, 32],
-      [2, 8],
+    expect(engine.plans.slice(0, 2)).toEqual([
+      [1, 32, 2, 40],
       [1, 64],
     ]);
+  });
+
+  it("is read on, however many messages come", async () => {
+    const { scheduler, engine } = bench({ ...constant, memoryBytes: 40_000, tokenMilliseconds: 1 });
+    const reading = collect(scheduler.submit(request({ prompt: longPrompt(2000), maxTokens: 1 })));
+    const messages = Array.from({ length: 40 }, (_, at) =>
+      collect(scheduler.submit(request({ prompt: longPrompt(200, at), maxTokens: 1 }))),
+    );
+    await Promise.all([reading, ...messages]);
+    const read = engine.plans.map((plan) => (plan.includes(1) && plan.indexOf(1) % 2 === 0 ? plan[plan.indexOf(1) + 1] : 0));
+    // A pass of a message's 64 tokens and the prompt's 32 is followed by two of 64 without the prompt.
+    expect(read.slice(0, 6)).toEqual([32, 0, 0, 32, 0, 0]);
   });
 });
 
