@@ -1,30 +1,71 @@
 """Conversations about facts that were told long before."""
 
-import json
+import random
 from pathlib import Path
 
+import pytest
+import torch
 from convert_recall_test import bytes_only
-from spikingbrain.convert.text.conversations import read_conversations
-from spikingbrain.convert.text.copies import FACTS, LEAST_BETWEEN, MOST_BETWEEN, QUESTIONS, records
-from spikingbrain.convert.text.corpus import write_corpus
+from spikingbrain.convert.batches import Drawn, Mix
+from spikingbrain.convert.distil import answer_positions, learnt_positions
+from spikingbrain.convert.text.answers import Answers
+from spikingbrain.convert.text.copies import FACTS, QUESTIONS, Between, conversation
+from spikingbrain.convert.text.corpus import Corpus, write_corpus
 from spikingbrain.convert.text.documents import Document
+from spikingbrain.rules import ConfigError
+
+LEAST, MOST = 50, 90
 
 
-def test_every_answer_is_a_fact_that_was_told_once_behind_other_text(tmp_path: Path) -> None:
-    tokenizer = bytes_only()
-    corpus = write_corpus(tmp_path / "train", [Document("a", "x" * 2 * MOST_BETWEEN), Document("b", "too short")], tokenizer)
-    made = list(records(corpus, tokenizer, 20, seed=1))
-    path = tmp_path / "copies.jsonl"
-    path.write_text("".join(json.dumps(record) + "\n" for record in made), encoding="utf-8")
-    for (_, messages), record in zip(read_conversations([str(path)]), made, strict=True):
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    return write_corpus(tmp_path / "train", [Document("a", "x" * 2 * MOST), Document("b", "too short")], bytes_only())
+
+
+def test_every_answer_is_a_fact_that_was_told_once_behind_other_text(corpus: Corpus) -> None:
+    between = Between(corpus, bytes_only(), LEAST, MOST)
+    made = [conversation(random.Random(seed), between) for seed in range(20)]
+    for messages in made:
         opening = messages[0]["content"]
         notes = opening.removeprefix("Here are some notes. ").split("\n\n", 1)[0]
-        assert notes.count(" is ") == FACTS and "x" * LEAST_BETWEEN in opening
+        assert notes.count(" is ") == FACTS and LEAST <= opening.count("x") - notes.count("x") < MOST + len("text")
         assert len(messages) == 2 * QUESTIONS
         for asked, answered in zip(messages[::2], messages[1::2], strict=True):
             question, answer = asked["content"].rsplit("\n\n", 1)[-1], answered["content"]
             assert answer.startswith(question.replace("What is the", "The").removesuffix("?") + " is ")
             assert notes.count(answer) == 1
-        assert record["text"] == "\n".join(message["content"] for message in messages)
-    assert made == list(records(corpus, tokenizer, 20, seed=1))
-    assert made[0] != next(records(corpus, tokenizer, 1, seed=2))
+    assert made == [conversation(random.Random(seed), between) for seed in range(20)]
+    assert made[0] != made[1]
+
+
+def answers_of(lengths: list[int], begin: int) -> Answers:
+    """Conversations of these lengths, end to end, whose tokens from `begin` on are answers."""
+    starts = [sum(lengths[:index]) for index in range(len(lengths) + 1)]
+    mask = torch.cat([torch.arange(length) >= begin for length in lengths])
+    return Answers(torch.arange(starts[-1]).numpy().astype("uint32"), mask.numpy(), starts)
+
+
+def test_a_mix_draws_its_share_of_whole_conversations(corpus: Corpus) -> None:
+    answers = answers_of([30, 40, 200], begin=20)
+    mix = Mix(corpus, torch.zeros(1, 8).numpy().astype("uint32"), chat_share=0.2, seed=1, copies=answers, copies_share=0.3)
+    drawn = [mix.sequence(number, 60) for number in range(400)]
+    counts = {kind: sum(one.kind == kind for one in drawn) for kind in ("chat", "copies", "document")}
+    assert 50 < counts["chat"] < 110 and 80 < counts["copies"] < 160
+    for one in drawn:
+        assert (one.answers is not None) == (one.kind == "copies")
+        if one.answers is not None:
+            start = int(one.tokens[0])
+            assert start in answers.starts
+            assert len(one.tokens) == len(one.answers) == {0: 30, 30: 40, 70: 60}[start]
+
+
+def test_only_the_answers_of_such_a_conversation_are_learnt() -> None:
+    tokens = torch.arange(40)
+    chosen = learnt_positions(Drawn("copies", tokens, (tokens == 5) | (tokens >= 37)), 10, torch.Generator())
+    # Where 37, 38 and 39 are predicted; 5 lies within the window.
+    assert chosen.tolist() == [36, 37, 38]
+    assert answer_positions(tokens >= 37, 37).tolist() == [37, 38]
+    some = learnt_positions(Drawn("document", tokens), 10, torch.Generator().manual_seed(0))
+    assert len(some) == len(set(some.tolist())) == 15 and int(some.min()) >= 10
+    with pytest.raises(ConfigError, match=r"data\.copies_between must be so few tokens that an answer is within 40"):
+        learnt_positions(Drawn("copies", tokens, tokens < 5), 10, torch.Generator())

@@ -11,6 +11,7 @@ from spikingbrain.checkpoint.source import read_tensor
 from spikingbrain.config import Config, Layer
 from spikingbrain.convert.blocks.steps import distil_step, set_loudness, transfer_step
 from spikingbrain.convert.blocks.tower import Tower
+from spikingbrain.convert.distil import some_positions
 from spikingbrain.convert.hybrid.form import Alternating, Hybrid, Parallel, hybrid_config
 from spikingbrain.convert.hybrid.mixer import mixer_tensors
 from spikingbrain.convert.hybrid.rates import NEW_MATRIX_RATE, PROJECTION_RATE, VECTOR_RATE, mixer_rate
@@ -118,7 +119,7 @@ def test_what_is_learnt_falls_and_only_mixers_learn(form: str, tmp_path: Path) -
         return transfer_step(tower, text, range(3), 0)
 
     def distil(step: int, index: int) -> Measures:
-        return distil_step(tower, text, torch.Generator().manual_seed(0), 0)
+        return distil_step(tower, text, some_positions(text.shape[0], 0, torch.Generator().manual_seed(0)))
 
     lines: list[str] = []
     for name, learn in (("transfer", transfer), ("distil", distil)):

@@ -47,10 +47,12 @@ chats = 2
 chat_tokens = 400
 held_out_chats = 1
 held_out_chat_tokens = 380
+copies = 3
+copies_between = [30, 50]
 [mixer]
 window = 24
 kept = 3
-sink_cap = 255
+sink_cap = 1024
 salient = 6
 [salience]
 sequences = 3
@@ -63,9 +65,10 @@ rate_factor = 1
 [distil]
 steps = 2
 sequences = 3
-tokens = 90
+tokens = 900
 rate_factor = 0.3
-chat_share = 0.5
+chat_share = 0.3
+copies_share = 0.4
 [sft]
 steps = 2
 sequences = 3
@@ -210,7 +213,7 @@ def test_the_command_knows_the_pipelines_stages() -> None:
     ("change", "message"),
     [
         (("steps = 2", "step = 2"), "transfer.step must be one of"),
-        (("tokens = 90", "tokens = 20"), "transfer.tokens must be an integer from 29 to 256; it is 20"),
+        (("tokens = 90", "tokens = 20"), "transfer.tokens must be an integer from 29 to 1025; it is 20"),
         (('name = "tiny"', ""), "name must be given"),
         (("chats = 2", 'chats = "two"'), "data.chats must be a value of type int; it is 'two'"),
         (("[mixer]", "[mixers]"), "mixers must be one of"),
@@ -219,6 +222,9 @@ def test_the_command_knows_the_pipelines_stages() -> None:
             "sft.files must be at least one where there are steps",
         ),
         (("rate_factor = 0.3\nfiles", "chat_share = 0.3\nfiles"), "sft.chat_share must be one of"),
+        (("copies_share = 0.4", "copies_share = 0.8"), "distil.copies_share must be from 0 to what chats leave; it is 0.8"),
+        (("copies = 3", "copies = 0"), "distil.copies_share must be 0 where data.copies is; it is 0.4"),
+        (("[30, 50]", "[50, 30]"), "data.copies_between must be two counts of tokens, the second greater"),
         (("name =", "name"), "must be a TOML file"),
     ],
 )

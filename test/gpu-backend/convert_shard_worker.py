@@ -12,6 +12,7 @@ from convert_hybrid_test import FORMS, settings_of
 from convert_models import REACH, TEACHER, TensorSource, text_of
 from spikingbrain.convert.blocks.steps import distil_step, sft_step, transfer_step
 from spikingbrain.convert.blocks.tower import Tower
+from spikingbrain.convert.distil import some_positions
 from spikingbrain.convert.hybrid.rates import mixer_rate
 from spikingbrain.convert.optimiser import branch_rate
 from spikingbrain.convert.run import Learn, Measures, Run
@@ -56,7 +57,8 @@ def work(form: str, folder: Path, team: Team, stop: int | None) -> Tower:
         return transfer_step(tower, text(step, index), range(3), begin)
 
     def distil(step: int, index: int) -> Measures:
-        return distil_step(tower, text(step, index), torch.Generator().manual_seed(step), begin)
+        tokens = text(step, index)
+        return distil_step(tower, tokens, some_positions(tokens.shape[0], begin, torch.Generator().manual_seed(step)))
 
     def sft(step: int, index: int) -> Measures:
         tokens = text(step, index)

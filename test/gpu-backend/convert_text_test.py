@@ -105,11 +105,11 @@ def test_a_sequence_is_decided_by_seed_and_number(corpus: Corpus) -> None:
     mix = Mix(corpus, chats, chat_share=0.5, seed=3)
     drawn = [mix.sequence(number, 15) for number in range(40)]
     again = [mix.sequence(number, 15) for number in reversed(range(40))]
-    assert all(one[1].equal(other[1]) for one, other in zip(drawn, reversed(again), strict=True))
-    assert {kind for kind, _ in drawn} == {"chat", "document"}
-    assert all(len(tokens) == 15 for _, tokens in drawn)
+    assert all(one.tokens.equal(other.tokens) for one, other in zip(drawn, reversed(again), strict=True))
+    assert {one.kind for one in drawn} == {"chat", "document"}
+    assert all(len(one.tokens) == 15 for one in drawn)
     other = Mix(corpus, chats, chat_share=0.5, seed=4)
-    assert any(not one[1].equal(other.sequence(number, 15)[1]) for number, one in enumerate(drawn))
+    assert any(not one.tokens.equal(other.sequence(number, 15).tokens) for number, one in enumerate(drawn))
 
 
 def test_held_out_chats_are_about_other_things() -> None:

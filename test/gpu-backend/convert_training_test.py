@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from convert_models import REACH, TEACHER, text_of, trunk_of
-from spikingbrain.convert.distil import distil_step
+from spikingbrain.convert.batches import Drawn
+from spikingbrain.convert.distil import distil_step, learnt_positions
 from spikingbrain.convert.run import Measures, Run, load_branches
 from spikingbrain.convert.transfer import transfer_step
 from spikingbrain.convert.trunk.branch import Branches
@@ -23,7 +24,12 @@ def transfers(trunk: Trunk, variants: dict[str, Branches]) -> Callable[[int, int
 
 
 def distils(trunk: Trunk, variants: dict[str, Branches]) -> Callable[[int, int], Measures]:
-    return lambda step, index: distil_step(trunk, REACH, variants, text_of(200, seed=index), torch.Generator().manual_seed(0))
+    def distil(step: int, index: int) -> Measures:
+        drawn = Drawn("document", text_of(200, seed=index))
+        chosen = learnt_positions(drawn, REACH.window + REACH.kept, torch.Generator().manual_seed(0))
+        return distil_step(trunk, REACH, variants, drawn.tokens, chosen)
+
+    return distil
 
 
 def variants_of(trunk: Trunk) -> dict[str, Branches]:

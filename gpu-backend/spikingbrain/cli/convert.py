@@ -9,6 +9,7 @@ from .values import Commands
 STAGES = (
     "data",
     "chats",
+    "copies",
     "salience",
     "transfer",
     "distil",

@@ -7,7 +7,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from spikingbrain.convert.text.answers import Answers
 from spikingbrain.convert.text.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class Drawn:
+    kind: str
+    """`document`, `chat` or `copies`."""
+    tokens: Tensor
+    """`[tokens]` ids."""
+    answers: Tensor | None = None
+    """Of a conversation about what was told in it long before, which tokens answer; as long as `tokens`."""
 
 
 @dataclass(frozen=True)
@@ -18,15 +29,21 @@ class Mix:
     chat_share: float
     """Of sequences that are chats."""
     seed: int
+    copies: Answers | None = None
+    copies_share: float = 0.0
+    """Of sequences that are conversations of `copies`."""
 
-    def sequence(self, step: int, tokens: int) -> tuple[str, Tensor]:
-        """What it is, and at most `tokens` ids: a run of documents from the start of one, or a chat, which may be shorter."""
+    def sequence(self, step: int, tokens: int) -> Drawn:
+        """At most `tokens` ids: a run of documents from the start of one; or a chat or a conversation, which may be shorter."""
         draw = np.random.default_rng((self.seed, step))
-        if draw.random() < self.chat_share:
+        kind = draw.random()
+        if kind < self.chat_share:
             chat = self.chats[draw.integers(len(self.chats))][:tokens]
-            return "chat", torch.from_numpy(chat.astype(np.int64))
+            return Drawn("chat", torch.from_numpy(chat.astype(np.int64)))
+        if self.copies is not None and kind < self.chat_share + self.copies_share:
+            return Drawn("copies", *self.copies.conversation(int(draw.integers(len(self.copies.starts) - 1)), tokens))
         starts = np.asarray(self.documents.starts[:-1])
         # Half of the runs begin with a long document, where far context matters most.
         long = self.documents.longer_than(tokens)
         allowed = np.asarray(long) if long and draw.random() < 0.5 else np.flatnonzero(starts <= len(self.documents.tokens) - tokens)
-        return "document", torch.from_numpy(self.documents.run_from(int(draw.choice(allowed)), tokens))
+        return Drawn("document", torch.from_numpy(self.documents.run_from(int(draw.choice(allowed)), tokens)))

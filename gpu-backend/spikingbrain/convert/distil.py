@@ -5,22 +5,21 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from spikingbrain.convert.batches import Drawn
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Student
 from spikingbrain.convert.trunk.teacher import teacher_residual
+from spikingbrain.rules import ConfigError
 
 # Positions whose logits are in memory at once: 256 times a vocabulary of 49,152 are 50 MB in f32.
 LOGIT_POSITIONS = 256
 
 
-def distil_step(
-    trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], tokens: Tensor, generator: torch.Generator
-) -> dict[str, list[float]]:
-    """Adds a gradient to every variant and returns its mean KL divergence, in nats, at a random half of the positions that
-    something has left the window of. All variants see the same tokens and positions."""
-    chosen = some_positions(tokens.shape[0], reach.window + reach.kept, generator)
+def distil_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], tokens: Tensor, chosen: Tensor) -> dict[str, list[float]]:
+    """Adds a gradient to every variant and returns its mean KL divergence, in nats, at the chosen positions. All variants see the same
+    tokens."""
     with torch.no_grad():
         wanted = teacher_residual(trunk, tokens)[chosen]
     divergences = {}
@@ -33,10 +32,26 @@ def distil_step(
     return divergences
 
 
+def learnt_positions(drawn: Drawn, begin: int, generator: torch.Generator) -> Tensor:
+    """Where students are drawn to the teacher, from position `begin` on: at the answers of a conversation that is about what has left the
+    window, since other positions have others to learn from; else at a random half."""
+    if drawn.answers is None:
+        return some_positions(drawn.tokens.shape[0], begin, generator)
+    chosen = answer_positions(drawn.answers, begin)
+    if chosen.numel() == 0:
+        raise ConfigError("data.copies_between", f"so few tokens that an answer is within {drawn.tokens.shape[0]}", "none")
+    return chosen
+
+
 def some_positions(tokens: int, begin: int, generator: torch.Generator) -> Tensor:
     """A random half of the positions from `begin` on."""
     count = (tokens - begin) // 2
     return torch.randperm(tokens - begin, generator=generator, device=generator.device)[:count] + begin
+
+
+def answer_positions(mask: Tensor, begin: int) -> Tensor:
+    """Positions from `begin` on whose next token is an answer's, by the mask of answers' tokens."""
+    return mask[begin + 1 :].nonzero()[:, 0] + begin
 
 
 def pull(residual: Tensor, chosen: Tensor, gradient: Tensor) -> None:

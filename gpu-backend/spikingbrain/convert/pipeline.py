@@ -2,19 +2,20 @@
 
 1. `data`      documents of training and held-out packages and files, as tokens (`text/`)
 2. `chats`     what the teacher writes when it is asked, for training and held out (`text/chat.py`)
-3. `salience`  which evicted tokens to keep exactly, from what the teacher attends to (`salience.py`); of the evicted form only
-4. `transfer`  every layer's branch learns what its full attention gave (`transfer.py`), and the stateless control on the same batches
-5. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
-6. `sft`       both learn the answers of given chats (`sft.py`), where the settings have steps for it
-7. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
-8. `ablate`    the same with parts of the memory switched off (`ablation.py`), where the settings have documents for it; of the evicted
+3. `copies`    conversations about facts that were told long before (`text/copies.py`), where the settings want any
+4. `salience`  which evicted tokens to keep exactly, from what the teacher attends to (`salience.py`); of the evicted form only
+5. `transfer`  every layer's branch learns what its full attention gave (`transfer.py`), and the stateless control on the same batches
+6. `distil`    both learn the teacher's distribution through all layers (`distil.py`), from where transfer left them
+7. `sft`       both learn the answers of given chats (`sft.py`), where the settings have steps for it
+8. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`evaluation.py`)
+9. `ablate`    the same with parts of the memory switched off (`ablation.py`), where the settings have documents for it; of the evicted
    form only
-9. `far`       perplexity behind long texts (`far.py`); of the evicted form only
-10. `recall`   what is known of text that has left the window (`recall.py`); of the evicted form only
-11. `spikes`   thresholds per site and what they cost (`calibrate.py`); of the evicted form only
-12. `spike-distil` the trunk learns to be read through such thresholds (`spike_distil.py`), where the settings have points for it; of the
+10. `far`      perplexity behind long texts (`far.py`); of the evicted form only
+11. `recall`   what is known of text that has left the window (`recall.py`); of the evicted form only
+12. `spikes`   thresholds per site and what they cost (`calibrate.py`); of the evicted form only
+13. `spike-distil` the trunk learns to be read through such thresholds (`spike_distil.py`), where the settings have points for it; of the
     evicted form only
-13. `export`   the delta (`delta.py`), or the whole model of another form, and the curves (`curves.py`)
+14. `export`   the delta (`delta.py`), or the whole model of another form, and the curves (`curves.py`)
 
 A stage that was stopped goes on at its last checkpoint. Under `torchrun` all processes share what there is to do: layers in transfer,
 sequences in distillation and fine-tuning, texts in evaluation; training has the losses that one process has. The other stages run in the
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 
 from spikingbrain.convert.settings import Settings
 from spikingbrain.convert.stages.exporting import export
-from spikingbrain.convert.stages.gathering import chats, data, salience
+from spikingbrain.convert.stages.gathering import chats, copies, data, salience
 from spikingbrain.convert.stages.measuring import ablate, evaluate, far, recall
 from spikingbrain.convert.stages.spiking import spike_distil, spikes
 from spikingbrain.convert.stages.training import distil, sft, transfer
@@ -47,6 +48,7 @@ class Stage:
 IN_ORDER: Mapping[str, Stage] = {
     "data": Stage(data),
     "chats": Stage(chats),
+    "copies": Stage(copies),
     "salience": Stage(salience, evicted_only=True),
     "transfer": Stage(transfer, shared=True),
     "distil": Stage(distil, shared=True),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from spikingbrain.convert.hybrid.form import Alternating, Hybrid, Parallel
 from spikingbrain.convert.trunk.reach import Reach, reach_of
@@ -43,6 +43,20 @@ class Data:
     held_out_chat_tokens: int = 704
     temperature: float = 0.8
     """At which chats are sampled."""
+    copies: int = 0
+    """Conversations about facts that were told long before, see `text/copies.py`."""
+    copies_between: tuple[int, ...] = (620, 1_600)
+    """Least and most tokens of training text between a fact and the question; the window should be shorter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """What a stage reads beside documents."""
+
+    chat_share: float = 0.0
+    """Of sequences that are chats."""
+    copies_share: float = 0.0
+    """Of sequences that are conversations about facts told long before (`data.copies`); `distil` learns their answers only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +69,16 @@ class Mixer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Salience:
+class Salience(Shares):
     """What is read to find out which tokens will be asked for."""
 
     sequences: int = 48
     tokens: int = 2_048
     """Of one sequence."""
-    chat_share: float = 0.0
-    """Of sequences that are chats."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Shares):
     steps: int
     sequences: int
     """Of one step."""
@@ -74,8 +86,6 @@ class Training:
     """Of one sequence."""
     rate_factor: float
     """Scales all learning rates."""
-    chat_share: float = 0.0
-    """Of sequences that are chats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +125,7 @@ class Recall:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spikes:
+class Spikes(Shares):
     ks: tuple[float, ...] = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)
     """That every site is tried with: a token's threshold is `mean(|x|) / k`."""
     budgets: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -133,7 +143,7 @@ class Spikes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpikeDistil:
+class SpikeDistil(Shares):
     """Training through spikes; without points it is passed by."""
 
     active: tuple[float, ...] = ()
@@ -204,13 +214,22 @@ class Settings:
             require_count(f"{table}.sequences", training.sequences)
             require_count(f"{table}.tokens", training.tokens, least=max(self.begin, self.reach.kept) + 2, most=self.reach.sink_cap + 1)
             require_positive(f"{table}.rate_factor", training.rate_factor)
-        for table, mixed in (("transfer", self.transfer), ("distil", self.distil)):
-            require(0 <= mixed.chat_share <= 1, f"{table}.chat_share", "from 0 to 1", mixed.chat_share)
+        self._check_shares()
         require_count("salience.sequences", self.salience.sequences)
-        require(0 <= self.salience.chat_share <= 1, "salience.chat_share", "from 0 to 1", self.salience.chat_share)
         self._check_spike_distil()
         shared = set(self.data.packages) & set(self.data.held_out_packages)
         require(not shared, "data.held_out_packages", "other packages than data.packages", sorted(shared))
+
+    def _check_shares(self) -> None:
+        between = self.data.copies_between
+        least_and_most = len(between) == 2 and 0 < between[0] < between[1]
+        require(least_and_most, "data.copies_between", "two counts of tokens, the second greater", between)
+        require_count("data.copies", self.data.copies, least=0)
+        for table in ("salience", "transfer", "distil", "spikes", "spike_distil"):
+            shares, name = cast(Shares, getattr(self, table)), f"{table}.copies_share"
+            require(0 <= shares.chat_share <= 1, f"{table}.chat_share", "from 0 to 1", shares.chat_share)
+            require(0 <= shares.copies_share <= 1 - shares.chat_share, name, "from 0 to what chats leave", shares.copies_share)
+            require(shares.copies_share == 0 or self.data.copies > 0, name, "0 where data.copies is", shares.copies_share)
 
     def _check_spike_distil(self) -> None:
         stage = self.spike_distil
@@ -223,7 +242,6 @@ class Settings:
         require_count("spike_distil.sequences", stage.sequences)
         require_count("spike_distil.tokens", stage.tokens, least=2, most=self.reach.window)
         require_positive("spike_distil.rate_factor", stage.rate_factor)
-        require(0 <= stage.chat_share <= 1, "spike_distil.chat_share", "from 0 to 1", stage.chat_share)
 
     @property
     def hybrid(self) -> Hybrid | None:

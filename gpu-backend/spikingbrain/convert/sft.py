@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spikingbrain.convert.distil import LOGIT_POSITIONS, pull
+from spikingbrain.convert.distil import LOGIT_POSITIONS, answer_positions, pull
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
@@ -25,11 +25,6 @@ def sft_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], token
         losses[name] = [mean]
         pull(residual, chosen, gradient)
     return losses
-
-
-def answer_positions(mask: Tensor, begin: int) -> Tensor:
-    """Positions from `begin` on whose next token is an answer's."""
-    return mask[begin + 1 :].nonzero()[:, 0] + begin
 
 
 def next_token_loss(trunk: Trunk, residual: Tensor, following: Tensor) -> tuple[float, Tensor]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, pad, softplus
 
 from spikingbrain.convert.optimiser import clip, make_optimiser, schedule
-from spikingbrain.convert.settings import read_settings
+from spikingbrain.convert.settings import Shares, read_settings
 from spikingbrain.convert.stages.work import Work
 from spikingbrain.convert.team import Team
 from spikingbrain.convert.transfer import layer_error
@@ -165,9 +165,9 @@ class Trial:
 
 def sequences(work: Work, stage: int, count: int) -> list[Tensor]:
     """The first of a mix that are long enough."""
-    mix, found, number = work.mix(CHAT_SHARE, stage), list[Tensor](), 0
+    mix, found, number = work.mix(Shares(chat_share=CHAT_SHARE), stage), list[Tensor](), 0
     while len(found) < count:
-        _, tokens = mix.sequence(number, TOKENS)
+        tokens = mix.sequence(number, TOKENS).tokens
         number += 1
         if tokens.shape[0] == TOKENS:
             found.append(tokens)

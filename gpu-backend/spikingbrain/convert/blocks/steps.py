@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from spikingbrain.convert.blocks.tower import Tower
-from spikingbrain.convert.distil import divergence, pull, some_positions
-from spikingbrain.convert.sft import answer_positions, next_token_loss
+from spikingbrain.convert.distil import answer_positions, divergence, pull
+from spikingbrain.convert.sft import next_token_loss
 from spikingbrain.convert.transfer import normalised_error
 from spikingbrain.convert.trunk.frozen import FrozenLayer
 
@@ -53,9 +53,8 @@ def set_loudness(tower: Tower, tokens: Tensor) -> None:
                     parameter.mul_(factor)
 
 
-def distil_step(tower: Tower, tokens: Tensor, generator: torch.Generator, begin: int) -> dict[str, list[float]]:
-    """Adds a gradient to every trained variant and returns its mean divergence, nats, at a random half of the positions from `begin` on."""
-    chosen = some_positions(tokens.shape[0], begin, generator).to(tokens.device)
+def distil_step(tower: Tower, tokens: Tensor, chosen: Tensor) -> dict[str, list[float]]:
+    """Adds a gradient to every trained variant and returns its mean divergence, nats, at the chosen positions."""
     wanted = tower.teacher_residual(tokens)[chosen]
     divergences = {}
     for name in tower.trained:

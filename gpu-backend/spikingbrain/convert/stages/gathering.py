@@ -1,12 +1,15 @@
 """What training reads, and which evicted tokens are kept."""
 
+import random
+
 import numpy as np
 import torch
 
 from spikingbrain.convert.salience import SalienceFit
 from spikingbrain.convert.stages.work import Work
 from spikingbrain.convert.text.chat import ChatSampler, Sampling
-from spikingbrain.convert.text.corpus import write_corpus
+from spikingbrain.convert.text.copies import Between, conversation
+from spikingbrain.convert.text.corpus import open_corpus, write_corpus
 from spikingbrain.convert.text.documents import Fields
 from spikingbrain.convert.text.gather import gather_documents
 from spikingbrain.convert.text.questions import HELD_OUT, TRAINING, Questions
@@ -41,11 +44,22 @@ def _chats(work: Work, split: str, questions: Questions, chats: int, tokens: int
     np.save(path, sampled.numpy().astype(np.uint32))
 
 
+def copies(work: Work) -> None:
+    settings = work.settings.data
+    if settings.copies == 0 or (work.folder / "copies.json").is_file():
+        return
+    tokenizer = open_vocabulary(work.settings.teacher, work.source.config.vocabulary)
+    least, most = settings.copies_between
+    between = Between(open_corpus(work.folder / "train"), tokenizer, least, most)
+    drawn = (conversation(random.Random(f"{work.settings.seed} {index}"), between) for index in range(settings.copies))
+    work.write_answers("copies", ((f"conversation {index}", messages) for index, messages in enumerate(drawn)))
+
+
 def salience(work: Work) -> None:
     path, settings = work.folder / "salience.pt", work.settings.salience
     if path.is_file():
         return
-    fit, mix = SalienceFit(work.trunk, work.settings.reach), work.mix(settings.chat_share, 2)
+    fit, mix = SalienceFit(work.trunk, work.settings.reach), work.mix(settings, 2)
     for sequence in range(settings.sequences):
-        fit.add(mix.sequence(sequence, settings.tokens)[1])
+        fit.add(mix.sequence(sequence, settings.tokens).tokens)
     torch.save(fit.fitted(), path)

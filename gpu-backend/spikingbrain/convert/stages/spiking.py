@@ -70,11 +70,11 @@ def _line(curve: Sequence[Mapping[str, Mapping[str, float]]], when: str) -> list
 
 def _train(work: Work, index: int, tuning: Tuning, spiking: Spiking) -> None:
     """The point of an index; none reads what another one has read."""
-    settings, mix = work.settings.spike_distil, work.mix(work.settings.spike_distil.chat_share, 4)
+    settings, mix = work.settings.spike_distil, work.mix(work.settings.spike_distil, 4)
     first = index * settings.steps * settings.sequences
 
     def learn(number: int, index: int) -> Measures:
-        _, tokens = mix.sequence(first + number * settings.sequences + index, settings.tokens)
+        tokens = mix.sequence(first + number * settings.sequences + index, settings.tokens).tokens
         return {TUNED: [spike_distil_step(work.trunk, work.settings.reach, tuning, spiking, tokens)]}
 
     folder = point_folder(work, settings.active[index])
@@ -110,8 +110,8 @@ def _point(path: Path, table: str, by: str, chosen: float) -> Mapping[Site, floa
 
 def _calibration(work: Work) -> Calibration:
     settings = work.settings.spikes
-    mix = work.mix(settings.chat_share, 3)
-    texts = [mix.sequence(index, settings.tokens)[1] for index in range(settings.sequences)]
+    mix = work.mix(settings, 3)
+    texts = [mix.sequence(index, settings.tokens).tokens for index in range(settings.sequences)]
     return Calibration(work.trunk, work.settings.reach, work.trained()[STATE], texts)
 
 

@@ -6,51 +6,48 @@ from typing import cast
 import torch
 from torch import nn
 
-from spikingbrain.checkpoint.opening import find_tokenizer
 from spikingbrain.convert.blocks import steps
-from spikingbrain.convert.distil import distil_step
+from spikingbrain.convert.distil import distil_step, learnt_positions
 from spikingbrain.convert.hybrid.rates import mixer_rate
 from spikingbrain.convert.optimiser import branch_rate
 from spikingbrain.convert.run import Learn, Measures, Run, load_branches
 from spikingbrain.convert.settings import Supervised, Training
 from spikingbrain.convert.sft import sft_step
 from spikingbrain.convert.stages.work import Work
-from spikingbrain.convert.text.answers import open_answers, write_answers
-from spikingbrain.convert.text.chat_template import ChatTemplate
+from spikingbrain.convert.text.answers import open_answers
 from spikingbrain.convert.text.conversations import read_conversations
-from spikingbrain.convert.text.vocabulary import runnable
 from spikingbrain.convert.transfer import soften, transfer_step
 from spikingbrain.convert.trunk.branch import Branches
-from spikingbrain.rules import ConfigError
 
 
 def transfer(work: Work) -> None:
     def learn(number: int, index: int) -> Measures:
-        _, tokens = mix.sequence(number * training.sequences + index, training.tokens)
+        tokens = mix.sequence(number * training.sequences + index, training.tokens).tokens
         if tower is not None:
             return steps.transfer_step(tower, tokens.to(work.team.device), layers, work.settings.begin)
         return transfer_step(work.trunk, work.settings.reach, branches, tokens, layers)
 
-    training, mix = work.settings.transfer, work.mix(work.settings.transfer.chat_share, 0)
+    training, mix = work.settings.transfer, work.mix(work.settings.transfer, 0)
     tower, branches = work.tower(), work.branches()
     count, shares = len(work.source.config.layers), work.team.shares_weights
     layers = range(count) if shares else work.team.part(count)
     if tower is not None and work.settings.hybrid is not None and not (work.folder / "transfer" / "checkpoint.pt").is_file():
         with work.team.device:
-            steps.set_loudness(tower, mix.sequence(0, training.tokens)[1].to(work.team.device))
+            steps.set_loudness(tower, mix.sequence(0, training.tokens).tokens.to(work.team.device))
     _train(work, "transfer", training, tower.trained if tower is not None else branches, learn, by_layers=not shares)
 
 
 def distil(work: Work) -> None:
     def learn(number: int, index: int) -> Measures:
         sequence = number * training.sequences + index
-        _, tokens = mix.sequence(sequence, training.tokens)
-        chosen = torch.Generator().manual_seed(work.settings.seed * 1_000_003 + sequence)
+        drawn = mix.sequence(sequence, training.tokens)
+        generator = torch.Generator().manual_seed(work.settings.seed * 1_000_003 + sequence)
+        chosen = learnt_positions(drawn, work.settings.begin, generator)
         if tower is not None:
-            return steps.distil_step(tower, tokens.to(work.team.device), chosen, work.settings.begin)
-        return distil_step(work.trunk, work.settings.reach, branches, tokens, chosen)
+            return steps.distil_step(tower, drawn.tokens.to(work.team.device), chosen.to(work.team.device))
+        return distil_step(work.trunk, work.settings.reach, branches, drawn.tokens, chosen)
 
-    training, mix = work.settings.distil, work.mix(work.settings.distil.chat_share, 1)
+    training, mix = work.settings.distil, work.mix(work.settings.distil, 1)
     tower, branches = work.tower(), work.branches()
     variants = tower.trained if tower is not None else branches
     if work.settings.transfer.steps > 0:
@@ -72,21 +69,13 @@ def sft(work: Work) -> None:
         work.report("sft: no steps in the settings")
         return
     if work.team.leads and not (work.folder / "sft.json").is_file():
-        _write_answers(work, training)
+        conversations = read_conversations(training.files, training.messages_field)
+        work.write_answers("sft", conversations)
     work.team.wait()
     answers, tower, branches = open_answers(work.folder / "sft"), work.tower(), work.branches()
     variants = tower.trained if tower is not None else branches
     load_branches(work.folder / work.stage_before_sft, variants)
     _train(work, "sft", training, variants, learn)
-
-
-def _write_answers(work: Work, training: Supervised) -> None:
-    table = find_tokenizer(work.settings.teacher, work.source)
-    if table is None:
-        raise ConfigError("teacher", "a checkpoint with a tokenizer", str(work.settings.teacher))
-    conversations = read_conversations(training.files, training.messages_field)
-    answers = write_answers(work.folder / "sft", conversations, ChatTemplate(table), runnable(table))
-    work.report(f"sft: {len(answers.starts) - 1} conversations, {len(answers.tokens)} tokens, {int(answers.mask.sum())} of answers")
 
 
 def _train(

@@ -1,6 +1,6 @@
 """What all stages of a conversion share: its settings, its processes, the teacher, and what training has left so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -8,16 +8,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spikingbrain.checkpoint.opening import open_checkpoint
+from spikingbrain.checkpoint.opening import find_tokenizer, open_checkpoint
 from spikingbrain.checkpoint.source import WeightSource
 from spikingbrain.convert import towers
 from spikingbrain.convert.batches import Mix
 from spikingbrain.convert.blocks.tower import Tower
 from spikingbrain.convert.run import load_branches
 from spikingbrain.convert.salience import put_salience
-from spikingbrain.convert.settings import Settings
+from spikingbrain.convert.settings import Settings, Shares
 from spikingbrain.convert.team import Team
+from spikingbrain.convert.text.answers import open_answers, write_answers
+from spikingbrain.convert.text.chat_template import ChatTemplate, Message
 from spikingbrain.convert.text.corpus import open_corpus
+from spikingbrain.convert.text.vocabulary import runnable
 from spikingbrain.convert.towers import CONTROL, STATE
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
@@ -43,15 +46,26 @@ class Work:
     def trunk(self) -> Trunk:
         return read_trunk(self.source)
 
-    def mix(self, chat_share: float, stage: int) -> Mix:
+    def mix(self, shares: Shares, stage: int) -> Mix:
         """The training text; `stage` is a number of its own for each one that draws from it."""
+        chat_share = shares.chat_share
         chats: npt.NDArray[np.uint32] = np.zeros((0, 0), np.uint32)
         if chat_share > 0:
             path = self.folder / "chat-train.npy"
             if not path.is_file():
                 raise ConfigError("chat_share", "0 where there are no chats", chat_share)
             chats = np.load(path)
-        return Mix(open_corpus(self.folder / "train"), chats, chat_share, self.settings.seed * 3 + stage)
+        copies = open_answers(self.folder / "copies") if shares.copies_share > 0 else None
+        return Mix(open_corpus(self.folder / "train"), chats, chat_share, self.settings.seed * 3 + stage, copies, shares.copies_share)
+
+    def write_answers(self, name: str, conversations: Iterable[tuple[str, Sequence[Message]]]) -> None:
+        """Conversations, each with where it is from, as tokens in files of that name."""
+        table = find_tokenizer(self.settings.teacher, self.source)
+        if table is None:
+            raise ConfigError("teacher", "a checkpoint with a tokenizer", str(self.settings.teacher))
+        answers = write_answers(self.folder / name, conversations, ChatTemplate(table), runnable(table))
+        counts = f"{len(answers.starts) - 1} conversations, {len(answers.tokens)} tokens, {int(answers.mask.sum())} of answers"
+        self.report(f"{name}: {counts}")
 
     def tower(self) -> Tower | None:
         """What is trained, untrained yet; None where branches stand beside a trunk that every process holds (`branches`)."""

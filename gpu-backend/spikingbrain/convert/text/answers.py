@@ -39,9 +39,17 @@ class Answers:
         for start in draw.choice(allowed, DRAWS):
             mask = np.asarray(self.mask[start : start + length])
             if mask[begin + 1 :].any():
-                tokens = np.asarray(self.tokens[start : start + length], dtype=np.int64)
-                return torch.from_numpy(tokens), torch.from_numpy(mask.copy())
+                return self._between(start, start + length)
         raise ConfigError("sft.files", f"conversations with answers behind token {begin} of a sequence", f"none in {DRAWS} sequences")
+
+    def conversation(self, index: int, most: int) -> tuple[Tensor, Tensor]:
+        """One conversation's tokens, the first `most` of them, and their mask."""
+        start = self.starts[index]
+        return self._between(start, min(start + most, self.starts[index + 1]))
+
+    def _between(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        tokens = np.asarray(self.tokens[start:stop], dtype=np.int64)
+        return torch.from_numpy(tokens), torch.from_numpy(np.array(self.mask[start:stop]))
 
 
 def write_answers(
