@@ -3,6 +3,7 @@
 //! A caller schedules: it opens sequences, feeds them tokens, and each step names which sequences read how many of theirs. A sequence whose
 //! tokens are all read has its next token chosen within that step, so logits are never kept.
 
+mod pass;
 mod sequence;
 mod transfers;
 
@@ -13,13 +14,13 @@ use crate::error::{Error, Result};
 use crate::kernel::{Active, Kernel};
 use crate::layer::gated_linear::CHUNK_TOKENS;
 use crate::memory::{Allowance, bytes_of};
-use crate::model::{Counting, MAX_PASS_TOKENS, Model, Piece, Scratch, Wanted};
-use crate::sample::{History, Sampled, TokenLogprob, sample, token_logprob};
+use crate::model::{MAX_PASS_TOKENS, Model, Scratch};
+use crate::sample::{Sampled, TokenLogprob};
 use crate::spike::{SpikeMeter, SpikingMode};
 use crate::state::{Digests, Identity, KvType, State};
 use crate::token_set::{TokenSet, beyond};
 use sequence::{Sequence, Transfer};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Names a sequence within its engine.
 pub type SequenceId = u32;
@@ -34,9 +35,6 @@ const SHORT_PASS_TOKENS: usize = CHUNK_TOKENS;
 const FAR_POSITION: usize = 1 << 30;
 /// Attention's buffers are made for so many tokens at first.
 const FIRST_POSITIONS: usize = 1_024;
-
-/// Takes the logits after a token.
-type LogitSink<'a> = &'a mut dyn FnMut(&[f32]);
 
 /// Tells how many bytes are allocated now, so that state stays under the limit.
 pub type UsedBytes = fn() -> usize;
@@ -178,25 +176,6 @@ impl Engine {
         self.read(&[(id, count)], Some(&mut sink))
     }
 
-    fn read(&mut self, plan: &[(SequenceId, usize)], mut logits: Option<LogitSink<'_>>) -> Result<()> {
-        self.admit(plan)?;
-        let mut taken: Vec<(SequenceId, Sequence, usize)> = Vec::new();
-        for (id, count) in plan {
-            taken.extend(self.sequences.remove(id).map(|sequence| (*id, sequence, *count)));
-        }
-        let mut result = self.begin(&mut taken);
-        while result.is_ok() && taken.iter().any(|(_, _, left)| *left > 0) {
-            result = self.pass(&mut taken, &mut logits);
-        }
-        for (id, mut sequence, _) in taken {
-            if result.is_err() {
-                sequence.evict();
-            }
-            self.sequences.insert(id, sequence);
-        }
-        result
-    }
-
     /// The next token of a sequence that has read all of its tokens; it is fed unless it is a stop token.
     pub fn sample(&mut self, id: SequenceId) -> Result<Sampled> {
         let sequence = self.sequence_mut(id)?;
@@ -299,90 +278,6 @@ impl Engine {
             None => Ok(()),
         }
     }
-
-    /// Checks a step's plan and that there is memory for it; takes attention's.
-    fn admit(&mut self, plan: &[(SequenceId, usize)]) -> Result<()> {
-        let mut seen = BTreeSet::new();
-        let mut needed = 0usize;
-        let mut longest = 0;
-        for (id, count) in plan {
-            // The second time, none are left to read.
-            self.check_pending(*id, if seen.insert(*id) { *count } else { 0 })?;
-            let sequence = self.sequence(*id)?;
-            sequence.check_idle(*id)?;
-            sequence.check_state(*id)?;
-            if *count == sequence.pending() {
-                sequence.check_continued()?;
-            }
-            let held = sequence.state.as_ref().map_or(0, State::bytes);
-            let position = sequence.base + sequence.read + count;
-            needed = needed.saturating_add(self.state_bytes(position).saturating_sub(held));
-            longest = longest.max(position);
-        }
-        let mut allowance = Allowance::new("state", self.free_state_bytes());
-        allowance.take(needed)?;
-        self.model.reserve(&mut self.scratch, self.pass_tokens, longest + self.model.config().learned_sinks, &mut allowance)
-    }
-
-    /// Gives an empty state to those that have none.
-    fn begin(&self, taken: &mut [(SequenceId, Sequence, usize)]) -> Result<()> {
-        for (_, sequence, _) in taken.iter_mut().filter(|(_, sequence, _)| sequence.state.is_none()) {
-            (sequence.state, sequence.read) = (Some(self.empty.fork()?), 0);
-        }
-        Ok(())
-    }
-
-    /// One forward pass over as many of the tokens as fit it.
-    fn pass(&mut self, taken: &mut [(SequenceId, Sequence, usize)], sink: &mut Option<LogitSink<'_>>) -> Result<()> {
-        let counts = share_pass(taken, self.pass_tokens);
-        let mut parts = Vec::new();
-        let mut pieces = Vec::new();
-        for ((_, sequence, left), count) in taken.iter_mut().zip(&counts) {
-            if *count == 0 {
-                continue;
-            }
-            let prompt = sequence.prompt_length();
-            let Sequence { options, state, base, seen, tokens, read, next, scored, prompt_scores, meter, counted, .. } = sequence;
-            let Some(state) = state else { continue };
-            let end = *read + count;
-            // The logits of token `scored - 1` score token `scored`.
-            let scoring = options.prompt_logprobs.is_some() && end >= *scored && *scored < prompt;
-            let logits = match (scoring || sink.is_some(), end == tokens.len()) {
-                (true, _) => Wanted::All,
-                (false, true) => Wanted::Last,
-                (false, false) => Wanted::None,
-            };
-            let tokens: &[u32] = tokens;
-            let counting = meter.as_mut().map(|meter| Counting { meter, from: counted.saturating_sub(*read) });
-            pieces.push(Piece { state, tokens: &tokens[*read..end], recurrent_from: *base + prompt, logits, counting });
-            *counted = end.max(*counted);
-            let history = History { seen: seen.as_ref(), tokens, prompt };
-            parts.push((&*options, history, *read, next, scored, prompt_scores));
-            (*read, *left) = (end, *left - count);
-        }
-        self.model.forward(&mut pieces, &mut self.scratch, |piece, token, logits| {
-            if let Some(sink) = sink {
-                sink(logits);
-            }
-            let (options, history, first, next, scored, prompt_scores) = &mut parts[piece];
-            let History { tokens, prompt, .. } = *history;
-            let position = *first + token;
-            if let Some(top) = options.prompt_logprobs {
-                if position == 0 && **scored == 0 {
-                    prompt_scores.push(None);
-                    **scored = 1;
-                }
-                // The logits at a position score the token after it.
-                if position + 1 == **scored && position + 1 < prompt {
-                    prompt_scores.push(Some(token_logprob(logits, tokens[position + 1], top)));
-                    **scored += 1;
-                }
-            }
-            if position + 1 == tokens.len() {
-                **next = Some(sample(&options.sampling, *history, logits));
-            }
-        })
-    }
 }
 
 /// The buffers of a pass and how many tokens it has: fewer where else a state that does not grow for ever would not fit beside them. How
@@ -414,22 +309,4 @@ fn free_bytes(limit: Option<(usize, UsedBytes)>, vocabulary: usize) -> usize {
 
 fn unknown(id: SequenceId) -> Error {
     Error::InvalidArgument(format!("there is no sequence {id}"))
-}
-
-/// How many tokens each sequence reads in the next pass: whatever is left while the pass has room, cut at a whole chunk of linear attention
-/// so that the cut does not show in the result.
-fn share_pass(taken: &[(SequenceId, Sequence, usize)], pass_tokens: usize) -> Vec<usize> {
-    let mut room = pass_tokens;
-    taken
-        .iter()
-        .map(|(_, sequence, left)| {
-            let mut count = (*left).min(room);
-            if count < *left {
-                let end = sequence.base + sequence.read + count;
-                count = count.saturating_sub(end % CHUNK_TOKENS);
-            }
-            room -= count;
-            count
-        })
-        .collect()
 }
