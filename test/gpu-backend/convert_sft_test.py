@@ -10,8 +10,9 @@ from convert_hybrid_test import converted as converted_hybrid
 from convert_models import REACH, TEACHER, busy_branches, converted, text_of, trunk_of
 from spikingbrain.convert import sft
 from spikingbrain.convert.blocks import steps
+from spikingbrain.convert.distil import answer_positions
 from spikingbrain.convert.run import Measures, Run
-from spikingbrain.convert.sft import answer_positions, next_token_loss, sft_step
+from spikingbrain.convert.sft import next_token_loss, sft_step
 from spikingbrain.convert.towers import STUDENT
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.student import Student, make_branches

@@ -31,7 +31,7 @@ describe("locateModel", () => {
   it("names the variable and its value when they cannot be used", async () => {
     const directory = temporaryDirectory();
     await expect(locateModel({ SPIKINGBRAIN_MODEL: directory })).rejects.toThrow(
-      `SPIKINGBRAIN_MODEL: "${directory}" is not a file; it must be the path of a GGUF or one of smollm2-135m, spikingbrain-135m-copies, spikingbrain-135m-spiking, spikingbrain-135m.`,
+      `SPIKINGBRAIN_MODEL: "${directory}" is not a file; it must be the path of a GGUF or one of smollm2-135m, spikingbrain-135m-spiking, spikingbrain-135m.`,
     );
     const path = join(directory, "a.gguf");
     writeFileSync(path, model);

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,13 +12,13 @@ from spikingbrain.convert.blocks.tower import TowerStudent
 from spikingbrain.convert.evaluation import evaluate as evaluate_students
 from spikingbrain.convert.evaluation import held_out_documents
 from spikingbrain.convert.far import perplexities, running_text
-from spikingbrain.convert.recall import LEAD_TOKENS, answered, needle, questions
+from spikingbrain.convert.recall import LEAD_TOKENS, Asked, answered, needle, questions
 from spikingbrain.convert.stages.work import Work
 from spikingbrain.convert.text.corpus import open_corpus
 from spikingbrain.convert.text.vocabulary import open_vocabulary
 from spikingbrain.convert.towers import CONTROL, STATE, STUDENT, WINDOW
 from spikingbrain.convert.trunk.evicted import CHUNK_TOKENS
-from spikingbrain.convert.trunk.frozen import read_trunk
+from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
 from spikingbrain.convert.trunk.student import Student, make_branches
 
 
@@ -67,13 +68,18 @@ def recall(work: Work) -> None:
     settings, corpus, seed = work.settings.recall, open_corpus(work.folder / "held"), work.settings.seed
     tokenizer = open_vocabulary(work.settings.teacher, work.source.config.vocabulary)
     students = {name: Student(work.trunk, work.settings.reach, branches) for name, branches in work.trained().items()}
-    segment, found = work.settings.mixer.sink_cap, {}
+    segment, found = work.settings.mixer.sink_cap, dict[str, dict[str, int]]()
     longest = LEAD_TOKENS + max(settings.distances, default=0)
     documents = [torch.from_numpy(corpus.document(index).astype(np.int64)) for index in corpus.longer_than(longest)]
+
+    def count(name: str, trunk: Trunk, students: Mapping[str, Student], asked: Sequence[Asked]) -> None:
+        found[name] = answered(trunk, students, asked, segment)
+        work.report(f"{name}: " + ", ".join(f"{who} {counted}" for who, counted in found[name].items()))
+
     for distance in settings.distances if settings.needles > 0 else ():
         choice = random.Random(seed)
         asked = [needle(tokenizer, documents[index % len(documents)], distance, choice) for index in range(settings.needles)]
-        found[f"number told {distance} tokens ago"] = answered(work.trunk, students, asked, segment)
+        count(f"number told {distance} tokens ago", work.trunk, students, asked)
     chats = {"fact asked at the beginning": [torch.zeros(0, dtype=torch.int64)]}
     if work.settings.data.held_out_chats > 0:
         chats["fact asked behind a chat"] = list(torch.from_numpy(np.load(work.folder / "chat-held.npy").astype(np.int64)))
@@ -81,7 +87,5 @@ def recall(work: Work) -> None:
     exact = read_trunk(work.source, torch.float32)
     students = {name: Student(exact, work.settings.reach, branches) for name, branches in work.trained().items()}
     for name, before in chats.items():
-        found[name] = answered(exact, students, questions(exact, tokenizer, before), segment)
+        count(name, exact, students, questions(exact, tokenizer, before))
     (work.folder / "recall.json").write_text(json.dumps(found), encoding="utf-8")
-    for name, counts in found.items():
-        work.report(f"{name}: " + ", ".join(f"{who} {count}" for who, count in counts.items()))
