@@ -38,6 +38,11 @@ def test_every_answer_is_a_fact_that_was_told_once_behind_other_text(corpus: Cor
     assert made[0] != made[1]
 
 
+def test_text_that_no_document_has_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(ConfigError, match=r"data\.copies_between must be at most the tokens of the longest training document; it is 500"):
+        conversation(random.Random(0), Between(corpus, bytes_only(), LEAST, 500))
+
+
 def answers_of(lengths: list[int], begin: int) -> Answers:
     """Conversations of these lengths, end to end, whose tokens from `begin` on are answers."""
     starts = [sum(lengths[:index]) for index in range(len(lengths) + 1)]

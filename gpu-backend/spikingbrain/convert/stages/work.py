@@ -55,7 +55,11 @@ class Work:
             if not path.is_file():
                 raise ConfigError("chat_share", "0 where there are no chats", chat_share)
             chats = np.load(path)
-        copies = open_answers(self.folder / "copies") if shares.copies_share > 0 else None
+        copies = None
+        if shares.copies_share > 0:
+            if not (self.folder / "copies.json").is_file():
+                raise ConfigError("copies_share", "0 where there are no conversations", shares.copies_share)
+            copies = open_answers(self.folder / "copies")
         return Mix(open_corpus(self.folder / "train"), chats, chat_share, self.settings.seed * 3 + stage, copies, shares.copies_share)
 
     def write_answers(self, name: str, conversations: Iterable[tuple[str, Sequence[Message]]]) -> None:

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from spikingbrain.convert.text.chat_template import Message
 from spikingbrain.convert.text.corpus import Corpus
+from spikingbrain.rules import ConfigError
 
 FACTS = 6
 QUESTIONS = 3
@@ -68,7 +69,10 @@ class Between:
 
     def text(self, draw: random.Random) -> str:
         tokens = draw.randrange(self.least, self.most)
-        document = self.corpus.document(draw.choice(self.corpus.longer_than(self.most))).tolist()
+        long = self.corpus.longer_than(self.most)
+        if not long:
+            raise ConfigError("data.copies_between", "at most the tokens of the longest training document", self.most)
+        document = self.corpus.document(draw.choice(long)).tolist()
         decoded: str = self.tokenizer.decode(document[:tokens])
         return decoded
 
