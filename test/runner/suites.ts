@@ -40,7 +40,7 @@ async function runVitest(project: string, environment: Readonly<Record<string, s
       process.execPath,
       [
         ...[inRepository("node_modules/vitest/vitest.mjs"), "run", "--project", project],
-        ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+        ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`, "--silent=passed-only"],
       ],
       { env: { ...quietWrangler, ...environment }, timeout: suiteTimeoutMilliseconds },
     );
