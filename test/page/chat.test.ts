@@ -83,6 +83,19 @@ describe("a conversation", () => {
     expect(await page.getByText("First try").count()).toBe(0);
   });
 
+  it("takes what is typed right after the click on Edit: the editor has the focus, its caret at the end, before anything else happens", async () => {
+    const { page } = test;
+    await ask(page, "One");
+    const edit = page.locator("article.user").getByRole("button", { name: "Edit" });
+    const caret = await edit.evaluate(async (button: HTMLButtonElement) => {
+      button.click();
+      await new Promise((resolve) => setTimeout(resolve));
+      const focused = document.activeElement;
+      return focused instanceof HTMLTextAreaElement ? [focused.value, focused.selectionStart] : focused?.tagName;
+    });
+    expect(caret).toEqual(["One", 3]);
+  });
+
   it("is edited from any message on; what followed is dropped", async () => {
     const { page, api } = test;
     for (const text of ["One", "Two", "Three"]) await ask(page, text);

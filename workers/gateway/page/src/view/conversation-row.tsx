@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { conversationAsJson, conversationAsMarkdown, fileName } from "../state/export.ts";
 import { conversationTitle, isRunning } from "../state/selectors.ts";
 import type { Conversation } from "../state/types.ts";
@@ -95,7 +95,8 @@ interface NameFieldProps {
 function NameField({ name, label, onDone }: NameFieldProps) {
   const [value, setValue] = useState(name);
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current?.select(), []);
+  // Before the next key can arrive: it replaces the name.
+  useLayoutEffect(() => input.current?.select(), []);
   return (
     <input
       ref={input}

@@ -28,6 +28,13 @@ export function Dialog({ kind, title, onClose, children }: DialogProps) {
   return (
     <dialog
       ref={element}
+      // Esc: closed here and now. The browser would tell of it late only, after what was done next: a file dropped on the page meanwhile
+      // would open a panel that is then closed. A file chooser's cancel bubbles, and is not meant.
+      onCancel={(event) => {
+        if (event.target !== element.current || !event.cancelable) return;
+        event.preventDefault();
+        onClose();
+      }}
       class={`dialog dialog-${kind}`}
       aria-labelledby={titleId}
       // The browser tells of it late: one that made way for another dialog must not close that one.

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { UserMessage as UserMessageState } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { CopyButton } from "./copy-button.tsx";
@@ -33,7 +33,8 @@ function Editor({ message, onDone }: { readonly message: UserMessageState; reado
   const { texts, actions } = useApp();
   const [text, setText] = useState(message.text);
   const area = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
+  // Before the next key can arrive: what is typed right after the click belongs where it lands.
+  useLayoutEffect(() => {
     area.current?.focus();
     area.current?.setSelectionRange(text.length, text.length);
   }, []);
