@@ -60,6 +60,6 @@ def salience(work: Work) -> None:
     if path.is_file():
         return
     fit, mix = SalienceFit(work.trunk, work.settings.reach), work.mix(settings, 2)
-    for sequence in range(settings.sequences):
-        fit.add(mix.sequence(sequence, settings.tokens).tokens)
+    read = sum(fit.add(mix.sequence(sequence, settings.tokens)) for sequence in range(settings.sequences))
+    work.report(f"{read} of {settings.sequences} sequences are long enough")
     torch.save(fit.fitted(), path)
