@@ -1,6 +1,5 @@
 /** What `npm run check` holds the code to: format, lint, types and generated files that are not stale, in every language here. */
 import { existsSync } from "node:fs";
-import { dirname } from "node:path";
 import { inRepository } from "./local/paths.ts";
 import { capture, run } from "./local/run.ts";
 import { venvPython } from "./local/setup-python.ts";
@@ -43,12 +42,10 @@ export async function checks(): Promise<Check[]> {
     list.push(
       command("ruff", venvPython, ["-m", "ruff", "check", "--no-cache", ...configuration, ...python]),
       command("ruff format", venvPython, ["-m", "ruff", "format", "--check", "--no-cache", ...configuration, ...python]),
-      ...[...new Set(python.map((file) => dirname(file)))].map((folder) =>
-        command(`mypy ${folder}`, venvPython, [
-          ...["-m", "mypy", "--config-file", "gpu-backend/pyproject.toml", "--cache-dir", ".cache/mypy"],
-          ...python.filter((file) => dirname(file) === folder),
-        ]),
-      ),
+      command("mypy", venvPython, [
+        ...["-m", "mypy", "--config-file", "gpu-backend/pyproject.toml", "--cache-dir", ".cache/mypy"],
+        ...python,
+      ]),
     );
   }
   return list;

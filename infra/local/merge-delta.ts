@@ -1,5 +1,5 @@
 /**
- * Makes the built-in model of its teacher's file and the delta that training left, as `spikingbrain/convert/delta.py` describes it. Moves
+ * Makes the built-in model of its teacher's file and the delta that training left, as `spikingbrain/convert/export/delta.py` describes it. Moves
  * bytes only, so set-up needs no Python packages.
  */
 import { createHash } from "node:crypto";

@@ -22,14 +22,14 @@ from golden_models import GOLDEN_MODELS, GoldenModel, GoldenWeights
 from spikingbrain.checkpoint.loading import load_model
 from spikingbrain.config import Config, SpikingMode
 from spikingbrain.export.gguf_writer import write_gguf
-from spikingbrain.model.evicted.memory import Evicted
-from spikingbrain.model.key_values import KeyValues, Rows
 from spikingbrain.model.model import Model
-from spikingbrain.model.state import LayerState, State
-from spikingbrain.model.state_file import StateError, load_state, save_state
 from spikingbrain.sizes import KeyValueType, parameter_count, state_bytes
 from spikingbrain.spike.key_value_codes import Int8Rows
 from spikingbrain.spike.telemetry import SpikeCounts, SpikeMeter
+from spikingbrain.state.evicted import Evicted
+from spikingbrain.state.file import StateError, load_state, save_state
+from spikingbrain.state.key_values import KeyValues, Rows
+from spikingbrain.state.state import LayerState, State
 
 FOLDER = Path(__file__).parent
 # More than a chunk of the linear branches and a page of the softmax ones.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from spikingbrain.checkpoint.loading import load_model
-from spikingbrain.convert.text.vocabulary import open_vocabulary
+from spikingbrain.convert.data.vocabulary import open_vocabulary
 from spikingbrain.model.model import Model
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from spikingbrain.checkpoint.gguf_file import GgufFile
 from spikingbrain.checkpoint.loading import load_model
-from spikingbrain.model.state_file import load_state, save_state
+from spikingbrain.state.file import load_state, save_state
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 sys.path.insert(0, str(GOLDEN))

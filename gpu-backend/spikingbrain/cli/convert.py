@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from spikingbrain.convert.pipeline import convert
     from spikingbrain.convert.settings import read_settings
-    from spikingbrain.convert.team import Team
+    from spikingbrain.convert.train.team import Team
 
     torch.set_num_threads(arguments.threads)
     settings = read_settings(arguments.settings)

@@ -28,7 +28,7 @@ class Data:
     held_out_packages: tuple[str, ...] = ()
     """Debian packages that only evaluation reads."""
     files: tuple[str, ...] = ()
-    """More training text: files or folders, see `text/documents.py`."""
+    """More training text: files or folders, see `data/text/documents.py`."""
     held_out_files: tuple[str, ...] = ()
     text_field: str = "text"
     """Where records of JSON lines and parquet have their text."""
@@ -44,7 +44,7 @@ class Data:
     temperature: float = 0.8
     """At which chats are sampled."""
     copies: int = 0
-    """Conversations about facts that were told long before, see `text/copies.py`."""
+    """Conversations about facts that were told long before, see `data/copies.py`."""
     copies_between: tuple[int, ...] = (620, 1_600)
     """Least and most tokens of training text between a fact and the question; the window should be shorter."""
 
@@ -97,7 +97,7 @@ class Supervised:
     tokens: int = 2_048
     rate_factor: float = 0.1
     files: tuple[str, ...] = ()
-    """Conversations: JSON lines or parquet, see `text/conversations.py`."""
+    """Conversations: JSON lines or parquet, see `data/conversations.py`."""
     messages_field: str = "messages"
     """Where a record has its messages."""
 

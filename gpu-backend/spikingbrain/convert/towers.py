@@ -12,7 +12,7 @@ from spikingbrain.convert.blocks.tower import Tower
 from spikingbrain.convert.hybrid.form import Hybrid, hybrid_config, window_config
 from spikingbrain.convert.hybrid.mixer import Mixer, mixer_added
 from spikingbrain.convert.settings import Settings
-from spikingbrain.convert.team import Team
+from spikingbrain.convert.train.team import Team
 from spikingbrain.convert.trunk.branch import Branch
 from spikingbrain.convert.trunk.frozen import FrozenLayer
 from spikingbrain.convert.trunk.reach import Reach

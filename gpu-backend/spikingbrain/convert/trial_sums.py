@@ -18,17 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad, softplus
 
-from spikingbrain.convert.optimiser import clip, make_optimiser, schedule
 from spikingbrain.convert.settings import Shares, read_settings
-from spikingbrain.convert.stages.work import Work
-from spikingbrain.convert.team import Team
-from spikingbrain.convert.transfer import layer_error
+from spikingbrain.convert.train.optimiser import clip, make_optimiser, schedule
+from spikingbrain.convert.train.team import Team
+from spikingbrain.convert.train.transfer import layer_error
 from spikingbrain.convert.trunk.branch import Carry, Segment
 from spikingbrain.convert.trunk.evicted import CHUNK_TOKENS, LEAST_NORMALISER, LONGEST_HALF_LIFE, Shape, decayed_sums, features
 from spikingbrain.convert.trunk.firing import Firing
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Positions, read_exactly, shape_of
 from spikingbrain.convert.trunk.teacher import teacher_layers
+from spikingbrain.convert.work import Work
 
 LAYERS = (9, 15, 21)
 TOKENS = 1_536

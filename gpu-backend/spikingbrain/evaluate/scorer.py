@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from spikingbrain.model.model import Model
-from spikingbrain.model.state import State
+from spikingbrain.state.state import State
 
 # Logits of so many tokens are held together: 152,064 a token are 0.6 MB.
 PIECE_TOKENS = 128

@@ -4,18 +4,19 @@ import torch
 from torch import Tensor
 
 from spikingbrain.config import Config, Layer
-from spikingbrain.model.attention import Sight, attend
+from spikingbrain.model.attention import attend
 from spikingbrain.model.evicted.branch import evicted_branch
 from spikingbrain.model.gated_linear.inputs import prepare
-from spikingbrain.model.key_values import KeyValues
 from spikingbrain.model.neurons import Neurons
 from spikingbrain.model.projection import outputs, project
 from spikingbrain.model.rms_norm import rms_norm
 from spikingbrain.model.rope import rotate
 from spikingbrain.model.span import Projected, Span
-from spikingbrain.model.state import LayerState
 from spikingbrain.model.weights import AttentionProjections, GateProjections, MixerWeights
 from spikingbrain.precision import accumulator
+from spikingbrain.state.key_values import KeyValues
+from spikingbrain.state.sight import Sight
+from spikingbrain.state.state import LayerState
 
 
 def mix(span: Span, layer: Layer, weights: MixerWeights, x: Tensor, state: LayerState, neurons: Neurons) -> tuple[Tensor, LayerState]:

@@ -21,11 +21,11 @@ from spikingbrain.model.neurons import Neurons
 from spikingbrain.model.rms_norm import rms_norm
 from spikingbrain.model.rope import angles
 from spikingbrain.model.span import EvictedForm, LinearForm, Span
-from spikingbrain.model.state import State
 from spikingbrain.model.weights import RoutedSwiGlu, Weights
 from spikingbrain.precision import accumulator
 from spikingbrain.rules import require
 from spikingbrain.spike.telemetry import SpikeMeter
+from spikingbrain.state.state import State
 
 # Tokens a layer reads together: bounds what attention scores take in memory, and changes nothing else.
 SPAN_TOKENS = 128

@@ -1,12 +1,12 @@
-"""The steps of the training stages over a tower; what they learn is what `transfer.py`, `distil.py` and `sft.py` say."""
+"""The steps of the training stages over a tower; what they learn is what the modules of `train/` say."""
 
 import torch
 from torch import Tensor, nn
 
 from spikingbrain.convert.blocks.tower import Tower
-from spikingbrain.convert.distil import answer_positions, divergence, pull
-from spikingbrain.convert.sft import next_token_loss
-from spikingbrain.convert.transfer import normalised_error
+from spikingbrain.convert.train.distil import answer_positions, divergence, pull
+from spikingbrain.convert.train.sft import next_token_loss
+from spikingbrain.convert.train.transfer import normalised_error
 from spikingbrain.convert.trunk.frozen import FrozenLayer
 
 NORMS = ("g_norm.weight", "linear_norm.weight", "softmax_norm.weight")

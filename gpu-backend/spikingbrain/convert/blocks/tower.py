@@ -10,7 +10,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from spikingbrain.checkpoint.source import WeightSource
 from spikingbrain.convert.blocks.block import Block, Ends
-from spikingbrain.convert.team import Team
+from spikingbrain.convert.train.team import Team
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk, read_trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Positions

@@ -101,7 +101,7 @@ def mixer_added(_: Trunk, layer: FrozenLayer, mixer: nn.Module, normed: Tensor, 
 
 
 def mixer_tensors(mixers: nn.ModuleList, teacher_biased: bool) -> dict[str, Tensor]:
-    """Of all layers, for `result.ConvertedSource`."""
+    """Of all layers, for `export.result.ConvertedSource`."""
     return {name: value for mixer in mixers for name, value in cast(Mixer, mixer).tensors(teacher_biased).items()}
 
 

@@ -57,7 +57,7 @@ class Segment:
 
 class Branch(nn.Module):
     salience: Tensor | None
-    """`[kv_heads, head_dim]`; fitted before any training (`salience.py`), and not trained. None in the control."""
+    """`[kv_heads, head_dim]`; fitted before any training (`fit/salience.py`), and not trained. None in the control."""
 
     def __init__(self, shape: Shape, reach: Reach, stateless: bool) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 factor and a shift.
 
 A block-quantised matrix (Q4_1) has a scale and a least value for each such block, so what is learnt here goes into those: no code of the
-trunk changes, and a tuned trunk is the teacher's file with other scales (`tuned.py`).
+trunk changes, and a tuned trunk is the teacher's file with other scales (`export/tuned.py`).
 """
 
 from collections.abc import Iterator

@@ -7,17 +7,17 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from spikingbrain.config import EvictedTokens
-from spikingbrain.model.attention import Sight
 from spikingbrain.model.evicted.inputs import Inputs, feature_map
-from spikingbrain.model.evicted.memory import Evicted
 from spikingbrain.model.evicted.mix import correct, join, ramp
 from spikingbrain.model.evicted.salient import Recall, recall
-from spikingbrain.model.key_values import KeyValues, Rows, take_rows, to_dense
 from spikingbrain.model.neurons import Neurons
 from spikingbrain.model.rope import Angles, angles, rotate
 from spikingbrain.model.span import Projected, Span
 from spikingbrain.model.weights import EvictedWeights
 from spikingbrain.precision import accumulator
+from spikingbrain.state.evicted import Evicted
+from spikingbrain.state.key_values import KeyValues, Rows, take_rows, to_dense
+from spikingbrain.state.sight import Sight
 
 
 def evicted_branch(

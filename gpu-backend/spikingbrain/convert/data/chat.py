@@ -1,0 +1,69 @@
+"""Chats that the teacher writes itself: many at once with a key-value cache, several turns each."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from spikingbrain.convert.data.questions import FOLLOW_UPS, SYSTEM, Questions
+from spikingbrain.convert.trunk.cache import KeyValueCache
+from spikingbrain.convert.trunk.frozen import Trunk
+from tokenizers import Tokenizer
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sampling:
+    temperature: float = 0.8
+    candidates: int = 200
+    """How many of the likeliest tokens are drawn from."""
+    follow_up_share: float = 0.6
+    """Of later questions, those that go on about the answer before; the rest begin a new topic."""
+
+
+class ChatSampler:
+    """`chats` sequences of exactly `tokens` tokens: a system message, then question and answer in turn; the last answer may be cut."""
+
+    def __init__(self, trunk: Trunk, tokenizer: Tokenizer, questions: Questions, seed: int, sampling: Sampling | None = None) -> None:
+        self.trunk = trunk
+        self.tokenizer = tokenizer
+        self.questions = questions
+        self.sampling = sampling or Sampling()
+        self._choice = random.Random(seed)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._end = tokenizer.token_to_id("<|im_end|>")
+
+    @torch.no_grad()
+    def sample(self, chats: int, tokens: int, progress: Callable[[int, int], None]) -> Tensor:
+        """`[chats, tokens]` int64."""
+        cache = KeyValueCache.empty(self.trunk, chats, tokens)
+        pending = [self._encode(f"{SYSTEM}{self._turn(self.questions.ask(self._choice))}") for _ in range(chats)]
+        out = torch.zeros(chats, tokens, dtype=torch.int64)
+        drawn = [0] * chats
+        for at in range(tokens):
+            for chat, queue in enumerate(pending):
+                out[chat, at] = queue.pop(0) if queue else drawn[chat]
+                # Only an answer's end empties no queue: questions are queued to the start of their answer.
+                if not queue and out[chat, at] == self._end:
+                    queue.extend(self._encode("\n" + self._turn(self._next_question())))
+            x = cache.read(out[:, at], at)
+            if not all(pending):
+                drawn = self._draw(self.trunk.logits(x))
+            progress(at + 1, tokens)
+        return out
+
+    def _draw(self, logits: Tensor) -> list[int]:
+        best, ids = (logits / self.sampling.temperature).topk(self.sampling.candidates, dim=-1)
+        picked = torch.multinomial(best.softmax(dim=-1), 1, generator=self._generator)
+        return ids.gather(1, picked)[:, 0].tolist()
+
+    def _next_question(self) -> str:
+        follows = self._choice.random() < self.sampling.follow_up_share
+        return self._choice.choice(FOLLOW_UPS) if follows else self.questions.ask(self._choice)
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    @staticmethod
+    def _turn(question: str) -> str:
+        return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"

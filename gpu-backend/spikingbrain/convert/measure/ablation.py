@@ -1,0 +1,42 @@
+"""What each part of a trained memory is worth: the same student with one of them switched off, nothing trained anew."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from spikingbrain.convert.measure.quality import TEACHER, Tallies, Tally, residuals, tally
+from spikingbrain.convert.trunk.branch import Branches
+from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.trunk.reach import Reach
+from spikingbrain.convert.trunk.student import Student
+from torch import Tensor
+
+NEVER = -1e9
+
+
+def ablated(branches: Branches) -> dict[str, Branches]:
+    """By what is left of it: copies of a variant with a state."""
+    whole, salient, sums, neither = (deepcopy(branches) for _ in range(4))
+    with torch.no_grad():
+        for branch in (*salient, *neither):
+            assert branch.state is not None
+            branch.state.mix_bias.fill_(NEVER)
+    for branch in (*sums, *neither):
+        branch.salience = None
+    return {"salient tokens and sums": whole, "salient tokens": salient, "sums": sums, "neither": neither}
+
+
+def compare(
+    trunk: Trunk, reach: Reach, variants: dict[str, Branches], texts: Sequence[Tensor], segment: int
+) -> dict[str, dict[str, float]]:
+    """Perplexity beyond the window and divergence from the teacher there, by variant; the teacher reads whole texts too."""
+    students = {name: Student(trunk, reach, branches) for name, branches in variants.items()}
+    edges = [0, reach.window + reach.kept, 1 << 40]
+    tallies = {name: Tallies(edges) for name in (TEACHER, *students)}
+    for text in texts:
+        tally(trunk, residuals(trunk, students, text, len(text), segment), text, tallies)
+    return {name: _measured(each.buckets[1]) for name, each in tallies.items()}
+
+
+def _measured(beyond: Tally) -> dict[str, float]:
+    return {"perplexity": beyond.perplexity, "divergence": beyond.divergence / beyond.compared}

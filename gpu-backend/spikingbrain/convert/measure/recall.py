@@ -1,0 +1,103 @@
+"""What is still known of a text that has left the window: numbers that were told long ago, and questions asked late in a chat.
+
+An answer counts where every one of its tokens is the likeliest after those before it: greedy decoding would give it, and one pass tells.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from spikingbrain.convert.data.questions import SYSTEM
+from spikingbrain.convert.measure.quality import TEACHER
+from spikingbrain.convert.trunk.cache import continue_greedily
+from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.trunk.student import Student
+from spikingbrain.convert.trunk.teacher import teacher_residual
+from tokenizers import Tokenizer
+from torch import Tensor
+
+COLOURS = ("red", "green", "white", "black", "yellow", "brown", "grey", "purple")
+THINGS = ("door", "garden", "boat", "bridge", "tower", "cabin", "train", "market")
+# Text before the fact, so that it is not among the tokens that are always seen.
+LEAD_TOKENS = 24
+ANSWER_TOKENS = 32
+FACTS = (
+    "What is the capital of France?",
+    "What is the capital of Japan?",
+    "What is the largest planet in the solar system?",
+    "How many days are there in a week?",
+    "What do bees make?",
+    "What is the chemical symbol for gold?",
+    "Who wrote Romeo and Juliet?",
+    "What is the boiling point of water in Celsius?",
+    "How many legs does a spider have?",
+    "What is the opposite of hot?",
+    "What gas do plants take in from the air?",
+    "What is the largest ocean on Earth?",
+    "In which country are the pyramids of Giza?",
+    "How many continents are there?",
+    "What is frozen water called?",
+    "Which planet is known as the Red Planet?",
+    "What is the square root of 81?",
+    "What language is spoken in Brazil?",
+    "What is the tallest mountain in the world?",
+    "Who painted the Mona Lisa?",
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A text that ends with an answer."""
+
+    tokens: Tensor
+    answer: int
+    """Of its tokens, the last so many are the answer."""
+
+
+def needle(tokenizer: Tokenizer, filler: Tensor, distance: int, choice: random.Random) -> Asked:
+    """A number told `distance` tokens of other text before it is asked for, and its digits. `filler` has that many and a few more."""
+    name = f"{choice.choice(COLOURS)} {choice.choice(THINGS)}"
+    number = "".join(choice.choice("0123456789") for _ in range(4))
+    told = _encode(tokenizer, f"\nThe secret number of the {name} is {number}.\n")
+    asked = _encode(tokenizer, f"\nWhat is the secret number of the {name}?{_TURN}The secret number of the {name} is ")
+    opening = _encode(tokenizer, f"{SYSTEM}<|im_start|>user\n")
+    text = [*opening, *filler[:LEAD_TOKENS].tolist(), *told, *filler[LEAD_TOKENS : LEAD_TOKENS + distance].tolist(), *asked]
+    digits = _encode(tokenizer, number)
+    return Asked(torch.tensor(text + digits), len(digits))
+
+
+def questions(trunk: Trunk, tokenizer: Tokenizer, chats: Sequence[Tensor]) -> list[Asked]:
+    """The facts, each behind one of the chats, with the teacher's own greedy answers."""
+    end = tokenizer.token_to_id("<|im_end|>")
+    prompts = []
+    for index, fact in enumerate(FACTS):
+        chat = chats[index % len(chats)].tolist()
+        closed = chat if not chat or chat[-1] == end else [*chat, end]
+        opening = [*closed, *_encode(tokenizer, "\n")] if chat else _encode(tokenizer, SYSTEM)
+        prompts.append([*opening, *_encode(tokenizer, f"<|im_start|>user\n{fact}{_TURN}")])
+    asked = []
+    for prompt, answer in zip(prompts, continue_greedily(trunk, prompts, ANSWER_TOKENS), strict=True):
+        whole = answer[: answer.index(end) + 1] if end in answer else answer
+        asked.append(Asked(torch.tensor(prompt + whole), len(whole)))
+    return asked
+
+
+@torch.no_grad()
+def answered(trunk: Trunk, students: Mapping[str, Student], asked: Sequence[Asked], segment: int) -> dict[str, int]:
+    """How many answers each would give, the teacher too."""
+    counts = dict.fromkeys((TEACHER, *students), 0)
+    for one in asked:
+        residuals = {TEACHER: teacher_residual(trunk, one.tokens)}
+        residuals |= {name: torch.cat([part for _, part in student.long(one.tokens, segment)]) for name, student in students.items()}
+        for name, residual in residuals.items():
+            likeliest = trunk.logits(residual[-one.answer - 1 : -1]).argmax(dim=-1)
+            counts[name] += int(torch.equal(likeliest, one.tokens[-one.answer :]))
+    return counts
+
+
+_TURN = "<|im_end|>\n<|im_start|>assistant\n"
+
+
+def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
+    return list(tokenizer.encode(text, add_special_tokens=False).ids)

@@ -1,0 +1,122 @@
+"""What all stages of a conversion share: its settings, its processes, the teacher, and what training has left so far."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spikingbrain.checkpoint.opening import find_tokenizer, open_checkpoint
+from spikingbrain.checkpoint.source import WeightSource
+from spikingbrain.convert import towers
+from spikingbrain.convert.blocks.tower import Tower
+from spikingbrain.convert.data.answers import open_answers, write_answers
+from spikingbrain.convert.data.batches import Mix
+from spikingbrain.convert.data.chat_template import ChatTemplate, Message
+from spikingbrain.convert.data.corpus import open_corpus
+from spikingbrain.convert.data.vocabulary import runnable
+from spikingbrain.convert.fit.salience import put_salience
+from spikingbrain.convert.settings import Settings, Shares
+from spikingbrain.convert.towers import CONTROL, STATE
+from spikingbrain.convert.train.run import load_branches
+from spikingbrain.convert.train.team import Team
+from spikingbrain.convert.trunk.branch import Branches
+from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
+from spikingbrain.convert.trunk.student import make_branches
+from spikingbrain.rules import ConfigError
+
+Report = Callable[[str], None]
+
+
+class Work:
+    def __init__(self, settings: Settings, team: Team, report: Report) -> None:
+        self.settings = settings
+        self.team = team
+        self.report = report if team.leads else _silent
+        self.folder = settings.work
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def source(self) -> WeightSource:
+        return open_checkpoint(self.settings.teacher)
+
+    @cached_property
+    def trunk(self) -> Trunk:
+        return read_trunk(self.source)
+
+    def mix(self, shares: Shares, stage: int) -> Mix:
+        """The training text; `stage` is a number of its own for each one that draws from it."""
+        chat_share = shares.chat_share
+        chats: npt.NDArray[np.uint32] = np.zeros((0, 0), np.uint32)
+        if chat_share > 0:
+            path = self.folder / "chat-train.npy"
+            if not path.is_file():
+                raise ConfigError("chat_share", "0 where there are no chats", chat_share)
+            chats = np.load(path)
+        copies = None
+        if shares.copies_share > 0:
+            if not (self.folder / "copies.json").is_file():
+                raise ConfigError("copies_share", "0 where there are no conversations", shares.copies_share)
+            copies = open_answers(self.folder / "copies")
+        return Mix(open_corpus(self.folder / "train"), chats, chat_share, self.settings.seed * 3 + stage, copies, shares.copies_share)
+
+    def write_answers(self, name: str, conversations: Iterable[tuple[str, Sequence[Message]]]) -> None:
+        """Conversations, each with where it is from, as tokens in files of that name."""
+        table = find_tokenizer(self.settings.teacher, self.source)
+        if table is None:
+            raise ConfigError("teacher", "a checkpoint with a tokenizer", str(self.settings.teacher))
+        answers = write_answers(self.folder / name, conversations, ChatTemplate(table), runnable(table))
+        counts = f"{len(answers.starts) - 1} conversations, {len(answers.tokens)} tokens, {int(answers.mask.sum())} of answers"
+        self.report(f"{name}: {counts}")
+
+    def tower(self) -> Tower | None:
+        """What is trained, untrained yet; None where branches stand beside a trunk that every process holds (`branches`)."""
+        if self.settings.hybrid is not None:
+            return towers.hybrid_tower(self.source, self.settings.hybrid, self.settings, self.team)
+        if self.team.shares_weights:
+            return towers.evicted_tower(self.source, self.settings.reach, self._fitted_salience(), self.team)
+        return None
+
+    def branches(self) -> dict[str, Branches]:
+        """Untrained. Empty where there is a tower."""
+        return {} if self.settings.hybrid is not None or self.team.shares_weights else self._variants()
+
+    def trained(self) -> dict[str, Branches]:
+        """The branches as the last training stage that has any steps left them."""
+        variants = self._variants()
+        load_branches(self.folder / self._last_stage, variants)
+        return variants
+
+    def trained_tower(self) -> Tower:
+        """The same of other forms, whole in every process."""
+        assert self.settings.hybrid is not None
+        tower = towers.hybrid_tower(self.source, self.settings.hybrid, self.settings, towers.alone(self.team))
+        load_branches(self.folder / self._last_stage, tower.trained)
+        return tower
+
+    @property
+    def stage_before_sft(self) -> str:
+        return "distil" if self.settings.distil.steps > 0 else "transfer"
+
+    @property
+    def _last_stage(self) -> str:
+        return "sft" if self.settings.sft.steps > 0 else self.stage_before_sft
+
+    def _variants(self) -> dict[str, Branches]:
+        """Untrained, with the salience that was fitted."""
+        variants = {name: make_branches(self.source.config, self.settings.reach, stateless=name == CONTROL) for name in (STATE, CONTROL)}
+        put_salience(self._fitted_salience(), variants.values())
+        return variants
+
+    def _fitted_salience(self) -> Tensor:
+        path = self.folder / "salience.pt"
+        if not path.is_file():
+            raise ConfigError("salience", "a stage that has run", str(path))
+        fitted: Tensor = torch.load(path, weights_only=True)
+        return fitted
+
+
+def _silent(line: str) -> None:
+    """For all processes but the first."""

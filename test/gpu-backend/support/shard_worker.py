@@ -1,0 +1,91 @@
+"""What `convert/train/shard_test.py` starts in two processes: short runs of tiny conversions, each process with a part of the weights.
+
+`python shard_worker.py FOLDER` takes the steps of all training stages in each form; one form is stopped on its way and goes on.
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import torch
+from spikingbrain.convert.blocks.steps import distil_step, sft_step, transfer_step
+from spikingbrain.convert.blocks.tower import Tower
+from spikingbrain.convert.hybrid.rates import mixer_rate
+from spikingbrain.convert.towers import evicted_tower, hybrid_tower
+from spikingbrain.convert.train.distil import some_positions
+from spikingbrain.convert.train.optimiser import branch_rate
+from spikingbrain.convert.train.run import Learn, Measures, Run
+from spikingbrain.convert.train.team import Team
+from support.convert_models import REACH, TEACHER, TensorSource, text_of
+from support.hybrid_forms import FORMS, settings_of
+from torch.distributed.tensor import DTensor
+
+TESTED = ("evicted", "the 7B's", "the 76B's with separate projections")
+STEPS = {"transfer": 5, "distil": 5, "sft": 2}
+STOPPED_FORM, STOPPED_STEP = "the 7B's", 3
+
+
+class StoppedError(Exception):
+    """In the middle of a run."""
+
+
+def made(form: str, team: Team) -> Tower:
+    if form == "evicted":
+        salience = torch.randn(3, 2, 8, generator=torch.Generator().manual_seed(3)) * 0.3
+        return evicted_tower(TensorSource(TEACHER), REACH, salience, team, torch.float32)
+    teacher, hybrid = FORMS[form]
+    return hybrid_tower(TensorSource(teacher), hybrid, settings_of(hybrid), team, torch.float32)
+
+
+def work(form: str, folder: Path, team: Team, stop: int | None) -> Tower:
+    tower = made(form, team)
+    begin = REACH.window + REACH.kept if form == "evicted" else 0
+
+    def stopping(learn: Learn) -> Learn:
+        def learning(step: int, index: int) -> Measures:
+            if step == stop:
+                raise StoppedError
+            return learn(step, index)
+
+        return learning
+
+    def text(step: int, index: int) -> torch.Tensor:
+        """Of a length of its own, so that processes have unlike work."""
+        return text_of(100 + 60 * index, seed=2 * step + index)
+
+    def transfer(step: int, index: int) -> Measures:
+        return transfer_step(tower, text(step, index), range(3), begin)
+
+    def distil(step: int, index: int) -> Measures:
+        tokens = text(step, index)
+        return distil_step(tower, tokens, some_positions(tokens.shape[0], begin, torch.Generator().manual_seed(step)))
+
+    def sft(step: int, index: int) -> Measures:
+        tokens = text(step, index)
+        return sft_step(tower, tokens, tokens % 3 > 0, begin)
+
+    rate_of = branch_rate if form == "evicted" else mixer_rate
+    for name, learn in (("transfer", transfer), ("distil", distil), ("sft", sft)):
+        run = Run(folder / name, tower.trained, STEPS[name], 2, 1.0, save_every=2, rate_of=rate_of, team=team)
+        run.go(stopping(learn) if name == "distil" else learn, lambda line: None)
+    return tower
+
+
+def in_parts(folder: Path, team: Team) -> None:
+    """All forms, and one line that says how much of the weights this process held."""
+    shared: list[torch.Tensor] = []
+    for form in TESTED:
+        if form == STOPPED_FORM:
+            with contextlib.suppress(StoppedError):
+                work(form, folder / form, team, STOPPED_STEP)
+        tower = work(form, folder / form, team, None)
+        shared += [value for module in (*tower.blocks, tower.ends) for value in module.parameters()]
+    assert all(isinstance(value, DTensor) for value in shared)
+    held = sum(value.to_local().numel() for value in shared if isinstance(value, DTensor))
+    print(f"process {team.rank} holds {held} of {sum(value.numel() for value in shared)}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    in_parts(Path(sys.argv[1]), Team.join(shares_weights=True))
+    torch.distributed.destroy_process_group()
