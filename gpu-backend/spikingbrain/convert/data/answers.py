@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
 from spikingbrain.convert.data.chat_template import ChatTemplate, Message
 from spikingbrain.convert.data.token_file import TokenFile
 from spikingbrain.rules import ConfigError
-from tokenizers import Tokenizer
-from torch import Tensor
 
 # One in so many sequences has an answer far enough in, or the settings do not fit the conversations.
 DRAWS = 1_000

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+
 from spikingbrain.convert.data.answers import Answers
 from spikingbrain.convert.data.corpus import Corpus
-from torch import Tensor
 
 
 @dataclass(frozen=True)

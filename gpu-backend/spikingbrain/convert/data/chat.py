@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
 from spikingbrain.convert.data.questions import FOLLOW_UPS, SYSTEM, Questions
 from spikingbrain.convert.trunk.cache import KeyValueCache
 from spikingbrain.convert.trunk.frozen import Trunk
-from tokenizers import Tokenizer
-from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
 from spikingbrain.checkpoint.tokenizer import Tokenizer, TokenKind
 from spikingbrain.rules import ConfigError
 

@@ -6,10 +6,11 @@ The other text is a conversion's training text, none of it held out. Names and k
 import random
 from dataclasses import dataclass
 
+from tokenizers import Tokenizer
+
 from spikingbrain.convert.data.chat_template import Message
 from spikingbrain.convert.data.corpus import Corpus
 from spikingbrain.rules import ConfigError
-from tokenizers import Tokenizer
 
 FACTS = 6
 QUESTIONS = 3

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer
+
 from spikingbrain.convert.data.text.documents import Document
 from spikingbrain.convert.data.token_file import TokenFile
-from tokenizers import Tokenizer
 
 BATCH = 256
 

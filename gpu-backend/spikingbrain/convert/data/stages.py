@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import torch
+
 from spikingbrain.convert.data.chat import ChatSampler, Sampling
 from spikingbrain.convert.data.copies import Between, conversation
 from spikingbrain.convert.data.corpus import open_corpus, write_corpus

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
 from spikingbrain.checkpoint.gguf_file import GgufFile
 from spikingbrain.checkpoint.gguf_tokenizer import tokenizer_from_metadata
 from spikingbrain.checkpoint.tokenizer import Tokenizer as TokenTable
 from spikingbrain.checkpoint.tokenizer import TokenKind, read_tokenizer
 from spikingbrain.checkpoint.tokenizer_family import QWEN2_EXPRESSION
 from spikingbrain.rules import ConfigError
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 
 def open_vocabulary(teacher: Path, vocabulary: int) -> Tokenizer:

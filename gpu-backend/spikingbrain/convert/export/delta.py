@@ -27,6 +27,8 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGUFReader, GGUFWriter
 from gguf.quants import dequantize
+from torch import Tensor, from_numpy
+
 from spikingbrain.checkpoint.errors import CheckpointError
 from spikingbrain.checkpoint.gguf_metadata import ARCHITECTURE, to_metadata
 from spikingbrain.checkpoint.names import tensor_names
@@ -34,7 +36,6 @@ from spikingbrain.config import Config
 from spikingbrain.convert.export.result import MARK
 from spikingbrain.convert.export.tuned import Scales, scale_names
 from spikingbrain.export.gguf_writer import _add as add_value
-from torch import Tensor, from_numpy
 
 HASH_BYTES = 1 << 20
 LARGEST_HALF = float(np.finfo(np.float16).max)

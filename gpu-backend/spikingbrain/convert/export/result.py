@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
+from torch import Tensor
+
 from spikingbrain.checkpoint.names import TensorName, tensor_names
 from spikingbrain.checkpoint.source import WeightSource
 from spikingbrain.config import Config, EvictedTokens, Layer
@@ -12,7 +14,6 @@ from spikingbrain.convert.trunk.branch import Branch, Branches
 from spikingbrain.convert.trunk.evicted import TEMPERATURE
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.rules import ConfigError
-from torch import Tensor
 
 MARK = ".attn.evicted."
 

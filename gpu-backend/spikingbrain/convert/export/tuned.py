@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from gguf import GGMLQuantizationType
+from torch import Tensor
+
 from spikingbrain.checkpoint.gguf_file import GgufFile
 from spikingbrain.checkpoint.names import TensorName, tensor_names
 from spikingbrain.checkpoint.source import WeightSource, read_tensor
 from spikingbrain.config import Config
 from spikingbrain.convert.trunk.tuning import BLOCK_INPUTS, LayerTuning, Tuning, block_spread
 from spikingbrain.rules import ConfigError
-from torch import Tensor
 
 SCALE_BYTES = 4
 BLOCK_BYTES = SCALE_BYTES + BLOCK_INPUTS // 2

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
 from spikingbrain.convert.data.batches import Drawn
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.teacher import rotary_for, teacher_layers
-from torch import Tensor
 
 # Of the queries of a document or chat, one in so many is asked: neighbours attend alike.
 STRIDE = 4

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
+from torch import Tensor
+
 from spikingbrain.convert.measure.quality import TEACHER, Tallies, Tally, residuals, tally
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Student
-from torch import Tensor
 
 NEVER = -1e9
 

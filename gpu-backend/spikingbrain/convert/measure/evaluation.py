@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from spikingbrain.convert.data.corpus import Corpus, open_corpus
 from spikingbrain.convert.measure.quality import Reader, Tallies, Tally, residuals, tally
 from spikingbrain.convert.settings import Settings
@@ -15,7 +17,6 @@ from spikingbrain.convert.train.team import Team
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.rules import require
-from torch import Tensor
 
 
 def bucket_edges(reach: Reach) -> list[int]:

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from spikingbrain.convert.data.corpus import Corpus
 from spikingbrain.convert.measure.quality import token_losses
 from spikingbrain.convert.trunk.branch import Carry
 from spikingbrain.convert.trunk.student import Student
-from torch import Tensor
 
 
 def running_text(corpus: Corpus, without: Sequence[int], tokens: int) -> Tensor:

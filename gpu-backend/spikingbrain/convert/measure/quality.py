@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from spikingbrain.convert.trunk.frozen import Trunk
-from spikingbrain.convert.trunk.teacher import teacher_residual
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+
+from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.trunk.teacher import teacher_residual
 
 LOGIT_POSITIONS = 256
 TEACHER = "teacher"

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
 from spikingbrain.convert.data.questions import SYSTEM
 from spikingbrain.convert.measure.quality import TEACHER
 from spikingbrain.convert.trunk.cache import continue_greedily
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.student import Student
 from spikingbrain.convert.trunk.teacher import teacher_residual
-from tokenizers import Tokenizer
-from torch import Tensor
 
 COLOURS = ("red", "green", "white", "black", "yellow", "brown", "grey", "purple")
 THINGS = ("door", "garden", "boat", "bridge", "tower", "cabin", "train", "market")

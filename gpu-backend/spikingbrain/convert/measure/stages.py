@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+
 from spikingbrain.convert.blocks.tower import TowerStudent
 from spikingbrain.convert.data.corpus import open_corpus
 from spikingbrain.convert.data.vocabulary import open_vocabulary

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
+from torch import Tensor
+
 from spikingbrain.config import Config, Site, Spiking, SpikingMode
 from spikingbrain.convert.measure.quality import mean_divergence, token_losses
 from spikingbrain.convert.trunk.branch import Branches
@@ -22,7 +24,6 @@ from spikingbrain.convert.trunk.student import Student
 from spikingbrain.rules import ConfigError
 from spikingbrain.spike.modes import SITES
 from spikingbrain.spike.weight_codes import quantise_weight
-from torch import Tensor
 
 MODE: SpikingMode = "paper"
 # So fine that a site might as well not fire: what the others cost alone shows.

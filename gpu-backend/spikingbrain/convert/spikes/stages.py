@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from spikingbrain.config import Site, Spiking
 from spikingbrain.convert.data.corpus import open_corpus
 from spikingbrain.convert.measure.evaluation import held_out_documents
@@ -29,7 +31,6 @@ from spikingbrain.convert.trunk.tuning import Tuning, make_tuning, tuning_rate
 from spikingbrain.convert.work import Work
 from spikingbrain.rules import ConfigError
 from spikingbrain.spike.modes import SITES
-from torch import Tensor
 
 TUNED = "tuned"
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor
+
 from spikingbrain.convert.data.batches import Drawn
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
@@ -10,7 +12,6 @@ from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Student
 from spikingbrain.convert.trunk.teacher import teacher_residual
 from spikingbrain.rules import ConfigError
-from torch import Tensor
 
 # Positions whose logits are in memory at once: 256 times a vocabulary of 49,152 are 50 MB in f32.
 LOGIT_POSITIONS = 256

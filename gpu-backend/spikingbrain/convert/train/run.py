@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+
 from spikingbrain.convert.train.optimiser import branch_rate, clip, make_optimiser, schedule
 from spikingbrain.convert.train.parts_of import load_module, load_optimiser, whole
 from spikingbrain.convert.train.team import Team
 from spikingbrain.rules import ConfigError, require
-from torch import Tensor, nn
 
 Measures = dict[str, list[float]]
 """What a step measured, by variant: one number, or one a layer."""

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
 from spikingbrain.convert.train.distil import LOGIT_POSITIONS, answer_positions, pull
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Student
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 
 def sft_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], tokens: Tensor, mask: Tensor) -> dict[str, list[float]]:

@@ -5,6 +5,8 @@ fires but the queries of salient tokens, is left as it is. Gradients pass straig
 """
 
 import torch
+from torch import Tensor
+
 from spikingbrain.config import Spiking
 from spikingbrain.convert.train.distil import divergence
 from spikingbrain.convert.trunk.firing import Firing
@@ -12,7 +14,6 @@ from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.near import near_residual
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.tuning import Tuning
-from torch import Tensor
 
 
 def spike_distil_step(trunk: Trunk, reach: Reach, tuning: Tuning, spiking: Spiking, tokens: Tensor) -> float:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
+from torch import nn
+
 from spikingbrain.convert.blocks import steps
 from spikingbrain.convert.data.answers import open_answers
 from spikingbrain.convert.data.conversations import read_conversations
@@ -16,7 +18,6 @@ from spikingbrain.convert.train.sft import sft_step
 from spikingbrain.convert.train.transfer import soften, transfer_step
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.work import Work
-from torch import nn
 
 
 def transfer(work: Work) -> None:

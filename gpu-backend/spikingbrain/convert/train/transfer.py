@@ -7,14 +7,15 @@ loss is the squared error after o, normalised, over positions that something has
 from collections.abc import Iterable, Mapping
 
 import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
 from spikingbrain.convert.trunk.branch import Branches, Carry
 from spikingbrain.convert.trunk.firing import Firing
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.student import Positions, read_exactly, shape_of
 from spikingbrain.convert.trunk.teacher import teacher_layers
-from torch import Tensor
-from torch.nn.functional import linear
 
 
 def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], tokens: Tensor, layers: range) -> dict[str, list[float]]:

@@ -1,1 +1,1 @@
-"""Where training text comes from: documents in files, Debian's documentation packages, and chats sampled from the teacher."""
+"""Documents, from files and from Debian's documentation packages."""

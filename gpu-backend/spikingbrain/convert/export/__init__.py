@@ -1,0 +1,1 @@
+"""What comes of a conversion, as files."""

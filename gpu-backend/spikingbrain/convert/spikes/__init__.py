@@ -1,0 +1,1 @@
+"""The spiking variant: thresholds, and what they cost."""
