@@ -2,7 +2,7 @@
 import { checks } from "./checks.ts";
 import { reportFailure } from "./local/run.ts";
 import { ensureRust } from "./local/rust.ts";
-import { setupPython } from "./local/setup-python.ts";
+import { setupPython } from "./local/python/setup-python.ts";
 
 try {
   // mypy reads torch's types.

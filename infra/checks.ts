@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { inRepository } from "./local/paths.ts";
 import { capture, run } from "./local/run.ts";
-import { venvPython } from "./local/setup-python.ts";
+import { venvPython } from "./local/python/setup-python.ts";
 
 export interface Check {
   readonly name: string;

@@ -1,7 +1,7 @@
 /** `npm run golden`: makes the golden vectors in test/golden again with the reference in gpu-backend; `-- --check` compares only. */
 import { inRepository } from "./local/paths.ts";
 import { reportFailure, run } from "./local/run.ts";
-import { setupPython, venvPython } from "./local/setup-python.ts";
+import { setupPython, venvPython } from "./local/python/setup-python.ts";
 
 try {
   await setupPython("test");

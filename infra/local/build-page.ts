@@ -4,7 +4,7 @@ import { run } from "./run.ts";
 
 /** Builds the try-it page into dist/gateway. */
 export async function buildPage(): Promise<void> {
-  const script = inRepository("workers/gateway/page/build.mjs");
+  const script = inRepository("workers/page/build.mjs");
   if (!existsSync(script)) throw new Error(`${script} is missing; the checkout is not complete.`);
   const { status } = await run(process.execPath, [script]);
   if (status !== 0) throw new Error("The page could not be built; the messages above say why.");

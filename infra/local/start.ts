@@ -1,8 +1,8 @@
 /** `npm start`: everything a fresh machine needs, then the stack until Ctrl-C. */
 import { buildPage } from "./build-page.ts";
-import { prepareModel } from "./prepare-model.ts";
+import { prepareModel } from "./models/prepare-model.ts";
 import { reportFailure } from "./run.ts";
-import { configurationsFor } from "./spiking-engine.ts";
+import { configurationsFor } from "./models/spiking-engine.ts";
 import { portFrom, startStack } from "./stack.ts";
 
 const readyTimeoutMilliseconds = 180_000;

@@ -1,6 +1,6 @@
 /** `npm run bench -- SUITE`: sets up what the suite needs, runs it, and prints one JSON object as the last line. */
 import { Argument, Command } from "commander";
-import { prepareModel } from "../../infra/local/prepare-model.ts";
+import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { inRepository } from "../../infra/local/paths.ts";
 import { reportFailure } from "../../infra/local/run.ts";
 import { machineFacts, recentLoad, subjectFacts } from "./report/machine.ts";

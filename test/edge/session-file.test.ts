@@ -41,7 +41,7 @@ const say = (key: string, session: string, content: string): Promise<Answer> =>
   });
 
 async function spikingbrain(...words: string[]): Promise<unknown> {
-  const { status, output } = await capture(process.execPath, ["wasm/node/spikingbrain.mjs", "snapshot", ...words]);
+  const { status, output } = await capture(process.execPath, ["infra/node/spikingbrain.mjs", "snapshot", ...words]);
   if (status !== 0) throw new Error(output);
   return JSON.parse(output.trim().split("\n").at(-1) ?? "null");
 }

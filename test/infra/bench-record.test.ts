@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { machineFacts } from "../bench/report/machine.ts";
 import { makeRecord, writeRecord, type Circumstances } from "../bench/report/record.ts";
 import type { SuiteResult } from "../bench/report/result.ts";
-import { temporaryDirectory } from "./temporary-directory.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 
 const circumstances: Circumstances = {
   suite: "engine",

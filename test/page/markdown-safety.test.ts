@@ -5,7 +5,7 @@ import { build } from "esbuild";
 import { marked } from "marked";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildPage } from "../../workers/gateway/page/build.mjs";
+import { buildPage } from "../../workers/page/build.mjs";
 import { ATTACKS } from "./support/attacks.ts";
 import { ask, lastAnswer } from "./support/chat-page.ts";
 import { startFakeApi, type FakeApi } from "./support/fake-api.ts";

@@ -2,7 +2,7 @@ import { createServer, type AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildPage } from "../../infra/local/build-page.ts";
-import { prepareModel } from "../../infra/local/prepare-model.ts";
+import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { startStack, type Stack } from "../../infra/local/stack.ts";
 import { answersOf, ask, inputOf, lastAnswer, send, textOf, waitForStatus } from "./support/chat-page.ts";
 import { launchBrowser, watch } from "./support/page-test.ts";

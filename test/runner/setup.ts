@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { buildPage } from "../../infra/local/build-page.ts";
-import { prepareModel } from "../../infra/local/prepare-model.ts";
+import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { ensureRust } from "../../infra/local/rust.ts";
 import { run } from "../../infra/local/run.ts";
-import { setupPython } from "../../infra/local/setup-python.ts";
+import { setupPython } from "../../infra/local/python/setup-python.ts";
 import type { Requirement } from "./suites.ts";
 
 export async function setUp(requirement: Requirement): Promise<void> {

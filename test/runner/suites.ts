@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { checks } from "../../infra/checks.ts";
 import { inRepository } from "../../infra/local/paths.ts";
 import { run, runAndCapture } from "../../infra/local/run.ts";
-import { venvPython } from "../../infra/local/setup-python.ts";
+import { venvPython } from "../../infra/local/python/setup-python.ts";
 import { quietWrangler } from "../../infra/local/stack.ts";
 import { countCargo, countPytest, countVitest, settle, sum, type Counts } from "./counts.ts";
 

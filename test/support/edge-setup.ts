@@ -1,7 +1,7 @@
 /** One stack for all edge tests: model and page in place, all Workers under `wrangler dev` on a free port. */
 import { createServer } from "node:net";
 import type { TestProject } from "vitest/node";
-import { prepareModel } from "../../infra/local/prepare-model.ts";
+import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { buildPage } from "../../infra/local/build-page.ts";
 import { startStack } from "../../infra/local/stack.ts";
 

@@ -1,9 +1,9 @@
 /** The built-in model through the engine gives the tokens that the reference in Python gives (`test/golden/served.py`), interrupted or not. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { locateModel } from "../../infra/local/model-source.ts";
+import { locateModel } from "../../infra/local/models/source.ts";
 import { inRepository } from "../../infra/local/paths.ts";
-import { loadEngine } from "../../wasm/node/engine-package.ts";
+import { loadEngine } from "../../infra/node/engine-package.ts";
 import { parameters } from "./packages.ts";
 import { restore, saved } from "./state-files.ts";
 

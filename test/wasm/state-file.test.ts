@@ -1,6 +1,6 @@
 /** What is said of a state file without a model, beside what the engine makes. */
 import { describe, expect, it } from "vitest";
-import { describeStateFile } from "../../wasm/node/state-file.ts";
+import { describeStateFile } from "../../infra/node/state-file.ts";
 import { loadGolden, opened, packages } from "./packages.ts";
 import { saved } from "./state-files.ts";
 

@@ -1,5 +1,5 @@
 /**
- * What set-up (`infra/local/prepare-model.ts`) writes and the Workers read. Shards stay below the 25 MiB that one static asset may have.
+ * What set-up (`infra/local/models/prepare-model.ts`) writes and the Workers read. Shards stay below the 25 MiB that one static asset may have.
  * `dist/engine/model/` is the engine Worker's assets; `dist/gateway/model/` is the gateway's.
  */
 

@@ -1,4 +1,5 @@
 /** Streams the model from static assets into the engine: at no time is more than one chunk of it in the JavaScript heap. */
+import { toHex } from "../encoding/hex.ts";
 import type { ModelManifest, ModelShard } from "../contracts/model-files.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { Engine, ModelLoader } from "./engine-surface.ts";
@@ -40,7 +41,7 @@ async function loadShard(files: Pick<Fetcher, "fetch">, shard: ModelShard, loade
   if (bytes !== shard.bytes) {
     throw modelInvalid(`${shard.file} must have ${String(shard.bytes)} bytes; it has ${bytes > shard.bytes ? "more" : String(bytes)}`);
   }
-  const actual = hex(await digest.digest);
+  const actual = toHex(new Uint8Array(await digest.digest));
   if (actual !== shard.sha256) throw modelInvalid(`${shard.file} must have sha256 ${shard.sha256}; it has ${actual}`);
 }
 
@@ -66,8 +67,4 @@ function parseManifest(text: string): ModelManifest {
   if (!Array.isArray(manifest.shards) || manifest.shards.length === 0) throw modelInvalid("manifest.json: shards must be a list of files");
   if (typeof manifest.form !== "object") throw modelInvalid("manifest.json: form must say how the model mixes tokens; run set-up again");
   return manifest as ModelManifest;
-}
-
-function hex(bytes: ArrayBuffer): string {
-  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

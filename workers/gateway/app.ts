@@ -26,7 +26,7 @@ import {
 } from "./http/sessions.ts";
 import { resumeStream, stopStream } from "./http/streams.ts";
 import { detokenize, tokenize } from "./http/tokenize.ts";
-import { describeCause, logLine } from "../logging/log-line.ts";
+import { describeCause, logLine } from "../observe/log-line.ts";
 import { apiKey } from "./middleware/api-key.ts";
 import { crossOrigin } from "./middleware/cross-origin.ts";
 import { requestLog } from "./middleware/request-log.ts";

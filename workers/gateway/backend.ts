@@ -3,7 +3,7 @@ import type { GenerationBackend, ModelDescription, Outcome } from "../contracts/
 import { ServiceError } from "../contracts/errors.ts";
 import { release } from "../contracts/release.ts";
 import type { Environment } from "./environment.ts";
-import { describeCause, logLine } from "../logging/log-line.ts";
+import { describeCause, logLine } from "../observe/log-line.ts";
 
 export function chooseBackend(environment: Environment): GenerationBackend {
   return environment.ENGINE;

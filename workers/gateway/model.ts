@@ -1,5 +1,5 @@
 /** Which model a request names. */
-import { servedModel, type ServedModel } from "../model/served-model.ts";
+import { servedModel, type ServedModel } from "../models/served-model.ts";
 import type { Environment } from "./environment.ts";
 import { modelNotFound } from "./failures.ts";
 

@@ -5,23 +5,23 @@
  * 2. Validate    `schema/`: strict wire shapes; what is unknown or unsupported is refused by name
  * 3. Render      `http/chat-completions.ts`, `http/completions.ts`: chat template and tokenizer make token ids
  * 4. Plan        `generate/jobs.ts`: what one request may ask for, sampling, one job a choice
- * 5. Order       `SESSION.start`: from here on the session Worker owns the answer (`workers/session/streams/stream-object.ts`): it finds the
+ * 5. Order       `SESSION.start`: from here on the session Worker owns the answer (`workers/session/answers/stream-object.ts`): it finds the
  *                state of what is repeated, has the rest read, makes text of tokens, and keeps the state of it all
  * 6. Deliver     `stream/deliver.ts`: OpenAI's shapes, whole or as server-sent events, with exactly one end
  */
 import type * as z from "zod";
 import { chooseBackend, describeBackend, unwrap } from "./backend.ts";
 import type { GatewayContext } from "./environment.ts";
-import { planJobs, type JobOptions } from "./generate/jobs.ts";
+import { planJobs, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
 import type { SessionFacts, TurnOrder } from "../contracts/session.ts";
 import { newStreamId } from "../contracts/stream-id.ts";
-import type { ServedModel } from "../model/served-model.ts";
+import type { ServedModel } from "../models/served-model.ts";
 import { requireModel } from "./model.ts";
 import { invalidRequest } from "./failures.ts";
-import { requireTenant } from "./require-tenant.ts";
-import { requireSpikes } from "./require-spikes.ts";
-import { requireState } from "./require-state.ts";
+import { requireTenant } from "./plan/require-tenant.ts";
+import { requireSpikes } from "./plan/require-spikes.ts";
+import { requireState } from "./plan/require-state.ts";
 import type { GenerationFields } from "./schema/generation-fields.ts";
 import { parseBody } from "./schema/parse.ts";
 import { deliverEvents, deliverWhole } from "./stream/deliver.ts";

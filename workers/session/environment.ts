@@ -4,7 +4,7 @@ import type { DirectoryObject } from "./sessions/directory-object.ts";
 import type { SessionObject } from "./sessions/session-object.ts";
 import type { ShareObject } from "./sessions/share-object.ts";
 import type { TenantObject } from "./snapshots/tenant-object.ts";
-import type { StreamObject } from "./streams/stream-object.ts";
+import type { StreamObject } from "./answers/stream-object.ts";
 
 export interface SessionEnvironment {
   readonly ENGINE: GenerationBackend;

@@ -10,7 +10,6 @@ export const streamNotFound = () =>
 export const sessionNotFound = () => refuse("session_not_found", 404, "There is no such session.", "session_id");
 export const contextNotFound = () => refuse("context_not_found", 404, "There is no such context.", "context_id");
 export const shareNotFound = () => refuse("share_not_found", 404, "There is no such share, or it has expired.");
-export const snapshotInvalid = (message: string) => refuse("snapshot_invalid", 400, message);
 export const snapshotSealed = (message: string) => refuse("snapshot_sealed", 400, message);
 export const conflict = (message: string, param?: string) => refuse("conflict", 409, message, param);
 export const documentTooLarge = (most: number) =>

@@ -3,19 +3,19 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Outcome } from "../contracts/engine.ts";
 import type { GenerationOrder, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
 import { streamObjectName } from "../contracts/stream-id.ts";
-import { describeCause, logLine } from "../logging/log-line.ts";
+import { describeCause, logLine } from "../observe/log-line.ts";
 import type { SessionEnvironment } from "./environment.ts";
 import { objectUnreachable, streamNotFound } from "./failures.ts";
-import { exportSession, importSession } from "./sessions/transfer.ts";
+import { exportSession, importSession } from "./sessions/file/transfer.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
-import { startUnwritten } from "./streams/unwritten.ts";
-import type { StreamObject } from "./streams/stream-object.ts";
+import { startUnwritten } from "./answers/unwritten.ts";
+import type { StreamObject } from "./answers/stream-object.ts";
 
 export { DirectoryObject } from "./sessions/directory-object.ts";
 export { SessionObject } from "./sessions/session-object.ts";
 export { ShareObject } from "./sessions/share-object.ts";
 export { TenantObject } from "./snapshots/tenant-object.ts";
-export { StreamObject } from "./streams/stream-object.ts";
+export { StreamObject } from "./answers/stream-object.ts";
 
 export class SessionService extends WorkerEntrypoint<SessionEnvironment> implements SessionBackend {
   readonly #keeper = new SessionKeeper(this.env);

@@ -1,4 +1,4 @@
-"""A tokenizer as GGUF metadata, as `infra/local/gguf-metadata.ts` reads it.
+"""A tokenizer as GGUF metadata, as `infra/local/gguf/metadata.ts` reads it.
 
 | key | is |
 |---|---|

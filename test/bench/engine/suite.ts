@@ -1,7 +1,7 @@
 /** Our engine beside llama.cpp, one thread each, on the same file in the same run, taking turns. */
-import { locateModel } from "../../../infra/local/model-source.ts";
+import { locateModel } from "../../../infra/local/models/source.ts";
 import { inRepository } from "../../../infra/local/paths.ts";
-import { setupPython, venvPython } from "../../../infra/local/setup-python.ts";
+import { setupPython, venvPython } from "../../../infra/local/python/setup-python.ts";
 import { compare, SeriesCollector, type Comparison, type Floor, type SuiteResult } from "../report/result.ts";
 import { median } from "../report/statistics.ts";
 import { withStack } from "../stack.ts";

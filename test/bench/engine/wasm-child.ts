@@ -1,6 +1,6 @@
 /** Our engine in Node, through the surface that the engine Worker uses (wasm/API.md). Arguments: package, GGUF. See child-participant.ts. */
 import { createInterface } from "node:readline";
-import { loadEngine, type PackageName } from "../../../wasm/node/engine-package.ts";
+import { loadEngine, type PackageName } from "../../../infra/node/engine-package.ts";
 import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
 import { greedyParameters } from "../../../workers/contracts/engine.ts";
 import type { EngineDescription, LoaderOptions } from "../../../workers/engine/engine-surface.ts";

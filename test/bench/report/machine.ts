@@ -1,7 +1,7 @@
 /** Where and on what a record was measured: hardware and versions, never a name or an address. */
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem, type } from "node:os";
-import { digestFile } from "../../../infra/local/digest.ts";
+import { digestFile } from "../../../infra/local/models/digest.ts";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { capture } from "../../../infra/local/run.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";

@@ -1,6 +1,6 @@
 /** What spikes cost the engine, and what counting them adds: one process, one build, sequences that take turns token by token. */
-import { locateModel } from "../../../infra/local/model-source.ts";
-import { loadEngine } from "../../../wasm/node/engine-package.ts";
+import { locateModel } from "../../../infra/local/models/source.ts";
+import { loadEngine } from "../../../infra/node/engine-package.ts";
 import { greedyParameters } from "../../../workers/contracts/engine.ts";
 import type { SpikeCounts, SpikingMode } from "../../../workers/contracts/spikes.ts";
 import type { Engine } from "../../../workers/engine/engine-surface.ts";

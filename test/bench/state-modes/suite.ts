@@ -1,6 +1,6 @@
 /** What rounding saves of a state file and costs of its continuation: the built-in model far behind its window, on texts it has not seen. */
-import { locateModel } from "../../../infra/local/model-source.ts";
-import { loadEngine } from "../../../wasm/node/engine-package.ts";
+import { locateModel } from "../../../infra/local/models/source.ts";
+import { loadEngine } from "../../../infra/node/engine-package.ts";
 import { preparedTokenizer } from "../engine/prompt.ts";
 import { compare, SeriesCollector, type SuiteResult } from "../report/result.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";

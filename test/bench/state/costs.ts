@@ -1,12 +1,12 @@
 /** What a state costs by itself, in the engine package under Node: time to save, restore and fork it, and its bytes. */
-import { locateModel } from "../../../infra/local/model-source.ts";
-import { loadEngine } from "../../../wasm/node/engine-package.ts";
-import { describeStateFile } from "../../../wasm/node/state-file.ts";
+import { locateModel } from "../../../infra/local/models/source.ts";
+import { loadEngine } from "../../../infra/node/engine-package.ts";
+import { describeStateFile } from "../../../infra/node/state-file.ts";
 import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
 import { greedyParameters, STATE_PIECE_BYTES } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
-import { PAGE_TOKENS } from "../../../workers/session/snapshots/chain.ts";
+import { PAGE_TOKENS } from "../../../workers/state-file/page.ts";
 import type { SeriesCollector } from "../report/result.ts";
 import { timed, type Timed } from "../timed.ts";
 import { equalTokens } from "../engine/agreement.ts";

@@ -1,7 +1,7 @@
 /** Time to the first token of a request that repeats a history and adds a little: what was read once is not read again, however long it is. */
-import { locateModel } from "../../../infra/local/model-source.ts";
+import { locateModel } from "../../../infra/local/models/source.ts";
 import { inRepository } from "../../../infra/local/paths.ts";
-import { setupPython, venvPython } from "../../../infra/local/setup-python.ts";
+import { setupPython, venvPython } from "../../../infra/local/python/setup-python.ts";
 import { seeded } from "../../workers/support/dice.ts";
 import { startChild } from "../engine/child-participant.ts";
 import type { Participant } from "../engine/participant.ts";

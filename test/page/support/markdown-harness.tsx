@@ -1,7 +1,7 @@
 // Runs in Chromium: the page's own renderer, driven faster than a stream could.
 import { render } from "preact";
-import { Markdown } from "../../../workers/gateway/page/src/markdown/markdown.tsx";
-import { sanitize } from "../../../workers/gateway/page/src/markdown/sanitize.ts";
+import { Markdown } from "../../../workers/page/src/markdown/markdown.tsx";
+import { sanitize } from "../../../workers/page/src/markdown/sanitize.ts";
 
 export interface MarkdownHarness {
   /** Renders every beginning of the text, then the whole, and returns what is in the document that must not be. */

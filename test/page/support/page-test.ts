@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
-import { buildPage } from "../../../workers/gateway/page/build.mjs";
+import { buildPage } from "../../../workers/page/build.mjs";
 import { startFakeApi, type FakeApi } from "./fake-api.ts";
 
 /** What a test works with; valid inside a test only. */

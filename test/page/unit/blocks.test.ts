@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createBlockSplitter } from "../../../workers/gateway/page/src/markdown/blocks.ts";
+import { createBlockSplitter } from "../../../workers/page/src/markdown/blocks.ts";
 
 const DOCUMENT = `# Title
 

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildPage, type BuiltFile } from "../../../workers/gateway/page/build.mjs";
+import { buildPage, type BuiltFile } from "../../../workers/page/build.mjs";
 import { headersFor } from "../support/static-files.ts";
 
 let directory: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { chatMessages, chatRequest } from "../../../workers/gateway/page/src/api/chat-request.ts";
-import { DEFAULT_SETTINGS, NUMBER_RULES, parseNumberSetting } from "../../../workers/gateway/page/src/state/settings.ts";
+import { chatMessages, chatRequest } from "../../../workers/page/src/api/chat-request.ts";
+import { DEFAULT_SETTINGS, NUMBER_RULES, parseNumberSetting } from "../../../workers/page/src/state/settings.ts";
 
 const EMPTY = {
   ...DEFAULT_SETTINGS,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { cacheReport } from "../../../workers/gateway/page/src/api/cache-report.ts";
-import { parseChunk } from "../../../workers/gateway/page/src/api/chat-stream.ts";
-import { FailureError, failureFromError, retryAfterSeconds } from "../../../workers/gateway/page/src/api/failure.ts";
+import { cacheReport } from "../../../workers/page/src/api/cache-report.ts";
+import { parseChunk } from "../../../workers/page/src/api/chat-stream.ts";
+import { FailureError, failureFromError, retryAfterSeconds } from "../../../workers/page/src/api/failure.ts";
 
 function failureOf(run: () => unknown) {
   try {

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { chatRequest } from "../../../workers/gateway/page/src/api/chat-request.ts";
-import { codeExample } from "../../../workers/gateway/page/src/api/code-example.ts";
-import { DEFAULT_SETTINGS } from "../../../workers/gateway/page/src/state/settings.ts";
+import { chatRequest } from "../../../workers/page/src/api/chat-request.ts";
+import { codeExample } from "../../../workers/page/src/api/code-example.ts";
+import { DEFAULT_SETTINGS } from "../../../workers/page/src/state/settings.ts";
 
 const TRICKY = `It's "quoted" \\ $HOME \`id\` 你好 🎈\n\ttab {"a": true} \${x}`;
 const SETTINGS = { ...DEFAULT_SETTINGS, topK: 40, minP: 0.05, seed: 7, spikes: true };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createEventParser, readEventStream } from "../../../workers/gateway/page/src/api/event-stream.ts";
+import { createEventParser, readEventStream } from "../../../workers/page/src/api/event-stream.ts";
 
 function parse(chunks: readonly string[]): string[] {
   const parser = createEventParser();

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { chinese } from "../../../workers/gateway/page/src/language/chinese.ts";
-import { english } from "../../../workers/gateway/page/src/language/english.ts";
-import { preferredLanguage } from "../../../workers/gateway/page/src/language/language.ts";
-import { fileName } from "../../../workers/gateway/page/src/state/export.ts";
+import { chinese } from "../../../workers/page/src/language/chinese.ts";
+import { english } from "../../../workers/page/src/language/english.ts";
+import { preferredLanguage } from "../../../workers/page/src/language/language.ts";
+import { fileName } from "../../../workers/page/src/state/export.ts";
 
 /** Every text of a dictionary with the path that leads to it. */
 function textsOf(value: unknown, path = ""): [string, string][] {

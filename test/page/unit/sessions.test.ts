@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { SessionFacts } from "../../../workers/gateway/page/src/api/sessions.ts";
-import { reduce } from "../../../workers/gateway/page/src/state/reducer.ts";
-import { DEFAULT_SETTINGS } from "../../../workers/gateway/page/src/state/settings.ts";
-import { transcriptOf } from "../../../workers/gateway/page/src/state/transcript.ts";
-import type { Conversation, Message, State } from "../../../workers/gateway/page/src/state/types.ts";
+import type { SessionFacts } from "../../../workers/page/src/api/sessions.ts";
+import { reduce } from "../../../workers/page/src/state/reducer.ts";
+import { DEFAULT_SETTINGS } from "../../../workers/page/src/state/settings.ts";
+import { transcriptOf } from "../../../workers/page/src/state/transcript.ts";
+import type { Conversation, Message, State } from "../../../workers/page/src/state/types.ts";
 
 const facts = (turns: number, more: Partial<SessionFacts> = {}): SessionFacts => ({
   ...{

@@ -1,16 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { createMeter } from "../../../workers/gateway/page/src/state/meter.ts";
-import { reduce } from "../../../workers/gateway/page/src/state/reducer.ts";
-import {
-  contextTokens,
-  conversationTitle,
-  isRunning,
-  latestState,
-  tokensPerSecond,
-} from "../../../workers/gateway/page/src/state/selectors.ts";
-import { DEFAULT_SETTINGS } from "../../../workers/gateway/page/src/state/settings.ts";
-import { interrupted } from "../../../workers/gateway/page/src/state/update.ts";
-import type { AssistantMessage, Conversation, Message, State } from "../../../workers/gateway/page/src/state/types.ts";
+import { createMeter } from "../../../workers/page/src/state/meter.ts";
+import { reduce } from "../../../workers/page/src/state/reducer.ts";
+import { contextTokens, conversationTitle, isRunning, latestState, tokensPerSecond } from "../../../workers/page/src/state/selectors.ts";
+import { DEFAULT_SETTINGS } from "../../../workers/page/src/state/settings.ts";
+import { interrupted } from "../../../workers/page/src/state/update.ts";
+import type { AssistantMessage, Conversation, Message, State } from "../../../workers/page/src/state/types.ts";
 
 const MEASURE = { deltas: 0, streamingMs: 0 };
 

@@ -1,7 +1,7 @@
 /** What one request may ask for where the model's context has no end. */
 import { describe, expect, test } from "vitest";
-import { planJobs, type JobOptions } from "../../../workers/gateway/generate/jobs.ts";
-import type { ServedModel } from "../../../workers/model/served-model.ts";
+import { planJobs, type JobOptions } from "../../../workers/gateway/plan/jobs.ts";
+import type { ServedModel } from "../../../workers/models/served-model.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 import { tinyManifest, tinyTokenizer } from "../support/tiny-tokenizer.ts";
 

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import { addSpikes, layerTotals, noSpikes } from "../../../workers/contracts/spikes.ts";
-import { requireSpikes } from "../../../workers/gateway/require-spikes.ts";
+import { requireSpikes } from "../../../workers/gateway/plan/require-spikes.ts";
 import { SpikeSums, spikeShares } from "../../../workers/gateway/stream/spike-report.ts";
 import { chat, chatChunks, complete, failure, payloads, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";

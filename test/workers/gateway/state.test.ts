@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { requireState } from "../../../workers/gateway/require-state.ts";
+import { requireState } from "../../../workers/gateway/plan/require-state.ts";
 import { chat, chatChunks, complete, failure, payloads } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
 import { idOf } from "../support/tiny-tokenizer.ts";

@@ -4,8 +4,8 @@ import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { chatCompletionBody, type ChatCompletionBody } from "../schema/chat-completion.ts";
 import { DEFAULT_COMPLETION_TOKENS } from "../schema/limits.ts";
 import { isAbsent } from "../schema/parse.ts";
-import { renderChat } from "./render-chat.ts";
-import { renderTurn } from "./render-turn.ts";
+import { renderChat } from "../prompt/render-chat.ts";
+import { renderTurn } from "../prompt/render-turn.ts";
 
 const topLogprobs = (body: ChatCompletionBody) => (body.logprobs === true ? (body.top_logprobs ?? 0) : null);
 

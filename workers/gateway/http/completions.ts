@@ -1,10 +1,10 @@
 /** `POST /v1/completions`. */
 import type { GatewayContext } from "../environment.ts";
-import type { RenderedPrompt } from "../generate/jobs.ts";
-import type { ServedModel } from "../../model/served-model.ts";
+import type { RenderedPrompt } from "../plan/jobs.ts";
+import type { ServedModel } from "../../models/served-model.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { completionBody, type CompletionBody, type Prompt } from "../schema/completion.ts";
-import { encodePrompt, requireVocabulary } from "./encode-prompt.ts";
+import { encodePrompt, requireVocabulary } from "../prompt/encode-prompt.ts";
 
 /** OpenAI's default for this endpoint. */
 const DEFAULT_MAX_TOKENS = 16;

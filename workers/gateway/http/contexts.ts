@@ -3,7 +3,7 @@ import { unwrap } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import type { SessionFacts } from "../../contracts/session.ts";
 import { unsupportedMediaType } from "../failures.ts";
-import { requireTenant } from "../require-tenant.ts";
+import { requireTenant } from "../plan/require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
 import { newContextBody, newContextQuery, uploadQuery } from "../schema/session.ts";
 import { EVENT_STREAM_HEADERS, eventStream, type SseEvent } from "../stream/sse.ts";

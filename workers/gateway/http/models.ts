@@ -1,7 +1,7 @@
 /** `GET /v1/models` and `GET /v1/models/{id}`. */
 import { availableDescription } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
-import { servedModel } from "../../model/served-model.ts";
+import { servedModel } from "../../models/served-model.ts";
 import { requireModel } from "../model.ts";
 import { modelCard } from "./model-card.ts";
 

@@ -3,7 +3,7 @@ import type * as z from "zod";
 import { unwrap } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { invalidRequest } from "../failures.ts";
-import { requireTenant } from "../require-tenant.ts";
+import { requireTenant } from "../plan/require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
 import { exportBody, forkBody, listQuery, newSessionBody, renameBody, rewindBody, shareBody, turnsQuery } from "../schema/session.ts";
 import { readJson } from "./read-json.ts";

@@ -1,5 +1,5 @@
 /** `GET /v1/streams/{id}`: an answer's stream again, after `Last-Event-ID`. `DELETE`: ends the answer here. */
-import { servedModel } from "../../model/served-model.ts";
+import { servedModel } from "../../models/served-model.ts";
 import { unwrap } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { deliverEvents } from "../stream/deliver.ts";

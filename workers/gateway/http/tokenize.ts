@@ -4,9 +4,9 @@ import type { GatewayContext } from "../environment.ts";
 import { requireModel } from "../model.ts";
 import { isAbsent, parseBody } from "../schema/parse.ts";
 import { detokenizeBody, tokenizeBody } from "../schema/tokenize.ts";
-import { encodePrompt, requireVocabulary } from "./encode-prompt.ts";
+import { encodePrompt, requireVocabulary } from "../prompt/encode-prompt.ts";
 import { readJson } from "./read-json.ts";
-import { renderChat } from "./render-chat.ts";
+import { renderChat } from "../prompt/render-chat.ts";
 
 export async function tokenize(c: GatewayContext): Promise<Response> {
   const body = parseBody(tokenizeBody, await readJson(c.req.raw));

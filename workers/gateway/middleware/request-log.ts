@@ -2,7 +2,7 @@
 import { createMiddleware } from "hono/factory";
 import { routePath } from "hono/route";
 import type { GatewayTypes } from "../environment.ts";
-import { logLine } from "../../logging/log-line.ts";
+import { logLine } from "../../observe/log-line.ts";
 
 export const requestLog = createMiddleware<GatewayTypes>(async (c, next) => {
   const requestId = crypto.randomUUID();

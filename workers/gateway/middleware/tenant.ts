@@ -2,6 +2,7 @@
  * Whose request it is. A tenant is whoever holds a key: everything that is kept belongs to the key it came with, and is found with no other.
  * Runs after the key was checked.
  */
+import { toHex } from "../../encoding/hex.ts";
 import { createMiddleware } from "hono/factory";
 import type { GatewayTypes } from "../environment.ts";
 import { bearerToken } from "./api-key.ts";
@@ -19,5 +20,5 @@ export const tenant = createMiddleware<GatewayTypes>(async (c, next) => {
 /** A name for the holder of a key, from which the key cannot be told. */
 export async function tenantOf(key: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(DOMAIN + key));
-  return Array.from(new Uint8Array(digest, 0, TENANT_BYTES), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return toHex(new Uint8Array(digest, 0, TENANT_BYTES));
 }

@@ -1,7 +1,7 @@
 /** Turns a stream's entries into an answer: the payloads of an event stream, or one whole object. */
 import type { ScoredToken } from "../../contracts/choice.ts";
 import type { StreamEntry } from "../../contracts/session.ts";
-import type { AnswerFormat, AnswerUsage } from "./format.ts";
+import type { AnswerFormat, AnswerUsage } from "./formats/format.ts";
 import type { AnswerRecipe } from "./recipe.ts";
 import type { SseEvent } from "./sse.ts";
 import type { UsageCounter } from "./usage.ts";

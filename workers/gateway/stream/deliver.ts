@@ -1,12 +1,12 @@
 /** Hands an open stream to a client: whole, or as server-sent events from wherever the client is. */
 import { decodeEntries } from "../../contracts/entry-stream.ts";
 import type { CacheReport, OpenStream } from "../../contracts/session.ts";
-import { describeCause, logLine } from "../../logging/log-line.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { GatewayContext } from "../environment.ts";
 import { cancelled } from "../failures.ts";
 import { streamedAnswer, wholeAnswer } from "./answer.ts";
-import type { AnswerUsage } from "./format.ts";
+import type { AnswerUsage } from "./formats/format.ts";
 import { formatOf, type AnswerRecipe } from "./recipe.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
 import { eventId } from "./stream-id.ts";

@@ -1,9 +1,9 @@
 /** What turns a stream's entries into an answer's bytes: written down with the stream, so that a client that comes back gets the same bytes. */
 import type { SpikingMode } from "../../contracts/spikes.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { chatFormat } from "./chat-format.ts";
-import { completionFormat } from "./completion-format.ts";
-import type { AnswerFormat, AnswerHeader } from "./format.ts";
+import { chatFormat } from "./formats/chat.ts";
+import { completionFormat } from "./formats/completion.ts";
+import type { AnswerFormat, AnswerHeader } from "./formats/format.ts";
 
 export interface AnswerRecipe {
   readonly endpoint: "chat" | "completion";

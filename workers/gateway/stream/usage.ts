@@ -1,7 +1,7 @@
 /** Counts an answer's tokens as its choices end: a prompt counts once, however many choices continue it. */
 import type { ChoiceEnd } from "../../contracts/choice.ts";
 import type { StateReport } from "../../contracts/state.ts";
-import type { AnswerUsage } from "./format.ts";
+import type { AnswerUsage } from "./formats/format.ts";
 import type { AnswerRecipe } from "./recipe.ts";
 import { SpikeSums } from "./spike-report.ts";
 import { addStates } from "./state-report.ts";

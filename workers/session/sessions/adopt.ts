@@ -1,6 +1,6 @@
 /** Copies the newest state of a conversation from one tenant's store to another's, where it is sealed under the other's key. */
 import type { ModelManifest } from "../../contracts/model-files.ts";
-import { describeCause, logLine } from "../../logging/log-line.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
 import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { ownerOf } from "./contract.ts";

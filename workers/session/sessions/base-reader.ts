@@ -1,12 +1,12 @@
 /** Where a session's next turn starts: at its newest state, and what lies far behind the conversation's end is brought up to it. */
-import { describeCause, logLine } from "../../logging/log-line.ts";
-import { servedModel } from "../../model/served-model.ts";
-import { engineOf } from "../engine.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import { servedModel } from "../../models/served-model.ts";
+import { engineOf } from "../generation/backend.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { ownerOf, type TurnBase } from "./contract.ts";
-import { pieceTokens, readPiece, type Base } from "./read-tokens.ts";
+import { pieceTokens, readPiece, type Base } from "../generation/read-tokens.ts";
 import type { SessionRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { StoredTurn, TurnRows } from "./turn-rows.ts";

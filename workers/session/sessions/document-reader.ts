@@ -2,12 +2,13 @@
  * Reads a document into a state while it is uploaded: text becomes tokens as it comes, tokens become states piece by piece. All of it is
  * written down as it goes, so that a cut upload, a lost object or a dead engine costs one piece at the most.
  */
+import { fromBase64, toBase64 } from "../../encoding/base64.ts";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { IngestProgress, SessionFacts } from "../../contracts/session.ts";
-import { describeCause, logLine } from "../../logging/log-line.ts";
-import { servedModel } from "../../model/served-model.ts";
-import { engineOf } from "../engine.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import { servedModel } from "../../models/served-model.ts";
+import { engineOf } from "../generation/backend.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, contextNotFound, documentTooLarge, internalError, invalidRequest } from "../failures.ts";
 import { identityOf } from "../identity.ts";
@@ -15,7 +16,7 @@ import type { SnapshotStore } from "../snapshots/contract.ts";
 import { ownerOf } from "./contract.ts";
 import { DocumentText } from "./document-text.ts";
 import { MOST_DOCUMENT_TOKENS } from "./limits.ts";
-import { pieceTokens, readPiece } from "./read-tokens.ts";
+import { pieceTokens, readPiece } from "../generation/read-tokens.ts";
 import { unixSeconds, type RecordRow, type SessionRecord, type UploadRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
@@ -168,14 +169,14 @@ export class DocumentReader {
       if (upload === undefined) throw new ServiceError(contextNotFound());
       if (chunk.length === 0) continue;
       if (upload.whole) throw new ServiceError(textHasEnded("whole"));
-      const half = bytesOf(upload.halfCharacter);
+      const half = fromBase64(upload.halfCharacter);
       const bytes = joined(half, chunk);
       const whole = wholeCharacters(bytes);
       const decoded = this.#decode(bytes.subarray(0, whole), upload.receivedBytes - half.length);
       const document = new DocumentText(upload.pending);
       await this.#write(document.push(decoded), {
         receivedBytes: upload.receivedBytes + chunk.length,
-        halfCharacter: base64Of(bytes.subarray(whole)),
+        halfCharacter: toBase64(bytes.subarray(whole)),
         pending: document.pending,
         preview: upload.preview + decoded.slice(0, Math.max(0, PREVIEW_CHARACTERS - upload.preview.length)),
         length: upload.length + decoded.length,
@@ -317,6 +318,3 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
   whole.set(second, first.length);
   return whole;
 }
-
-const base64Of = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
-const bytesOf = (text: string): Uint8Array => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

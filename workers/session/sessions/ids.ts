@@ -1,11 +1,10 @@
 /** Names that can't be guessed: what they open, they open for whoever has them and the right key. */
-const RANDOM_BYTES = 16;
+import { randomHex } from "../../encoding/hex.ts";
 
 export type IdPrefix = "sess" | "ctx" | "share";
 
 export function newId(prefix: IdPrefix): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(RANDOM_BYTES));
-  return `${prefix}_${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  return `${prefix}_${randomHex()}`;
 }
 
 export function isId(text: string, ...prefixes: readonly IdPrefix[]): boolean {

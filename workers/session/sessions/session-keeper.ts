@@ -2,7 +2,7 @@
 import type { Outcome } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { NewSession, SessionBackend, SessionFacts, SharedSession, TenantId } from "../../contracts/session.ts";
-import { servedModel } from "../../model/served-model.ts";
+import { servedModel } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";

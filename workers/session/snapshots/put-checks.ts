@@ -1,9 +1,11 @@
 /** What has to hold of an order to store a state, and of the state's header. */
 import { ServiceError } from "../../contracts/errors.ts";
-import { invalidRequest, snapshotInvalid } from "../failures.ts";
-import { DIGEST_BYTES, PAGE_TOKENS } from "./chain.ts";
+import { invalidRequest } from "../failures.ts";
+import { snapshotInvalid } from "../../state-file/failures.ts";
+import { DIGEST_BYTES } from "./index/chain.ts";
+import { PAGE_TOKENS } from "../../state-file/page.ts";
 import type { PutOrder } from "./contract.ts";
-import type { StateHeader } from "./state-header.ts";
+import type { StateHeader } from "../../state-file/header.ts";
 
 /** @throws ServiceError that names field, rule and value. */
 export function checkOrder({ tokens, parent, fromPage, chain }: PutOrder): void {

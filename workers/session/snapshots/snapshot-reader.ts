@@ -1,16 +1,16 @@
 /** Reads a snapshot as a whole state file, or the file of an earlier position, piece by piece. */
 import { ServiceError } from "../../contracts/errors.ts";
-import { describeCause, logLine } from "../../logging/log-line.ts";
-import { snapshotInvalid } from "../failures.ts";
-import type { Blob } from "./blob-shelf.ts";
-import { BlobSource } from "./blob-source.ts";
-import type { Collection } from "./collection.ts";
-import { headContext, pageContext } from "./piece-context.ts";
-import { checkProof } from "./proof.ts";
-import { BlobBroken, PIECE_BYTES, pieceCount, SealBroken, type PieceContext, type Sealer } from "./seal.ts";
-import { HEAD_GROUP, type Part, type Snapshot } from "./snapshot-rows.ts";
-import { cutHeader, layoutOf, parseHeader, type StateHeader } from "./state-header.ts";
-import { contains, pagesOf, takeRows, type PageRows } from "./state-layout.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import { snapshotInvalid } from "../../state-file/failures.ts";
+import type { Blob } from "./blobs/blob-shelf.ts";
+import { BlobSource } from "./blobs/blob-source.ts";
+import type { Collection } from "./index/collection.ts";
+import { headContext, pageContext } from "./seal/piece-context.ts";
+import { checkProof } from "./seal/proof.ts";
+import { BlobBroken, PIECE_BYTES, pieceCount, SealBroken, type PieceContext, type Sealer } from "./seal/seal.ts";
+import { HEAD_GROUP, type Part, type Snapshot } from "./index/snapshot-rows.ts";
+import { cutHeader, layoutOf, parseHeader, type StateHeader } from "../../state-file/header.ts";
+import { contains, pagesOf, takeRows, type PageRows } from "../../state-file/layout.ts";
 
 export interface ReaderParts {
   readonly collection: Collection;

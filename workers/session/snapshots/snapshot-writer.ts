@@ -1,17 +1,17 @@
 /** One snapshot that is being written: until it is finished no one finds it, and where it is given up nothing of it is left. */
-import { describeCause, logLine } from "../../logging/log-line.ts";
-import { BlobWriter, type BlobWriterParts } from "./blob-writer.ts";
-import type { ByteReader } from "./byte-reader.ts";
-import { DIGEST_BYTES } from "./chain.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import { BlobWriter, type BlobWriterParts } from "./blobs/blob-writer.ts";
+import type { ByteReader } from "../../state-file/byte-reader.ts";
+import { DIGEST_BYTES } from "./index/chain.ts";
 import type { PutOrder, StoredSnapshot } from "./contract.ts";
-import type { Eviction } from "./eviction.ts";
-import { randomId } from "./hex.ts";
-import { ParentPages } from "./parent-pages.ts";
-import { nodeOf } from "./prefix-index.ts";
-import { prove } from "./proof.ts";
-import { layoutOf, type StateHeader } from "./state-header.ts";
-import { contains, countOf, fileBytes, isCuttable, pagesOf, takeRows, type PageRows } from "./state-layout.ts";
-import { supersede, type Superseded } from "./supersede.ts";
+import type { Eviction } from "./tiers/eviction.ts";
+import { randomHex } from "../../encoding/hex.ts";
+import { ParentPages } from "./blobs/parent-pages.ts";
+import { nodeOf } from "./index/prefix-index.ts";
+import { prove } from "./seal/proof.ts";
+import { layoutOf, type StateHeader } from "../../state-file/header.ts";
+import { contains, countOf, fileBytes, isCuttable, pagesOf, takeRows, type PageRows } from "../../state-file/layout.ts";
+import { supersede, type Superseded } from "./blobs/supersede.ts";
 
 export interface WriterParts extends BlobWriterParts {
   readonly eviction: Eviction;
@@ -22,7 +22,7 @@ export class SnapshotWriter {
   readonly #order: PutOrder;
   readonly #header: StateHeader;
   readonly #layout: string;
-  readonly #id = randomId();
+  readonly #id = randomHex();
   readonly #key: number;
   readonly #parent: ParentPages;
   readonly #blobs: BlobWriter;

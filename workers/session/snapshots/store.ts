@@ -1,10 +1,11 @@
 /** A tenant's snapshot store over the object's storage. */
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
-import { describeCause, logLine } from "../../logging/log-line.ts";
-import { internalError, snapshotInvalid } from "../failures.ts";
-import { PAGE_TOKENS } from "./chain.ts";
-import type { Collection } from "./collection.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import { internalError } from "../failures.ts";
+import { snapshotInvalid } from "../../state-file/failures.ts";
+import { PAGE_TOKENS } from "../../state-file/page.ts";
+import type { Collection } from "./index/collection.ts";
 import type {
   Candidate,
   Findings,
@@ -15,16 +16,16 @@ import type {
   StoredSnapshot,
   TokenChain,
 } from "./contract.ts";
-import { ServiceUnreachable } from "./deadline.ts";
-import type { Eviction } from "./eviction.ts";
-import { pieceStream } from "./piece-stream.ts";
-import type { Found } from "./prefix-index.ts";
-import { BlobBroken, SealBroken, type Sealer } from "./seal.ts";
+import { ServiceUnreachable } from "./tiers/deadline.ts";
+import type { Eviction } from "./tiers/eviction.ts";
+import { pieceStream } from "./seal/piece-stream.ts";
+import type { Found } from "./index/prefix-index.ts";
+import { BlobBroken, SealBroken, type Sealer } from "./seal/seal.ts";
 import { readSnapshot, type ReadableSnapshot } from "./snapshot-reader.ts";
-import type { Sharing } from "./sharing.ts";
-import type { Snapshot } from "./snapshot-rows.ts";
+import type { Sharing } from "./tiers/near-copying.ts";
+import type { Snapshot } from "./index/snapshot-rows.ts";
 import { writeSnapshot } from "./write-snapshot.ts";
-import type { TenantKeys } from "./tenant-keys.ts";
+import type { TenantKeys } from "./seal/tenant-keys.ts";
 
 export interface StoreParts {
   readonly storage: DurableObjectStorage;

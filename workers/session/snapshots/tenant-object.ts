@@ -4,17 +4,17 @@ import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { internalError } from "../failures.ts";
-import { Collection } from "./collection.ts";
+import { Collection } from "./index/collection.ts";
 import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot, TokenChain } from "./contract.ts";
-import { Eviction } from "./eviction.ts";
+import { Eviction } from "./tiers/eviction.ts";
 import { limitsOf, type StoreLimits } from "./limits.ts";
 import { NoStore } from "./no-store.ts";
-import { Sealer } from "./seal.ts";
-import { Sharing } from "./sharing.ts";
+import { Sealer } from "./seal/seal.ts";
+import { Sharing } from "./tiers/near-copying.ts";
 import { Store } from "./store.ts";
-import { TenantKeys } from "./tenant-keys.ts";
+import { TenantKeys } from "./seal/tenant-keys.ts";
 import { tenantName } from "./tenant-name.ts";
-import { Upkeep } from "./upkeep.ts";
+import { Upkeep } from "./tiers/upkeep.ts";
 
 /** Sealed bytes by where they lie. */
 export interface StoreUsage {

@@ -1,11 +1,11 @@
 /** Writes one state file into the store as it comes. */
 import { ServiceError } from "../../contracts/errors.ts";
-import { snapshotInvalid } from "../failures.ts";
-import { ByteReader } from "./byte-reader.ts";
+import { snapshotInvalid } from "../../state-file/failures.ts";
+import { ByteReader } from "../../state-file/byte-reader.ts";
 import type { PutOrder, StoredSnapshot } from "./contract.ts";
 import { checkHeader, checkOrder } from "./put-checks.ts";
 import { SnapshotWriter, type WriterParts } from "./snapshot-writer.ts";
-import { readHeader } from "./state-header.ts";
+import { readHeader } from "../../state-file/header.ts";
 
 /** @throws ServiceError that says what does not hold, or what the stream or the storage throws; then nothing has been written. */
 export async function writeSnapshot(parts: WriterParts, order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<StoredSnapshot> {

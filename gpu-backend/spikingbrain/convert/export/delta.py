@@ -8,7 +8,7 @@ tensors are those of `evicted` mixers and what was trained in place of the teach
 | `spikingbrain.delta.base_sha256` | string | SHA-256 of the teacher's file, lowercase hex |
 | `spikingbrain.delta.base_file` | string | its name |
 
-Matrices are f16, vectors f32. To merge, without arithmetic on any weight (`infra/local/merge-delta.ts`): write a GGUF with the delta's
+Matrices are f16, vectors f32. To merge, without arithmetic on any weight (`infra/local/gguf/merge-delta.ts`): write a GGUF with the delta's
 `general.architecture`, `general.name` and `spikingbrain.*` except `spikingbrain.delta.*`, and the base's other `general.*` and its
 `tokenizer.*`; with the base's tensors byte for byte, but, where the base is a `llama`, with the rows of `blk.*.attn_q` and `attn_k` put
 from interleaved into half-split rotary order (row `h D + p D/2 + i` is the base's row `h D + 2 i + p`, p of 0 and 1, D the head's width);

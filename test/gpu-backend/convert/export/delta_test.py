@@ -63,7 +63,7 @@ def files(tmp_path: Path) -> tuple[Path, Path, dict[str, torch.Tensor]]:
 
 def merge(base: Path, delta: Path, out: Path) -> subprocess.CompletedProcess[str]:
     node = ROOT / "node_modules/.bin/node"
-    command: list[str | Path] = [node, "--no-warnings", ROOT / "infra/local/merge-delta.ts", base, delta, out]
+    command: list[str | Path] = [node, "--no-warnings", ROOT / "infra/local/gguf/merge-delta.ts", base, delta, out]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 

@@ -1,8 +1,8 @@
 /** What a store's rows say is not believed: whatever is changed in them, what comes out is the state or an error. */
 import { describe, expect, test } from "vitest";
-import { tokenChain } from "../../../../workers/session/snapshots/chain.ts";
-import { Collection } from "../../../../workers/session/snapshots/collection.ts";
-import { Eviction } from "../../../../workers/session/snapshots/eviction.ts";
+import { tokenChain } from "../../../../workers/session/snapshots/index/chain.ts";
+import { Collection } from "../../../../workers/session/snapshots/index/collection.ts";
+import { Eviction } from "../../../../workers/session/snapshots/tiers/eviction.ts";
 import { stateFile } from "../../support/state-files.ts";
 import { compare, find, identity, inside, newTenant, put, randomTokens, read, storeOf, stored, windowed } from "./support.ts";
 

@@ -1,8 +1,8 @@
 /** A sealed piece opens as what it is, for whom it is, whole, and not otherwise. */
 import { describe, expect, test } from "vitest";
-import { SealBroken, Sealer, type PieceContext } from "../../../../workers/session/snapshots/seal.ts";
-import { pageName } from "../../../../workers/session/snapshots/page-names.ts";
-import { TenantKeys } from "../../../../workers/session/snapshots/tenant-keys.ts";
+import { SealBroken, Sealer, type PieceContext } from "../../../../workers/session/snapshots/seal/seal.ts";
+import { pageName } from "../../../../workers/session/snapshots/blobs/page-names.ts";
+import { TenantKeys } from "../../../../workers/session/snapshots/seal/tenant-keys.ts";
 import { identity } from "./support.ts";
 
 const secret = (byte: number) => btoa(String.fromCharCode(...new Uint8Array(32).fill(byte)));

@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import type { Outcome } from "../../../../workers/contracts/engine.ts";
 import type { SessionEnvironment } from "../../../../workers/session/environment.ts";
-import { tokenChain } from "../../../../workers/session/snapshots/chain.ts";
+import { tokenChain } from "../../../../workers/session/snapshots/index/chain.ts";
 import type {
   ModelIdentity,
   OpenedSnapshot,

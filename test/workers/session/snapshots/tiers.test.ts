@@ -1,8 +1,8 @@
 /** Where states lie, how long, and what happens when a place fails. */
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { tokenChain } from "../../../../workers/session/snapshots/chain.ts";
-import { tenantStore } from "../../../../workers/session/snapshots/near-store.ts";
+import { tokenChain } from "../../../../workers/session/snapshots/index/chain.ts";
+import { tenantStore } from "../../../../workers/session/snapshots/tiers/near-store.ts";
 import { stateFile } from "../../support/state-files.ts";
 import {
   bindings,

@@ -4,7 +4,7 @@
  */
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { PAGE_TOKENS } from "../../../../workers/session/snapshots/chain.ts";
+import { PAGE_TOKENS } from "../../../../workers/state-file/page.ts";
 import { seeded, type Dice } from "../../support/dice.ts";
 import { stateFile } from "../../support/state-files.ts";
 import { bindings, compare, find, inside, newTenant, objectOf, put, read, storeOf, windowed } from "./support.ts";

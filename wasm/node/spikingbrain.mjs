@@ -1,5 +1,0 @@
-#!/usr/bin/env node
-// `npx spikingbrain …`: the engine without Workers. Starts cli.ts on the project's own Node, with its dependencies in place.
-import { runScript } from "../../infra/local/bootstrap.mjs";
-
-runScript(["wasm/node/cli.ts", ...process.argv.slice(2)]);

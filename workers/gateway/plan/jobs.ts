@@ -1,0 +1,117 @@
+/** Turns a parsed body and its rendered prompts into what backends are asked: one job a choice. */
+import type { Job } from "../../contracts/choice.ts";
+import { PROMPT_SCORES_LIMIT, type SamplingParameters } from "../../contracts/engine.ts";
+import { requireVocabulary } from "../prompt/encode-prompt.ts";
+import { contextLengthExceeded, invalidRequest } from "../failures.ts";
+import type { ServedModel } from "../../models/served-model.ts";
+import type { GenerationFields } from "../schema/generation-fields.ts";
+import { GENERATIONS_TOKENS_LIMIT } from "../schema/limits.ts";
+
+/** A prompt as the model reads it. */
+export interface RenderedPrompt {
+  readonly tokens: Uint32Array;
+  /** The prompt's text where the answer repeats it. */
+  readonly echo: string | null;
+}
+
+/** What differs between endpoints. */
+export interface JobOptions {
+  /** The field that holds the prompt, for messages about its length. */
+  readonly promptField: "messages" | "prompt";
+  readonly prompts: readonly RenderedPrompt[];
+  /** Null: the default, or as many as the context leaves. */
+  readonly maxTokens: number | null;
+  /** Upper bound used when the client named none. */
+  readonly defaultMaxTokens: number;
+  readonly topLogprobs: number | null;
+  readonly promptLogprobs: number | null;
+}
+
+/** `contextLength` is the longest prompt plus completion, in tokens, that the backend takes in one request. */
+export function planJobs(body: GenerationFields, options: JobOptions, model: ServedModel, contextLength: number, requestId: string): Job[] {
+  const choices = body.n ?? 1;
+  requireTokenBudget(options, choices);
+  const seed = body.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+  const minTokens = body.min_tokens ?? 0;
+  requireVocabulary(model, body.stop_token_ids ?? [], "stop_token_ids");
+  requireVocabulary(
+    model,
+    (body.logit_bias ?? []).map(([id]) => id),
+    "logit_bias",
+  );
+  return options.prompts.flatMap(({ tokens, echo }, promptIndex) => {
+    requireScorable(tokens.length, options);
+    const maxTokens = tokensToGenerate(tokens.length, options, contextLength);
+    if (minTokens > maxTokens)
+      throw invalidRequest(`'min_tokens': ${minTokens} is more than the ${maxTokens} tokens allowed.`, "min_tokens");
+    return Array.from({ length: choices }, (_unused, choice) => ({
+      index: promptIndex * choices + choice,
+      promptIndex,
+      stops: body.stop ?? [],
+      echo,
+      request: {
+        requestId,
+        prompt: tokens,
+        maxTokens,
+        minTokens,
+        stopTokens: [...new Set([...(body.ignore_eos === true ? [] : model.stopTokens), ...(body.stop_token_ids ?? [])])],
+        sampling: samplingParameters(body, seed + choice),
+        topLogprobs: options.topLogprobs,
+        promptLogprobs: options.promptLogprobs,
+        countSpikes: body.spikes === true,
+        reportState: body.state === true,
+      },
+    }));
+  });
+}
+
+function requireTokenBudget({ prompts, promptField }: JobOptions, choices: number): void {
+  const total = choices * prompts.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  if (prompts.length * choices === 1 || total <= GENERATIONS_TOKENS_LIMIT) return;
+  throw invalidRequest(
+    `'${promptField}': the prompts of all choices together may have ${GENERATIONS_TOKENS_LIMIT} tokens; they have ${total}.`,
+    promptField,
+  );
+}
+
+function requireScorable(promptTokens: number, { promptLogprobs }: JobOptions): void {
+  if (promptLogprobs === null || promptTokens * (promptLogprobs + 1) <= PROMPT_SCORES_LIMIT) return;
+  const most = Math.floor(PROMPT_SCORES_LIMIT / (promptLogprobs + 1));
+  throw invalidRequest(
+    `'logprobs': with ${promptLogprobs} alternatives a prompt of ${most} tokens can be scored; this one has ${promptTokens}.`,
+    "logprobs",
+  );
+}
+
+function samplingParameters(body: GenerationFields, seed: number): SamplingParameters {
+  return {
+    temperature: body.temperature ?? 1,
+    topK: Math.max(0, body.top_k ?? 0),
+    topP: body.top_p ?? 1,
+    minP: body.min_p ?? 0,
+    repetitionPenalty: body.repetition_penalty ?? 1,
+    presencePenalty: body.presence_penalty ?? 0,
+    frequencyPenalty: body.frequency_penalty ?? 0,
+    logitBias: body.logit_bias ?? [],
+    // Clients send any integer; engines take 32 bits, and `>>>` keeps the lowest 32 of a two's complement.
+    seed: seed >>> 0,
+  };
+}
+
+function tokensToGenerate(promptTokens: number, options: JobOptions, contextLength: number): number {
+  const { promptField, maxTokens, defaultMaxTokens } = options;
+  const left = contextLength - promptTokens;
+  const limit = `A request may have ${contextLength} tokens, prompt and answer together.`;
+  if (promptTokens === 0) throw invalidRequest(`'${promptField}': the prompt must hold at least one token.`, promptField);
+  if (left < 0 || (left === 0 && maxTokens !== 0)) {
+    throw contextLengthExceeded(`${limit} The prompt has ${promptTokens} tokens, which leaves none to generate.`, promptField);
+  }
+  if (maxTokens === null) return Math.min(left, defaultMaxTokens);
+  if (maxTokens > left) {
+    throw contextLengthExceeded(
+      `${limit} ${promptTokens + maxTokens} were asked for: ${promptTokens} in the prompt and ${maxTokens} to generate.`,
+      promptField,
+    );
+  }
+  return maxTokens;
+}

@@ -1,0 +1,66 @@
+/** `chat.completion` and `chat.completion.chunk`. */
+import type { Piece, ScoredToken } from "../../../contracts/choice.ts";
+import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
+import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
+import { liveSpikes } from "../spike-report.ts";
+import { liveState } from "../state-report.ts";
+import { tokenLabel } from "../token-label.ts";
+
+/** `topLogprobs` is null where no log-probabilities were asked for. */
+export interface ChatFormatOptions {
+  readonly header: AnswerHeader;
+  readonly tokenizer: Tokenizer;
+  readonly topLogprobs: number | null;
+  readonly includeUsage: boolean;
+}
+
+export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: ChatFormatOptions): AnswerFormat {
+  const { id, created, model, system_fingerprint } = header;
+  const entry = (token: number, logprob: number) => {
+    const { text, bytes } = tokenLabel(tokenizer, token);
+    return { token: text, logprob, bytes: Array.from(bytes) };
+  };
+  const logprobs = (tokens: readonly ScoredToken[]) =>
+    topLogprobs === null
+      ? null
+      : {
+          content: tokens.map((token) => ({
+            ...entry(token.id, token.logprob ?? 0),
+            top_logprobs: (token.top ?? []).slice(0, topLogprobs).map(([alternative, logprob]) => entry(alternative, logprob)),
+          })),
+          refusal: null,
+        };
+  const chunkOf = (choices: readonly object[], usage: AnswerUsage | null) => ({
+    id,
+    object: "chat.completion.chunk",
+    created,
+    model,
+    system_fingerprint,
+    choices,
+    ...(includeUsage ? { usage } : {}),
+  });
+  return {
+    opening: (index) => chunkOf([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], null),
+    chunk: ({ index, text, tokens, spikes, state }: Piece) => ({
+      ...chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }], null),
+      ...liveSpikes(spikes),
+      ...liveState(state),
+    }),
+    closing: (index, reason) => chunkOf([{ index, delta: {}, logprobs: null, finish_reason: reason }], null),
+    usage: (usage) => chunkOf([], usage),
+    whole: (choices: readonly FinishedChoice[], usage) => ({
+      id,
+      object: "chat.completion",
+      created,
+      model,
+      system_fingerprint,
+      choices: choices.map(({ index, text, tokens, reason }) => ({
+        index,
+        message: { role: "assistant", content: text, refusal: null },
+        logprobs: logprobs(tokens),
+        finish_reason: reason,
+      })),
+      usage,
+    }),
+  };
+}

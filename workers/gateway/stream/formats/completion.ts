@@ -1,0 +1,60 @@
+/** `text_completion`, whole and in chunks: OpenAI's legacy shape, whose log-probabilities evaluation tools read. */
+import type { Piece, ScoredToken } from "../../../contracts/choice.ts";
+import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
+import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
+import { liveSpikes } from "../spike-report.ts";
+import { liveState } from "../state-report.ts";
+import { tokenLabel } from "../token-label.ts";
+
+export interface CompletionFormatOptions {
+  readonly header: AnswerHeader;
+  readonly tokenizer: Tokenizer;
+  readonly topLogprobs: number | null;
+  readonly includeUsage: boolean;
+}
+
+export function completionFormat({ header, tokenizer, topLogprobs, includeUsage }: CompletionFormatOptions): AnswerFormat {
+  const { id, created, model, system_fingerprint } = header;
+  const label = (token: number) => tokenLabel(tokenizer, token).text;
+  /** The alternatives and, as OpenAI does, the token itself where it is not among them. */
+  const alternatives = ({ id: token, logprob, top }: ScoredToken): Record<string, number> | null => {
+    if (logprob === null) return null;
+    const entries = (top ?? []).slice(0, topLogprobs ?? 0).map(([alternative, value]) => [label(alternative), value] as const);
+    // Two ids may share one text; the likelier comes first and keeps the name.
+    return Object.fromEntries([[label(token), logprob] as const, ...entries.toReversed()]);
+  };
+  const logprobs = (tokens: readonly ScoredToken[]) =>
+    topLogprobs === null
+      ? null
+      : {
+          tokens: tokens.map((token) => label(token.id)),
+          token_logprobs: tokens.map((token) => token.logprob),
+          top_logprobs: tokens.map(alternatives),
+          text_offset: tokens.map((token) => token.offset),
+        };
+  const body = (choices: readonly object[], usage: { usage?: AnswerUsage | null }) => ({
+    id,
+    object: "text_completion",
+    created,
+    model,
+    system_fingerprint,
+    choices,
+    ...usage,
+  });
+  const noUsage = includeUsage ? { usage: null } : {};
+  return {
+    opening: () => null,
+    chunk: ({ index, text, tokens, spikes, state }: Piece) => ({
+      ...body([{ index, text, logprobs: logprobs(tokens), finish_reason: null }], noUsage),
+      ...liveSpikes(spikes),
+      ...liveState(state),
+    }),
+    closing: (index, reason) => body([{ index, text: "", logprobs: null, finish_reason: reason }], noUsage),
+    usage: (usage) => body([], { usage }),
+    whole: (choices: readonly FinishedChoice[], usage) =>
+      body(
+        choices.map(({ index, text, tokens, reason }) => ({ index, text, logprobs: logprobs(tokens), finish_reason: reason })),
+        { usage },
+      ),
+  };
+}

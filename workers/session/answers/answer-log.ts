@@ -1,0 +1,77 @@
+/**
+ * What a generation has brought, durably: the backend's events in the order they came, each with the choice it belongs to. Everything that
+ * readers see is made of them again. Written in batches, because a row a token would cost more than the token.
+ */
+import type { PromptUsage, AnswerEvent } from "./text/choice-assembler.ts";
+import type { ServiceFailure } from "../../contracts/errors.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import type { LogRows } from "./log-rows.ts";
+
+export type LogRecord =
+  /** Where the job's prompt starts: before its first event, and again when a state turns out to be unusable. */
+  | { readonly type: "start"; readonly job: number; readonly usage: PromptUsage }
+  | { readonly type: "event"; readonly job: number; readonly event: AnswerEvent }
+  /** Somebody wished the answers to end here. */
+  | { readonly type: "stopped" }
+  | { readonly type: "done" }
+  | { readonly type: "failed"; readonly failure: ServiceFailure };
+
+/** Characters that may wait. */
+const WAITING_CHARACTERS = 64 << 10;
+const WAITING_MILLISECONDS = 100;
+
+export class AnswerLog {
+  readonly #rows: LogRows;
+  readonly #onFlush: () => void;
+  #waiting = "";
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(rows: LogRows, onFlush: () => void) {
+    this.#rows = rows;
+    this.#onFlush = onFlush;
+  }
+
+  append(record: LogRecord): void {
+    this.#waiting += `${JSON.stringify(record)}\n`;
+    if (this.#waiting.length > WAITING_CHARACTERS) this.flush();
+    else
+      this.#timer ??= setTimeout(() => {
+        this.flush();
+      }, WAITING_MILLISECONDS);
+  }
+
+  /** What there is no room for stays in memory, and is tried again with what comes next: an answer is not lost to a full disk. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#waiting === "") return;
+    try {
+      this.#rows.append(new TextEncoder().encode(this.#waiting));
+      this.#waiting = "";
+    } catch (cause) {
+      logLine("error", "answer_not_written", { cause: describeCause(cause) });
+    }
+    this.#onFlush();
+  }
+
+  /** Forgets everything. */
+  delete(): void {
+    clearTimeout(this.#timer);
+    this.#waiting = "";
+    this.#rows.delete();
+  }
+
+  /** Everything recorded, in order; a last line that was cut off by the end of the world is left out. */
+  *read(): Generator<LogRecord, void, undefined> {
+    const decoder = new TextDecoder();
+    let buffered = "";
+    for (const bytes of this.#rows.read()) {
+      buffered += decoder.decode(bytes, { stream: true });
+      const lines = buffered.split("\n");
+      buffered = lines.pop() ?? "";
+      for (const line of lines) yield JSON.parse(line) as LogRecord;
+    }
+    const waiting = (buffered + this.#waiting).split("\n");
+    for (const line of waiting.slice(0, -1)) yield JSON.parse(line) as LogRecord;
+  }
+}

@@ -1,0 +1,166 @@
+/** A generation while it runs: its choices' events become records of the log and entries for its readers, until exactly one end. */
+import type { Job } from "../../contracts/choice.ts";
+import type { GenerationBackend } from "../../contracts/engine.ts";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import type { CacheReport } from "../../contracts/session.ts";
+import { merge } from "./text/merge.ts";
+import { internalError } from "../failures.ts";
+import type { StoredSnapshot } from "../snapshots/contract.ts";
+import type { AnswerEntries } from "./answer-entries.ts";
+import type { LogRecord } from "./answer-log.ts";
+import { Attempts, type AttemptEvent } from "../generation/attempts.ts";
+import type { Memory } from "../generation/start.ts";
+
+export interface RunOptions {
+  readonly backend: Pick<GenerationBackend, "generate">;
+  readonly jobs: readonly Job[];
+  readonly memories: readonly Memory[];
+  readonly entries: AnswerEntries;
+  readonly record: (record: LogRecord) => void;
+  readonly onRetry: (failure: ServiceFailure, sampled: number) => void;
+  readonly onDefect: (cause: unknown) => void;
+  /** How long the end waits for the states of answers that are whole, milliseconds. */
+  readonly patience: number;
+  /** Before the terminal record, once nothing more comes; a turn is handed to its session here. */
+  readonly settle: (end: RunEnd) => Promise<void>;
+}
+
+export interface RunEnd {
+  /** Null: every choice ended by itself, or was stopped. */
+  readonly failure: ServiceFailure | null;
+  readonly stopped: boolean;
+  /** Choice 0's state after its answer. */
+  readonly saved: StoredSnapshot | null;
+}
+
+interface Tagged {
+  readonly job: number;
+  readonly event: AttemptEvent;
+}
+
+export class GenerationRun {
+  readonly #options: RunOptions;
+  readonly #abort = new AbortController();
+  readonly #attempts: readonly Attempts[];
+  readonly #underWay: { readonly promise: Promise<void>; readonly resolve: () => void } = Promise.withResolvers();
+  #stopped = false;
+  #terminal = false;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const { backend, jobs, memories, entries, onRetry } = options;
+    this.#attempts = jobs.map(
+      (job, at) =>
+        new Attempts({
+          backend,
+          job,
+          memory: memories[at] as Memory,
+          signal: this.#abort.signal,
+          sampled: entries.choices[at]?.sampled ?? [],
+          onRetry,
+        }),
+    );
+  }
+
+  /** Opens every choice that has not ended. @throws ServiceError when one is refused; the others are let go then. */
+  async begin(): Promise<void> {
+    const opened = await Promise.allSettled(this.#open().map(async (job) => await this.#attempts[job]?.begin()));
+    const refused = opened.find((outcome) => outcome.status === "rejected");
+    if (refused === undefined) return;
+    await this.discard();
+    throw refused.reason;
+  }
+
+  /** Lets go of choices that nobody will read. */
+  async discard(): Promise<void> {
+    this.#abort.abort();
+    await Promise.all(this.#attempts.map((attempts) => attempts.discard()));
+  }
+
+  /** Of the choices together: one that was remembered is worth telling. */
+  get cache(): CacheReport {
+    const reports = this.#attempts.flatMap(({ start }) => (start === undefined ? [] : [start.report]));
+    const best = reports.find(({ outcome }) => outcome === "hit") ?? reports.find(({ outcome }) => outcome === "rejected") ?? reports[0];
+    return best ?? { outcome: "miss", tokens: 0, reason: "nothing to read" };
+  }
+
+  /** Resolves with the first event of any choice, or when they have ended. */
+  get underWay(): Promise<void> {
+    return this.#underWay.promise;
+  }
+
+  /** Runs to the end; never rejects. */
+  async pump(): Promise<void> {
+    const { record, settle } = this.#options;
+    let patience: ReturnType<typeof setTimeout> | undefined;
+    let failure: ServiceFailure | null = null;
+    try {
+      for await (const { job, event } of merge(this.#open().map((job) => this.#choice(job)))) {
+        if (event.type === "start") record({ type: "start", job, usage: event.usage });
+        else {
+          record({ type: "event", job, event });
+          this.#underWay.resolve();
+        }
+        if (this.#open().length > 0 || patience !== undefined) continue;
+        patience = setTimeout(() => {
+          this.#end(null);
+        }, this.#options.patience);
+      }
+    } catch (cause) {
+      failure = this.#failureOf(cause);
+    }
+    clearTimeout(patience);
+    this.#underWay.resolve();
+    const open = this.#open().length > 0;
+    if (open && failure === null)
+      failure = this.#abort.signal.aborted ? this.#failureOf(this.#abort.signal.reason) : internalError("The answer has no end.");
+    if (!open) failure = null;
+    try {
+      const saved = failure === null && !this.#stopped ? ((await this.#attempts[0]?.saved()) ?? null) : null;
+      await settle({ failure, stopped: this.#stopped, saved });
+    } catch (cause) {
+      this.#options.onDefect(cause);
+    }
+    this.#end(failure);
+  }
+
+  /** Ends the answers as if they had ended here. */
+  stop(): void {
+    if (this.#terminal) return;
+    this.#stopped = this.#open().length > 0;
+    this.#options.record({ type: "stopped" });
+    this.#abort.abort();
+  }
+
+  /** Ends the answers without an end of theirs. */
+  cancel(failure: ServiceFailure): void {
+    this.#abort.abort(new ServiceError(failure));
+  }
+
+  #open(): number[] {
+    return this.#options.jobs.flatMap((_job, at) => (this.#options.entries.choices[at]?.ended === true ? [] : [at]));
+  }
+
+  async *#choice(job: number): AsyncGenerator<Tagged, void, undefined> {
+    const ended = () => this.#options.entries.choices[job]?.ended === true;
+    for await (const event of this.#attempts[job]?.events() ?? []) {
+      yield { job, event };
+      // A stop string has ended it, so the backend is let go; after a backend's own end, its state may follow.
+      if (ended() && event.type !== "finish") return;
+    }
+  }
+
+  #end(failure: ServiceFailure | null): void {
+    if (this.#terminal) return;
+    this.#terminal = true;
+    this.#options.record(failure === null ? { type: "done" } : { type: "failed", failure });
+  }
+
+  #failureOf(cause: unknown): ServiceFailure {
+    const { reason } = this.#abort.signal as { readonly reason: unknown };
+    if (reason instanceof ServiceError) return reason.failure;
+    if (cause instanceof ServiceError) return cause.failure;
+    this.#options.onDefect(cause);
+    return internalError("The server had an error while processing the request.");
+  }
+}

@@ -1,0 +1,154 @@
+import { DurableObject } from "cloudflare:workers";
+import type { Outcome } from "../../contracts/engine.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import type { GenerationOrder, OpenStream, TenantId } from "../../contracts/session.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import { servedModel } from "../../models/served-model.ts";
+import type { SessionEnvironment } from "../environment.ts";
+import { conflict, streamNotFound } from "../failures.ts";
+import { sessionObjectName, type PreparedTurn, type TurnTaker } from "../sessions/contract.ts";
+import { tenantStore } from "../snapshots/tiers/near-store.ts";
+import { Life } from "./life.ts";
+import { SqlLogRows } from "./log-rows.ts";
+import { OrderRows, type StoredOrder } from "./order-rows.ts";
+
+/** While something runs or is kept, the object looks after it so often: generations that were cut off with it go on, old ones go. */
+const WATCH_MILLISECONDS = 30_000;
+/** Owns running generations, and what they brought until some time after their end. */
+export class StreamObject extends DurableObject<SessionEnvironment> {
+  readonly #orders: OrderRows;
+  readonly #lives = new Map<string, Promise<Life>>();
+  /** Streams that are about to begin: their sessions may be asked for by others already. */
+  readonly #starting = new Set<string>();
+
+  constructor(ctx: DurableObjectState, env: SessionEnvironment) {
+    super(ctx, env);
+    this.#orders = new OrderRows(ctx.storage.sql);
+    SqlLogRows.makeTable(ctx.storage.sql);
+  }
+
+  /** Throws where the order can't be written down, with nothing begun: it is not this object's to run then. */
+  async start(order: GenerationOrder): Promise<Outcome<OpenStream>> {
+    const { stream } = order;
+    if (this.#lives.has(stream) || this.#orders.has(stream))
+      return { ok: false, failure: conflict("A stream of this id has been started.") };
+    this.#starting.add(stream);
+    try {
+      const prepared = await this.#prepare(order);
+      const making = this.#live({ order, prepared });
+      this.#lives.set(stream, making);
+      const life = await making;
+      await life.begin();
+      await this.#write({ order, prepared }, life);
+      this.ctx.waitUntil(life.run());
+      return { ok: true, value: await life.openUnderWay() };
+    } catch (cause) {
+      this.#lives.delete(stream);
+      if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+      throw cause;
+    } finally {
+      this.#starting.delete(stream);
+    }
+  }
+
+  async attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {
+    const life = await this.#find(stream);
+    return life === undefined || life.tenant !== tenant ? { ok: false, failure: streamNotFound() } : { ok: true, value: life.open(after) };
+  }
+
+  async stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>> {
+    const life = await this.#find(stream);
+    if (life === undefined || life.tenant !== tenant) return { ok: false, failure: streamNotFound() };
+    life.stop();
+    return { ok: true, value: null };
+  }
+
+  /** Whether this stream has not ended; one that was lost goes on by being asked. */
+  async isRunning(stream: string): Promise<boolean> {
+    if (this.#starting.has(stream)) return true;
+    const life = await this.#find(stream);
+    return life !== undefined && !life.settled;
+  }
+
+  override async alarm(): Promise<void> {
+    for (const stream of this.#orders.running()) await this.#find(stream);
+    for (const stream of this.#orders.expired(Date.now())) {
+      const life = await this.#find(stream);
+      if (life !== undefined && life.readers > 0) continue;
+      life?.forget();
+      this.#lives.delete(stream);
+      this.#orders.delete(stream);
+    }
+    if (this.#orders.count() > 0) await this.ctx.storage.setAlarm(Date.now() + WATCH_MILLISECONDS);
+  }
+
+  async #watch(): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + WATCH_MILLISECONDS);
+  }
+
+  /** The engine is at work already: whoever writes first lets everybody wait for the disk. */
+  async #write(stored: StoredOrder, life: Life): Promise<void> {
+    try {
+      this.#orders.put(stored);
+      await this.#watch();
+    } catch (cause) {
+      await life.abandon();
+      throw cause;
+    }
+  }
+
+  async #prepare(order: GenerationOrder): Promise<PreparedTurn | null> {
+    if (order.turn === undefined || order.tenant === null) return null;
+    const outcome = await this.#session(order.tenant, order.turn.session).beginTurn(order);
+    if (!outcome.ok) throw new ServiceError(outcome.failure);
+    return outcome.value;
+  }
+
+  /** A generation, brought back from what is stored where it was lost with the object. */
+  async #find(stream: string): Promise<Life | undefined> {
+    const living = this.#lives.get(stream);
+    if (living !== undefined) return await living.catch(() => undefined);
+    const stored = this.#orders.get(stream);
+    if (stored === undefined) return undefined;
+    const making = this.#live(stored);
+    this.#lives.set(stream, making);
+    const life = await making;
+    if (!life.ended) {
+      logLine("info", "stream_revived", { stream });
+      this.ctx.waitUntil(life.resume());
+      await this.#watch();
+    }
+    return life;
+  }
+
+  async #live(stored: StoredOrder): Promise<Life> {
+    const model = await servedModel(this.env);
+    const { tenant, turn, stream } = stored.order;
+    const session = tenant === null || turn === undefined ? undefined : this.#session(tenant, stored.prepared?.session ?? turn.session);
+    const store = tenant === null ? undefined : tenantStore(this.env, tenant);
+    const onEnded = (keptUntil: number) => {
+      try {
+        this.#orders.keepUntil(stream, keptUntil);
+      } catch (cause) {
+        logLine("error", "stream_end_not_written", { stream, cause: describeCause(cause) });
+      }
+    };
+    const onIdle = () => {
+      this.#lives.delete(stream);
+    };
+    return new Life({
+      stored,
+      model,
+      environment: this.env,
+      rows: new SqlLogRows(this.ctx.storage, stream),
+      session,
+      store,
+      onEnded,
+      onIdle,
+    });
+  }
+
+  #session(tenant: TenantId, session: string): TurnTaker {
+    return this.env.SESSION_OBJECT.getByName(sessionObjectName(tenant, session));
+  }
+}

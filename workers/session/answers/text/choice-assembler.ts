@@ -1,0 +1,175 @@
+/**
+ * Makes one choice's text of a backend's events. It is a function of those events alone: the same ones give the same pieces, which is what
+ * lets a log of events stand for everything that its readers see.
+ */
+import type { ChoiceEnd, ChoiceEvent, Job, Piece, ScoredToken } from "../../../contracts/choice.ts";
+import type { GenerateEvent, TokenLogprob, TokenUsage } from "../../../contracts/engine.ts";
+import { ServiceError } from "../../../contracts/errors.ts";
+import type { SpikeCounts, SpikesByLayer } from "../../../contracts/spikes.ts";
+import type { StateReport } from "../../../contracts/state.ts";
+import { StreamDecoder } from "../../../tokenizer/stream-decoder.ts";
+import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
+import { codePoints } from "./code-points.ts";
+import { TextAssembler, type AssembledText } from "./text-assembler.ts";
+
+/** What an answer is made of; states are not. */
+export type AnswerEvent = Extract<GenerateEvent, { readonly type: "read" | "prompt" | "token" | "finish" }>;
+
+/** What is known of the text before the answer. */
+export type PromptUsage = Pick<TokenUsage, "promptTokens" | "cachedTokens">;
+
+export class ChoiceAssembler {
+  readonly #job: Job;
+  readonly #tokenizer: Tokenizer;
+  readonly #text: TextAssembler;
+  readonly #ids: number[] = [];
+  /** Where each token's text ends in the decoded text, in UTF-16 code units. */
+  readonly #ends: number[] = [];
+  #shown = "";
+  #awaitsPrompt: boolean;
+  #spikeTotals: SpikeCounts | undefined;
+  #state: StateReport | undefined;
+  #ended: "backend" | "stop string" | "stopped" | undefined;
+  #reason: "stop" | "length" = "length";
+
+  constructor(job: Job, tokenizer: Tokenizer) {
+    this.#job = job;
+    this.#tokenizer = tokenizer;
+    this.#awaitsPrompt = job.request.promptLogprobs !== null;
+    const offset = job.echo === null ? 0 : codePoints(job.echo);
+    this.#text = new TextAssembler(new StreamDecoder(tokenizer, { skipSpecial: true }), job.stops, job.request.minTokens, offset);
+  }
+
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  /** Why it ended, once it has. */
+  get reason(): "stop" | "length" {
+    return this.#reason;
+  }
+
+  /** What comes before any event. */
+  open(): ChoiceEvent[] {
+    const { echo } = this.#job;
+    return echo === null || this.#awaitsPrompt ? [] : [this.#piece({ text: echo, tokens: [] })];
+  }
+
+  /** @throws ServiceError where the backend left out what was asked for. */
+  push(event: AnswerEvent, usage: PromptUsage): ChoiceEvent[] {
+    if (this.ended) return [];
+    switch (event.type) {
+      case "read":
+        this.#state = event.state;
+        return [this.#piece({ text: "", tokens: [] })];
+      case "prompt":
+        this.#awaitsPrompt = false;
+        return [this.#piece({ text: this.#job.echo ?? "", tokens: this.#scorePrompt(event.logprobs) })];
+      case "token":
+        this.#requirePrompt();
+        return this.#token(event, usage);
+      case "finish":
+        this.#requirePrompt();
+        if (event.state !== undefined) this.#state = event.state;
+        return this.#finish(event.reason, usage, event.spikes);
+    }
+  }
+
+  /** Ends it here and now, as somebody wishes. */
+  stop(usage: PromptUsage): ChoiceEvent[] {
+    if (this.ended) return [];
+    const events = this.#finish("stop", usage, undefined);
+    this.#ended = "stopped";
+    return events;
+  }
+
+  /** The answer so far, as its readers see it. */
+  get text(): string {
+    return this.#shown;
+  }
+
+  /** Tokens sampled so far. */
+  get sampled(): readonly number[] {
+    return this.#ids;
+  }
+
+  /**
+   * Tokens of the answer's text: those that were sampled, unless a stop string took text away. Then they are the tokens before it, and what
+   * is left of the one that it cut.
+   */
+  get answer(): Uint32Array {
+    if (this.#ended !== "stop string") return Uint32Array.from(this.#ids);
+    const whole = this.#ends.findLastIndex((end) => end <= this.#shown.length) + 1;
+    const rest = this.#shown.slice(whole === 0 ? 0 : this.#ends[whole - 1]);
+    return Uint32Array.from([...this.#ids.slice(0, whole), ...(rest === "" ? [] : this.#tokenizer.encode(rest))]);
+  }
+
+  #token(event: Extract<AnswerEvent, { readonly type: "token" }>, usage: PromptUsage): ChoiceEvent[] {
+    if (event.spikes !== undefined) this.#spikeTotals = event.spikes;
+    if (event.state !== undefined) this.#state = event.state;
+    const assembled = this.#text.push(event.id, event.logprob);
+    this.#ids.push(event.id);
+    this.#ends.push(this.#text.decodedUnits);
+    const pieces = this.#shownPieces(assembled);
+    if (!assembled.stopped) return pieces;
+    this.#ended = "stop string";
+    return [...pieces, this.#end("stop", usage)];
+  }
+
+  #finish(reason: "stop" | "length", usage: PromptUsage, spikes: SpikesByLayer | undefined): ChoiceEvent[] {
+    const assembled = this.#text.finish();
+    const pieces = this.#shownPieces(assembled);
+    this.#ended = assembled.stopped ? "stop string" : "backend";
+    return [...pieces, this.#end(assembled.stopped ? "stop" : reason, usage, spikes)];
+  }
+
+  #shownPieces(assembled: AssembledText): Piece[] {
+    this.#shown += assembled.text;
+    return assembled.text === "" && assembled.tokens.length === 0 ? [] : [this.#piece(assembled)];
+  }
+
+  #piece({ text, tokens }: AssembledText): Piece {
+    const spikes = this.#spikeTotals === undefined ? {} : { spikes: this.#spikeTotals };
+    return { type: "piece", index: this.#job.index, text, tokens, ...spikes, ...this.#latestState() };
+  }
+
+  #end(reason: "stop" | "length", usage: PromptUsage, spikes?: SpikesByLayer): ChoiceEnd {
+    this.#reason = reason;
+    return {
+      type: "end",
+      index: this.#job.index,
+      reason,
+      completionTokens: this.#text.count,
+      promptTokens: usage.promptTokens,
+      cachedTokens: usage.cachedTokens,
+      ...(spikes === undefined ? {} : { spikes }),
+      ...(this.#spikeTotals === undefined ? {} : { spikeTotals: this.#spikeTotals }),
+      ...this.#latestState(),
+    };
+  }
+
+  #latestState(): { readonly state?: StateReport } {
+    return this.#state === undefined ? {} : { state: this.#state };
+  }
+
+  #requirePrompt(): void {
+    if (this.#awaitsPrompt) throw brokenBackend("the backend left out the prompt's log-probabilities");
+  }
+
+  #scorePrompt(logprobs: readonly (TokenLogprob | null)[]): ScoredToken[] {
+    const { prompt } = this.#job.request;
+    if (logprobs.length !== prompt.length) throw brokenBackend("the backend scored another number of prompt tokens than it was sent");
+    const decoder = new StreamDecoder(this.#tokenizer);
+    let offset = 0;
+    return Array.from(prompt, (id, position) => {
+      const scored = logprobs[position] ?? null;
+      const token = { id, logprob: scored?.logprob ?? null, top: scored?.top ?? null, offset };
+      offset += codePoints(decoder.push(id));
+      return token;
+    });
+  }
+}
+
+function brokenBackend(message: string): ServiceError {
+  return new ServiceError({ code: "engine_unavailable", status: 502, message, retryable: true });
+}

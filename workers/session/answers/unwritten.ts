@@ -1,0 +1,37 @@
+/**
+ * An answer that no object can own, because none can be reached or its disk is full: it runs in the call that asked for it. It ends with its
+ * client, and nobody can come back to it, but it is an answer. States are still found and kept where that works.
+ */
+import type { Outcome } from "../../contracts/engine.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import type { GenerationOrder, OpenStream } from "../../contracts/session.ts";
+import { servedModel } from "../../models/served-model.ts";
+import type { SessionEnvironment } from "../environment.ts";
+import { tenantStore } from "../snapshots/tiers/near-store.ts";
+import { Life } from "./life.ts";
+import { MemoryLogRows } from "./log-rows.ts";
+
+export async function startUnwritten(
+  environment: SessionEnvironment,
+  context: Pick<ExecutionContext, "waitUntil">,
+  order: GenerationOrder,
+): Promise<Outcome<OpenStream>> {
+  const life = new Life({
+    stored: { order: { ...order, resumable: false }, prepared: null },
+    model: await servedModel(environment),
+    environment,
+    rows: new MemoryLogRows(),
+    session: undefined,
+    store: order.tenant === null ? undefined : tenantStore(environment, order.tenant),
+    onEnded: () => undefined,
+    onIdle: () => undefined,
+  });
+  try {
+    await life.begin();
+  } catch (cause) {
+    if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+    throw cause;
+  }
+  context.waitUntil(life.run());
+  return { ok: true, value: await life.openUnderWay() };
+}

@@ -1,0 +1,187 @@
+/**
+ * One choice's events, over as many attempts as it takes: when a backend dies, the next attempt starts from the same state and the tokens
+ * sampled so far, and goes on with the very tokens that the first would have had.
+ */
+import type { Job } from "../../contracts/choice.ts";
+import type { GenerateEvent, GenerateRequest, GenerationBackend, Outcome } from "../../contracts/engine.ts";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import { decodeEvents } from "../../contracts/event-stream.ts";
+import type { AnswerEvent, PromptUsage } from "../answers/text/choice-assembler.ts";
+import { PAGE_TOKENS } from "../../state-file/page.ts";
+import type { StoredSnapshot } from "../snapshots/contract.ts";
+import { release } from "../../contracts/release.ts";
+import type { Memory, Start } from "./start.ts";
+import { StateReceiver } from "./state-receiver.ts";
+
+/** Attempts in a row that bring no new token before the answer fails. */
+const MOST_FRUITLESS_ATTEMPTS = 4;
+const FIRST_PAUSE_MILLISECONDS = 20;
+
+export type AttemptEvent = AnswerEvent | { readonly type: "start"; readonly usage: PromptUsage };
+
+export interface AttemptOptions {
+  readonly backend: Pick<GenerationBackend, "generate">;
+  readonly job: Job;
+  readonly memory: Memory;
+  readonly signal: AbortSignal;
+  /** Ids that an earlier life of this generation has sampled. */
+  readonly sampled: readonly number[];
+  readonly onRetry: (failure: ServiceFailure, sampled: number) => void;
+}
+
+export class Attempts {
+  readonly #options: AttemptOptions;
+  readonly #sampled: number[];
+  readonly #states: StateReceiver;
+  #start: Start | undefined;
+  #stream: ReadableStream<Uint8Array> | undefined;
+  #promptReported = false;
+  #fruitless = 0;
+
+  constructor(options: AttemptOptions) {
+    this.#options = options;
+    this.#sampled = [...options.sampled];
+    this.#states = new StateReceiver(async (tokens, bytes) => {
+      this.#start ??= await options.memory.start();
+      return await options.memory.put(this.#start, tokens, this.#sampled, bytes);
+    });
+  }
+
+  get start(): Start | undefined {
+    return this.#start;
+  }
+
+  /** The state at the answer's end, once its file is in the store; null where none was kept. */
+  async saved(): Promise<StoredSnapshot | null> {
+    return await this.#states.last();
+  }
+
+  /** Opens the first attempt. @throws ServiceError when the backend refuses it, and another try would not help here. */
+  async begin(): Promise<void> {
+    this.#stream = await this.#opened();
+  }
+
+  /** Lets go of a first attempt that nobody will read. */
+  async discard(): Promise<void> {
+    await this.#stream?.cancel("the request was refused").catch(() => undefined);
+    this.#stream = undefined;
+  }
+
+  async *events(): AsyncGenerator<AttemptEvent, void, undefined> {
+    this.#start ??= await this.#options.memory.start();
+    // A later life of the same answer tells what its first one found.
+    if (this.#sampled.length === 0) yield this.#started(this.#start);
+    while (!this.#options.signal.aborted) {
+      try {
+        const stream = this.#stream ?? (await this.#opened());
+        this.#stream = undefined;
+        yield* this.#read(stream);
+        return;
+      } catch (cause) {
+        if (!(cause instanceof ServiceError)) throw cause;
+        if (yield* this.#goOn(cause.failure)) continue;
+        throw cause;
+      }
+    }
+  }
+
+  /** Reads one attempt to its end. @throws ServiceError when it fails before the answer is whole. */
+  async *#read(stream: ReadableStream<Uint8Array>): AsyncGenerator<AttemptEvent, void, undefined> {
+    const { signal, memory } = this.#options;
+    for await (const event of decodeEvents(stream, signal, { afterFinish: memory.keeps?.end === true })) {
+      if (event.type === "error") {
+        await this.#states.abort(event.failure.message);
+        throw new ServiceError(event.failure);
+      }
+      if (event.type === "state" || event.type === "saved" || event.type === "unsaved") {
+        await this.#states.receive(event);
+        continue;
+      }
+      const answer = this.#answerEvent(event);
+      if (answer !== undefined) yield answer;
+    }
+  }
+
+  #answerEvent(event: AnswerEvent | Extract<GenerateEvent, { readonly type: "restored" }>): AnswerEvent | undefined {
+    if (event.type === "prompt") {
+      if (this.#promptReported) return undefined;
+      this.#promptReported = true;
+    } else if (event.type === "token") {
+      this.#fruitless = 0;
+      this.#sampled.push(event.id);
+    }
+    return event.type === "restored" ? undefined : event;
+  }
+
+  /** Prepares another attempt, where that can help. */
+  async *#goOn(failure: ServiceFailure): AsyncGenerator<AttemptEvent, boolean, undefined> {
+    const { signal, memory, onRetry } = this.#options;
+    if (signal.aborted || !failure.retryable || this.#start === undefined) return false;
+    if (++this.#fruitless > MOST_FRUITLESS_ATTEMPTS) return false;
+    onRetry(failure, this.#sampled.length);
+    if (failure.code === "state_rejected") {
+      this.#start = await memory.without(this.#start, "the engine refused the state");
+      if (this.#sampled.length === 0) yield this.#started(this.#start);
+    } else await pause(FIRST_PAUSE_MILLISECONDS * 4 ** (this.#fruitless - 1));
+    return true;
+  }
+
+  #started({ tokens, prompt }: Start): AttemptEvent {
+    return { type: "start", usage: { promptTokens: tokens + prompt.length, cachedTokens: tokens } };
+  }
+
+  /** The next attempt's stream; a state that can't be had is done without. */
+  async #opened(): Promise<ReadableStream<Uint8Array>> {
+    while (true) {
+      const start = (this.#start ??= await this.#options.memory.start());
+      const outcome = await this.#generate(start);
+      if (outcome.ok) return outcome.value;
+      const { failure } = outcome;
+      if (start.snapshot === null || failure.code !== "state_rejected") throw new ServiceError(failure);
+      this.#start = await this.#options.memory.without(start, failure.message);
+    }
+  }
+
+  async #generate(start: Start): Promise<Outcome<ReadableStream<Uint8Array>>> {
+    const { backend, memory } = this.#options;
+    let bytes: ReadableStream<Uint8Array> | undefined;
+    if (start.snapshot !== null) {
+      try {
+        bytes = await memory.open(start);
+      } catch (cause) {
+        const message = cause instanceof ServiceError ? cause.failure.message : "the store could not be reached";
+        return { ok: false, failure: { code: "state_rejected", status: 503, message, retryable: true } };
+      }
+    }
+    try {
+      const outcome = await backend.generate(this.#request(start, bytes));
+      release(outcome);
+      return outcome;
+    } catch {
+      const message = "The engine cannot be reached.";
+      return { ok: false, failure: { code: "engine_unavailable", status: 503, message, retryable: true, retryAfterSeconds: 1 } };
+    }
+  }
+
+  #request(start: Start, bytes: ReadableStream<Uint8Array> | undefined): GenerateRequest {
+    const { job, memory } = this.#options;
+    const sampled = this.#sampled;
+    const { keeps } = memory;
+    const at = (keeps?.at ?? []).filter((tokens) => tokens > start.tokens);
+    return {
+      ...job.request,
+      prompt: sampled.length === 0 ? start.prompt : Uint32Array.from([...start.prompt, ...sampled]),
+      maxTokens: job.request.maxTokens - sampled.length,
+      ...(sampled.length === 0 ? {} : { continued: sampled.length }),
+      ...(this.#promptReported ? { promptLogprobs: null } : {}),
+      ...(bytes === undefined ? {} : { resume: { tokens: start.tokens, bytes, seen: start.seen } }),
+      ...(keeps === null || (at.length === 0 && !keeps.end)
+        ? {}
+        : { save: { at, end: keeps.end, fromPage: start.snapshot === null ? 0 : Math.floor(start.tokens / PAGE_TOKENS) } }),
+    };
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

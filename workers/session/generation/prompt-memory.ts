@@ -1,0 +1,131 @@
+/**
+ * The memory of a request that repeats its conversation, as stock OpenAI clients do: found by the prompt's tokens, and kept so that the next
+ * request, which repeats this one and its answer, finds it.
+ */
+import type { Job } from "../../contracts/choice.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import { tokenChain } from "../snapshots/index/chain.ts";
+import { PAGE_TOKENS } from "../../state-file/page.ts";
+import type { Findings, ModelIdentity, SnapshotStore, TokenChain } from "../snapshots/contract.ts";
+import { bestStart } from "./best-start.ts";
+import { coldStart, type Memory, type Start } from "./start.ts";
+
+/** A lookup that takes longer is done without. */
+const FIND_MILLISECONDS = 2_000;
+
+export interface PromptMemoryOptions {
+  readonly store: Pick<SnapshotStore, "find" | "open" | "put">;
+  readonly identity: ModelIdentity;
+  readonly tenant: string;
+  readonly job: Job;
+  readonly onStoreFailure: (step: "find" | "open" | "put", cause: unknown) => void;
+}
+
+export class PromptMemory implements Memory {
+  readonly #options: PromptMemoryOptions;
+  readonly #prompt: Uint32Array;
+  #at: readonly number[] = [];
+
+  constructor(options: PromptMemoryOptions) {
+    this.#options = options;
+    this.#prompt = options.job.request.prompt;
+  }
+
+  /**
+   * The end of the answer is worth keeping always. A stop string takes text away that the state has read, and what was said before it would
+   * be lost with it, so there the prompt's last whole page is kept too.
+   */
+  get keeps() {
+    const { job } = this.#options;
+    const page = Math.floor((this.#prompt.length - 1) / PAGE_TOKENS) * PAGE_TOKENS;
+    const at = job.stops.length > 0 && page > 0 ? [...this.#at, page] : this.#at;
+    return { at: [...new Set(at)].sort((left, right) => left - right), end: job.request.maxTokens > 0 };
+  }
+
+  async start(): Promise<Start> {
+    const prompt = this.#prompt;
+    if (prompt.length <= PAGE_TOKENS) return coldStart(prompt, "miss", "shorter than a page");
+    const { store, identity, onStoreFailure } = this.#options;
+    const chain = await this.#chain(prompt);
+    let findings: Findings;
+    try {
+      findings = await within(FIND_MILLISECONDS, store.find(identity, chain));
+    } catch (cause) {
+      onStoreFailure("find", cause);
+      return coldStart(prompt, "miss", "the store could not be reached");
+    }
+    this.#at = findings.worthSaving === null ? [] : [findings.worthSaving];
+    const best = await bestStart(findings.candidates, chain, prompt);
+    if (best === undefined) return coldStart(prompt, "miss", "nothing kept of this text");
+    const { candidate, tokens } = best;
+    return {
+      tokens,
+      prompt: prompt.subarray(tokens),
+      snapshot: candidate.id,
+      seen: this.#options.job.request.sampling.repetitionPenalty === 1 ? new Uint32Array() : distinct(prompt.subarray(0, tokens)),
+      report: { outcome: "hit", tokens, reason: candidate.tier },
+    };
+  }
+
+  /** The same for a choice whose end nobody goes on from. */
+  findOnly(): Memory {
+    return {
+      keeps: null,
+      start: () => this.start(),
+      open: (start) => this.open(start),
+      without: (start, reason) => this.without(start, reason),
+      put: () => Promise.resolve(null),
+    };
+  }
+
+  async open({ snapshot, tokens }: Start): Promise<ReadableStream<Uint8Array>> {
+    const { store, onStoreFailure } = this.#options;
+    const outcome = await store.open(snapshot ?? "", tokens);
+    if (outcome.ok) return outcome.value.bytes;
+    onStoreFailure("open", outcome.failure.message);
+    throw new ServiceError(outcome.failure);
+  }
+
+  /** Everything is in the prompt, so starting anew needs nobody. */
+  without(_start: Start, reason: string): Promise<Start> {
+    return Promise.resolve(coldStart(this.#prompt, "rejected", reason));
+  }
+
+  async put(start: Start, tokens: number, answer: readonly number[], bytes: ReadableStream<Uint8Array>) {
+    const { store, identity, onStoreFailure } = this.#options;
+    const text = Uint32Array.from([...this.#prompt, ...answer]).subarray(0, tokens);
+    try {
+      const chain = await this.#chain(text);
+      const fromPage = start.snapshot === null ? 0 : Math.floor(start.tokens / PAGE_TOKENS);
+      const outcome = await store.put({ identity, tokens, parent: start.snapshot, fromPage, chain, owner: null, expires: null }, bytes);
+      if (outcome.ok) return outcome.value;
+      onStoreFailure("put", outcome.failure.message);
+    } catch (cause) {
+      onStoreFailure("put", cause);
+    }
+    return null;
+  }
+
+  async #chain(tokens: Uint32Array): Promise<TokenChain> {
+    const { identity, tenant } = this.#options;
+    return await tokenChain(identity, tenant, tokens);
+  }
+}
+
+function distinct(tokens: Uint32Array): Uint32Array {
+  return Uint32Array.from(new Set(tokens));
+}
+
+async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`no answer within ${String(milliseconds)} ms`));
+    }, milliseconds);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,112 @@
+/** Makes a state of tokens, piece by piece: for a document, and where a conversation's state is lost. Each piece's state is kept before the next. */
+import { greedyParameters, type GenerationBackend } from "../../contracts/engine.ts";
+import type { Job } from "../../contracts/choice.ts";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import { release } from "../../contracts/release.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import { snapshotInvalid } from "../../state-file/failures.ts";
+import type { ModelIdentity, SnapshotStore } from "../snapshots/contract.ts";
+import { Attempts } from "./attempts.ts";
+import { turnMemory } from "./turn-memory.ts";
+
+/** Tokens of one piece: half a minute of reading on a slow engine is the most that a failure costs. */
+const PIECE_TOKENS = 8_192;
+
+/** How many tokens a piece has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away. */
+export async function pieceTokens(backend: Pick<GenerationBackend, "describe">): Promise<number> {
+  const description = await backend.describe();
+  release(description);
+  if (!description.ok) throw new ServiceError(description.failure);
+  return Math.min(PIECE_TOKENS, Math.floor(description.value.contextLength / 2));
+}
+
+export interface Base {
+  readonly snapshot: string | null;
+  readonly tokens: number;
+}
+
+export interface ReadOptions {
+  readonly backend: Pick<GenerationBackend, "generate">;
+  readonly store: Pick<SnapshotStore, "open" | "put">;
+  readonly identity: ModelIdentity;
+  readonly session: string;
+  /** Who keeps the state of the whole, as `ownerOf` makes it. */
+  readonly owner: string;
+  /** How many pieces came before, and whether this is the last. */
+  readonly number: number;
+  readonly isLast: boolean;
+  readonly signal: AbortSignal;
+}
+
+export type PieceEnd =
+  /** `letGo`: who keeps what this piece's state stands in for, to be released once the new base is written down. */
+  | { readonly outcome: "read"; readonly base: Base; readonly letGo: string }
+  | { readonly outcome: "base lost" }
+  /** The engine has read it, but there is no state to go on from. */
+  | { readonly outcome: "not kept"; readonly failure: ServiceFailure };
+
+/** Reads these tokens after `base`. @throws ServiceError where the engine fails for good. */
+export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOptions): Promise<PieceEnd> {
+  const { backend, store, identity, session, owner, number, isLast, signal } = options;
+  const job = readingJob(session, tokens);
+  const outcome = { baseIsLost: false };
+  let failure = notKept();
+  const memory = turnMemory({
+    store: {
+      open: (id, keep) => store.open(id, keep),
+      put: async (order, bytes) => {
+        const stored = await store.put(order, bytes);
+        if (!stored.ok) failure = stored.failure;
+        return stored;
+      },
+    },
+    identity,
+    job,
+    // Pieces take turns in keeping theirs, so that the one before is there until the next one is.
+    owner: isLast ? owner : pieceOwner(owner, number),
+    prepared: { session, turn: 0, base: { ...base, unread: new Uint32Array() }, seen: new Uint32Array() },
+    // Reading this piece alone would make a state of something else.
+    rebuild: () => {
+      outcome.baseIsLost = true;
+      return Promise.resolve({ ok: false, failure: snapshotInvalid("The state that this piece follows is gone.") });
+    },
+    onStoreFailure: (step, cause) => {
+      logLine("error", "snapshot_store_failed", { session, step, cause: typeof cause === "string" ? cause : describeCause(cause) });
+    },
+  });
+  const attempts = new Attempts({ backend, job, memory, signal, sampled: [], onRetry: () => undefined });
+  try {
+    const events = attempts.events();
+    while ((await events.next()).done !== true) signal.throwIfAborted();
+  } catch (cause) {
+    if (outcome.baseIsLost) return { outcome: "base lost" };
+    throw cause;
+  }
+  const saved = await attempts.saved();
+  if (saved === null) return { outcome: "not kept", failure };
+  const letGo = isLast ? `${owner}${PIECE}` : pieceOwner(owner, number + 1);
+  return { outcome: "read", base: { snapshot: saved.id, tokens: saved.tokens }, letGo };
+}
+
+const PIECE = "piece";
+const pieceOwner = (owner: string, number: number): string => `${owner}${PIECE}${String(number % 2)}`;
+
+function notKept(): ServiceFailure {
+  const message = "The state of what was read could not be kept.";
+  return { code: "engine_unavailable", status: 503, message, retryable: true, retryAfterSeconds: 1 };
+}
+
+function readingJob(session: string, prompt: Uint32Array): Job {
+  return {
+    index: 0,
+    promptIndex: 0,
+    stops: [],
+    echo: null,
+    request: {
+      ...greedyParameters,
+      requestId: session,
+      prompt,
+      maxTokens: 0,
+    },
+  };
+}

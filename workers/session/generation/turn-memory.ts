@@ -1,0 +1,68 @@
+/** The memory of a turn: where its session says it starts, kept for the session afterwards. */
+import type { Job } from "../../contracts/choice.ts";
+import type { Outcome } from "../../contracts/engine.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import type { PreparedTurn, TurnBase } from "../sessions/contract.ts";
+import { PAGE_TOKENS } from "../../state-file/page.ts";
+import type { ModelIdentity, SnapshotStore } from "../snapshots/contract.ts";
+import type { Memory, Start } from "./start.ts";
+
+export interface TurnMemoryOptions {
+  readonly store: Pick<SnapshotStore, "open" | "put">;
+  readonly identity: ModelIdentity;
+  readonly job: Job;
+  readonly prepared: PreparedTurn;
+  /** Who keeps the state. */
+  readonly owner: string;
+  /** Reads the conversation's tokens again, as far as no snapshot has. */
+  readonly rebuild: () => Promise<Outcome<TurnBase>>;
+  readonly onStoreFailure: (step: "open" | "put", cause: unknown) => void;
+}
+
+export function turnMemory({ store, identity, job, prepared, owner, rebuild, onStoreFailure }: TurnMemoryOptions): Memory {
+  const startAt = (base: TurnBase, outcome: "hit" | "miss" | "rejected", reason: string): Start => ({
+    tokens: base.snapshot === null ? 0 : base.tokens,
+    prompt: Uint32Array.from([...base.unread, ...job.request.prompt]),
+    snapshot: base.snapshot,
+    seen: base.snapshot === null ? new Uint32Array() : prepared.seen,
+    report: { outcome, tokens: base.snapshot === null ? 0 : base.tokens, reason },
+  });
+  return {
+    keeps: { at: [], end: true },
+    start: () => {
+      const { base } = prepared;
+      return Promise.resolve(base.snapshot === null ? startAt(base, "miss", "first turn") : startAt(base, "hit", "session"));
+    },
+    async open({ snapshot, tokens }) {
+      const outcome = await store.open(snapshot ?? "", tokens);
+      if (!outcome.ok) {
+        onStoreFailure("open", outcome.failure.message);
+        throw new ServiceError(outcome.failure);
+      }
+      return outcome.value.bytes;
+    },
+    async without(_start, reason) {
+      const outcome = await rebuild();
+      if (!outcome.ok) throw new ServiceError(outcome.failure);
+      return startAt(outcome.value, "rejected", reason);
+    },
+    async put(start, tokens, _answer, bytes) {
+      const { snapshot, tokens: from } = start;
+      const outcome = await store.put(
+        {
+          identity,
+          tokens,
+          parent: snapshot,
+          fromPage: snapshot === null ? 0 : Math.floor(from / PAGE_TOKENS),
+          chain: null,
+          owner,
+          expires: null,
+        },
+        bytes,
+      );
+      if (outcome.ok) return outcome.value;
+      onStoreFailure("put", outcome.failure.message);
+      return null;
+    },
+  };
+}

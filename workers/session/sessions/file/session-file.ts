@@ -1,0 +1,191 @@
+/**
+ * A conversation as a sealed file, `SBSF` version 1, for workerd, Node and browsers alike: the plain header (`session-file-header.ts`), then
+ * pieces: u32 length, 12 bytes of nonce, AES-256-GCM ciphertext of at most 1 MiB. A piece's associated data is the SHA-256 of all before the first
+ * piece, its number (u32) and whether it is the last (u8), so that nothing can be changed, cut, added or put elsewhere. Inside: u32 length and
+ * JSON of the transcript, u32 count and the tokens (u32), then the state file, if any. Numbers are little-endian.
+ */
+import { ServiceError } from "../../../contracts/errors.ts";
+import { invalidRequest, snapshotSealed } from "../../failures.ts";
+import { ByteReader } from "../../../state-file/byte-reader.ts";
+import { MOST_CONVERSATION_TOKENS } from "../limits.ts";
+import { headerBytes, invalidFile, takeHeader, type FileHeader } from "./header.ts";
+import type { FileKey } from "./key.ts";
+
+export interface FileContent {
+  readonly header: FileHeader;
+  /** JSON. */
+  readonly transcript: unknown;
+  readonly tokens: Uint32Array;
+  readonly state: ReadableStream<Uint8Array> | null;
+}
+
+const PIECE_BYTES = 1 << 20;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const TOKEN_BYTES = Uint32Array.BYTES_PER_ELEMENT;
+/** Far beyond what people say, and what an isolate has room for beside it. */
+const MOST_TRANSCRIPT_BYTES = 8 << 20;
+
+/** Pieces are made as they are read. @throws ServiceError `invalid_request` for what could not be opened again. */
+export function sealSessionFile(content: FileContent, key: FileKey): ReadableStream<Uint8Array> {
+  const transcript = new TextEncoder().encode(JSON.stringify(content.transcript));
+  for (const [what, amount, most] of [
+    ["bytes of transcript", transcript.length, MOST_TRANSCRIPT_BYTES],
+    ["tokens", content.tokens.length, MOST_CONVERSATION_TOKENS],
+  ] as const)
+    if (amount > most)
+      throw new ServiceError(invalidRequest(`A session file may have ${String(most)} ${what}; this one would have ${String(amount)}.`));
+  return byteStream(sealed(content, transcript, key));
+}
+
+/**
+ * The state is read and opened as its reader goes on; what is wrong further on breaks it.
+ * @throws ServiceError `snapshot_invalid` where it is no such file, `snapshot_sealed` where the key does not open it or it was changed.
+ */
+export async function openSessionFile(
+  file: ReadableStream<Uint8Array>,
+  keyFor: (header: FileHeader) => Promise<FileKey>,
+): Promise<FileContent> {
+  const reader = new ByteReader(file);
+  try {
+    const { header, bytes } = await takeHeader(reader);
+    const plain = new ByteReader(byteStream(opened(reader, await keyFor(header), await digest(bytes))));
+    const transcript = await takeTranscript(plain);
+    const tokens = await takeTokens(plain, header);
+    return { header, transcript, tokens, state: (await plain.ended()) ? null : byteStream(plain.rest()) };
+  } catch (cause) {
+    await reader.cancel(cause);
+    throw cause instanceof RangeError ? invalidFile(cause.message) : cause;
+  }
+}
+
+async function takeTranscript(plain: ByteReader): Promise<unknown> {
+  const length = await takeNumber(plain);
+  if (length > MOST_TRANSCRIPT_BYTES) throw invalidFile(`its transcript may have ${String(MOST_TRANSCRIPT_BYTES)} bytes`);
+  const text = new TextDecoder().decode(await plain.exact(length));
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw invalidFile("its transcript is not JSON");
+  }
+}
+
+async function takeTokens(plain: ByteReader, header: FileHeader): Promise<Uint32Array> {
+  const count = await takeNumber(plain);
+  if (count > MOST_CONVERSATION_TOKENS || count !== header.tokens)
+    throw invalidFile(
+      `it must hold the ${String(header.tokens)} tokens that its header names, at most ${String(MOST_CONVERSATION_TOKENS)}; it holds ${String(count)}`,
+    );
+  return new Uint32Array((await plain.exact(TOKEN_BYTES * count)).buffer);
+}
+
+async function takeNumber(plain: ByteReader): Promise<number> {
+  return new DataView((await plain.exact(4)).buffer).getUint32(0, true);
+}
+
+async function* sealed(
+  { header, tokens, state }: FileContent,
+  transcript: Uint8Array,
+  key: FileKey,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const start = headerBytes(header);
+  // First, because a byte stream takes the buffer that it is given away from the giver.
+  const bound = await digest(start);
+  yield start;
+  const tokenBytes = new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength);
+  let held = joined([u32(transcript.length), transcript, u32(tokens.length), tokenBytes]);
+  const reader = state?.getReader();
+  try {
+    let ended = reader === undefined;
+    for (let number = 0; ; number++) {
+      while (!ended && held.length <= PIECE_BYTES) {
+        const part = await reader?.read();
+        if (part?.done === false) held = joined([held, part.value]);
+        else ended = true;
+      }
+      const last = ended && held.length <= PIECE_BYTES;
+      yield await sealPiece(held.subarray(0, PIECE_BYTES), key, bound, number, last);
+      if (last) return;
+      held = held.slice(PIECE_BYTES);
+    }
+  } finally {
+    await reader?.cancel().catch(() => undefined);
+  }
+}
+
+async function sealPiece(plain: Uint8Array, key: FileKey, bound: Uint8Array, number: number, last: boolean): Promise<Uint8Array> {
+  const iv = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
+  const algorithm = { name: "AES-GCM", iv, additionalData: associated(bound, number, last) };
+  const cipher = new Uint8Array(await crypto.subtle.encrypt(algorithm, key, plain));
+  return joined([u32(cipher.length), iv, cipher]);
+}
+
+/** The plain bytes of the pieces. Which one is the last is known by there being nothing after it, and by its seal. */
+async function* opened(file: ByteReader, key: FileKey, bound: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for (let number = 0, last = false; !last; number++) {
+      const start = await file.exact(4 + NONCE_BYTES);
+      const length = new DataView(start.buffer).getUint32(0, true);
+      if (length < TAG_BYTES || length > PIECE_BYTES + TAG_BYTES) throw invalidFile(`piece ${String(number)} has ${String(length)} bytes`);
+      const cipher = await file.exact(length);
+      last = await file.ended();
+      yield await openPiece(cipher, start.slice(4), key, associated(bound, number, last));
+    }
+  } finally {
+    await file.cancel("no more is read");
+  }
+}
+
+async function openPiece(cipher: Uint8Array, iv: Uint8Array, key: FileKey, additionalData: Uint8Array): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv, additionalData }, key, cipher));
+  } catch {
+    throw new ServiceError(snapshotSealed("The file can't be opened: another key or passphrase sealed it, or it was changed."));
+  }
+}
+
+function associated(bound: Uint8Array, number: number, last: boolean): Uint8Array {
+  return joined([bound, u32(number), Uint8Array.of(last ? 1 : 0)]);
+}
+
+/** Breaks with the very error that its source breaks with. */
+function byteStream(parts: AsyncGenerator<Uint8Array, void, undefined>): ReadableStream<Uint8Array> {
+  return new ReadableStream(
+    {
+      type: "bytes",
+      async pull(controller: ReadableByteStreamController) {
+        let part = await parts.next();
+        while (part.done !== true && part.value.length === 0) part = await parts.next();
+        if (part.done !== true) controller.enqueue(part.value);
+        else {
+          controller.close();
+          controller.byobRequest?.respond(0);
+        }
+      },
+      async cancel() {
+        await parts.return(undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+async function digest(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+}
+
+function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, true);
+  return bytes;
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,155 @@
+/** Sessions as sealed files: out under the tenant's key or a passphrase, and in again. */
+import * as z from "zod";
+import type { Outcome } from "../../../contracts/engine.ts";
+import { ServiceError } from "../../../contracts/errors.ts";
+import type { SessionFacts, TenantId } from "../../../contracts/session.ts";
+import { describeCause, logLine } from "../../../observe/log-line.ts";
+import { servedModel } from "../../../models/served-model.ts";
+import type { SessionEnvironment } from "../../environment.ts";
+import { sessionNotFound } from "../../failures.ts";
+import { snapshotInvalid } from "../../../state-file/failures.ts";
+import { identityOf } from "../../identity.ts";
+import type { SnapshotStore } from "../../snapshots/contract.ts";
+import { keepState } from "../adopt.ts";
+import { sessionObjectName } from "../contract.ts";
+import { isId } from "../ids.ts";
+import { unixSeconds } from "../record.ts";
+import { openSessionFile, sealSessionFile, type FileContent } from "./session-file.ts";
+import { newPassphraseKey, newTenantKey, passphraseKey, tenantKey } from "./key.ts";
+import { newRecord } from "../session-keeper.ts";
+import type { SessionObject } from "../session-object.ts";
+import type { StoredTurn } from "../turn-rows.ts";
+
+const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
+const turn = z.strictObject({
+  number: z.int().min(0),
+  messages: z.array(message),
+  tokens: z.int().min(0),
+  finish: z.enum(["stop", "length", "cancelled", "failed"]),
+  created: z.int(),
+});
+const transcript = z.strictObject({
+  name: z.string().max(200),
+  turns: z.array(turn),
+  /** Tokens that the state has read; 0 without one. */
+  stateTokens: z.int().min(0),
+});
+
+export async function exportSession(
+  environment: SessionEnvironment,
+  tenant: TenantId,
+  id: string,
+  passphrase: string | null,
+): Promise<Outcome<{ readonly file: ReadableStream<Uint8Array> }>> {
+  if (!isId(id, "sess", "ctx")) return { ok: false, failure: sessionNotFound() };
+  const copied = await objectOf(environment, tenant, id).copy();
+  if (!copied.ok) return copied;
+  const { record, turns, tokens } = copied.value;
+  const { card } = await servedModel(environment);
+  try {
+    const { key, sealed } = passphrase === null ? await newTenantKey(environment.STATE_KEYS, tenant) : await newPassphraseKey(passphrase);
+    const newest = turns.findLast(({ snapshot }) => snapshot !== null);
+    const state = newest === undefined ? null : await stateOf(environment, tenant, newest);
+    const content: FileContent = {
+      header: { ...identityOf(card), tokens: tokens.length, created: unixSeconds(), sealed },
+      transcript: {
+        name: record.name,
+        turns: turns.map(({ number, messages, tokens: end, finish, created }) => ({ number, messages, tokens: end, finish, created })),
+        stateTokens: state === null ? 0 : (newest?.snapshotTokens ?? 0),
+      },
+      tokens,
+      state,
+    };
+    return { ok: true, value: { file: sealSessionFile(content, key) } };
+  } catch (cause) {
+    if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+    throw cause;
+  }
+}
+
+/** Without it, whoever imports the file reads the conversation again. */
+async function stateOf(
+  environment: SessionEnvironment,
+  tenant: TenantId,
+  { snapshot, snapshotTokens }: StoredTurn,
+): Promise<ReadableStream<Uint8Array> | null> {
+  try {
+    const opened = await storeOf(environment, tenant).open(snapshot ?? "", snapshotTokens);
+    return opened.ok ? opened.value.bytes : null;
+  } catch (cause) {
+    logLine("error", "snapshot_store_failed", { step: "export", cause: describeCause(cause) });
+    return null;
+  }
+}
+
+export async function importSession(
+  environment: SessionEnvironment,
+  tenant: TenantId,
+  file: ReadableStream<Uint8Array>,
+  passphrase: string | null,
+): Promise<Outcome<SessionFacts>> {
+  const { card, tokenizer } = await servedModel(environment);
+  try {
+    const content = await openSessionFile(file, ({ sealed }) =>
+      passphrase === null ? tenantKey(environment.STATE_KEYS, tenant, sealed) : passphraseKey(passphrase, sealed),
+    );
+    const { model, tokenizer: tokenizerDigest } = identityOf(card);
+    if (content.header.model !== model || content.header.tokenizer !== tokenizerDigest) {
+      throw new ServiceError(snapshotInvalid(`The session file is of another model than '${card.id}'.`));
+    }
+    const { name, turns, stateTokens } = checked(content, tokenizer.vocabularySize);
+    const record = newRecord(tenant, "session", card.id, name);
+    const last = turns.at(-1);
+    let snapshot: string | null = null;
+    if (content.state !== null && last !== undefined && stateTokens > 0) {
+      // Nothing is believed of a state before all of its file has been opened.
+      snapshot = await keepState(
+        storeOf(environment, tenant),
+        record,
+        card,
+        { number: last.number, snapshotTokens: stateTokens },
+        content.state,
+      );
+      if (snapshot === null) throw new ServiceError(snapshotInvalid("The session file's state does not hold."));
+    }
+    const stored = turns.map((one): StoredTurn => ({
+      ...one,
+      stream: "",
+      snapshot: one === last ? snapshot : null,
+      snapshotTokens: one === last && snapshot !== null ? stateTokens : 0,
+    }));
+    return await objectOf(environment, tenant, record.id).create(record, { turns: stored, tokens: content.tokens });
+  } catch (cause) {
+    await file.cancel().catch(() => undefined);
+    if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+    throw cause;
+  }
+}
+
+/** Whoever sealed it knew the key, which is no reason to believe it. */
+function checked({ transcript: value, tokens }: FileContent, vocabulary: number): z.output<typeof transcript> {
+  const parsed = transcript.safeParse(value);
+  const refuse = (what: string) => new ServiceError(snapshotInvalid(`The session file is not valid: ${what}.`));
+  if (!parsed.success)
+    throw refuse(`${parsed.error.issues[0]?.path.join(".") ?? "its transcript"}: ${parsed.error.issues[0]?.message ?? ""}`);
+  const { turns, stateTokens } = parsed.data;
+  const ends = turns.map(({ tokens: end }) => end);
+  const numbers = turns.map(({ number }) => number);
+  const rises = (values: readonly number[]) => values.every((one, at) => at === 0 || one > (values[at - 1] ?? 0));
+  if (!rises(numbers) || !rises(ends) || (ends.at(-1) ?? 0) !== tokens.length)
+    throw refuse("its turns must follow one another to its last token");
+  if (stateTokens > tokens.length) throw refuse(`its state has read ${String(stateTokens)} of ${String(tokens.length)} tokens`);
+  const outside = tokens.find((id) => id >= vocabulary);
+  if (outside !== undefined) throw refuse(`token ${String(outside)} is outside the vocabulary of ${String(vocabulary)}`);
+  return parsed.data;
+}
+
+type ObjectSurface = Pick<SessionObject, "copy" | "create">;
+
+function objectOf(environment: SessionEnvironment, tenant: TenantId, id: string): ObjectSurface {
+  return environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id));
+}
+
+function storeOf(environment: SessionEnvironment, tenant: TenantId): SnapshotStore {
+  return environment.TENANT_OBJECT.getByName(tenant);
+}

@@ -1,0 +1,27 @@
+/** Binds a snapshot's parts to one another and to what finds it: each part holds by itself, and together they may still be a wrong state. */
+import type { BlobShelf } from "../blobs/blob-shelf.ts";
+import { toHex } from "../../../encoding/hex.ts";
+import { SealBroken, type PieceContext, type Sealer } from "./seal.ts";
+import type { Part, Snapshot } from "../index/snapshot-rows.ts";
+
+type Proven = Pick<Snapshot, "id" | "identity" | "tokens" | "node" | "tail">;
+
+export async function prove(sealer: Sealer, shelf: BlobShelf, snapshot: Proven, parts: readonly Part[]): Promise<Uint8Array> {
+  return await sealer.seal(new Uint8Array(), await contextOf(shelf, snapshot, parts));
+}
+
+/** @throws SealBroken where parts are not those that it was written with. */
+export async function checkProof(sealer: Sealer, shelf: BlobShelf, snapshot: Snapshot, parts: readonly Part[]): Promise<void> {
+  await sealer.open(snapshot.proof ?? new Uint8Array(), await contextOf(shelf, snapshot, parts));
+}
+
+async function contextOf(shelf: BlobShelf, { id, identity, tokens, node, tail }: Proven, parts: readonly Part[]): Promise<PieceContext> {
+  const facts = parts.map(({ group, page, blob }) => {
+    const found = shelf.get(blob);
+    if (found === undefined) throw new SealBroken("a part is missing");
+    return [group, page, found.name, found.mask, found.bytes];
+  });
+  const text = new TextEncoder().encode(JSON.stringify([tokens, node, tail, facts]));
+  const digest = toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", text)));
+  return { kind: "proof", name: id, identity, tokens: digest, number: 0, count: 1 };
+}

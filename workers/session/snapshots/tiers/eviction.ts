@@ -1,0 +1,75 @@
+/**
+ * Keeps a tenant within its quota by evicting cache entries, GreedyDual-Size: an entry is worth what reading its tokens again costs per byte it
+ * takes, on top of what the last one that was evicted was worth, so that what isn't used grows old.
+ */
+import { ServiceError } from "../../../contracts/errors.ts";
+import { quotaExceeded } from "../../failures.ts";
+import type { Collection } from "../index/collection.ts";
+import type { Snapshot } from "../index/snapshot-rows.ts";
+
+const AGE = "age";
+
+export class Eviction {
+  readonly #storage: DurableObjectStorage;
+  readonly #collection: Collection;
+  readonly #quotaBytes: number;
+
+  constructor(storage: DurableObjectStorage, collection: Collection, quotaBytes: number) {
+    this.#storage = storage;
+    this.#collection = collection;
+    this.#quotaBytes = quotaBytes;
+  }
+
+  /** It was written or used. */
+  rate({ key, tokens, fileBytes }: Pick<Snapshot, "key" | "tokens" | "fileBytes">): void {
+    this.#storage.sql.exec("UPDATE snapshots SET priority = ? WHERE key = ?", this.#age() + tokens / fileBytes, key);
+  }
+
+  /** Makes room for what has been written, without this one. @throws ServiceError `quota_exceeded` where owners keep too much. */
+  makeRoom(newest: number): void {
+    for (let used = this.#used(); used > this.#quotaBytes; used = this.#used()) {
+      const worst = this.#worst(newest);
+      if (worst === undefined) throw new ServiceError(this.#exceeded(used));
+      this.#setAge(worst.priority);
+      this.#collection.remove(worst.key);
+    }
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.#used() + bytes <= this.#quotaBytes;
+  }
+
+  /** @throws ServiceError `quota_exceeded` where nothing that is evicted makes room for so much. */
+  check(fileBytes: number): void {
+    if (fileBytes > this.#quotaBytes) throw new ServiceError(this.#exceeded(fileBytes));
+  }
+
+  /** An entry that is being read goes last. */
+  #worst(newest: number): { readonly key: number; readonly priority: number } | undefined {
+    const entries = this.#storage.sql
+      .exec<{ key: number; priority: number }>(
+        `SELECT key, priority FROM snapshots WHERE key <> ? AND proof IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.snapshot = snapshots.key) ORDER BY priority, used`,
+        newest,
+      )
+      .toArray();
+    return entries.find(({ key }) => !this.#collection.isRead(key)) ?? entries[0];
+  }
+
+  #used(): number {
+    const { hot, shared, durable } = this.#collection.bytes;
+    return hot + shared + durable;
+  }
+
+  #exceeded(bytes: number) {
+    return quotaExceeded(`quota: states that are kept may take ${String(this.#quotaBytes)} bytes; they would take ${String(bytes)}`);
+  }
+
+  #age(): number {
+    return this.#storage.sql.exec<{ value: number }>("SELECT value FROM facts WHERE name = ?", AGE).toArray()[0]?.value ?? 0;
+  }
+
+  #setAge(age: number): void {
+    this.#storage.sql.exec("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", AGE, age);
+  }
+}

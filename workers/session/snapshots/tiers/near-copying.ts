@@ -1,0 +1,68 @@
+/** Copies cache entries that are opened often to KV, from where they are read near every edge. */
+import { describeCause, logLine } from "../../../observe/log-line.ts";
+import type { Collection } from "../index/collection.ts";
+import type { Eviction } from "./eviction.ts";
+import { pieceStream } from "../seal/piece-stream.ts";
+import type { Sealer } from "../seal/seal.ts";
+import { sealFile, sharedBytes } from "./near-file.ts";
+import { readSnapshot } from "../snapshot-reader.ts";
+import type { Snapshot } from "../index/snapshot-rows.ts";
+import { upload } from "./upload.ts";
+
+const OPENS = 3;
+/** What a value in KV may hold. */
+const MOST_BYTES = 25 * (1 << 20);
+const LIFE_SECONDS = 86_400;
+
+export interface SharingParts {
+  readonly collection: Collection;
+  readonly eviction: Eviction;
+  readonly sealer: Sealer;
+  readonly r2: () => R2Bucket;
+  readonly kv: () => KVNamespace;
+  readonly tenant: string;
+  readonly waitUntil: (work: Promise<void>) => void;
+}
+
+export const sharedName = (tenant: string, id: string) => `${tenant}/${id}`;
+
+export class Sharing {
+  readonly #parts: SharingParts;
+
+  constructor(parts: SharingParts) {
+    this.#parts = parts;
+  }
+
+  /** A cache entry was opened; copies it where it pays. */
+  consider(snapshot: Snapshot, now: number): void {
+    const { collection, eviction, waitUntil } = this.#parts;
+    const bytes = sharedBytes(snapshot.fileBytes);
+    if (snapshot.opens < OPENS || bytes > MOST_BYTES || collection.copies.isKnown(snapshot.key) || !eviction.hasRoom(bytes)) return;
+    waitUntil(
+      this.#copy(snapshot, now).catch((cause: unknown) => {
+        logLine("error", "snapshot_not_shared", { cause: describeCause(cause) });
+      }),
+    );
+  }
+
+  /** @throws ServiceUnreachable, or what reading throws; then there is no copy. */
+  async #copy(snapshot: Snapshot, now: number): Promise<void> {
+    const { collection, sealer, kv, r2, tenant } = this.#parts;
+    const { key, id, identity, tokens, fileBytes } = snapshot;
+    const name = sharedName(tenant, id);
+    collection.copies.begin(key, name, sharedBytes(fileBytes), now + LIFE_SECONDS * 1_000);
+    const end = collection.beginReading(key);
+    try {
+      const { pieces } = await readSnapshot({ collection, sealer, r2: r2() }, snapshot, tokens);
+      const sealed = sealFile(sealer, { id, identity, tokens }, fileBytes, pieceStream(pieces));
+      const put = (value: ReadableStream<Uint8Array>) => kv().put(name, value, { expirationTtl: LIFE_SECONDS });
+      await upload({ service: "KV", bytes: sharedBytes(fileBytes), pieces: sealed, put });
+      collection.copies.stored(name);
+    } catch (cause) {
+      collection.copies.remove(key);
+      throw cause;
+    } finally {
+      end();
+    }
+  }
+}

@@ -1,0 +1,85 @@
+/** A whole state file as one sealed value: its length (u64), then pieces of it. */
+import { ByteReader } from "../../../state-file/byte-reader.ts";
+import type { ModelIdentity } from "../contract.ts";
+import { PIECE_BYTES, pieceCount, SealBroken, sealedBytes, sealedPieceBytes, type PieceContext, type Sealer } from "../seal/seal.ts";
+import { cutHeader, readHeader } from "../../../state-file/header.ts";
+import { rowBytes } from "../../../state-file/layout.ts";
+
+const LENGTH_BYTES = 8;
+
+export interface SharedFile {
+  readonly id: string;
+  readonly identity: ModelIdentity;
+  readonly tokens: number;
+}
+
+export const sharedBytes = (fileBytes: number) => LENGTH_BYTES + sealedBytes(fileBytes);
+
+export async function* sealFile(
+  sealer: Sealer,
+  file: SharedFile,
+  fileBytes: number,
+  plain: ReadableStream<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = new ByteReader(plain);
+  try {
+    const length = new Uint8Array(LENGTH_BYTES);
+    new DataView(length.buffer).setBigUint64(0, BigInt(fileBytes), true);
+    yield length;
+    const context = contextOf(file, fileBytes);
+    for (let number = 0; number < context.count; number++)
+      yield await sealer.seal(await reader.exact(Math.min(PIECE_BYTES, fileBytes - number * PIECE_BYTES)), { ...context, number });
+  } finally {
+    await reader.cancel("done");
+  }
+}
+
+/** @throws SealBroken @throws RangeError where it is too short. */
+export async function* openFile(
+  sealer: Sealer,
+  file: SharedFile,
+  sealed: ReadableStream<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = new ByteReader(sealed);
+  try {
+    const length = await reader.exact(LENGTH_BYTES);
+    const fileBytes = Number(new DataView(length.buffer).getBigUint64(0, true));
+    const context = contextOf(file, fileBytes);
+    for (let number = 0; number < context.count; number++)
+      yield await sealer.open(await reader.exact(sealedPieceBytes(fileBytes, number)), { ...context, number });
+    if (!(await reader.ended())) throw new SealBroken("more follows than its length tells of");
+  } finally {
+    await reader.cancel("done");
+  }
+}
+
+/** The file of an earlier position out of one that can be cut. */
+export async function* cutFile(plain: ReadableStream<Uint8Array>, tokens: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = new ByteReader(plain);
+  try {
+    const whole = await readHeader(reader);
+    const header = cutHeader(whole, tokens + whole.learnedSinks);
+    yield header.bytes.slice();
+    for (const group of header.groups) {
+      const kept = rowBytes({ ...header, groups: [group] });
+      yield* pieces(reader, kept);
+      await skip(reader, rowBytes({ ...whole, groups: [group] }) - kept);
+    }
+  } finally {
+    await reader.cancel("done");
+  }
+}
+
+async function* pieces(reader: ByteReader, bytes: number): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let at = 0; at < bytes; at += PIECE_BYTES) yield await reader.exact(Math.min(PIECE_BYTES, bytes - at));
+}
+
+async function skip(reader: ByteReader, bytes: number): Promise<void> {
+  for (let at = 0; at < bytes; at += PIECE_BYTES) await reader.exact(Math.min(PIECE_BYTES, bytes - at));
+}
+
+function contextOf({ id, identity, tokens }: SharedFile, fileBytes: number): Omit<PieceContext, "number"> {
+  // A length that nobody wrote would make a count that no memory holds.
+  if (!Number.isSafeInteger(fileBytes)) throw new SealBroken("its length does not hold");
+  return { kind: "file", name: id, identity, tokens: `${String(tokens)}:${String(fileBytes)}`, count: pieceCount(fileBytes) };
+}

@@ -1,0 +1,97 @@
+/**
+ * The tenant's store as the rest of the session Worker uses it: everything is asked of the tenant's object, but a state that has a copy in KV is
+ * read from there, near to whoever asks. A copy that is gone, late or wrong costs the time of asking the object.
+ */
+import type { Outcome } from "../../../contracts/engine.ts";
+import { describeCause, logLine } from "../../../observe/log-line.ts";
+import type { SessionEnvironment } from "../../environment.ts";
+import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot, TokenChain } from "../contract.ts";
+import { within } from "./deadline.ts";
+import { pieceStream } from "../seal/piece-stream.ts";
+import { Sealer } from "../seal/seal.ts";
+import { cutFile, openFile, type SharedFile } from "./near-file.ts";
+import { sharedName } from "./near-copying.ts";
+import { TenantKeys } from "../seal/tenant-keys.ts";
+
+/** Seconds that an edge may keep a copy: what it holds never changes. */
+const EDGE_SECONDS = 3_600;
+
+type Needs = Pick<SessionEnvironment, "TENANT_OBJECT" | "PREFIXES" | "STATE_KEYS">;
+interface TenantSurface extends SnapshotStore {
+  opened(id: string): Promise<void>;
+}
+
+/** For the length of one request or generation: it remembers which copies it has heard of. */
+export function tenantStore(environment: Needs, tenant: string): SnapshotStore {
+  return new NearStore(environment, tenant);
+}
+
+class NearStore implements SnapshotStore {
+  readonly #environment: Needs;
+  readonly #tenant: string;
+  readonly #object: TenantSurface;
+  readonly #shared = new Map<string, SharedFile>();
+
+  constructor(environment: Needs, tenant: string) {
+    this.#environment = environment;
+    this.#tenant = tenant;
+    this.#object = environment.TENANT_OBJECT.getByName(tenant);
+  }
+
+  async find(identity: ModelIdentity, chain: TokenChain): Promise<Findings> {
+    const findings = await this.#object.find(identity, chain);
+    for (const { id, tokens, tier } of findings.candidates) if (tier === "shared") this.#shared.set(id, { id, identity, tokens });
+    return findings;
+  }
+
+  async open(id: string, keep: number): Promise<Outcome<OpenedSnapshot>> {
+    const file = this.#shared.get(id);
+    if (file === undefined) return await this.#object.open(id, keep);
+    try {
+      return { ok: true, value: await this.#openCopy(file, Math.min(keep, file.tokens)) };
+    } catch (cause) {
+      logLine("error", "snapshot_copy_not_read", { cause: describeCause(cause) });
+      return await this.#object.open(id, keep);
+    }
+  }
+
+  put(order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<Outcome<StoredSnapshot>> {
+    return this.#object.put(order, bytes);
+  }
+
+  keep(id: string, owner: string, expires: number): Promise<Outcome<null>> {
+    return this.#object.keep(id, owner, expires);
+  }
+
+  release(ownerPrefix: string): Promise<void> {
+    return this.#object.release(ownerPrefix);
+  }
+
+  facts(id: string): ReturnType<SnapshotStore["facts"]> {
+    return this.#object.facts(id);
+  }
+
+  /** Its first piece has been read and holds. */
+  async #openCopy(file: SharedFile, tokens: number): Promise<OpenedSnapshot> {
+    const { PREFIXES, STATE_KEYS } = this.#environment;
+    const sealer = new Sealer(new TenantKeys(STATE_KEYS, this.#tenant), this.#tenant);
+    const name = sharedName(this.#tenant, file.id);
+    const sealed = await within<ReadableStream<Uint8Array> | null>("KV", PREFIXES.get(name, { type: "stream", cacheTtl: EDGE_SECONDS }));
+    if (sealed === null) throw new Error("the copy is gone");
+    const whole = openFile(sealer, file, sealed);
+    const pieces = tokens < file.tokens ? cutFile(pieceStream(whole), tokens) : whole;
+    const first = await within("KV", pieces.next());
+    if (first.done === true) throw new Error("the copy is empty");
+    // How often it is opened decides how long it stays; an object that does not hear of it drops it sooner.
+    void this.#object.opened(file.id).catch(() => undefined);
+    return { tokens, tier: "shared", bytes: pieceStream(following(first.value, pieces)) };
+  }
+}
+
+async function* following(
+  first: Uint8Array,
+  rest: AsyncGenerator<Uint8Array, void, undefined>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield first;
+  yield* rest;
+}

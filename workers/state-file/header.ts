@@ -1,0 +1,101 @@
+/** A state file's header (`wasm/STATE_FORMAT.md`): all that a store has to know of a state. */
+import { ServiceError } from "../contracts/errors.ts";
+import { snapshotInvalid } from "./failures.ts";
+import type { ByteReader } from "./byte-reader.ts";
+import { toHex } from "../encoding/hex.ts";
+
+const MAGIC = "SBST";
+const VERSION = 3;
+const FIXED_BYTES = 136;
+const GROUP_BYTES = 8;
+const POSITION_AT = 104;
+/** Of one group each; the largest model that there is has a handful. */
+const MOST_GROUPS = 1_024;
+const MOST_POSITION = 2 ** 30;
+/** One token's rows: a page of them is held in memory. */
+const MOST_TOKEN_BYTES = 1 << 19;
+
+export interface StateGroup {
+  /** Tokens that a query sees, itself included; 0 where all of the past is seen. */
+  readonly window: number;
+  readonly tokenBytes: number;
+}
+
+export interface StateHeader {
+  readonly bytes: Uint8Array;
+  /** Of the weights' file and of the tokenizer, hex; zeros where the writer did not know them. */
+  readonly model: string;
+  readonly tokenizer: string;
+  /** Tokens read, learned sinks included. */
+  readonly position: number;
+  readonly learnedSinks: number;
+  /** Leading positions that every token sees. */
+  readonly kept: number;
+  readonly headBytes: number;
+  readonly groups: readonly StateGroup[];
+}
+
+/** @throws ServiceError `snapshot_invalid` that names what does not hold. @throws RangeError where the file ends within its header. */
+export async function readHeader(reader: ByteReader): Promise<StateHeader> {
+  const fixed = await reader.exact(FIXED_BYTES);
+  const groups = view(fixed).getUint32(132, true);
+  require("number of groups", groups <= MOST_GROUPS, `at most ${String(MOST_GROUPS)}`, groups);
+  const rest = await reader.exact(groups * GROUP_BYTES);
+  const bytes = new Uint8Array(fixed.length + rest.length);
+  bytes.set(fixed);
+  bytes.set(rest, fixed.length);
+  return parseHeader(bytes);
+}
+
+/** Of bytes that begin with a whole header. @throws ServiceError `snapshot_invalid` that names what does not hold. */
+export function parseHeader(file: Uint8Array): StateHeader {
+  require("length", file.length >= FIXED_BYTES, `at least ${String(FIXED_BYTES)}`, file.length);
+  const fields = view(file);
+  const magic = new TextDecoder().decode(file.subarray(0, 4));
+  require("magic", magic === MAGIC, MAGIC, JSON.stringify(magic));
+  require("version", fields.getUint32(4, true) === VERSION, String(VERSION), fields.getUint32(4, true));
+  const position = Number(fields.getBigUint64(POSITION_AT, true));
+  const learnedSinks = fields.getUint32(112, true);
+  const kept = fields.getUint32(116, true);
+  require("position", position >= learnedSinks && position <= MOST_POSITION, `from ${String(learnedSinks)} to 2^30`, position);
+  const headBytes = Number(fields.getBigUint64(124, true));
+  require("head", headBytes <= Number.MAX_SAFE_INTEGER, "at most 2^53 bytes", headBytes);
+  const count = fields.getUint32(132, true);
+  const length = FIXED_BYTES + count * GROUP_BYTES;
+  require("number of groups", count <= MOST_GROUPS && file.length >= length, "one that its length allows", count);
+  const groups = Array.from({ length: count }, (_, at) => {
+    const tokenBytes = fields.getUint32(FIXED_BYTES + GROUP_BYTES * at + 4, true);
+    require("bytes of one token", tokenBytes > 0 && tokenBytes <= MOST_TOKEN_BYTES, `from 1 to ${String(MOST_TOKEN_BYTES)}`, tokenBytes);
+    return { window: fields.getUint32(FIXED_BYTES + GROUP_BYTES * at, true), tokenBytes };
+  });
+  const digest = (at: number) => toHex(file.subarray(at, at + 32));
+  return {
+    ...{ bytes: file.slice(0, length), model: digest(40), tokenizer: digest(72) },
+    ...{ position, learnedSinks, kept, headBytes, groups },
+  };
+}
+
+/** The header of the same file cut to an earlier position. */
+export function cutHeader(header: StateHeader, position: number): StateHeader {
+  const bytes = header.bytes.slice();
+  view(bytes).setBigUint64(POSITION_AT, BigInt(position), true);
+  return { ...header, bytes, position };
+}
+
+/** Equal where two files' rows of one token are the same bytes: all but position and head, whose type is at 121. */
+export function layoutOf({ bytes }: StateHeader): string {
+  const layout = bytes.slice();
+  layout
+    .fill(0, POSITION_AT, POSITION_AT + 8)
+    .fill(0, 121, 122)
+    .fill(0, 124, 132);
+  return toHex(layout);
+}
+
+function view(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function require(what: string, holds: boolean, rule: string, value: unknown): void {
+  if (!holds) throw new ServiceError(snapshotInvalid(`state file: its ${what} must be ${rule}; it is ${String(value)}`));
+}

@@ -1,0 +1,2 @@
+/** Tokens whose keys and values are one page of a state file (`wasm/STATE_FORMAT.md`). */
+export const PAGE_TOKENS = 32;
