@@ -38,13 +38,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate, Spiking
+from spikingbrain.config import (
+    MAX_CONTEXT,
+    MAX_LAYERS,
+    Biases,
+    Config,
+    EvictedTokens,
+    Experts,
+    Layer,
+    LearnedGate,
+    LinearAttention,
+    OneMinusKeyGate,
+    Spiking,
+)
 from spikingbrain.spike.modes import SITES
 
 from .errors import CheckpointError
+from .gguf_keys import ARCHITECTURE, Keys, token_of, value_of
 
-ARCHITECTURE = "spikingbrain"
-ARCHITECTURES = (ARCHITECTURE, "llama", "qwen2")
 # A product of the engine starts at a panel of so many rows (`wasm/engine/src/weights/matrix.rs`), so stacked experts must too.
 PANEL_ROWS = 4
 
@@ -114,13 +125,14 @@ def _require_engine_has(config: Config) -> None:
 
 def from_metadata(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Config:
     """The config of a GGUF from its metadata and its tensors' shapes, `[rows, columns]`; defaults as in the table above."""
-    keys = _Keys(metadata)
-    count = keys.integer("block_count")
+    keys = Keys(metadata)
+    count = keys.integer("block_count", most=MAX_LAYERS)
+    if count > len(shapes):
+        raise keys.wrong("block_count", f"at most the file's {len(shapes)} tensors", count)
     if "token_embd.weight" not in shapes:
         raise CheckpointError("tensor 'token_embd.weight' is missing")
-    scaling = keys.get("rope.scaling.type", str, "none")
-    if scaling != "none":
-        raise keys.wrong("rope.scaling.type", "'none' or missing", scaling)
+    vocabulary = shapes["token_embd.weight"][0]
+    _refuse_scaled_rope(keys)
     hidden, heads = keys.integer("embedding_length"), keys.integer("attention.head_count")
     inner = keys.integer("feed_forward_length")
     default_mixers = None if keys.architecture == ARCHITECTURE else ["full"] * count
@@ -129,17 +141,17 @@ def from_metadata(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, .
         keys.strings("layer.feed_forwards", count, ["dense"] * count),
     )
     layers = tuple(Layer(mixer=tuple(mixer.split("+")), feed_forward=kind) for mixer, kind in zip(mixers, feed_forwards, strict=True))  # type: ignore[arg-type]
-    head_dim = keys.integer("attention.key_length", hidden // heads if heads else 0)
+    head_dim = keys.integer("attention.key_length", hidden // heads)
     if keys.integer("attention.value_length", head_dim) != head_dim:
         raise keys.wrong("attention.value_length", f"the key length {head_dim}", keys.integer("attention.value_length", head_dim))
-    rope_dim = keys.integer("rope.dimension_count", head_dim)
-    ends = (metadata.get("tokenizer.ggml.eos_token_id"), metadata.get("tokenizer.ggml.eot_token_id"))
+    rope_dim = keys.integer("rope.dimension_count", head_dim, least=0)
+    ends = [token_of(metadata, f"tokenizer.ggml.{end}_token_id", vocabulary) for end in ("eos", "eot")]
     return Config(
         hidden=hidden,
         heads=heads,
         kv_heads=keys.integer("attention.head_count_kv", heads),
         head_dim=head_dim,
-        vocabulary=shapes["token_embd.weight"][0],
+        vocabulary=vocabulary,
         feed_forward_inner=inner,
         layers=layers,
         window=keys.integer("attention.sliding_window") if any(layer.softmax == "window" for layer in layers) else None,
@@ -147,40 +159,51 @@ def from_metadata(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, .
         evicted=_evicted(keys) if any(layer.is_evicted for layer in layers) else None,
         experts=_experts(keys, inner) if any(layer.feed_forward == "moe" for layer in layers) else None,
         parallel_projections=keys.get("parallel.projections", str, "shared"),
-        learned_sinks=keys.integer("attention.sink_count", 0),
-        kept_tokens=keys.integer("attention.kept_tokens", 0),
-        rope_theta=keys.get("rope.freq_base", float, 10_000.0),
+        learned_sinks=keys.integer("attention.sink_count", 0, least=0),
+        kept_tokens=keys.integer("attention.kept_tokens", 0, least=0),
+        rope_theta=keys.number("rope.freq_base", 10_000.0),
         rope_dim=rope_dim if rope_dim != head_dim else None,
-        epsilon=keys.get("attention.layer_norm_rms_epsilon", float),
-        context=keys.integer("context_length"),
+        epsilon=keys.number("attention.layer_norm_rms_epsilon"),
+        context=keys.integer("context_length", most=MAX_CONTEXT),
         biases=Biases(
             query_key_value=any(name.endswith("attn_q.bias") for name in shapes),
             output=any(name.endswith("attn_output.bias") for name in shapes),
         ),
         tied_head="output.weight" not in shapes,
         spiking=_spiking(keys),
-        name=str(metadata.get("general.name", "")),
-        bos=metadata.get("tokenizer.ggml.bos_token_id"),
+        name=value_of(metadata, "general.name", str, "a string") or "",
+        bos=token_of(metadata, "tokenizer.ggml.bos_token_id", vocabulary),
         end_tokens=tuple(dict.fromkeys(end for end in ends if end is not None)),
     )
 
 
-def _spiking(keys: "_Keys") -> Spiking:
-    k = keys.get("spiking.k", float, 3.0)
-    site_k = tuple((site, keys.get(key, float)) for site in SITES if keys.has(key := f"spiking.k.{site}"))
+def _refuse_scaled_rope(keys: Keys) -> None:
+    """By its type, or by one of the two factors that older files give without one."""
+    scaling = keys.get("rope.scaling.type", str, "")
+    if scaling not in ("", "none"):
+        raise keys.wrong("rope.scaling.type", "'none' or missing", scaling)
+    for key in ("rope.scaling.factor", "rope.scale_linear"):
+        # Writers put 0 where there is none.
+        if scaling == "" and (factor := keys.get(key, float, 1.0)) not in (0.0, 1.0):
+            raise keys.wrong(key, "1", factor)
+
+
+def _spiking(keys: Keys) -> Spiking:
+    k = keys.number("spiking.k", 3.0)
+    site_k = tuple((site, keys.number(key)) for site in SITES if keys.has(key := f"spiking.k.{site}"))
     return Spiking(mode=keys.get("spiking.mode", str, "off"), k=k, site_k=site_k)
 
 
-def _evicted(keys: "_Keys") -> EvictedTokens:
-    return EvictedTokens(**{field.name: keys.integer(f"evicted.{field.name}") for field in fields(EvictedTokens)})
+def _evicted(keys: Keys) -> EvictedTokens:
+    return EvictedTokens(**{field.name: keys.integer(f"evicted.{field.name}", least=0) for field in fields(EvictedTokens)})
 
 
-def _linear(keys: "_Keys", shapes: Mapping[str, tuple[int, ...]]) -> LinearAttention:
+def _linear(keys: Keys, shapes: Mapping[str, tuple[int, ...]]) -> LinearAttention:
     kind = keys.get("linear.gate", str, "learned")
     if kind not in ("learned", "one_minus_key"):
         raise keys.wrong("linear.gate", "'learned' or 'one_minus_key'", kind)
     rank = next((shape[0] for name, shape in shapes.items() if name.endswith(".attn_gate_a.weight")), None)
-    learned = LearnedGate(normalizer=keys.get("linear.gate_normalizer", float, 16.0), rank=rank)
+    learned = LearnedGate(normalizer=keys.number("linear.gate_normalizer", 16.0), rank=rank)
     return LinearAttention(
         feature_map=keys.get("linear.feature_map", str, "relu"),
         gate=learned if kind == "learned" else OneMinusKeyGate(),
@@ -188,44 +211,12 @@ def _linear(keys: "_Keys", shapes: Mapping[str, tuple[int, ...]]) -> LinearAtten
     )
 
 
-def _experts(keys: "_Keys", inner: int) -> Experts:
+def _experts(keys: Keys, inner: int) -> Experts:
     return Experts(
         count=keys.integer("expert_count"),
         used=keys.integer("expert_used_count"),
         inner=keys.integer("expert_feed_forward_length", inner),
-        shared_inner=keys.integer("expert_shared_feed_forward_length", 0),
+        shared_inner=keys.integer("expert_shared_feed_forward_length", 0, least=0),
         router=keys.get("expert_gating", str, "softmax"),
         normalised=keys.get("expert_weights_norm", bool, False),
     )
-
-
-class _Keys:
-    """Typed look-ups below the architecture's prefix."""
-
-    def __init__(self, metadata: Mapping[str, Any]) -> None:
-        self._metadata = metadata
-        self.architecture = metadata.get("general.architecture")
-        if self.architecture not in ARCHITECTURES:
-            raise CheckpointError(f"general.architecture must be one of {', '.join(ARCHITECTURES)}; it is {self.architecture!r}")
-
-    def wrong(self, key: str, rule: str, value: object) -> CheckpointError:
-        return CheckpointError(f"{self.architecture}.{key} must be {rule}; it is {'missing' if value is None else repr(value)}")
-
-    def has(self, key: str) -> bool:
-        return f"{self.architecture}.{key}" in self._metadata
-
-    def get(self, key: str, kind: type, default: Any = None) -> Any:  # noqa: ANN401 (the type is the argument's)
-        value = self._metadata.get(f"{self.architecture}.{key}", default)
-        if type(value) is not kind:
-            raise self.wrong(key, f"a value of type {kind.__name__}", value)
-        return value
-
-    def integer(self, key: str, default: int | None = None) -> int:
-        value: int = self.get(key, int, default)
-        return value
-
-    def strings(self, key: str, count: int, default: list[str] | None) -> list[str]:
-        value: list[str] = self.get(key, list, default)
-        if len(value) != count or not all(isinstance(item, str) for item in value):
-            raise self.wrong(key, f"an array of {count} strings", value)
-        return value

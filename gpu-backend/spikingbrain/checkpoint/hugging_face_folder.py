@@ -11,6 +11,7 @@ import torch
 from spikingbrain.config import Config, LearnedGate, SpikingMode
 
 from .errors import CheckpointError, listed
+from .finite import require_finite
 from .folder import Location, locate_tensors
 from .names import EMBEDDING, HEAD, TensorName, tensor_names
 from .shard import Shard, open_shard
@@ -32,6 +33,7 @@ class HuggingFaceFolder:
     ) -> None:
         """Finds and checks every tensor. `spikes` says which weights go through W8ASpike's quantiser, where the folder has scales:
         for `paper` all of them, else all but `down_proj`'s. `stored_as` says what the folder calls a tensor of ours."""
+        self._folder = folder
         self._locations = locate_tensors(folder)
         self._stored_as = stored_as
         self.config = _with_found_gate(config, self._locations)
@@ -54,7 +56,7 @@ class HuggingFaceFolder:
 
     def rows(self, name: TensorName, start: int, stop: int) -> torch.Tensor:
         """See `WeightSource`; a W8ASpike weight comes as its quantiser rounds it."""
-        rows = self._stored(name.name)[start:stop].to(torch.float32)
+        rows = require_finite(self._stored(name.name)[start:stop].to(torch.float32), self._stored_as(name.name), self._folder)
         scales = self.weight_scales(name, start, stop)
         return rows if scales is None else rounded(rows, scales.unsqueeze(2), scales_name(name))
 

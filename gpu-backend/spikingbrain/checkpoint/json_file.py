@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CheckpointError
+from .wrong_file import require_file
 
 # The largest honest one is a tokenizer.json of some 11 MB; this only keeps a wrong file from filling the memory.
 LARGEST_BYTES = 256 << 20
@@ -12,6 +13,7 @@ LARGEST_BYTES = 256 << 20
 
 def read_object(path: Path) -> dict[str, Any]:
     """The object in `path`."""
+    require_file(path, "JSON")
     try:
         size = path.stat().st_size
         if size > LARGEST_BYTES:

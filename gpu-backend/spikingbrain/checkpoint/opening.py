@@ -7,7 +7,7 @@ from spikingbrain.config import Config, SpikingMode
 from spikingbrain.hugging_face import from_hugging_face
 from spikingbrain.hugging_face.transformer import is_transformer
 
-from .errors import CheckpointError
+from .errors import CheckpointError, naming
 from .gguf_file import GgufFile
 from .gguf_tokenizer import tokenizer_from_metadata
 from .hugging_face_folder import HuggingFaceFolder
@@ -25,7 +25,8 @@ def open_checkpoint(path: Path, spikes: SpikingMode | None = None, k: float | No
         if not config_file.is_file():
             raise CheckpointError(f"{path} has no config.json")
         values = read_object(config_file)
-        config = with_spikes(from_hugging_face(values), spikes, k)
+        with naming(config_file.parent):
+            config = with_spikes(from_hugging_face(values), spikes, k)
         if is_transformer(values):
             return HuggingFaceFolder(path, config, config.spiking.mode, transformer_name)
         return HuggingFaceFolder(path, config, config.spiking.mode)
@@ -49,8 +50,10 @@ def find_tokenizer(path: Path, source: WeightSource) -> Tokenizer | None:
     or what was made of it."""
     if path.is_file() and path.suffix == ".gguf":
         file = source if isinstance(source, GgufFile) else GgufFile(path)
-        return tokenizer_from_metadata(file.metadata)
-    return read_tokenizer(path, source.config.vocabulary) if has_tokenizer(path) else None
+        with naming(path):
+            return tokenizer_from_metadata(file.metadata)
+    with naming(path):
+        return read_tokenizer(path, source.config.vocabulary) if has_tokenizer(path) else None
 
 
 def _what(path: Path) -> str:

@@ -1,7 +1,5 @@
 """One weight file, opened lazily: names, shapes and types first, values tensor by tensor from the mapped file."""
 
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,6 +7,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from .errors import CheckpointError
+from .safetensors_header import check_safetensors
+from .torch_file import check_torch_file
 
 FLOAT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
@@ -28,6 +28,7 @@ class SafetensorsShard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        check_safetensors(path)
         try:
             # The library has no types.
             self._file: Any = safe_open(path, framework="pt")
@@ -48,14 +49,14 @@ class TorchShard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # Files of torch before 1.6 are no zip archives and cannot be mapped: these are held in memory whole.
+        mapped = check_torch_file(path)
         try:
-            # Files of torch before 1.6 are no zip archives and cannot be mapped: these are held in memory whole.
-            mapped = zipfile.is_zipfile(path)
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            raise CheckpointError(f"{path} cannot be read as a dictionary of tensors: {error}") from error
-        if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-            raise CheckpointError(f"{path} must hold a dictionary of tensors; it holds {type(content).__name__}")
+        # Whatever it is: torch's unpickler fails with the error of the line that met the file's bytes, and its message is advice.
+        except Exception as error:
+            reason = str(error).partition("\n")[0].partition(". ")[0][:120]
+            raise CheckpointError(f"{path} cannot be read as a dictionary of tensors: {type(error).__name__} {reason}") from error
         self._tensors: dict[str, torch.Tensor] = content
 
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -36,7 +36,7 @@ def parts_of_tokenizer_json(content: dict[str, Any]) -> Parts:
     return (
         family_of_tokenizer_json(content),
         _ids(model.get("vocab"), "tokenizer.json: model.vocab"),
-        _checked(merges, "tokenizer.json"),
+        checked_merges(merges, "tokenizer.json"),
         added,
     )
 
@@ -58,7 +58,7 @@ def parts_of_vocabulary_files(folder: Path, settings: dict[str, Any]) -> Parts:
         extra = _ids(read_object_if_there(folder / "added_tokens.json"), "added_tokens.json")
         added = [AddedToken(id_, content, content in special) for content, id_ in extra.items()]
     vocabulary = _ids(read_object(folder / "vocab.json"), "vocab.json")
-    return family_of_class(settings.get("tokenizer_class")), vocabulary, _checked(merges, "merges.txt"), added
+    return family_of_class(settings.get("tokenizer_class")), vocabulary, checked_merges(merges, "merges.txt"), added
 
 
 def _ids(value: object, source: str) -> dict[str, int]:
@@ -67,7 +67,8 @@ def _ids(value: object, source: str) -> dict[str, int]:
     return value
 
 
-def _checked(merges: Iterable[str], source: str) -> list[str]:
+def checked_merges(merges: Iterable[str], source: str) -> list[str]:
+    """`merges`, each of which must be two tokens; `source` is for the message."""
     checked = list(merges)
     for rank, merge in enumerate(checked):
         if merge.count(" ") != 1 or merge.startswith(" ") or merge.endswith(" "):

@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    # What a file calls its tensors must not move the cursor of a terminal.
+    printable = "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in message)
+    print(f"error: {printable}", file=sys.stderr)
     return 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import lm_eval
 from lm_eval.tasks import TaskManager
 
-from spikingbrain.checkpoint.errors import CheckpointError
+from spikingbrain.checkpoint.errors import CheckpointError, naming
 from spikingbrain.checkpoint.fast_tokenizer import write_fast_tokenizer
 from spikingbrain.checkpoint.gguf_file import read_gguf_metadata
 from spikingbrain.checkpoint.gguf_tokenizer import tokenizer_from_metadata
@@ -64,7 +64,8 @@ def _evaluate(
 
 def _tokenizer(path: Path) -> Tokenizer:
     if path.suffix == ".gguf":
-        tokenizer = tokenizer_from_metadata(read_gguf_metadata(path))
+        with naming(path):
+            tokenizer = tokenizer_from_metadata(read_gguf_metadata(path))
         if tokenizer is None:
             raise CheckpointError(f"{path} has no tokenizer")
         return tokenizer

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from gguf import GGML_QUANT_VERSION, GGMLQuantizationType, GGUFWriter
 
 from spikingbrain.checkpoint.errors import CheckpointError
-from spikingbrain.checkpoint.gguf_metadata import ARCHITECTURE, Value, to_metadata
+from spikingbrain.checkpoint.gguf_keys import ARCHITECTURE
+from spikingbrain.checkpoint.gguf_metadata import Value, to_metadata
 from spikingbrain.checkpoint.names import TensorName
 from spikingbrain.checkpoint.source import WeightSource, row_chunks
 from spikingbrain.checkpoint.tokenizer import Tokenizer

@@ -120,7 +120,7 @@ def _without(key: str) -> dict[str, Any]:
             CheckpointError,
             r"architecture must be one of spikingbrain, llama, qwen2; it is 'mamba'",
         ),
-        (_without("block_count"), CheckpointError, r"spikingbrain.block_count must be a value of type int; it is missing"),
+        (_without("block_count"), CheckpointError, r"spikingbrain.block_count must be an integer from 1 to 4096; it is missing"),
         (_without("layer.mixers"), CheckpointError, r"spikingbrain.layer.mixers must be a value of type list; it is missing"),
         (_metadata(**{"layer.mixers": ["linear"]}), CheckpointError, r"layer.mixers must be an array of 4 strings; it is \['linear'\]"),
         (
@@ -128,12 +128,20 @@ def _without(key: str) -> dict[str, Any]:
             ConfigError,
             r"layer.mixer must be one of .*; it is 'sparse'",
         ),
-        (_metadata(**{"attention.head_count": "four"}), CheckpointError, r"attention.head_count must be a value of type int; it is 'four'"),
+        (
+            _metadata(**{"attention.head_count": "four"}),
+            CheckpointError,
+            r"attention.head_count must be an integer from 1 to 1048576; it is 'four'",
+        ),
         (_metadata(**{"attention.head_count_kv": 3}), ConfigError, r"kv_heads must be a divisor of 4 heads; it is 3"),
         (_metadata(**{"attention.value_length": 8}), CheckpointError, r"attention.value_length must be the key length 16; it is 8"),
         (_metadata(**{"linear.gate": "scalar"}), CheckpointError, r"linear.gate must be 'learned' or 'one_minus_key'; it is 'scalar'"),
         (_metadata(**{"linear.head_norm": 1}), CheckpointError, r"linear.head_norm must be a value of type bool; it is 1"),
-        (_metadata(**{"attention.layer_norm_rms_epsilon": 0.0}), ConfigError, r"epsilon must be a positive finite number; it is 0.0"),
+        (
+            _metadata(**{"attention.layer_norm_rms_epsilon": 0.0}),
+            CheckpointError,
+            r"epsilon must be a positive number of normal size; it is 0.0",
+        ),
     ],
 )
 def test_wrong_metadata_is_named(metadata: dict[str, Any], error: type[Exception], message: str) -> None:

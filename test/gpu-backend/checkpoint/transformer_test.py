@@ -14,7 +14,6 @@ from spikingbrain.cli.main import main
 from spikingbrain.config import Biases, Layer
 from spikingbrain.convert.trunk.frozen import read_trunk
 from spikingbrain.convert.trunk.teacher import teacher_residual
-from spikingbrain.rules import ConfigError
 from support.checkpoint_models import IDS, VOCABULARY, write_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
@@ -126,7 +125,7 @@ def test_it_is_a_teacher_and_exports_to_the_same_model(tmp_path: Path) -> None:
 def test_what_ours_has_not_is_refused_by_name(tmp_path: Path, make: Callable[[], Any], change: dict[str, object], message: str) -> None:
     make().save_pretrained(tmp_path)
     rewrite(tmp_path, change)
-    with pytest.raises(ConfigError, match=f"config.json: {message}"):
+    with pytest.raises(CheckpointError, match=f"config.json: {message}"):
         open_checkpoint(tmp_path)
 
 

@@ -211,7 +211,7 @@ def test_failures_are_one_message(capsys: Capture, checkpoint: Path, tmp_path: P
     message = _fails(capsys, "export", checkpoint, tmp_path / "no/such/folder/model.gguf")
     assert message.endswith("no/such/folder is not a folder\n")
     write_config(checkpoint, SEVEN, num_attention_heads=5)
-    assert _fails(capsys, "inspect", checkpoint).startswith("error: config.json: ")
+    assert _fails(capsys, "inspect", checkpoint).startswith(f"error: {checkpoint}: config.json: ")
 
 
 def test_keys_that_are_not_known_are_said_aloud(capsys: Capture, checkpoint: Path) -> None:

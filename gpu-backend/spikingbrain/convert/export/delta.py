@@ -25,12 +25,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from gguf import GGUFReader, GGUFWriter
-from gguf.quants import dequantize
-from torch import Tensor, from_numpy
+from gguf import GGUFWriter
+from torch import Tensor
 
 from spikingbrain.checkpoint.errors import CheckpointError
-from spikingbrain.checkpoint.gguf_metadata import ARCHITECTURE, to_metadata
+from spikingbrain.checkpoint.gguf_file import read_gguf_tensors
+from spikingbrain.checkpoint.gguf_keys import ARCHITECTURE
+from spikingbrain.checkpoint.gguf_metadata import to_metadata
 from spikingbrain.checkpoint.names import tensor_names
 from spikingbrain.config import Config
 from spikingbrain.convert.export.result import MARK
@@ -88,24 +89,20 @@ def write_delta(path: Path, config: Config, tensors: Mapping[str, Tensor], base:
 
 def read_delta(path: Path, config: Config) -> dict[str, Tensor]:
     """The tensors by checkpoint name, f32, for `config`, which the file's metadata must be those of; block scales are left out."""
-    try:
-        reader = GGUFReader(path)
-        found = {key: field.contents() for key, field in reader.fields.items()}
-    except (OSError, ValueError, IndexError, KeyError) as error:
-        raise CheckpointError(f"{path} cannot be read as GGUF: {error}") from error
+    found, stored = read_gguf_tensors(path)
     for key, value in to_metadata(config).items():
-        held = np.float32(value) if isinstance(value, float) else value
-        if json.dumps(found.get(key), default=float) != json.dumps(held, default=float):
+        held = float(str(np.float32(value))) if isinstance(value, float) else value
+        if json.dumps(found.get(key)) != json.dumps(held):
             raise CheckpointError(f"{path}: {key} must be {value!r}; it is {found.get(key)!r}")
     names = {name.gguf: name for name in tensor_names(config)}
-    tensors = {tensor.name: tensor for tensor in reader.tensors if tensor.name not in scale_names(config)}
+    tensors = {name: tensor for name, tensor in stored.items() if name not in scale_names(config)}
     wrong = {gguf for gguf, name in names.items() if MARK in name.name and gguf not in tensors} | (tensors.keys() - names.keys())
     if wrong:
         raise CheckpointError(f"{path} must hold the tensors of evicted mixers, and others of the model; these differ: {sorted(wrong)[:4]}")
-    return {
-        names[gguf].name: from_numpy(dequantize(tensor.data, tensor.tensor_type).reshape(names[gguf].shape).copy())
-        for gguf, tensor in tensors.items()
-    }
+    for gguf, tensor in tensors.items():
+        if tuple(tensor.shape) != names[gguf].shape:
+            raise CheckpointError(f"{path}: tensor '{gguf}' must have shape {list(names[gguf].shape)}; it has {list(tensor.shape)}")
+    return {names[gguf].name: tensor for gguf, tensor in tensors.items()}
 
 
 def _require_at_most(name: str, values: npt.NDArray[np.floating], most: float) -> None:
