@@ -42,7 +42,7 @@ MAX_EXPERTS = 4_096
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedGate:
-    """The 7B's decay: `log a = logsigmoid(z) / normalizer`, `z = B (A x) + b` (`model.md` 1.3)."""
+    """The 7B's decay: `log a = logsigmoid(z) / normalizer`, `z = B (A x) + b` (`gpu-backend/docs/model.md#43-gates`)."""
 
     normalizer: float = 16.0
     """Divides the log of the decay."""
@@ -57,7 +57,7 @@ class LearnedGate:
 
 @dataclass(frozen=True, kw_only=True)
 class OneMinusKeyGate:
-    """The 76B's decay: `a = 1 - k`, without parameters (`model.md` 2)."""
+    """The 76B's decay: `a = 1 - k`, without parameters (`gpu-backend/docs/model.md#43-gates`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,7 @@ class Biases:
 
 @dataclass(frozen=True, kw_only=True)
 class Spiking:
-    """How activations become spikes (`model.md` 3); a choice of the run, not of the weights."""
+    """How activations become spikes (`gpu-backend/docs/model.md#8-spikes`); a choice of the run, not of the weights."""
 
     mode: SpikingMode = "off"
     """`off`; `paper`: every linear input; `released`: all of them but `down_proj`'s."""
@@ -232,7 +232,8 @@ class Config:
     branch_norm: BranchNorm = "full"
     """Of shared projections: a norm over all heads together, or over each with one weight `[head_dim]`. The engine has only `full`."""
     learned_sinks: int = 0
-    """Learned tokens in front of every text, at positions 0 to n - 1: seen by all, seeing one another (`model.md` 2)."""
+    """Learned tokens in front of every text, at positions 0 to n - 1: seen by all, seeing one another
+    (`gpu-backend/docs/model.md#55-sinks-and-kept-tokens`)."""
     kept_tokens: int = 0
     """Leading tokens of the text that never leave a window."""
     rope_theta: float = 1_000_000.0

@@ -10,7 +10,7 @@ END_OF_TURN = 151_645
 
 
 def seven_billion(*, window: int = 4_097) -> Config:
-    """SpikingBrain-7B (`model.md` 1.1): linear and window layers take turns.
+    """SpikingBrain-7B (`gpu-backend/docs/model.md#101-spikingbrain-7b`): linear and window layers take turns.
 
     The window is 4,097 keys wide as in the released prefill and vLLM plugin; the paper's formula and the released decode see 4,096.
     """
@@ -43,7 +43,7 @@ def seventy_six_billion(
     expert_inner: int = QWEN_INNER,
     shared_inner: int = QWEN_INNER,
 ) -> Config:
-    """SpikingBrain-76B-A12B (`model.md` 2). Each parameter is a choice that the paper leaves open:
+    """SpikingBrain-76B-A12B (`gpu-backend/docs/model.md#102-spikingbrain-76b-a12b`). Each parameter is a choice that the paper leaves open:
 
     - `projections`: whether the two branches of a layer share q, k, v and o. Shared gives 11.89 B active parameters, nearer to "A12B".
     - `window`: 4,096 keys as the paper's formula and its "4K"; 4,097 would follow the 7B's released code.

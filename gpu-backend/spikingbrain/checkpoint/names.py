@@ -1,6 +1,6 @@
 """Every tensor of a model by name and shape: the one table between a Hugging Face folder, a GGUF file and the model.
 
-A row holds the name in a folder (`model.md` 1.5, read from the released 7B's module tree), the name in a GGUF
+A row holds the name in a folder (`gpu-backend/docs/model.md#104-tensor-names`, read from the released 7B's module tree), the name in a GGUF
 (`wasm/engine/src/weights/names.rs`) and the shape as torch has it, `[out, in]` for a matrix. What the 7B lacks (learned sinks, parallel
 branches, experts) has names of our own, in the style of the 7B's tree:
 
@@ -56,7 +56,7 @@ class TensorName:
     expert: int | None = None
     """Which expert of the stacked GGUF tensor; None where the GGUF tensor is this one alone."""
     linear: bool = False
-    """Whether it is the weight of a linear projection in a layer, which W8ASpike quantises (`model.md` 3.3)."""
+    """Whether it is the weight of a linear projection in a layer, which W8ASpike quantises (`gpu-backend/docs/model.md#84-w8-weights`)."""
 
 
 def tensor_names(config: Config) -> list[TensorName]:

@@ -20,7 +20,8 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
-# ChatML's end of a turn. Upstream's generation_config.json leaves it out of the end tokens (`model.md` 1.7), a chat server may not.
+# ChatML's end of a turn. Upstream's generation_config.json leaves it out of the end tokens
+# (`gpu-backend/docs/model.md#105-tokenizer-and-ends-of-texts`), a chat server may not.
 END_OF_TURN = "<|im_end|>"
 
 

@@ -1,5 +1,5 @@
 """Names of an ordinary Transformer's tensors in a Hugging Face folder (transformers' Llama and Qwen2), which differ from the 7B's only in
-these parts (`model.md` 1.5)."""
+these parts (`gpu-backend/docs/model.md#104-tensor-names`)."""
 
 import re
 

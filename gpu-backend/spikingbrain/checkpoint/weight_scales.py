@@ -1,4 +1,5 @@
-"""W8ASpike's weight quantiser (`model.md` 3.3): symmetric, one scale per row and 128 inputs, codes that are not clamped.
+"""W8ASpike's weight quantiser (`gpu-backend/docs/model.md#84-w8-weights`): symmetric, one scale per row and 128 inputs, codes that are not
+clamped.
 
 Upstream stores the weight in f32 and the scales in a buffer beside it, and computes with `round(w / s) * s`.
 """
@@ -14,7 +15,7 @@ from .errors import CheckpointError
 from .names import TensorName
 
 SUFFIX = ".weight_quantizer.scales"
-# The released code takes down_proj's weight past its quantiser; the paper has no exception (`model.md` 3.3).
+# The released code takes down_proj's weight past its quantiser; the paper has no exception (`gpu-backend/docs/model.md#83-modes`).
 DOWN_PROJECTION = re.compile(r"\.down_proj\.weight$")
 
 

@@ -1,7 +1,7 @@
 """Proves conversion at full size: writes a synthetic checkpoint in bf16 shards, converts it, loads the result and compares all of it.
 
     (cd wasm && cargo build --release --example load)
-    python -m spikingbrain.export.full_size FOLDER [--model 7b] [--type q4_0] [--record FILE.md] \\
+    python -m spikingbrain.export.full_size FOLDER [--model 7b] [--type q4_0] [--record FILE] \\
         [--engine wasm/target/release/examples/load]
 
 Each step is a process of its own, whose peak of resident memory is measured. `FOLDER` needs room for both files (20 GB for the 7B) and is

@@ -1,4 +1,4 @@
-"""W8 weights in a GGUF (`model.md` 3.3): the codes as they are, none of them saturated.
+"""W8 weights in a GGUF (`gpu-backend/docs/model.md#84-w8-weights`): the codes as they are, none of them saturated.
 
 | tensor | type | holds |
 |---|---|---|

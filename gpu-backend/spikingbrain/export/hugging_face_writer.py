@@ -42,7 +42,7 @@ def write_hugging_face(
     written = write_safetensors(tensors, out, shard_bytes, progress)
     content = to_hugging_face(config) | {"torch_dtype": str(tensors[0].dtype).removeprefix("torch.")}
     if content["model_type"] == "gla_swa":
-        # What upstream's vLLM plugin finds its model class by (`model.md` 6).
+        # What upstream's vLLM plugin finds its model class by (`gpu-backend/docs/model.md#106-upstreams-own-programs`).
         content["architectures"] = ["GLAswaForCausalLM"]
     written.append(_write_json(out / "config.json", content))
     if config.end_tokens:

@@ -1,4 +1,5 @@
-"""Gives a model the form of the W8ASpike checkpoint (`model.md` 1.5, 3.3): f32 weights, and beside each linear one its quantiser's scales.
+"""Gives a model the form of the W8ASpike checkpoint (`gpu-backend/docs/model.md#84-w8-weights`): f32 weights, and beside each linear one
+its quantiser's scales.
 
 The weights are stored as they were, not rounded: the reader rounds them, and so `down_proj`, which the released code does not quantise,
 stays exact there while the paper's mode rounds it too. A low-rank gate becomes one matrix, as that checkpoint has it.

@@ -1,6 +1,7 @@
 """A Hugging Face `config.json` as a `Config`, and back.
 
-The keys of the released 7B (`gla_swa`, `model.md` 1.1) are read as they are. What that model has no word for has keys of our own:
+The keys of the released 7B (`gla_swa`, `gpu-backend/docs/model.md#101-spikingbrain-7b`) are read as they are. What that model has no word
+for has keys of our own:
 
 | key | is |
 |---|---|

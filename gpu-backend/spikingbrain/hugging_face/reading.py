@@ -18,8 +18,9 @@ SlidingWindow = Literal["past", "all"]
 def from_hugging_face(values: Mapping[str, Any], *, sliding_window: SlidingWindow = "past") -> Config:
     """The model that a `config.json` describes: one of ours, the released 7B, or an ordinary Transformer (`transformer.py`).
 
-    Upstream reads its `sliding_window` in two ways (`model.md` 1.4): `past`, the default, counts the keys before the current token, as its
-    training, its prefill and its vLLM plugin do (4,097 visible for 4,096); `all` counts the current one too, as the paper's formula does.
+    Upstream reads its `sliding_window` in two ways (`gpu-backend/docs/model.md#54-how-wide-the-released-window-is`): `past`, the default,
+    counts the keys before the current token, as its training, its prefill and its vLLM plugin do (4,097 visible for 4,096); `all` counts
+    the current one too, as the paper's formula does.
     """
     values = _with_rope_parameters(values)
     if is_transformer(values):

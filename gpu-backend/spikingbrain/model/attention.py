@@ -1,4 +1,4 @@
-"""Softmax attention: full, or a sliding window, with sinks (`model.md` 1.4, 2)."""
+"""Softmax attention: full, or a sliding window, with sinks (`gpu-backend/docs/model.md#5-softmax-attention`)."""
 
 import torch
 from torch import Tensor

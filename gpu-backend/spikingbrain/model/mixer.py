@@ -1,4 +1,4 @@
-"""What mixes tokens in a layer: one branch, or a linear and a softmax one in parallel (`model.md` 1.3, 1.4, 2)."""
+"""What mixes tokens in a layer: one branch, or a linear and a softmax one in parallel (`gpu-backend/docs/model.md#21-layers`)."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The forward pass, from top to bottom (`model.md` 1.2).
+"""The forward pass, from top to bottom (`gpu-backend/docs/model.md#31-residual-block`).
 
     residual = embedding[token]
     for each layer:  residual += mixer(norm(residual));  residual += feed_forward(norm(residual))

@@ -1,4 +1,4 @@
-"""RMSNorm (`model.md` 1.2)."""
+"""RMSNorm (`gpu-backend/docs/model.md#32-rmsnorm`)."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,5 @@
-"""Rotary position embedding, half-split (`model.md` 1.4): dimension `i` turns with dimension `i + rotated / 2`."""
+"""Rotary position embedding, half-split (`gpu-backend/docs/model.md#51-rotary-positions`): dimension `i` turns with dimension
+`i + rotated / 2`."""
 
 from dataclasses import dataclass
 

@@ -116,7 +116,8 @@ class Weights:
 
 
 def gather_weights(config: Config, tensor: Tensors) -> Weights:
-    """`tensor` gives each tensor by its checkpoint name (`checkpoint/names.py`, `model.md` 1.5), all of one type and on one device."""
+    """`tensor` gives each tensor by its checkpoint name (`gpu-backend/docs/model.md#104-tensor-names`), all of one type and on
+    one device."""
     embedding = tensor("model.embeddings.weight")
     return Weights(
         embedding=embedding,

@@ -1,4 +1,4 @@
-"""Spike codings (`model.md` 3.2): a signed count as a train of spikes over time steps, and back, exactly.
+"""Spike codings (`gpu-backend/docs/model.md#82-codings`): a signed count as a train of spikes over time steps, and back, exactly.
 
 | coding | spikes | steps for a largest magnitude `m` | step `t` of `T` is worth |
 |---|---|---|---|

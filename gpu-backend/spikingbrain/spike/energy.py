@@ -1,4 +1,4 @@
-"""An *estimate* of the energy that spikes would save, never a measurement (`model.md` 3.5).
+"""An *estimate* of the energy that spikes would save, never a measurement (`gpu-backend/docs/model.md#87-energy-an-estimate`).
 
 The constants are the 45 nm figures that the paper cites, and like the paper's the estimate leaves out memory traffic, the control of
 asynchronous hardware and the changing of sparsity over time. It says what the arithmetic alone would cost.

@@ -1,4 +1,4 @@
-"""INT8 keys and values (`model.md` 3.3): one scale per token and head."""
+"""INT8 keys and values (`gpu-backend/docs/model.md#56-int8-keys-and-values`): one scale per token and head."""
 
 from dataclasses import dataclass
 

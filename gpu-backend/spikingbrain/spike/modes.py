@@ -1,4 +1,4 @@
-"""Where spikes are applied (`model.md` 3.3): one table from a mode to the inputs that fire in it."""
+"""Where spikes are applied (`gpu-backend/docs/model.md#83-modes`): one table from a mode to the inputs that fire in it."""
 
 from collections.abc import Mapping
 from typing import get_args

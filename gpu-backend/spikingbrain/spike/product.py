@@ -1,4 +1,5 @@
-"""Products of spikes and W8 weights in integers (`model.md` 3.3): dense, and driven by events; both give the same numbers exactly."""
+"""Products of spikes and W8 weights in integers (`gpu-backend/docs/model.md#85-integer-products`): dense, and driven by events; both give
+the same numbers exactly."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,5 @@
-"""What is measured of spikes (`model.md` 3.4): sums that are exact in integers, and the shares and means read from them.
+"""What is measured of spikes (`gpu-backend/docs/model.md#86-what-is-measured`): sums that are exact in integers, and the shares and means
+read from them.
 
 A channel's spikes are those of the bidirectional coding: the ones among the binary digits of its count. A token's steps are as many as its
 largest count has digits, cut into windows of three from the last, least significant step backwards, so that a count of at most 7 lies in

@@ -1,4 +1,4 @@
-"""W8 weights (`model.md` 3.3): symmetric, one scale per row and group of 128 inputs. Codes are never saturated.
+"""W8 weights (`gpu-backend/docs/model.md#84-w8-weights`): symmetric, one scale per row and group of 128 inputs. Codes are never saturated.
 
 A code outside int8 is kept whole: the base holds its nearest int8, a sparse residual the rest.
 """

@@ -1,4 +1,5 @@
-"""What of a text a softmax branch's query sees, and so what must be kept for the next one (`model.md` 1.4)."""
+"""What of a text a softmax branch's query sees, and so what must be kept for the next one
+(`gpu-backend/docs/model.md#53-full-and-window`)."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,8 @@
 """A sequence's memory as a value.
 
 Nothing ever writes into a state: a step returns a new one, so to fork a conversation is to keep the old value. Linear branches remember
-one matrix per KV head (`model.md` 1.3: the query heads of a group share it), softmax branches the keys and values that are still visible.
-`file.py` makes bytes of it.
+one matrix per KV head (`gpu-backend/docs/model.md#41-the-recurrence`: the query heads of a group share it), softmax branches the keys and
+values that are still visible. `file.py` makes bytes of it.
 """
 
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Dense-to-MoE upcycling (`model.md` 2): a model with experts that begins as the dense one it is made of."""
+"""Dense-to-MoE upcycling (`gpu-backend/docs/model.md#103-upcycling`): a model with experts that begins as the dense one it is made of."""

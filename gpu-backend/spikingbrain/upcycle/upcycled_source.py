@@ -15,7 +15,8 @@ from spikingbrain.rules import require, require_count
 
 EXPERT = re.compile(r"\.mlp\.(?:experts\.\d+|shared_expert)\.")
 ROUTER = re.compile(r"\.mlp\.router\.weight$")
-# Of a router's weights, as transformers' classes and upstream's config begin a matrix (`initializer_range`, `model.md` 1.1).
+# Of a router's weights, as transformers' classes and upstream's config begin a matrix (`initializer_range`,
+# `gpu-backend/docs/model.md#101-spikingbrain-7b`).
 ROUTER_DEVIATION = 0.02
 
 

@@ -43,7 +43,7 @@ def test_every_file_form(tmp_path: Path, name: str, suffix: str, shards: int, in
 
 
 def test_the_released_names() -> None:
-    """`model.md` 1.5, spelled out: a change of the table must not go unseen."""
+    """`gpu-backend/docs/model.md#104-tensor-names`, spelled out: a change of the table must not go unseen."""
     linear = ["attn_norm.weight", "mlp_norm.weight", "attn.o_proj.weight", "attn.g_norm.weight", "attn.gk_proj.0.weight"]
     linear += ["attn.gk_proj.1.weight", "attn.gk_proj.1.bias"]
     linear += [f"attn.{kind}_proj.{part}" for kind in "qkv" for part in ("weight", "bias")]

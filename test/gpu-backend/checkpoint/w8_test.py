@@ -81,7 +81,7 @@ def test_the_papers_mode_rounds_down_proj_too(tmp_path: Path) -> None:
 
 
 def test_codes_beyond_eight_bits_are_kept(tmp_path: Path) -> None:
-    """In the released checkpoint 1 % of a matrix's codes are beyond 127 (`model.md` 3.3)."""
+    """In the released checkpoint 1 % of a matrix's codes are beyond 127 (`gpu-backend/docs/model.md#84-w8-weights`)."""
     tensors = with_scales(random_tensors(CONFIG), factor=0.1)
     source = _open(tmp_path, tensors)
     query = next(name for name in source.names if name.name == QUERY)

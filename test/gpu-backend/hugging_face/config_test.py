@@ -10,7 +10,7 @@ from spikingbrain.config import Config, ConfigError, Experts, Layer, LearnedGate
 from spikingbrain.hugging_face import from_hugging_face, read_hugging_face, to_hugging_face
 from spikingbrain.presets import seven_billion, seventy_six_billion
 
-# The released file's keys and values (`model.md` 1.1).
+# The released file's keys and values (`gpu-backend/docs/model.md#101-spikingbrain-7b`).
 RELEASED: dict[str, Any] = {
     "architectures": ["GLAswaForCausalLM"],
     "attention_dropout": 0.0,

@@ -1,4 +1,4 @@
-"""Which inputs fire in which mode, spelled out (`model.md` 3.3)."""
+"""Which inputs fire in which mode, spelled out (`gpu-backend/docs/model.md#83-modes`)."""
 
 import pytest
 from spikingbrain.config import SpikingMode

@@ -1,4 +1,5 @@
-"""What is measured of spikes, on numbers small enough to count by hand, on the distributions of `model.md` 3.4, and in a model."""
+"""What is measured of spikes, on numbers small enough to count by hand, on the distributions of
+`gpu-backend/docs/model.md#86-what-is-measured`, and in a model."""
 
 from dataclasses import replace
 

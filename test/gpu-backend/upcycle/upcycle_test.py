@@ -1,4 +1,5 @@
-"""Upcycling: what `model.md` 2 says, the dense model exactly where it can be, and near it with the 76B's settings."""
+"""Upcycling: what `gpu-backend/docs/model.md#103-upcycling` says, the dense model exactly where it can be, and near it with the 76B's
+settings."""
 
 import re
 import subprocess

@@ -1,4 +1,5 @@
-"""Forms in which linear attention takes the place of layers' attention, or stands beside it: the 7B's and the 76B's (`model.md` 1, 2).
+"""Forms in which linear attention takes the place of layers' attention, or stands beside it: the 7B's and the 76B's
+(`gpu-backend/docs/model.md#10-the-published-models`).
 
 Read `form.py` first: what a settings file chooses, and the config that it means. `mixer.py` is what is trained.
 """

@@ -1,7 +1,8 @@
 """Gated linear attention for training: all chunks of a run at once, products in the trunk's type, sums in f32.
 
-Its definition is `model/gated_linear/naive.py`. Decays are exponents of differences that are at most 0 (`model.md` 1.3): taken apart into
-`exp(G_t)` and `exp(-G_s)` they overflow where a gate is nearly closed, as the tied gate of the 76B is, and gradients become NaN.
+Its definition is `model/gated_linear/naive.py`. Decays are exponents of differences that are at most 0
+(`gpu-backend/docs/model.md#45-chunked-form`): taken apart into `exp(G_t)` and `exp(-G_s)` they overflow where a gate is nearly closed, as
+the tied gate of the 76B is, and gradients become NaN.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Layer-wise transfer: every branch learns to give what its layer's full attention gives, from the teacher's own hidden states.
 
 Each step reads a fresh sequence once through the teacher and takes one optimiser step in every layer on the way; nothing is cached. The
-loss is the squared error after o, normalised, over positions that something has left the window of (`conversion.md`, part two).
+loss is the squared error after o, normalised, over positions that something has left the window of (`gpu-backend/docs/conversion.md`).
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""RoPE for whole sequences, half-split (`model.md` 1.4), from a table in the type of the products."""
+"""RoPE for whole sequences, half-split (`gpu-backend/docs/model.md#51-rotary-positions`), from a table in the type of the products."""
 
 from dataclasses import dataclass
 

@@ -9,7 +9,8 @@ from spikingbrain.precision import widest
 
 def parallel(x: Inputs, state: Tensor) -> tuple[Tensor, Tensor]:
     """`o_t = (q_t * exp(G_t)) S_in + sum over s <= t of (sum over i of q_ti k_si exp(G_ti - G_si)) v_s`, where `G_t` sums the log-gates up
-    to token `t`, and `S_out = diag(exp(G_T)) S_in + sum over s of (k_s * exp(G_T - G_s)) v_s^T` (`model.md` 1.3).
+    to token `t`, and `S_out = diag(exp(G_T)) S_in + sum over s of (k_s * exp(G_T - G_s)) v_s^T`
+    (`gpu-backend/docs/model.md#45-chunked-form`).
 
     Shapes as for `naive`. Every exponent is a difference that is at most 0, so nothing overflows however closed the gates are.
     """
