@@ -16,7 +16,7 @@ pub enum Softmax {
     Window(usize),
 }
 
-/// Non-negative map on queries and keys of linear attention (`model.md` 1.3, 2).
+/// Non-negative map on queries and keys of linear attention (`gpu-backend/docs/model.md#42-feature-maps`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeatureMap {
     /// The 7B's.
@@ -156,7 +156,8 @@ pub struct Config {
     pub vocabulary: usize,
     /// The longest context the model was made for, tokens.
     pub context: usize,
-    /// Learned sink tokens in front of every text, seen by all and seeing one another (`model.md` 2).
+    /// Learned sink tokens in front of every text, seen by all and seeing one another
+    /// (`gpu-backend/docs/model.md#55-sinks-and-kept-tokens`).
     pub learned_sinks: usize,
     /// Leading tokens of the text that never leave a window.
     pub kept_tokens: usize,

@@ -26,7 +26,8 @@ use crate::memory::{bytes_of, with_capacity, zeroed};
 /// One layer's part of a state.
 #[derive(Debug, Default)]
 pub struct LayerState {
-    /// `[KV heads, key dim, value dim]`, empty without a linear branch (`model.md` 1.3: the heads of a group share it).
+    /// `[KV heads, key dim, value dim]`, empty without a linear branch (`gpu-backend/docs/model.md#41-the-recurrence`: the heads of a group
+    /// share it).
     pub linear: Vec<f32>,
     /// Present with a softmax branch.
     pub key_values: Option<KeyValues>,

@@ -1,4 +1,5 @@
-//! Softmax attention over the pages of a sequence: full, or a sliding window with kept tokens (`model.md` 1.4, 2).
+//! Softmax attention over the pages of a sequence: full, or a sliding window with kept tokens
+//! (`gpu-backend/docs/model.md#5-softmax-attention`).
 //!
 //! What a query sees and the order in which it adds depend on absolute positions alone, so a prompt may be cut into steps anywhere and decode
 //! continues prefill bit for bit. Keys meet the queries of a whole group of heads four tokens at a time, in int8 where they are stored so.

@@ -1,4 +1,4 @@
-//! SwiGLU, dense or routed (`model.md` 1.2, 2).
+//! SwiGLU, dense or routed (`gpu-backend/docs/model.md#34-swiglu` and `gpu-backend/docs/model.md#35-mixture-of-experts`).
 
 use super::projection::Tensors;
 use crate::config::{Config, Experts, FeedForward as Form};

@@ -1,4 +1,4 @@
-//! Gated linear attention (`model.md` 1.3, 2), one state per KV head.
+//! Gated linear attention (`gpu-backend/docs/model.md#4-gated-linear-attention`), one state per KV head.
 //!
 //! Two forms of one function: [`recurrent`], token by token, and [`chunked`], 32 tokens at once. In both, exponents are differences of
 //! cumulative log-gates that are never positive, so nothing overflows however closed the gates are.
@@ -131,7 +131,7 @@ impl Scratch {
     }
 }
 
-/// As [`recurrent`] for at most [`CHUNK_TOKENS`] tokens, by products of blocks (`model.md` 1.3, chunked form).
+/// As [`recurrent`] for at most [`CHUNK_TOKENS`] tokens, by products of blocks (`gpu-backend/docs/model.md#45-chunked-form`).
 pub fn chunked(shape: Shape, state: &mut [f32], x: Inputs<'_>, out: &mut [f32], scratch: &mut Scratch) {
     let tokens = x.queries.len() / shape.width();
     out.fill(0.0);

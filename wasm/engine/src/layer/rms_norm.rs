@@ -1,4 +1,4 @@
-//! RMSNorm (`model.md` 1.2): `x * rsqrt(mean(x^2) + epsilon) * weight`, in fp32.
+//! RMSNorm (`gpu-backend/docs/model.md#32-rmsnorm`): `x * rsqrt(mean(x^2) + epsilon) * weight`, in fp32.
 
 use crate::math::sum_of_squares;
 

@@ -1,4 +1,5 @@
-//! Rotary position embedding, half-split form (`model.md` 1.4): dimension `i` turns with dimension `i + rope_dim / 2`.
+//! Rotary position embedding, half-split form (`gpu-backend/docs/model.md#51-rotary-positions`): dimension `i` turns with dimension
+//! `i + rope_dim / 2`.
 
 use crate::config::Config;
 

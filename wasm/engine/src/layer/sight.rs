@@ -1,4 +1,4 @@
-//! Which keys a query sees: all before it, or a sliding window and what is kept (`model.md` 1.4, 2).
+//! Which keys a query sees: all before it, or a sliding window and what is kept (`gpu-backend/docs/model.md#53-full-and-window`).
 
 use crate::config::{Config, Softmax};
 use crate::state::{PAGE_TOKENS, window_start};

@@ -1,4 +1,4 @@
-//! Spikes (`model.md` 3): which inputs fire in which mode, the neuron, and what is counted of it. The definition is
+//! Spikes (`gpu-backend/docs/model.md#8-spikes`): which inputs fire in which mode, the neuron, and what is counted of it. The definition is
 //! `gpu-backend/spikingbrain/spike`; the two agree count for count wherever their thresholds do.
 
 mod mode;

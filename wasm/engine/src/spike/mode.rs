@@ -1,4 +1,4 @@
-//! Where spikes are applied (`model.md` 3.3): one table from a mode to the inputs that fire in it.
+//! Where spikes are applied (`gpu-backend/docs/model.md#83-modes`): one table from a mode to the inputs that fire in it.
 
 /// A token's threshold is `mean(|x|) / k`; the paper's choice.
 pub const DEFAULT_K: f64 = 3.0;

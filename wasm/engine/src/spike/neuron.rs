@@ -1,4 +1,4 @@
-//! The adaptive-threshold neuron (`model.md` 3.1): a token's activations become signed integer spike counts.
+//! The adaptive-threshold neuron (`gpu-backend/docs/model.md#81-neuron`): a token's activations become signed integer spike counts.
 
 use super::SpikeTally;
 

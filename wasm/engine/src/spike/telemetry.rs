@@ -1,4 +1,4 @@
-//! What is measured of spikes (`model.md` 3.4): sums that are exact in integers.
+//! What is measured of spikes (`gpu-backend/docs/model.md#86-what-is-measured`): sums that are exact in integers.
 //!
 //! A channel's spikes are those of the bidirectional coding: the ones among the binary digits of its count. A token's steps are as many as
 //! its largest count has digits, cut into windows of three from the least significant step on; the paper's figure shows the shares of

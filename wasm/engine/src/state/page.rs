@@ -223,8 +223,9 @@ impl Page {
     }
 }
 
-/// Symmetric int8 with a scale per token and head (`model.md` 3.3): `absmax / 127` within 1e-5 and 1e4, codes rounded half to even. -128,
-/// which the kernels have no product for, is left out: only a value beyond a million times one would round to it.
+/// Symmetric int8 with a scale per token and head (`gpu-backend/docs/model.md#56-int8-keys-and-values`): `absmax / 127` within 1e-5 and
+/// 1e4, codes rounded half to even. -128, which the kernels have no product for, is left out: only a value beyond a million times one would
+/// round to it.
 pub(super) fn round_row(values: &[f32], codes: &mut [i8]) -> f32 {
     let largest = values.iter().fold(0.0f32, |largest, x| if x.abs() > largest { x.abs() } else { largest });
     let scale = (largest / 127.0).clamp(LEAST_SCALE, LARGEST_SCALE);

@@ -1,5 +1,6 @@
-//! What a conversation takes, counted from the config alone, as `gpu-backend/spikingbrain/sizes.py` counts it (`model.md` 1.6): the tokens that
-//! are still visible, without the room that pages leave. [`super::State::bytes_at`] is what the engine's memory must hold.
+//! What a conversation takes, counted from the config alone, as `gpu-backend/spikingbrain/sizes.py` counts it
+//! (`gpu-backend/docs/model.md#9-what-a-sequence-takes`): the tokens that are still visible, without the room that pages leave.
+//! [`super::State::bytes_at`] is what the engine's memory must hold.
 
 use super::evicted_before;
 use super::page::KvType;

@@ -1,5 +1,5 @@
-//! Codes of W8 weights that a byte cannot hold (`model.md` 3.3: about one in a hundred of the released checkpoint): what their bytes lack, in
-//! order, so that nothing saturates.
+//! Codes of W8 weights that a byte cannot hold (`gpu-backend/docs/model.md#84-w8-weights`: about one in a hundred of the released
+//! checkpoint): what their bytes lack, in order, so that nothing saturates.
 
 use crate::error::{Error, Result};
 use crate::memory::{bytes_of, with_capacity, zeroed};

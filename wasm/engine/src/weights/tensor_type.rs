@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 
 /// Elements of one quantisation block.
 pub const BLOCK: usize = 32;
-/// Elements of a row of W8 weights that share a scale (`model.md` 3.3); the last group of a row may be short.
+/// Elements of a row of W8 weights that share a scale (`gpu-backend/docs/model.md#84-w8-weights`); the last group of a row may be short.
 pub const GROUP: usize = 128;
 
 /// How a tensor's elements are stored.

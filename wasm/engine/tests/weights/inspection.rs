@@ -14,7 +14,7 @@ const Q8_0: u32 = 8;
 const F32: u32 = 0;
 const F16: u32 = 1;
 
-/// `model.md` 1.1.
+/// `gpu-backend/docs/model.md#101-spikingbrain-7b`.
 fn metadata() -> Vec<(String, Meta)> {
     let texts = |odd: &str, even: &str| Meta::Texts((0..28).map(|layer| if layer % 2 == 1 { odd } else { even }.to_owned()).collect());
     let mut list = vec![("general.architecture".to_owned(), Meta::Text("spikingbrain".to_owned()))];
@@ -85,7 +85,7 @@ fn seven_billion() -> Vec<u8> {
 fn a_seven_billion_model_is_described_from_its_header() {
     let bytes = seven_billion();
     let found: Inspection = Inspector::default().push(&bytes).unwrap().unwrap();
-    // `model.md` 1.1 and 1.6.
+    // `gpu-backend/docs/model.md#101-spikingbrain-7b` and `gpu-backend/docs/model.md#9-what-a-sequence-takes`.
     assert_eq!((found.parameters, found.active_parameters), (7_616_542_976, 7_616_542_976));
     assert!(found.weight_bytes > u64::from(u32::MAX));
     assert_eq!(found.types["q8_0"] + found.types["f16"] + found.types["f32"], 28 * 12 + 14 * 4 + 3);
