@@ -1,6 +1,6 @@
 """A conversion from start to end, in stages that each leave files behind and are passed by where those are there:
 
-1. `data`      documents of training and held-out packages and files, as tokens (`data/text/`)
+1. `data`      documents of training and held-out packages and files, as tokens (`data/gather.py`)
 2. `chats`     what the teacher writes when it is asked, for training and held out (`data/chat.py`)
 3. `copies`    conversations about facts that were told long before (`data/copies.py`), where the settings want any
 4. `salience`  which evicted tokens to keep exactly, from what the teacher attends to (`fit/salience.py`); of the evicted form only
@@ -21,20 +21,32 @@ A stage that was stopped goes on at its last checkpoint. Under `torchrun` all pr
 sequences in distillation and fine-tuning, texts in evaluation; training has the losses that one process has. The other stages run in the
 first.
 
-Other forms (`hybrid/`), and any form whose weights the processes share out, are trained in a tower (`blocks/`).
+Stages see one interface (`student.py`), whatever is trained: the evicted form over a trunk that every process holds (`trunk/`), or in a
+tower (`blocks/`) where the processes share out the weights; other forms (`hybrid/`) always in a tower.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from spikingbrain.convert.data.stages import chats, copies, data, salience
-from spikingbrain.convert.export.stages import export
-from spikingbrain.convert.measure.stages import ablate, evaluate, far, recall
-from spikingbrain.convert.settings import Settings
-from spikingbrain.convert.spikes.stages import spike_distil, spikes
-from spikingbrain.convert.train.stages import distil, sft, transfer
+from spikingbrain.convert.data.chat import chats
+from spikingbrain.convert.data.copies import copies
+from spikingbrain.convert.data.gather import data
+from spikingbrain.convert.export.files import export
+from spikingbrain.convert.fit.salience import salience
+from spikingbrain.convert.measure.ablation import ablate
+from spikingbrain.convert.measure.evaluation import evaluate
+from spikingbrain.convert.measure.far import far
+from spikingbrain.convert.measure.recall import recall
+from spikingbrain.convert.settings import FORMS, Settings
+from spikingbrain.convert.spikes.calibrate import spikes
+from spikingbrain.convert.train.distil import distil
+from spikingbrain.convert.train.sft import sft
+from spikingbrain.convert.train.spike_distil import spike_distil
 from spikingbrain.convert.train.team import Team
+from spikingbrain.convert.train.transfer import transfer
 from spikingbrain.convert.work import Report, Work
+
+EVICTED = ("evicted",)
 
 
 @dataclass(frozen=True)
@@ -42,23 +54,24 @@ class Stage:
     run: Callable[[Work], None]
     shared: bool = False
     """Whether all processes take part."""
-    evicted_only: bool = False
+    forms: Collection[str] = tuple(FORMS)
+    """That it has something to do for."""
 
 
 IN_ORDER: Mapping[str, Stage] = {
     "data": Stage(data),
     "chats": Stage(chats),
     "copies": Stage(copies),
-    "salience": Stage(salience, evicted_only=True),
+    "salience": Stage(salience, forms=EVICTED),
     "transfer": Stage(transfer, shared=True),
     "distil": Stage(distil, shared=True),
     "sft": Stage(sft, shared=True),
     "evaluate": Stage(evaluate, shared=True),
-    "ablate": Stage(ablate, evicted_only=True),
-    "far": Stage(far, evicted_only=True),
-    "recall": Stage(recall, evicted_only=True),
-    "spikes": Stage(spikes, evicted_only=True),
-    "spike-distil": Stage(spike_distil, evicted_only=True),
+    "ablate": Stage(ablate, forms=EVICTED),
+    "far": Stage(far, forms=EVICTED),
+    "recall": Stage(recall, forms=EVICTED),
+    "spikes": Stage(spikes, forms=EVICTED),
+    "spike-distil": Stage(spike_distil, forms=EVICTED),
     "export": Stage(export),
 }
 
@@ -71,8 +84,8 @@ def convert(settings: Settings, team: Team, report: Report, stages: Sequence[str
     for name, stage in IN_ORDER.items():
         if name not in stages:
             continue
-        if stage.evicted_only and settings.hybrid is not None:
-            work.report(f"{name}: only where the form is 'evicted'")
+        if settings.form not in stage.forms:
+            work.report(f"{name}: only where the form is {' or '.join(map(repr, stage.forms))}")
             continue
         work.report(name)
         if stage.shared or team.leads:

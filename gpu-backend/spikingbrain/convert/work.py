@@ -1,6 +1,7 @@
 """What all stages of a conversion share: its settings, its processes, the teacher, and what training has left so far."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -10,21 +11,20 @@ from torch import Tensor
 
 from spikingbrain.checkpoint.opening import find_tokenizer, open_checkpoint
 from spikingbrain.checkpoint.source import WeightSource
-from spikingbrain.convert import towers
-from spikingbrain.convert.blocks.tower import Tower
+from spikingbrain.convert.blocks.evicted import EvictedStudent, evicted_tower
 from spikingbrain.convert.data.answers import open_answers, write_answers
 from spikingbrain.convert.data.batches import Mix
 from spikingbrain.convert.data.chat_template import ChatTemplate, Message
 from spikingbrain.convert.data.corpus import open_corpus
 from spikingbrain.convert.data.vocabulary import runnable
-from spikingbrain.convert.fit.salience import put_salience
-from spikingbrain.convert.settings import Settings, Shares
-from spikingbrain.convert.towers import CONTROL, STATE
-from spikingbrain.convert.train.run import load_branches
+from spikingbrain.convert.hybrid.student import HybridStudent, hybrid_tower
+from spikingbrain.convert.settings import Settings, Shares, Supervised, Training
+from spikingbrain.convert.student import Student
+from spikingbrain.convert.train.run import Learn, Run, load_branches
 from spikingbrain.convert.train.team import Team
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
-from spikingbrain.convert.trunk.student import make_branches
+from spikingbrain.convert.trunk.student import TrunkStudent
 from spikingbrain.rules import ConfigError
 
 Report = Callable[[str], None]
@@ -71,30 +71,28 @@ class Work:
         counts = f"{len(answers.starts) - 1} conversations, {len(answers.tokens)} tokens, {int(answers.mask.sum())} of answers"
         self.report(f"{name}: {counts}")
 
-    def tower(self) -> Tower | None:
-        """What is trained, untrained yet; None where branches stand beside a trunk that every process holds (`branches`)."""
-        if self.settings.hybrid is not None:
-            return towers.hybrid_tower(self.source, self.settings.hybrid, self.settings, self.team)
-        if self.team.shares_weights:
-            return towers.evicted_tower(self.source, self.settings.reach, self._fitted_salience(), self.team)
-        return None
+    def student(self) -> Student:
+        """What training is of, untrained yet, as the processes share it."""
+        return self._student(self.team)
 
-    def branches(self) -> dict[str, Branches]:
-        """Untrained. Empty where there is a tower."""
-        return {} if self.settings.hybrid is not None or self.team.shares_weights else self._variants()
+    def trained_student(self) -> Student:
+        """The same as the last training stage that has any steps left it, whole in every process."""
+        student = self._student(replace(self.team, shares_weights=False))
+        load_branches(self.folder / self._last_stage, student.trained)
+        return student
 
-    def trained(self) -> dict[str, Branches]:
-        """The branches as the last training stage that has any steps left them."""
-        variants = self._variants()
-        load_branches(self.folder / self._last_stage, variants)
-        return variants
+    def trained_branches(self) -> Mapping[str, Branches]:
+        """Those of `trained_student`, for stages of the evicted form only."""
+        student = self.trained_student()
+        assert isinstance(student, TrunkStudent)
+        return student.trained
 
-    def trained_tower(self) -> Tower:
-        """The same of other forms, whole in every process."""
-        assert self.settings.hybrid is not None
-        tower = towers.hybrid_tower(self.source, self.settings.hybrid, self.settings, towers.alone(self.team))
-        load_branches(self.folder / self._last_stage, tower.trained)
-        return tower
+    def train(self, stage: str, training: Training | Supervised, student: Student, learn: Learn, by_layers: bool = False) -> None:
+        """Takes the steps of a training stage that were not taken yet."""
+        folder, counts = self.folder / stage, (training.steps, training.sequences)
+        run = Run(folder, student.trained, *counts, training.rate_factor, by_layers, rate_of=student.rate, team=self.team)
+        with self.team.device:
+            run.go(learn, self.report)
 
     @property
     def stage_before_sft(self) -> str:
@@ -104,11 +102,13 @@ class Work:
     def _last_stage(self) -> str:
         return "sft" if self.settings.sft.steps > 0 else self.stage_before_sft
 
-    def _variants(self) -> dict[str, Branches]:
-        """Untrained, with the salience that was fitted."""
-        variants = {name: make_branches(self.source.config, self.settings.reach, stateless=name == CONTROL) for name in (STATE, CONTROL)}
-        put_salience(self._fitted_salience(), variants.values())
-        return variants
+    def _student(self, team: Team) -> Student:
+        settings = self.settings
+        if settings.hybrid is not None:
+            return HybridStudent(hybrid_tower(self.source, settings.hybrid, settings.seed, team), team, settings.hybrid)
+        if team.shares_weights:
+            return EvictedStudent(evicted_tower(self.source, settings.reach, self._fitted_salience(), team), team, settings.reach)
+        return TrunkStudent(self.trunk, settings.reach, self._fitted_salience())
 
     def _fitted_salience(self) -> Tensor:
         path = self.folder / "salience.pt"

@@ -13,7 +13,7 @@ from spikingbrain.checkpoint.opening import open_checkpoint
 from spikingbrain.checkpoint.source import read_tensor
 from spikingbrain.cli.main import main
 from spikingbrain.convert.settings import read_settings
-from spikingbrain.convert.towers import STUDENT
+from spikingbrain.convert.student import STUDENT
 from spikingbrain.convert.train.team import Team
 from spikingbrain.convert.work import Work
 from support.checkpoint_files import random_tensors, write_config, write_weights
@@ -85,7 +85,7 @@ def test_the_whole_model_is_exported(folder: Path) -> None:
     assert [layer.mixer_name for layer in found.config.layers] == ["linear", "window"]
     names = {name.name: name for name in found.names}
     work = Work(read_settings(settings_in(folder, "one")), Team(), lambda line: None)
-    trained = dict(work.trained_tower().variants[STUDENT].named_parameters())
+    trained = dict(work.trained_student().trained[STUDENT].named_parameters())
     for name in ("q_proj.weight", "o_proj.weight", "gk_proj.1.bias", "g_norm.weight"):
         assert torch.equal(read_tensor(found, names[f"model.layers.0.attn.{name}"]), trained[f"0.{name}"].detach())
     taught = {name.name: name for name in teacher.names}

@@ -15,10 +15,10 @@ from spikingbrain.cli.convert import STAGES as COMMAND_STAGES
 from spikingbrain.cli.main import main
 from spikingbrain.config import Spiking
 from spikingbrain.convert.export.delta import base_of, read_delta
-from spikingbrain.convert.export.result import branch_tensors, converted_config
 from spikingbrain.convert.pipeline import STAGES
 from spikingbrain.convert.settings import read_settings
 from spikingbrain.convert.train.team import Team
+from spikingbrain.convert.trunk.tensors import branch_tensors, converted_config
 from spikingbrain.convert.work import Work
 from support.checkpoint_files import random_tensors, write_config, write_weights
 from support.checkpoint_models import write_tokenizer
@@ -183,7 +183,7 @@ def test_two_processes_have_the_losses_of_one(folder: Path) -> None:
 def test_the_delta_holds_the_branches_and_names_its_base(folder: Path) -> None:
     settings = read_settings(settings_in(folder, "one"))
     config = converted_config(TEACHER, settings.reach, "tiny")
-    expected = branch_tensors(Work(settings, Team(), lambda line: None).trained()["state"])
+    expected = branch_tensors(Work(settings, Team(), lambda line: None).trained_branches()["state"])
     found = read_delta(folder / "one" / "tiny.delta.gguf", config)
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():

@@ -5,11 +5,12 @@ from dataclasses import replace
 import torch
 from spikingbrain.checkpoint.names import TensorName, tensor_names
 from spikingbrain.config import Biases, Config, Layer, Spiking
-from spikingbrain.convert.export.result import ConvertedSource, branch_tensors, converted_config
+from spikingbrain.convert.export.result import ConvertedSource
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
 from spikingbrain.convert.trunk.reach import Reach
-from spikingbrain.convert.trunk.student import make_branches
+from spikingbrain.convert.trunk.reader import make_branches
+from spikingbrain.convert.trunk.tensors import branch_tensors, converted_config
 from spikingbrain.model.model import Model
 from spikingbrain.model.weights import gather_weights
 from torch import Tensor

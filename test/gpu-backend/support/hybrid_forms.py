@@ -1,7 +1,6 @@
 """Tiny models of the alternating and the parallel form."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from spikingbrain.checkpoint.source import read_tensor
@@ -10,13 +9,14 @@ from spikingbrain.convert.blocks.tower import Tower
 from spikingbrain.convert.export.result import ConvertedSource
 from spikingbrain.convert.hybrid.form import Alternating, Hybrid, Parallel, hybrid_config
 from spikingbrain.convert.hybrid.mixer import mixer_tensors
-from spikingbrain.convert.settings import Settings, Training
-from spikingbrain.convert.towers import STUDENT, hybrid_tower
+from spikingbrain.convert.hybrid.student import hybrid_tower
+from spikingbrain.convert.student import STUDENT
 from spikingbrain.convert.train.team import Team
 from spikingbrain.model.model import Model
 from spikingbrain.model.weights import gather_weights
 from support.convert_models import BIASED, TEACHER, TensorSource
 
+SEED = 0
 ALTERNATING = Alternating(window=24, kept=3, gate_rank=4)
 PARALLEL = Parallel(window=24, kept=3, full_every=2)
 FORMS = {
@@ -33,26 +33,11 @@ FORMS = {
         replace(PARALLEL, gate="learned", feature_map="relu", head_norm=True, branch_norm="head", full_every=0),
     ),
 }
-ONE = Training(steps=1, sequences=1, tokens=200, rate_factor=1.0)
-
-
-def settings_of(hybrid: Hybrid) -> Settings:
-    form = "alternating" if isinstance(hybrid, Alternating) else "parallel"
-    return Settings(
-        name="tiny",
-        teacher=Path("teacher"),
-        work=Path("work"),
-        transfer=ONE,
-        distil=ONE,
-        form=form,
-        alternating=ALTERNATING,
-        parallel=PARALLEL,
-    )
 
 
 def tower_of(teacher: Config, hybrid: Hybrid, busy: bool = True) -> Tower:
     """In f32; busy, every trained parameter is moved far enough to show in the logits."""
-    tower = hybrid_tower(TensorSource(teacher), hybrid, settings_of(hybrid), Team(), torch.float32)
+    tower = hybrid_tower(TensorSource(teacher), hybrid, SEED, Team(), torch.float32)
     generator = torch.Generator().manual_seed(5)
     if busy:
         with torch.no_grad():

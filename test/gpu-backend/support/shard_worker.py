@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 import torch
-from spikingbrain.convert.blocks.steps import distil_step, sft_step, transfer_step
+from spikingbrain.convert.blocks.evicted import EvictedStudent, evicted_tower
+from spikingbrain.convert.blocks.student import TowerStudent
 from spikingbrain.convert.blocks.tower import Tower
-from spikingbrain.convert.hybrid.rates import mixer_rate
-from spikingbrain.convert.towers import evicted_tower, hybrid_tower
+from spikingbrain.convert.hybrid.student import HybridStudent, hybrid_tower
+from spikingbrain.convert.student import Measures
 from spikingbrain.convert.train.distil import some_positions
-from spikingbrain.convert.train.optimiser import branch_rate
-from spikingbrain.convert.train.run import Learn, Measures, Run
+from spikingbrain.convert.train.run import Learn, Run
 from spikingbrain.convert.train.team import Team
 from support.convert_models import REACH, TEACHER, TensorSource, text_of
-from support.hybrid_forms import FORMS, settings_of
+from support.hybrid_forms import FORMS, SEED
 from torch.distributed.tensor import DTensor
 
 TESTED = ("evicted", "the 7B's", "the 76B's with separate projections")
@@ -29,17 +29,16 @@ class StoppedError(Exception):
     """In the middle of a run."""
 
 
-def made(form: str, team: Team) -> Tower:
+def made(form: str, team: Team) -> TowerStudent:
     if form == "evicted":
         salience = torch.randn(3, 2, 8, generator=torch.Generator().manual_seed(3)) * 0.3
-        return evicted_tower(TensorSource(TEACHER), REACH, salience, team, torch.float32)
+        return EvictedStudent(evicted_tower(TensorSource(TEACHER), REACH, salience, team, torch.float32), team, REACH)
     teacher, hybrid = FORMS[form]
-    return hybrid_tower(TensorSource(teacher), hybrid, settings_of(hybrid), team, torch.float32)
+    return HybridStudent(hybrid_tower(TensorSource(teacher), hybrid, SEED, team, torch.float32), team, hybrid)
 
 
 def work(form: str, folder: Path, team: Team, stop: int | None) -> Tower:
-    tower = made(form, team)
-    begin = REACH.window + REACH.kept if form == "evicted" else 0
+    student = made(form, team)
 
     def stopping(learn: Learn) -> Learn:
         def learning(step: int, index: int) -> Measures:
@@ -54,21 +53,20 @@ def work(form: str, folder: Path, team: Team, stop: int | None) -> Tower:
         return text_of(100 + 60 * index, seed=2 * step + index)
 
     def transfer(step: int, index: int) -> Measures:
-        return transfer_step(tower, text(step, index), range(3), begin)
+        return student.transfer_step(text(step, index), range(3))
 
     def distil(step: int, index: int) -> Measures:
         tokens = text(step, index)
-        return distil_step(tower, tokens, some_positions(tokens.shape[0], begin, torch.Generator().manual_seed(step)))
+        return student.distil_step(tokens, some_positions(tokens.shape[0], student.begin, torch.Generator().manual_seed(step)))
 
     def sft(step: int, index: int) -> Measures:
         tokens = text(step, index)
-        return sft_step(tower, tokens, tokens % 3 > 0, begin)
+        return student.sft_step(tokens, tokens % 3 > 0)
 
-    rate_of = branch_rate if form == "evicted" else mixer_rate
     for name, learn in (("transfer", transfer), ("distil", distil), ("sft", sft)):
-        run = Run(folder / name, tower.trained, STEPS[name], 2, 1.0, save_every=2, rate_of=rate_of, team=team)
+        run = Run(folder / name, student.trained, STEPS[name], 2, 1.0, save_every=2, rate_of=student.rate, team=team)
         run.go(stopping(learn) if name == "distil" else learn, lambda line: None)
-    return tower
+    return student.tower
 
 
 def in_parts(folder: Path, team: Team) -> None:

@@ -4,16 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from spikingbrain.convert.blocks.tower import Tower
-from spikingbrain.convert.train.distil import answer_positions, divergence, pull
-from spikingbrain.convert.train.sft import next_token_loss
-from spikingbrain.convert.train.transfer import normalised_error
+from spikingbrain.convert.student import Measures
 from spikingbrain.convert.trunk.frozen import FrozenLayer
+from spikingbrain.convert.trunk.losses import answer_positions, divergence, next_token_loss, normalised_error, pull
 
 NORMS = ("g_norm.weight", "linear_norm.weight", "softmax_norm.weight")
 LEAST_LOUDNESS = 0.01
 
 
-def transfer_step(tower: Tower, tokens: Tensor, layers: range, begin: int) -> dict[str, list[float]]:
+def transfer_step(tower: Tower, tokens: Tensor, layers: range, begin: int) -> Measures:
     """Adds a gradient to every variant's mixers of `layers` that have parameters. Returns per variant each layer's normalised error over
     positions from `begin` on, 0 for layers that were not read."""
     positions, variants = tower.positions(tokens), list(tower.blocks[0].mixers)
@@ -53,7 +52,7 @@ def set_loudness(tower: Tower, tokens: Tensor) -> None:
                     parameter.mul_(factor)
 
 
-def distil_step(tower: Tower, tokens: Tensor, chosen: Tensor) -> dict[str, list[float]]:
+def distil_step(tower: Tower, tokens: Tensor, chosen: Tensor) -> Measures:
     """Adds a gradient to every trained variant and returns its mean divergence, nats, at the chosen positions."""
     wanted = tower.teacher_residual(tokens)[chosen]
     divergences = {}
@@ -66,7 +65,7 @@ def distil_step(tower: Tower, tokens: Tensor, chosen: Tensor) -> dict[str, list[
     return divergences
 
 
-def sft_step(tower: Tower, tokens: Tensor, mask: Tensor, begin: int) -> dict[str, list[float]]:
+def sft_step(tower: Tower, tokens: Tensor, mask: Tensor, begin: int) -> Measures:
     """Adds a gradient to every trained variant and returns its mean loss, nats, over answers' tokens predicted from `begin` on."""
     chosen = answer_positions(mask, begin)
     losses = {}

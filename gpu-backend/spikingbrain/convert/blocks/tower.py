@@ -13,7 +13,7 @@ from spikingbrain.convert.blocks.block import Block, Ends
 from spikingbrain.convert.train.team import Team
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk, read_trunk
 from spikingbrain.convert.trunk.reach import Reach
-from spikingbrain.convert.trunk.student import Positions
+from spikingbrain.convert.trunk.reader import Positions
 from spikingbrain.convert.trunk.teacher import attended, rotary_for
 
 Added = Callable[[Trunk, FrozenLayer, nn.Module, Tensor, Positions], Tensor]
@@ -108,7 +108,7 @@ class Tower:
         return replace(trunk, embedding=ends.embedding, norm=ends.norm, head=ends.embedding if ends.head is None else ends.head)
 
 
-class TowerStudent:
+class TowerReader:
     """One variant as evaluation reads students: a text at once, as nothing is carried from segment to segment."""
 
     def __init__(self, tower: Tower, variant: str) -> None:

@@ -1,16 +1,35 @@
-"""Chats that the teacher writes itself: many at once with a key-value cache, several turns each."""
+"""The stage `chats`: what the teacher writes itself, many at once with a key-value cache, several turns each."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from spikingbrain.convert.data.questions import FOLLOW_UPS, SYSTEM, Questions
+from spikingbrain.convert.data.questions import FOLLOW_UPS, HELD_OUT, SYSTEM, TRAINING, Questions
+from spikingbrain.convert.data.vocabulary import open_vocabulary
 from spikingbrain.convert.trunk.cache import KeyValueCache
 from spikingbrain.convert.trunk.frozen import Trunk
+from spikingbrain.convert.work import Work
+
+
+def chats(work: Work) -> None:
+    settings, seed = work.settings.data, work.settings.seed
+    _chats(work, "train", TRAINING, settings.chats, settings.chat_tokens, 2 * seed + 1)
+    _chats(work, "held", HELD_OUT, settings.held_out_chats, settings.held_out_chat_tokens, 2 * seed + 2)
+
+
+def _chats(work: Work, split: str, questions: Questions, chats: int, tokens: int, seed: int) -> None:
+    path = work.folder / f"chat-{split}.npy"
+    if path.is_file() or chats == 0:
+        return
+    tokenizer = open_vocabulary(work.settings.teacher, work.source.config.vocabulary)
+    sampler = ChatSampler(work.trunk, tokenizer, questions, seed, Sampling(temperature=work.settings.data.temperature))
+    sampled = sampler.sample(chats, tokens, lambda done, total: None if done % 64 else work.report(f"{split}: {done} of {total}"))
+    np.save(path, sampled.numpy().astype(np.uint32))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from spikingbrain.convert.data.chat_template import Message
-from spikingbrain.convert.data.corpus import Corpus
+from spikingbrain.convert.data.corpus import Corpus, open_corpus
+from spikingbrain.convert.data.vocabulary import open_vocabulary
+from spikingbrain.convert.work import Work
 from spikingbrain.rules import ConfigError
 
 FACTS = 6
@@ -75,6 +77,17 @@ class Between:
         document = self.corpus.document(draw.choice(long)).tolist()
         decoded: str = self.tokenizer.decode(document[:tokens])
         return decoded
+
+
+def copies(work: Work) -> None:
+    settings = work.settings.data
+    if settings.copies == 0 or (work.folder / "copies.json").is_file():
+        return
+    tokenizer = open_vocabulary(work.settings.teacher, work.source.config.vocabulary)
+    least, most = settings.copies_between
+    between = Between(open_corpus(work.folder / "train"), tokenizer, least, most)
+    drawn = (conversation(random.Random(f"{work.settings.seed} {index}"), between) for index in range(settings.copies))
+    work.write_answers("copies", ((f"conversation {index}", messages) for index, messages in enumerate(drawn)))
 
 
 def conversation(draw: random.Random, between: Between) -> list[Message]:

@@ -34,8 +34,8 @@ from spikingbrain.checkpoint.gguf_keys import ARCHITECTURE
 from spikingbrain.checkpoint.gguf_metadata import to_metadata
 from spikingbrain.checkpoint.names import tensor_names
 from spikingbrain.config import Config
-from spikingbrain.convert.export.result import MARK
 from spikingbrain.convert.export.tuned import Scales, scale_names
+from spikingbrain.convert.trunk.tensors import MARK
 from spikingbrain.export.gguf_writer import _add as add_value
 
 HASH_BYTES = 1 << 20

@@ -6,17 +6,17 @@ others would have had. For a gradient the choice is softened to `sigmoid((u . k_
 many are kept as there are slots.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from spikingbrain.convert.data.batches import Drawn
-from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.teacher import rotary_for, teacher_layers
+from spikingbrain.convert.work import Work
 
 # Of the queries of a document or chat, one in so many is asked: neighbours attend alike.
 STRIDE = 4
@@ -30,6 +30,17 @@ RATE = 0.03
 WIDTH = 0.25
 # Newton's steps to the threshold.
 THRESHOLD_STEPS = 4
+
+
+def salience(work: Work) -> None:
+    """The stage: leaves `salience.pt`."""
+    path, settings = work.folder / "salience.pt", work.settings.salience
+    if path.is_file():
+        return
+    fit, mix = SalienceFit(work.trunk, work.settings.reach), work.mix(settings, 2)
+    read = sum(fit.add(mix.sequence(sequence, settings.tokens)) for sequence in range(settings.sequences))
+    work.report(f"{read} of {settings.sequences} sequences are long enough")
+    torch.save(fit.fitted(), path)
 
 
 @dataclass(frozen=True)
@@ -151,11 +162,3 @@ def _scaled(directions: Tensor, seen: Sequence[Seen]) -> Tensor:
     """So that a text's claims have a standard deviation of 1, on the average."""
     spread = torch.stack([_claims(text, directions).std(dim=1) for text in seen]).mean(dim=0)
     return directions / (spread[:, None] + 1e-9)
-
-
-def put_salience(salience: Tensor, variants: Iterable[Branches]) -> None:
-    """Into every branch that has a state, in place."""
-    for branches in variants:
-        for branch, own in zip(branches, salience, strict=True):
-            if branch.salience is not None:
-                branch.salience.copy_(own)

@@ -11,7 +11,7 @@ from spikingbrain.config import Config, Layer
 from spikingbrain.convert.hybrid.gated_sums import gated_sums
 from spikingbrain.convert.hybrid.start import starting_tensors
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
-from spikingbrain.convert.trunk.student import Positions
+from spikingbrain.convert.trunk.reader import Positions
 from spikingbrain.convert.trunk.teacher import full_attention
 from spikingbrain.convert.trunk.window import Held, window_attention
 from spikingbrain.model.evicted.chunk import chunk as evicted_chunk

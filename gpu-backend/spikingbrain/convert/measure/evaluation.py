@@ -1,7 +1,7 @@
 """Evaluation of trained branches on held-out documents and chats; a line a text in `evaluation.jsonl`, so that it can be resumed."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from spikingbrain.convert.data.corpus import Corpus, open_corpus
-from spikingbrain.convert.measure.quality import Reader, Tallies, Tally, residuals, tally
+from spikingbrain.convert.measure.quality import Tallies, Tally, residuals, tally
 from spikingbrain.convert.settings import Settings
+from spikingbrain.convert.student import Reader
 from spikingbrain.convert.train.team import Team
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
+from spikingbrain.convert.work import Report, Work
 from spikingbrain.rules import require
 
 
@@ -35,8 +37,14 @@ def held_out_documents(corpus: Corpus, count: int, tokens: int) -> list[int]:
     return order[:count]
 
 
-def evaluate(trunk: Trunk, settings: Settings, students: Mapping[str, Reader], team: Team, report: Callable[[str], None]) -> None:
-    """Adds what is missing of the evaluation's texts, shared among the processes, and reports a summary."""
+def evaluate(work: Work) -> None:
+    """The stage: adds what is missing of the evaluation's texts, shared among the processes, and reports a summary."""
+    settings, team, student = work.settings, work.team, work.trained_student()
+    with team.device:
+        _evaluate(student.trunk, settings, student.readers(), team, work.report)
+
+
+def _evaluate(trunk: Trunk, settings: Settings, students: Mapping[str, Reader], team: Team, report: Report) -> None:
     path = settings.work / "evaluation.jsonl"
     done = {(line["kind"], line["index"]) for line in read_lines(path)}
     missing = [text for text in _texts(settings) if text[:2] not in done]

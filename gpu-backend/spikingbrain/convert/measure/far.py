@@ -1,5 +1,6 @@
 """Whether quality holds however long the text: the same documents are read at the beginning, and behind much other text."""
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 
@@ -7,10 +8,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikingbrain.convert.data.corpus import Corpus
+from spikingbrain.convert.data.corpus import Corpus, open_corpus
+from spikingbrain.convert.measure.evaluation import held_out_documents
 from spikingbrain.convert.measure.quality import token_losses
+from spikingbrain.convert.student import STATE
 from spikingbrain.convert.trunk.branch import Carry
-from spikingbrain.convert.trunk.student import Student
+from spikingbrain.convert.trunk.evicted import CHUNK_TOKENS
+from spikingbrain.convert.trunk.reader import TrunkReader
+from spikingbrain.convert.work import Work
+
+
+def far(work: Work) -> None:
+    evaluation, corpus = work.settings.evaluation, open_corpus(work.folder / "held")
+    student = TrunkReader(work.trunk, work.settings.reach, work.trained_branches()[STATE])
+    indices = held_out_documents(corpus, evaluation.far_documents, evaluation.document_tokens)
+    documents = [torch.from_numpy(corpus.document(index)[: evaluation.document_tokens].astype(np.int64)) for index in indices]
+    stops = [-(-position // CHUNK_TOKENS) * CHUNK_TOKENS for position in (0, *evaluation.far_positions)]
+    text, skip = running_text(corpus, indices, stops[-1]), evaluation.document_tokens // 2
+    measured = perplexities(student, documents, text, stops, skip, segment=work.settings.mixer.sink_cap)
+    found = {"documents": indices, "skipped": skip, "perplexity": measured}
+    (work.folder / "far.json").write_text(json.dumps(found), encoding="utf-8")
+    work.report("far: " + ", ".join(f"{value:.4f} behind {position}" for position, value in measured.items()))
 
 
 def running_text(corpus: Corpus, without: Sequence[int], tokens: int) -> Tensor:
@@ -28,7 +46,7 @@ def running_text(corpus: Corpus, without: Sequence[int], tokens: int) -> Tensor:
 
 
 @torch.no_grad()
-def read_on(student: Student, text: Tensor, stops: Sequence[int], segment: int) -> Iterator[tuple[int, list[Carry]]]:
+def read_on(student: TrunkReader, text: Tensor, stops: Sequence[int], segment: int) -> Iterator[tuple[int, list[Carry]]]:
     """Reads a text once and hands out the carries at each of the positions `stops`, which are multiples of 128, in rising order."""
     carries, position = student.begin(), 0
     for stop in stops:
@@ -40,7 +58,7 @@ def read_on(student: Student, text: Tensor, stops: Sequence[int], segment: int) 
 
 
 @torch.no_grad()
-def loss_behind(student: Student, document: Tensor, carries: list[Carry], position: int, skip: int, segment: int) -> tuple[float, int]:
+def loss_behind(student: TrunkReader, document: Tensor, carries: list[Carry], position: int, skip: int, segment: int) -> tuple[float, int]:
     """Summed negative log-likelihood, nats, of the document's tokens after the first `skip`, when it begins at `position`; and how many."""
     loss, count = 0.0, 0
     for first in range(0, document.shape[0], segment):
@@ -55,7 +73,7 @@ def loss_behind(student: Student, document: Tensor, carries: list[Carry], positi
 
 
 def perplexities(
-    student: Student, documents: Sequence[Tensor], text: Tensor, stops: Sequence[int], skip: int, segment: int
+    student: TrunkReader, documents: Sequence[Tensor], text: Tensor, stops: Sequence[int], skip: int, segment: int
 ) -> dict[int, float]:
     """Of the documents behind the first tokens of a text, by how many those are."""
     found = {}

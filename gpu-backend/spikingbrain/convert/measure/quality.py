@@ -1,26 +1,19 @@
 """How well students continue text, beside their teacher: perplexity by position, divergence and greedy agreement."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from spikingbrain.convert.student import Reader
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.teacher import teacher_residual
 
 LOGIT_POSITIONS = 256
 TEACHER = "teacher"
-
-
-class Reader(Protocol):
-    """A student of any form."""
-
-    def long(self, tokens: Tensor, segment: int) -> Iterator[tuple[int, Tensor]]:
-        """Residuals of a text, `[tokens of a segment, hidden]`, each with the position it begins at."""
 
 
 @dataclass

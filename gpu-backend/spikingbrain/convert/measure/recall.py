@@ -3,20 +3,26 @@
 An answer counts where every one of its tokens is the likeliest after those before it: greedy decoding would give it, and one pass tells.
 """
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from spikingbrain.convert.data.corpus import open_corpus
 from spikingbrain.convert.data.questions import SYSTEM
+from spikingbrain.convert.data.vocabulary import open_vocabulary
 from spikingbrain.convert.measure.quality import TEACHER
+from spikingbrain.convert.student import Reader
 from spikingbrain.convert.trunk.cache import continue_greedily
-from spikingbrain.convert.trunk.frozen import Trunk
-from spikingbrain.convert.trunk.student import Student
+from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
+from spikingbrain.convert.trunk.reader import TrunkReader
 from spikingbrain.convert.trunk.teacher import teacher_residual
+from spikingbrain.convert.work import Work
 
 COLOURS = ("red", "green", "white", "black", "yellow", "brown", "grey", "purple")
 THINGS = ("door", "garden", "boat", "bridge", "tower", "cabin", "train", "market")
@@ -45,6 +51,33 @@ FACTS = (
     "What is the tallest mountain in the world?",
     "Who painted the Mona Lisa?",
 )
+
+
+def recall(work: Work) -> None:
+    settings, corpus, seed = work.settings.recall, open_corpus(work.folder / "held"), work.settings.seed
+    tokenizer = open_vocabulary(work.settings.teacher, work.source.config.vocabulary)
+    students = {name: TrunkReader(work.trunk, work.settings.reach, branches) for name, branches in work.trained_branches().items()}
+    segment, found = work.settings.mixer.sink_cap, dict[str, dict[str, int]]()
+    longest = LEAD_TOKENS + max(settings.distances, default=0)
+    documents = [torch.from_numpy(corpus.document(index).astype(np.int64)) for index in corpus.longer_than(longest)]
+
+    def count(name: str, trunk: Trunk, students: Mapping[str, Reader], asked: Sequence[Asked]) -> None:
+        found[name] = answered(trunk, students, asked, segment)
+        work.report(f"{name}: " + ", ".join(f"{who} {counted}" for who, counted in found[name].items()))
+
+    for distance in settings.distances if settings.needles > 0 else ():
+        choice = random.Random(seed)
+        asked = [needle(tokenizer, documents[index % len(documents)], distance, choice) for index in range(settings.needles)]
+        count(f"number told {distance} tokens ago", work.trunk, students, asked)
+    chats = {"fact asked at the beginning": [torch.zeros(0, dtype=torch.int64)]}
+    if work.settings.data.held_out_chats > 0:
+        chats["fact asked behind a chat"] = list(torch.from_numpy(np.load(work.folder / "chat-held.npy").astype(np.int64)))
+    # In f32, so that the teacher agrees with itself: bf16 rounds otherwise in a batch than alone.
+    exact = read_trunk(work.source, torch.float32)
+    students = {name: TrunkReader(exact, work.settings.reach, branches) for name, branches in work.trained_branches().items()}
+    for name, before in chats.items():
+        count(name, exact, students, questions(exact, tokenizer, before))
+    (work.folder / "recall.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -85,7 +118,7 @@ def questions(trunk: Trunk, tokenizer: Tokenizer, chats: Sequence[Tensor]) -> li
 
 
 @torch.no_grad()
-def answered(trunk: Trunk, students: Mapping[str, Student], asked: Sequence[Asked], segment: int) -> dict[str, int]:
+def answered(trunk: Trunk, students: Mapping[str, Reader], asked: Sequence[Asked], segment: int) -> dict[str, int]:
     """How many answers each would give, the teacher too."""
     counts = dict.fromkeys((TEACHER, *students), 0)
     for one in asked:

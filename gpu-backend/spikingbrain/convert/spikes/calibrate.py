@@ -1,55 +1,45 @@
-"""Which threshold each site takes: for every site alone, what a k costs and how many channels it leaves active; then, of all choices, the
-one with the fewest active multiply-accumulates whose costs add up to at most a budget, or the one of the least cost that leaves at most
-some share of them active.
+"""Which threshold each site takes: for every site alone, what a k costs and how many channels it leaves active; and what the ones that
+are chosen of them (`thresholds.py`) cost together.
 
 Costs are divergences from the same student without spikes, nats a token, beyond what it costs that keys and values are int8 and every site
-fires, however finely. That they add up is an assumption, so what the chosen ones cost together is measured too.
-"""
+fires, however finely."""
 
+import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from spikingbrain.config import Config, Site, Spiking, SpikingMode
+from spikingbrain.config import Site, Spiking
+from spikingbrain.convert.data.corpus import open_corpus
+from spikingbrain.convert.measure.evaluation import held_out_documents
 from spikingbrain.convert.measure.quality import mean_divergence, token_losses
+from spikingbrain.convert.spikes.thresholds import MODE, Choice, Trial, Trials, active_work, choose, multiply_accumulates
+from spikingbrain.convert.student import STATE
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.firing import Activity, Firing
 from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
 from spikingbrain.convert.trunk.reach import Reach
-from spikingbrain.convert.trunk.student import Student
-from spikingbrain.rules import ConfigError
+from spikingbrain.convert.trunk.reader import TrunkReader
+from spikingbrain.convert.work import Work
 from spikingbrain.spike.modes import SITES
 from spikingbrain.spike.weight_codes import quantise_weight
 
-MODE: SpikingMode = "paper"
 # So fine that a site might as well not fire: what the others cost alone shows.
 FINEST = 1_024.0
-# Of thresholds, from one that was tried to the next.
-STEPS_BETWEEN = 4
-# Nats, so that a cost of nothing has a logarithm.
-LEAST_COST = 1e-6
 
 
-@dataclass(frozen=True)
-class Trial:
-    k: float
-    divergence: float
-    """Beyond that of the finest thresholds."""
-    active: float
-    """Share of channels."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    budget: float
-    spiking: Spiking
-
-
-Trials = Mapping[Site, Sequence[Trial]]
+def spikes(work: Work) -> None:
+    settings, reach = work.settings.spikes, work.settings.reach
+    calibration = calibration_of(work)
+    trials = trials_of(work, calibration)
+    macs = multiply_accumulates(work.source.config, reach)
+    choices = [Choice(budget, choose(trials, macs, budget)) for budget in settings.budgets]
+    lines = calibration.curve(choices, documents_of(work), work.report)
+    (work.folder / "spikes.json").write_text(json.dumps({"curve": lines}), encoding="utf-8")
 
 
 def rounded_trunk(trunk: Trunk) -> Trunk:
@@ -63,18 +53,6 @@ def rounded_trunk(trunk: Trunk) -> Trunk:
         return replace(one, **matrices)
 
     return replace(trunk, layers=tuple(layer(one) for one in trunk.layers))
-
-
-def multiply_accumulates(config: Config, reach: Reach) -> dict[Site, int]:
-    """Of one token far into a text, by the site that the products read: a layer's."""
-    inner, hidden, width = config.feed_forward_inner, config.hidden, config.heads * config.head_dim
-    return {
-        "attention_in": hidden * (width + 2 * config.kv_heads * config.head_dim),
-        "query": width * (reach.window + reach.kept + reach.salient),
-        "attention_out": width * hidden,
-        "feed_forward_in": hidden * 2 * inner,
-        "feed_forward_down": inner * hidden,
-    }
 
 
 class Calibration:
@@ -142,53 +120,29 @@ class Calibration:
 
     @torch.no_grad()
     def _residual(self, text: Tensor, firing: Firing, trunk: Trunk | None = None) -> Tensor:
-        student = Student(trunk or self.trunk, self.reach, self.branches, firing)
+        student = TrunkReader(trunk or self.trunk, self.reach, self.branches, firing)
         return student.residual(text, student.begin())[0]
 
 
-def active_work(active: Mapping[Site, float], work: Mapping[Site, int]) -> float:
-    """Share of the multiply-accumulates whose input fired at all."""
-    return sum(work[site] * share for site, share in active.items()) / sum(work[site] for site in active)
+def calibration_of(work: Work) -> Calibration:
+    settings = work.settings.spikes
+    mix = work.mix(settings, 3)
+    texts = [mix.sequence(index, settings.tokens).tokens for index in range(settings.sequences)]
+    return Calibration(work.trunk, work.settings.reach, work.trained_branches()[STATE], texts)
 
 
-def choose(trials: Trials, work: Mapping[Site, int], budget: float) -> Spiking:
-    """The least active work whose costs add up to at most `budget`."""
-    best = [chosen for chosen in _by_price(trials, work) if sum(one.divergence for one in chosen.values()) <= budget]
-    if not best:
-        least = sum(min(one.divergence for one in of_site) for of_site in trials.values())
-        raise ConfigError("spikes.budgets", f"at least {least:.4f}, the least that is possible", budget)
-    return spiking_of({site: one.k for site, one in best[-1].items()})
+def documents_of(work: Work) -> Sequence[Tensor]:
+    """Held out, whose perplexity the curves give."""
+    settings, corpus = work.settings.spikes, open_corpus(work.folder / "held")
+    indices = held_out_documents(corpus, settings.documents, work.settings.evaluation.document_tokens)
+    return [torch.from_numpy(corpus.document(index)[: settings.document_tokens].astype(np.int64)) for index in indices]
 
 
-def choose_active(trials: Trials, work: Mapping[Site, int], active: float) -> Spiking:
-    """The least cost that leaves at most a share of `active` of the work, among thresholds that were tried and ones between."""
-    finer = {site: between(of_site) for site, of_site in trials.items()}
-    for chosen in _by_price(finer, work):
-        if active_work({site: one.active for site, one in chosen.items()}, work) <= active:
-            return spiking_of({site: one.k for site, one in chosen.items()})
-    least = active_work({site: min(one.active for one in of_site) for site, of_site in trials.items()}, work)
-    raise ConfigError("spike_distil.active", f"at least {least:.4f}, the least that was tried", active)
-
-
-def between(trials: Sequence[Trial]) -> list[Trial]:
-    """With thresholds between neighbouring ones. Their activity lies on straight lines over the logarithm of k, their cost on such lines
-    too, as a logarithm: guesses, and `Calibration.point` measures what is made of them."""
-    ordered, found = sorted(trials, key=lambda one: one.k), []
-    for low, high in pairwise(ordered):
-        for step in range(STEPS_BETWEEN):
-            share = step / STEPS_BETWEEN
-            k, cost = (a * (b / a) ** share for a, b in ((low.k, high.k), (low.divergence + LEAST_COST, high.divergence + LEAST_COST)))
-            found.append(Trial(float(f"{k:.3g}"), cost, low.active + (high.active - low.active) * share))
-    return [*found, *ordered[-1:]]
-
-
-def _by_price(trials: Trials, work: Mapping[Site, int]) -> Iterator[dict[Site, Trial]]:
-    """What is cheapest for each site where active work has a price, for a rising one: from next to nothing to more than any text costs,
-    in nats for all work to be active."""
-    whole = sum(work[site] for site in trials)
-    for price in (10 ** (step / 40 - 4) for step in range(280)):
-        yield {site: min(trials[site], key=lambda one: one.divergence + price * work[site] / whole * one.active) for site in trials}
-
-
-def spiking_of(k: Mapping[Site, float]) -> Spiking:
-    return Spiking(mode=MODE, site_k=tuple((site, k[site]) for site in SITES if site in k))
+def trials_of(work: Work, calibration: Calibration) -> Trials:
+    """Those of an earlier run, where the work folder has them: they take longest."""
+    path = work.folder / "thresholds.json"
+    if not path.is_file():
+        made = calibration.trials(work.settings.spikes.ks, work.report)
+        path.write_text(json.dumps({site: [asdict(one) for one in of_site] for site, of_site in made.items()}), encoding="utf-8")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {site: [Trial(**one) for one in found[site]] for site in SITES if site in found}

@@ -7,16 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-# Maps are many and delicate, vectors few; gates over the hidden size diverged at the rate of vectors in the deepest layers.
-RATES = {"query_map": 3e-3, "key_map": 3e-3, "gate": 4e-3, "mix_weight": 4e-3}
-VECTOR_RATE = 1e-2
+from spikingbrain.convert.trunk.rates import branch_rate
+
 WARM_UP_STEPS = 5
 LAST_SHARE = 0.05
-
-
-def branch_rate(name: str, parameter: Tensor) -> float:
-    """Of an evicted-tokens branch."""
-    return RATES.get(name.rsplit(".", 1)[-1], VECTOR_RATE)
 
 
 def make_optimiser(branches: nn.Module, factor: float, rate_of: Callable[[str, Tensor], float] = branch_rate) -> torch.optim.AdamW:

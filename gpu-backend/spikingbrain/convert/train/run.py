@@ -10,13 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from spikingbrain.convert.train.optimiser import branch_rate, clip, make_optimiser, schedule
+from spikingbrain.convert.student import Measures
+from spikingbrain.convert.train.optimiser import clip, make_optimiser, schedule
 from spikingbrain.convert.train.parts_of import load_module, load_optimiser, whole
 from spikingbrain.convert.train.team import Team
+from spikingbrain.convert.trunk.rates import branch_rate
 from spikingbrain.rules import ConfigError, require
-
-Measures = dict[str, list[float]]
-"""What a step measured, by variant: one number, or one a layer."""
 
 Learn = Callable[[int, int], Measures]
 """Takes a step's number and the index of one of its sequences, adds their gradients to the branches', and says what it measured."""
@@ -102,6 +101,11 @@ class Run:
         temporary = self.folder / "checkpoint.pt.partial"
         torch.save(content, temporary)
         os.replace(temporary, self.folder / "checkpoint.pt")
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a run has left a checkpoint, from which it would go on."""
+    return (folder / "checkpoint.pt").is_file()
 
 
 def load_branches(folder: Path, variants: Mapping[str, nn.ModuleList]) -> int:

@@ -1,75 +1,23 @@
-"""Layer-wise transfer: every branch learns to give what its layer's full attention gives, from the teacher's own hidden states.
+"""The stage `transfer`, layer by layer: what is new in every layer learns to give what the layer's full attention gives, from the teacher's
+own hidden states.
 
 Each step reads a fresh sequence once through the teacher and takes one optimiser step in every layer on the way; nothing is cached. The
 loss is the squared error after o, normalised, over positions that something has left the window of (`gpu-backend/docs/conversion.md`).
 """
 
-from collections.abc import Iterable, Mapping
-
-import torch
-from torch import Tensor
-from torch.nn.functional import linear
-
-from spikingbrain.convert.trunk.branch import Branches, Carry
-from spikingbrain.convert.trunk.firing import Firing
-from spikingbrain.convert.trunk.frozen import FrozenLayer, Trunk
-from spikingbrain.convert.trunk.reach import Reach
-from spikingbrain.convert.trunk.student import Positions, read_exactly, shape_of
-from spikingbrain.convert.trunk.teacher import teacher_layers
+from spikingbrain.convert.student import Measures
+from spikingbrain.convert.train.run import is_begun
+from spikingbrain.convert.work import Work
 
 
-def transfer_step(trunk: Trunk, reach: Reach, variants: Mapping[str, Branches], tokens: Tensor, layers: range) -> dict[str, list[float]]:
-    """Adds a gradient to the branches of `layers` in every variant. Returns per variant each layer's normalised error, 0 for others;
-    that of the window alone is `window`. The teacher is read no further than it must."""
-    positions = Positions(trunk, reach, 0, tokens.shape[0])
-    begin = reach.window + reach.kept
-    empty = Carry.empty(shape_of(trunk.config), reach, trunk.embedding.dtype)
-    errors = {name: [0.0] * len(trunk.layers) for name in ("window", *variants)}
-    columns = {name: list(branches) for name, branches in variants.items()}
-    for index, normed, added in teacher_layers(trunk, tokens):
-        if index == layers.stop:
-            break
-        if index not in layers:
-            continue
-        layer, wanted = trunk.layers[index], added[begin:].float()
-        with torch.no_grad():
-            window, *_ = read_exactly(trunk, layer, normed, empty, positions, None, Firing())
-            errors["window"][index] = layer_error(layer, window.out[begin:], wanted).item()
-        for name, branches in columns.items():
-            branch = branches[index]
-            segment = window
-            if branch.salience is not None:
-                with torch.no_grad():
-                    segment, *_ = read_exactly(trunk, layer, normed, empty, positions, branch.salience, Firing())
-            heads, _, _ = branch(segment, empty)
-            loss = layer_error(layer, heads[begin:], wanted)
-            loss.backward()  # type: ignore[no-untyped-call]
-            errors[name][index] = loss.item()
-    return errors
+def transfer(work: Work) -> None:
+    def learn(number: int, index: int) -> Measures:
+        return student.transfer_step(mix.sequence(number * training.sequences + index, training.tokens).tokens, layers)
 
-
-# Of the correction, and taken from the mix's bias: found on two held-out texts, where transfer alone is worse than the bare window.
-KEPT_SHARE = 0.5
-BIAS_SHIFT = -1.0
-
-
-def soften(variants: Iterable[Branches]) -> None:
-    """Turns down what transfer learnt, in place: layers that each learnt beside the teacher's own inputs overdo it together."""
-    with torch.no_grad():
-        for branches in variants:
-            for branch in branches:
-                for parameter in branch.correction.parameters():
-                    parameter.mul_(KEPT_SHARE)
-                if branch.state is not None:
-                    branch.state.mix_bias.add_(BIAS_SHIFT)
-
-
-def layer_error(layer: FrozenLayer, heads: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error after o over the square of what is wanted."""
-    return normalised_error(linear(heads.flatten(1), layer.output), wanted)
-
-
-def normalised_error(added: Tensor, wanted: Tensor) -> Tensor:
-    """Of what attention adds, `[tokens, hidden]`; a number in f32."""
-    wanted = wanted.float()
-    return (added.float() - wanted).square().sum() / wanted.square().sum()
+    training, mix = work.settings.transfer, work.mix(work.settings.transfer, 0)
+    student, shares, count = work.student(), work.team.shares_weights, len(work.source.config.layers)
+    layers = range(count) if shares else work.team.part(count)
+    if not is_begun(work.folder / "transfer"):
+        with work.team.device:
+            student.start(mix.sequence(0, training.tokens).tokens)
+    work.train("transfer", training, student, learn, by_layers=not shares)

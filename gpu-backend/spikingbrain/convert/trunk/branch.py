@@ -1,6 +1,6 @@
 """What is trained in one layer: the correction, and the state unless it is the control."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -93,3 +93,11 @@ class Branches(nn.ModuleList):
 
     def __iter__(self) -> Iterator[Branch]:
         return cast(Iterator[Branch], super().__iter__())
+
+
+def put_salience(salience: Tensor, variants: Iterable[Branches]) -> None:
+    """Into every branch that has a state, in place."""
+    for branches in variants:
+        for branch, own in zip(branches, salience, strict=True):
+            if branch.salience is not None:
+                branch.salience.copy_(own)

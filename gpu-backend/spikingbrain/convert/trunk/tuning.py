@@ -24,7 +24,7 @@ RATES = {"gain": 4e-3, "factor": 3e-4, "shift": 3e-4}
 
 
 def tuning_rate(name: str, parameter: Tensor) -> float:
-    """Of a tuning's parameter, for `optimiser.make_optimiser`."""
+    """Of a tuning's parameter, for `train.optimiser.make_optimiser`."""
     return RATES[name.rsplit(".", 2)[-2]]
 
 

@@ -10,7 +10,8 @@ from spikingbrain.convert.data.batches import Drawn, Mix
 from spikingbrain.convert.data.copies import FACTS, QUESTIONS, Between, conversation
 from spikingbrain.convert.data.corpus import Corpus, write_corpus
 from spikingbrain.convert.data.text.documents import Document
-from spikingbrain.convert.train.distil import answer_positions, learnt_positions
+from spikingbrain.convert.train.distil import learnt_positions
+from spikingbrain.convert.trunk.losses import answer_positions
 from spikingbrain.rules import ConfigError
 from support.byte_tokenizer import bytes_only
 

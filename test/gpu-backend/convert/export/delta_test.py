@@ -14,9 +14,10 @@ from spikingbrain.checkpoint.gguf_file import GgufFile
 from spikingbrain.checkpoint.source import read_tensor
 from spikingbrain.config import Config
 from spikingbrain.convert.export.delta import base_of, read_delta, write_delta
-from spikingbrain.convert.export.result import ConvertedSource, branch_tensors, converted_config
+from spikingbrain.convert.export.result import ConvertedSource
 from spikingbrain.convert.export.tuned import tuned_norms, tuned_scales
 from spikingbrain.convert.trunk.frozen import Trunk, read_trunk
+from spikingbrain.convert.trunk.tensors import branch_tensors, converted_config
 from spikingbrain.convert.trunk.tuning import Tuning, make_tuning
 from spikingbrain.rules import ConfigError
 from support.convert_models import REACH, TEACHER, TensorSource, busy_branches, trunk_of

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from spikingbrain.convert.data.batches import Drawn
-from spikingbrain.convert.fit.salience import LEAST_QUERIES, STRIDE, SalienceFit, Seen, put_salience, softly_kept
+from spikingbrain.convert.fit.salience import LEAST_QUERIES, STRIDE, SalienceFit, Seen, softly_kept
+from spikingbrain.convert.trunk.branch import put_salience
 from spikingbrain.convert.trunk.reach import Reach
-from spikingbrain.convert.trunk.student import make_branches
+from spikingbrain.convert.trunk.reader import make_branches
 from spikingbrain.convert.trunk.teacher import rotary_for, teacher_layers
 from support.convert_models import TEACHER, text_of, trunk_of
 from torch import Tensor

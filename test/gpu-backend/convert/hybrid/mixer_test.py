@@ -12,9 +12,9 @@ from spikingbrain.convert.blocks.steps import distil_step, set_loudness, transfe
 from spikingbrain.convert.export.result import ConvertedSource
 from spikingbrain.convert.hybrid.form import Alternating, Parallel, hybrid_config
 from spikingbrain.convert.hybrid.rates import NEW_MATRIX_RATE, PROJECTION_RATE, VECTOR_RATE, mixer_rate
-from spikingbrain.convert.towers import STUDENT, WINDOW
+from spikingbrain.convert.student import STUDENT, WINDOW, Measures
 from spikingbrain.convert.train.distil import some_positions
-from spikingbrain.convert.train.run import Measures, Run
+from spikingbrain.convert.train.run import Run
 from spikingbrain.convert.trunk.parts import Part, attend, attend_plainly
 from spikingbrain.export.gguf_writer import write_gguf
 from spikingbrain.rules import ConfigError

@@ -7,14 +7,14 @@ import torch
 from spikingbrain.convert.data.corpus import Corpus
 from spikingbrain.convert.measure.evaluation import held_out_documents, summary
 from spikingbrain.convert.measure.quality import TEACHER, Tallies, Tally, residuals, tally
-from spikingbrain.convert.trunk.student import Student
+from spikingbrain.convert.trunk.reader import TrunkReader
 from spikingbrain.rules import ConfigError
 from support.convert_models import REACH, busy_branches, text_of, trunk_of
 
 
 def test_tallies_are_what_the_logits_say() -> None:
     trunk, tokens, edges = trunk_of(), text_of(290), [0, 27, 100, 1000]
-    student = Student(trunk, REACH, busy_branches(trunk))
+    student = TrunkReader(trunk, REACH, busy_branches(trunk))
     found = residuals(trunk, {"student": student}, tokens, teacher_tokens=270, segment=256)
     assert found[TEACHER].shape[0] == 270
     into = {name: Tallies(edges) for name in found}

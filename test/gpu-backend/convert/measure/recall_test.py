@@ -5,7 +5,7 @@ import random
 import torch
 from spikingbrain.convert.measure.recall import LEAD_TOKENS, Asked, answered, needle
 from spikingbrain.convert.trunk.cache import KeyValueCache, continue_greedily
-from spikingbrain.convert.trunk.student import Student, make_branches
+from spikingbrain.convert.trunk.reader import TrunkReader, make_branches
 from spikingbrain.convert.trunk.teacher import teacher_residual
 from support.byte_tokenizer import bytes_only
 from support.convert_models import REACH, TEACHER, busy_branches, text_of, trunk_of
@@ -41,8 +41,8 @@ def test_a_greedy_answer_counts_and_another_does_not() -> None:
     asked = [Asked(torch.tensor(prompt + answer), 5) for prompt, answer in zip(prompts, answers, strict=True)]
     wrong = Asked(asked[0].tokens.clone(), 5)
     wrong.tokens[-3] = (wrong.tokens[-3] + 1) % TEACHER.vocabulary
-    student = Student(trunk, REACH, make_branches(trunk.config, REACH, stateless=True))
+    student = TrunkReader(trunk, REACH, make_branches(trunk.config, REACH, stateless=True))
     assert answered(trunk, {"student": student}, asked[:1], 128) == {"teacher": 1, "student": 1}
     assert answered(trunk, {"student": student}, [wrong], 128) == {"teacher": 0, "student": 0}
-    busy = Student(trunk, REACH, busy_branches(trunk))
+    busy = TrunkReader(trunk, REACH, busy_branches(trunk))
     assert answered(trunk, {"busy": busy}, asked[1:], 128)["teacher"] == 1

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from spikingbrain.config import Site, Spiking
-from spikingbrain.convert.spikes.calibrate import FINEST, Calibration, Choice, Trial, choose, multiply_accumulates
+from spikingbrain.convert.spikes.calibrate import FINEST, Calibration
+from spikingbrain.convert.spikes.thresholds import Choice, Trial, choose, multiply_accumulates
 from spikingbrain.convert.trunk.firing import Firing
-from spikingbrain.convert.trunk.student import Student
+from spikingbrain.convert.trunk.reader import TrunkReader
 from spikingbrain.rules import ConfigError
 from support.convert_models import REACH, TEACHER, busy_branches, text_of, trunk_of
 
@@ -44,7 +45,7 @@ def test_what_is_measured() -> None:
     assert measured - least == trials["feed_forward_in"][0].divergence
     assert activity["feed_forward_in"].share == trials["feed_forward_in"][0].active
     with torch.no_grad():
-        students = [Student(trunk, REACH, branches, firing) for firing in (Firing(), Firing(spiking))]
+        students = [TrunkReader(trunk, REACH, branches, firing) for firing in (Firing(), Firing(spiking))]
         plain, fired = (torch.cat([trunk.logits(one.residual(text, one.begin())[0]) for text in texts]) for one in students)
     expected = (plain.softmax(dim=-1) * (plain.log_softmax(dim=-1) - fired.log_softmax(dim=-1))).sum(dim=-1).mean()
     assert measured == pytest.approx(float(expected), rel=1e-4)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from spikingbrain.convert.blocks import steps
-from spikingbrain.convert.towers import STUDENT
-from spikingbrain.convert.train import sft
-from spikingbrain.convert.train.distil import answer_positions
-from spikingbrain.convert.train.run import Measures, Run
-from spikingbrain.convert.train.sft import next_token_loss, sft_step
+from spikingbrain.convert.student import STUDENT, Measures
+from spikingbrain.convert.train.run import Run
+from spikingbrain.convert.trunk import losses as minimised
 from spikingbrain.convert.trunk.branch import Branches
-from spikingbrain.convert.trunk.student import Student, make_branches
+from spikingbrain.convert.trunk.losses import answer_positions, next_token_loss
+from spikingbrain.convert.trunk.reader import TrunkReader, make_branches
+from spikingbrain.convert.trunk.steps import sft_step
 from support.convert_models import REACH, TEACHER, busy_branches, converted, text_of, trunk_of
 from support.hybrid_forms import ALTERNATING, reference, tower_of
 from support.hybrid_forms import converted as converted_hybrid
@@ -57,11 +57,11 @@ def test_the_loss_is_that_of_the_reference_model() -> None:
 
 def test_the_gradient_is_that_of_the_whole_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one graph over all positions, while the step goes back from a few at a time."""
-    monkeypatch.setattr(sft, "LOGIT_POSITIONS", 7)
+    monkeypatch.setattr(minimised, "LOGIT_POSITIONS", 7)
     trunk = trunk_of()
     branches, other = busy_branches(trunk), busy_branches(trunk)
     sft_step(trunk, REACH, {"state": branches}, TEXT, MASK)
-    student = Student(trunk, REACH, other)
+    student = TrunkReader(trunk, REACH, other)
     residual, _ = student.residual(TEXT, student.begin())
     chosen = answer_positions(MASK, BEGIN)
     cross_entropy(trunk.logits(residual[chosen]), TEXT[chosen + 1]).backward()  # type: ignore[no-untyped-call]

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 from spikingbrain.config import Config, Site, Spiking
-from spikingbrain.convert.spikes.calibrate import Trial, active_work, between, choose_active
+from spikingbrain.convert.spikes.thresholds import Trial, active_work, between, choose_active
 from spikingbrain.convert.train.optimiser import make_optimiser
 from spikingbrain.convert.train.spike_distil import spike_distil_step
 from spikingbrain.convert.trunk.firing import Firing
 from spikingbrain.convert.trunk.near import near_residual
-from spikingbrain.convert.trunk.student import Student
+from spikingbrain.convert.trunk.reader import TrunkReader
 from spikingbrain.convert.trunk.tuning import MATRICES, NORMS, block_spread, make_tuning, tuning_rate
 from spikingbrain.rules import ConfigError
 from support.convert_models import REACH, TEACHER, busy_branches, text_of, trunk_of
@@ -23,7 +23,7 @@ BLOCKY: Config = replace(TEACHER, hidden=64, feed_forward_inner=96, heads=8)
 @pytest.mark.parametrize("firing", [Firing(), Firing(COARSE)])
 def test_within_the_window_the_short_way_is_the_student(firing: Firing) -> None:
     trunk, text = trunk_of(), text_of(REACH.window)
-    student = Student(trunk, REACH, busy_branches(trunk), firing)
+    student = TrunkReader(trunk, REACH, busy_branches(trunk), firing)
     expected, _ = student.residual(text, student.begin())
     torch.testing.assert_close(near_residual(trunk, REACH, text, firing), expected, rtol=1e-4, atol=1e-4)
 

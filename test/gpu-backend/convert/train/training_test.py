@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from spikingbrain.convert.data.batches import Drawn
-from spikingbrain.convert.train.distil import distil_step, learnt_positions
-from spikingbrain.convert.train.run import Measures, Run, load_branches
-from spikingbrain.convert.train.transfer import transfer_step
+from spikingbrain.convert.student import Measures
+from spikingbrain.convert.train.distil import learnt_positions
+from spikingbrain.convert.train.run import Run, load_branches
 from spikingbrain.convert.trunk.branch import Branches
 from spikingbrain.convert.trunk.frozen import Trunk
-from spikingbrain.convert.trunk.student import make_branches
+from spikingbrain.convert.trunk.reader import make_branches
+from spikingbrain.convert.trunk.steps import distil_step, transfer_step
 from spikingbrain.rules import ConfigError
 from support.convert_models import REACH, TEACHER, text_of, trunk_of
 

@@ -12,8 +12,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 from spikingbrain.convert.data.corpus import write_corpus
+from spikingbrain.convert.data.gather import gather_documents
 from spikingbrain.convert.data.text.documents import Document, Fields, read_documents
-from spikingbrain.convert.data.text.gather import gather_documents
 from spikingbrain.convert.data.text.records import read_records
 from spikingbrain.convert.data.token_file import TokenFile
 from spikingbrain.convert.data.vocabulary import open_vocabulary

@@ -9,7 +9,7 @@ from spikingbrain.convert.trunk.firing import Activity, Firing
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.parts import Part, attend, attend_both
 from spikingbrain.convert.trunk.reach import Reach
-from spikingbrain.convert.trunk.student import Student, make_branches
+from spikingbrain.convert.trunk.reader import TrunkReader, make_branches
 from spikingbrain.convert.trunk.teacher import teacher_residual
 from spikingbrain.convert.trunk.window import Held, window_attention
 from support.convert_models import BIASED, REACH, TEACHER, busy_branches, converted, text_of, trunk_of
@@ -60,11 +60,11 @@ def test_the_students_logits_are_the_reference_models(config: Config, segment: i
     trunk = trunk_of(config)
     branches, text = busy_branches(trunk), text_of(500)
     with torch.no_grad():
-        student = Student(trunk, REACH, branches)
+        student = TrunkReader(trunk, REACH, branches)
         logits = torch.cat([trunk.logits(residual) for _, residual in student.long(text, segment)])
         expected = converted(config, REACH, branches).logits(text)
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
-    bare = Student(trunk, REACH, make_branches(trunk.config, REACH, stateless=True))
+    bare = TrunkReader(trunk, REACH, make_branches(trunk.config, REACH, stateless=True))
     with torch.no_grad():
         assert (torch.cat([trunk.logits(residual) for _, residual in bare.long(text, segment)]) - expected).abs().max() > 0.1
 
@@ -75,7 +75,7 @@ def test_a_spiking_students_logits_are_the_reference_models() -> None:
     branches, spiking = busy_branches(trunk), Spiking(mode="paper", k=6.0, site_k=(("feed_forward_down", 4.0),))
     activity: dict[Site, Activity] = {}
     with torch.no_grad():
-        student = Student(trunk, REACH, branches, Firing(spiking, activity))
+        student = TrunkReader(trunk, REACH, branches, Firing(spiking, activity))
         logits = torch.cat([trunk.logits(residual) for _, residual in student.long(text, 128)])
         expected = converted(TEACHER, REACH, branches, spiking).logits(text)
         silent = converted(TEACHER, REACH, branches).logits(text)
@@ -88,7 +88,7 @@ def test_a_spiking_students_logits_are_the_reference_models() -> None:
 
 def test_until_something_leaves_the_window_the_student_is_the_teacher() -> None:
     trunk, text = trunk_of(), text_of(60)
-    student = Student(trunk, REACH, busy_branches(trunk))
+    student = TrunkReader(trunk, REACH, busy_branches(trunk))
     with torch.no_grad():
         residual, _ = student.residual(text, student.begin())
         wanted = teacher_residual(trunk, text)
@@ -101,7 +101,7 @@ def test_a_state_that_starts_untrained_differs_only_beyond_the_window_from_its_c
     trunk, text = trunk_of(), text_of(60)
 
     def residual(trunk: Trunk, stateless: bool) -> torch.Tensor:
-        student = Student(trunk, REACH, make_branches(trunk.config, REACH, stateless))
+        student = TrunkReader(trunk, REACH, make_branches(trunk.config, REACH, stateless))
         with torch.no_grad():
             return student.residual(text, student.begin())[0]
 
@@ -139,7 +139,7 @@ def test_two_parts_are_one_softmax_and_have_its_gradients() -> None:
 
 def test_a_document_is_read_alike_behind_any_cut_of_the_text_before_it() -> None:
     trunk, text = trunk_of(), text_of(640)
-    student = Student(trunk, REACH, busy_branches(trunk))
+    student = TrunkReader(trunk, REACH, busy_branches(trunk))
     document = text[384:]
     found = []
     for segment in (128, 256):
@@ -154,6 +154,6 @@ def test_a_document_is_read_alike_behind_any_cut_of_the_text_before_it() -> None
 
 def test_training_beyond_the_cap_on_sinks_is_refused() -> None:
     trunk, text = trunk_of(), text_of(REACH.sink_cap + 2)
-    student = Student(trunk, REACH, busy_branches(trunk))
+    student = TrunkReader(trunk, REACH, busy_branches(trunk))
     with pytest.raises(ValueError, match="must end at position 300 at most; this ends at 301"):
         student.residual(text, student.begin())
