@@ -2,130 +2,158 @@
 import type { AddedToken } from "./added-tokens.ts";
 import { bytesToAlphabet } from "./byte-alphabet.ts";
 import { modelInvalid } from "./failures.ts";
+import {
+  anything,
+  blank,
+  checkFields,
+  empty,
+  exactly,
+  flag,
+  isObject,
+  type JsonObject,
+  listAt,
+  objectAt,
+  off,
+  type Rule,
+  wrong,
+  zero,
+} from "./hugging-face-checks.ts";
+import { checkDecoder, familyOf, tokensBefore } from "./hugging-face-components.ts";
+import { readSettings } from "./hugging-face-settings.ts";
 import { normalizeFormC } from "./normalization-form-c.ts";
-import { type Family, supportedFamilies } from "./pre-tokenizer.ts";
 import type { Vocabulary } from "./vocabulary.ts";
-
-/** What `tokenizer.json` leaves to `tokenizer_config.json`. */
-export interface HuggingFaceSettings {
-  readonly bosToken?: string;
-  readonly eosTokens?: readonly string[];
-  readonly addBosToken?: boolean;
-}
-
-/** Of `tokenizer.json`, the parts that are read. */
-export interface HuggingFaceFile {
-  readonly normalizer?: Readonly<Record<string, unknown>> | null;
-  readonly pre_tokenizer?: Readonly<Record<string, unknown>> | null;
-  readonly added_tokens?: readonly {
-    readonly id: number;
-    readonly content: string;
-    readonly special: boolean;
-    readonly normalized: boolean;
-    readonly single_word?: boolean;
-    readonly lstrip?: boolean;
-    readonly rstrip?: boolean;
-  }[];
-  readonly model: {
-    readonly type?: string;
-    readonly vocab: Readonly<Record<string, number>>;
-    readonly merges: readonly (string | readonly [string, string])[];
-    readonly dropout?: number | null;
-    readonly unk_token?: string | null;
-    readonly continuing_subword_prefix?: string | null;
-    readonly end_of_word_suffix?: string | null;
-    readonly byte_fallback?: boolean;
-    readonly ignore_merges?: boolean;
-  };
-}
-
-const QWEN2_EXPRESSION =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 /** Ids beyond this are a lie: the largest served vocabulary has 152,064. */
 const LARGEST_VOCABULARY = 1 << 20;
 
-export function vocabularyFromHuggingFace(file: HuggingFaceFile, settings: HuggingFaceSettings = {}): Vocabulary {
-  const { model } = file;
-  checkModel(model);
-  const family = familyOf(file);
+const fileRules: Readonly<Record<string, Rule>> = {
+  version: { says: 'be "1.0"', holds: (value) => value === undefined || value === "1.0" },
+  truncation: empty,
+  padding: empty,
+  added_tokens: anything,
+  normalizer: anything,
+  pre_tokenizer: anything,
+  post_processor: anything,
+  decoder: anything,
+  model: anything,
+};
+
+/** `fuse_unk` matters only beside an unknown token, which is refused unless it can't occur. */
+const modelRules: Readonly<Record<string, Rule>> = {
+  type: { says: 'be "BPE"', holds: (value) => value === undefined || exactly("BPE").holds(value) },
+  dropout: zero,
+  unk_token: anything,
+  continuing_subword_prefix: blank,
+  end_of_word_suffix: blank,
+  fuse_unk: flag,
+  byte_fallback: off,
+  ignore_merges: flag,
+  vocab: anything,
+  merges: anything,
+};
+
+const addedTokenRules: Readonly<Record<string, Rule>> = {
+  id: anything,
+  content: { says: "be a text", holds: (value) => typeof value === "string" && value !== "" },
+  single_word: off,
+  lstrip: off,
+  rstrip: off,
+  normalized: flag,
+  special: flag,
+};
+
+/** @param settings is the folder's `tokenizer_config.json`. */
+export function vocabularyFromHuggingFace(file: JsonObject, settings: JsonObject = {}): Vocabulary {
+  checkFields("tokenizer.json: ", file, fileRules);
+  const { bosToken, eosToken, addBosToken } = readSettings(settings);
+  const model = objectAt("tokenizer.json: model", file.model);
+  checkFields("tokenizer.json: model", model, modelRules);
+  const ids = checkedIds(model);
+  checkUnknownToken(model, ids);
+  const family = familyOf(file.normalizer, file.pre_tokenizer);
+  checkDecoder(file.decoder);
   const tokens: (string | undefined)[] = [];
-  const idOfToken = new Map(Object.entries(model.vocab));
-  for (const [token, id] of idOfToken) tokens[checkedId(id, token)] = token;
+  for (const [token, id] of ids) tokens[id] = token;
   const addedTokens: AddedToken[] = [];
   const normalizedAddedTokens: AddedToken[] = [];
-  for (const { id, content, special, normalized, ...flags } of file.added_tokens ?? []) {
-    for (const flag of ["single_word", "lstrip", "rstrip"] as const) {
-      if (flags[flag]) throw modelInvalid(`tokenizer.json: added token ${JSON.stringify(content)} has ${flag} true; only false is served`);
-    }
+  let next = ids.size;
+  for (const entry of listAt("tokenizer.json: added_tokens", file.added_tokens ?? [])) {
+    const { id, content, special, normalized } = addedToken(entry, ids, next);
+    next = Math.max(next, id + 1);
     const text = normalized && family === "qwen2" ? normalizeFormC(content) : content;
-    tokens[checkedId(id, content)] = text;
-    idOfToken.set(content, id);
+    tokens[id] = text;
+    ids.set(content, id);
     (normalized ? normalizedAddedTokens : addedTokens).push({ id, content: text, special });
   }
-  const idOf = (token: string): number => {
-    const id = idOfToken.get(token);
-    if (id === undefined) throw modelInvalid(`tokenizer.json has no token ${JSON.stringify(token)}, which its settings name`);
+  const named = (role: string, content: string | undefined): number | null => {
+    if (content === undefined) return null;
+    const id = ids.get(content);
+    if (id === undefined) throw wrong(`tokenizer_config.json: ${role}`, "be in the vocabulary", content);
     return id;
   };
+  const bos = named("bos_token", bosToken);
+  const eos = named("eos_token", eosToken);
+  const first = firstToken(tokensBefore(file.post_processor), bos, addBosToken, tokens.length);
   return {
     family,
     tokens: Array.from(tokens),
-    merges: model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))),
-    ignoreMerges: model.ignore_merges ?? false,
+    merges: listAt("tokenizer.json: model.merges", model.merges).map(mergeOf),
+    ignoreMerges: model.ignore_merges === true,
     addedTokens,
     normalizedAddedTokens,
-    bosTokenId: settings.bosToken === undefined ? null : idOf(settings.bosToken),
-    eosTokenIds: (settings.eosTokens ?? []).map(idOf),
-    addBosToken: settings.addBosToken ?? false,
+    bosTokenId: first ?? bos,
+    eosTokenIds: eos === null ? [] : [eos],
+    addBosToken: first !== null,
   };
 }
 
-function checkModel(model: HuggingFaceFile["model"]): void {
-  if ((model.type ?? "BPE") !== "BPE")
-    throw modelInvalid(`tokenizer.json: model.type is ${JSON.stringify(model.type)}; only "BPE" is served`);
-  for (const field of ["dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"] as const) {
-    if (model[field]) throw modelInvalid(`tokenizer.json: model.${field} is ${JSON.stringify(model[field])}; it must be absent or empty`);
+/** The id of the token before a text, by the post-processor and the settings, which must not contradict each other. */
+function firstToken(before: readonly number[], bos: number | null, addBos: boolean | undefined, size: number): number | null {
+  const [first] = before;
+  if (first === undefined) {
+    if (addBos !== true) return null;
+    if (bos === null) throw wrong("tokenizer_config.json: add_bos_token", "be false where there is no bos_token", true);
+    return bos;
   }
-  const everyByte = Uint8Array.from({ length: 256 }, (_, byte) => byte);
-  const lacksByte = Array.from(bytesToAlphabet(everyByte)).some((character) => !Object.hasOwn(model.vocab, character));
-  if (model.unk_token && lacksByte) {
-    throw modelInvalid(`tokenizer.json: model.unk_token is ${JSON.stringify(model.unk_token)} and the vocabulary lacks a byte`);
-  }
+  const path = "tokenizer.json: post_processor";
+  if (addBos === false) throw wrong(path, "put no token before a text where add_bos_token is false", before);
+  if (first < 0 || first >= size) throw wrong(path, "put a token of the vocabulary before a text", before);
+  if (bos !== null && bos !== first) throw wrong(path, `put bos_token, ${String(bos)}, before a text`, before);
+  return first;
 }
 
-function checkedId(id: number, token: string): number {
-  if (Number.isInteger(id) && id >= 0 && id < LARGEST_VOCABULARY) return id;
+function checkedIds(model: JsonObject): Map<string, number> {
+  const ids = new Map<string, number>();
+  for (const [token, id] of Object.entries(objectAt("tokenizer.json: model.vocab", model.vocab))) ids.set(token, checkedId(id, token));
+  return ids;
+}
+
+function checkedId(id: unknown, token: string): number {
+  if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id < LARGEST_VOCABULARY) return id;
   throw modelInvalid(
-    `tokenizer.json: token ${JSON.stringify(token)} has id ${String(id)}; ids are whole numbers below ${String(LARGEST_VOCABULARY)}`,
+    `tokenizer.json: token ${JSON.stringify(token)} has id ${JSON.stringify(id)}; ids are whole numbers below ${String(LARGEST_VOCABULARY)}`,
   );
 }
 
-function familyOf({ normalizer, pre_tokenizer: preTokenizer }: HuggingFaceFile): Family {
-  const steps =
-    preTokenizer?.type === "Sequence" ? (preTokenizer.pretokenizers as readonly Record<string, unknown>[]) : [preTokenizer ?? {}];
-  const shape = JSON.stringify([normalizerName(normalizer), ...steps.map(stepName)]);
-  for (const family of supportedFamilies) if (shape === JSON.stringify(shapes[family])) return family;
-  throw modelInvalid(`tokenizer.json: normalizer and pre_tokenizer are ${shape}; supported are those of ${supportedFamilies.join(", ")}`);
+function checkUnknownToken(model: JsonObject, ids: ReadonlyMap<string, number>): void {
+  const everyByte = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+  if (blank.holds(model.unk_token) || Array.from(bytesToAlphabet(everyByte)).every((character) => ids.has(character))) return;
+  throw wrong("tokenizer.json: model.unk_token", "be null where the vocabulary lacks a byte", model.unk_token);
 }
 
-const shapes: Readonly<Record<Family, readonly string[]>> = {
-  "gpt-2": ["none", "ByteLevel with expression"],
-  smollm: ["none", "Digits one by one", "ByteLevel with expression"],
-  qwen2: ["NFC", "Split by Qwen2's expression", "ByteLevel"],
-};
-
-function normalizerName(normalizer: HuggingFaceFile["normalizer"]): string {
-  return normalizer ? String(normalizer.type) : "none";
+/** `tokenizers` gives an added token its id in the vocabulary or else the next one, whatever the file says. */
+function addedToken(entry: unknown, ids: ReadonlyMap<string, number>, next: number) {
+  const content = isObject(entry) ? entry.content : undefined;
+  const path = `tokenizer.json: added token ${JSON.stringify(content ?? null)}`;
+  const object = objectAt(path, entry);
+  checkFields(path, object, addedTokenRules);
+  const text = String(content);
+  const id = checkedId(object.id, text);
+  const given = ids.get(text) ?? next;
+  if (id !== given) throw wrong(`${path}.id`, `be ${String(given)}, which tokenizers gives it`, id);
+  return { id, content: text, special: object.special === true, normalized: object.normalized === true };
 }
 
-function stepName(step: Readonly<Record<string, unknown>>): string {
-  const pattern = step.pattern as { readonly Regex?: string } | undefined;
-  if (step.type === "ByteLevel" && step.add_prefix_space === false)
-    return step.use_regex === false ? "ByteLevel" : "ByteLevel with expression";
-  if (step.type === "Digits" && step.individual_digits === true) return "Digits one by one";
-  if (step.type === "Split" && step.behavior === "Isolated" && step.invert === false && pattern?.Regex === QWEN2_EXPRESSION) {
-    return "Split by Qwen2's expression";
-  }
-  return JSON.stringify(step);
+function mergeOf(merge: unknown): string {
+  return Array.isArray(merge) ? merge.join(" ") : String(merge);
 }

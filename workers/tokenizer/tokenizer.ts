@@ -6,7 +6,8 @@ import { BytePairMerger } from "./byte-pair-merger.ts";
 import { invalidRequest, modelInvalid } from "./failures.ts";
 import { vocabularyFromTokenizerFile } from "./gguf-vocabulary.ts";
 import { GrowingArray } from "./growing-array.ts";
-import { type HuggingFaceFile, type HuggingFaceSettings, vocabularyFromHuggingFace } from "./hugging-face-vocabulary.ts";
+import type { JsonObject } from "./hugging-face-checks.ts";
+import { vocabularyFromHuggingFace } from "./hugging-face-vocabulary.ts";
 import { buildMergeTable } from "./merge-table.ts";
 import { normalizeFormC } from "./normalization-form-c.ts";
 import { type Family, type WordSplitter, wordSplitter } from "./pre-tokenizer.ts";
@@ -40,7 +41,8 @@ export class Tokenizer {
     return new Tokenizer(vocabularyFromTokenizerFile(file));
   }
 
-  static fromHuggingFace(file: HuggingFaceFile, settings?: HuggingFaceSettings): Tokenizer {
+  /** @param settings is `tokenizer_config.json`. */
+  static fromHuggingFace(file: JsonObject, settings?: JsonObject): Tokenizer {
     return new Tokenizer(vocabularyFromHuggingFace(file, settings));
   }
 

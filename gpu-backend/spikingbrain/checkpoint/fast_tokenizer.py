@@ -17,7 +17,7 @@ def text_tokenizer(tokenizer: Tokenizer) -> FastTokenizer:
     kinds = list(zip(tokenizer.tokens, tokenizer.kinds, strict=True))
     vocabulary = {token: id_ for id_, (token, kind) in enumerate(kinds) if kind != TokenKind.UNUSED}
     merges = [(left, right) for left, _, right in (merge.partition(" ") for merge in tokenizer.merges)]
-    fast = FastTokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    fast = FastTokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=tokenizer.ignore_merges))
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=tokenizer.family != "qwen2")
     if tokenizer.family == "qwen2":
         fast.normalizer = normalizers.NFC()
@@ -28,8 +28,8 @@ def text_tokenizer(tokenizer: Tokenizer) -> FastTokenizer:
     else:
         fast.pre_tokenizer = byte_level
     fast.decoder = decoders.ByteLevel()
-    added = [AddedToken(token, special=kind == TokenKind.CONTROL, normalized=False) for token, kind in kinds if kind in ADDED]
-    fast.add_tokens(added)
+    added = [(id_, token, kind == TokenKind.CONTROL) for id_, (token, kind) in enumerate(kinds) if kind in ADDED]
+    fast.add_tokens([AddedToken(token, special=special, normalized=id_ in tokenizer.normalized) for id_, token, special in added])
     return fast
 
 

@@ -31,16 +31,22 @@ def tokenizer_from_metadata(metadata: Mapping[str, Any]) -> Tokenizer | None:
     def token(role: str) -> int | None:
         return token_of(metadata, f"tokenizer.ggml.{role}_token_id", len(tokens))
 
+    for name in ("add_eos_token", "add_space_prefix", "remove_extra_whitespaces"):
+        if value_of(metadata, key := f"tokenizer.ggml.{name}", bool, "true or false"):
+            raise CheckpointError(f"{key} must be absent or false; it is True")
+    add_bos, bos = value_of(metadata, "tokenizer.ggml.add_bos_token", bool, "true or false") is True, token("bos")
+    if add_bos and bos is None:
+        raise CheckpointError("tokenizer.ggml.add_bos_token must be false without tokenizer.ggml.bos_token_id; it is True")
     return Tokenizer(
         family=family,
         tokens=tokens,
         kinds=[TokenKind(kind) for kind in kinds],
         merges=checked_merges(_list(metadata, "merges", str, "strings"), "tokenizer.ggml.merges"),
-        bos=token("bos"),
+        bos=bos,
         eos=token("eos"),
         end_of_turn=token("eot"),
         padding=token("padding"),
-        add_bos=value_of(metadata, "tokenizer.ggml.add_bos_token", bool, "true or false") is True,
+        add_bos=add_bos,
         chat_template=value_of(metadata, "tokenizer.chat_template", str, "a string"),
     )
 

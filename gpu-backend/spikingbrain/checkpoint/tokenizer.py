@@ -9,6 +9,8 @@ from typing import Any
 from .errors import CheckpointError
 from .json_file import read_object, read_object_if_there
 from .tokenizer_files import AddedToken, content_of, parts_of_tokenizer_json, parts_of_vocabulary_files
+from .tokenizer_rules import wrong
+from .tokenizer_settings import check_settings, first_token
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -51,6 +53,10 @@ class Tokenizer:
     padding: int | None
     add_bos: bool
     chat_template: str | None
+    # A word that is a token as a whole is taken as it is, merged or not.
+    ignore_merges: bool = False
+    # Added tokens that are found in the normalized text only.
+    normalized: frozenset[int] = frozenset()
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -65,20 +71,21 @@ def read_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
     Ids up to `vocabulary`, the rows of the embedding, that no file names become unused tokens: a model may emit them.
     """
     settings = read_object_if_there(folder / "tokenizer_config.json")
+    check_settings(settings)
     if (folder / "tokenizer.json").is_file():
-        family, ids, merges, added = parts_of_tokenizer_json(read_object(folder / "tokenizer.json"))
+        parts = parts_of_tokenizer_json(read_object(folder / "tokenizer.json"))
     elif (folder / "vocab.json").is_file():
-        family, ids, merges, added = parts_of_vocabulary_files(folder, settings)
+        parts = parts_of_vocabulary_files(folder, settings)
     else:
         raise CheckpointError(f"{folder} has neither tokenizer.json nor vocab.json with merges.txt")
-    tokens, kinds = _table(ids, added, vocabulary)
-    id_of = {token.content: token.id for token in added} | {content: id_ for content, id_ in ids.items()}
+    tokens, kinds = _table(parts.ids, parts.added, vocabulary)
+    id_of = {token.content: token.id for token in parts.added} | {content: id_ for content, id_ in parts.ids.items()}
     config = read_object_if_there(folder / "config.json")
 
     def named(role: str) -> int | None:
         content = content_of(settings.get(f"{role}_token"))
         if content is not None and content not in id_of:
-            raise CheckpointError(f"tokenizer_config.json: {role}_token must be in the vocabulary; it is {content!r}")
+            raise wrong(f"tokenizer_config.json: {role}_token", "be in the vocabulary", content)
         id_ = config.get(f"{role}_token_id")
         # Of several end tokens the first is the one that the model itself is told of.
         id_ = id_[0] if isinstance(id_, list) and id_ else id_
@@ -88,18 +95,22 @@ def read_tokenizer(folder: Path, vocabulary: int) -> Tokenizer:
             raise CheckpointError(f"config.json: {role}_token_id must be an integer from 0 below {vocabulary}; it is {id_!r}")
         return id_
 
-    end_of_turn = next((token.id for token in added if token.content == END_OF_TURN and token.special), None)
+    end_of_turn = next((token.id for token in parts.added if token.content == END_OF_TURN and token.special), None)
+    bos = named("bos")
+    first = first_token(parts.before, bos, settings, vocabulary)
     return Tokenizer(
-        family=family,
+        family=parts.family,
         tokens=tokens,
         kinds=kinds,
-        merges=merges,
-        bos=named("bos"),
+        merges=parts.merges,
+        bos=bos if first is None else first,
         eos=named("eos"),
         end_of_turn=end_of_turn,
         padding=named("pad"),
-        add_bos=settings.get("add_bos_token") is True,
+        add_bos=first is not None,
         chat_template=_chat_template(folder, settings),
+        ignore_merges=parts.ignore_merges,
+        normalized=frozenset(token.id for token in parts.added if token.normalized),
     )
 
 

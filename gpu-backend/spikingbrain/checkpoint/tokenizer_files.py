@@ -5,9 +5,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizers.pre_tokenizers import ByteLevel
+
 from .errors import CheckpointError
 from .json_file import read_object, read_object_if_there
-from .tokenizer_family import family_of_class, family_of_tokenizer_json
+from .tokenizer_components import check_decoder, family_of_tokenizer_json, tokens_before
+from .tokenizer_family import family_of_class
+from .tokenizer_rules import ABSENT, ANYTHING, BLANK, EMPTY, FLAG, OFF, ZERO, Rule, as_json, check_fields, list_at, object_at, wrong
+
+FILE_RULES: dict[str, Rule] = {
+    "version": ('be "1.0"', lambda value: value in (ABSENT, "1.0")),
+    "truncation": EMPTY,
+    "padding": EMPTY,
+} | dict.fromkeys(("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"), ANYTHING)
+# `fuse_unk` matters only beside an unknown token, which is refused unless it can't occur.
+MODEL_RULES: dict[str, Rule] = {
+    "type": ('be "BPE"', lambda value: value in (ABSENT, "BPE")),
+    "dropout": ZERO,
+    "unk_token": ANYTHING,
+    "continuing_subword_prefix": BLANK,
+    "end_of_word_suffix": BLANK,
+    "fuse_unk": FLAG,
+    "byte_fallback": OFF,
+    "ignore_merges": FLAG,
+    "vocab": ANYTHING,
+    "merges": ANYTHING,
+}
+ADDED_TOKEN_RULES: dict[str, Rule] = {
+    "content": ("be a text", lambda value: isinstance(value, str) and value != ""),
+    "single_word": OFF,
+    "lstrip": OFF,
+    "rstrip": OFF,
+    "normalized": FLAG,
+    "special": FLAG,
+}
+BYTES = frozenset(ByteLevel.alphabet())
 
 
 @dataclass(frozen=True)
@@ -17,28 +49,56 @@ class AddedToken:
     id: int
     content: str
     special: bool
+    # Found in the normalized text, after those that are found in the text as it comes.
+    normalized: bool = False
 
 
-Parts = tuple[str, dict[str, int], list[str], list[AddedToken]]
-"""Family, ids by token, merges in rank order, added tokens."""
+@dataclass(frozen=True)
+class Parts:
+    """What a folder's vocabulary says."""
+
+    family: str
+    ids: dict[str, int]
+    # In rank order, each `left right`.
+    merges: list[str]
+    added: list[AddedToken]
+    ignore_merges: bool = False
+    # Of the tokens that the post-processor puts before a text.
+    before: tuple[int, ...] = ()
 
 
 def parts_of_tokenizer_json(content: dict[str, Any]) -> Parts:
     """From a `tokenizer.json`."""
-    model = content.get("model") or {}
-    if model.get("type", "BPE") != "BPE":
-        raise CheckpointError(f"tokenizer.json: model.type must be 'BPE'; it is {model.get('type')!r}")
-    for field in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"):
-        if model.get(field):
-            raise CheckpointError(f"tokenizer.json: model.{field} must be absent, empty or false; it is {model[field]!r}")
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.get("merges", [])]
-    added = [_added_token("tokenizer.json: added_tokens", entry.get("id"), entry) for entry in content.get("added_tokens", [])]
-    return (
-        family_of_tokenizer_json(content),
-        _ids(model.get("vocab"), "tokenizer.json: model.vocab"),
-        checked_merges(merges, "tokenizer.json"),
-        added,
+    check_fields("tokenizer.json: ", content, FILE_RULES)
+    model = object_at("tokenizer.json: model", content.get("model", ABSENT))
+    check_fields("tokenizer.json: model", model, MODEL_RULES)
+    ids = _ids(model.get("vocab"), "tokenizer.json: model.vocab")
+    if model.get("unk_token") not in (None, "") and not BYTES.issubset(ids):
+        raise wrong("tokenizer.json: model.unk_token", "be null where the vocabulary lacks a byte", model["unk_token"])
+    family = family_of_tokenizer_json(content)
+    check_decoder(content)
+    merges = list_at("tokenizer.json: model.merges", model.get("merges", ABSENT))
+    return Parts(
+        family,
+        ids,
+        checked_merges((" ".join(merge) if isinstance(merge, list) else str(merge) for merge in merges), "tokenizer.json"),
+        _added_tokens(list_at("tokenizer.json: added_tokens", content.get("added_tokens") or []), ids),
+        model.get("ignore_merges") is True,
+        tuple(tokens_before(content.get("post_processor"))),
     )
+
+
+def _added_tokens(entries: Iterable[Any], ids: dict[str, int]) -> list[AddedToken]:
+    added, following = list[AddedToken](), len(ids)
+    for entry in entries:
+        token = _added_token("tokenizer.json", entry.get("id") if isinstance(entry, dict) else None, entry)
+        # `tokenizers` gives an added token its id in the vocabulary or else the next one, whatever the file says.
+        given = ids.get(token.content, following)
+        if token.id != given:
+            raise wrong(f"tokenizer.json: added token {as_json(token.content)}.id", f"be {given}, which tokenizers gives it", token.id)
+        following = max(following, token.id + 1)
+        added.append(token)
+    return added
 
 
 def parts_of_vocabulary_files(folder: Path, settings: dict[str, Any]) -> Parts:
@@ -50,19 +110,18 @@ def parts_of_vocabulary_files(folder: Path, settings: dict[str, Any]) -> Parts:
     merges = [line.rstrip("\r") for line in lines[1 if lines[0].startswith("#version") else 0 :] if line.strip()]
     decoder = settings.get("added_tokens_decoder")
     if isinstance(decoder, dict):
-        source = "tokenizer_config.json: added_tokens_decoder"
-        added = [_added_token(source, int(key) if key.isdecimal() else key, entry) for key, entry in decoder.items()]
+        added = [_added_token("tokenizer_config.json", int(key) if key.isdecimal() else key, entry) for key, entry in decoder.items()]
     else:
         special = {content_of(settings.get(f"{role}_token")) for role in ("bos", "eos", "pad", "unk")}
         special |= {content_of(entry) for entry in settings.get("additional_special_tokens", [])}
         extra = _ids(read_object_if_there(folder / "added_tokens.json"), "added_tokens.json")
         added = [AddedToken(id_, content, content in special) for content, id_ in extra.items()]
     vocabulary = _ids(read_object(folder / "vocab.json"), "vocab.json")
-    return family_of_class(settings.get("tokenizer_class")), vocabulary, checked_merges(merges, "merges.txt"), added
+    return Parts(family_of_class(settings.get("tokenizer_class")), vocabulary, checked_merges(merges, "merges.txt"), added)
 
 
 def _ids(value: object, source: str) -> dict[str, int]:
-    if not isinstance(value, dict) or not all(isinstance(id_, int) for id_ in value.values()):
+    if not isinstance(value, dict) or not all(isinstance(id_, int) and not isinstance(id_, bool) for id_ in value.values()):
         raise CheckpointError(f"{source} must be an object of token ids; it is {str(value)[:80]}")
     return value
 
@@ -77,12 +136,12 @@ def checked_merges(merges: Iterable[str], source: str) -> list[str]:
 
 
 def _added_token(source: str, id_: object, entry: object) -> AddedToken:
-    if not isinstance(id_, int) or not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
-        raise CheckpointError(f"{source} must have an integer id and a string content in each entry; one is {id_!r}: {str(entry)[:80]}")
-    for flag in ("single_word", "lstrip", "rstrip"):
-        if entry.get(flag):
-            raise CheckpointError(f"{source}: token {entry['content']!r} must not have {flag}; it is true")
-    return AddedToken(id_, entry["content"], entry.get("special") is True)
+    path = f"{source}: added token {as_json(entry.get('content') if isinstance(entry, dict) else None)}"
+    fields = {name: value for name, value in object_at(path, entry).items() if name != "id"}
+    check_fields(path, fields, ADDED_TOKEN_RULES | ({"__type": ANYTHING} if source != "tokenizer.json" else {}))
+    if not isinstance(id_, int) or isinstance(id_, bool):
+        raise wrong(f"{path}.id", "be an integer", id_)
+    return AddedToken(id_, fields["content"], fields.get("special") is True, fields.get("normalized") is True)
 
 
 def content_of(entry: object) -> str | None:

@@ -14,11 +14,17 @@
 
 from gguf import GGUFWriter
 
+from spikingbrain.checkpoint.errors import CheckpointError
 from spikingbrain.checkpoint.tokenizer import Tokenizer
 
 
 def add_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
-    """Adds all keys that the tokenizer has a value for."""
+    """Adds all keys that the tokenizer has a value for; what GGUF has no key for is refused."""
+    if tokenizer.ignore_merges:
+        raise CheckpointError("tokenizer.json: model.ignore_merges must be false for a GGUF, which has no key for it; it is true")
+    if tokenizer.normalized:
+        content = tokenizer.tokens[min(tokenizer.normalized)]
+        raise CheckpointError(f"tokenizer.json: added token {content!r}.normalized must be false for a GGUF; it is true")
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(tokenizer.family)
     writer.add_token_list(tokenizer.tokens)

@@ -47,15 +47,21 @@ function tokenizerOf(metadata: Metadata): TokenizerFile {
       tokenTypes.length,
     );
   }
+  for (const key of ["add_eos_token", "add_space_prefix", "remove_extra_whitespaces"].map((name) => `tokenizer.ggml.${name}`))
+    if (optional(metadata, key, isBoolean, "a boolean") === true) throw broken(key, "must be absent or false", true);
+  const bosTokenId = optionalTokenId(metadata, "tokenizer.ggml.bos_token_id", tokens.length);
+  const addBosToken = optional(metadata, "tokenizer.ggml.add_bos_token", isBoolean, "a boolean") ?? false;
+  if (addBosToken && bosTokenId === null)
+    throw broken("tokenizer.ggml.add_bos_token", "must be false without tokenizer.ggml.bos_token_id", true);
   return {
     model,
     pre: text(metadata, "tokenizer.ggml.pre"),
     tokens,
     tokenTypes,
     merges: list(metadata, "tokenizer.ggml.merges", isText, "strings"),
-    bosTokenId: optionalTokenId(metadata, "tokenizer.ggml.bos_token_id", tokens.length),
+    bosTokenId,
     eosTokenIds: endsOf(metadata, tokens, tokenTypes),
-    addBosToken: optional(metadata, "tokenizer.ggml.add_bos_token", isBoolean, "a boolean") ?? false,
+    addBosToken,
     chatTemplate: optional(metadata, "tokenizer.chat_template", isText, "a string") ?? null,
   };
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import type { HuggingFaceFile } from "../../../workers/tokenizer/hugging-face-vocabulary.ts";
+import type { JsonObject } from "../../../workers/tokenizer/hugging-face-checks.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 import { runPython } from "../../support/python.ts";
 import { servedTokenizerFile, servedTokenizerPath } from "./served-tokenizer.ts";
@@ -42,7 +42,7 @@ describe.each([
   let cases: Cases;
 
   beforeAll(() => {
-    tokenizer = Tokenizer.fromHuggingFace(readJson(`${name}.tokenizer.json`) as HuggingFaceFile);
+    tokenizer = Tokenizer.fromHuggingFace(readJson(`${name}.tokenizer.json`) as JsonObject);
     cases = readJson(`${name}.cases.json`) as Cases;
     expect(cases.strings.length).toBeGreaterThanOrEqual(least);
   });
@@ -89,7 +89,7 @@ test(
   "a GGUF's tokenizer and the tokenizer.json of the same model give the same ids",
   () => {
     const fromGguf = Tokenizer.fromTokenizerFile(servedTokenizerFile());
-    const fromHuggingFace = Tokenizer.fromHuggingFace(readJson("smollm.tokenizer.json") as HuggingFaceFile);
+    const fromHuggingFace = Tokenizer.fromHuggingFace(readJson("smollm.tokenizer.json") as JsonObject);
     expect(fromGguf.vocabularySize).toBe(fromHuggingFace.vocabularySize);
     for (const text of (readJson("smollm.cases.json") as Cases).strings) {
       expect(fromGguf.encode(text)).toEqual(fromHuggingFace.encode(text));

@@ -1,7 +1,6 @@
 /** Files that cannot be served are refused with the name of what is wrong. */
 import { describe, expect, test } from "vitest";
 import type { TokenizerFile } from "../../../workers/contracts/model-files.ts";
-import type { HuggingFaceFile } from "../../../workers/tokenizer/hugging-face-vocabulary.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 
 const file: TokenizerFile = {
@@ -16,11 +15,13 @@ const file: TokenizerFile = {
   chatTemplate: null,
 };
 
-const huggingFace: HuggingFaceFile = {
+const model = { type: "BPE", vocab: { a: 0, b: 1, ab: 2 }, merges: ["a b"] };
+const huggingFace = {
   normalizer: null,
   pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
   added_tokens: [{ id: 3, content: "<|end|>", special: true, normalized: false }],
-  model: { type: "BPE", vocab: { a: 0, b: 1, ab: 2 }, merges: ["a b"] },
+  decoder: { type: "ByteLevel" },
+  model,
 };
 
 describe("a GGUF's tokenizer", () => {
@@ -52,32 +53,18 @@ describe("a GGUF's tokenizer", () => {
 });
 
 describe("a tokenizer.json", () => {
-  test("takes its boundary tokens from the settings", () => {
-    const tokenizer = Tokenizer.fromHuggingFace(huggingFace, { bosToken: "<|end|>", eosTokens: ["<|end|>"], addBosToken: true });
-    expect([tokenizer.bosTokenId, tokenizer.eosTokenIds, tokenizer.addBosToken]).toEqual([3, [3], true]);
-    expect(() => Tokenizer.fromHuggingFace(huggingFace, { bosToken: "<s>" })).toThrow('no token "<s>"');
-  });
-
-  test.each<[string, Partial<HuggingFaceFile>, string]>([
-    ["normalizer", { normalizer: { type: "NFKC" } }, "NFKC"],
-    ["pre-tokenizer", { pre_tokenizer: { type: "Metaspace" } }, "Metaspace"],
-    ["prefix space", { pre_tokenizer: { type: "ByteLevel", add_prefix_space: true } }, "add_prefix_space"],
-    ["model", { model: { ...huggingFace.model, type: "Unigram" } }, 'model.type is "Unigram"'],
-    ["byte fallback", { model: { ...huggingFace.model, byte_fallback: true } }, "model.byte_fallback is true"],
-    ["unknown token", { model: { ...huggingFace.model, unk_token: "a" } }, 'model.unk_token is "a"'],
-    ["id", { model: { ...huggingFace.model, vocab: { a: 0, b: 1, ab: 4e9 } } }, 'token "ab" has id 4000000000'],
-    ["flag", { added_tokens: [{ id: 3, content: "<x>", special: true, normalized: false, lstrip: true }] }, "has lstrip true"],
+  test.each<[string, Record<string, unknown>, string]>([
+    ["id", { model: { ...model, vocab: { a: 0, b: 1, ab: 4e9 } } }, 'token "ab" has id 4000000000'],
+    ["vocabulary", { model: { ...model, vocab: ["a"] } }, 'model.vocab must be an object; it is ["a"]'],
+    ["merge", { model: { ...model, merges: [["a", "b", "c"]] } }, 'tokenizer merge 0 is "a b c"'],
   ])("with an unserved %s is refused", (_, change, message) => {
     expect(() => Tokenizer.fromHuggingFace({ ...huggingFace, ...change })).toThrow(message);
   });
 
   test("may leave ids out, which then decode to an error", () => {
-    const tokenizer = Tokenizer.fromHuggingFace({
-      ...huggingFace,
-      added_tokens: [{ id: 9, content: "<|end|>", special: true, normalized: false }],
-    });
+    const tokenizer = Tokenizer.fromHuggingFace({ ...huggingFace, model: { ...model, vocab: { a: 0, b: 1, ab: 9 } } });
     expect(tokenizer.vocabularySize).toBe(10);
-    expect(tokenizer.decode([0, 9])).toBe("a<|end|>");
+    expect(tokenizer.decode([0, 3, 9])).toBe("a<|end|>ab");
     expect(() => tokenizer.decode([5])).toThrow("token id 5 is not in the vocabulary of 10");
   });
 });

@@ -75,12 +75,23 @@ describe("factsOf", () => {
     ["tokenizer.ggml.merges", undefined, "is missing"],
     ["tokenizer.ggml.eos_token_id", 6, "below the vocabulary size 6; it is 6"],
     ["tokenizer.ggml.add_bos_token", "yes", 'a boolean; it is "yes"'],
+    ["tokenizer.ggml.add_eos_token", true, "must be absent or false; it is true"],
+    ["tokenizer.ggml.add_space_prefix", true, "must be absent or false; it is true"],
+    ["tokenizer.ggml.remove_extra_whitespaces", true, "must be absent or false; it is true"],
     ["tokenizer.chat_template", 5, "a string; it is 5"],
   ])("names %s when it is %j", (field, value, message) => {
     const { [field]: _, ...others } = plain as Record<string, unknown>;
     const broken = value === undefined ? others : { ...plain, [field]: value };
     expect(() => factsOf(broken)).toThrow(`"${field}"`);
     expect(() => factsOf(broken)).toThrow(message);
+  });
+
+  it("refuses to begin texts with a token that is not named", () => {
+    const { "tokenizer.ggml.bos_token_id": bos, ...others } = plain;
+    const adding = { ...others, "tokenizer.ggml.add_bos_token": true };
+    expect(() => factsOf(adding)).toThrow("must be false without tokenizer.ggml.bos_token_id; it is true");
+    const { bosTokenId, addBosToken } = factsOf({ ...adding, "tokenizer.ggml.bos_token_id": bos }).tokenizer;
+    expect([bosTokenId, addBosToken]).toEqual([bos, true]);
   });
 
   it("refuses a model that could never end", () => {
