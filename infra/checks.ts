@@ -1,5 +1,10 @@
 /** What `npm run check` holds the code to: format, lint, types and generated files that are not stale, in every language here. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { checkArchitecture } from "./checks/architecture.ts";
+import { checkArrows } from "./checks/arrows.ts";
+import { checkoutOf, describeProblem, type Problem } from "./checks/checkout.ts";
+import { checkLinks } from "./checks/links.ts";
+import { FOLDERS, ROOMS } from "./checks/rooms.ts";
 import { inRepository } from "./local/paths.ts";
 import { capture, run } from "./local/run.ts";
 import { venvPython } from "./local/python/setup-python.ts";
@@ -18,7 +23,12 @@ export async function checks(): Promise<Check[]> {
   const found = (pattern: RegExp): string[] => files.filter((file) => pattern.test(file));
   const node = (name: string, script: string, ...args: string[]): Check => command(name, process.execPath, [inRepository(script), ...args]);
 
+  const checkout = checkoutOf(files, (file) => readFileSync(inRepository(file), "utf8"));
+
   const list: Check[] = [
+    finder("links", () => checkLinks(checkout)),
+    finder("ARCHITECTURE.md", () => checkArchitecture(checkout)),
+    finder("imports between rooms", () => checkArrows(checkout, ROOMS, FOLDERS)),
     node("prettier", "node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),
     node("eslint", "node_modules/eslint/bin/eslint.js", "--max-warnings", "0", "."),
     ...found(/(^|\/)tsconfig\.json$/).map((file) => node(`tsc ${file}`, "node_modules/typescript/bin/tsc", "--project", file)),
@@ -57,6 +67,18 @@ function command(name: string, program: string, args: readonly string[], folder 
     async run(): Promise<boolean> {
       const { status } = await run(program, args, { cwd: inRepository(folder) });
       return status === 0;
+    },
+  };
+}
+
+/** A check in this process, which finds what is wrong. */
+function finder(name: string, find: () => readonly Problem[]): Check {
+  return {
+    name,
+    run(): Promise<boolean> {
+      const problems = find();
+      for (const problem of problems) console.error(describeProblem(problem));
+      return Promise.resolve(problems.length === 0);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Where the parts of a GGUF lie, without decoding them: metadata entries and tensors as runs of bytes (ggml's `docs/gguf.md`, version 3). */
+/** Where the parts of a GGUF lie, without decoding them: metadata entries and tensors as runs of bytes (as ggml specifies GGUF, version 3). */
 
 export interface GgufEntry {
   readonly key: string;

@@ -1,0 +1,103 @@
+/** ARCHITECTURE.md is true: every path that it names exists, and its table "To change X" has a row, with tests, for every source file. */
+import { type Checkout, exists, isWithin, type Problem } from "./checkout.ts";
+import { isTable, placedTokens, plainText } from "./markdown.ts";
+
+const FILE = "ARCHITECTURE.md";
+const TABLE = "To change X";
+/** Folders whose sources a row must cover, and tests that a row may name as its proof. */
+const SOURCES = ["workers", "infra", "gpu-backend/spikingbrain", "wasm/engine/src", "wasm/bindings"];
+const PROOFS = ["test", "wasm/engine/tests"];
+const SOURCE = /\.(tsx?|mjs|py|rs|css|html)$/;
+const PATH = /^(?![.@/])(?:[\w.@/*-]|\{[\w.,/-]+\})+$/;
+const EXTENSION = /\.(tsx?|mjs|py|rs|md|toml|json|css|html)$/;
+const DRAWN = /(?<![\w/.-])(?:workers|wasm|infra|test|gpu-backend)\/[\w./-]*/g;
+
+export function checkArchitecture(checkout: Checkout): Problem[] {
+  const text = checkout.read(FILE);
+  const rows = rowsOf(text);
+  const problems = pathsOfText(text, rows)
+    .filter(({ path }) => !isSomewhere(checkout, path))
+    .map(({ path, line }) => wrong(line, `names ${path}, which is no tracked file or folder, nor the end of one's path`));
+  if (rows.length === 0) return [...problems, wrong(1, `must have a table under the heading "${TABLE}"`)];
+  for (const row of rows) {
+    for (const path of [...row.touched, ...row.proofs]) {
+      if (matching(checkout, path).length === 0) {
+        problems.push(wrong(row.line, `the table names ${path}, which is no path of a tracked file or folder from the root`));
+      }
+    }
+    if (!row.proofs.some((path) => PROOFS.some((folder) => isWithin(path, folder)))) {
+      problems.push(wrong(row.line, `the row "${row.purpose}" must name a test below ${PROOFS.join(" or ")}`));
+    }
+  }
+  const covered = rows.flatMap((row) => row.touched.flatMap((path) => matching(checkout, path)));
+  for (const file of checkout.files) {
+    if (!SOURCE.test(file) || !SOURCES.some((folder) => isWithin(file, folder))) continue;
+    if (covered.some((path) => isWithin(file, path))) continue;
+    problems.push({ file, line: 1, message: `no row of ${FILE}'s table "${TABLE}" names this file or a folder that it is in` });
+  }
+  return problems;
+}
+
+interface Row {
+  readonly line: number;
+  readonly purpose: string;
+  /** Paths from the root, in which `*` is any part of a name and `{a,b}` either of some. */
+  readonly touched: readonly string[];
+  readonly proofs: readonly string[];
+}
+
+/** Of the table below its heading. */
+function rowsOf(text: string): Row[] {
+  const placed = placedTokens(text);
+  const heading = placed.findIndex(({ token }) => token.type === "heading" && plainText(token) === TABLE);
+  const table = placed.slice(heading + 1).find(({ token }) => isTable(token));
+  if (heading < 0 || table === undefined || !isTable(table.token)) return [];
+  return table.token.rows.map((cells, index) => {
+    const [purpose = [], touched = [], proofs = []] = cells.map((cell) => cell.tokens);
+    const paths = (tokens: typeof purpose): string[] =>
+      tokens.flatMap((token) => (token.type === "codespan" && isPath(plainText(token)) ? [plainText(token)] : []));
+    return {
+      // A row is a line; the header's and the rule's come first.
+      line: table.line + 2 + index,
+      purpose: purpose.map(plainText).join(""),
+      touched: paths(touched),
+      proofs: paths(proofs),
+    };
+  });
+}
+
+/** What the text names outside the table's rows: in code, and in the drawing. */
+function pathsOfText(text: string, rows: readonly Row[]): { path: string; line: number }[] {
+  const inTable = new Set(rows.map((row) => row.line));
+  return placedTokens(text).flatMap(({ token, line }) => {
+    if (token.type === "code") return [...plainText(token).matchAll(DRAWN)].map(([path]) => ({ path, line }));
+    const path = token.type === "codespan" && !inTable.has(line) ? plainText(token) : "";
+    return isPath(path) ? [{ path, line }] : [];
+  });
+}
+
+function isPath(code: string): boolean {
+  return PATH.test(code) && (code.includes("/") || EXTENSION.test(code));
+}
+
+/** Whether the text's path is one from the root or, so that a sentence can be read, the end of one. */
+function isSomewhere(checkout: Checkout, path: string): boolean {
+  if (exists(checkout, path) || matching(checkout, path).length > 0) return true;
+  const ending = `/${path.replace(/\/$/, "")}`;
+  return [...checkout.files, ...checkout.folders].some((other) => other.endsWith(ending));
+}
+
+/** Tracked files and folders that a path from the root names. */
+function matching({ files, folders }: Checkout, path: string): string[] {
+  const source = path
+    .replace(/\/$/, "")
+    .replace(/[.]/g, "\\$&")
+    .replaceAll("*", "[^/]*")
+    .replace(/\{([^}]*)\}/g, (_, names: string) => `(?:${names.replaceAll(",", "|")})`);
+  const pattern = new RegExp(`^${source}$`);
+  return [...files, ...folders].filter((other) => pattern.test(other));
+}
+
+function wrong(line: number, message: string): Problem {
+  return { file: FILE, line, message };
+}

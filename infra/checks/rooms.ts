@@ -1,0 +1,60 @@
+/** The rooms of the TypeScript code and the arrows between them, as ARCHITECTURE.md draws them. `npm run check` holds imports to this. */
+import type { Room } from "./arrows.ts";
+
+/** Folders every file of which must belong to a room. */
+export const FOLDERS = ["workers", "wasm", "infra", "test"];
+
+const [contracts, encoding, models, observe, stateFile, tokenizer] = [
+  "workers/contracts",
+  "workers/encoding",
+  "workers/models",
+  "workers/observe",
+  "workers/state-file",
+  "workers/tokenizer",
+];
+const libraries = [contracts, encoding, models, observe, stateFile, tokenizer];
+
+const session = "workers/session";
+const [answers, sessions, generation, snapshots] = ["answers", "sessions", "generation", "snapshots"].map(
+  (name) => `${session}/${name}`,
+) as [string, string, string, string];
+/** What every room of the session Worker stands on: its bindings, its failures, whose a state is, its rows. */
+const ground = ["environment.ts", "failures.ts", "identity.ts", "storage"].map((name) => `${session}/${name}`);
+
+export const ROOMS: readonly Room[] = [
+  { path: contracts, imports: [] },
+  { path: encoding, imports: [] },
+  { path: observe, imports: [] },
+  { path: stateFile, imports: [contracts, encoding] },
+  { path: tokenizer, imports: [contracts] },
+  { path: models, imports: [contracts, tokenizer] },
+
+  // Nothing imports the gateway, and the page talks to it over HTTP alone.
+  { path: "workers/gateway", imports: [contracts, encoding, models, observe, tokenizer] },
+  { path: "workers/page", imports: [contracts] },
+  { path: "workers/engine", imports: [contracts, encoding, observe, "wasm/pkg"] },
+
+  // answers -> sessions -> generation -> snapshots, at run time without an arrow back.
+  { path: session, imports: [...libraries, session] },
+  { path: `${session}/environment.ts`, imports: [contracts], types: [answers, sessions, snapshots] },
+  { path: `${session}/failures.ts`, imports: [contracts] },
+  { path: `${session}/identity.ts`, imports: [contracts], types: [snapshots] },
+  { path: `${session}/storage`, imports: [contracts] },
+  { path: `${answers}/text`, imports: [contracts, tokenizer] },
+  { path: answers, imports: [...libraries, ...ground, `${answers}/text`, sessions, generation, snapshots] },
+  { path: sessions, imports: [...libraries, ...ground, generation, snapshots], types: [answers] },
+  { path: generation, imports: [...libraries, ...ground, snapshots], types: [sessions, `${answers}/text`] },
+  { path: snapshots, imports: [...libraries, ...ground] },
+
+  { path: "wasm", imports: [] },
+  { path: "wasm/pkg", imports: [] },
+
+  { path: "infra", imports: ["infra"] },
+  { path: "infra/checks", imports: [] },
+  { path: "infra/local", imports: [contracts] },
+  {
+    path: "infra/node",
+    imports: ["infra/local", contracts, encoding, stateFile, tokenizer, "workers/engine", sessions, "wasm/pkg"],
+  },
+  { path: "test", imports: ["workers", "wasm", "infra"] },
+];
