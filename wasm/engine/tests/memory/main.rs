@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hostile_table;
 mod loading;
 mod mutations;
 mod running;
