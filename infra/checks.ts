@@ -4,6 +4,7 @@ import { checkArchitecture } from "./checks/architecture.ts";
 import { checkArrows } from "./checks/arrows.ts";
 import { checkoutOf, describeProblem, type Problem } from "./checks/checkout.ts";
 import { checkLinks } from "./checks/links.ts";
+import { checkNamedFiles } from "./checks/named-files.ts";
 import { FOLDERS, ROOMS } from "./checks/rooms.ts";
 import { inRepository } from "./local/paths.ts";
 import { capture, run } from "./local/run.ts";
@@ -27,6 +28,7 @@ export async function checks(): Promise<Check[]> {
 
   const list: Check[] = [
     finder("links", () => checkLinks(checkout)),
+    finder("files that prose names", () => checkNamedFiles(checkout)),
     finder("ARCHITECTURE.md", () => checkArchitecture(checkout)),
     finder("imports between rooms", () => checkArrows(checkout, ROOMS, FOLDERS)),
     node("prettier", "node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),

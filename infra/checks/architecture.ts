@@ -1,6 +1,7 @@
 /** ARCHITECTURE.md is true: every path that it names exists, and its table "To change X" has a row, with tests, for every source file. */
-import { type Checkout, exists, isWithin, type Problem } from "./checkout.ts";
+import { type Checkout, isWithin, type Problem } from "./checkout.ts";
 import { isTable, placedTokens, plainText } from "./markdown.ts";
+import { isPath, isSomewhere, matching } from "./paths.ts";
 
 const FILE = "ARCHITECTURE.md";
 const TABLE = "To change X";
@@ -8,7 +9,6 @@ const TABLE = "To change X";
 const SOURCES = ["workers", "infra", "gpu-backend/spikingbrain", "wasm/engine/src", "wasm/bindings"];
 const PROOFS = ["test", "wasm/engine/tests"];
 const SOURCE = /\.(tsx?|mjs|py|rs|css|html)$/;
-const PATH = /^(?![.@/])(?:[\w.@/*-]|\{[\w.,/-]+\})+$/;
 const EXTENSION = /\.(tsx?|mjs|py|rs|md|toml|json|css|html)$/;
 const DRAWN = /(?<![\w/.-])(?:workers|wasm|infra|test|gpu-backend)\/[\w./-]*/g;
 
@@ -55,7 +55,7 @@ function rowsOf(text: string): Row[] {
   return table.token.rows.map((cells, index) => {
     const [purpose = [], touched = [], proofs = []] = cells.map((cell) => cell.tokens);
     const paths = (tokens: typeof purpose): string[] =>
-      tokens.flatMap((token) => (token.type === "codespan" && isPath(plainText(token)) ? [plainText(token)] : []));
+      tokens.flatMap((token) => (token.type === "codespan" && isNamedPath(plainText(token)) ? [plainText(token)] : []));
     return {
       // A row is a line; the header's and the rule's come first.
       line: table.line + 2 + index,
@@ -72,30 +72,13 @@ function pathsOfText(text: string, rows: readonly Row[]): { path: string; line: 
   return placedTokens(text).flatMap(({ token, line }) => {
     if (token.type === "code") return [...plainText(token).matchAll(DRAWN)].map(([path]) => ({ path, line }));
     const path = token.type === "codespan" && !inTable.has(line) ? plainText(token) : "";
-    return isPath(path) ? [{ path, line }] : [];
+    return isNamedPath(path) ? [{ path, line }] : [];
   });
 }
 
-function isPath(code: string): boolean {
-  return PATH.test(code) && (code.includes("/") || EXTENSION.test(code));
-}
-
-/** Whether the text's path is one from the root or, so that a sentence can be read, the end of one. */
-function isSomewhere(checkout: Checkout, path: string): boolean {
-  if (exists(checkout, path) || matching(checkout, path).length > 0) return true;
-  const ending = `/${path.replace(/\/$/, "")}`;
-  return [...checkout.files, ...checkout.folders].some((other) => other.endsWith(ending));
-}
-
-/** Tracked files and folders that a path from the root names. */
-function matching({ files, folders }: Checkout, path: string): string[] {
-  const source = path
-    .replace(/\/$/, "")
-    .replace(/[.]/g, "\\$&")
-    .replaceAll("*", "[^/]*")
-    .replace(/\{([^}]*)\}/g, (_, names: string) => `(?:${names.replaceAll(",", "|")})`);
-  const pattern = new RegExp(`^${source}$`);
-  return [...files, ...folders].filter((other) => pattern.test(other));
+/** A word of code with a slash or a file's extension in it. */
+function isNamedPath(code: string): boolean {
+  return isPath(code) && (code.includes("/") || EXTENSION.test(code));
 }
 
 function wrong(line: number, message: string): Problem {

@@ -1,4 +1,14 @@
-/** The lines of a source file that have a comment. It is enough for finding what comments cite, and reads a URL in a string as none. */
+/** The lines of a source file that have a comment: of TypeScript by its syntax, elsewhere well enough to find what comments name. */
+import ts from "typescript";
+import type { Checkout } from "./checkout.ts";
+import { parseScript } from "./imports.ts";
+
+export interface Comment {
+  /** A line of it. */
+  readonly text: string;
+  /** Counted from 1. */
+  readonly line: number;
+}
 
 interface Language {
   /** What opens and closes a comment of several lines. */
@@ -11,24 +21,45 @@ const C_LIKE: Language = { block: [/\/\*/, /\*\//], line: /(?<!:)\/\// };
 const SHELL_LIKE: Language = { block: null, line: /(?<![\w"'])#/ };
 const PYTHON: Language = { block: [/"""/, /"""/], line: SHELL_LIKE.line };
 const LANGUAGES: Readonly<Record<string, Language>> = {
-  ...Object.fromEntries(["ts", "tsx", "mjs", "js", "rs"].map((extension) => [extension, C_LIKE])),
+  rs: C_LIKE,
   ...Object.fromEntries(["toml", "sh", "yml"].map((extension) => [extension, SHELL_LIKE])),
   css: { block: C_LIKE.block, line: null },
   html: { block: [/<!--/, /-->/], line: null },
   py: PYTHON,
 };
 
-/** How comments are written in a file of this name; null where there are none. */
-export function languageOf(file: string): Language | null {
-  const extension = /\.(\w+)$/.exec(file)?.[1];
-  return extension === undefined ? null : (LANGUAGES[extension] ?? null);
+const SCRIPT = /\.(tsx?|mjs)$/;
+
+/** What comments say on each of their lines, in a file that `wanted` finds anything in. */
+export function commentsOf(file: string, checkout: Checkout, wanted: RegExp): Comment[] {
+  const language = LANGUAGES[/\.(\w+)$/.exec(file)?.[1] ?? ""];
+  if (language === undefined && !SCRIPT.test(file)) return [];
+  const source = checkout.read(file);
+  if (source.search(wanted) < 0) return [];
+  return language === undefined ? scriptComments(file, source) : otherComments(language, source);
 }
 
-/** What comments say on each of their lines, counted from 1. */
-export function commentsOf(file: string, source: string): { text: string; line: number }[] {
-  const language = languageOf(file);
-  if (language === null) return [];
-  const comments: { text: string; line: number }[] = [];
+function scriptComments(file: string, text: string): Comment[] {
+  const source = parseScript(file, text);
+  const ranges = new Map<number, ts.CommentRange>();
+  const visit = (node: ts.Node): void => {
+    if (node.kind === ts.SyntaxKind.JsxText) return;
+    const found = [...(ts.getLeadingCommentRanges(text, node.pos) ?? []), ...(ts.getTrailingCommentRanges(text, node.end) ?? [])];
+    for (const range of found) ranges.set(range.pos, range);
+    for (const child of node.getChildren(source)) visit(child);
+  };
+  visit(source);
+  return [...ranges.values()].flatMap(({ pos, end }) => {
+    const first = source.getLineAndCharacterOfPosition(pos).line + 1;
+    return text
+      .slice(pos, end)
+      .split("\n")
+      .map((line, index) => ({ text: line, line: first + index }));
+  });
+}
+
+function otherComments(language: Language, source: string): Comment[] {
+  const comments: Comment[] = [];
   let isInside = false;
   for (const [index, whole] of source.split("\n").entries()) {
     let rest = whole;

@@ -10,8 +10,12 @@ export interface Import {
   readonly line: number;
 }
 
+export function parseScript(file: string, text: string): ts.SourceFile {
+  return ts.createSourceFile(file, text, ts.ScriptTarget.Latest, false, file.endsWith("x") ? ts.ScriptKind.TSX : ts.ScriptKind.TS);
+}
+
 export function importsOf(file: string, text: string): Import[] {
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, false, file.endsWith("x") ? ts.ScriptKind.TSX : ts.ScriptKind.TS);
+  const source = parseScript(file, text);
   const imports: Import[] = [];
   const add = (node: ts.Node | undefined, isType: boolean): void => {
     if (node === undefined || !ts.isStringLiteralLike(node)) return;

@@ -1,7 +1,7 @@
 /** Every relative link in a Markdown file, and every Markdown file that a comment cites, leads to something, anchors included. */
 import { posix } from "node:path";
 import { type Checkout, exists, type Problem } from "./checkout.ts";
-import { commentsOf, languageOf } from "./comments.ts";
+import { commentsOf } from "./comments.ts";
 import { anchorsOf, placedTokens } from "./markdown.ts";
 
 const ELSEWHERE = /^([a-z][a-z\d+.-]*:|\/\/)/i;
@@ -24,8 +24,7 @@ export function checkLinks(checkout: Checkout): Problem[] {
   }
 
   function citationsOf(file: string): Problem[] {
-    if (languageOf(file) === null) return [];
-    return commentsOf(file, checkout.read(file)).flatMap(({ text, line }) =>
+    return commentsOf(file, checkout, CITATION).flatMap(({ text, line }) =>
       [...text.matchAll(CITATION)].flatMap((found) => {
         const wrong = missing(found.groups?.path ?? "", found.groups?.anchor);
         return wrong === null ? [] : [{ file, line, message: `cites ${found[0]} (a path from the repository's root), ${wrong}` }];

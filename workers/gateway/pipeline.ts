@@ -4,7 +4,7 @@
  * 1. Receive     `app.ts`: request id, log line, headers, key, tenant; `http/read-json.ts`: content type, size, JSON
  * 2. Validate    `schema/`: strict wire shapes; what is unknown or unsupported is refused by name
  * 3. Render      `http/chat-completions.ts`, `http/completions.ts`: chat template and tokenizer make token ids
- * 4. Plan        `generate/jobs.ts`: what one request may ask for, sampling, one job a choice
+ * 4. Plan        `plan/jobs.ts`: what one request may ask for, sampling, one job a choice
  * 5. Order       `SESSION.start`: from here on the session Worker owns the answer (`workers/session/answers/stream-object.ts`): it finds the
  *                state of what is repeated, has the rest read, makes text of tokens, and keeps the state of it all
  * 6. Deliver     `stream/deliver.ts`: OpenAI's shapes, whole or as server-sent events, with exactly one end

@@ -184,7 +184,7 @@ def test_wrong_arguments_are_named(
     assert message in capsys.readouterr().err
 
 
-# Peak resident bytes of a process that upcycles sys.argv[1], as in `export_memory_test.py`.
+# Peak resident bytes of a process that upcycles sys.argv[1], as in `test/gpu-backend/export/memory_test.py`.
 PROGRAM = r"""
 import re, sys
 from pathlib import Path

@@ -74,31 +74,28 @@ describe("links in Markdown", () => {
   });
 });
 
-/** A tilde stands for a slash, so that this file's own comments cite nothing. */
-const slashed = (text: string): string => text.replaceAll("~", "/");
-
 describe("citations in comments", () => {
   it.each([
-    ["code.ts", '~~ See docs/guide.md.\nconst url = "https:~~example.com/docs/none.md";\nconst name = "none.md"; ~~ docs/guide.md#twice\n'],
-    ["code.rs", "~~! As `docs/guide.md#guide` says.\n"],
+    ["code.ts", '// See docs/guide.md.\nconst url = "https://example.com/docs/none.md";\nconst name = "none.md"; // docs/guide.md#twice\n'],
+    ["code.rs", "//! As `docs/guide.md#guide` says.\n"],
     ["code.py", '"""What `docs/guide.md` says,\nin docs/guide.md#twice-1."""\nNAME = "none.md"\n'],
     ["code.toml", "# docs/guide.md\n"],
-    ["code.css", "~* docs/guide.md\n * docs/guide.md#guide *~\n"],
-    ["data.json", '{"comment": "~~ none.md"}'],
+    ["code.css", "/* docs/guide.md\n * docs/guide.md#guide */\n"],
+    ["data.json", '{"comment": "// none.md"}'],
   ])("may name a Markdown file from the root, and a heading: %s", (file, text) => {
-    expect(problemsOf({ [`src/${file}`]: slashed(text) })).toEqual([]);
+    expect(problemsOf({ [`src/${file}`]: text })).toEqual([]);
   });
 
   it.each([
-    ["code.ts", "\n~~ As guide.md says.\n", 2, "guide.md"],
-    ["code.ts", "~**\n * See `docs/none.md`.\n *~\n", 2, "docs/none.md"],
-    ["code.tsx", "const one = 1; ~~ docs/none.md\n", 1, "docs/none.md"],
-    ["code.rs", "~~/ `none.md` 1.1.\n", 1, "none.md"],
+    ["code.ts", "\n// As guide.md says.\n", 2, "guide.md"],
+    ["code.ts", "/**\n * See `docs/none.md`.\n */\n", 2, "docs/none.md"],
+    ["code.tsx", "const one = 1; // docs/none.md\n", 1, "docs/none.md"],
+    ["code.rs", "/// `none.md` 1.1.\n", 1, "none.md"],
     ["code.py", '"""Short."""\n\n\ndef f():\n    """Long,\n    of none.md."""\n', 6, "none.md"],
     ["code.py", "x = 1  # none.md\n", 1, "none.md"],
     ["code.sh", "# none.md\n", 1, "none.md"],
   ])("may not name one that is not there, nor by its bare name: %s %j", (file, text, line, cited) => {
-    expect(problemsOf({ [`src/${file}`]: slashed(text) })).toEqual([
+    expect(problemsOf({ [`src/${file}`]: text })).toEqual([
       `src/${file}:${line}: cites ${cited} (a path from the repository's root), which is no tracked file`,
     ]);
   });

@@ -1,5 +1,5 @@
 /**
- * A conversation as a sealed file, `SBSF` version 1, for workerd, Node and browsers alike: the plain header (`session-file-header.ts`), then
+ * A conversation as a sealed file, `SBSF` version 1, for workerd, Node and browsers alike: the plain header (`header.ts`), then
  * pieces: u32 length, 12 bytes of nonce, AES-256-GCM ciphertext of at most 1 MiB. A piece's associated data is the SHA-256 of all before the first
  * piece, its number (u32) and whether it is the last (u8), so that nothing can be changed, cut, added or put elsewhere. Inside: u32 length and
  * JSON of the transcript, u32 count and the tokens (u32), then the state file, if any. Numbers are little-endian.
