@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelDescription } from "../../workers/contracts/engine.ts";
 import { addSpikes, layerTotals, noSpikes } from "../../workers/contracts/spikes.ts";
-import { collect, generate, greedy, openStream, valueOf } from "./generation.ts";
+import { collect, generate, greedy, openStream, valueOf, testedBackend, type TestedBackend, type TestRequest } from "./generation.ts";
 
 export interface ConformanceOptions {
   /** Ids that make a sensible prompt for the backend's model. */
@@ -22,9 +22,9 @@ export function backendConformance(
   const patience = { timeout, interval: 20 };
 
   describe(name, { timeout }, () => {
-    let backend: GenerationBackend;
+    let backend: TestedBackend;
     let model: ModelDescription;
-    const request = (changes: Partial<GenerateRequest> = {}): GenerateRequest => ({ ...greedy(options.prompt), ...changes });
+    const request = (changes: Partial<GenerateRequest> = {}): TestRequest => ({ ...greedy(options.prompt), ...changes });
     const events = (changes: Partial<GenerateRequest> = {}) => generate(backend, request(changes));
     const idle = () =>
       expect
@@ -35,19 +35,28 @@ export function backendConformance(
         .toBe(0);
 
     beforeAll(async () => {
-      backend = await open();
-      model = valueOf(await backend.describe());
+      backend = await testedBackend(await open());
+      [model] = valueOf(await backend.models()) as [ModelDescription];
     }, timeout);
 
     // Whatever a test leaves unread must not go on working.
     afterEach(idle, timeout);
+
+    test.each<[string, Partial<ModelDescription>]>([
+      ["another id", { id: "another-model" }],
+      ["other weights under its id", { digest: "f".repeat(64) }],
+    ])("refuses a model that it has not: %s", async (_name, other) => {
+      const { id, digest, tokenizerDigest } = { ...model, ...other };
+      const outcome = await backend.generate(request({ model: { id, digest, tokenizerDigest } }));
+      expect(outcome).toMatchObject({ ok: false, failure: { code: "model_not_found", status: 404, param: "model", retryable: false } });
+    });
 
     test("describes a model that does not change", async () => {
       expect(model.id).not.toBe("");
       expect(model.digest).toMatch(/^[0-9a-f]{64}$/);
       expect(model.vocabularySize).toBeGreaterThan(Math.max(...options.prompt));
       expect(model.contextLength).toBeGreaterThan(64);
-      expect(valueOf(await backend.describe())).toEqual(model);
+      expect(valueOf(await backend.models())[0]).toEqual(model);
     });
 
     test("is ready once it has produced a token", async () => {

@@ -14,7 +14,27 @@ export interface Generated {
   readonly end: GenerateEvent | undefined;
 }
 
-export const greedy = (prompt: readonly number[]): GenerateRequest => ({
+/** A request that leaves open whose model is meant: {@link TestedBackend} names the backend's own. */
+export type TestRequest = Omit<GenerateRequest, "model"> & Partial<Pick<GenerateRequest, "model">>;
+
+/** A backend as these suites ask it. */
+export interface TestedBackend extends Omit<GenerationBackend, "generate"> {
+  generate(request: TestRequest): ReturnType<GenerationBackend["generate"]>;
+}
+
+export async function testedBackend(backend: GenerationBackend): Promise<TestedBackend> {
+  const [first] = valueOf(await backend.models());
+  if (first === undefined) throw new Error("the backend has no model");
+  const { id, digest, tokenizerDigest } = first;
+  return {
+    models: () => backend.models(),
+    ready: () => backend.ready(),
+    load: () => backend.load(),
+    generate: (request) => backend.generate({ model: { id, digest, tokenizerDigest }, ...request }),
+  };
+}
+
+export const greedy = (prompt: readonly number[]): TestRequest => ({
   ...greedyParameters,
   requestId: "conformance",
   prompt: Uint32Array.from(prompt),
@@ -26,7 +46,7 @@ export function valueOf<T>(outcome: Outcome<T>): T {
   return outcome.value;
 }
 
-export async function openStream(backend: GenerationBackend, request: GenerateRequest): Promise<ReadableStream<Uint8Array>> {
+export async function openStream(backend: TestedBackend, request: TestRequest): Promise<ReadableStream<Uint8Array>> {
   return valueOf(await backend.generate(request));
 }
 
@@ -52,7 +72,7 @@ export async function collect(stream: ReadableStream<Uint8Array>): Promise<Gener
   return events;
 }
 
-export async function generate(backend: GenerationBackend, request: GenerateRequest): Promise<Generated> {
+export async function generate(backend: TestedBackend, request: TestRequest): Promise<Generated> {
   const all = await collect(await openStream(backend, request));
   const end = all.find((event) => event.type === "finish" || event.type === "error");
   return { all, tokens: all.flatMap((event) => (event.type === "token" ? [event.id] : [])), end };

@@ -1,9 +1,9 @@
 /** What every backend with a memory must do with states that go in and come out. Run beside `backend-conformance.ts`. */
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import type { GenerateEvent, GenerateRequest, GenerationBackend } from "../../workers/contracts/engine.ts";
+import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelDescription } from "../../workers/contracts/engine.ts";
 import { STATE_PIECE_BYTES } from "../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../workers/contracts/event-stream.ts";
-import { generate, greedy, openStream, valueOf, type Generated } from "./generation.ts";
+import { generate, greedy, openStream, valueOf, type Generated, testedBackend, type TestedBackend } from "./generation.ts";
 
 export interface StateConformanceOptions {
   /** Ids that texts are made of. */
@@ -31,7 +31,7 @@ export function stateConformance(
   const few = 5;
 
   describe(`${name}: states`, { timeout }, () => {
-    let backend: GenerationBackend;
+    let backend: TestedBackend;
     let freeBytes: number;
     const events = (prompt: readonly number[], changes: Changes = {}) => generate(backend, { ...greedy(prompt), ...changes });
     const resumed = (file: Uint8Array, tokens: number, prompt: readonly number[], changes: Changes = {}) =>
@@ -50,7 +50,7 @@ export function stateConformance(
         .toEqual([0, freeBytes]);
 
     beforeAll(async () => {
-      backend = await open();
+      backend = await testedBackend(await open());
       // Whatever a backend keeps of its longest sequence it has from here on.
       await events(text(longest), { maxTokens: 1, save: { at: [longest - 1], end: true, fromPage: 0 } });
       await vi.waitFor(async () => expect(await backend.load()).toMatchObject({ running: 0, waiting: 0 }), { timeout, interval: 20 });
@@ -253,7 +253,7 @@ export function stateConformance(
     });
 
     test("a description names what states belong to", async () => {
-      const { tokenizerDigest, digest } = valueOf(await backend.describe());
+      const [{ tokenizerDigest, digest }] = valueOf(await backend.models()) as [ModelDescription];
       const header = await saved(text(3));
       expect(hex(header.subarray(40, 72))).toBe(digest);
       expect(hex(header.subarray(72, 104))).toBe(tokenizerDigest);

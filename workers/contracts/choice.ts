@@ -11,7 +11,8 @@ export interface Job {
   readonly index: number;
   /** Which prompt it continues. */
   readonly promptIndex: number;
-  readonly request: GenerateRequest;
+  /** All that a backend is asked but by which model, and from and to which states. */
+  readonly request: Omit<GenerateRequest, "model" | "resume" | "save">;
   /** Strings that end the answer and are not part of it. */
   readonly stops: readonly string[];
   /** The prompt's text where the answer repeats it. */

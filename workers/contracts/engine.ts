@@ -70,6 +70,8 @@ export const greedyParameters: SequenceParameters = {
 };
 
 export interface GenerateRequest extends SequenceParameters {
+  /** The model that is to answer; a backend that has not exactly it refuses with `model_not_found`. */
+  readonly model: ModelVersion;
   /** For logs and metrics only. */
   readonly requestId: string;
   /** The prompt, at least one id, each below the vocabulary size. */
@@ -169,14 +171,18 @@ export type GenerateEvent =
     }
   | { readonly type: "error"; readonly failure: ServiceFailure };
 
-/** What a backend serves; constant while it lives. */
-export interface ModelDescription {
+/** One model, exactly: after a deployment the same id may name other weights, or another tokenizer. */
+export interface ModelVersion {
   /** Public model id, as in `/v1/models`. */
   readonly id: string;
   /** sha256 of the weights file, hex. */
   readonly digest: string;
   /** sha256 of what the tokenizer is made from, hex. */
   readonly tokenizerDigest: string;
+}
+
+/** What a backend serves; constant while it lives. */
+export interface ModelDescription extends ModelVersion {
   readonly architecture: string;
   readonly parameters: number;
   readonly vocabularySize: number;
@@ -212,8 +218,9 @@ export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly o
  * `ok: false`; anything later comes as the stream's `error` event. Cancelling the stream stops the work within one token.
  */
 export interface GenerationBackend {
-  describe(): Promise<Outcome<ModelDescription>>;
-  /** Loads the model if need be and produces one token. */
+  /** The models that it answers with, at least one. */
+  models(): Promise<Outcome<readonly ModelDescription[]>>;
+  /** Loads its models if need be and produces one token with each. */
   ready(): Promise<Outcome<null>>;
   load(): Promise<EngineLoad>;
   /** The bytes are events as written by `encodeEvent` (`event-stream.ts`). */

@@ -3,6 +3,17 @@
  * `dist/engine/model/` is the engine Worker's assets; `dist/gateway/model/` is the gateway's.
  */
 
+/** `dist/gateway/models.json`: the models that this deployment serves; the first answers where a request names none. */
+export interface ModelIndex {
+  readonly models: readonly ModelIndexEntry[];
+}
+
+export interface ModelIndexEntry {
+  readonly id: string;
+  /** Folder of its `manifest.json` and `tokenizer.json` among the static assets, such as `/model/`. */
+  readonly path: string;
+}
+
 /** `dist/engine/model/manifest.json` and `dist/gateway/model/manifest.json`. */
 export interface ModelManifest {
   /** Public model id. */

@@ -3,7 +3,7 @@
  * `ok: false`, never as a thrown error. A tenant is never told whether what it may not see exists: that is "not found", as is the unknown.
  */
 import type { ChoiceEvent, Job } from "./choice.ts";
-import type { Outcome } from "./engine.ts";
+import type { ModelVersion, Outcome } from "./engine.ts";
 import type { ServiceFailure } from "./errors.ts";
 
 /**
@@ -26,6 +26,8 @@ export interface GenerationOrder {
   /** Names the stream; unguessable, because it and the tenant are what a client needs to come back. */
   readonly stream: string;
   readonly tenant: TenantId | null;
+  /** The model that answers, and by whose tokenizer its tokens are read as long as the stream is kept. */
+  readonly model: ModelVersion;
   /** In a turn of a session each prompt holds the turn's new tokens only. */
   readonly jobs: readonly Job[];
   /** What the gateway needs to write the same bytes again for a client that comes back; opaque to everybody else. */
@@ -53,6 +55,8 @@ export interface TranscriptMessage {
 /** A generation's events: JSON lines of {@link StreamEntry}, from the first or after one already seen, then live, then the end. */
 export interface OpenStream {
   readonly stream: string;
+  /** As ordered. */
+  readonly model: ModelVersion;
   readonly entries: ReadableStream<Uint8Array>;
   readonly recipe: string;
   readonly cache: CacheReport;

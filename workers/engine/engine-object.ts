@@ -22,8 +22,8 @@ const sharedModel = new OncePerIsolate<LoadedModel>();
 export class EngineObject extends DurableObject<EngineEnvironment> implements GenerationBackend {
   #scheduler: Scheduler | undefined;
 
-  async describe(): Promise<Outcome<ModelDescription>> {
-    return await this.#withModel(({ description }) => ({ ok: true, value: description }));
+  async models(): Promise<Outcome<readonly ModelDescription[]>> {
+    return await this.#withModel(({ description }) => ({ ok: true, value: [description] }));
   }
 
   async ready(): Promise<Outcome<null>> {

@@ -1,4 +1,5 @@
 /** Every refusal and failure the engine can give, decided here and nowhere else. */
+import type { ModelVersion } from "../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { engineErrorCode } from "./engine-surface.ts";
 
@@ -14,6 +15,14 @@ export function contextLengthExceeded(promptTokens: number, maxTokens: number, c
     param: "prompt",
     retryable: false,
   };
+}
+
+export function otherModel(
+  asked: Pick<ModelVersion, "id" | "digest">,
+  { id, digest }: Pick<ModelVersion, "id" | "digest">,
+): ServiceFailure {
+  const message = `model must be '${id}' of digest ${digest}; it is '${asked.id}' of digest ${asked.digest}`;
+  return { code: "model_not_found", status: 404, message, param: "model", retryable: false };
 }
 
 export function overloaded(message: string, retryAfterSeconds: number): ServiceFailure {

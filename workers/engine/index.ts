@@ -8,8 +8,8 @@ import { engineObjects, type EngineEnvironment } from "./settings.ts";
 export { EngineObject } from "./engine-object.ts";
 
 export class EngineService extends WorkerEntrypoint<EngineEnvironment> implements GenerationBackend {
-  async describe(): Promise<Outcome<ModelDescription>> {
-    return await this.#reach(0, (object) => object.describe());
+  async models(): Promise<Outcome<readonly ModelDescription[]>> {
+    return await this.#reach(0, (object) => object.models());
   }
 
   async ready(): Promise<Outcome<null>> {

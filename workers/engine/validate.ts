@@ -1,12 +1,12 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
-import { PROMPT_SCORES_LIMIT, type GenerateRequest, type SamplingParameters } from "../contracts/engine.ts";
+import { PROMPT_SCORES_LIMIT, type GenerateRequest, type ModelVersion, type SamplingParameters } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikingMode } from "../contracts/spikes.ts";
 import type { StateDescription } from "../contracts/state.ts";
-import { contextLengthExceeded, invalidField } from "./failures.ts";
+import { contextLengthExceeded, invalidField, otherModel } from "./failures.ts";
 import { stateRefusalOf } from "./validate-states.ts";
 
-export interface RequestLimits {
+export interface RequestLimits extends Pick<ModelVersion, "id" | "digest"> {
   readonly vocabularySize: number;
   /** Prompt plus completion, in tokens. */
   readonly contextLength: number;
@@ -47,6 +47,7 @@ export function refusalOf(request: GenerateRequest, limits: RequestLimits): Serv
 
 const checks: readonly Check[] = [
   ({ requestId }) => (typeof requestId === "string" ? undefined : invalidField("requestId", "must be a string", requestId)),
+  checkModel,
   checkPrompt,
   ({ maxTokens }) => wholeNumber("maxTokens", maxTokens, 0, largestSeed),
   ({ minTokens }) => wholeNumber("minTokens", minTokens, 0, largestSeed),
@@ -138,4 +139,8 @@ function firstFailure<T>(
     if (failure !== undefined) return failure;
   }
   return undefined;
+}
+
+function checkModel({ model }: GenerateRequest, { id, digest }: RequestLimits): ServiceFailure | undefined {
+  return model.id === id && model.digest === digest ? undefined : otherModel(model, { id, digest });
 }

@@ -1,7 +1,8 @@
 /** Which backend serves a request. One today; the pool's plan takes this function's place. */
-import type { GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
+import type { GenerationBackend, ModelDescription, ModelVersion, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { release } from "../contracts/release.ts";
+import { modelUnavailable } from "../models/served-model.ts";
 import type { Environment } from "./environment.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 
@@ -33,17 +34,23 @@ async function reached<T>(call: Promise<T>): Promise<T> {
 }
 
 /** Constant while a backend lives, so one answer serves the isolate; an absent answer is asked for again. */
-let description: ModelDescription | undefined;
+let descriptions: readonly ModelDescription[] | undefined;
 
-export async function describeBackend(backend: GenerationBackend): Promise<ModelDescription> {
-  description ??= { ...(await unwrap(backend.describe())) };
-  return description;
+/** What the backends say of a model. @throws ServiceError where none is there, or none has it. */
+export async function describeModel(environment: Environment, { id, digest }: ModelVersion): Promise<ModelDescription> {
+  const same = (one: ModelVersion) => one.id === id && one.digest === digest;
+  const known = descriptions?.find(same);
+  if (known !== undefined) return known;
+  descriptions = structuredClone(await unwrap(chooseBackend(environment).models()));
+  const found = descriptions.find(same);
+  if (found === undefined) throw new ServiceError(modelUnavailable(id));
+  return found;
 }
 
 /** For answers that must work while the engine is away; null then. */
-export async function availableDescription(environment: Environment): Promise<ModelDescription | null> {
+export async function availableDescription(environment: Environment, model: ModelVersion): Promise<ModelDescription | null> {
   try {
-    return await describeBackend(chooseBackend(environment));
+    return await describeModel(environment, model);
   } catch (cause) {
     if (cause instanceof ServiceError) return null;
     throw cause;

@@ -4,7 +4,7 @@ import type { GenerationBackend } from "../contracts/engine.ts";
 import type { SessionBackend, TenantId } from "../contracts/session.ts";
 
 export interface Environment {
-  /** Static assets: the page, and the model's card and tokenizer under `/model/`. */
+  /** Static assets: the page, and `/models.json` with each model's card and tokenizer in the folder that it names. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
   /** The engine Worker's `EngineService` entrypoint, called by RPC. */
   readonly ENGINE: GenerationBackend;

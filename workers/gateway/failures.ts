@@ -10,7 +10,6 @@ export const unknownField = (param: string) => refuse("unknown_field", 400, `Unk
 export const unsupportedField = (param: string, message?: string) =>
   refuse("unsupported_field", 400, message ?? `'${param}' is not supported by this server.`, param);
 export const contextLengthExceeded = (message: string, param: string) => refuse("context_length_exceeded", 400, message, param);
-export const modelNotFound = (name: string) => refuse("model_not_found", 404, `The model '${name.slice(0, 100)}' does not exist.`, "model");
 export const routeNotFound = (method: string) => refuse("not_found", 404, `No such route for ${method}. The API lives under /v1.`);
 export const methodNotAllowed = (method: string, allow: string) =>
   refuse("method_not_allowed", 405, `Method ${method} is not allowed here; allowed: ${allow}.`);

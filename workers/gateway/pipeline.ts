@@ -10,14 +10,13 @@
  * 6. Deliver     `stream/deliver.ts`: OpenAI's shapes, whole or as server-sent events, with exactly one end
  */
 import type * as z from "zod";
-import { chooseBackend, describeBackend, unwrap } from "./backend.ts";
+import { describeModel, unwrap } from "./backend.ts";
 import type { GatewayContext } from "./environment.ts";
 import { planJobs, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
 import type { SessionFacts, TurnOrder } from "../contracts/session.ts";
 import { newStreamId } from "../contracts/stream-id.ts";
-import type { ServedModel } from "../models/served-model.ts";
-import { requireModel } from "./model.ts";
+import { modelNamed, type ServedModel } from "../models/served-model.ts";
 import { invalidRequest } from "./failures.ts";
 import { requireTenant } from "./plan/require-tenant.ts";
 import { requireSpikes } from "./plan/require-spikes.ts";
@@ -45,11 +44,11 @@ export async function answerGeneration<Body extends GenerationFields>(
   const { requestId, facts, tenant } = c.var;
   const body = parseBody(endpoint.schema, await readJson(c.req.raw));
 
-  const model = await requireModel(c.env, body.model);
+  const model = await modelNamed(c.env, body.model);
   const turn = endpoint.turn?.(body);
   const session = turn === undefined ? undefined : await requireSession(c, turn.session, model);
   const options = endpoint.render(body, model, session);
-  const description = await describeBackend(chooseBackend(c.env));
+  const description = await describeModel(c.env, model.version);
   const spikes = body.spikes === true ? requireSpikes(description) : null;
   if (body.state === true) requireState(description);
   // A state of constant size has room for any conversation; a request still has its own bound.
@@ -76,6 +75,7 @@ export async function answerGeneration<Body extends GenerationFields>(
     c.env.SESSION.start({
       stream: newStreamId(placeOf(c.req.raw)),
       tenant,
+      model: model.version,
       jobs,
       recipe: JSON.stringify(recipe),
       resumable: streams,

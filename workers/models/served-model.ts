@@ -1,12 +1,15 @@
-/** The model as Workers that make or read text know it: its card, its tokenizer and its chat template, from the static assets that set-up wrote. */
-import type { ModelManifest, TokenizerFile } from "../contracts/model-files.ts";
-import { ServiceError } from "../contracts/errors.ts";
+/** Models as Workers that make or read text know them: card, tokenizer and chat template, by id, from the static assets that set-up wrote. */
+import type { ModelVersion } from "../contracts/engine.ts";
+import type { ModelIndex, ModelIndexEntry, ModelManifest, TokenizerFile } from "../contracts/model-files.ts";
+import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { ChatTemplate } from "../tokenizer/chat-template.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { oncePerIsolate } from "./once-per-isolate.ts";
 
 export interface ServedModel {
   readonly card: ModelManifest;
+  /** What its tokens, states and streams belong to. */
+  readonly version: ModelVersion;
   readonly tokenizer: Tokenizer;
   /** Null for a model that only completes text. */
   readonly chatTemplate: ChatTemplate | null;
@@ -16,32 +19,91 @@ export interface ServedModel {
   readonly firstToken: number | null;
 }
 
-/** Where the files lie: `/model/manifest.json` and `/model/tokenizer.json`. */
+/** Where the files lie: `/models.json` names a folder for each model. */
 export interface ModelAssets {
   readonly ASSETS: { fetch(url: string): Promise<Response> };
 }
 
-export const servedModel = oncePerIsolate(async (environment: ModelAssets): Promise<ServedModel> => {
-  const card = await readAsset<ModelManifest>(environment, "manifest.json");
-  const file = await readAsset<TokenizerFile>(environment, "tokenizer.json");
+/** Tokenizers of large vocabularies take some 30 MB each of an isolate's 128. */
+const MODELS_AT_HAND = 2;
+
+const modelIndex = oncePerIsolate(async (environment: ModelAssets): Promise<ModelIndex> => await readAsset(environment, "/models.json"));
+
+const modelAt = oncePerIsolate(async (environment: ModelAssets, path: string): Promise<ServedModel> => {
+  const card = await readAsset<ModelManifest>(environment, `${path}manifest.json`);
+  const file = await readAsset<TokenizerFile>(environment, `${path}tokenizer.json`);
   const tokenizer = Tokenizer.fromTokenizerFile(file);
   return {
     card,
+    version: { id: card.id, digest: card.sha256, tokenizerDigest: card.tokenizerSha256 },
     tokenizer,
     chatTemplate: file.chatTemplate === null ? null : new ChatTemplate(file.chatTemplate, tokenizer),
     stopTokens: file.eosTokenIds,
     firstToken: file.addBosToken ? file.bosTokenId : null,
   };
+}, MODELS_AT_HAND);
+
+/** Cards are small: one of every model stays. */
+const cardAt = oncePerIsolate(
+  async (environment: ModelAssets, path: string) => await readAsset<ModelManifest>(environment, `${path}manifest.json`),
+  Number.POSITIVE_INFINITY,
+);
+
+/** Cards of all models that this deployment serves, the one that answers unnamed requests first. */
+export async function modelCards(environment: ModelAssets): Promise<readonly ModelManifest[]> {
+  const { models } = await modelIndex(environment);
+  return await Promise.all(models.map(({ path }) => cardAt(environment, path)));
+}
+
+/** The model of this id, or the first where none is named. @throws ServiceError `model_not_found`. */
+export async function modelNamed(environment: ModelAssets, id?: string | null): Promise<ServedModel> {
+  const { models } = await modelIndex(environment);
+  const entry = id === undefined || id === null ? models[0] : models.find((one) => one.id === id);
+  if (entry === undefined) throw new ServiceError(modelNotFound(id ?? "", models));
+  return await modelAt(environment, entry.path);
+}
+
+/**
+ * The model that something was made with, to go on with it: its tokens mean the same text. Other weights under the same id are another matter,
+ * which engines and stores decide by the digest. @throws ServiceError `model_not_found` where this deployment has no such tokenizer.
+ */
+export async function modelOfVersion(environment: ModelAssets, version: ModelVersion): Promise<ServedModel> {
+  const model = await modelNamed(environment, version.id);
+  if (model.version.tokenizerDigest === version.tokenizerDigest) return model;
+  throw new ServiceError({
+    ...modelNotFound(version.id, []),
+    message: `This was made with another version of the model '${version.id}', whose tokens the one that is served now cannot read.`,
+  });
+}
+
+/** No backend that answers now has it. */
+export const modelUnavailable = (id: string): ServiceFailure => ({
+  code: "engine_unavailable",
+  status: 503,
+  message: `No engine serves the model '${id}' now.`,
+  retryable: true,
+  retryAfterSeconds: 5,
 });
 
-async function readAsset<T>(environment: ModelAssets, file: string): Promise<T> {
-  const response = await environment.ASSETS.fetch(`https://assets.invalid/model/${file}`);
+function modelNotFound(name: string, models: readonly ModelIndexEntry[]): ServiceFailure {
+  const served = models.map(({ id }) => `'${id}'`).join(", ");
+  return {
+    code: "model_not_found",
+    status: 404,
+    message: `The model '${name.slice(0, 100)}' does not exist. Served here: ${served}.`,
+    param: "model",
+    retryable: false,
+  };
+}
+
+async function readAsset<T>(environment: ModelAssets, path: string): Promise<T> {
+  const response = await environment.ASSETS.fetch(`https://assets.invalid${path}`);
   if (!response.ok) {
     await response.body?.cancel();
     throw new ServiceError({
       code: "engine_unavailable",
       status: 503,
-      message: `The model is not installed: ${file} is missing (${response.status}).`,
+      message: `The model is not installed: ${path} is missing (${response.status}).`,
       retryable: true,
       retryAfterSeconds: 10,
     });

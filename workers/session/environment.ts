@@ -8,7 +8,7 @@ import type { StreamObject } from "./answers/stream-object.ts";
 
 export interface SessionEnvironment {
   readonly ENGINE: GenerationBackend;
-  /** Static assets that the gateway serves too: the model's card and tokenizer under `/model/`. */
+  /** Static assets that the gateway serves too: `/models.json` with each model's card and tokenizer in the folder that it names. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
   readonly STREAM_OBJECT: DurableObjectNamespace<StreamObject>;
   readonly SESSION_OBJECT: DurableObjectNamespace<SessionObject>;

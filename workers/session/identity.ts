@@ -1,7 +1,7 @@
-/** What a state of the served model means something to. */
-import type { ModelManifest } from "../contracts/model-files.ts";
+/** What a state of a model means something to. */
+import type { ModelVersion } from "../contracts/engine.ts";
 import type { ModelIdentity } from "./snapshots/contract.ts";
 
-export function identityOf({ sha256, tokenizerSha256 }: Pick<ModelManifest, "sha256" | "tokenizerSha256">): ModelIdentity {
-  return { model: sha256, tokenizer: tokenizerSha256 };
+export function identityOf({ digest, tokenizerDigest }: Pick<ModelVersion, "digest" | "tokenizerDigest">): ModelIdentity {
+  return { model: digest, tokenizer: tokenizerDigest };
 }

@@ -1,6 +1,7 @@
 /** The session Worker: no public routes, only the RPC surface that the gateway is bound to. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Outcome } from "../contracts/engine.ts";
+import { ServiceError } from "../contracts/errors.ts";
 import type { GenerationOrder, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
 import { streamObjectName } from "../contracts/stream-id.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
@@ -120,6 +121,7 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
     try {
       return await call();
     } catch (cause) {
+      if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
       logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
       return { ok: false, failure: objectUnreachable() };
     }

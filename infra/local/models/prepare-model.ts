@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
+import type { ModelIndex, ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { digestFile } from "./digest.ts";
 import { readGgufFacts } from "../gguf/metadata.ts";
 import { locateModel, type ModelSource } from "./source.ts";
@@ -11,7 +11,7 @@ import { reportFailure, isMain } from "../run.ts";
 import { writeShards } from "../gguf/shards.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 4;
+const formatVersion = 5;
 
 /** Digests of everything read and written; all must still hold for a run to be skipped. */
 interface Stamp {
@@ -46,7 +46,11 @@ async function write(output: string, source: ModelSource): Promise<void> {
     writeFileSync(join(directory, "tokenizer.json"), tokenizer);
   });
 
+  const index: ModelIndex = { models: [{ id: source.id, path: "/model/" }] };
+  writeFileSync(join(output, "gateway/models.json"), JSON.stringify(index));
+
   const files = [
+    "gateway/models.json",
     ...sharded.shards.map(({ file }) => `engine/model/${file}`),
     "engine/model/manifest.json",
     "gateway/model/manifest.json",

@@ -4,9 +4,9 @@ import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
 import type { Measurement, Participant, Task } from "./participant.ts";
 
 export async function workerParticipant(url: string): Promise<Participant> {
-  const outcome = (await (await fetch(`${url}/direct/describe`)).json()) as Outcome<ModelDescription>;
+  const outcome = (await (await fetch(`${url}/direct/models`)).json()) as Outcome<readonly ModelDescription[]>;
   if (!outcome.ok) throw new Error(`The engine Worker cannot be asked: ${outcome.failure.message}`);
-  const { kernel, contextLength } = outcome.value;
+  const [{ kernel, contextLength }] = outcome.value as [ModelDescription];
   return {
     name: `engine Worker, ${kernel}`,
     description: `workerd under wrangler dev, kernel ${kernel}; request, answer and hand-over of every token are in its figures`,

@@ -26,8 +26,8 @@ interface EngineEnvironment {
 }
 
 export class EngineObject extends DurableObject<EngineEnvironment> implements GenerationBackend {
-  describe(): Promise<Outcome<ModelDescription>> {
-    return Promise.resolve({ ok: true, value: description });
+  models(): Promise<Outcome<readonly ModelDescription[]>> {
+    return Promise.resolve({ ok: true, value: [description] });
   }
 
   ready(): Promise<Outcome<null>> {
@@ -66,8 +66,8 @@ export class EngineService extends WorkerEntrypoint<EngineEnvironment> implement
     return this.env.ENGINE_OBJECT.getByName("engine-0");
   }
 
-  describe(): Promise<Outcome<ModelDescription>> {
-    return this.#object.describe();
+  models(): Promise<Outcome<readonly ModelDescription[]>> {
+    return this.#object.models();
   }
 
   ready(): Promise<Outcome<null>> {

@@ -22,8 +22,8 @@ export default {
     switch (new URL(request.url).pathname) {
       case "/direct/empty":
         return Response.json({ status: "ok" });
-      case "/direct/describe":
-        return Response.json(await environment.ENGINE.describe());
+      case "/direct/models":
+        return Response.json(await environment.ENGINE.models());
       case "/direct/generate":
         return await generate(environment.ENGINE, await request.json<DirectRequest>());
       case "/direct/forget":
@@ -40,8 +40,13 @@ async function forget({ SESSION }: Environment, key: string): Promise<Response> 
 }
 
 async function generate(engine: GenerationBackend, { prompt, maxTokens }: DirectRequest): Promise<Response> {
+  const models = await engine.models();
+  const [model] = models.ok ? models.value : [];
+  if (model === undefined) return Response.json(models, { status: 503 });
+  const { id, digest, tokenizerDigest } = model;
   const request: GenerateRequest = {
     ...greedyParameters,
+    model: { id, digest, tokenizerDigest },
     requestId: "bench",
     prompt: Uint32Array.from(prompt),
     maxTokens,

@@ -1,3 +1,4 @@
+import type { ModelDescription } from "../../../workers/contracts/engine.ts";
 import { describe, expect, it } from "vitest";
 import { filesOf, streamOf } from "../../contract/state-conformance.ts";
 import { collect as collectAll } from "../../contract/generation.ts";
@@ -16,9 +17,9 @@ describe("the built-in model in one isolate", () => {
 
   it("reads a text far longer than its window in a state that stops growing, and gives its memory back", async () => {
     const object = bindings.ENGINE_OBJECT.getByName("memory");
-    const description = await object.describe();
-    if (!description.ok) throw new Error(description.failure.message);
-    const { state, contextLength } = description.value;
+    const models = await object.models();
+    if (!models.ok) throw new Error(models.failure.message);
+    const [{ state, contextLength }] = models.value as [ModelDescription];
     expect(state).toMatchObject({ constant: true, keysAndValues: "int8" });
     // Far beyond what keys and values of full attention would leave room for.
     expect(contextLength * (state?.fullAttentionBytesPerToken ?? 0)).toBeGreaterThan(10 * capBytes);
@@ -52,8 +53,8 @@ describe("the built-in model in one isolate", () => {
     const text = Array.from({ length: 700 }, (_, index) => 100 + ((index * 7919) % 40_000));
     const first = await generate({ prompt: text, maxTokens: 4, save: { at: [], end: true, fromPage: 0 } });
     const [file = new Uint8Array()] = filesOf(first).values();
-    const description = await object.describe();
-    const most = description.ok ? (description.value.state?.bytes ?? 0) : 0;
+    const models = await object.models();
+    const most = models.ok ? (models.value[0]?.state?.bytes ?? 0) : 0;
     expect(file.length).toBeGreaterThan(most / 2);
     expect(file.length).toBeLessThan(1.1 * most);
     const next = [300, 400, 500];

@@ -3,10 +3,14 @@ import {
   greedySampling,
   type GenerateEvent,
   type GenerateRequest,
+  type ModelVersion,
   type Outcome,
   type SamplingParameters,
 } from "../../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
+
+/** Whose requests these are. */
+export const testModel: ModelVersion = { id: "test-model", digest: "d".repeat(64), tokenizerDigest: "e".repeat(64) };
 
 export type RequestChanges = Partial<Omit<GenerateRequest, "sampling" | "prompt">> & {
   readonly prompt?: readonly number[];
@@ -17,6 +21,7 @@ export function request({ prompt = [1, 2, 3], sampling, ...changes }: RequestCha
   return {
     ...greedyParameters,
     requestId: "test",
+    model: testModel,
     prompt: Uint32Array.from(prompt),
     maxTokens: 5,
     sampling: { ...greedySampling, seed: 1, ...sampling },

@@ -1,3 +1,4 @@
+import { testModel } from "./requests.ts";
 /** A scheduler over the fake engine, with a clock that only the work and the waiting move. */
 import { defaultLimits, type SchedulerLimits } from "../../../workers/engine/scheduler-limits.ts";
 import { Scheduler } from "../../../workers/engine/scheduler.ts";
@@ -44,6 +45,7 @@ export function bench(options: BenchOptions = {}): Bench {
   const scheduler = new Scheduler(
     engine,
     {
+      ...testModel,
       vocabularySize: engine.vocabularySize,
       contextLength: options.contextLength ?? 10_000,
       state: { constant: options.constantState ?? false },

@@ -70,8 +70,8 @@ export class SchedulerBackend implements GenerationBackend {
     this.#scheduler = new Scheduler(model.engine, model.description, host, limits);
   }
 
-  describe(): Promise<Outcome<ModelDescription>> {
-    return Promise.resolve({ ok: true, value: this.#model.description });
+  models(): Promise<Outcome<readonly ModelDescription[]>> {
+    return Promise.resolve({ ok: true, value: [this.#model.description] });
   }
 
   ready(): Promise<Outcome<null>> {

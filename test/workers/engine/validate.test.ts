@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { refusalOf } from "../../../workers/engine/validate.ts";
-import { request, type RequestChanges } from "./requests.ts";
+import { request, testModel, type RequestChanges } from "./requests.ts";
 
-const limits = { vocabularySize: 100, contextLength: 50 };
+const limits = { ...testModel, vocabularySize: 100, contextLength: 50 };
 
 describe("refusalOf", () => {
   it("counts spikes only where there are some", () => {
@@ -22,6 +22,15 @@ describe("refusalOf", () => {
     const refusal = refusalOf(request({ prompt, promptLogprobs: 20 }), far);
     expect(refusal).toMatchObject({ code: "invalid_request", status: 400, param: "promptLogprobs" });
     expect(refusal?.message).toMatch(/with 20 alternatives a token may score prompts of 1560 tokens; it is 2000/);
+  });
+
+  it.each([
+    ["another id", { id: "other" }],
+    ["other weights", { digest: "0".repeat(64) }],
+  ])("refuses %s than its own model", (_name, other) => {
+    const refusal = refusalOf(request({ model: { ...testModel, ...other } }), limits);
+    expect(refusal).toMatchObject({ code: "model_not_found", status: 404, param: "model" });
+    expect(refusal?.message).toContain("model must be 'test-model'");
   });
 
   it("accepts what is in range", () => {

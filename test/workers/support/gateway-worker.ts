@@ -1,7 +1,8 @@
 /** The gateway with a scripted engine and a tiny model in place of its neighbours, reached over the same RPC and asset bindings. */
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { GenerateRequest, GenerationBackend } from "../../../workers/contracts/engine.ts";
-import { tinyManifest, tinyTokenizer, END_OF_TURN } from "./tiny-tokenizer.ts";
+import type { ModelIndex } from "../../../workers/contracts/model-files.ts";
+import { END_OF_TURN, swappedManifest, swappedTokenizer, tinyManifest, tinyTokenizer, versionOf } from "./tiny-tokenizer.ts";
 import { ToyBackend } from "./toy-backend.ts";
 
 export { default } from "../../../workers/gateway/index.ts";
@@ -12,12 +13,13 @@ export const engine = new ToyBackend({
   vocabularySize: tinyTokenizer.tokens.length,
   contextLength: tinyManifest.contextLength,
   endOfTurn: END_OF_TURN,
+  models: [versionOf(tinyManifest), versionOf(swappedManifest)],
 });
 
 /** A Durable Object behind an entrypoint, as the real engine is: only an object outlives the cancelled call and can notice it. */
 export class ScriptedEngineObject extends DurableObject implements GenerationBackend {
-  describe() {
-    return engine.describe();
+  models() {
+    return engine.models();
   }
 
   ready() {
@@ -42,8 +44,8 @@ export class ScriptedEngine extends WorkerEntrypoint<EngineEnvironment> implemen
     return this.env.ENGINE_OBJECT.getByName("engine");
   }
 
-  describe() {
-    return this.#object.describe();
+  models() {
+    return this.#object.models();
   }
 
   ready() {
@@ -59,11 +61,23 @@ export class ScriptedEngine extends WorkerEntrypoint<EngineEnvironment> implemen
   }
 }
 
-const ASSETS: Readonly<Record<string, object>> = { "/model/manifest.json": tinyManifest, "/model/tokenizer.json": tinyTokenizer };
+/** A test may put another deployment's files in their place. */
+export const assets: Record<string, object> = {
+  "/models.json": {
+    models: [
+      { id: tinyManifest.id, path: "/tiny/" },
+      { id: swappedManifest.id, path: "/swapped/" },
+    ],
+  } satisfies ModelIndex,
+  "/tiny/manifest.json": tinyManifest,
+  "/tiny/tokenizer.json": tinyTokenizer,
+  "/swapped/manifest.json": swappedManifest,
+  "/swapped/tokenizer.json": swappedTokenizer,
+};
 
 export class FixtureAssets extends WorkerEntrypoint {
   override fetch(request: Request): Response {
-    const asset = ASSETS[new URL(request.url).pathname];
+    const asset = assets[new URL(request.url).pathname];
     return asset === undefined ? new Response("not found", { status: 404 }) : Response.json(asset);
   }
 }

@@ -2,6 +2,7 @@
  * A byte-level tokenizer small enough to read: one token a byte, a few merges, the control tokens of a chat. It has no merges for
  * characters beyond ASCII, so each of those takes several tokens, which is what streaming must get right.
  */
+import type { ModelVersion } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest, TokenizerFile } from "../../../workers/contracts/model-files.ts";
 
 const MERGES = ["h e", "l l", "he ll", "hell o", "Ġ w", "Ġw o", "Ġwo r", "Ġwor l", "Ġworl d"];
@@ -46,6 +47,27 @@ export const tinyManifest: ModelManifest = {
   },
   origin: { license: "apache-2.0", teacher: { name: "Big", url: "https://example.com/big", license: null, sha256: "1".repeat(64) } },
 };
+
+/** Another model beside the tiny one: small and capital letters have each other's ids, so that tokens of one mean other text to the other. */
+export const swappedTokenizer: TokenizerFile = { ...tinyTokenizer, tokens: tokens.map(swapCase), merges: [] };
+
+export const swappedManifest: ModelManifest = {
+  ...tinyManifest,
+  id: "swapped",
+  sha256: "3".repeat(64),
+  tokenizerSha256: "4".repeat(64),
+};
+
+function swapCase(token: string): string {
+  if (!/^[a-z]$/i.test(token)) return token;
+  return token === token.toLowerCase() ? token.toUpperCase() : token.toLowerCase();
+}
+
+export const versionOf = ({ id, sha256, tokenizerSha256 }: ModelManifest): ModelVersion => ({
+  id,
+  digest: sha256,
+  tokenizerDigest: tokenizerSha256,
+});
 
 export const idOf = (token: string): number => {
   const id = tokens.indexOf(token);

@@ -1,9 +1,16 @@
 /** A whole generation backend over the toy model, with a script: what it says, how fast, and how it breaks. */
-import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
+import type {
+  EngineLoad,
+  GenerateRequest,
+  GenerationBackend,
+  ModelDescription,
+  ModelVersion,
+  Outcome,
+} from "../../../workers/contracts/engine.ts";
 import type { ServiceFailure } from "../../../workers/contracts/errors.ts";
 import { encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
 import { stateRefusalOf } from "../../../workers/engine/validate-states.ts";
-import { tinyManifest } from "./tiny-tokenizer.ts";
+import { tinyManifest, versionOf } from "./tiny-tokenizer.ts";
 import { ToyGeneration, type Break, type ToyCourse } from "./toy-generation.ts";
 import { toyStates } from "./toy-reports.ts";
 
@@ -37,10 +44,12 @@ export interface ToyBackendOptions {
   readonly vocabularySize: number;
   readonly contextLength: number;
   readonly endOfTurn: number;
+  /** The tiny model alone where left out. */
+  readonly models?: readonly ModelVersion[];
 }
 
 const MEMORY_BYTES = 1 << 20;
-const identity = { id: tinyManifest.id, digest: tinyManifest.sha256, tokenizerDigest: tinyManifest.tokenizerSha256 };
+const tinyVersion = versionOf(tinyManifest);
 
 export class ToyBackend implements GenerationBackend {
   readonly #options: ToyBackendOptions;
@@ -65,10 +74,18 @@ export class ToyBackend implements GenerationBackend {
     this.#losses = 0;
   }
 
-  describe(): Promise<Outcome<ModelDescription>> {
-    const { vocabularySize, contextLength } = this.#options;
-    const model = { ...identity, architecture: "toy", parameters: 0, kernel: "toy" };
-    return Promise.resolve({ ok: true, value: { ...model, vocabularySize, contextLength, spikes: "paper", state: toyStates } });
+  models(): Promise<Outcome<readonly ModelDescription[]>> {
+    const { vocabularySize, contextLength, models = [tinyVersion] } = this.#options;
+    const facts = {
+      architecture: "toy",
+      parameters: 0,
+      kernel: "toy",
+      vocabularySize,
+      contextLength,
+      spikes: "paper",
+      state: toyStates,
+    } as const;
+    return Promise.resolve({ ok: true, value: models.map((version) => ({ ...version, ...facts })) });
   }
 
   ready(): Promise<Outcome<null>> {
@@ -106,7 +123,16 @@ export class ToyBackend implements GenerationBackend {
 
   #invalid(request: GenerateRequest): ServiceFailure | null {
     const { prompt, maxTokens } = request;
-    const { vocabularySize, contextLength } = this.#options;
+    const { vocabularySize, contextLength, models = [tinyVersion] } = this.#options;
+    const { id, digest } = request.model;
+    if (!models.some((one) => one.id === id && one.digest === digest))
+      return {
+        code: "model_not_found",
+        status: 404,
+        message: `model: there is no '${id}' of this digest`,
+        param: "model",
+        retryable: false,
+      };
     const refuse = (code: "invalid_request" | "context_length_exceeded", message: string) => ({
       code,
       status: 400,

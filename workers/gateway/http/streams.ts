@@ -1,5 +1,5 @@
 /** `GET /v1/streams/{id}`: an answer's stream again, after `Last-Event-ID`. `DELETE`: ends the answer here. */
-import { servedModel } from "../../models/served-model.ts";
+import { modelOfVersion } from "../../models/served-model.ts";
 import { unwrap } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { deliverEvents } from "../stream/deliver.ts";
@@ -8,9 +8,9 @@ import { lastNumber } from "../stream/stream-id.ts";
 export async function resumeStream(c: GatewayContext): Promise<Response> {
   const id = c.req.param("id") ?? "";
   const after = lastNumber(id, c.req.header("last-event-id"));
-  const { tokenizer } = await servedModel(c.env);
   // From the first entry: usage is counted over all of them, those that the client has included.
   const open = await unwrap(c.env.SESSION.attach(c.var.tenant, id, 0));
+  const { tokenizer } = await modelOfVersion(c.env, open.model);
   return deliverEvents(c, open, tokenizer, after);
 }
 

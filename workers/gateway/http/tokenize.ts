@@ -1,7 +1,7 @@
 /** `POST /tokenize` and `POST /detokenize`, in vLLM's shapes. */
 import { availableDescription } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
-import { requireModel } from "../model.ts";
+import { modelNamed } from "../../models/served-model.ts";
 import { isAbsent, parseBody } from "../schema/parse.ts";
 import { detokenizeBody, tokenizeBody } from "../schema/tokenize.ts";
 import { encodePrompt, requireVocabulary } from "../prompt/encode-prompt.ts";
@@ -10,11 +10,11 @@ import { renderChat } from "../prompt/render-chat.ts";
 
 export async function tokenize(c: GatewayContext): Promise<Response> {
   const body = parseBody(tokenizeBody, await readJson(c.req.raw));
-  const model = await requireModel(c.env, body.model);
+  const model = await modelNamed(c.env, body.model);
   const tokens = isAbsent(body.messages)
     ? encodePrompt(model, body.prompt ?? "", body.add_special_tokens ?? true)
     : renderChat(model, body.messages, body.add_generation_prompt ?? true);
-  const description = await availableDescription(c.env);
+  const description = await availableDescription(c.env, model.version);
   return c.json({
     tokens: Array.from(tokens),
     count: tokens.length,
@@ -24,7 +24,7 @@ export async function tokenize(c: GatewayContext): Promise<Response> {
 
 export async function detokenize(c: GatewayContext): Promise<Response> {
   const body = parseBody(detokenizeBody, await readJson(c.req.raw));
-  const model = await requireModel(c.env, body.model);
+  const model = await modelNamed(c.env, body.model);
   requireVocabulary(model, body.tokens, "tokens");
   return c.json({ prompt: model.tokenizer.decode(body.tokens) });
 }

@@ -1,6 +1,6 @@
 /** A generation while it runs: its choices' events become records of the log and entries for its readers, until exactly one end. */
 import type { Job } from "../../contracts/choice.ts";
-import type { GenerationBackend } from "../../contracts/engine.ts";
+import type { ModelVersion } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { CacheReport } from "../../contracts/session.ts";
 import { merge } from "./text/merge.ts";
@@ -8,11 +8,12 @@ import { internalError } from "../failures.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
 import type { AnswerEntries } from "./answer-entries.ts";
 import type { LogRecord } from "./answer-log.ts";
-import { Attempts, type AttemptEvent } from "../generation/attempts.ts";
+import { Attempts, type AttemptEvent, type ChooseBackend } from "../generation/attempts.ts";
 import type { Memory } from "../generation/start.ts";
 
 export interface RunOptions {
-  readonly backend: Pick<GenerationBackend, "generate">;
+  readonly chooseBackend: ChooseBackend;
+  readonly model: ModelVersion;
   readonly jobs: readonly Job[];
   readonly memories: readonly Memory[];
   readonly entries: AnswerEntries;
@@ -48,11 +49,12 @@ export class GenerationRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { backend, jobs, memories, entries, onRetry } = options;
+    const { chooseBackend, model, jobs, memories, entries, onRetry } = options;
     this.#attempts = jobs.map(
       (job, at) =>
         new Attempts({
-          backend,
+          chooseBackend,
+          model,
           job,
           memory: memories[at] as Memory,
           signal: this.#abort.signal,

@@ -71,7 +71,8 @@ export class Life {
     for (const record of this.#log.read()) this.#show(this.#entries.push(record));
     if (this.#entries.ended) this.#close();
     this.#run = new GenerationRun({
-      backend: engineOf(environment),
+      chooseBackend: () => engineOf(environment),
+      model: stored.order.model,
       jobs,
       memories: jobs.map((job) => this.#memory(job)),
       entries: this.#entries,
@@ -157,6 +158,7 @@ export class Life {
     return {
       stream: order.stream,
       entries: this.#feed.read(after),
+      model: order.model,
       recipe: order.recipe,
       cache,
       ...(prepared === null ? {} : { session: prepared.session }),
@@ -212,14 +214,14 @@ export class Life {
   }
 
   #memory(job: Job): Memory {
-    const { stored, model, session, store } = this.#options;
+    const { stored, session, store } = this.#options;
     const { order, prepared } = stored;
     const { prompt } = job.request;
     const onStoreFailure = (step: string, cause: unknown) => {
       const what = typeof cause === "string" ? cause : describeCause(cause);
       logLine("error", "snapshot_store_failed", { stream: order.stream, step, cause: what });
     };
-    const identity = identityOf(model.card);
+    const identity = identityOf(order.model);
     if (store === undefined || order.tenant === null) return noMemory(prompt, "no key, so nothing is kept");
     if (job.request.promptLogprobs !== null) return noMemory(prompt, "the prompt is to be scored");
     if (prepared !== null && session !== undefined)

@@ -15,7 +15,7 @@ interface OrderText {
 }
 
 /** Without its prompt, which choices share. */
-type JobText = Omit<Job, "request"> & { readonly request: Omit<Job["request"], "prompt" | "resume" | "save"> };
+type JobText = Omit<Job, "request"> & { readonly request: Omit<Job["request"], "prompt"> };
 
 export class OrderRows {
   readonly #sql: SqlStorage;
@@ -31,7 +31,7 @@ export class OrderRows {
 
   put({ order, prepared }: StoredOrder): void {
     const jobs = order.jobs.map((job): JobText => {
-      const { prompt: _prompt, resume: _resume, save: _save, ...request } = job.request;
+      const { prompt: _prompt, ...request } = job.request;
       return { ...job, request };
     });
     const prompts = new Map(order.jobs.map(({ promptIndex, request }) => [promptIndex, request.prompt]));

@@ -3,7 +3,7 @@ import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { GenerationOrder, OpenStream, TenantId } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
-import { servedModel } from "../../models/served-model.ts";
+import { modelOfVersion } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, streamNotFound } from "../failures.ts";
 import { sessionObjectName, type PreparedTurn, type TurnTaker } from "../sessions/contract.ts";
@@ -52,15 +52,21 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   async attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {
+    return await asOutcome(() => this.#attach(tenant, stream, after));
+  }
+
+  async #attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {
     const life = await this.#find(stream);
     return life === undefined || life.tenant !== tenant ? { ok: false, failure: streamNotFound() } : { ok: true, value: life.open(after) };
   }
 
   async stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>> {
-    const life = await this.#find(stream);
-    if (life === undefined || life.tenant !== tenant) return { ok: false, failure: streamNotFound() };
-    life.stop();
-    return { ok: true, value: null };
+    return await asOutcome(async () => {
+      const life = await this.#find(stream);
+      if (life === undefined || life.tenant !== tenant) return { ok: false, failure: streamNotFound() };
+      life.stop();
+      return { ok: true, value: null };
+    });
   }
 
   /** Whether this stream has not ended; one that was lost goes on by being asked. */
@@ -71,11 +77,11 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   override async alarm(): Promise<void> {
-    for (const stream of this.#orders.running()) await this.#find(stream);
+    for (const stream of this.#orders.running()) await this.#find(stream).catch(noteUnreadable(stream));
     for (const stream of this.#orders.expired(Date.now())) {
-      const life = await this.#find(stream);
+      const life = await this.#lives.get(stream)?.catch(() => undefined);
       if (life !== undefined && life.readers > 0) continue;
-      life?.forget();
+      new SqlLogRows(this.ctx.storage, stream).delete();
       this.#lives.delete(stream);
       this.#orders.delete(stream);
     }
@@ -112,7 +118,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     if (stored === undefined) return undefined;
     const making = this.#live(stored);
     this.#lives.set(stream, making);
-    const life = await making;
+    const life = await this.#made(stream, making);
     if (!life.ended) {
       logLine("info", "stream_revived", { stream });
       this.ctx.waitUntil(life.resume());
@@ -121,8 +127,18 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     return life;
   }
 
+  /** What can't be made now may be made later. */
+  async #made(stream: string, making: Promise<Life>): Promise<Life> {
+    try {
+      return await making;
+    } catch (cause) {
+      this.#lives.delete(stream);
+      throw cause;
+    }
+  }
+
   async #live(stored: StoredOrder): Promise<Life> {
-    const model = await servedModel(this.env);
+    const model = await modelOfVersion(this.env, stored.order.model);
     const { tenant, turn, stream } = stored.order;
     const session = tenant === null || turn === undefined ? undefined : this.#session(tenant, stored.prepared?.session ?? turn.session);
     const store = tenant === null ? undefined : tenantStore(this.env, tenant);
@@ -152,3 +168,19 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     return this.env.SESSION_OBJECT.getByName(sessionObjectName(tenant, session));
   }
 }
+
+/** Errors lose their class on the way out of an object. */
+async function asOutcome<T>(call: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
+  try {
+    return await call();
+  } catch (cause) {
+    if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+    throw cause;
+  }
+}
+
+const noteUnreadable =
+  (stream: string) =>
+  (cause: unknown): void => {
+    logLine("error", "stream_not_revived", { stream, cause: describeCause(cause) });
+  };

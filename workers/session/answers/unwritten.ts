@@ -5,7 +5,7 @@
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { GenerationOrder, OpenStream } from "../../contracts/session.ts";
-import { servedModel } from "../../models/served-model.ts";
+import { modelOfVersion } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { tenantStore } from "../snapshots/tiers/near-store.ts";
 import { Life } from "./life.ts";
@@ -18,7 +18,7 @@ export async function startUnwritten(
 ): Promise<Outcome<OpenStream>> {
   const life = new Life({
     stored: { order: { ...order, resumable: false }, prepared: null },
-    model: await servedModel(environment),
+    model: await modelOfVersion(environment, order.model),
     environment,
     rows: new MemoryLogRows(),
     session: undefined,

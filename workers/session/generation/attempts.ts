@@ -3,7 +3,7 @@
  * sampled so far, and goes on with the very tokens that the first would have had.
  */
 import type { Job } from "../../contracts/choice.ts";
-import type { GenerateEvent, GenerateRequest, GenerationBackend, Outcome } from "../../contracts/engine.ts";
+import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelVersion, Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
 import type { AnswerEvent, PromptUsage } from "../answers/text/choice-assembler.ts";
@@ -19,8 +19,12 @@ const FIRST_PAUSE_MILLISECONDS = 20;
 
 export type AttemptEvent = AnswerEvent | { readonly type: "start"; readonly usage: PromptUsage };
 
+/** Whom an attempt asks: chosen anew for each, so that another backend can go on where one has died. */
+export type ChooseBackend = () => Pick<GenerationBackend, "generate">;
+
 export interface AttemptOptions {
-  readonly backend: Pick<GenerationBackend, "generate">;
+  readonly chooseBackend: ChooseBackend;
+  readonly model: ModelVersion;
   readonly job: Job;
   readonly memory: Memory;
   readonly signal: AbortSignal;
@@ -143,7 +147,7 @@ export class Attempts {
   }
 
   async #generate(start: Start): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    const { backend, memory } = this.#options;
+    const { chooseBackend, memory } = this.#options;
     let bytes: ReadableStream<Uint8Array> | undefined;
     if (start.snapshot !== null) {
       try {
@@ -154,7 +158,7 @@ export class Attempts {
       }
     }
     try {
-      const outcome = await backend.generate(this.#request(start, bytes));
+      const outcome = await chooseBackend().generate(this.#request(start, bytes));
       release(outcome);
       return outcome;
     } catch {
@@ -164,12 +168,13 @@ export class Attempts {
   }
 
   #request(start: Start, bytes: ReadableStream<Uint8Array> | undefined): GenerateRequest {
-    const { job, memory } = this.#options;
+    const { job, memory, model } = this.#options;
     const sampled = this.#sampled;
     const { keeps } = memory;
     const at = (keeps?.at ?? []).filter((tokens) => tokens > start.tokens);
     return {
       ...job.request,
+      model,
       prompt: sampled.length === 0 ? start.prompt : Uint32Array.from([...start.prompt, ...sampled]),
       maxTokens: job.request.maxTokens - sampled.length,
       ...(sampled.length === 0 ? {} : { continued: sampled.length }),

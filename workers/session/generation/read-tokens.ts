@@ -1,23 +1,27 @@
 /** Makes a state of tokens, piece by piece: for a document, and where a conversation's state is lost. Each piece's state is kept before the next. */
-import { greedyParameters, type GenerationBackend } from "../../contracts/engine.ts";
+import { greedyParameters, type GenerationBackend, type ModelVersion } from "../../contracts/engine.ts";
 import type { Job } from "../../contracts/choice.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { release } from "../../contracts/release.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { snapshotInvalid } from "../../state-file/failures.ts";
-import type { ModelIdentity, SnapshotStore } from "../snapshots/contract.ts";
-import { Attempts } from "./attempts.ts";
+import type { SnapshotStore } from "../snapshots/contract.ts";
+import { identityOf } from "../identity.ts";
+import { modelUnavailable } from "../../models/served-model.ts";
+import { Attempts, type ChooseBackend } from "./attempts.ts";
 import { turnMemory } from "./turn-memory.ts";
 
 /** Tokens of one piece: half a minute of reading on a slow engine is the most that a failure costs. */
 const PIECE_TOKENS = 8_192;
 
 /** How many tokens a piece has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away. */
-export async function pieceTokens(backend: Pick<GenerationBackend, "describe">): Promise<number> {
-  const description = await backend.describe();
-  release(description);
-  if (!description.ok) throw new ServiceError(description.failure);
-  return Math.min(PIECE_TOKENS, Math.floor(description.value.contextLength / 2));
+export async function pieceTokens(backend: Pick<GenerationBackend, "models">, model: ModelVersion): Promise<number> {
+  const models = await backend.models();
+  release(models);
+  if (!models.ok) throw new ServiceError(models.failure);
+  const description = models.value.find(({ id, digest }) => id === model.id && digest === model.digest);
+  if (description === undefined) throw new ServiceError(modelUnavailable(model.id));
+  return Math.min(PIECE_TOKENS, Math.floor(description.contextLength / 2));
 }
 
 export interface Base {
@@ -26,9 +30,9 @@ export interface Base {
 }
 
 export interface ReadOptions {
-  readonly backend: Pick<GenerationBackend, "generate">;
+  readonly chooseBackend: ChooseBackend;
   readonly store: Pick<SnapshotStore, "open" | "put">;
-  readonly identity: ModelIdentity;
+  readonly model: ModelVersion;
   readonly session: string;
   /** Who keeps the state of the whole, as `ownerOf` makes it. */
   readonly owner: string;
@@ -47,7 +51,7 @@ export type PieceEnd =
 
 /** Reads these tokens after `base`. @throws ServiceError where the engine fails for good. */
 export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOptions): Promise<PieceEnd> {
-  const { backend, store, identity, session, owner, number, isLast, signal } = options;
+  const { chooseBackend, store, model, session, owner, number, isLast, signal } = options;
   const job = readingJob(session, tokens);
   const outcome = { baseIsLost: false };
   let failure = notKept();
@@ -60,7 +64,7 @@ export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOp
         return stored;
       },
     },
-    identity,
+    identity: identityOf(model),
     job,
     // Pieces take turns in keeping theirs, so that the one before is there until the next one is.
     owner: isLast ? owner : pieceOwner(owner, number),
@@ -74,7 +78,7 @@ export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOp
       logLine("error", "snapshot_store_failed", { session, step, cause: typeof cause === "string" ? cause : describeCause(cause) });
     },
   });
-  const attempts = new Attempts({ backend, job, memory, signal, sampled: [], onRetry: () => undefined });
+  const attempts = new Attempts({ chooseBackend, model, job, memory, signal, sampled: [], onRetry: () => undefined });
   try {
     const events = attempts.events();
     while ((await events.next()).done !== true) signal.throwIfAborted();

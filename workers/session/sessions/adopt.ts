@@ -1,5 +1,4 @@
 /** Copies the newest state of a conversation from one tenant's store to another's, where it is sealed under the other's key. */
-import type { ModelManifest } from "../../contracts/model-files.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
@@ -11,7 +10,6 @@ import type { StoredTurn } from "./turn-rows.ts";
 export async function adopt(
   turns: readonly StoredTurn[],
   record: SessionRecord,
-  card: Pick<ModelManifest, "sha256" | "tokenizerSha256">,
   from: Pick<SnapshotStore, "open">,
   to: Pick<SnapshotStore, "put">,
 ): Promise<readonly StoredTurn[]> {
@@ -20,7 +18,7 @@ export async function adopt(
   if (newest?.snapshot === undefined || newest.snapshot === null) return without;
   const opened = await from.open(newest.snapshot, newest.snapshotTokens);
   if (!opened.ok) return without;
-  const snapshot = await keepState(to, record, card, newest, opened.value.bytes);
+  const snapshot = await keepState(to, record, newest, opened.value.bytes);
   return without.map((turn) =>
     turn.number === newest.number && snapshot !== null ? { ...turn, snapshot, snapshotTokens: newest.snapshotTokens } : turn,
   );
@@ -30,13 +28,20 @@ export async function adopt(
 export async function keepState(
   store: Pick<SnapshotStore, "put">,
   record: SessionRecord,
-  card: Pick<ModelManifest, "sha256" | "tokenizerSha256">,
   { number, snapshotTokens }: Pick<StoredTurn, "number" | "snapshotTokens">,
   bytes: ReadableStream<Uint8Array>,
 ): Promise<string | null> {
   try {
     const owner = ownerOf(record.id, number);
-    const order = { identity: identityOf(card), tokens: snapshotTokens, parent: null, fromPage: 0, chain: null, owner, expires: null };
+    const order = {
+      identity: identityOf(record.model),
+      tokens: snapshotTokens,
+      parent: null,
+      fromPage: 0,
+      chain: null,
+      owner,
+      expires: null,
+    };
     const stored = await store.put(order, bytes);
     return stored.ok ? stored.value.id : null;
   } catch (cause) {

@@ -1,9 +1,7 @@
 /** Where a session's next turn starts: at its newest state, and what lies far behind the conversation's end is brought up to it. */
 import { describeCause, logLine } from "../../observe/log-line.ts";
-import { servedModel } from "../../models/served-model.ts";
 import { engineOf } from "../generation/backend.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { ownerOf, type TurnBase } from "./contract.ts";
 import { pieceTokens, readPiece, type Base } from "../generation/read-tokens.ts";
@@ -38,7 +36,7 @@ export class BaseReader {
     const end = tokens.length;
     const last = turns.get(turns.last);
     let base = this.#newest();
-    const piece = end === base.tokens ? 0 : await pieceTokens(environment.ENGINE);
+    const piece = end === base.tokens ? 0 : await pieceTokens(environment.ENGINE, record.model);
     if (end - base.tokens > piece && last !== undefined) base = await this.#bringUp(base, end, piece, record, last);
     return { ...base, unread: tokens.read(base.tokens, end) };
   }
@@ -49,12 +47,11 @@ export class BaseReader {
   }
 
   /** The state is the last turn's from then on. */
-  async #bringUp(from: Base, end: number, piece: number, { id, tenant }: SessionRecord, last: StoredTurn): Promise<Base> {
+  async #bringUp(from: Base, end: number, piece: number, { id, tenant, model }: SessionRecord, last: StoredTurn): Promise<Base> {
     const { environment, tokens, turns } = this.#parts;
-    const { card } = await servedModel(environment);
     const store: SnapshotStore = environment.TENANT_OBJECT.getByName(tenant);
     const options = {
-      ...{ backend: engineOf(environment), store, identity: identityOf(card), session: id },
+      ...{ chooseBackend: () => engineOf(environment), store, model, session: id },
       ...{ owner: ownerOf(id, last.number), signal: this.#abort.signal },
     };
     let base = from;

@@ -3,15 +3,14 @@
  * written down as it goes, so that a cut upload, a lost object or a dead engine costs one piece at the most.
  */
 import { fromBase64, toBase64 } from "../../encoding/base64.ts";
-import type { Outcome } from "../../contracts/engine.ts";
+import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { IngestProgress, SessionFacts } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
-import { servedModel } from "../../models/served-model.ts";
+import { modelOfVersion } from "../../models/served-model.ts";
 import { engineOf } from "../generation/backend.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, contextNotFound, documentTooLarge, internalError, invalidRequest } from "../failures.ts";
-import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { ownerOf } from "./contract.ts";
 import { DocumentText } from "./document-text.ts";
@@ -204,7 +203,7 @@ export class DocumentReader {
 
   /** Text becomes tokens together with what is noted of it, or not at all. */
   async #write(text: string, change: Partial<UploadRecord>): Promise<void> {
-    const { tokenizer, chatTemplate } = await servedModel(this.#parts.environment);
+    const { tokenizer, chatTemplate } = await modelOfVersion(this.#parts.environment, this.#record().model);
     const { storage, tokens } = this.#parts;
     storage.transactionSync(() => {
       // What the template says before a document may grow together with its first word.
@@ -227,8 +226,8 @@ export class DocumentReader {
   async #read(): Promise<void> {
     const { storage, tokens, environment } = this.#parts;
     try {
-      const { card } = await servedModel(environment);
-      const most = await pieceTokens(environment.ENGINE);
+      const { model } = this.#record();
+      const most = await pieceTokens(environment.ENGINE, model);
       for (let upload = this.#upload(); upload !== undefined; upload = this.#upload()) {
         const left = tokens.length - upload.readTokens;
         const isWhole = upload.stage === "reading";
@@ -238,7 +237,7 @@ export class DocumentReader {
           return;
         }
         await storage.setAlarm(Date.now() + CONTINUE_MILLISECONDS);
-        await this.#readOne(upload, identityOf(card), Math.min(left, most));
+        await this.#readOne(upload, model, Math.min(left, most));
       }
     } catch (cause) {
       if (this.#abort.signal.aborted) return;
@@ -250,14 +249,14 @@ export class DocumentReader {
     }
   }
 
-  async #readOne(upload: UploadRecord, identity: ReturnType<typeof identityOf>, count: number): Promise<void> {
+  async #readOne(upload: UploadRecord, model: ModelVersion, count: number): Promise<void> {
     const { tokens, environment } = this.#parts;
     const { id, tenant } = this.#record();
     const store = environment.TENANT_OBJECT.getByName(tenant) as unknown as SnapshotStore;
     const base = { snapshot: upload.snapshot, tokens: upload.readTokens };
     const isLast = upload.stage === "reading" && upload.readTokens + count === tokens.length;
     const read = await readPiece(base, tokens.read(upload.readTokens, upload.readTokens + count), {
-      ...{ backend: engineOf(environment), store, identity, session: id, owner: ownerOf(id, 0) },
+      ...{ chooseBackend: () => engineOf(environment), store, model, session: id, owner: ownerOf(id, 0) },
       ...{ number: upload.pieces, isLast, signal: this.#abort.signal },
     });
     if (this.#abort.signal.aborted) return;

@@ -1,4 +1,5 @@
 /** What a session's object knows of itself. */
+import type { ModelVersion } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 
 export interface SessionRecord {
@@ -7,7 +8,8 @@ export interface SessionRecord {
   /** A share is a fork that nobody lists and nobody talks to. */
   readonly kind: "session" | "context" | "share";
   readonly name: string;
-  readonly model: string;
+  /** Whose tokens its log holds. */
+  readonly model: ModelVersion;
   /** Unix seconds. */
   readonly created: number;
   readonly updated: number;

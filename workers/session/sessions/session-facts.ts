@@ -25,7 +25,7 @@ export async function sessionFacts(record: SessionRecord, sources: FactSources):
   return {
     id,
     kind: kind === "context" ? "context" : "session",
-    ...{ name, model, created, updated },
+    ...{ name, model: model.id, created, updated },
     expires: updated + LIFE_SECONDS,
     tokens: tokens.length,
     turns: Math.max(0, turns.last),

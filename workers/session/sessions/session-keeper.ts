@@ -1,8 +1,8 @@
 /** What the session Worker does with sessions, contexts and shares: which objects it asks, and in which order. */
-import type { Outcome } from "../../contracts/engine.ts";
-import type { ServiceFailure } from "../../contracts/errors.ts";
+import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { NewSession, SessionBackend, SessionFacts, SharedSession, TenantId } from "../../contracts/session.ts";
-import { servedModel } from "../../models/served-model.ts";
+import { modelNamed } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
@@ -27,16 +27,19 @@ export class SessionKeeper implements Sessions {
     this.#environment = environment;
   }
 
-  async createSession(tenant: TenantId, { model, name, from, share }: NewSession): Promise<Outcome<SessionFacts>> {
-    const refusal = await this.#refusal(tenant, model);
-    if (refusal !== undefined) return { ok: false, failure: refusal };
-    if (share !== undefined) return await this.#fromShare(tenant, share, name);
+  async createSession(tenant: TenantId, { model: id, name, from, share }: NewSession): Promise<Outcome<SessionFacts>> {
+    const model = await this.#admit(tenant, id);
+    if (share !== undefined) return await this.#fromShare(tenant, share, name, model);
     if (from === undefined) return await this.#create(newRecord(tenant, "session", model, name ?? ""));
     const original = this.#find(tenant, from.session, "sess", "ctx");
     const copied = (await original?.copy(from.turn)) ?? notFound(from.session);
     if (!copied.ok) return { ok: false, failure: named(copied.failure, from.session) };
+    requireSameModel(model, copied.value.record.model);
     const parent = { session: from.session, turn: Math.max(0, copied.value.turns.at(-1)?.number ?? 0) };
-    return await this.#create({ ...newRecord(tenant, "session", model, name ?? copied.value.record.name), parent }, copied.value);
+    return await this.#create(
+      { ...newRecord(tenant, "session", copied.value.record.model, name ?? copied.value.record.name), parent },
+      copied.value,
+    );
   }
 
   async session(tenant: TenantId, id: string): Promise<Outcome<SessionFacts>> {
@@ -102,10 +105,9 @@ export class SessionKeeper implements Sessions {
 
   async createContext(
     tenant: TenantId,
-    { model, name }: { readonly model: string; readonly name?: string },
+    { model: id, name }: { readonly model: string; readonly name?: string },
   ): Promise<Outcome<SessionFacts>> {
-    const refusal = await this.#refusal(tenant, model);
-    if (refusal !== undefined) return { ok: false, failure: refusal };
+    const model = await this.#admit(tenant, id);
     return await this.#create({ ...newRecord(tenant, "context", model, name ?? ""), upload: newUpload });
   }
 
@@ -142,20 +144,12 @@ export class SessionKeeper implements Sessions {
     return { ok: true, value: null };
   }
 
-  async #refusal(tenant: TenantId, model: string): Promise<ServiceFailure | undefined> {
-    const { card } = await servedModel(this.#environment);
-    if (model !== card.id)
-      return {
-        code: "model_not_found",
-        status: 404,
-        message: `The model '${model.slice(0, 100)}' does not exist.`,
-        param: "model",
-        retryable: false,
-      };
+  /** The model of a new one. @throws ServiceError where there is no such model, or no room. */
+  async #admit(tenant: TenantId, model: string): Promise<ModelVersion> {
+    const { version } = await modelNamed(this.#environment, model);
     const count = await this.#directory(tenant).count();
-    return count < MOST_SESSIONS
-      ? undefined
-      : invalidRequest(`There are ${String(count)} sessions and contexts, which is as many as may be: delete some.`);
+    if (count < MOST_SESSIONS) return version;
+    throw new ServiceError(invalidRequest(`There are ${String(count)} sessions and contexts, which is as many as may be: delete some.`));
   }
 
   async #create(record: SessionRecord, copy?: Pick<SessionCopy, "turns" | "tokens">): Promise<Outcome<SessionFacts>> {
@@ -163,13 +157,13 @@ export class SessionKeeper implements Sessions {
   }
 
   /** Its states are another tenant's, so they are sealed anew. */
-  async #fromShare(tenant: TenantId, share: string, name: string | undefined): Promise<Outcome<SessionFacts>> {
+  async #fromShare(tenant: TenantId, share: string, name: string | undefined, model: ModelVersion): Promise<Outcome<SessionFacts>> {
     const found = isId(share, "share") ? await this.#share(share).get() : null;
     const copied = found === null ? undefined : await this.#object(found.tenant, found.session).copy();
     if (found === null || copied?.ok !== true) return { ok: false, failure: shareNotFound() };
+    requireSameModel(model, copied.value.record.model);
     const record = newRecord(tenant, "session", copied.value.record.model, name ?? copied.value.record.name);
-    const { card } = await servedModel(this.#environment);
-    const turns = await adopt(copied.value.turns, record, card, this.#store(found.tenant), this.#store(tenant));
+    const turns = await adopt(copied.value.turns, record, this.#store(found.tenant), this.#store(tenant));
     return await this.#create(record, { turns, tokens: copied.value.tokens });
   }
 
@@ -206,10 +200,16 @@ type DirectorySurface = {
   ) => Promise<ReturnType<DirectoryObject[Name]>>;
 };
 
-export function newRecord(tenant: TenantId, kind: SessionRecord["kind"], model: string, name: string): SessionRecord {
+export function newRecord(tenant: TenantId, kind: SessionRecord["kind"], model: ModelVersion, name: string): SessionRecord {
   const now = unixSeconds();
   const id = newId(kind === "context" ? "ctx" : "sess");
   return { id, tenant, kind, name, model, created: now, updated: now, parent: null, running: null, upload: null };
+}
+
+/** A conversation's tokens mean nothing to another model. @throws ServiceError */
+function requireSameModel(asked: ModelVersion, found: ModelVersion): void {
+  if (asked.id === found.id) return;
+  throw new ServiceError(invalidRequest(`'model': the conversation is of the model '${found.id}' (got '${asked.id}').`, "model"));
 }
 
 function notFound(id: string): { readonly ok: false; readonly failure: ServiceFailure } {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { GenerateRequest, GenerationBackend } from "../../../../workers/contracts/engine.ts";
 import { engineOf } from "../../../../workers/session/generation/backend.ts";
 import { greedy } from "../../../contract/generation.ts";
+import { tinyManifest, versionOf } from "../../support/tiny-tokenizer.ts";
 
 function engine() {
   const asked: GenerateRequest[] = [];
@@ -15,21 +16,22 @@ function engine() {
   return { asked, ENGINE };
 }
 
-const saving: GenerateRequest = { ...greedy([1, 2]), save: { at: [2], end: true, fromPage: 0 } };
+const plain: GenerateRequest = { ...greedy([1]), model: versionOf(tinyManifest) };
+const saving: GenerateRequest = { ...plain, save: { at: [2], end: true, fromPage: 0 } };
 
 describe("STATE_RECURRENT", () => {
   test.each([undefined, "f32"])("%s leaves every request as it is", async (type) => {
     const { asked, ENGINE } = engine();
     const asking = engineOf({ ENGINE, ...(type === undefined ? {} : { STATE_RECURRENT: type }) });
-    for (const request of [saving, greedy([1])]) await asking.generate(request);
-    expect(asked).toEqual([saving, greedy([1])]);
+    for (const request of [saving, plain]) await asking.generate(request);
+    expect(asked).toEqual([saving, plain]);
   });
 
   test("bf16 lets saved states be rounded", async () => {
     const { asked, ENGINE } = engine();
     const asking = engineOf({ ENGINE, STATE_RECURRENT: "bf16" });
-    for (const request of [saving, greedy([1])]) await asking.generate(request);
-    expect(asked).toEqual([{ ...saving, save: { at: [2], end: true, fromPage: 0, recurrent: "bf16" } }, greedy([1])]);
+    for (const request of [saving, plain]) await asking.generate(request);
+    expect(asked).toEqual([{ ...saving, save: { at: [2], end: true, fromPage: 0, recurrent: "bf16" } }, plain]);
   });
 
   test("anything else is named", () => {

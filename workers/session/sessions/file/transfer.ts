@@ -4,12 +4,12 @@ import type { Outcome } from "../../../contracts/engine.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
 import type { SessionFacts, TenantId } from "../../../contracts/session.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
-import { servedModel } from "../../../models/served-model.ts";
+import { modelCards, modelNamed, type ServedModel } from "../../../models/served-model.ts";
 import type { SessionEnvironment } from "../../environment.ts";
 import { sessionNotFound } from "../../failures.ts";
 import { snapshotInvalid } from "../../../state-file/failures.ts";
 import { identityOf } from "../../identity.ts";
-import type { SnapshotStore } from "../../snapshots/contract.ts";
+import type { ModelIdentity, SnapshotStore } from "../../snapshots/contract.ts";
 import { keepState } from "../adopt.ts";
 import { sessionObjectName } from "../contract.ts";
 import { isId } from "../ids.ts";
@@ -45,13 +45,12 @@ export async function exportSession(
   const copied = await objectOf(environment, tenant, id).copy();
   if (!copied.ok) return copied;
   const { record, turns, tokens } = copied.value;
-  const { card } = await servedModel(environment);
   try {
     const { key, sealed } = passphrase === null ? await newTenantKey(environment.STATE_KEYS, tenant) : await newPassphraseKey(passphrase);
     const newest = turns.findLast(({ snapshot }) => snapshot !== null);
     const state = newest === undefined ? null : await stateOf(environment, tenant, newest);
     const content: FileContent = {
-      header: { ...identityOf(card), tokens: tokens.length, created: unixSeconds(), sealed },
+      header: { ...identityOf(record.model), tokens: tokens.length, created: unixSeconds(), sealed },
       transcript: {
         name: record.name,
         turns: turns.map(({ number, messages, tokens: end, finish, created }) => ({ number, messages, tokens: end, finish, created })),
@@ -88,28 +87,18 @@ export async function importSession(
   file: ReadableStream<Uint8Array>,
   passphrase: string | null,
 ): Promise<Outcome<SessionFacts>> {
-  const { card, tokenizer } = await servedModel(environment);
   try {
     const content = await openSessionFile(file, ({ sealed }) =>
       passphrase === null ? tenantKey(environment.STATE_KEYS, tenant, sealed) : passphraseKey(passphrase, sealed),
     );
-    const { model, tokenizer: tokenizerDigest } = identityOf(card);
-    if (content.header.model !== model || content.header.tokenizer !== tokenizerDigest) {
-      throw new ServiceError(snapshotInvalid(`The session file is of another model than '${card.id}'.`));
-    }
+    const { version, tokenizer } = await modelOfFile(environment, content.header);
     const { name, turns, stateTokens } = checked(content, tokenizer.vocabularySize);
-    const record = newRecord(tenant, "session", card.id, name);
+    const record = newRecord(tenant, "session", version, name);
     const last = turns.at(-1);
     let snapshot: string | null = null;
     if (content.state !== null && last !== undefined && stateTokens > 0) {
       // Nothing is believed of a state before all of its file has been opened.
-      snapshot = await keepState(
-        storeOf(environment, tenant),
-        record,
-        card,
-        { number: last.number, snapshotTokens: stateTokens },
-        content.state,
-      );
+      snapshot = await keepState(storeOf(environment, tenant), record, { number: last.number, snapshotTokens: stateTokens }, content.state);
       if (snapshot === null) throw new ServiceError(snapshotInvalid("The session file's state does not hold."));
     }
     const stored = turns.map((one): StoredTurn => ({
@@ -124,6 +113,15 @@ export async function importSession(
     if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
     throw cause;
   }
+}
+
+/** The served model that the file is of. @throws ServiceError where there is none. */
+async function modelOfFile(environment: SessionEnvironment, { model, tokenizer }: ModelIdentity): Promise<ServedModel> {
+  const cards = await modelCards(environment);
+  const card = cards.find(({ sha256, tokenizerSha256 }) => sha256 === model && tokenizerSha256 === tokenizer);
+  if (card !== undefined) return await modelNamed(environment, card.id);
+  const served = cards.map(({ id }) => `'${id}'`).join(", ");
+  throw new ServiceError(snapshotInvalid(`The session file is of another model than those served here: ${served}.`));
 }
 
 /** Whoever sealed it knew the key, which is no reason to believe it. */
