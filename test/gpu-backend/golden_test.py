@@ -2,9 +2,9 @@
 
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 
+import generate
 import pytest
 import torch
 from spikingbrain.checkpoint.gguf_file import GgufFile
@@ -12,8 +12,6 @@ from spikingbrain.checkpoint.loading import load_model
 from spikingbrain.state.file import load_state, save_state
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-sys.path.insert(0, str(GOLDEN))
-generate = import_module("generate")
 
 VECTORS = sorted(path.stem for path in GOLDEN.glob("*.json"))
 
