@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from spikingbrain.convert.work import Work
 from support.checkpoint_files import random_tensors, write_config, write_weights
 from support.checkpoint_models import write_tokenizer
 from support.conversion import TEACHER
+from support.processes import free_port
 
 LAUNCH = Path(__file__).parents[3] / "gpu-backend/convert/launch.sh"
 SETTINGS = """
@@ -104,13 +104,10 @@ def test_evaluation_reads_the_student_and_the_windows_alone(folder: Path) -> Non
 
 def test_two_nodes_have_the_losses_of_one_process(folder: Path, tmp_path: Path) -> None:
     """As SLURM would start them, over gloo; its `scontrol` is one that knows this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     scontrol = tmp_path / "scontrol"
     scontrol.write_text("#!/bin/sh\necho 127.0.0.1\necho elsewhere\n", encoding="utf-8")
     scontrol.chmod(0o755)
-    common = {"PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "MASTER_PORT": str(port)}
+    common = {"PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "MASTER_PORT": str(free_port())}
     common |= {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_NODELIST": "node[1-2]"}
     command = [str(LAUNCH), str(settings_in(folder, "two"))]
     nodes = [subprocess.Popen(command, env=os.environ | common | {"SLURM_NODEID": str(node)}, stderr=subprocess.PIPE) for node in (0, 1)]

@@ -1,9 +1,6 @@
 """A whole conversion of a tiny teacher from its settings file, by one process and by two."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from spikingbrain.convert.work import Work
 from support.checkpoint_files import random_tensors, write_config, write_weights
 from support.checkpoint_models import write_tokenizer
 from support.conversion import TEACHER
+from support.processes import run_two
 
 SETTINGS = """
 name = "tiny"
@@ -154,22 +152,7 @@ def test_a_second_run_passes_by_what_is_there(folder: Path) -> None:
 
 def test_two_processes_have_the_losses_of_one(folder: Path) -> None:
     """Over gloo, with three sequences a step, so that one process has two of them."""
-    path = settings_in(folder, "two")
-    run = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "spikingbrain",
-        "convert",
-        str(path),
-    ]
-    paths = os.pathsep.join(sys.path)
-    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    subprocess.run(run, check=True, env=environment, capture_output=True, timeout=900)
+    run_two(["-m", "spikingbrain", "convert", str(settings_in(folder, "two"))])
     for stage in ("transfer", "distil", "sft"):
         one, two = (
             [json.loads(line) for line in (folder / work / stage / "log.jsonl").read_text().splitlines()] for work in ("one", "two")

@@ -21,7 +21,7 @@ from support.hybrid_forms import FORMS, SEED
 from torch.distributed.tensor import DTensor
 
 TESTED = ("evicted", "the 7B's", "the 76B's with separate projections")
-STEPS = {"transfer": 5, "distil": 5, "sft": 2}
+STEPS = {"transfer": 2, "distil": 4, "sft": 1}
 STOPPED_FORM, STOPPED_STEP = "the 7B's", 3
 
 

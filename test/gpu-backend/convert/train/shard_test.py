@@ -1,10 +1,7 @@
 """Weights that two processes share out by FSDP, over gloo: losses and checkpoints are those of one process that holds them all."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import torch
 from spikingbrain.convert.train.run import Run
 from spikingbrain.convert.train.team import Team
 from spikingbrain.rules import ConfigError
+from support.processes import run_two
 from support.shard_worker import STEPS, TESTED, work
 
 WORKER = Path(__file__).parents[2] / "support/shard_worker.py"
@@ -26,11 +24,7 @@ def losses(folder: Path) -> list[dict[str, object]]:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The work of two processes, and what they printed."""
     folder = tmp_path_factory.mktemp("shared")
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(WORKER), str(folder)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    return folder, run_two([str(WORKER), str(folder)])
 
 
 def test_each_process_holds_its_half_of_the_weights(shared: tuple[Path, str]) -> None:
