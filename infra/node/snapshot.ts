@@ -1,20 +1,19 @@
 /** `spikingbrain snapshot`: what a state file says of itself, and whether a model takes it. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
 import { Command } from "commander";
 import { greedyParameters } from "../../workers/contracts/engine.ts";
 import { engineErrorCode } from "../../workers/engine/engine-surface.ts";
 import { loadEngine } from "./engine-package.ts";
 import { loadOptions, modelOption, modelPath, packageOption, spikesOption, type EngineOptions } from "./options.ts";
 import { exportCommand, importCommand, openCommand } from "./snapshot-session.ts";
-import { describeStateFile, mostHeaderBytes, type StateFile } from "./state-file.ts";
+import { readStateFile } from "./state-file.ts";
 
 const inspectCommand = new Command("inspect")
   .description("Print a state file's header as JSON: tokens, digests, types, bytes of its head and of its pages.")
   .argument("<file>", "state file")
   .action(async (file: string) => {
-    console.log(JSON.stringify(await inspect(file)));
+    console.log(JSON.stringify(await readStateFile(file)));
   });
 
 const verifyCommand = new Command("verify")
@@ -33,26 +32,8 @@ export const snapshotCommand = new Command("snapshot")
   .addCommand(importCommand)
   .addCommand(openCommand);
 
-/** @throws Error that names the file and what is wrong with its header or its length. */
-async function inspect(file: string): Promise<StateFile> {
-  const handle = await open(file).catch((cause: unknown) => {
-    throw new Error(`"${file}" cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  });
-  try {
-    const { buffer, bytesRead } = await handle.read(new Uint8Array(mostHeaderBytes), 0, mostHeaderBytes, 0);
-    const found = describeStateFile(buffer.subarray(0, bytesRead));
-    const { size } = await handle.stat();
-    if (size !== found.bytes) throw new Error(`Its header tells of ${String(found.bytes)} bytes; it has ${String(size)}.`);
-    return found;
-  } catch (cause) {
-    throw new Error(`"${file}" is no whole state file. ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  } finally {
-    await handle.close();
-  }
-}
-
 async function verify(file: string, options: Omit<EngineOptions, "kv">): Promise<void> {
-  const { keysAndValues, modelDigest } = await inspect(file);
+  const { keysAndValues, modelDigest } = await readStateFile(file);
   const path = await modelPath(options);
   const engine = await loadEngine(path, {
     ...loadOptions({ ...options, kv: keysAndValues }),

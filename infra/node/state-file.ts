@@ -1,7 +1,8 @@
 /** What a state file says of itself (`wasm/STATE_FORMAT.md`), without a model. */
+import { open } from "node:fs/promises";
 import { toHex } from "../../workers/encoding/hex.ts";
 import { parseHeader } from "../../workers/state-file/header.ts";
-import { countOf, fileBytes, pagesOf } from "../../workers/state-file/layout.ts";
+import { extentOf, fileBytes } from "../../workers/state-file/layout.ts";
 
 export interface StateGroup {
   /** Null where all of the past is seen. */
@@ -33,13 +34,30 @@ export interface StateFile {
 }
 
 /** Of the header's start, enough for any model's. */
-export const mostHeaderBytes = 1 << 14;
+const mostHeaderBytes = 1 << 14;
 
-/** @throws Error that names what is wrong with the file's first bytes. */
-export function describeStateFile(first: Uint8Array): StateFile {
+/** @throws Error that names the file and what is wrong with its header or its length. */
+export async function readStateFile(file: string): Promise<StateFile> {
+  const handle = await open(file).catch((cause: unknown) => {
+    throw new Error(`"${file}" cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  });
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(mostHeaderBytes), 0, mostHeaderBytes, 0);
+    return describeStateFile(buffer.subarray(0, bytesRead), (await handle.stat()).size);
+  } catch (cause) {
+    throw new Error(`"${file}" is no whole state file. ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Of a file of `size` bytes that begins with `first`. @throws Error that names what is wrong with its header or its length. */
+export function describeStateFile(first: Uint8Array, size: number): StateFile {
   if (new TextDecoder().decode(first.subarray(0, 4)) === "SBSF")
     throw new Error('It is sealed (it begins with "SBSF"): what it holds can be read only by whoever has its key.');
   const header = parseHeader(first);
+  const told = fileBytes(header);
+  if (size !== told) throw new Error(`Its header tells of ${String(told)} bytes; it has ${String(size)}.`);
   const { position, learnedSinks, kept, headBytes } = header;
   const known = (digest: string) => (/[^0]/.test(digest) ? digest : null);
   return {
@@ -49,11 +67,10 @@ export function describeStateFile(first: Uint8Array): StateFile {
     fingerprint: toHex(first.subarray(8, 40)),
     modelDigest: known(header.model),
     tokenizerDigest: known(header.tokenizer),
-    ...{ headerBytes: header.bytes.length, headBytes, bytes: fileBytes(header) },
+    ...{ headerBytes: header.bytes.length, headBytes, bytes: told },
     groups: header.groups.map((group) => {
-      const pages = [...pagesOf(header, group)];
-      const tokens = pages.reduce((sum, { mask }) => sum + countOf(mask), 0);
-      return { window: group.window === 0 ? null : group.window, tokens, pages: pages.length, bytesPerToken: group.tokenBytes };
+      const { tokens, pages } = extentOf(header, group);
+      return { window: group.window === 0 ? null : group.window, tokens, pages, bytesPerToken: group.tokenBytes };
     }),
   };
 }

@@ -22,7 +22,7 @@ function fileAfter(tokens: number, model = "evicted-q8_0"): Uint8Array {
 describe("a state file's description", () => {
   it.each([0, 1, 11, 12, 33, 34, 45, 64, 75])("has the file's length and its tokens: %i", (tokens) => {
     const file = fileAfter(tokens);
-    const { groups, ...found } = describeStateFile(file.subarray(0, 200));
+    const { groups, ...found } = describeStateFile(file.subarray(0, 200), file.length);
     expect(found).toMatchObject({ tokens, kept: 3, learnedSinks: 0, keysAndValues: "f32", bytes: file.length });
     const near = Math.min(tokens, 11);
     const start = tokens - near;
@@ -33,7 +33,7 @@ describe("a state file's description", () => {
 
   it("has a group for each extent, and learned sinks apart", () => {
     const file = fileAfter(40, "parallel-f32");
-    expect(describeStateFile(file)).toMatchObject({
+    expect(describeStateFile(file, file.length)).toMatchObject({
       ...{ tokens: 40, learnedSinks: 5, kept: 5, bytes: file.length },
       groups: [
         { window: 20, tokens: 24 },
@@ -47,7 +47,7 @@ describe("a state file's description", () => {
     ["GGUF".repeat(40), 'its magic must be SBST; it is "GGUF"'],
     ["SBST", "its length must be at least 136; it is 4"],
   ])("refuses %s", (text, message) => {
-    expect(() => describeStateFile(new TextEncoder().encode(text))).toThrow(message);
+    expect(() => describeStateFile(new TextEncoder().encode(text), text.length)).toThrow(message);
   });
 
   it.each([
@@ -59,6 +59,6 @@ describe("a state file's description", () => {
   ])("refuses a file whose byte %i is %i", (at, value, message) => {
     const file = fileAfter(3);
     file[at] = value;
-    expect(() => describeStateFile(file)).toThrow(message);
+    expect(() => describeStateFile(file, file.length)).toThrow(message);
   });
 });

@@ -23,6 +23,16 @@ export function* pagesOf(shape: Shape, group: StateGroup, fromPage = 0): Generat
   }
 }
 
+/** Tokens of one group, and the pages that they lie in: counted, however many a header claims, and never listed. */
+export function extentOf(shape: Shape, group: StateGroup): { readonly tokens: number; readonly pages: number } {
+  const start = startOf(shape, group);
+  const kept = Math.min(shape.kept, start);
+  const keptEnd = Math.ceil(kept / PAGE_TOKENS);
+  const first = Math.max(keptEnd, Math.floor(start / PAGE_TOKENS));
+  const end = Math.ceil(shape.position / PAGE_TOKENS);
+  return { tokens: kept + shape.position - start, pages: keptEnd + (shape.position > start ? Math.max(0, end - first) : 0) };
+}
+
 /** Bytes of the file's rows in pages from this one on. */
 export function rowBytes(header: StateHeader, fromPage = 0): number {
   const from = fromPage * PAGE_TOKENS;

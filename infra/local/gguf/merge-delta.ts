@@ -4,7 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { readGguf, rowBytes, writeGguf, type GgufEntry, type GgufLayout, type GgufTensor } from "./layout.ts";
+import { readGguf, writeGguf, type GgufEntry, type GgufLayout, type GgufTensor } from "./layout.ts";
+import { rowBytes } from "./tensor-types.ts";
 import { isMain, reportFailure } from "../run.ts";
 
 const architectureKey = "general.architecture";

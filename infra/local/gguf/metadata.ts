@@ -1,8 +1,11 @@
 /** What the gateway needs from a GGUF's metadata, every field checked: a message names the field, the rule and the value. */
+import { open } from "node:fs/promises";
 import { gguf } from "@huggingface/gguf";
 import type { ModelForm, TokenizerFile } from "../../../workers/contracts/model-files.ts";
+import { MoreNeeded, mostHeaderBytes } from "./cursor.ts";
 import { broken, integer, isBoolean, isInteger, isText, list, optional, text, type Metadata } from "./fields.ts";
 import { formOf } from "./form.ts";
+import { readHeader } from "./header.ts";
 
 export interface GgufFacts {
   readonly contextLength: number;
@@ -12,6 +15,8 @@ export interface GgufFacts {
   readonly tokenizer: TokenizerFile;
 }
 
+/** Most headers are shorter; of others more is read. */
+const firstBytes = 1 << 22;
 const controlTokenType = 3;
 /** A chat model may end its turn with any of these, whichever one its metadata calls `eos`. */
 const chatMlEnds = ["<|im_end|>", "<|endoftext|>"];
@@ -19,11 +24,32 @@ const chatMlEnds = ["<|im_end|>", "<|endoftext|>"];
 export async function readGgufFacts(path: string): Promise<GgufFacts> {
   let metadata: Metadata;
   try {
+    await checkHeader(path);
     metadata = { ...(await gguf(path, { allowLocalFile: true })).metadata };
   } catch (cause) {
     throw new Error(`${path} cannot be read as GGUF: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
   return factsOf(metadata);
+}
+
+/** The package that decodes the metadata believes every length; so it is given no file that lies. */
+async function checkHeader(path: string): Promise<void> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    for (let length = firstBytes; ; length *= 4) {
+      const first = Buffer.alloc(Math.min(length, size, mostHeaderBytes));
+      await file.read(first, 0, first.length, 0);
+      try {
+        readHeader(first, size);
+        return;
+      } catch (cause) {
+        if (!(cause instanceof MoreNeeded)) throw cause;
+      }
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 export function factsOf(metadata: Metadata): GgufFacts {

@@ -84,7 +84,7 @@ fn every_hostile_file_is_refused() {
 
 #[test]
 fn every_hostile_state_is_refused() {
-    let mut runner = Runner::of(load_in_chunks(&read("sound/model.gguf"), 61, None).unwrap(), KvType::F32);
+    let runner = Runner::of(load_in_chunks(&read("sound/model.gguf"), 61, None).unwrap(), KvType::F32);
     let sound = read("sound/state.sbst");
     let state = runner.load_state(&sound).unwrap();
     assert_eq!(state.position(), 5);
