@@ -50,17 +50,22 @@ describe("failures before the first byte", () => {
     expect(alert).toContain("HTTP 502");
   });
 
-  it("says that the browser is offline, keeps the message and sends it later", async () => {
+  it("sends nothing while the browser is offline, says why, and keeps the draft for later", async () => {
     const { page, context, api } = test;
+    await ask(page, "First");
     await context.setOffline(true);
     await page.getByText("You are offline. Your conversations are still here.").waitFor();
-    await send(page, "Are you there?");
-    await waitForStatus(page, "failed");
-    expect(await page.getByRole("alert").innerText()).toContain("You are offline");
+    await inputOf(page).fill("Are you there?");
+    await page.keyboard.press("Enter");
+    await page.getByText("You are offline: messages can be sent once the network is back.").waitFor();
+    expect(await page.getByRole("button", { name: "Send" }).isDisabled()).toBe(true);
+    expect(await page.getByRole("button", { name: "Regenerate" }).isDisabled()).toBe(true);
+    expect(await inputOf(page).inputValue()).toBe("Are you there?");
     await context.setOffline(false);
-    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByText("You are offline").first().waitFor({ state: "detached" });
+    await page.keyboard.press("Enter");
+    await expect.poll(() => api.requests.map((request) => request.messages.at(-1)?.content)).toEqual(["First", "Are you there?"]);
     await waitForStatus(page, "done");
-    expect(api.requests.map((request) => request.messages.at(-1)?.content)).toEqual(["Are you there?"]);
   });
 
   it("says that the server cannot be reached", async () => {

@@ -25,8 +25,16 @@ async function serveEndless({ api, page }: PageTest): Promise<void> {
   await page.locator('.model[data-status="ready"]').waitFor();
 }
 
-const barWidths = ({ page }: PageTest) =>
-  page.locator(".memory-bar > span").evaluateAll((bars) => bars.map((bar) => Number.parseFloat((bar as HTMLElement).style.width)));
+/** Where the chart has this conversation, in pixels from its top left corner. */
+const dots = async ({ page }: PageTest) => {
+  const found: Record<string, { x: number; y: number }> = {};
+  for (const dot of await page.locator(".memory-chart circle").all())
+    found[(await dot.getAttribute("data-kind")) ?? ""] = {
+      x: Number(await dot.getAttribute("cx")),
+      y: Number(await dot.getAttribute("cy")),
+    };
+  return found;
+};
 
 describe("the memory meter", () => {
   const test = usePage();
@@ -52,12 +60,17 @@ describe("the memory meter", () => {
     read.open();
     await page.getByText("20,000 tokens, no limit").waitFor();
     const label = (cache: string, tokens: string) =>
-      `The model’s state takes 14.0 MB, and stays so however long the conversation. A KV cache of these ${tokens} tokens would take ${cache} MB.`;
+      `The model’s state takes 14.0 MB now, and 14.0 MB at the most, however long the conversation. A KV cache of these ${tokens} tokens would take ${cache} MB.`;
     await page.getByRole("img", { name: label("245", "20,000") }).waitFor();
     end.open();
     await waitForStatus(page, "done");
     await page.getByRole("img", { name: label("245", "20,002") }).waitFor();
-    expect(await barWidths(test)).toEqual([expect.closeTo((100 * 14e6) / (20_002 * 12_240), 1), 100]);
+    const { state: now, cache, crossing } = await dots(test);
+    expect(now?.x).toBe(cache?.x);
+    // Long after the lines have crossed, the cache lies above the state, which is level with the crossing.
+    expect(now?.x).toBeGreaterThan(crossing?.x ?? Infinity);
+    expect(cache?.y).toBeLessThan(now?.y ?? 0);
+    expect(now?.y).toBeCloseTo(crossing?.y ?? 0, 6);
     const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).analyze();
     expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join()}`)).toEqual([]);
   });
@@ -67,7 +80,12 @@ describe("the memory meter", () => {
     api.replies.push({ kind: "stream", deltas: ["Yes"], states: [{ tokens: 100, bytes: 5_000_000 }] });
     await ask(page, "Hello");
     await page.locator(".memory-value").getByText("1.2 MB").waitFor();
-    expect(await barWidths(test)).toEqual([100, expect.closeTo(24.5, 1)]);
+    // 14,000,000 bytes are 1,143.8 tokens of 12,240 bytes.
+    await page.getByText("A short conversation may take more than with a KV cache; from 1,144 tokens on it takes less.").waitFor();
+    const { state: now, cache, crossing } = await dots(test);
+    expect(now?.x).toBeLessThan(crossing?.x ?? 0);
+    expect(now?.y).toBeLessThan(cache?.y ?? 0);
+    await page.getByRole("img", { name: "The model’s state takes 5.0 MB now, and 14.0 MB at the most" }).waitFor();
   });
 
   it("counts the draft, and never says that it does not fit", async () => {
@@ -82,7 +100,7 @@ describe("the memory meter", () => {
     const { page, api } = test;
     api.replies.push({ kind: "stream", deltas: ["Yes"], states: [full(3000)] });
     await ask(page, "Hello");
-    await page.locator(".memory-bars").waitFor();
+    await page.locator(".memory-now").waitFor();
     await expect
       .poll(async () => {
         await page.reload();
@@ -91,7 +109,7 @@ describe("the memory meter", () => {
       })
       .toBe("14.0 MB");
     await page.getByRole("button", { name: "New chat" }).first().click();
-    expect(await page.locator(".memory-bars").count()).toBe(0);
+    expect(await page.locator(".memory-now").count()).toBe(0);
   });
 
   it("names the form of the model beside its name", async () => {
@@ -109,7 +127,7 @@ describe("the memory meter on a phone", () => {
     await page.getByRole("textbox", { name: "消息", exact: true }).fill("你好");
     await page.keyboard.press("Enter");
     await waitForStatus(page, "done");
-    await page.getByRole("img", { name: /对话再长也不变。这 1,234,567 个词元的 KV 缓存需要 15,111 MB。/ }).waitFor();
+    await page.getByRole("img", { name: /对话再长也不超过 14.0 MB。这 1,234,567 个词元的 KV 缓存需要 15,111 MB。/ }).waitFor();
     const [meter, button] = [await page.locator(".memory").boundingBox(), await page.locator(".send").boundingBox()];
     expect((meter?.x ?? 0) + (meter?.width ?? 1e9)).toBeLessThanOrEqual(button?.x ?? 0);
     expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0);

@@ -30,14 +30,15 @@ describe("a session", () => {
     expect(await lastAnswer(page).locator(".speed").innerText()).toMatch(/^remembered 1,204 tokens, read 18 new\s*[\d.]+ s to first token/);
   });
 
-  it("goes back a turn to answer again, and to the beginning for another system prompt", async () => {
+  it("leaves what it had to answer again in a fork, and goes back to the beginning for another system prompt", async () => {
     const { page, api } = test;
     await ask(page, "First");
     await ask(page, "Second");
     await page.getByRole("button", { name: "Regenerate" }).click();
-    await expect.poll(() => questions()).toEqual(["First", "Second"]);
+    await expect.poll(() => questions("sess_2")).toEqual(["First", "Second"]);
     await waitForStatus(page, "done");
-    expect(api.calls.at(-2)).toMatchObject({ path: "/v1/sessions/sess_1/rewind", body: { turn: 1 } });
+    expect(api.calls.findLast(({ method }) => method === "POST")).toMatchObject({ path: "/v1/sessions/sess_1/fork", body: { turn: 1 } });
+    expect(questions()).toEqual(["First", "Second"]);
     await page.getByRole("button", { name: "Settings" }).click();
     await page.getByRole("textbox", { name: "System prompt" }).fill("Be brief.");
     await page.keyboard.press("Escape");
@@ -50,7 +51,8 @@ describe("a session", () => {
       "Hello, world.",
       "Third",
     ]);
-    expect(session()?.turns).toHaveLength(1);
+    expect(api.calls.findLast(({ method }) => method === "POST")).toMatchObject({ path: "/v1/sessions/sess_2/rewind", body: { turn: 0 } });
+    expect(session("sess_2")?.turns).toHaveLength(1);
   });
 
   it("is forked from any answer, and both go on by themselves", async () => {

@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { ask, inputOf } from "./support/chat-page.ts";
+import { ask, inputOf, waitForStatus } from "./support/chat-page.ts";
 import { usePage } from "./support/page-test.ts";
 
 const test = usePage();
@@ -123,8 +125,52 @@ describe("view code", () => {
       expect(code).toContain(mark);
       expect(code).toContain(`${api.url}/v1`);
       expect(code).toContain("a spike?");
-      await dialog.getByRole("button", { name: /Cop/ }).click();
+      await dialog.getByRole("button", { name: /^(Copy|Copied)$/ }).click();
       await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe(`${code.trimEnd()}\n`);
     }
+  });
+});
+
+describe("what is sent", () => {
+  /** Runs what the panel shows, as it is. */
+  async function runShown(): Promise<void> {
+    const { page, api } = test;
+    await page.getByRole("button", { name: "View code" }).click();
+    const code = await page.getByRole("dialog").locator("pre").innerText();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    const [key] = api.keys;
+    await promisify(execFile)("bash", ["-c", code], { env: { ...process.env, SPIKINGBRAIN_KEY: key ?? "", no_proxy: "*" } });
+  }
+  const compact = (json: string | undefined) => JSON.stringify(JSON.parse(json ?? "null"));
+
+  it.each([
+    ["kept in sessions", true],
+    ["of a server without sessions", false],
+  ])("is what “View code” shows, byte for byte: a conversation %s", async (_name, keepsSessions) => {
+    const { page, api } = test;
+    api.keepsSessions = keepsSessions;
+    api.card = { state: { bytes: 14_000_000, constant: true, full_attention_bytes_per_token: 12_240 } };
+    await page.reload();
+    await page.locator('.model[data-status="ready"]').waitFor();
+    await expect.poll(() => api.calls.length + Number(!keepsSessions)).toBeGreaterThan(0);
+    await page.waitForLoadState("networkidle");
+    await inputOf(page).fill("It's the “first” $HOME");
+    await runShown();
+    await inputOf(page).press("Enter");
+    await expect.poll(() => api.rawRequests.length).toBe(2);
+    const made = api.calls.filter(({ method, path }) => method === "POST" && path === "/v1/sessions").map(({ body }) => body);
+    if (keepsSessions) {
+      expect(made).toHaveLength(2);
+      expect(made[0]).toEqual(made[1]);
+    }
+    expect(compact(api.rawRequests[0])).toBe(api.rawRequests[1]?.replace("sess_2", "sess_1"));
+    await waitForStatus(page, "done");
+    await inputOf(page).fill("Second");
+    await runShown();
+    await inputOf(page).press("Enter");
+    await expect.poll(() => api.rawRequests.length).toBe(4);
+    expect(compact(api.rawRequests[2])).toBe(api.rawRequests[3]);
+    expect(api.requests[3]?.messages).toHaveLength(keepsSessions ? 1 : 3);
   });
 });

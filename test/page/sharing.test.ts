@@ -101,6 +101,42 @@ describe("a document", () => {
     }
   });
 
+  it("is told of before its conversation is shared, and where it is read", async () => {
+    const { page, api } = test;
+    await page.getByRole("button", { name: "Documents" }).click();
+    await page.getByLabel("Choose a text file").setInputFiles(file);
+    await page.getByRole("button", { name: "Ask about it" }).click();
+    await ask(page, "What is it about?");
+    await page.getByRole("button", { name: "Share", exact: true }).click();
+    await page.getByText("It is about “book.txt”. The link carries that document, too: whoever has the link can read its text").waitFor();
+    expect(await violations()).toEqual([]);
+    // As the server shows it: the document is turn 0.
+    api.sessions.all
+      .get("sess_2")
+      ?.turns.unshift({ number: 0, messages: [{ role: "system", content: text.slice(0, 100) }], finish: "stop" });
+    await page.getByRole("button", { name: "Make a link" }).click();
+    await page.getByRole("button", { name: "Copy the link" }).click();
+    const link = await page.evaluate(() => navigator.clipboard.readText());
+    await page.keyboard.press("Escape");
+    await page.goto("about:blank");
+    await page.goto(link);
+    await page.getByText("It is about a document that begins with “Line of the document.").waitFor();
+    await page.getByText("What the model remembers of it is shared with the conversation.").waitFor();
+    expect(await violations()).toEqual([]);
+  });
+
+  it("is not said to be remembered whole by a model that forgets", async () => {
+    const { page, api } = test;
+    await page.getByRole("button", { name: "Documents" }).click();
+    await page.getByText("This model remembers all of it; it must fit into the model’s context.").waitFor();
+    api.card = { state: { bytes: 14_000_000, constant: true, full_attention_bytes_per_token: 12_240 } };
+    await page.reload();
+    await page.locator('.model[data-status="ready"]').waitFor();
+    await page.getByRole("button", { name: "Documents" }).click();
+    await page.getByText("It may be of any length, but is not remembered whole").waitFor();
+    expect(await page.getByRole("dialog").innerText()).not.toContain("all of it");
+  });
+
   it("goes on after a cut and after a reload from where it was", async () => {
     const { page, api } = test;
     api.contexts.cutAfterPieces = 2;

@@ -1,10 +1,17 @@
 /** The spike meter: asked for in the settings, live while an answer is written, by layer once it has ended. */
 import { AxeBuilder } from "@axe-core/playwright";
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { ask, send, waitForStatus } from "./support/chat-page.ts";
 import { usePage } from "./support/page-test.ts";
 
 const test = usePage();
+
+async function serve(card: object): Promise<void> {
+  const { page, api } = test;
+  api.card = card;
+  await page.reload();
+  await page.locator('.model[data-status="ready"]').waitFor();
+}
 
 async function turnOn(): Promise<void> {
   const { page } = test;
@@ -25,6 +32,8 @@ const usage = {
 };
 
 describe("the spike meter", () => {
+  beforeEach(() => serve({ spiking: "paper" }));
+
   it("is not there, and nothing is asked, until it is turned on", async () => {
     const { page, api } = test;
     await ask(page, "Hello");
@@ -66,14 +75,35 @@ describe("the spike meter", () => {
     await ask(page, "Again");
     expect(api.requests[1]).toMatchObject({ spikes: true });
   });
+});
 
-  it("says why a server without spikes refuses", async () => {
+describe("a model that does not spike", () => {
+  it.each([["off"], [null], [undefined]])("says so in place of the choice (spiking: %j)", async (spiking) => {
+    const { page } = test;
+    await serve({ spiking });
+    await page.getByRole("button", { name: "Settings" }).click();
+    const choice = page.getByRole("dialog").getByLabel("Show spikes");
+    expect(await choice.isDisabled()).toBe(true);
+    const reason = "Nothing fires in spikingbrain-135m as this server runs it. SPIKES=paper npm start runs it with spikes.";
+    await page.getByText(reason).waitFor();
+    expect(await page.locator(`#${(await choice.getAttribute("aria-describedby")) ?? ""}`).innerText()).toBe(reason);
+    const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).analyze();
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join()}`)).toEqual([]);
+  });
+
+  it("is not asked what another model was asked, and the choice comes back with that model", async () => {
     const { page, api } = test;
+    await serve({ spiking: "released" });
     await turnOn();
-    const message = "'spikes' cannot be counted: the model runs in spiking mode 'off', in which nothing fires.";
-    api.replies.push({ kind: "error", status: 400, body: { error: { message, param: "spikes", code: "unsupported_field" } } });
-    await send(page, "Hello");
-    await waitForStatus(page, "failed");
-    await page.getByText(message).waitFor();
+    await ask(page, "Hello");
+    await serve({ spiking: "off", max_model_len: 512 });
+    await ask(page, "Again");
+    await page.getByRole("button", { name: "New chat" }).first().click();
+    await ask(page, "Anew");
+    await serve({ spiking: "paper" });
+    await ask(page, "Once more");
+    expect(api.requests.map((request) => request["spikes"])).toEqual([true, undefined, undefined, true]);
+    // 512 tokens of answer leave no room for a prompt in a context of 512.
+    expect(api.requests.map((request) => request["max_tokens"])).toEqual([512, undefined, undefined, 512]);
   });
 });

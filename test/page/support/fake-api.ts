@@ -61,6 +61,8 @@ export interface FakeApi {
   readonly url: string;
   /** Bodies of the chat requests so far. */
   readonly requests: ChatBody[];
+  /** The same, byte for byte. */
+  readonly rawRequests: string[];
   readonly calls: ApiCall[];
   /** Keys that requests have brought. */
   readonly keys: Set<string>;
@@ -97,6 +99,7 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
   const api: FakeApi = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests: [],
+    rawRequests: [],
     aborts: 0,
     contextLength: 2048,
     card: {},
@@ -110,7 +113,7 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
     streams: new Map(),
     contexts: { cutAfterPieces: 0, readGate: null, offsets: [] },
     reset() {
-      for (const list of [api.requests, api.replies, api.unknownPaths, api.calls, api.contexts.offsets]) list.length = 0;
+      for (const list of [api.requests, api.rawRequests, api.replies, api.unknownPaths, api.calls, api.contexts.offsets]) list.length = 0;
       for (const stream of api.streams.values()) stream.stop();
       for (const kept of [api.sessions, api.streams, api.keys]) kept.clear();
       Object.assign(api, { onlyKey: null, keepsSessions: false });
@@ -162,7 +165,9 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
   }
 
   async function chat(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = JSON.parse(await readBody(request)) as ChatBody;
+    const raw = await readBody(request);
+    const body = JSON.parse(raw) as ChatBody;
+    api.rawRequests.push(raw);
     api.requests.push(body);
     const { session_id } = body;
     const session = typeof session_id === "string" ? api.sessions.find(keyOf(request), session_id) : null;

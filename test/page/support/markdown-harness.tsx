@@ -40,6 +40,7 @@ const ALLOWED_ATTRIBUTES = new Set([
   "class",
   "data-copy-code",
   "data-language",
+  "dir",
   "href",
   "rel",
   "start",

@@ -32,7 +32,17 @@ const conversation = (messages: readonly Message[], turns: number | null): Conve
 });
 const state = (...conversations: Conversation[]): State => ({
   ...{ preferences: { theme: "system", language: "en", settings: DEFAULT_SETTINGS }, conversations, currentId: "c" },
-  ...{ model: null, modelFailure: null, online: true, deleted: null, documents: [], about: null, shared: null, notice: null },
+  ...{
+    model: null,
+    modelFailure: null,
+    online: true,
+    keepsSessions: true,
+    deleted: null,
+    documents: [],
+    about: null,
+    shared: null,
+    notice: null,
+  },
 });
 const turnsOf = ({ conversations }: State) => conversations[0]?.messages.map((message) => (message.role === "user" ? null : message.turn));
 

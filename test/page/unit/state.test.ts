@@ -28,6 +28,7 @@ function state(...conversations: Conversation[]): State {
     model: null,
     modelFailure: null,
     online: true,
+    keepsSessions: true,
     deleted: null,
     documents: [],
     about: null,

@@ -14,6 +14,7 @@ const store = createStore({
   model: null,
   modelFailure: null,
   online: navigator.onLine,
+  keepsSessions: true,
   deleted: null,
   documents: [],
   about: null,

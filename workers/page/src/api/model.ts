@@ -10,9 +10,13 @@ export interface ServedModel {
   readonly form: string | null;
   /** What conversations take of the server's memory; null where it does not say. */
   readonly state: ModelState | null;
+  /** Whether it has neurons that fire, which can then be counted. */
+  readonly spikes: boolean;
 }
 
 export interface ModelState {
+  /** Most bytes that one conversation takes. */
+  readonly bytes: number;
   /** Whether a conversation may go on for ever in the same memory. */
   readonly constant: boolean;
   /** Bytes that each token would add to the keys and values of a model whose every layer is full attention. */
@@ -33,13 +37,14 @@ export async function fetchModel(signal: AbortSignal): Promise<ServedModel> {
     contextLength: typeof length === "number" ? length : null,
     form: typeof form === "string" ? form : null,
     state: modelState(record(model?.["state"])),
+    spikes: model?.["spiking"] === "paper" || model?.["spiking"] === "released",
   };
 }
 
 function modelState(state: Record<string, unknown> | undefined): ModelState | null {
-  const constant = state?.["constant"];
-  const bytes = state?.["full_attention_bytes_per_token"];
-  return typeof constant === "boolean" && typeof bytes === "number" ? { constant, fullAttentionBytesPerToken: bytes } : null;
+  const { constant, bytes, full_attention_bytes_per_token: fullAttentionBytesPerToken } = state ?? {};
+  if (typeof constant !== "boolean" || typeof bytes !== "number" || typeof fullAttentionBytesPerToken !== "number") return null;
+  return { constant, bytes, fullAttentionBytesPerToken };
 }
 
 /** How many tokens these messages take as a prompt, from `POST /tokenize`. */

@@ -27,9 +27,29 @@ export interface SessionFacts {
 export type SessionOrigin =
   { readonly session: string; readonly turn: number } | { readonly context: string } | { readonly share: string } | null;
 
-export async function createSession(model: string, name: string | null, origin: SessionOrigin, signal: AbortSignal): Promise<SessionFacts> {
-  const json = { model, ...(name === null ? {} : { name }), ...originFields(origin) };
-  return sessionFacts(await requestRecord("/v1/sessions", { method: "POST", json, signal }));
+/** A `POST` whose answer is a session. */
+export interface SessionCall {
+  readonly path: string;
+  readonly json: object;
+  /** The session that it is about; null where it makes one of nothing. */
+  readonly on: string | null;
+}
+
+export function creation(model: string, name: string | null, origin: SessionOrigin): SessionCall {
+  return { path: "/v1/sessions", json: { model, ...(name === null ? {} : { name }), ...originFields(origin) }, on: null };
+}
+
+/** Back to the end of this turn; 0 is the beginning. */
+export function rewinding(id: string, turn: number): SessionCall {
+  return { path: `${sessionPath(id)}/rewind`, json: { turn }, on: id };
+}
+
+export function forking(id: string, turn: number): SessionCall {
+  return { path: `${sessionPath(id)}/fork`, json: { turn }, on: id };
+}
+
+export async function callSession({ path, json }: SessionCall, signal: AbortSignal): Promise<SessionFacts> {
+  return sessionFacts(await requestRecord(path, { method: "POST", json, signal }));
 }
 
 function originFields(origin: SessionOrigin): object {
@@ -49,15 +69,6 @@ export async function listSessions(signal: AbortSignal): Promise<SessionFacts[]>
 
 export async function renameSession(id: string, name: string, signal: AbortSignal): Promise<void> {
   await request(sessionPath(id), { method: "PATCH", json: { name }, signal });
-}
-
-/** Back to the end of this turn; 0 is the beginning. */
-export async function rewindSession(id: string, turn: number, signal: AbortSignal): Promise<SessionFacts> {
-  return sessionFacts(await requestRecord(`${sessionPath(id)}/rewind`, { method: "POST", json: { turn }, signal }));
-}
-
-export async function forkSession(id: string, turn: number, signal: AbortSignal): Promise<SessionFacts> {
-  return sessionFacts(await requestRecord(`${sessionPath(id)}/fork`, { method: "POST", json: { turn }, signal }));
 }
 
 /** One that is gone already counts as deleted. */

@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { createBlockSplitter } from "./blocks.ts";
 import { frameCodeBlocks, highlightCodeBlocks } from "./code-block.ts";
+import { setDirections } from "./direction.ts";
 import { markdownToHtml } from "./html.ts";
 import { patchChildren } from "./patch.ts";
 import { sanitize } from "./sanitize.ts";
@@ -37,6 +38,7 @@ function MarkdownBlock({ source, settled, copyLabel }: MarkdownBlockProps) {
     if (element.current === null) return;
     const fragment = sanitize(markdownToHtml(source));
     frameCodeBlocks(fragment, copyLabel);
+    setDirections(fragment);
     patchChildren(element.current, fragment);
   }, [source, copyLabel]);
   useLayoutEffect(() => {

@@ -28,7 +28,9 @@ export type PageAction =
   | { readonly type: "online-changed"; readonly online: boolean }
   | { readonly type: "preferences-changed"; readonly preferences: Partial<Preferences> }
   | { readonly type: "notice-changed"; readonly notice: Notice | null }
-  | { readonly type: "shared-changed"; readonly shared: SharedView | null };
+  | { readonly type: "shared-changed"; readonly shared: SharedView | null }
+  /** Whether the server keeps sessions at all. */
+  | { readonly type: "sessions-kept"; readonly kept: boolean };
 
 export type ConversationAction =
   | { readonly type: "settings-changed"; readonly settings: Settings; readonly now: number }
@@ -39,7 +41,9 @@ export type ConversationAction =
   | { readonly type: "conversation-deleted"; readonly id: string }
   | { readonly type: "conversation-restored" }
   | { readonly type: "deletion-settled"; readonly id: string }
-  /** Drops message `from` and all after it (where given), then adds these. */
+  /** Goes back to the branch with this message. */
+  | { readonly type: "version-chosen"; readonly id: string; readonly messageId: string }
+  /** Makes message `from` and all after it (where given) a branch, then adds these. */
   | {
       readonly type: "messages-replaced";
       readonly id: string;

@@ -4,6 +4,7 @@ import { fetchTurns } from "../api/turns.ts";
 import { newAnswer, resumedAnswer } from "./answer-source.ts";
 import { writeAnswer, type AnswerJob } from "./answer-writer.ts";
 import { attempt, soon } from "./attempt.ts";
+import { releaseSessions } from "./sessions.ts";
 import type { Store } from "./store.ts";
 import type { AssistantMessage, Message } from "./types.ts";
 
@@ -12,7 +13,7 @@ const STOP_PATIENCE_MS = 3_000;
 
 /** The answers being written, by conversation: one each, so that a second cannot interleave with the first. */
 export interface Answers {
-  /** Replaces message `from` and all after it (where given) by `added`, then lets the model answer. */
+  /** Replaces message `from` and all after it (where given), which stay as a branch, by `added`, then lets the model answer. */
   start(conversationId: string, added: readonly Message[], from?: string): void;
   /** Takes up the stream of an answer that is being written, after a reload or a lost connection. */
   resume(conversationId: string, answer: AssistantMessage): void;
@@ -58,7 +59,9 @@ export function createAnswers(store: Store): Answers {
       const previous = running.get(conversationId);
       const answer = emptyAnswer(store.get().model?.id ?? "");
       const change = { type: "messages-replaced", id: conversationId, added: [...added, answer], now: Date.now() } as const;
+      const before = store.get().conversations.find(({ id }) => id === conversationId);
       store.dispatch(from === undefined ? change : { ...change, from });
+      if (before !== undefined) releaseSessions(store, before);
       run(conversationId, answer, async (job) => {
         if (previous !== undefined) await end(previous).finally(previous.abort);
         await writeAnswer(store, job, newAnswer(store, job));

@@ -1,4 +1,5 @@
 import type { ConversationAction } from "./action.ts";
+import { asVersion, chooseVersion, leaveCourse } from "./branches.ts";
 import type { Conversation, Message, Settings, State } from "./types.ts";
 import { interrupted, newestFirst, updateConversation, without } from "./update.ts";
 
@@ -39,6 +40,8 @@ export function reduceConversation(state: State, action: ConversationAction): St
       return state.deleted?.id === action.id ? { ...state, deleted: null } : state;
     case "messages-replaced":
       return updateConversation(state, action.id, (conversation) => replaceMessages(conversation, action));
+    case "version-chosen":
+      return updateConversation(state, action.id, (conversation) => chooseVersion(conversation, action.messageId));
   }
 }
 
@@ -60,10 +63,17 @@ function deleteConversation(state: State, id: string): State {
   };
 }
 
-function replaceMessages(conversation: Conversation, change: { from?: string; added: readonly Message[]; now: number }): Conversation {
-  const at = change.from === undefined ? -1 : conversation.messages.findIndex((message) => message.id === change.from);
-  const kept = at < 0 ? conversation.messages : conversation.messages.slice(0, at);
+/** The conversation with new messages at its end, or in the place of message `from`; what they replace stays as a branch. */
+export function replaceMessages(
+  conversation: Conversation,
+  change: { readonly from?: string; readonly added: readonly Message[]; readonly now: number },
+): Conversation {
+  const { messages } = conversation;
+  const found = change.from === undefined ? -1 : messages.findIndex((message) => message.id === change.from);
+  const at = found < 0 ? messages.length : found;
+  const left = leaveCourse(conversation, at);
   // An answer that is given up for another is no longer waited for.
-  const ended = kept.map((message) => (message.role === "assistant" ? without(message, "stream") : message));
-  return { ...conversation, messages: [...ended, ...change.added], updatedAt: change.now };
+  const ended = left.messages.map((message) => (message.role === "assistant" ? without(message, "stream") : message));
+  const added = change.added.map((message, index) => (index === 0 ? asVersion(left, at, message) : message));
+  return { ...left, messages: [...ended, ...added], updatedAt: change.now };
 }

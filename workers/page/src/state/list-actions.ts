@@ -1,4 +1,5 @@
 import type { Answers } from "./answer.ts";
+import { sessionsOf } from "./branches.ts";
 import { conversationTitle } from "./selectors.ts";
 import { cancelRemoval, catchUp, planRemoval, removeSession, renameAtServer } from "./sessions.ts";
 import type { Store } from "./store.ts";
@@ -21,10 +22,10 @@ export interface ListActions {
 export function createListActions(store: Store, answers: Answers): ListActions {
   const find = (id: string) => store.get().conversations.find((conversation) => conversation.id === id);
 
-  function settle({ id, session }: Conversation): void {
-    if (store.get().deleted?.id !== id) return;
-    store.dispatch({ type: "deletion-settled", id });
-    if (session !== undefined) void removeSession(store, session.id);
+  function settle(conversation: Conversation): void {
+    if (store.get().deleted?.id !== conversation.id) return;
+    store.dispatch({ type: "deletion-settled", id: conversation.id });
+    for (const session of sessionsOf(conversation)) void removeSession(store, session);
   }
 
   return {

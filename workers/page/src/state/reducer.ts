@@ -16,6 +16,7 @@ export function reduce(state: State, action: Action): State {
     case "conversation-restored":
     case "deletion-settled":
     case "messages-replaced":
+    case "version-chosen":
       return reduceConversation(state, action);
     case "session-linked":
     case "session-told":
@@ -41,6 +42,7 @@ export function reduce(state: State, action: Action): State {
     case "preferences-changed":
     case "notice-changed":
     case "shared-changed":
+    case "sessions-kept":
       return reducePage(state, action);
   }
 }
@@ -59,5 +61,7 @@ function reducePage(state: State, action: PageAction): State {
       return { ...state, notice: action.notice };
     case "shared-changed":
       return { ...state, shared: action.shared };
+    case "sessions-kept":
+      return { ...state, keepsSessions: action.kept };
   }
 }

@@ -1,5 +1,6 @@
 import type { SessionFacts } from "../api/sessions.ts";
 import type { SessionAction } from "./action.ts";
+import { sessionsOf } from "./branches.ts";
 import { isRunning } from "./selectors.ts";
 import type { Transcript } from "./transcript.ts";
 import type { Conversation, DocumentRef, Message, SessionLink, State } from "./types.ts";
@@ -54,6 +55,8 @@ function joinList(state: State, sessions: readonly SessionFacts[]): State {
     const renamed = facts.name !== before ? { name: facts.name || null } : {};
     return [{ ...learn(conversation, facts), ...renamed }];
   });
+  // What a branch lives in is part of its conversation.
+  for (const id of state.conversations.flatMap(sessionsOf)) bySession.delete(id);
   const added = [...bySession.values()].map((facts) => unread(facts, state));
   return { ...state, conversations: [...known, ...added].sort(newestFirst) };
 }
@@ -78,12 +81,18 @@ function takeTranscript(conversation: Conversation, { messages, system, document
   const lastKept = conversation.messages.findLastIndex((message) => message.role === "assistant" && message.turn !== undefined);
   return {
     ...without(conversation, "behind"),
-    messages: [...messages, ...conversation.messages.slice(lastKept + 1)],
+    messages: [...messages.map((message, at) => sameAs(conversation.messages[at], message)), ...conversation.messages.slice(lastKept + 1)],
     settings: { ...conversation.settings, system },
     session: { id: facts.id, model: facts.model, system, turns: facts.turns },
     facts,
     ...(document === null || conversation.document !== undefined ? {} : { document: documentRef(facts, document) }),
   };
+}
+
+/** A message that this browser has already stays the one it was, so that its versions are still its versions. */
+function sameAs(known: Message | undefined, told: Message): Message {
+  if (known?.role !== told.role || known.text !== told.text) return told;
+  return known.role === "assistant" && told.role === "assistant" && told.turn !== undefined ? { ...known, turn: told.turn } : known;
 }
 
 /** What is said of a document that only the transcript tells of. */

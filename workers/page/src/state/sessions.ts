@@ -1,7 +1,8 @@
 /** What the page does with the server's sessions beside asking them something. */
-import { deleteSession, fetchSession, forkSession, listSessions, renameSession, type SessionFacts } from "../api/sessions.ts";
+import { callSession, deleteSession, fetchSession, forking, listSessions, renameSession, type SessionFacts } from "../api/sessions.ts";
 import { fetchTurns, type Turn } from "../api/turns.ts";
 import { attempt, noticed, soon } from "./attempt.ts";
+import { sessionsOf } from "./branches.ts";
 import { addPendingDeletion, pendingDeletions, removePendingDeletion } from "./pending-deletions.ts";
 import { documentRef } from "./session-reducer.ts";
 import type { Store } from "./store.ts";
@@ -11,8 +12,10 @@ import type { Conversation } from "./types.ts";
 /** Joins the server's list with this browser's. A server that keeps no sessions, or cannot be reached, leaves the browser's as it is. */
 export async function refreshSessions(store: Store): Promise<void> {
   for (const id of pendingDeletions()) await removeSession(store, id);
-  const sessions = await listSessions(soon()).catch(() => null);
-  if (sessions === null) return;
+  let sessions: readonly SessionFacts[] = [];
+  const failure = await attempt(async () => (sessions = await listSessions(soon())));
+  if (failure === null || failure.status === 404) store.dispatch({ type: "sessions-kept", kept: failure === null });
+  if (failure !== null) return;
   const deleted = new Set(pendingDeletions());
   store.dispatch({ type: "sessions-listed", sessions: sessions.filter(({ id }) => !deleted.has(id)) });
   await catchUp(store);
@@ -37,11 +40,11 @@ export async function renameAtServer(store: Store, conversation: Conversation, n
 
 /** The server is told once it cannot be undone any more; a page that is closed before tells it on its next visit. */
 export function planRemoval(conversation: Conversation): void {
-  if (conversation.session !== undefined) addPendingDeletion(conversation.session.id);
+  for (const session of sessionsOf(conversation)) addPendingDeletion(session);
 }
 
 export function cancelRemoval(conversation: Conversation): void {
-  if (conversation.session !== undefined) removePendingDeletion(conversation.session.id);
+  for (const session of sessionsOf(conversation)) removePendingDeletion(session);
 }
 
 export async function removeSession(store: Store, session: string): Promise<void> {
@@ -49,6 +52,18 @@ export async function removeSession(store: Store, session: string): Promise<void
     await deleteSession(session, soon());
     removePendingDeletion(session);
   });
+}
+
+/** Has the server forget the sessions of branches that have had to make room. */
+export function releaseSessions(store: Store, before: Conversation): void {
+  const now = store.get().conversations.find(({ id }) => id === before.id);
+  if (now === undefined) return;
+  const held = new Set(sessionsOf(now));
+  for (const session of sessionsOf(before)) {
+    if (held.has(session)) continue;
+    addPendingDeletion(session);
+    void removeSession(store, session);
+  }
 }
 
 /** A conversation of its own that begins with this one up to and with an answer. */
@@ -75,7 +90,7 @@ export async function forkConversation(store: Store, conversation: Conversation,
 
 async function forkedFacts(store: Store, session: string, turn: number): Promise<SessionFacts | null> {
   let facts: SessionFacts | null = null;
-  const failure = await attempt(async () => (facts = await forkSession(session, turn, soon())));
+  const failure = await attempt(async () => (facts = await callSession(forking(session, turn), soon())));
   // What is gone is forked from its text alone, and nothing is lost by it.
   if (failure !== null && failure.kind !== "gone") store.dispatch({ type: "notice-changed", notice: { what: "fork", failure } });
   return facts;

@@ -1,3 +1,4 @@
+import type { ServedModel } from "../api/model.ts";
 import type { Settings } from "./types.ts";
 
 /** Mild sampling suits a small model: it stays on its subject, and a long ramble is cut. */
@@ -14,6 +15,16 @@ export const DEFAULT_SETTINGS: Settings = {
   seed: null,
   spikes: false,
 };
+
+/**
+ * What this model can do of the settings: they are kept for every model, and one that was made for another must not make a request fail.
+ * A limit that fills the whole context is no limit, and leaves no room for a prompt.
+ */
+export function settingsFor({ spikes, contextLength }: Pick<ServedModel, "spikes" | "contextLength">, settings: Settings): Settings {
+  const { maxTokens } = settings;
+  const unlimited = contextLength !== null && maxTokens !== null && maxTokens >= contextLength;
+  return { ...settings, spikes: settings.spikes === true && spikes, maxTokens: unlimited ? null : maxTokens };
+}
 
 export type NumberSetting = Exclude<keyof Settings, "system" | "spikes">;
 

@@ -1,7 +1,7 @@
 /** Links to read-only copies of conversations, and files of them. */
 import type { Failure } from "../api/failure.ts";
 import { exportSession, importSession } from "../api/session-file.ts";
-import { createSession } from "../api/sessions.ts";
+import { callSession, creation } from "../api/sessions.ts";
 import { fetchShared, revokeShare, shareSession, type SharedSession } from "../api/shares.ts";
 import { fetchTurns } from "../api/turns.ts";
 import { attempt, soon } from "./attempt.ts";
@@ -48,7 +48,7 @@ export function createSharing(store: Store): Sharing {
     },
     goOn: (shared) =>
       attempt(async () => {
-        const facts = await createSession(shared.model, shared.name || null, { share: shared.id }, soon());
+        const facts = await callSession(creation(shared.model, shared.name || null, { share: shared.id }), soon());
         openSession(store, facts, shared.turns);
       }),
     exportFile: (conversation, passphrase, save) =>

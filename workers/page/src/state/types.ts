@@ -28,6 +28,7 @@ export interface UserMessage {
   readonly id: string;
   readonly role: "user";
   readonly text: string;
+  readonly version?: number;
 }
 
 export interface AssistantMessage {
@@ -44,6 +45,8 @@ export interface AssistantMessage {
   readonly stream?: AnswerStream;
   /** The turn of the conversation's session that it ends. */
   readonly turn?: number;
+  /** Which it is of those that have stood at its place, in the order they were made; the first has none. */
+  readonly version?: number;
 }
 
 export interface AnswerStream extends StreamPosition {
@@ -98,6 +101,8 @@ export interface Conversation {
   readonly updatedAt: number;
   readonly settings: Settings;
   readonly messages: readonly Message[];
+  /** What edit and regenerate have replaced, the latest last. */
+  readonly branches?: readonly Branch[];
   /** What the server keeps of it; conversations without one are sent whole with every message. */
   readonly session?: SessionLink;
   /** What the server has last said of the session. */
@@ -110,6 +115,13 @@ export interface Conversation {
   readonly forked?: true;
   /** Links to it that were made here. */
   readonly shares?: readonly Share[];
+}
+
+/** A course that a conversation has left, from its first message on. */
+export interface Branch {
+  readonly messages: readonly Message[];
+  readonly session?: SessionLink;
+  readonly facts?: SessionFacts;
 }
 
 export interface SessionLink {
@@ -167,6 +179,8 @@ export interface State {
   /** Why there is no model. */
   readonly modelFailure: Failure | null;
   readonly online: boolean;
+  /** What the server has last shown: it keeps sessions, or does not know of any. */
+  readonly keepsSessions: boolean;
   /** The last deleted conversation, while it can still be brought back. */
   readonly deleted: Conversation | null;
   /** Newest first. */

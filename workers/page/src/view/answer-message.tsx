@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { Markdown } from "../markdown/markdown.tsx";
-import type { AssistantMessage } from "../state/types.ts";
+import type { AssistantMessage, Message } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { FailureNote } from "./failure-note.tsx";
@@ -8,14 +8,18 @@ import { formatCount, formatSeconds } from "./format.ts";
 import { ForkIcon, RetryIcon } from "./icons.tsx";
 import { Speed } from "./speed.tsx";
 import { SpikeMeter } from "./spike-meter.tsx";
+import { VersionSwitch } from "./version-switch.tsx";
 
 interface AnswerMessageProps {
   readonly message: AssistantMessage;
   readonly last: boolean;
+  readonly versions: readonly Message[];
+  /** Whether the conversation is being answered. */
+  readonly running: boolean;
 }
 
-export function AnswerMessage({ message, last }: AnswerMessageProps) {
-  const { texts, actions } = useApp();
+export function AnswerMessage({ message, last, versions, running }: AnswerMessageProps) {
+  const { state, texts, actions } = useApp();
   const final = message.status !== "waiting" && message.status !== "streaming";
   return (
     <article class="message answer" data-status={message.status} aria-busy={!final}>
@@ -29,7 +33,14 @@ export function AnswerMessage({ message, last }: AnswerMessageProps) {
       <footer class="message-foot">
         {final && message.text !== "" ? <CopyButton label={texts.copyMessage} text={message.text} /> : null}
         {final && last && message.status !== "failed" ? (
-          <button type="button" class="icon-button" aria-label={texts.regenerate} title={texts.regenerate} onClick={actions.regenerate}>
+          <button
+            type="button"
+            class="icon-button"
+            aria-label={texts.regenerate}
+            title={state.online ? texts.regenerate : texts.sendOffline}
+            disabled={!state.online}
+            onClick={actions.regenerate}
+          >
             <RetryIcon />
           </button>
         ) : null}
@@ -44,6 +55,7 @@ export function AnswerMessage({ message, last }: AnswerMessageProps) {
             <ForkIcon />
           </button>
         ) : null}
+        <VersionSwitch message={message} versions={versions} disabled={running} />
         <Speed message={message} />
       </footer>
       {message.measure.spikes === undefined ? null : <SpikeMeter spikes={message.measure.spikes} />}

@@ -47,7 +47,7 @@ export function App({ store, actions }: { readonly store: Store; readonly action
   }
 
   function send(text: string): void {
-    if (text.trim() === "" || isRunning(conversation)) return;
+    if (text.trim() === "" || isRunning(conversation) || !state.online) return;
     actions.send(text);
     setDraft("");
     focusInput();

@@ -1,8 +1,7 @@
 import { useState } from "preact/hooks";
-import { chatMessages, chatRequest } from "../api/chat-request.ts";
 import { codeExample, type ExampleLanguage } from "../api/code-example.ts";
-import { currentConversation, currentSettings } from "../state/selectors.ts";
-import type { State } from "../state/types.ts";
+import { currentKey } from "../api/key.ts";
+import { nextTurn } from "../state/next-turn.ts";
 import { useApp } from "./context.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { Dialog } from "./dialog.tsx";
@@ -16,7 +15,8 @@ const LANGUAGES: readonly (readonly [ExampleLanguage, string])[] = [
 export function CodePanel({ draft, onClose }: { readonly draft: string; readonly onClose: () => void }) {
   const { state, texts } = useApp();
   const [language, setLanguage] = useState<ExampleLanguage>("curl");
-  const code = codeExample(language, location.origin, nextRequest(state, draft, texts.examples[0]?.prompt ?? ""));
+  const plan = nextTurn(state, draft, texts.examples[0]?.prompt ?? "");
+  const code = plan === null ? null : codeExample(language, location.origin, plan);
   return (
     <Dialog kind="window" title={texts.codeTitle} onClose={onClose}>
       <p class="panel-intro">{texts.codeIntro}</p>
@@ -28,22 +28,19 @@ export function CodePanel({ draft, onClose }: { readonly draft: string; readonly
             </button>
           ))}
         </div>
-        <CopyButton label={texts.copy} text={code} />
+        {code === null ? null : <CopyButton label={texts.copy} text={code} />}
       </div>
-      <pre class="example-code" tabIndex={0} aria-label={language}>
-        {code}
-      </pre>
+      {code === null ? (
+        <p>{texts.codeNoModel}</p>
+      ) : (
+        <pre class="example-code" dir="ltr" tabIndex={0} aria-label={language}>
+          {code}
+        </pre>
+      )}
+      <p class="code-key hint">
+        {texts.codeKey}
+        <CopyButton label={texts.codeKeyCopy} text={currentKey()} />
+      </p>
     </Dialog>
   );
-}
-
-/** With the draft where there is one; else the question that the last answer belongs to; else an example, so that the code always runs. */
-function nextRequest(state: State, draft: string, example: string) {
-  const settings = currentSettings(state);
-  const turns = [...(currentConversation(state)?.messages ?? [])];
-  if (draft.trim() !== "") turns.push({ id: "", role: "user", text: draft.trim() });
-  else if (turns.at(-1)?.role === "assistant") turns.pop();
-  if (turns.length === 0) turns.push({ id: "", role: "user", text: example });
-  const reportState = (state.model?.state ?? null) !== null;
-  return chatRequest(state.model?.id ?? "model", chatMessages(settings.system, turns), settings, { reportState });
 }

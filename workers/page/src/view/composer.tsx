@@ -56,13 +56,21 @@ export function Composer({ box, draft, onDraft, onSend, onEditLast, onDocument }
               <StopIcon />
             </button>
           ) : (
-            <button type="submit" class="send" aria-label={texts.send} title={texts.send} disabled={draft.trim() === ""}>
+            <button
+              type="submit"
+              class="send"
+              aria-label={texts.send}
+              title={state.online ? texts.send : texts.sendOffline}
+              disabled={draft.trim() === "" || !state.online}
+            >
               <SendIcon />
             </button>
           )}
         </div>
       </div>
-      <p class="note">{texts.note}</p>
+      <p class="note" role={state.online ? undefined : "status"}>
+        {state.online ? texts.note : texts.sendOffline}
+      </p>
     </form>
   );
 }

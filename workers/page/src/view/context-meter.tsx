@@ -18,7 +18,7 @@ export function ContextMeter({ draft }: { readonly draft: string }) {
   const limit = state.model?.contextLength ?? null;
   const last = currentConversation(state)?.messages.at(-1);
   const used = usedTokens(last, counted, isRunning(currentConversation(state))) ?? currentConversation(state)?.facts?.tokens ?? null;
-  if (state.model?.state?.constant === true) return <MemoryMeter used={used} perToken={state.model.state.fullAttentionBytesPerToken} />;
+  if (state.model?.state?.constant === true) return <MemoryMeter used={used} model={state.model.state} />;
   return limit === null || used === null ? <div class="meter" /> : <LimitMeter used={used} limit={limit} />;
 }
 

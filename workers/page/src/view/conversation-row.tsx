@@ -56,7 +56,9 @@ export function ConversationRow({ conversation, current, onChosen }: Conversatio
             <ForkIcon />
           </span>
         ) : null}
-        <span class="row-title">{title}</span>
+        <span class="row-title" dir="auto">
+          {title}
+        </span>
         {isRunning(conversation) ? <span class="pulse" role="img" aria-label={texts.answering} /> : null}
       </button>
       <Menu
@@ -101,6 +103,7 @@ function NameField({ name, label, onDone }: NameFieldProps) {
     <input
       ref={input}
       class="row-name"
+      dir="auto"
       value={value}
       aria-label={label}
       maxLength={120}

@@ -47,6 +47,7 @@ export function DocumentForm({ pasted, onAdded }: { readonly pasted: string; rea
           <input
             id={`${id}-name`}
             class="input"
+            dir={name === "" ? undefined : "auto"}
             value={name}
             maxLength={NAME_LENGTH}
             placeholder={texts.documentPasted}
@@ -55,7 +56,14 @@ export function DocumentForm({ pasted, onAdded }: { readonly pasted: string; rea
         </div>
         <div class="field">
           <label for={`${id}-text`}>{texts.documentPasteLabel}</label>
-          <textarea id={`${id}-text`} class="input" rows={5} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          <textarea
+            id={`${id}-text`}
+            class="input"
+            rows={5}
+            dir="auto"
+            value={text}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
         </div>
         <button type="submit" class="button primary" disabled={text.trim() === ""}>
           {texts.documentAdd}

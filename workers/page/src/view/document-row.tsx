@@ -20,7 +20,9 @@ export function DocumentRow({ document, onAsk }: DocumentRowProps) {
     <li class="document" data-stage={facts.stage}>
       <DocumentIcon />
       <div class="document-text">
-        <p class="document-name">{facts.name}</p>
+        <p class="document-name" dir="auto">
+          {facts.name}
+        </p>
         <p class="hint" aria-live="off">
           {stageText(document, texts)}
         </p>

@@ -20,7 +20,9 @@ export function DocumentsPanel({ pasted, onAdded, onClose }: DocumentsPanelProps
   useEffect(() => actions.dismissNotice, []);
   return (
     <Dialog kind="window" title={texts.documents} onClose={onClose}>
-      <p class="panel-intro">{texts.documentsIntro}</p>
+      <p class="panel-intro">
+        {texts.documentsIntro} {state.model?.state?.constant === true ? texts.documentsForgetful : texts.documentsLimited}
+      </p>
       <DocumentForm pasted={pasted} onAdded={onAdded} />
       {notice?.what === "document" ? <FailureNote failure={notice.failure} onRetry={null} /> : null}
       {documents.length === 0 ? <p class="hint documents-none">{texts.documentsNone}</p> : null}

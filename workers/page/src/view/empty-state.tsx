@@ -7,7 +7,7 @@ export function EmptyState({ onPick }: { readonly onPick: (prompt: string) => vo
     return (
       <section class="empty">
         <Logo class="empty-logo" />
-        <h2>{texts.aboutTitle(state.about.name)}</h2>
+        <h2 dir="auto">{texts.aboutTitle(state.about.name)}</h2>
         <p class="empty-intro">{texts.aboutIntro}</p>
       </section>
     );
@@ -19,7 +19,7 @@ export function EmptyState({ onPick }: { readonly onPick: (prompt: string) => vo
       <ul class="examples" aria-label={texts.examplesLabel}>
         {texts.examples.map((example) => (
           <li key={example.prompt}>
-            <button type="button" class="example" onClick={() => onPick(example.prompt)}>
+            <button type="button" class="example" disabled={!state.online} onClick={() => onPick(example.prompt)}>
               <span class="example-title">{example.title}</span>
               <span class="example-prompt" lang="en">
                 {example.prompt}

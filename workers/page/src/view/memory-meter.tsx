@@ -1,17 +1,19 @@
+import type { ModelState } from "../api/model.ts";
+import { cheaperFrom } from "../state/memory.ts";
 import { currentConversation, latestState } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
-import { SessionPlace } from "./session-place.tsx";
 import { formatCount, formatMegabytes } from "./format.ts";
+import { MemoryChart } from "./memory-chart.tsx";
+import { SessionPlace } from "./session-place.tsx";
 
 interface MemoryMeterProps {
   /** Tokens of the conversation; null before there is one. */
   readonly used: number | null;
-  /** Bytes that each of them would add to a cache of keys and values. */
-  readonly perToken: number;
+  readonly model: ModelState;
 }
 
-/** For a model whose context has no end: tokens read so far, and the state that holds them beside the cache that full attention would need. */
-export function MemoryMeter({ used, perToken }: MemoryMeterProps) {
+/** For a model whose context has no end: tokens read so far, and what that takes beside the cache that full attention would need. */
+export function MemoryMeter({ used, model }: MemoryMeterProps) {
   const { state, texts } = useApp();
   const latest = latestState(currentConversation(state));
   const count = used === null ? null : texts.contextEndless(formatCount(used, texts.code));
@@ -23,44 +25,39 @@ export function MemoryMeter({ used, perToken }: MemoryMeterProps) {
           <SessionPlace />
         </div>
       )}
-      {latest === null ? null : <Comparison bytes={latest.bytes} cacheBytes={latest.tokens * perToken} tokens={latest.tokens} />}
+      {latest === null ? null : <Comparison tokens={latest.tokens} bytes={latest.bytes} model={model} />}
     </div>
   );
 }
 
 interface ComparisonProps {
-  readonly bytes: number;
-  readonly cacheBytes: number;
   readonly tokens: number;
+  readonly bytes: number;
+  readonly model: ModelState;
 }
 
-function Comparison({ bytes, cacheBytes, tokens }: ComparisonProps) {
+function Comparison({ tokens, bytes, model }: ComparisonProps) {
   const { texts } = useApp();
-  const [state, cache] = [bytes, cacheBytes].map((size) => formatMegabytes(size, texts.code)) as [string, string];
-  const longest = Math.max(bytes, cacheBytes, 1);
-  return (
-    <span class="memory-bars" role="img" aria-label={texts.memorySummary(state, cache, formatCount(tokens, texts.code))}>
-      <Bar name={texts.memoryState} share={bytes / longest} value={state} kind="state" />
-      <Bar name={texts.memoryCache} share={cacheBytes / longest} value={cache} kind="cache" />
-    </span>
-  );
-}
-
-interface BarProps {
-  readonly name: string;
-  readonly share: number;
-  readonly value: string;
-  readonly kind: "state" | "cache";
-}
-
-function Bar({ name, share, value, kind }: BarProps) {
+  const size = (value: number) => formatMegabytes(value, texts.code);
+  const cacheBytes = tokens * model.fullAttentionBytesPerToken;
   return (
     <>
-      <span>{name}</span>
-      <span class="memory-bar" data-kind={kind}>
-        <span style={{ width: `${share * 100}%` }} />
-      </span>
-      <span class="memory-value">{value}</span>
+      <div
+        class="memory-now"
+        role="img"
+        aria-label={texts.memorySummary(size(bytes), size(model.bytes), size(cacheBytes), formatCount(tokens, texts.code))}
+      >
+        <MemoryChart tokens={tokens} bytes={bytes} model={model} />
+        <span class="memory-key" data-kind="state">
+          {texts.memoryState}
+        </span>
+        <span class="memory-value">{size(bytes)}</span>
+        <span class="memory-key" data-kind="cache">
+          {texts.memoryCache}
+        </span>
+        <span class="memory-value">{size(cacheBytes)}</span>
+      </div>
+      <p class="memory-crossing">{texts.memoryCrossing(formatCount(cheaperFrom(model), texts.code))}</p>
     </>
   );
 }

@@ -8,6 +8,7 @@ import { KeyField } from "./key-field.tsx";
 export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
   const { state, texts, actions } = useApp();
   const settings = currentSettings(state);
+  const countsSpikes = state.model?.spikes === true;
   const systemId = useId();
   const spikesId = useId();
   return (
@@ -19,6 +20,7 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
           id={systemId}
           class="input"
           rows={4}
+          dir="auto"
           value={settings.system}
           placeholder={texts.systemPlaceholder}
           aria-describedby={`${systemId}-hint`}
@@ -43,14 +45,15 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
         <input
           id={spikesId}
           type="checkbox"
-          checked={settings.spikes === true}
+          checked={countsSpikes && settings.spikes === true}
+          disabled={!countsSpikes}
           aria-describedby={`${spikesId}-hint`}
           onChange={(event) => actions.changeSettings({ ...settings, spikes: event.currentTarget.checked })}
         />
         <div>
           <label for={spikesId}>{texts.spikes}</label>
           <p class="hint" id={`${spikesId}-hint`}>
-            {texts.spikesHint}
+            {countsSpikes ? texts.spikesHint : state.model === null ? texts.spikesUnknown : texts.spikesNone(state.model.id)}
           </p>
         </div>
       </div>

@@ -7,6 +7,7 @@ import { CopyButton } from "./copy-button.tsx";
 import { Dialog } from "./dialog.tsx";
 import { FailureNote } from "./failure-note.tsx";
 import { formatDate } from "./format.ts";
+import { DocumentIcon } from "./icons.tsx";
 import { useAttempt } from "./use-attempt.ts";
 
 const SECONDS = { hour: 3_600, day: 86_400, week: 7 * 86_400, month: 30 * 86_400 } as const;
@@ -18,6 +19,12 @@ export function SharePanel({ onClose }: { readonly onClose: () => void }) {
   return (
     <Dialog kind="window" title={texts.shareTitle} onClose={onClose}>
       <p class="panel-intro">{texts.shareIntro}</p>
+      {conversation?.document === undefined ? null : (
+        <p class="share-document">
+          <DocumentIcon />
+          <bdi>{texts.shareDocument(conversation.document.name)}</bdi>
+        </p>
+      )}
       {conversation?.session === undefined ? <p>{texts.shareUnsaved}</p> : <ShareForm conversation={conversation} />}
     </Dialog>
   );

@@ -7,6 +7,7 @@ import type { SharedView } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { FailureNote } from "./failure-note.tsx";
 import { formatDate } from "./format.ts";
+import { DocumentIcon } from "./icons.tsx";
 import { useAttempt } from "./use-attempt.ts";
 
 /** What a link shows: a conversation to read, and to go on with. */
@@ -42,15 +43,23 @@ export function SharedConversation({ shared }: { readonly shared: SharedView }) 
 function SharedTranscript({ session }: { readonly session: SharedSession }) {
   const { texts, actions } = useApp();
   const { busy, failure, run } = useAttempt();
-  const { messages } = transcriptOf(session.id, session.model, session.turns);
+  const { messages, document } = transcriptOf(session.id, session.model, session.turns);
   return (
     <>
       <p class="shared-note">{texts.sharedNote(formatDate(session.expires, texts.code))}</p>
+      {document === null ? null : (
+        <p class="about-document">
+          <DocumentIcon />
+          <bdi>{texts.sharedDocument(document)}</bdi>
+        </p>
+      )}
       {messages.map((message) =>
         message.role === "user" ? (
           <article key={message.id} class="message user">
             <h2 class="visually-hidden">{texts.you}</h2>
-            <div class="bubble">{message.text}</div>
+            <div class="bubble" dir="auto">
+              {message.text}
+            </div>
           </article>
         ) : (
           <article key={message.id} class="message answer">

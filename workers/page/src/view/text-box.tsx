@@ -25,6 +25,8 @@ export function TextBox({ element, value, label, placeholder, onInput, onSubmit,
     <textarea
       ref={element}
       class="text-box"
+      // An empty box follows the page, for its placeholder.
+      dir={value === "" ? undefined : "auto"}
       rows={1}
       value={value}
       aria-label={label}

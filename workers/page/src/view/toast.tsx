@@ -9,7 +9,7 @@ export function Toast() {
     <div class="toasts" role="status">
       {state.deleted === null ? null : (
         <div class="toast">
-          <span>{texts.deleted(conversationTitle(state.deleted) ?? texts.untitled)}</span>
+          <span dir="auto">{texts.deleted(conversationTitle(state.deleted) ?? texts.untitled)}</span>
           <button type="button" class="toast-action" onClick={actions.undoRemove}>
             {texts.undo}
           </button>

@@ -20,7 +20,7 @@ export function Topbar({ onNewChat }: TopbarProps) {
         <MenuIcon />
       </button>
       <div class="topbar-titles">
-        <h1>{useTitle()}</h1>
+        <h1 dir="auto">{useTitle()}</h1>
         <ModelName />
       </div>
       <button type="button" class="icon-button small-only" aria-label={texts.newChat} title={texts.newChat} onClick={onNewChat}>

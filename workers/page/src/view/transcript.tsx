@@ -1,4 +1,6 @@
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { versionsAt } from "../state/branches.ts";
+import { isRunning } from "../state/selectors.ts";
 import type { Conversation } from "../state/types.ts";
 import { AnswerMessage } from "./answer-message.tsx";
 import { useApp } from "./context.ts";
@@ -16,25 +18,28 @@ interface TranscriptProps {
 const END_PX = 24;
 
 export function Transcript({ conversation, editingId, onEdit }: TranscriptProps) {
-  const { texts } = useApp();
+  const { state, texts } = useApp();
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const { following, follow, onScroll } = useFollowing(scroller, content);
-  const { messages } = conversation;
+  const { messages, branches } = conversation;
+  const running = isRunning(conversation);
   const lastUserId = messages.findLast((message) => message.role === "user")?.id;
   // A new question is worth seeing, wherever the reader was.
   useLayoutEffect(follow, [conversation.id, lastUserId]);
 
   const list = useMemo(
     () =>
-      messages.map((message, index) =>
-        message.role === "user" ? (
-          <UserMessage key={message.id} message={message} editing={editingId === message.id} onEdit={onEdit} />
+      messages.map((message, index) => {
+        const common = { versions: versionsAt(conversation, index), running };
+        // By place, not by message: whoever steps through its versions stays on the button.
+        return message.role === "user" ? (
+          <UserMessage key={index} message={message} editing={editingId === message.id} onEdit={onEdit} {...common} />
         ) : (
-          <AnswerMessage key={message.id} message={message} last={index === messages.length - 1} />
-        ),
-      ),
-    [messages, editingId, texts],
+          <AnswerMessage key={index} message={message} last={index === messages.length - 1} {...common} />
+        );
+      }),
+    [messages, branches, running, editingId, state.online, texts],
   );
 
   return (
@@ -52,7 +57,7 @@ export function Transcript({ conversation, editingId, onEdit }: TranscriptProps)
           {conversation.document === undefined ? null : (
             <p class="about-document">
               <DocumentIcon />
-              {texts.aboutDocument(conversation.document.name)}
+              <bdi>{texts.aboutDocument(conversation.document.name)}</bdi>
             </p>
           )}
           {conversation.behind === true && messages.length === 0 ? (
