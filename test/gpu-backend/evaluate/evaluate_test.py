@@ -210,3 +210,10 @@ def test_commands_refuse_what_they_cannot_do(capsys: pytest.CaptureFixture[str],
             main(["evaluate", "lm-eval", *arguments])
         assert caught.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_tasks_name_files_that_are_there() -> None:
+    """From the repository's root, where the harness runs."""
+    tasks = Path(__file__).parent / "tasks"
+    named = [line.split(": ")[1] for task in tasks.glob("*.yaml") for line in task.read_text().splitlines() if ".jsonl" in line]
+    assert sorted(Path(__file__).parents[3] / name for name in named) == sorted(tasks.glob("*.jsonl"))
