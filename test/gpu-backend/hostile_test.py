@@ -121,7 +121,7 @@ def test_a_command_of_its_own_says_the_same(tmp_path: Path) -> None:
 
 
 def test_the_table_is_what_its_generator_makes() -> None:
-    ran = subprocess.run([sys.executable, str(TABLE / "generate.py"), "--check"], capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, str(TABLE / "make_cases.py"), "--check"], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
