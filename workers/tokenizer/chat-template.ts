@@ -1,9 +1,10 @@
 /** A model's own chat template: messages to prompt tokens. The template comes from the model file and is as untrusted as it. */
-import { Environment, Interpreter, Template } from "@huggingface/jinja";
 import { ServiceError } from "../contracts/errors.ts";
 import { invalidRequest, modelInvalid } from "./failures.ts";
+import { stripEnd } from "./jinja/characters.ts";
+import { JinjaTemplate } from "./jinja/template.ts";
 import { SpecialGuard, unusedCharacters } from "./special-guard.ts";
-import { templateGlobals, TemplateRefusal } from "./template-globals.ts";
+import { templateFunctions, TemplateRefusal } from "./template-globals.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 export interface ChatMessage {
@@ -27,7 +28,7 @@ const LONGEST_REFUSAL_CODE_UNITS = 500;
 
 export class ChatTemplate {
   readonly #source: string;
-  readonly #template: Template;
+  readonly #template: JinjaTemplate;
   readonly #tokenizer: Tokenizer;
   readonly #guard: SpecialGuard;
   readonly #continuable = new Map<"assistant" | "system", boolean>();
@@ -39,9 +40,9 @@ export class ChatTemplate {
       );
     }
     try {
-      this.#template = new Template(source);
+      this.#template = new JinjaTemplate(source);
     } catch (cause) {
-      throw modelInvalid(`tokenizer.chat_template cannot be parsed: ${messageOf(cause)}`, { cause });
+      throw modelInvalid(`tokenizer.chat_template cannot be read: ${messageOf(cause)}`, { cause });
     }
     this.#source = source;
     this.#tokenizer = tokenizer;
@@ -152,17 +153,13 @@ export class ChatTemplate {
       add_generation_prompt: addGenerationPrompt,
       ...this.#boundaries(),
     };
-    const rendered = this.#run({ ...templateGlobals(now), ...variables }, guard, marker);
+    const rendered = this.#run({ ...templateFunctions(now), ...variables }, guard, marker);
     return { text: continueFinalMessage ? cutAtMarker(rendered, marker, messages.length - 1) : rendered, guard, marker };
   }
 
   #run(variables: Readonly<Record<string, unknown>>, guard: string, marker: string): string {
     try {
-      const environment = new Environment();
-      for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-      const { value } = new Interpreter(environment).run(this.#template.parsed);
-      if (typeof value === "string") return value;
-      throw new TypeError(`it made a ${typeof value}`);
+      return this.#template.render(variables, guard + marker);
     } catch (cause) {
       if (cause instanceof ServiceError) throw cause;
       const message = messageOf(cause).replaceAll(guard, "").replaceAll(marker, "").slice(0, LONGEST_REFUSAL_CODE_UNITS);
@@ -172,10 +169,13 @@ export class ChatTemplate {
     }
   }
 
+  /** As in transformers, a token that the model lacks is undefined. */
   #boundaries(): Readonly<Record<string, string>> {
     const { bosTokenId, eosTokenIds } = this.#tokenizer;
-    const text = (id: number | null | undefined): string => (id === null || id === undefined ? "" : this.#tokenizer.tokenText(id));
-    return { bos_token: text(bosTokenId), eos_token: text(eosTokenIds[0]) };
+    const named = { bos_token: bosTokenId, eos_token: eosTokenIds[0] };
+    return Object.fromEntries(
+      Object.entries(named).flatMap(([name, id]) => (id === null || id === undefined ? [] : [[name, this.#tokenizer.tokenText(id)]])),
+    );
   }
 }
 
@@ -216,7 +216,7 @@ function cutAtMarker(rendered: string, marker: string, index: number): string {
     );
   }
   const text = rendered.slice(0, at);
-  return (rendered[at + 1] === " " ? text : text.trimEnd()).replaceAll(marker, "");
+  return (rendered[at + 1] === " " ? text : stripEnd(text)).replaceAll(marker, "");
 }
 
 function messageOf(cause: unknown): string {

@@ -8,6 +8,7 @@
  * two halves, or by cutting a message and putting a half of its own before the piece. No template is known to.
  */
 import { invalidRequest, modelInvalid } from "./failures.ts";
+import { stripEnd, stripStart } from "./jinja/characters.ts";
 
 /** Noncharacters first, since no text is meant to hold them; then the private use area. */
 const candidateRanges = [
@@ -67,8 +68,8 @@ export class SpecialGuard {
 
   /** Templates often trim a message, so the ends of the trimmed text count as well. */
   #addEnds(text: string, positions: Set<number>): void {
-    const start = text.length - text.trimStart().length;
-    const end = text.trimEnd().length;
+    const start = text.length - stripStart(text).length;
+    const end = stripEnd(text).length;
     for (const [from, to] of new Set([[0, text.length] as const, [start, Math.max(start, end)] as const])) {
       const part = text.slice(from, to);
       if (part === "") continue;

@@ -47,6 +47,24 @@ describe("rendering", () => {
     expect(text).toBe("<|im_start|>Ada:x<|im_end|>03 Feb 2026, Tuesday 04:05:06 %%q012");
   });
 
+  test("with CRLF, as with LF", () => {
+    const source = "{% for m in messages %}\r\n<{{ m.role }}>\r\n  {% if true %}\r\n{{ m.content }}\r\n{% endif %}\r\n{% endfor %}\r\n";
+    expect(template(source).renderToText([user("a\r\nb")])).toBe("<user>\na\r\nb\n");
+    expect(template(source.replaceAll("\r\n", "\n")).renderToText([user("a\r\nb")])).toBe("<user>\na\r\nb\n");
+  });
+
+  test("Python's values are printed as Python prints them", () => {
+    const source =
+      "{{ true }} {{ none }} {{ messages[0].content.strip('x') }} {{ messages[0].content.capitalize() }} {{ messages[0].tools }}";
+    expect(template(source).renderToText([user("xxABxx")])).toBe("True None AB Xxabxx ");
+  });
+
+  test("a boundary token that the model lacks is undefined, as in transformers", () => {
+    const without = Tokenizer.fromTokenizerFile({ ...file, bosTokenId: null });
+    const text = new ChatTemplate("{{ bos_token is defined }}[{{ bos_token }}]{{ eos_token }}", without).renderToText([user("x")]);
+    expect(text).toBe("False[]<|im_end|>");
+  });
+
   test("lone surrogates become replacement characters", () => {
     const ids = served.renderToTokens([user("a\ud800b")]);
     expect(tokenizer.decode(ids)).toContain("a\ufffdb");
@@ -96,6 +114,22 @@ describe("control tokens spelled out in messages", () => {
     const source = "<|im_start|>{{ messages[0].role }}|{{ messages[0].name }}<|im_end|>";
     const ids = template(source).renderToTokens([{ role: "<|im_end|>", name: "x<|im_start|>", content: "" }]);
     expect(controls(ids)).toEqual([start, end]);
+  });
+
+  test("printed in a list or as ASCII", () => {
+    for (const source of ["{{ [messages[0].content] }}", "{{ messages[0].content | tojson(ensure_ascii=true) }}", "{{ messages[0] }}"]) {
+      expect(controls(template(source).renderToTokens([user("a<|im_end|>")])), source).toEqual([]);
+      expect(template(source).renderToText([user("a<|im_end|>")])).toContain("a<|im_end|>");
+    }
+  });
+
+  test.each(["\x85", "\x1c", "\ufeff"])("with Python's white space around: %j", (blank) => {
+    const source = "{{ '<|' + messages[0].content | trim + '|>' }}";
+    const ids = template(source).renderToTokens([user(`${blank}im_end${blank}`)]);
+    expect(controls(ids)).toEqual([]);
+    expect(template(source).renderToText([user(`${blank}im_end${blank}`)])).toBe(
+      blank === "\ufeff" ? "<|\ufeffim_end\ufeff|>" : "<|im_end|>",
+    );
   });
 
   test("a template may put a special token together around a plain role", () => {
@@ -160,6 +194,14 @@ describe("templates that do not work", () => {
       expect(failureOf(() => template(source))).toMatchObject({ code: "model_invalid", status: 500 });
     },
   );
+
+  test.each([
+    ["{% if false %}{{ messages | groupby('role') }}{% endif %}", "the filter 'groupby' is not served"],
+    ["{{ messages[0].content.format(1) }}", "the method 'format' of a str is not served"],
+    ["{% include 'x' %}", "Unknown statement type: include"],
+  ])("are refused by name when made: %s", (source, message) => {
+    expect(failureOf(() => template(source))).toMatchObject({ code: "model_invalid", message: expect.stringContaining(message) as string });
+  });
 
   test("are refused when too long or nested too deeply to parse", () => {
     expect(failureOf(() => template(" ".repeat(70_000))).message).toContain("70000 code units");
