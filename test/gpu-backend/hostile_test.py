@@ -6,11 +6,14 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from spikingbrain.checkpoint.gguf_file import GgufFile
+from spikingbrain.checkpoint.gguf_header import read_header
 from spikingbrain.cli.main import main
 from spikingbrain.state.file import StateError, load_state
 
@@ -22,6 +25,8 @@ PLACES = {**WEIGHTS, "config": "config.json", "index": "model.safetensors.index.
 BASES = {**PLACES, "gguf": "model.gguf", "state": "state.sbst"}
 # What reading takes beside a few times the file's bytes.
 MEMORY_PER_BYTE, FIXED_BYTES = 64, 2 << 20
+# Of the sound file of each kind.
+MUTATIONS = 150
 
 Capture = pytest.CaptureFixture[str]
 
@@ -108,6 +113,76 @@ def test_what_is_no_file(name: str, capsys: Capture, tmp_path: Path) -> None:
         (tmp_path / name / "model.safetensors").mkdir()
     assert main(["inspect", str(tmp_path / name)]) == 1
     assert str(tmp_path / name) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"\x85\xff", b"a = " + b"[" * 50_000, b"<!DOCTYPE html>"])
+def test_settings_of_a_conversion(content: bytes, capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes(content)
+    assert main(["convert", str(path)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {path} must be a TOML file; it is ")
+
+
+def test_weights_that_overflow(capsys: Capture, tmp_path: Path) -> None:
+    file = bytearray((SOUND / "model.gguf").read_bytes())
+    for tensor in read_header(bytes(file)).tensors:
+        value = 3e38 if tensor.name == "output_norm.weight" else 1.0
+        file[tensor.offset : tensor.offset + tensor.bytes] = np.full(tensor.shape, value, dtype="<f4").tobytes()
+    path = tmp_path / "model.gguf"
+    path.write_bytes(file)
+    assert main(["logits", "--model", str(path), "--tokens", "1,2"]) == 1
+    assert "logits must be finite" in capsys.readouterr().err
+
+
+def test_a_merge_of_what_is_no_token(capsys: Capture, tmp_path: Path) -> None:
+    command = _placed("tokenizer", (SOUND / "tokenizer.json").read_bytes().replace(b'"ab": 3', b'"ba": 3'), tmp_path)
+    (tmp_path / "text.txt").write_text("a b c " * 9)
+    assert main(["evaluate", "perplexity", "--model", command[1], "--text", str(tmp_path / "text.txt")]) == 1
+    assert "merge 0 must be of tokens and make one; 'ab' is none" in capsys.readouterr().err
+
+
+def _mutated(content: bytes, random: Random) -> bytes:
+    spoilt = bytearray(content)
+    for _ in range(random.choice((1, 1, 2, 4))):
+        at, kind = random.randrange(len(spoilt)), random.randrange(5)
+        if kind == 0:
+            spoilt[at] ^= 1 << random.randrange(8)
+        elif kind == 1:
+            spoilt[at : at + 8] = random.choice((b"\xff" * 8, bytes(8), (1 << random.randrange(64)).to_bytes(8, "little")))
+        elif kind == 2:
+            spoilt[at] = random.choice(b'\0\1\x7f\x80\xff"[]{}0-')
+        elif kind == 3:
+            del spoilt[at : at + random.randrange(1, 20)]
+        else:
+            spoilt[at:at] = spoilt[random.randrange(len(spoilt)) :][: random.randrange(1, 30)]
+    return bytes(spoilt) or b"?"
+
+
+@pytest.mark.parametrize("kind", ["gguf", *PLACES])
+def test_mutations_are_taken_or_one_message(kind: str, capsys: Capture, tmp_path: Path) -> None:
+    random, sound, refused = Random(kind), (SOUND / BASES[kind]).read_bytes(), 0
+    for _ in range(MUTATIONS):
+        command = _placed(kind, _mutated(sound, random), tmp_path)
+        if kind != "tokenizer" and random.random() < 0.5:
+            command = ["logits", "--model", command[1], "--tokens", "1,2"]
+        status = main(command)
+        message = capsys.readouterr().err
+        last = [line for line in message.splitlines() if not line.startswith("warning: ")]
+        assert status == 0 or (last and last[0].startswith("error: ")), message
+        refused += status
+        (tmp_path / "out.gguf").unlink(missing_ok=True)
+    assert refused > MUTATIONS / 4
+
+
+def test_mutated_states_are_taken_or_refused() -> None:
+    config, sound = GgufFile(SOUND / "model.gguf").config, (SOUND / "state.sbst").read_bytes()
+    random, refused = Random(1), 0
+    for _ in range(MUTATIONS):
+        try:
+            load_state(_mutated(sound, random), config, torch.float32, torch.device("cpu"))
+        except StateError:
+            refused += 1
+    assert refused > MUTATIONS / 4
 
 
 def test_a_command_of_its_own_says_the_same(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 
+from .errors import CheckpointError
 from .tokenizer import Tokenizer, TokenKind
 from .tokenizer_family import QWEN2_EXPRESSION
 
@@ -13,10 +14,13 @@ ADDED = (TokenKind.CONTROL, TokenKind.USER_DEFINED)
 
 
 def text_tokenizer(tokenizer: Tokenizer) -> FastTokenizer:
-    """Control tokens in a text become control tokens; nothing is added in front or behind."""
+    """Control tokens in a text become control tokens; nothing is added in front or behind. Refuses a merge of what are no tokens."""
     kinds = list(zip(tokenizer.tokens, tokenizer.kinds, strict=True))
     vocabulary = {token: id_ for id_, (token, kind) in enumerate(kinds) if kind != TokenKind.UNUSED}
     merges = [(left, right) for left, _, right in (merge.partition(" ") for merge in tokenizer.merges)]
+    for rank, (left, right) in enumerate(merges):
+        if lacking := [token for token in (left, right, left + right) if token not in vocabulary]:
+            raise CheckpointError(f"tokenizer: merge {rank} must be of tokens and make one; {lacking[0]!r} is none")
     fast = FastTokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=tokenizer.ignore_merges))
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=tokenizer.family != "qwen2")
     if tokenizer.family == "qwen2":

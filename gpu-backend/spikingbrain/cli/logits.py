@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from spikingbrain.checkpoint.errors import CheckpointError
+
 from .values import Commands, positive_number, token_list
 
 
@@ -30,4 +32,6 @@ def run(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.model, spikes=arguments.spikes, k=arguments.k, dtype=dtype)
     with torch.inference_mode():
         logits = model.logits(torch.tensor(arguments.tokens))
+    if not logits.isfinite().all():
+        raise CheckpointError(f"{arguments.model}: logits must be finite; the weights are so large that some are not")
     print(json.dumps({"logits": logits.tolist()}, allow_nan=False))

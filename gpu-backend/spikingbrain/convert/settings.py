@@ -261,7 +261,7 @@ class Settings:
 def read_settings(path: Path) -> Settings:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(str(path), "a TOML file", str(error)) from error
     for key in ("teacher", "work"):
         if isinstance(values.get(key), str):
