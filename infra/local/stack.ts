@@ -1,4 +1,5 @@
 /** The whole stack on this machine: all Workers under `wrangler dev`, the way Cloudflare would run them. */
+import { randomUUID } from "node:crypto";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { startGroup } from "./process-group.ts";
@@ -37,6 +38,9 @@ export const quietWrangler = {
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_SEND_ERROR_REPORTS: "false",
   WRANGLER_HIDE_BANNER: "true",
+  // No web page and no records of requests for whoever can reach the port.
+  X_LOCAL_EXPLORER: "false",
+  X_LOCAL_OBSERVABILITY: "false",
 } as const;
 
 /** Lines of output repeated when the stack ends unexpectedly. */
@@ -48,14 +52,17 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const url = `http://127.0.0.1:${String(options.port)}`;
   const variables = Object.entries(options.variables ?? {}).flatMap(([name, value]) => ["--var", `${name}:${value}`]);
   const configurations = (options.configurations ?? defaultConfigurations).flatMap((path) => ["-c", path]);
+  const startId = randomUUID();
+  const guard = { ENTRY_ANY_HOST: String((options.variables?.API_KEYS ?? "") !== ""), ENTRY_START_ID: startId };
   const group = startGroup(
     process.execPath,
     [
-      ...[inRepository("node_modules/wrangler/bin/wrangler.js"), "dev", ...configurations],
+      ...["--no-warnings", "--import", inRepository("infra/local/wrangler-shut.ts")],
+      ...[inRepository("node_modules/wrangler/wrangler-dist/cli.js"), "dev", ...configurations],
       ...["--ip", "127.0.0.1", "--port", String(options.port), "--log-level", "warn", "--show-interactive-dev-session=false"],
       ...variables,
     ],
-    { cwd: repositoryRoot, env: { ...process.env, ...quietWrangler, ...options.environment } },
+    { cwd: repositoryRoot, env: { ...process.env, ...quietWrangler, ...guard, ...options.environment } },
   );
   let kept: string[] = [];
   const onData = (chunk: Buffer): void => {
@@ -82,7 +89,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       let last = "no answer yet";
       while (Date.now() < deadline) {
         if (hasEnded) throw new Error(`The stack ended while it was starting. Its last output:\n${kept.join("\n")}`);
-        last = await probe(`${url}/ready`);
+        last = await probe(`${url}/ready`, startId);
         if (last === "ready") return;
         await delay(250);
       }
@@ -101,10 +108,12 @@ export function portFrom(text: string | undefined): number {
   return port;
 }
 
-async function probe(url: string): Promise<string> {
+/** "ready", or why not; another program's answer on the same port is not this stack's. */
+async function probe(url: string, startId: string): Promise<string> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(60_000) });
     const body = await response.text();
+    if (response.headers.get("x-spikingbrain-start") !== startId) return "another program answers on this port";
     return response.status === 200 ? "ready" : `status ${String(response.status)}: ${body.slice(0, 300)}`;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

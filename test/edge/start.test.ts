@@ -1,11 +1,11 @@
 /** `npm start` as a person runs it: it says how to use it, and Ctrl-C leaves nothing behind. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
+import { descendants, isAlive, listeningPorts } from "../support/processes.ts";
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
@@ -15,30 +15,15 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Every process below the given one. */
-function descendants(root: number): number[] {
-  const parents = new Map<number, number>();
-  for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry)) continue;
-    try {
-      const [, parent] = /^\d+ \(.*\) \S (\d+)/s.exec(readFileSync(`/proc/${entry}/stat`, "utf8")) ?? [];
-      parents.set(Number(entry), Number(parent));
-    } catch {
-      // It ended while the list was read.
-    }
-  }
-  const found = [root];
-  for (const process of found) for (const [child, parent] of parents) if (parent === process) found.push(child);
-  return found.slice(1);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+/** What a port says to somebody who looks for a debugger or for data; "closed" where it ends the connection. */
+async function answers(port: number): Promise<(number | string)[]> {
+  const paths = ["/json", "/json/version", "/cdn-cgi/local/explorer/api/local/workers", "/core/do-storage", "/ready"];
+  return await Promise.all(
+    paths.map(async (path) => {
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined);
+      return answer?.status ?? "closed";
+    }),
+  );
 }
 
 test("serves, prints how to use it, and ends everything on Ctrl-C", async () => {
@@ -75,6 +60,9 @@ test("serves, prints how to use it, and ends everything on Ctrl-C", async () => 
 
   const started = descendants(child.pid ?? 0);
   expect(started.length).toBeGreaterThan(1);
+  const others = listeningPorts(started).filter((each) => each !== port);
+  expect(others.length).toBeGreaterThan(0);
+  for (const each of others) expect(new Set(await answers(each))).not.toContain(200);
   child.kill("SIGINT");
   expect(await exited).toEqual([0, null]);
   for (let turn = 0; turn < 100 && started.some(isAlive); turn += 1) await delay(20);

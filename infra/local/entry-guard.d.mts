@@ -1,0 +1,8 @@
+export interface Entry {
+  fetch(request: Request, env: Readonly<Record<string, unknown>>, context: unknown): Promise<Response>;
+}
+export interface GuardOptions {
+  readonly anyHost: boolean;
+  readonly startId: string;
+}
+export function guarded(entry: Entry, options: GuardOptions): Entry;

@@ -1,0 +1,110 @@
+/** What the development server has beside the Workers is shut, for every method and host. */
+import { request } from "node:http";
+import { expect, test } from "vitest";
+import { modelId, stackUrl } from "../support/edge-client.ts";
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly body: string;
+}
+
+/** `fetch` sets the Host header itself, and rewrites paths such as `//x`. */
+async function ask(method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  return await new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(stackUrl);
+    const outgoing = request({ hostname, port, method, path, headers }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (text: string) => (body += text));
+      response.on("end", () => {
+        resolve({ status: response.statusCode, body });
+      });
+    });
+    outgoing.on("upgrade", (response, socket) => {
+      socket.destroy();
+      resolve({ status: response.statusCode, body: "" });
+    });
+    outgoing.on("error", reject);
+    outgoing.end(["POST", "PUT", "PATCH"].includes(method) ? "{}" : undefined);
+  });
+}
+
+const explorers = ["/cdn-cgi/local/explorer", "/cdn-cgi/explorer"].flatMap((path) => [
+  path,
+  `${path}/`,
+  `${path}/api`,
+  `${path}/api/local/workers`,
+  `${path}/api/workers/durable_objects/namespaces`,
+  `${path}/api/storage/kv/namespaces`,
+  `${path}/api/r2/buckets`,
+  `${path}/api/d1/database`,
+]);
+const handlers = ["/cdn-cgi/local", "/cdn-cgi/handler", "/cdn-cgi/mf"].flatMap((path) => [
+  `${path}/scheduled?cron=*+*+*+*+*`,
+  `${path}/email?from=a@example.org&to=b@example.org`,
+  `${path}/stream`,
+  `${path}/imagedelivery`,
+]);
+const paths = [
+  ...explorers,
+  ...handlers,
+  ...["/cdn-cgi/local/r2/public/spikingbrain-states/x", "/cdn-cgi/local/r2/s3", "/cdn-cgi/local/r2/s3/spikingbrain-states"],
+  ...["/cdn-cgi/local/platform-proxy", "/cdn-cgi/local/observability", "/cdn-cgi/live-reload", "/cdn-cgi/trace", "/cdn-cgi/", "/cdn-cgi"],
+  ...["/cdn-cgi/ProxyWorker/pause", "/cdn-cgi/ProxyWorker/play", "/cdn-cgi/InspectorProxyWorker/websocket"],
+  ...["/__scheduled", "/__cf_local/stream", "/__cf_local/imagedelivery/x", "/__cf_local/imageupload/x"],
+  ...["/json", "/json/list", "/json/version", "/core/error", "/core/do-storage", "/core/dev-registry"],
+  ...["//cdn-cgi/local/explorer", "/x/../cdn-cgi/local/explorer", "/%63dn-cgi/local/explorer", "/cdn-cgi/local/%65xplorer"],
+];
+
+test.each(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])("no path of the development server answers %s", async (method) => {
+  for (const path of paths) expect([path, (await ask(method, path)).status]).toEqual([path, 404]);
+});
+
+test("a WebSocket is not opened, and headers of the development server are not followed", async () => {
+  const upgrade = {
+    connection: "Upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+  };
+  const reload = { ...upgrade, "sec-websocket-protocol": "WRANGLER_PROXYWORKER_LIVE_RELOAD_PROTOCOL" };
+  expect((await ask("GET", "/cdn-cgi/live-reload", reload)).status).toBe(404);
+  const ordinary = await ask("GET", "/health");
+  for (const [name, value] of [
+    ["MF-Route-Override", "spikingbrain-session"],
+    ["MF-Original-URL", "http://127.0.0.1/cdn-cgi/local/scheduled"],
+    ["MF-CF-Blob", "{"],
+    ["MF-Proxy-Shared-Secret", "guess"],
+    ["MF-Op", "GET"],
+  ] as const)
+    expect([name, await ask("GET", "/health", { [name]: value })]).toEqual([name, ordinary]);
+});
+
+test("a name that is not this machine's own is refused while keys are open: a web page can point its own name here", async () => {
+  for (const host of ["evil.example", "evil.example:8787", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0", "192.168.0.1"])
+    for (const [method, path] of [
+      ["GET", "/v1/models"],
+      ["GET", "/v1/sessions"],
+      ["POST", "/v1/sessions"],
+      ["GET", "/"],
+    ] as const) {
+      const { status, body } = await ask(method, path, { host });
+      expect([host, status, JSON.parse(body)]).toEqual([
+        host,
+        403,
+        {
+          error: {
+            message: `Host: it must be 127.0.0.1, localhost or [::1] while any key is accepted (API_KEYS is not set); it is "${host.split(":")[0] ?? ""}".`,
+            type: "invalid_request_error",
+            param: null,
+            code: "host_not_allowed",
+          },
+        },
+      ]);
+    }
+  for (const host of ["localhost", "localhost:9000", "127.0.0.1:1", "[::1]:8787", "LOCALHOST"]) {
+    const { status, body } = await ask("GET", "/v1/models", { host });
+    expect([host, status]).toEqual([host, 200]);
+    expect(JSON.parse(body)).toMatchObject({ data: [{ id: modelId }] });
+  }
+});
