@@ -18,8 +18,8 @@ const session = "workers/session";
 const [answers, sessions, generation, snapshots] = ["answers", "sessions", "generation", "snapshots"].map(
   (name) => `${session}/${name}`,
 ) as [string, string, string, string];
-/** What every room of the session Worker stands on: its bindings, its failures, whose a state is, its rows. */
-const ground = ["environment.ts", "failures.ts", "identity.ts", "storage"].map((name) => `${session}/${name}`);
+/** What every room of the session Worker stands on: its bindings, its failures, its secrets, whose a state or an id is, its rows. */
+const ground = ["environment.ts", "failures.ts", "identity.ts", "ids", "state-secrets.ts", "storage"].map((name) => `${session}/${name}`);
 
 export const ROOMS: readonly Room[] = [
   { path: contracts, imports: [] },
@@ -39,6 +39,8 @@ export const ROOMS: readonly Room[] = [
   { path: `${session}/environment.ts`, imports: [contracts], types: [answers, sessions, snapshots] },
   { path: `${session}/failures.ts`, imports: [contracts] },
   { path: `${session}/identity.ts`, imports: [contracts], types: [snapshots] },
+  { path: `${session}/state-secrets.ts`, imports: [contracts, encoding] },
+  { path: `${session}/ids`, imports: [encoding, `${session}/state-secrets.ts`], types: [`${session}/environment.ts`] },
   { path: `${session}/storage`, imports: [contracts] },
   { path: `${answers}/text`, imports: [contracts, tokenizer] },
   { path: answers, imports: [...libraries, ...ground, `${answers}/text`, sessions, generation, snapshots] },

@@ -1,5 +1,5 @@
 /**
- * The secret that this machine's snapshots are sealed under, made once. It lies where wrangler looks for a Worker's local secrets, outside git;
+ * The secret that this machine's snapshots are sealed under and its ids are signed with, made once. It lies where wrangler looks for a Worker's local secrets, outside git;
  * in production `wrangler secret put STATE_KEYS` takes its place.
  */
 import { randomBytes } from "node:crypto";

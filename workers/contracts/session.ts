@@ -21,7 +21,7 @@ export interface CacheReport {
   readonly reason: string;
 }
 
-/** One request that generates. */
+/** A request that generates, once its stream has a name. */
 export interface GenerationOrder {
   /** Names the stream; unguessable, because it and the tenant are what a client needs to come back. */
   readonly stream: string;
@@ -36,6 +36,12 @@ export interface GenerationOrder {
   readonly resumable: boolean;
   /** The session that this is a turn of. */
   readonly turn?: TurnOrder;
+}
+
+/** One request that generates. */
+export interface GenerationRequest extends Omit<GenerationOrder, "stream"> {
+  /** The data centre that took it, where the runtime tells: its stream is run near it. */
+  readonly place?: string;
 }
 
 export interface TurnOrder {
@@ -145,7 +151,7 @@ export interface TenantUsage {
 
 export interface SessionBackend {
   /** Runs an order. Refusals known before the first token come as `ok: false`. */
-  start(order: GenerationOrder): Promise<Outcome<OpenStream>>;
+  start(request: GenerationRequest): Promise<Outcome<OpenStream>>;
   /** Entries after this number, for a client that comes back. */
   attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>>;
   /** Ends a generation as if its answer had ended here. */

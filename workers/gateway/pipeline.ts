@@ -15,7 +15,6 @@ import type { GatewayContext } from "./environment.ts";
 import { planJobs, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
 import type { SessionFacts, TurnOrder } from "../contracts/session.ts";
-import { newStreamId } from "../contracts/stream-id.ts";
 import { modelNamed, type ServedModel } from "../models/served-model.ts";
 import { invalidRequest } from "./failures.ts";
 import { requireTenant } from "./plan/require-tenant.ts";
@@ -73,7 +72,7 @@ export async function answerGeneration<Body extends GenerationFields>(
   const streams = body.stream === true;
   const open = await unwrap(
     c.env.SESSION.start({
-      stream: newStreamId(placeOf(c.req.raw)),
+      ...placeOf(c.req.raw),
       tenant,
       model: model.version,
       jobs,
@@ -92,7 +91,7 @@ async function requireSession(c: GatewayContext, id: string, model: ServedModel)
 }
 
 /** The runtime's word for where the request came in; tests and other runtimes have none. */
-function placeOf(request: Request): string | undefined {
+function placeOf(request: Request): { readonly place?: string } {
   const colo: unknown = (request as { readonly cf?: { readonly colo?: unknown } }).cf?.colo;
-  return typeof colo === "string" ? colo : undefined;
+  return typeof colo === "string" ? { place: colo } : {};
 }

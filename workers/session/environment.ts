@@ -20,8 +20,8 @@ export interface SessionEnvironment {
   /** Prefixes that many requests share. */
   readonly PREFIXES: KVNamespace;
   /**
-   * Secrets that snapshots are sealed under, newest first: `2:BASE64,1:BASE64`, each 32 bytes. New ones are sealed under the first; older ones
-   * can still be opened. Without any, nothing is kept.
+   * Secrets that snapshots are sealed under and ids are signed with, newest first: `2:BASE64,1:BASE64`, each 32 bytes. The first seals and signs
+   * what is new; what is older still opens and holds. Without any, no state is kept, and ids are signed with a public key.
    */
   readonly STATE_KEYS?: string;
   /** How states hold their recurrent part: `f32`, exactly, unless set; `bf16` makes them smaller, and answers may differ from those without a state. */

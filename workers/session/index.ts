@@ -2,11 +2,12 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
-import type { GenerationOrder, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
-import { streamObjectName } from "../contracts/stream-id.ts";
+import type { GenerationRequest, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import type { SessionEnvironment } from "./environment.ts";
-import { objectUnreachable, streamNotFound } from "./failures.ts";
+import { objectUnreachable, sessionNotFound, streamNotFound } from "./failures.ts";
+import { isGivenOut, newStreamId, streamObjectName } from "./ids/ids.ts";
+import { findSession } from "./sessions/find-session.ts";
 import { exportSession, importSession } from "./sessions/file/transfer.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
 import { startUnwritten } from "./answers/unwritten.ts";
@@ -21,25 +22,29 @@ export { StreamObject } from "./answers/stream-object.ts";
 export class SessionService extends WorkerEntrypoint<SessionEnvironment> implements SessionBackend {
   readonly #keeper = new SessionKeeper(this.env);
 
-  async start(order: GenerationOrder): Promise<Outcome<OpenStream>> {
-    const name = streamObjectName(order.stream);
-    if (name === undefined) return { ok: false, failure: streamNotFound() };
-    try {
-      return await this.env.STREAM_OBJECT.getByName(name).start(order);
-    } catch (cause) {
-      logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
-      // A turn belongs to its session, which would not know of it.
-      if (order.turn !== undefined) return { ok: false, failure: objectUnreachable() };
-      return await this.#reach(() => startUnwritten(this.env, this.ctx, order));
-    }
+  async start({ place, ...request }: GenerationRequest): Promise<Outcome<OpenStream>> {
+    return await this.#reach(async () => {
+      const { tenant, turn } = request;
+      if (tenant !== null && turn !== undefined && (await findSession(this.env, tenant, turn.session, "sess", "ctx")) === undefined)
+        return { ok: false, failure: sessionNotFound() };
+      const order = { ...request, stream: await newStreamId(this.env, place, tenant) };
+      try {
+        return await this.env.STREAM_OBJECT.getByName(streamObjectName(order.stream) ?? "").start(order);
+      } catch (cause) {
+        logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
+        // A turn belongs to its session, which would not know of it.
+        if (turn !== undefined) return { ok: false, failure: objectUnreachable() };
+        return await startUnwritten(this.env, this.ctx, order);
+      }
+    });
   }
 
   async attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {
-    return await this.#atStream(stream, (object) => object.attach(tenant, stream, after));
+    return await this.#atStream(tenant, stream, (object) => object.attach(tenant, stream, after));
   }
 
   async stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>> {
-    return await this.#atStream(stream, (object) => object.stop(tenant, stream));
+    return await this.#atStream(tenant, stream, (object) => object.stop(tenant, stream));
   }
 
   async createSession(tenant: TenantId, request: NewSession) {
@@ -110,11 +115,12 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
     return await this.#reach(() => this.#keeper.deleteTenant(tenant));
   }
 
-  async #atStream<T>(stream: string, call: (object: StreamSurface) => Promise<Outcome<T>>): Promise<Outcome<T>> {
-    const name = streamObjectName(stream);
-    // What is no stream's name makes no object.
-    if (name === undefined) return { ok: false, failure: streamNotFound() };
-    return await this.#reach(() => call(this.env.STREAM_OBJECT.getByName(name)));
+  /** A name that was not given out to this tenant touches no object. */
+  async #atStream<T>(tenant: TenantId | null, stream: string, call: (object: StreamSurface) => Promise<Outcome<T>>): Promise<Outcome<T>> {
+    return await this.#reach(async () => {
+      const name = (await isGivenOut(this.env, stream, tenant, "stream")) ? streamObjectName(stream) : undefined;
+      return name === undefined ? { ok: false, failure: streamNotFound() } : await call(this.env.STREAM_OBJECT.getByName(name));
+    });
   }
 
   async #reach<T>(call: () => Promise<Outcome<T>>): Promise<Outcome<T>> {

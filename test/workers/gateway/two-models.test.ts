@@ -2,7 +2,7 @@
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
-import { streamObjectName } from "../../../workers/contracts/stream-id.ts";
+import { streamObjectName } from "../../../workers/session/ids/ids.ts";
 import { chat, chatChunks, complete, contentOf, failure, json, post, request, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
 import { SessionClient, user } from "../support/session-client.ts";

@@ -5,7 +5,7 @@
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { streamObjectName } from "../../../workers/contracts/stream-id.ts";
+import { streamObjectName } from "../../../workers/session/ids/ids.ts";
 import { dataLines, json, request, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
 import { plainLetters } from "../support/plain-letters.ts";

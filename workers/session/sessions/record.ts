@@ -1,6 +1,7 @@
 /** What a session's object knows of itself. */
 import type { ModelVersion } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
+import { hasTable } from "../storage/tables.ts";
 
 export interface SessionRecord {
   readonly id: string;
@@ -46,9 +47,13 @@ export class RecordRow {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec("CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 1), json TEXT NOT NULL)");
+    if (!hasTable(sql, "record")) return;
     const [row] = sql.exec<{ json: string }>("SELECT json FROM record").toArray();
     this.#record = row === undefined ? undefined : (JSON.parse(row.json) as SessionRecord);
+  }
+
+  makeTable(): void {
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 1), json TEXT NOT NULL)");
   }
 
   get(): SessionRecord | undefined {

@@ -6,12 +6,13 @@ import { modelNamed } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
-import { sessionObjectName } from "./contract.ts";
 import type { DirectoryObject } from "./directory-object.ts";
 import { newUpload } from "./document-reader.ts";
-import { isId, newId } from "./ids.ts";
+import type { IdKeys } from "../ids/id-keys.ts";
+import { isGivenOut, newId } from "../ids/ids.ts";
+import { findSession, sessionAt, type SessionSurface } from "./find-session.ts";
 import { unixSeconds, type SessionRecord } from "./record.ts";
-import type { SessionCopy, SessionObject } from "./session-object.ts";
+import type { SessionCopy } from "./session-object.ts";
 import { adopt } from "./adopt.ts";
 import type { ShareObject } from "./share-object.ts";
 
@@ -30,20 +31,19 @@ export class SessionKeeper implements Sessions {
   async createSession(tenant: TenantId, { model: id, name, from, share }: NewSession): Promise<Outcome<SessionFacts>> {
     const model = await this.#admit(tenant, id);
     if (share !== undefined) return await this.#fromShare(tenant, share, name, model);
-    if (from === undefined) return await this.#create(newRecord(tenant, "session", model, name ?? ""));
-    const original = this.#find(tenant, from.session, "sess", "ctx");
+    if (from === undefined) return await this.#create(await newRecord(this.#environment, tenant, "session", model, name ?? ""));
+    const original = await this.#find(tenant, from.session, "sess", "ctx");
     const copied = (await original?.copy(from.turn)) ?? notFound(from.session);
     if (!copied.ok) return { ok: false, failure: named(copied.failure, from.session) };
     requireSameModel(model, copied.value.record.model);
     const parent = { session: from.session, turn: Math.max(0, copied.value.turns.at(-1)?.number ?? 0) };
-    return await this.#create(
-      { ...newRecord(tenant, "session", copied.value.record.model, name ?? copied.value.record.name), parent },
-      copied.value,
-    );
+    const { record: first } = copied.value;
+    const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
+    return await this.#create({ ...record, parent }, copied.value);
   }
 
   async session(tenant: TenantId, id: string): Promise<Outcome<SessionFacts>> {
-    return (await this.#find(tenant, id, "sess", "ctx")?.facts()) ?? notFound(id);
+    return (await (await this.#find(tenant, id, "sess", "ctx"))?.facts()) ?? notFound(id);
   }
 
   async sessions(tenant: TenantId, kind: "session" | "context", limit: number, after?: string): Promise<Outcome<readonly SessionFacts[]>> {
@@ -53,19 +53,19 @@ export class SessionKeeper implements Sessions {
   }
 
   async turns(tenant: TenantId, id: string, limit: number, after: number): ReturnType<Sessions["turns"]> {
-    return (await this.#find(tenant, id, "sess", "ctx")?.turns(limit, after)) ?? notFound(id);
+    return (await (await this.#find(tenant, id, "sess", "ctx"))?.turns(limit, after)) ?? notFound(id);
   }
 
   async renameSession(tenant: TenantId, id: string, name: string): Promise<Outcome<SessionFacts>> {
-    return (await this.#find(tenant, id, "sess", "ctx")?.rename(name)) ?? notFound(id);
+    return (await (await this.#find(tenant, id, "sess", "ctx"))?.rename(name)) ?? notFound(id);
   }
 
   async rewindSession(tenant: TenantId, id: string, turn: number): Promise<Outcome<SessionFacts>> {
-    return (await this.#find(tenant, id, "sess")?.rewind(turn)) ?? notFound(id);
+    return (await (await this.#find(tenant, id, "sess"))?.rewind(turn)) ?? notFound(id);
   }
 
   async deleteSession(tenant: TenantId, id: string): Promise<Outcome<null>> {
-    const object = this.#find(tenant, id, "sess", "ctx");
+    const object = await this.#find(tenant, id, "sess", "ctx");
     if (object === undefined) return notFound(id);
     return await deleted(object, tenant);
   }
@@ -75,11 +75,11 @@ export class SessionKeeper implements Sessions {
     id: string,
     seconds: number,
   ): Promise<Outcome<{ readonly share: string; readonly expires: number }>> {
-    const copied = (await this.#find(tenant, id, "sess")?.copy()) ?? notFound(id);
+    const copied = (await (await this.#find(tenant, id, "sess"))?.copy()) ?? notFound(id);
     if (!copied.ok) return copied;
-    const share = newId("share");
+    const share = await newId(this.#environment, "share", null);
     const { record } = copied.value;
-    const fork: SessionRecord = { ...newRecord(tenant, "share", record.model, record.name), id: newId("sess") };
+    const fork = await newRecord(this.#environment, tenant, "share", record.model, record.name);
     const made = await this.#create(fork, copied.value);
     if (!made.ok) return made;
     const expires = unixSeconds() + seconds;
@@ -89,12 +89,12 @@ export class SessionKeeper implements Sessions {
   }
 
   async unshare(tenant: TenantId, share: string): Promise<Outcome<null>> {
-    if (!isId(share, "share") || !(await this.#share(share).end(tenant))) return { ok: false, failure: shareNotFound() };
-    return { ok: true, value: null };
+    const ended = await (await this.#findShare(share))?.end(tenant);
+    return ended === true ? { ok: true, value: null } : { ok: false, failure: shareNotFound() };
   }
 
   async shared(share: string): Promise<Outcome<SharedSession>> {
-    const found = isId(share, "share") ? await this.#share(share).get() : null;
+    const found = (await (await this.#findShare(share))?.get()) ?? null;
     if (found === null) return { ok: false, failure: shareNotFound() };
     const object = this.#object(found.tenant, found.session);
     const [facts, turns] = await Promise.all([object.facts(), object.turns(Number.MAX_SAFE_INTEGER, -1)]);
@@ -108,7 +108,7 @@ export class SessionKeeper implements Sessions {
     { model: id, name }: { readonly model: string; readonly name?: string },
   ): Promise<Outcome<SessionFacts>> {
     const model = await this.#admit(tenant, id);
-    return await this.#create({ ...newRecord(tenant, "context", model, name ?? ""), upload: newUpload });
+    return await this.#create({ ...(await newRecord(this.#environment, tenant, "context", model, name ?? "")), upload: newUpload });
   }
 
   async appendContext(
@@ -118,14 +118,14 @@ export class SessionKeeper implements Sessions {
     text: ReadableStream<Uint8Array>,
     last: boolean,
   ): Promise<Outcome<SessionFacts>> {
-    const object = this.#find(tenant, id, "ctx");
+    const object = await this.#find(tenant, id, "ctx");
     if (object !== undefined) return await object.appendDocument(offset, text, last);
     await text.cancel("there is no such context").catch(() => undefined);
     return notFound(id);
   }
 
   async followContext(tenant: TenantId, id: string): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    return (await this.#find(tenant, id, "ctx")?.followDocument()) ?? notFound(id);
+    return (await (await this.#find(tenant, id, "ctx"))?.followDocument()) ?? notFound(id);
   }
 
   async usage(tenant: TenantId): ReturnType<Sessions["usage"]> {
@@ -158,24 +158,29 @@ export class SessionKeeper implements Sessions {
 
   /** Its states are another tenant's, so they are sealed anew. */
   async #fromShare(tenant: TenantId, share: string, name: string | undefined, model: ModelVersion): Promise<Outcome<SessionFacts>> {
-    const found = isId(share, "share") ? await this.#share(share).get() : null;
+    const found = (await (await this.#findShare(share))?.get()) ?? null;
     const copied = found === null ? undefined : await this.#object(found.tenant, found.session).copy();
     if (found === null || copied?.ok !== true) return { ok: false, failure: shareNotFound() };
-    requireSameModel(model, copied.value.record.model);
-    const record = newRecord(tenant, "session", copied.value.record.model, name ?? copied.value.record.name);
+    const { record: first } = copied.value;
+    requireSameModel(model, first.model);
+    const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
     const turns = await adopt(copied.value.turns, record, this.#store(found.tenant), this.#store(tenant));
     return await this.#create(record, { turns, tokens: copied.value.tokens });
   }
 
-  #find(tenant: TenantId, id: string, ...prefixes: readonly ("sess" | "ctx")[]): SessionSurface | undefined {
-    return isId(id, ...prefixes) ? this.#object(tenant, id) : undefined;
+  async #find(tenant: TenantId, id: string, ...prefixes: readonly ("sess" | "ctx")[]): Promise<SessionSurface | undefined> {
+    return await findSession(this.#environment, tenant, id, ...prefixes);
+  }
+
+  async #findShare(id: string): Promise<ShareSurface | undefined> {
+    return (await isGivenOut(this.#environment, id, null, "share")) ? this.#share(id) : undefined;
   }
 
   #object(tenant: TenantId, id: string): SessionSurface {
-    return this.#environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id));
+    return sessionAt(this.#environment, tenant, id);
   }
 
-  #share(id: string): Pick<ShareObject, "open" | "get" | "end"> {
+  #share(id: string): ShareSurface {
     return this.#environment.SHARE_OBJECT.getByName(id);
   }
 
@@ -188,10 +193,7 @@ export class SessionKeeper implements Sessions {
   }
 }
 
-type SessionSurface = Pick<
-  SessionObject,
-  "create" | "facts" | "turns" | "rename" | "rewind" | "copy" | "delete" | "appendDocument" | "followDocument"
->;
+type ShareSurface = Pick<ShareObject, "open" | "get" | "end">;
 
 /** As seen over RPC. */
 type DirectorySurface = {
@@ -200,9 +202,15 @@ type DirectorySurface = {
   ) => Promise<ReturnType<DirectoryObject[Name]>>;
 };
 
-export function newRecord(tenant: TenantId, kind: SessionRecord["kind"], model: ModelVersion, name: string): SessionRecord {
+export async function newRecord(
+  keys: IdKeys,
+  tenant: TenantId,
+  kind: SessionRecord["kind"],
+  model: ModelVersion,
+  name: string,
+): Promise<SessionRecord> {
   const now = unixSeconds();
-  const id = newId(kind === "context" ? "ctx" : "sess");
+  const id = await newId(keys, kind === "context" ? "ctx" : "sess", tenant);
   return { id, tenant, kind, name, model, created: now, updated: now, parent: null, running: null, upload: null };
 }
 

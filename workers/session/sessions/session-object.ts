@@ -2,7 +2,6 @@ import { DurableObject } from "cloudflare:workers";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { GenerationOrder, SessionFacts, Turn } from "../../contracts/session.ts";
-import { streamObjectName } from "../../contracts/stream-id.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, conversationTooLong, invalidRequest, sessionNotFound } from "../failures.ts";
@@ -11,7 +10,7 @@ import type { StreamObject } from "../answers/stream-object.ts";
 import { BaseReader } from "./base-reader.ts";
 import { ownerOf, ownersOf, sessionObjectName, type PreparedTurn, type TurnBase, type TurnResult, type TurnTaker } from "./contract.ts";
 import { DocumentReader } from "./document-reader.ts";
-import { newId } from "./ids.ts";
+import { newId, streamObjectName } from "../ids/ids.ts";
 import { keepShared, letOldStatesGo, type StateOwner } from "./kept-states.ts";
 import { MOST_CONVERSATION_TOKENS } from "./limits.ts";
 import { RecordRow, unixSeconds, type SessionRecord } from "./record.ts";
@@ -61,6 +60,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   async create(record: SessionRecord, copy?: Pick<SessionCopy, "turns" | "tokens">): Promise<Outcome<SessionFacts>> {
     if (this.#record.get() !== undefined) return { ok: false, failure: conflict("There is a session of this id.") };
     this.ctx.storage.transactionSync(() => {
+      for (const each of [this.#record, this.#turns, this.#tokens]) each.makeTable();
       this.#record.put(record);
       if (copy !== undefined) {
         this.#tokens.append(copy.tokens);
@@ -245,7 +245,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     const copied = await this.copy(turn);
     if (!copied.ok) return copied;
     const { record } = copied.value;
-    const id = newId("sess");
+    const id = await newId(this.env, "sess", record.tenant);
     const parent = { session: record.id, turn };
     const now = unixSeconds();
     const fork = this.env.SESSION_OBJECT.getByName(sessionObjectName(record.tenant, id)) as unknown as ForkSurface;

@@ -12,7 +12,10 @@ export class TokenLog {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec("CREATE TABLE IF NOT EXISTS tokens (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes BLOB NOT NULL)");
+  }
+
+  makeTable(): void {
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS tokens (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes BLOB NOT NULL)");
   }
 
   get length(): number {

@@ -26,7 +26,10 @@ export class TurnRows {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(
+  }
+
+  makeTable(): void {
+    this.#sql.exec(
       "CREATE TABLE IF NOT EXISTS turns (number INTEGER PRIMARY KEY, messages TEXT NOT NULL, tokens INTEGER NOT NULL, finish TEXT NOT NULL, " +
         "created INTEGER NOT NULL, stream TEXT NOT NULL, snapshot TEXT, snapshot_tokens INTEGER NOT NULL)",
     );

@@ -63,7 +63,7 @@ export class Store implements SnapshotStore {
     const now = Date.now();
     collection.expire(now);
     const snapshot = collection.rows.finished(id);
-    if (snapshot === undefined) return { ok: false, failure: snapshotInvalid("snapshot: there is none of this id") };
+    if (snapshot === undefined) return { ok: false, failure: noSnapshot() };
     const tier = collection.tier(snapshot, now);
     const end = collection.beginReading(snapshot.key);
     try {
@@ -89,7 +89,7 @@ export class Store implements SnapshotStore {
     const { collection } = this.#parts;
     collection.expire(Date.now());
     const snapshot = collection.rows.finished(id);
-    if (snapshot === undefined) return Promise.resolve({ ok: false, failure: snapshotInvalid("snapshot: there is none of this id") });
+    if (snapshot === undefined) return Promise.resolve({ ok: false, failure: noSnapshot() });
     collection.owners.add(snapshot.key, owner, expires);
     return Promise.resolve({ ok: true, value: null });
   }
@@ -167,6 +167,8 @@ function coveredTokens({ snapshot: { tokens, cuttable }, commonPages }: Found, c
   if (Math.floor(tokens / PAGE_TOKENS) === commonPages && tokens <= chain.tokens) return tokens;
   return cuttable ? common : 0;
 }
+
+export const noSnapshot = () => snapshotInvalid("snapshot: there is none of this id");
 
 function failureOf(cause: unknown, event: string): ServiceFailure {
   if (cause instanceof ServiceError) return cause.failure;

@@ -11,10 +11,11 @@ import { limitsOf, type StoreLimits } from "./limits.ts";
 import { NoStore } from "./no-store.ts";
 import { Sealer } from "./seal/seal.ts";
 import { Sharing } from "./tiers/near-copying.ts";
-import { Store } from "./store.ts";
+import { noSnapshot, Store } from "./store.ts";
 import { TenantKeys } from "./seal/tenant-keys.ts";
 import { tenantName } from "./tenant-name.ts";
 import { Upkeep } from "./tiers/upkeep.ts";
+import { hasTable } from "../storage/tables.ts";
 
 /** Sealed bytes by where they lie. */
 export interface StoreUsage {
@@ -24,80 +25,100 @@ export interface StoreUsage {
   readonly quotaBytes: number;
 }
 
+/** What there is once the object has tables. */
+interface Opened {
+  readonly collection: Collection;
+  readonly upkeep: Upkeep;
+  readonly store: Store | NoStore;
+}
+
 export class TenantObject extends DurableObject<SessionEnvironment> implements SnapshotStore {
   readonly #limits: StoreLimits;
-  readonly #collection: Collection;
-  readonly #upkeep: Upkeep;
-  readonly #store: Store | NoStore;
+  #opened: Opened | undefined;
 
   constructor(context: DurableObjectState, environment: SessionEnvironment) {
     super(context, environment);
-    const { storage } = context;
-    const tenant = tenantName(context);
     this.#limits = limitsOf(environment);
-    this.#collection = new Collection(storage, this.#limits.cacheMilliseconds);
-    this.#collection.dropUnfinished();
-    const parts = { storage, collection: this.#collection, r2: () => this.env.SNAPSHOTS, kv: () => this.env.PREFIXES };
-    this.#upkeep = new Upkeep({ ...parts, tenant: tenant ?? "", hotMilliseconds: this.#limits.hotMilliseconds });
-    this.#store = this.#makeStore(tenant);
+    // Whoever only asks an object that keeps nothing leaves nothing in it.
+    if (hasTable(context.storage.sql, "snapshots")) this.#opened = this.#open();
   }
 
   async find(identity: ModelIdentity, chain: TokenChain): Promise<Findings> {
-    return await this.#store.find(identity, chain);
+    return await this.#made().store.find(identity, chain);
   }
 
   async open(id: string, keep: number): Promise<Outcome<OpenedSnapshot>> {
-    return await this.#thenSchedule(this.#store.open(id, keep));
+    return await this.#thenSchedule(this.#opened, ({ store }) => store.open(id, keep), { ok: false, failure: noSnapshot() });
   }
 
   async put(order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<Outcome<StoredSnapshot>> {
-    return await this.#thenSchedule(this.#store.put(order, bytes));
+    const opened = this.#made();
+    const outcome = await opened.store.put(order, bytes);
+    await opened.upkeep.schedule(Date.now());
+    return outcome;
   }
 
   async keep(id: string, owner: string, expires: number): Promise<Outcome<null>> {
-    return await this.#thenSchedule(this.#store.keep(id, owner, expires));
+    return await this.#thenSchedule(this.#opened, ({ store }) => store.keep(id, owner, expires), { ok: false, failure: noSnapshot() });
   }
 
   async release(ownerPrefix: string): Promise<void> {
-    await this.#thenSchedule(this.#store.release(ownerPrefix));
+    await this.#thenSchedule(this.#opened, ({ store }) => store.release(ownerPrefix), undefined);
   }
 
   async facts(id: string): ReturnType<SnapshotStore["facts"]> {
-    return await this.#store.facts(id);
+    return (await this.#opened?.store.facts(id)) ?? null;
   }
 
   /** A copy of it was read elsewhere. */
   async opened(id: string): Promise<void> {
-    await this.#store.opened(id);
+    await this.#opened?.store.opened(id);
   }
 
   usage(): Promise<StoreUsage> {
-    const { hot, shared, durable } = this.#collection.bytes;
+    const { hot, shared, durable } = this.#opened?.collection.bytes ?? { hot: 0, shared: 0, durable: 0 };
     return Promise.resolve({ hotBytes: hot, sharedBytes: shared, durableBytes: durable, quotaBytes: this.#limits.quotaBytes });
   }
 
   /** Everything, here and in other services; what they do not delete now is deleted by alarm. */
   async deleteAll(): Promise<void> {
-    this.#collection.removeAll();
-    await this.#thenSchedule(this.#upkeep.emptyTrash());
+    this.#opened?.collection.removeAll();
+    await this.#thenSchedule(this.#opened, ({ upkeep }) => upkeep.emptyTrash(), undefined);
   }
 
   override async alarm(): Promise<void> {
-    await this.#upkeep.run(Date.now());
+    await this.#opened?.upkeep.run(Date.now());
   }
 
-  async #thenSchedule<T>(work: Promise<T>): Promise<T> {
-    const result = await work;
-    await this.#upkeep.schedule(Date.now());
+  async #thenSchedule<T>(opened: Opened | undefined, work: (opened: Opened) => Promise<T>, nothing: T): Promise<T> {
+    if (opened === undefined) return nothing;
+    const result = await work(opened);
+    await opened.upkeep.schedule(Date.now());
     return result;
   }
 
-  #makeStore(tenant: string | undefined): Store | NoStore {
+  #made(): Opened {
+    return (this.#opened ??= this.#open());
+  }
+
+  #open(): Opened {
+    const { storage } = this.ctx;
+    const tenant = tenantName(this.ctx);
+    const collection = new Collection(storage, this.#limits.cacheMilliseconds);
+    collection.dropUnfinished();
+    const services = { r2: () => this.env.SNAPSHOTS, kv: () => this.env.PREFIXES };
+    const upkeep = new Upkeep({
+      ...{ ...services, storage, collection },
+      ...{ tenant: tenant ?? "", hotMilliseconds: this.#limits.hotMilliseconds },
+    });
+    return { collection, upkeep, store: this.#makeStore(tenant, collection, upkeep) };
+  }
+
+  #makeStore(tenant: string | undefined, collection: Collection, upkeep: Upkeep): Store | NoStore {
     if (tenant === undefined) return new NoStore(internalError("A tenant's object must be called by its name."));
     try {
       const keys = new TenantKeys(this.env.STATE_KEYS, tenant);
       const { storage } = this.ctx;
-      const collection = this.#collection;
       const services = { r2: () => this.env.SNAPSHOTS, kv: () => this.env.PREFIXES };
       const eviction = new Eviction(storage, collection, this.#limits.quotaBytes);
       const parts = { ...services, storage, collection, eviction, keys, sealer: new Sealer(keys, tenant) };
@@ -105,7 +126,7 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
         this.ctx.waitUntil(work);
       };
       const onChange = () => {
-        waitUntil(this.#upkeep.schedule(Date.now()));
+        waitUntil(upkeep.schedule(Date.now()));
       };
       return new Store({ ...parts, onChange, sharing: new Sharing({ ...parts, tenant, waitUntil }) });
     } catch (cause) {

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import type { SessionEnvironment } from "../../../../workers/session/environment.ts";
 import { sessionObjectName } from "../../../../workers/session/sessions/contract.ts";
+import { hasTable } from "../../../../workers/session/storage/tables.ts";
 import type { SessionClient } from "../../support/session-client.ts";
 import { tenantOf } from "../../support/stores.ts";
 
@@ -33,7 +34,9 @@ export async function lose(client: SessionClient, session: string): Promise<void
 /** Who keeps states in the client's store, in order. */
 export async function owners(client: SessionClient): Promise<string[]> {
   return await inStore(client, ({ storage }) =>
-    Array.from(storage.sql.exec<{ owner: string }>("SELECT owner FROM owners ORDER BY owner"), ({ owner }) => owner),
+    hasTable(storage.sql, "owners")
+      ? Array.from(storage.sql.exec<{ owner: string }>("SELECT owner FROM owners ORDER BY owner"), ({ owner }) => owner)
+      : [],
   );
 }
 

@@ -49,9 +49,11 @@ describe("rows that were", () => {
   test("another tenant's", async () => {
     const [alice, mallory] = [newTenant(), newTenant()];
     const { id } = stored(await put(alice, randomTokens(TOKENS, 3)));
+    await put(mallory, randomTokens(TOKENS, 4));
     const tables = ["snapshots", "blobs", "pieces", "parts"];
     const rows = await inside(alice, (_object, { storage }) => tables.map((table) => storage.sql.exec(`SELECT * FROM ${table}`).toArray()));
     await inside(mallory, (_object, { storage }) => {
+      for (const table of tables) storage.sql.exec(`DELETE FROM ${table}`);
       for (const [at, table] of tables.entries())
         for (const row of rows[at] ?? []) {
           const columns = Object.keys(row);

@@ -11,13 +11,11 @@ import { snapshotInvalid } from "../../../state-file/failures.ts";
 import { identityOf } from "../../identity.ts";
 import type { ModelIdentity, SnapshotStore } from "../../snapshots/contract.ts";
 import { keepState } from "../adopt.ts";
-import { sessionObjectName } from "../contract.ts";
-import { isId } from "../ids.ts";
+import { findSession, sessionAt } from "../find-session.ts";
 import { unixSeconds } from "../record.ts";
 import { openSessionFile, sealSessionFile, type FileContent } from "./session-file.ts";
 import { newPassphraseKey, newTenantKey, passphraseKey, tenantKey } from "./key.ts";
 import { newRecord } from "../session-keeper.ts";
-import type { SessionObject } from "../session-object.ts";
 import type { StoredTurn } from "../turn-rows.ts";
 
 const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
@@ -41,8 +39,9 @@ export async function exportSession(
   id: string,
   passphrase: string | null,
 ): Promise<Outcome<{ readonly file: ReadableStream<Uint8Array> }>> {
-  if (!isId(id, "sess", "ctx")) return { ok: false, failure: sessionNotFound() };
-  const copied = await objectOf(environment, tenant, id).copy();
+  const object = await findSession(environment, tenant, id, "sess", "ctx");
+  if (object === undefined) return { ok: false, failure: sessionNotFound() };
+  const copied = await object.copy();
   if (!copied.ok) return copied;
   const { record, turns, tokens } = copied.value;
   try {
@@ -93,7 +92,7 @@ export async function importSession(
     );
     const { version, tokenizer } = await modelOfFile(environment, content.header);
     const { name, turns, stateTokens } = checked(content, tokenizer.vocabularySize);
-    const record = newRecord(tenant, "session", version, name);
+    const record = await newRecord(environment, tenant, "session", version, name);
     const last = turns.at(-1);
     let snapshot: string | null = null;
     if (content.state !== null && last !== undefined && stateTokens > 0) {
@@ -107,7 +106,7 @@ export async function importSession(
       snapshot: one === last ? snapshot : null,
       snapshotTokens: one === last && snapshot !== null ? stateTokens : 0,
     }));
-    return await objectOf(environment, tenant, record.id).create(record, { turns: stored, tokens: content.tokens });
+    return await sessionAt(environment, tenant, record.id).create(record, { turns: stored, tokens: content.tokens });
   } catch (cause) {
     await file.cancel().catch(() => undefined);
     if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
@@ -140,12 +139,6 @@ function checked({ transcript: value, tokens }: FileContent, vocabulary: number)
   const outside = tokens.find((id) => id >= vocabulary);
   if (outside !== undefined) throw refuse(`token ${String(outside)} is outside the vocabulary of ${String(vocabulary)}`);
   return parsed.data;
-}
-
-type ObjectSurface = Pick<SessionObject, "copy" | "create">;
-
-function objectOf(environment: SessionEnvironment, tenant: TenantId, id: string): ObjectSurface {
-  return environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id));
 }
 
 function storeOf(environment: SessionEnvironment, tenant: TenantId): SnapshotStore {

@@ -1,9 +1,7 @@
 /** A tenant's keys, derived from the secrets that the Worker is given. */
-import { fromBase64 } from "../../../encoding/base64.ts";
-import { ServiceError, type ServiceFailure } from "../../../contracts/errors.ts";
+import { stateSecrets } from "../../state-secrets.ts";
 
 const SALT = "spikingbrain state";
-const SECRET = /^([1-9]\d{0,8}):([A-Za-z0-9+/]{43}=)$/;
 
 export class TenantKeys {
   /** Version that is sealed under. */
@@ -15,7 +13,7 @@ export class TenantKeys {
 
   /** `secrets` as in `STATE_KEYS`: `2:BASE64,1:BASE64`, the newest first. @throws ServiceError that names the rule they break. */
   constructor(secrets: string | undefined, tenant: string) {
-    const parsed = parse(secrets);
+    const parsed = stateSecrets(secrets);
     this.newest = parsed[0][0];
     this.#secrets = new Map(parsed);
     this.#tenant = tenant;
@@ -47,23 +45,3 @@ export class TenantKeys {
     return await crypto.subtle.deriveKey(parameters, base, algorithm, false, uses);
   }
 }
-
-type Secret = readonly [version: number, secret: Uint8Array<ArrayBuffer>];
-
-function parse(secrets: string | undefined): readonly [Secret, ...Secret[]] {
-  if (secrets === undefined || secrets === "")
-    throw new ServiceError(misconfigured("STATE_KEYS: state keys are not set, so nothing is kept"));
-  const parsed = secrets.split(",").map((part): Secret => {
-    const [, version, base64] = SECRET.exec(part.trim()) ?? [];
-    if (version === undefined || base64 === undefined)
-      throw new ServiceError(misconfigured("STATE_KEYS: each must be VERSION:BASE64 of 32 bytes, the version from 1; one is not"));
-    return [Number(version), fromBase64(base64)];
-  });
-  if (new Set(parsed.map(([version]) => version)).size !== parsed.length)
-    throw new ServiceError(misconfigured("STATE_KEYS: each version must be there once; one is there twice"));
-  const [first, ...rest] = parsed;
-  if (first === undefined) throw new ServiceError(misconfigured("STATE_KEYS: state keys are not set, so nothing is kept"));
-  return [first, ...rest];
-}
-
-const misconfigured = (message: string): ServiceFailure => ({ code: "internal_error", status: 500, message, retryable: false });

@@ -1,0 +1,38 @@
+/** The object of a session or context that was given out to a tenant. */
+import type { TenantId } from "../../contracts/session.ts";
+import type { SessionEnvironment } from "../environment.ts";
+import { isGivenOut } from "../ids/ids.ts";
+import { sessionObjectName } from "./contract.ts";
+import type { SessionObject } from "./session-object.ts";
+
+export type SessionSurface = Pick<
+  SessionObject,
+  "create" | "facts" | "turns" | "rename" | "rewind" | "copy" | "delete" | "appendDocument" | "followDocument"
+>;
+
+type Needs = Pick<SessionEnvironment, "SESSION_OBJECT" | "DIRECTORY_OBJECT" | "STATE_KEYS">;
+
+const LISTED = /^(sess|ctx)_[0-9a-f]{32,48}$/;
+
+/** Without asking whether it was. */
+export function sessionAt(environment: Pick<Needs, "SESSION_OBJECT">, tenant: TenantId, id: string): SessionSurface {
+  return environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id));
+}
+
+/** Undefined for an id that the tenant was never given; no object is touched for it but the tenant's directory. */
+export async function findSession(
+  environment: Needs,
+  tenant: TenantId,
+  id: string,
+  ...prefixes: readonly ("sess" | "ctx")[]
+): Promise<SessionSurface | undefined> {
+  const isKnown = (await isGivenOut(environment, id, tenant, ...prefixes)) || (await isListed(environment, tenant, id, prefixes));
+  return isKnown ? sessionAt(environment, tenant, id) : undefined;
+}
+
+/** A session outlives the secret that its id was signed with: the directory still knows it. */
+async function isListed(environment: Needs, tenant: TenantId, id: string, prefixes: readonly ("sess" | "ctx")[]): Promise<boolean> {
+  const prefix = LISTED.exec(id)?.[1];
+  if (!prefixes.some((one) => one === prefix)) return false;
+  return await environment.DIRECTORY_OBJECT.getByName(tenant).has(id);
+}
