@@ -1,5 +1,6 @@
 """GGUF files of others: their orders and defaults, and every refusal by name."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gguf import GGUFWriter
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, GGUFWriter
+from gguf.quants import dequantize
 from spikingbrain.checkpoint.errors import CheckpointError
 from spikingbrain.checkpoint.gguf_file import GgufFile
+from spikingbrain.checkpoint.gguf_header import read_header
 from spikingbrain.checkpoint.gguf_metadata import from_metadata, to_metadata
+from spikingbrain.checkpoint.gguf_tensors import NUMPY_TYPES, READ
 from spikingbrain.checkpoint.names import tensor_names
 from spikingbrain.checkpoint.random_weights import RandomWeights
 from spikingbrain.checkpoint.source import row_chunks
@@ -208,3 +212,43 @@ def test_wrong_tensors_are_named(tmp_path: Path, spoil: Callable[[dict[str, Any]
     writer.close()
     with pytest.raises(CheckpointError, match=message):
         GgufFile(tmp_path / "model.gguf")
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "golden").glob("*.gguf")), ids=lambda path: path.name)
+def test_headers_are_read_as_the_gguf_package_reads_them(path: Path) -> None:
+    file, theirs = np.memmap(path, mode="r", dtype=np.uint8), GGUFReader(path)
+    header = read_header(file.data)
+    # Theirs begin with three of the file's own numbers.
+    expected = {key: field.contents() for key, field in theirs.fields.items() if not key.startswith("GGUF.")}
+    assert header.metadata.keys() == expected.keys()
+    for key, value in expected.items():
+        found = header.metadata[key]
+        assert type(found) is type(value) and (found == value or np.float32(found) == np.float32(value)), key
+    assert len(header.tensors) == len(theirs.tensors)
+    by_name = {tensor.name: tensor for tensor in header.tensors}
+    for tensor in theirs.tensors:
+        ours = by_name[tensor.name]
+        assert (ours.kind, ours.offset, ours.bytes) == (tensor.tensor_type, tensor.data_offset, tensor.n_bytes)
+        assert ours.shape == tuple(reversed(tensor.shape.tolist()))
+        assert ours.of(file).dtype == tensor.data.dtype and np.array_equal(ours.of(file), tensor.data)
+
+
+def test_types_are_read_that_the_gguf_package_decodes() -> None:
+    decoded = set()
+    for kind in GGMLQuantizationType:
+        elements, block_bytes = GGML_QUANT_SIZES[kind]
+        stored = np.zeros((1, block_bytes), dtype=np.uint8)
+        try:
+            values = dequantize(stored.view(NUMPY_TYPES.get(kind, np.dtype(np.uint8))), kind)
+        except NotImplementedError:
+            continue
+        assert values.shape == (1, elements)
+        decoded.add(int(kind))
+    codes = {int(GGMLQuantizationType.I8), int(GGMLQuantizationType.I32)}
+    assert decoded | codes == READ
+
+
+def test_more_metadata_than_any_model_has_is_refused() -> None:
+    entry = b"".join(struct.pack("<Q6sII", 6, b"%06d" % number, 4, 0) for number in range(90_000))
+    with pytest.raises(CheckpointError, match=r"metadata and tensor names take more than 16777216 bytes"):
+        read_header(b"GGUF" + struct.pack("<IQQ", 3, 0, 90_000) + entry)
