@@ -2,7 +2,7 @@
 
 /** Beside JavaScript's white space, four separators and NEL; U+FEFF is none. */
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const spaces = new RegExp(`[${SPACE}]+`, "g");
+const spaces = new RegExp(`[${SPACE}]+`);
 const leading = new RegExp(`^[${SPACE}]+`);
 const onlySpaces = new RegExp(`^[${SPACE}]+$`);
 const lineEnds = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/g;
@@ -44,10 +44,9 @@ export function words(text: string, limit: number): string[] {
   const found: string[] = [];
   let rest = stripStart(text);
   while (rest !== "") {
-    spaces.lastIndex = 0;
     const match = spaces.exec(rest);
     if (found.length === limit || !match) {
-      found.push(found.length === limit ? rest : rest);
+      found.push(rest);
       break;
     }
     found.push(rest.slice(0, match.index));

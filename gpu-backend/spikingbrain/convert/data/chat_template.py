@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -27,7 +28,7 @@ class ChatTemplate:
         if tokenizer.chat_template is None:
             raise ConfigError("teacher", "a checkpoint with a chat template", None)
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
-        environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
+        environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _refuse
         named = {"bos_token": tokenizer.bos, "eos_token": tokenizer.eos, "pad_token": tokenizer.padding}
         self._tokens = {name: tokenizer.tokens[token] for name, token in named.items() if token is not None}
@@ -65,6 +66,10 @@ class ChatTemplate:
         if not whole.startswith(beginning):
             raise ConfigError(f"{where}: chat_template", "one that continues a conversation without changing its beginning", whole[:80])
         return whole[len(beginning) :]
+
+
+def _to_json(value: object, ensure_ascii: bool = False, indent: int | str | None = None, **options: Any) -> str:  # noqa: ANN401 (JSON's)
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **options)
 
 
 def _refuse(message: str) -> None:

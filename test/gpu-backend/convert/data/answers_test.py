@@ -30,7 +30,7 @@ BLOCKS = """{{ bos_token }}
   {% if message.role == 'system' %}
     {% continue %}
   {% endif %}
-{{ message.role }}: {{ message.content | tojson }}
+{{ message.role }}: {{ message.content | tojson(ensure_ascii=true) }}{{ [message.content] | tojson(indent=1, sort_keys=true) }}
 {% endfor %}
 {% if add_generation_prompt %}
 assistant: {% endif %}
