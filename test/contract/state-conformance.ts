@@ -1,6 +1,15 @@
 /** What every backend with a memory must do with states that go in and come out. Run beside `backend-conformance.ts`. */
+import { RpcTarget } from "cloudflare:workers";
+import type { ServiceFailure } from "../../workers/contracts/errors.ts";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelDescription } from "../../workers/contracts/engine.ts";
+import type {
+  GenerateEvent,
+  GenerateRequest,
+  GenerationBackend,
+  ModelDescription,
+  Outcome,
+  StateSource,
+} from "../../workers/contracts/engine.ts";
 import { STATE_PIECE_BYTES } from "../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../workers/contracts/event-stream.ts";
 import { generate, greedy, openStream, valueOf, type Generated, testedBackend, type TestedBackend } from "./generation.ts";
@@ -35,7 +44,7 @@ export function stateConformance(
     let freeBytes: number;
     const events = (prompt: readonly number[], changes: Changes = {}) => generate(backend, { ...greedy(prompt), ...changes });
     const resumed = (file: Uint8Array, tokens: number, prompt: readonly number[], changes: Changes = {}) =>
-      events(prompt, { ...changes, resume: { tokens, bytes: streamOf(file), seen: changes.resume?.seen ?? new Uint32Array() } });
+      events(prompt, { ...changes, resume: { tokens, state: sourceOf(file), seen: changes.resume?.seen ?? new Uint32Array() } });
     const saved = async (prompt: readonly number[], changes: Changes = {}): Promise<Uint8Array> =>
       onlyFile((await events(prompt, { maxTokens: 0, ...changes, save: { at: [prompt.length], end: false, fromPage: 0 } })).all);
     const idle = () =>
@@ -144,7 +153,7 @@ export function stateConformance(
         const again = [...prompt, ...whole.tokens.slice(0, continued)];
         expect((await events(again, left)).tokens).toEqual(rest);
         const seen = Uint32Array.from(new Set(prompt.slice(0, 20)));
-        const resume = { tokens: 20, bytes: streamOf(file), seen };
+        const resume = { tokens: 20, state: sourceOf(file), seen };
         expect((await events(again.slice(20), { ...left, resume })).tokens).toEqual(rest);
       }
     });
@@ -201,7 +210,7 @@ export function stateConformance(
       ["that breaks off", (file) => broken(file.subarray(0, -9)), 0],
     ])("a file %s is refused, and the next request is answered", async (_name, spoil, more) => {
       const file = Uint8Array.from(await saved(text(few)));
-      const request = { ...greedy([1]), resume: { tokens: few + more, bytes: spoil(file), seen: new Uint32Array() } };
+      const request = { ...greedy([1]), resume: { tokens: few + more, state: sourceOf(spoil(file)), seen: new Uint32Array() } };
       const { all } = await generate(backend, request);
       expect(all).toMatchObject([{ type: "error", failure: { code: "state_rejected", retryable: true } }]);
       expect((await resumed(file, few, [1], { maxTokens: 2 })).tokens).toEqual((await events([...text(few), 1], { maxTokens: 2 })).tokens);
@@ -220,26 +229,45 @@ export function stateConformance(
           controller.enqueue(file.slice(0, file.length / 2));
         },
       });
-      const restoring = await openStream(backend, { ...greedy([1]), resume: { tokens: 40, bytes: never, seen: new Uint32Array() } });
+      const restoring = await openStream(backend, {
+        ...greedy([1]),
+        resume: { tokens: 40, state: sourceOf(never), seen: new Uint32Array() },
+      });
       await new Promise((resolve) => setTimeout(resolve, 50));
       await restoring.cancel();
       await idle();
     });
 
+    test("a state that can't be opened is refused by the code that asks for another start", async () => {
+      const state = new TestState(() => null);
+      const outcome = await backend.generate({ ...greedy([1]), resume: { tokens: 40, state, seen: new Uint32Array() } });
+      expect(outcome).toMatchObject({ ok: false, failure: { code: "state_rejected", retryable: true } });
+      expect((outcome as { failure: ServiceFailure }).failure.message).toContain("the store is away");
+      expect(state.opened).toBe(1);
+    });
+
+    test("the state of a request that is refused is not opened", async () => {
+      const state = new TestState(() => streamOf(new Uint8Array()));
+      const outcome = await backend.generate({ ...greedy([]), resume: { tokens: 40, state, seen: new Uint32Array() } });
+      expect(outcome).toMatchObject({ ok: false, failure: { code: "invalid_request" } });
+      expect(state.opened).toBe(0);
+    });
+
     test.each<[param: string, changes: () => Changes]>([
       ["continued", () => ({ continued: 4 })],
+      ["resume.state", () => ({ resume: { tokens: 9, state: null as unknown as StateSource, seen: new Uint32Array() } })],
       ["continued", () => ({ continued: -1 })],
-      ["resume.tokens", () => ({ resume: { tokens: 0, bytes: streamOf(new Uint8Array()), seen: new Uint32Array() } })],
-      ["resume.tokens", () => ({ resume: { tokens: 1.5, bytes: streamOf(new Uint8Array()), seen: new Uint32Array() } })],
-      ["resume.seen[1]", () => ({ resume: { tokens: 9, bytes: streamOf(new Uint8Array()), seen: Uint32Array.of(1, 0xffffffff) } })],
-      ["promptLogprobs", () => ({ promptLogprobs: 0, resume: { tokens: 9, bytes: streamOf(new Uint8Array()), seen: new Uint32Array() } })],
+      ["resume.tokens", () => ({ resume: { tokens: 0, state: sourceOf(new Uint8Array()), seen: new Uint32Array() } })],
+      ["resume.tokens", () => ({ resume: { tokens: 1.5, state: sourceOf(new Uint8Array()), seen: new Uint32Array() } })],
+      ["resume.seen[1]", () => ({ resume: { tokens: 9, state: sourceOf(new Uint8Array()), seen: Uint32Array.of(1, 0xffffffff) } })],
+      ["promptLogprobs", () => ({ promptLogprobs: 0, resume: { tokens: 9, state: sourceOf(new Uint8Array()), seen: new Uint32Array() } })],
       ["save.at[0]", () => ({ save: { at: [0], end: true, fromPage: 0 } })],
       ["save.at[1]", () => ({ save: { at: [2, 2], end: true, fromPage: 0 } })],
       ["save.at[0]", () => ({ save: { at: [4], end: true, fromPage: 0 } })],
       [
         "save.at[0]",
         () => ({
-          resume: { tokens: 9, bytes: streamOf(new Uint8Array()), seen: new Uint32Array() },
+          resume: { tokens: 9, state: sourceOf(new Uint8Array()), seen: new Uint32Array() },
           save: { at: [9], end: true, fromPage: 0 },
         }),
       ],
@@ -289,6 +317,29 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return whole;
+}
+
+/** A state file by reference, as the session Worker hands one over; it counts how often it is opened. */
+export class TestState extends RpcTarget implements StateSource {
+  opened = 0;
+  readonly #bytes: () => ReadableStream<Uint8Array> | null;
+
+  /** Null: it can't be opened. */
+  constructor(bytes: () => ReadableStream<Uint8Array> | null) {
+    super();
+    this.#bytes = bytes;
+  }
+
+  open(): Promise<Outcome<ReadableStream<Uint8Array>>> {
+    this.opened++;
+    const value = this.#bytes();
+    const failure = { code: "engine_unavailable", status: 503, message: "the store is away", retryable: true } as const;
+    return Promise.resolve(value === null ? { ok: false, failure } : { ok: true, value });
+  }
+}
+
+export function sourceOf(file: Uint8Array | ReadableStream<Uint8Array>, pieceBytes = 1000): StateSource {
+  return new TestState(() => (file instanceof Uint8Array ? streamOf(file, pieceBytes) : file));
 }
 
 /** In pieces that end anywhere. */

@@ -97,10 +97,19 @@ export interface GenerateRequest extends SequenceParameters {
 export interface ResumeState {
   /** Tokens of text it has read. */
   readonly tokens: number;
-  /** A whole state file (`wasm/STATE_FORMAT.md`). The backend cancels it when it has no use for it; one that it can't use ends the stream with `state_rejected`. */
-  readonly bytes: ReadableStream<Uint8Array>;
+  /** Where its file is had; one that the backend can't use ends the stream with `state_rejected`. */
+  readonly state: StateSource;
   /** Ids of those tokens, in any order and each at least once, where a repetition penalty looks at them; empty otherwise. */
   readonly seen: Uint32Array;
+}
+
+/**
+ * A state file (`wasm/STATE_FORMAT.md`) that is handed over by reference: whichever backend takes the request opens it, so that the same request
+ * can be given to another one after a refusal. Valid until `generate` has answered.
+ */
+export interface StateSource {
+  /** The file without rows of tokens in pages before `fromPage` (pages of 32 tokens), which the backend has; 0 is the whole file. The reader cancels what it has no use for. */
+  open(fromPage: number): Promise<Outcome<ReadableStream<Uint8Array>>>;
 }
 
 export interface SaveStates {

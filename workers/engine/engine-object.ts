@@ -10,9 +10,9 @@ import {
 import { failureOf } from "./failures.ts";
 import { loadModel, type LoadedModel } from "./loaded-model.ts";
 import { OncePerIsolate } from "./once-per-isolate.ts";
+import { submitWithState } from "./open-state.ts";
 import { Scheduler } from "./scheduler.ts";
 import { memoryLimitBytes, requestTokens, spikingMode, type EngineEnvironment } from "./settings.ts";
-import { discardState } from "./state-restorer.ts";
 import { createModelLoader } from "./wasm-module.ts";
 
 /** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. */
@@ -50,15 +50,13 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
   }
 
   async generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    const outcome = await this.#withModel((model) => this.#schedulerOver(model).submit(request));
-    if (!outcome.ok) discardState(request.resume);
-    return outcome;
+    return await this.#withModel((model) => submitWithState(this.#schedulerOver(model), request));
   }
 
   /** Loads the model if need be; whatever goes wrong becomes a failure that can cross the boundary. */
-  async #withModel<T>(use: (model: LoadedModel) => Outcome<T>): Promise<Outcome<T>> {
+  async #withModel<T>(use: (model: LoadedModel) => Outcome<T> | Promise<Outcome<T>>): Promise<Outcome<T>> {
     try {
-      return use(await this.#model());
+      return await use(await this.#model());
     } catch (error) {
       console.error("engine object:", error);
       return { ok: false, failure: failureOf(error) };

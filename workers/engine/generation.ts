@@ -1,5 +1,6 @@
 /** One request being served: its sequence in the engine, what it has produced, and the stream that its reader holds. */
-import type { GenerateRequest, TokenLogprob } from "../contracts/engine.ts";
+import type { TokenLogprob } from "../contracts/engine.ts";
+import type { OpenedRequest } from "./open-state.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
 import type { StateReport } from "../contracts/state.ts";
@@ -30,7 +31,7 @@ export interface GenerationHost {
 const tokensBetweenReports = 256;
 
 export class Generation {
-  readonly request: GenerateRequest;
+  readonly request: OpenedRequest;
   readonly sink: EventSink;
   /** When it began to wait for memory; clock of the scheduler. */
   waitingSince: number;
@@ -53,7 +54,7 @@ export class Generation {
   #promptReported = false;
   #reportedAt = 0;
 
-  constructor(engine: Engine, request: GenerateRequest, host: GenerationHost) {
+  constructor(engine: Engine, request: OpenedRequest, host: GenerationHost) {
     this.#engine = engine;
     this.#host = host;
     this.request = request;

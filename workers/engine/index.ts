@@ -32,8 +32,7 @@ export class EngineService extends WorkerEntrypoint<EngineEnvironment> implement
     let outcome: Outcome<ReadableStream<Uint8Array>> = { ok: false, failure: engineUnavailable("no engine object could be reached") };
     for (const index of await this.#preferred()) {
       outcome = await this.#reach(index, (object) => object.generate(request));
-      // The state that comes with a request can be handed on only once.
-      if (outcome.ok || outcome.failure.code !== "overloaded" || request.resume !== undefined) return outcome;
+      if (outcome.ok || outcome.failure.code !== "overloaded") return outcome;
     }
     return outcome;
   }

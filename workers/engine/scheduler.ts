@@ -4,7 +4,7 @@
  * requests get in. Memory never runs out: a sequence that would not fit waits, and when growth does not fit somebody gives way (`giving-way.ts`).
  * States go in and out by a piece a turn, beside the steps.
  */
-import type { GenerateRequest, Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { engineErrorCode, type Engine } from "./engine-surface.ts";
 import { consumerGone, failureOf, overloaded } from "./failures.ts";
@@ -12,6 +12,7 @@ import { Generation, type GenerationHost } from "./generation.ts";
 import { idleHolder, nextToGiveWay } from "./giving-way.ts";
 import { LongPrompts } from "./long-prompts.ts";
 import { defaultLimits, type SchedulerHost, type SchedulerLimits } from "./scheduler-limits.ts";
+import type { Admission, OpenedRequest, RequestToCheck } from "./open-state.ts";
 import { planStep, type PlanEntry } from "./step-plan.ts";
 import { refusalOf, type RequestLimits } from "./validate.ts";
 
@@ -26,7 +27,7 @@ const mostFruitlessEvictions = 8;
 const neededForOthers = "its memory was needed for others";
 const retryAfterSeconds = 5;
 
-export class Scheduler {
+export class Scheduler implements Admission {
   readonly #engine: Engine;
   readonly #requestLimits: RequestLimits;
   readonly #host: SchedulerHost;
@@ -73,23 +74,24 @@ export class Scheduler {
     return this.#generatedTokens;
   }
 
-  submit(request: GenerateRequest): Outcome<ReadableStream<Uint8Array>> {
-    const refusal = refusalOf(request, this.#requestLimits);
-    if (refusal !== undefined) return { ok: false, failure: refusal };
-    if (this.#defect !== undefined) return { ok: false, failure: this.#defect };
-    if (this.#waiting.length >= this.#limits.waiting) {
-      const failure = overloaded(`${String(this.#waiting.length)} requests are waiting, which is as many as may`, retryAfterSeconds);
-      return { ok: false, failure };
-    }
+  /** Why this request would not be taken now; undefined where it would. */
+  refusalOf(request: RequestToCheck): ServiceFailure | undefined {
+    const refusal = refusalOf(request, this.#requestLimits) ?? this.#defect;
+    if (refusal !== undefined) return refusal;
+    if (this.#waiting.length >= this.#limits.waiting)
+      return overloaded(`${String(this.#waiting.length)} requests are waiting, which is as many as may`, retryAfterSeconds);
     const tokens = this.#waiting.reduce((total, waiting) => total + waiting.heldIds, request.prompt.length);
-    if (this.#waiting.length > 0 && tokens > this.#limits.waitingTokens) {
-      const held = String(tokens - request.prompt.length);
-      const failure = overloaded(
-        `prompts of ${held} tokens are waiting; with this one of ${String(request.prompt.length)} they would be more than the ${String(this.#limits.waitingTokens)} that may`,
-        retryAfterSeconds,
-      );
-      return { ok: false, failure };
-    }
+    if (this.#waiting.length === 0 || tokens <= this.#limits.waitingTokens) return undefined;
+    const held = String(tokens - request.prompt.length);
+    return overloaded(
+      `prompts of ${held} tokens are waiting; with this one of ${String(request.prompt.length)} they would be more than the ${String(this.#limits.waitingTokens)} that may`,
+      retryAfterSeconds,
+    );
+  }
+
+  submit(request: OpenedRequest): Outcome<ReadableStream<Uint8Array>> {
+    const refusal = this.refusalOf(request);
+    if (refusal !== undefined) return { ok: false, failure: refusal };
     const generation = new Generation(this.#engine, request, this.#generationHost);
     this.#waiting.push(generation);
     if (this.#looping) this.#wake?.();

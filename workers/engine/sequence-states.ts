@@ -1,5 +1,5 @@
 /** The states of one generation: the one that its request came with, on its way in, and those that it asked for, on their way out. */
-import type { GenerateRequest } from "../contracts/engine.ts";
+import type { OpenedRequest } from "./open-state.ts";
 import { engineErrorCode, type Engine } from "./engine-surface.ts";
 import type { EventSink } from "./event-sink.ts";
 import { messageOf } from "./failures.ts";
@@ -10,7 +10,7 @@ import { StateSaver, type SavedSequence } from "./state-saver.ts";
 export class SequenceStates {
   readonly #engine: Engine;
   readonly #sink: EventSink;
-  readonly #save: GenerateRequest["save"];
+  readonly #save: OpenedRequest["save"];
   /** Until the state is in place. */
   #restorer: StateRestorer | undefined;
   /** While a state goes out. */
@@ -18,7 +18,7 @@ export class SequenceStates {
   /** How many of `save.at` have been begun. */
   #begun = 0;
 
-  constructor(engine: Engine, sink: EventSink, { resume, save }: GenerateRequest, host: IncomingStateHost) {
+  constructor(engine: Engine, sink: EventSink, { resume, save }: OpenedRequest, host: IncomingStateHost) {
     this.#engine = engine;
     this.#sink = sink;
     this.#save = save;

@@ -1,8 +1,9 @@
 /** Brings a state that a request was handed into the engine, piece by piece, and believes nothing that it says. */
-import { STATE_PIECE_BYTES, type ResumeState } from "../contracts/engine.ts";
+import { STATE_PIECE_BYTES } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { engineErrorCode, type Engine, type StateFacts } from "./engine-surface.ts";
 import { messageOf, stateLost, stateRejected } from "./failures.ts";
+import type { OpenedState } from "./open-state.ts";
 import { IncomingState, type IncomingStateHost } from "./incoming-state.ts";
 
 /** Far more than a file's header; little enough for every request that may wait. */
@@ -13,13 +14,13 @@ const silenceMilliseconds = 10_000;
 
 export class StateRestorer {
   readonly #engine: Engine;
-  readonly #resume: ResumeState;
+  readonly #resume: OpenedState;
   readonly #incoming: IncomingState;
   #facts: StateFacts | undefined;
   #handle: number | undefined;
   #pushed = false;
 
-  constructor(engine: Engine, resume: ResumeState, host: IncomingStateHost) {
+  constructor(engine: Engine, resume: OpenedState, host: IncomingStateHost) {
     this.#engine = engine;
     this.#resume = resume;
     this.#incoming = new IncomingState(resume.bytes, headerBytes, host);
@@ -116,11 +117,4 @@ export class StateRestorer {
       throw error;
     }
   }
-}
-
-/** Lets go of a state that nobody will take in. */
-export function discardState(resume: ResumeState | undefined): void {
-  // The type is only a promise: this came over RPC, and may be why the request was refused.
-  const bytes: unknown = resume?.bytes;
-  if (bytes instanceof ReadableStream && !bytes.locked) bytes.cancel().catch(() => undefined);
 }

@@ -1,14 +1,15 @@
 /** Checks what a request says of states: where it starts, what it continues, what it wants saved. */
-import { recurrentTypes, type GenerateRequest, type ResumeState, type SaveStates } from "../contracts/engine.ts";
+import { recurrentTypes, type SaveStates } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import { invalidField } from "./failures.ts";
+import type { RequestToCheck } from "./open-state.ts";
 
 /** Each may need a copy of the state. */
 const mostStatesOnTheWay = 16;
 
 /** The first field at fault, or undefined. */
 export function stateRefusalOf(
-  request: GenerateRequest,
+  request: RequestToCheck,
   { vocabularySize }: { readonly vocabularySize: number },
 ): ServiceFailure | undefined {
   const { continued = 0, prompt, resume, save, promptLogprobs } = request;
@@ -22,11 +23,10 @@ export function stateRefusalOf(
   );
 }
 
-function checkResume(resume: ResumeState, vocabularySize: number): ServiceFailure | undefined {
+function checkResume(resume: NonNullable<RequestToCheck["resume"]>, vocabularySize: number): ServiceFailure | undefined {
   // The types are only a promise: this came over RPC.
   if (!isObject(resume)) return invalidField("resume", "must be an object", resume);
-  const { tokens, bytes, seen } = resume;
-  if (!(bytes instanceof ReadableStream)) return invalidField("resume.bytes", "must be a stream of bytes", bytes);
+  const { tokens, seen } = resume;
   if (!(seen instanceof Uint32Array)) return invalidField("resume.seen", "must be a Uint32Array of token ids", seen);
   const position = seen.findIndex((id) => id >= vocabularySize);
   if (position >= 0)

@@ -1,9 +1,10 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
-import { PROMPT_SCORES_LIMIT, type GenerateRequest, type ModelVersion, type SamplingParameters } from "../contracts/engine.ts";
+import { PROMPT_SCORES_LIMIT, type ModelVersion, type SamplingParameters } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikingMode } from "../contracts/spikes.ts";
 import type { StateDescription } from "../contracts/state.ts";
 import { contextLengthExceeded, invalidField, otherModel } from "./failures.ts";
+import type { RequestToCheck } from "./open-state.ts";
 import { stateRefusalOf } from "./validate-states.ts";
 
 export interface RequestLimits extends Pick<ModelVersion, "id" | "digest"> {
@@ -22,7 +23,7 @@ const mostStopTokens = 64;
 const mostLogitBiases = 1024;
 const largestSeed = 2 ** 32 - 1;
 
-type Check = (request: GenerateRequest, limits: RequestLimits) => ServiceFailure | undefined;
+type Check = (request: RequestToCheck, limits: RequestLimits) => ServiceFailure | undefined;
 
 /** Inclusive ranges, save where `above` says that the lower end is not allowed. */
 const samplingRanges: readonly (readonly [keyof SamplingParameters, low: number, high: number, kind?: "above" | "integer"])[] = [
@@ -37,7 +38,7 @@ const samplingRanges: readonly (readonly [keyof SamplingParameters, low: number,
 ];
 
 /** Why a request cannot be served, or undefined when it can. */
-export function refusalOf(request: GenerateRequest, limits: RequestLimits): ServiceFailure | undefined {
+export function refusalOf(request: RequestToCheck, limits: RequestLimits): ServiceFailure | undefined {
   for (const check of checks) {
     const failure = check(request, limits);
     if (failure !== undefined) return failure;
@@ -64,26 +65,26 @@ const checks: readonly Check[] = [
   checkLength,
 ];
 
-function checkLength({ prompt, maxTokens, resume }: GenerateRequest, { contextLength, state }: RequestLimits): ServiceFailure | undefined {
+function checkLength({ prompt, maxTokens, resume }: RequestToCheck, { contextLength, state }: RequestLimits): ServiceFailure | undefined {
   const read = (state?.constant === true ? 0 : (resume?.tokens ?? 0)) + prompt.length;
   return read + maxTokens > contextLength ? contextLengthExceeded(read, maxTokens, contextLength) : undefined;
 }
 
 /** Scores of a prompt are one event, which has to fit into the isolate. */
-function checkPromptScores({ prompt, promptLogprobs }: GenerateRequest): ServiceFailure | undefined {
+function checkPromptScores({ prompt, promptLogprobs }: RequestToCheck): ServiceFailure | undefined {
   if (promptLogprobs === null || prompt.length * (promptLogprobs + 1) <= PROMPT_SCORES_LIMIT) return undefined;
   const tokens = Math.floor(PROMPT_SCORES_LIMIT / (promptLogprobs + 1));
   const rule = `with ${String(promptLogprobs)} alternatives a token may score prompts of ${String(tokens)} tokens`;
   return invalidField("promptLogprobs", rule, prompt.length);
 }
 
-function checkSpikes({ countSpikes = false }: GenerateRequest, { spikes = "off" }: RequestLimits): ServiceFailure | undefined {
+function checkSpikes({ countSpikes = false }: RequestToCheck, { spikes = "off" }: RequestLimits): ServiceFailure | undefined {
   if (typeof countSpikes !== "boolean") return invalidField("countSpikes", "must be true or false", countSpikes);
   if (!countSpikes || spikes !== "off") return undefined;
   return invalidField("countSpikes", "must be false where the model's spiking mode is 'off'", countSpikes);
 }
 
-function checkPrompt({ prompt }: GenerateRequest, { vocabularySize }: RequestLimits): ServiceFailure | undefined {
+function checkPrompt({ prompt }: RequestToCheck, { vocabularySize }: RequestLimits): ServiceFailure | undefined {
   if (!(prompt instanceof Uint32Array)) return invalidField("prompt", "must be a Uint32Array of token ids", prompt);
   if (prompt.length === 0) return invalidField("prompt", "must hold at least one token id", "empty");
   const position = prompt.findIndex((id) => id >= vocabularySize);
@@ -91,7 +92,7 @@ function checkPrompt({ prompt }: GenerateRequest, { vocabularySize }: RequestLim
   return invalidField(`prompt[${String(position)}]`, `must be below the vocabulary size ${String(vocabularySize)}`, prompt[position]);
 }
 
-function checkStopTokens({ stopTokens }: GenerateRequest, { vocabularySize }: RequestLimits): ServiceFailure | undefined {
+function checkStopTokens({ stopTokens }: RequestToCheck, { vocabularySize }: RequestLimits): ServiceFailure | undefined {
   if (!Array.isArray(stopTokens)) return invalidField("stopTokens", "must be an array of token ids", stopTokens);
   if (stopTokens.length > mostStopTokens) return invalidField("stopTokens", `may hold ${String(mostStopTokens)} ids`, stopTokens);
   return firstFailure(stopTokens, (id, position) => wholeNumber(`stopTokens[${String(position)}]`, id, 0, vocabularySize - 1));
@@ -141,6 +142,6 @@ function firstFailure<T>(
   return undefined;
 }
 
-function checkModel({ model }: GenerateRequest, { id, digest }: RequestLimits): ServiceFailure | undefined {
+function checkModel({ model }: RequestToCheck, { id, digest }: RequestLimits): ServiceFailure | undefined {
   return model.id === id && model.digest === digest ? undefined : otherModel(model, { id, digest });
 }

@@ -1,6 +1,6 @@
 /** The real engine in the real runtime, under the memory cap, over a tiny model whose state is constant: no window or page is as long as this text. */
 import { describe, expect, it } from "vitest";
-import { collect, request, tokensOf } from "./requests.ts";
+import { ask, collect, tokensOf } from "./requests.ts";
 import { SchedulerBackend, tinyModel, tinyVocabulary } from "./tiny-model.ts";
 
 const requestTokens = 40_000;
@@ -15,10 +15,10 @@ describe("20,000 tokens of a model whose state is constant", () => {
     expect({ contextLength, constant: state.constant }).toEqual({ contextLength: requestTokens, constant: true });
 
     const backend = new SchedulerBackend(model);
-    const short = await collect(await backend.generate(request({ prompt: prompt.slice(0, 600), maxTokens: 1 })));
+    const short = await collect(await ask(backend, { prompt: prompt.slice(0, 600), maxTokens: 1 }));
     expect(tokensOf(short)).toHaveLength(1);
     const memory = engine.memoryBytes();
-    const events = await collect(await backend.generate(request({ prompt, maxTokens: 8, reportState: true })));
+    const events = await collect(await ask(backend, { prompt, maxTokens: 8, reportState: true }));
     expect(tokensOf(events)).toHaveLength(8);
     expect(events.at(-1)).toMatchObject({ type: "finish", state: { tokens: 20_007 } });
     const told = events.flatMap((event) => (event.type === "read" ? [event.state] : []));

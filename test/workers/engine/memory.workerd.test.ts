@@ -1,9 +1,9 @@
 import type { ModelDescription } from "../../../workers/contracts/engine.ts";
 import { describe, expect, it } from "vitest";
-import { filesOf, streamOf } from "../../contract/state-conformance.ts";
+import { filesOf, sourceOf } from "../../contract/state-conformance.ts";
 import { collect as collectAll } from "../../contract/generation.ts";
 import { bindings } from "./bindings.ts";
-import { collect, request, tokensOf } from "./requests.ts";
+import { ask, collect, tokensOf } from "./requests.ts";
 
 const pageBytes = 65_536;
 /** What the runner allows one linear memory: `--wasm-max-mem-pages=1936`. */
@@ -24,7 +24,7 @@ describe("the built-in model in one isolate", () => {
     // Far beyond what keys and values of full attention would leave room for.
     expect(contextLength * (state?.fullAttentionBytesPerToken ?? 0)).toBeGreaterThan(10 * capBytes);
     const prompt = Array.from({ length: 1440 }, (_, index) => 100 + ((index * 7919) % 40_000));
-    const events = await collect(await object.generate(request({ prompt, maxTokens: 32, reportState: true })));
+    const events = await collect(await ask(object, { prompt, maxTokens: 32, reportState: true }));
     expect(events.at(-1)).toMatchObject({ type: "finish", reason: "length", usage: { promptTokens: 1440, completionTokens: 32 } });
     expect(tokensOf(events)).toHaveLength(32);
     const told = events.flatMap((event) => ("state" in event ? [event.state] : []));
@@ -39,14 +39,14 @@ describe("the built-in model in one isolate", () => {
     expect(bytes).toBeLessThanOrEqual(capBytes);
     // The engine keeps the scratch memory of its longest sequence; beyond that nothing stays behind.
     const { freeStateBytes } = await object.load();
-    await collect(await object.generate(request({ prompt: prompt.slice(0, 100), maxTokens: 4 })));
+    await collect(await ask(object, { prompt: prompt.slice(0, 100), maxTokens: 4 }));
     expect((await object.load()).freeStateBytes).toBe(freeStateBytes);
   });
 
   it("lets a full state out, takes it in again and goes on as if it had read everything", { timeout: 240_000 }, async () => {
     const object = bindings.ENGINE_OBJECT.getByName("memory");
-    const generate = async (changes: Parameters<typeof request>[0]) => {
-      const outcome = await object.generate(request(changes));
+    const generate = async (changes: Parameters<typeof ask>[1]) => {
+      const outcome = await ask(object, changes);
       if (!outcome.ok) throw new Error(outcome.failure.message);
       return await collectAll(outcome.value);
     };
@@ -60,7 +60,7 @@ describe("the built-in model in one isolate", () => {
     const next = [300, 400, 500];
     const read = [...text, ...tokensOf(first)];
     const { freeStateBytes } = await object.load();
-    const resume = { tokens: read.length, bytes: streamOf(file, 100_000), seen: new Uint32Array() };
+    const resume = { tokens: read.length, state: sourceOf(file, 100_000), seen: new Uint32Array() };
     const warm = await generate({ prompt: next, maxTokens: 8, resume });
     expect(tokensOf(warm)).toEqual(tokensOf(await generate({ prompt: [...read, ...next], maxTokens: 8 })));
     expect(warm.at(-1)).toMatchObject({ usage: { cachedTokens: 704, promptTokens: 707 } });
@@ -71,7 +71,7 @@ describe("the built-in model in one isolate", () => {
   it("loads the weights once for all objects of the isolate, which share what is free", async () => {
     const objects = ["one", "two", "three"].map((name) => bindings.ENGINE_OBJECT.getByName(name));
     const results = await Promise.all(
-      objects.map(async (object) => tokensOf(await collect(await object.generate(request({ prompt: [1, 4093, 198], maxTokens: 8 }))))),
+      objects.map(async (object) => tokensOf(await collect(await ask(object, { prompt: [1, 4093, 198], maxTokens: 8 })))),
     );
     expect(results[0]).toHaveLength(8);
     expect(results[1]).toEqual(results[0]);
@@ -85,9 +85,9 @@ describe("the built-in model in one isolate", () => {
     const objects = ["left", "right"].map((name) => bindings.ENGINE_OBJECT.getByName(name));
     const prompts = [0, 1, 2].map((seed) => Array.from({ length: 440 }, (_, index) => 100 + ((index * 31 + seed * 977) % 40_000)));
     const generate = async (index: number): Promise<number[]> => {
-      const outcome = await objects[index % 2]?.generate(request({ prompt: prompts[index] ?? [], maxTokens: 4 }));
-      if (outcome === undefined) throw new Error("no such object");
-      return tokensOf(await collect(outcome));
+      const object = objects[index % 2];
+      if (object === undefined) throw new Error("no such object");
+      return tokensOf(await collect(await ask(object, { prompt: prompts[index] ?? [], maxTokens: 4 })));
     };
     const together = await Promise.all([0, 1, 2].map(generate));
     const alone: number[][] = [];

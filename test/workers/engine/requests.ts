@@ -3,6 +3,7 @@ import {
   greedySampling,
   type GenerateEvent,
   type GenerateRequest,
+  type GenerationBackend,
   type ModelVersion,
   type Outcome,
   type SamplingParameters,
@@ -12,12 +13,17 @@ import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
 /** Whose requests these are. */
 export const testModel: ModelVersion = { id: "test-model", digest: "d".repeat(64), tokenizerDigest: "e".repeat(64) };
 
-export type RequestChanges = Partial<Omit<GenerateRequest, "sampling" | "prompt">> & {
+export type RequestChanges = Partial<Omit<GenerateRequest, "sampling" | "prompt" | "resume">> & {
   readonly prompt?: readonly number[];
   readonly sampling?: Partial<SamplingParameters>;
 };
 
-export function request({ prompt = [1, 2, 3], sampling, ...changes }: RequestChanges = {}): GenerateRequest {
+/** With a state by reference, as a backend takes it, or an open one, as its scheduler does. */
+export function request<Resume = never>({
+  prompt = [1, 2, 3],
+  sampling,
+  ...changes
+}: RequestChanges & { readonly resume?: Resume } = {}): Omit<GenerateRequest, "resume"> & { readonly resume?: Resume } {
   return {
     ...greedyParameters,
     requestId: "test",
@@ -27,6 +33,17 @@ export function request({ prompt = [1, 2, 3], sampling, ...changes }: RequestCha
     sampling: { ...greedySampling, seed: 1, ...sampling },
     ...changes,
   };
+}
+
+/** Asks a backend for its first model. */
+export async function ask(
+  backend: Pick<GenerationBackend, "models" | "generate">,
+  changes: RequestChanges & Pick<GenerateRequest, "resume"> = {},
+): ReturnType<GenerationBackend["generate"]> {
+  const models = await backend.models();
+  if (!models.ok) throw new Error(models.failure.message);
+  const [model = testModel] = models.value;
+  return await backend.generate(request({ model, ...changes }));
 }
 
 export async function collect(outcome: Outcome<ReadableStream<Uint8Array>>): Promise<GenerateEvent[]> {

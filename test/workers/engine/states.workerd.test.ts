@@ -1,8 +1,8 @@
 /** States through the real engine in the real runtime: a tiny model with linear and windowed layers, whose windows are soon full. */
 import { expect, test } from "vitest";
 import type { SaveStates } from "../../../workers/contracts/engine.ts";
-import { generate, greedy } from "../../contract/generation.ts";
-import { filesOf, stateConformance, streamOf } from "../../contract/state-conformance.ts";
+import { generate, greedy, testedBackend } from "../../contract/generation.ts";
+import { filesOf, stateConformance, sourceOf } from "../../contract/state-conformance.ts";
 import { SchedulerBackend, tinyModel, tinyVocabulary } from "./tiny-model.ts";
 
 const requestTokens = 1000;
@@ -19,7 +19,7 @@ stateConformance("a scheduler over a tiny model", open, {
 });
 
 test("the recurrent part is rounded where that is asked for, and only then", async () => {
-  const backend = await open();
+  const backend = await testedBackend(await open());
   const prompt = Array.from({ length: 40 }, (_unused, at) => at % tinyVocabulary);
   const saved = async (recurrent: Pick<SaveStates, "recurrent">): Promise<Uint8Array> => {
     const save: SaveStates = { at: [40], end: false, fromPage: 0, ...recurrent };
@@ -31,7 +31,7 @@ test("the recurrent part is rounded where that is asked for, and only then", asy
   const headBytes = (file: Uint8Array) => Number(new DataView(file.buffer).getBigUint64(124, true));
   expect(headBytes(exact)).toBe(2 * headBytes(rounded));
   expect(exact.length - rounded.length).toBe(headBytes(rounded));
-  const resume = { tokens: 40, bytes: streamOf(rounded), seen: new Uint32Array() };
+  const resume = { tokens: 40, state: sourceOf(rounded), seen: new Uint32Array() };
   const { all, tokens } = await generate(backend, { ...greedy([1]), resume });
   expect(all[0]).toEqual({ type: "restored", tokens: 40 });
   expect(tokens).toHaveLength(4);

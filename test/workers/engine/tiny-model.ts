@@ -3,6 +3,7 @@ import { inject } from "vitest";
 import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { loadModel, type LoadedModel } from "../../../workers/engine/loaded-model.ts";
+import { submitWithState } from "../../../workers/engine/open-state.ts";
 import { Scheduler } from "../../../workers/engine/scheduler.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
 import { createModelLoader } from "../../../workers/engine/wasm-module.ts";
@@ -85,6 +86,6 @@ export class SchedulerBackend implements GenerationBackend {
   }
 
   generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    return Promise.resolve(this.#scheduler.submit(request));
+    return submitWithState(this.#scheduler, request);
   }
 }

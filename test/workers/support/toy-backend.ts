@@ -9,6 +9,7 @@ import type {
 } from "../../../workers/contracts/engine.ts";
 import type { ServiceFailure } from "../../../workers/contracts/errors.ts";
 import { encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
+import { submitWithState, type Admission, type OpenedRequest, type RequestToCheck } from "../../../workers/engine/open-state.ts";
 import { stateRefusalOf } from "../../../workers/engine/validate-states.ts";
 import { tinyManifest, versionOf } from "./tiny-tokenizer.ts";
 import { ToyGeneration, type Break, type ToyCourse } from "./toy-generation.ts";
@@ -105,23 +106,22 @@ export class ToyBackend implements GenerationBackend {
   }
 
   generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    return new Promise((resolve) => resolve(this.#answer(request)));
+    return Promise.resolve().then(() => this.#answer(request));
   }
 
-  #answer(request: GenerateRequest): Outcome<ReadableStream<Uint8Array>> {
+  async #answer(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
     const call = this.calls.push(request) - 1;
     const { refuse, refuseCall, throwOnGenerate } = this.script;
     if (throwOnGenerate === true) throw new Error("scripted crash");
     if (refuse !== undefined && (refuseCall ?? call) === call) return { ok: false, failure: refuse };
-    const failure = this.#invalid(request);
-    if (failure !== null) {
-      void request.resume?.bytes.cancel().catch(() => undefined);
-      return { ok: false, failure };
-    }
-    return { ok: true, value: this.#stream(request, call) };
+    const admission: Admission = {
+      refusalOf: (asked) => this.#invalid(asked) ?? undefined,
+      submit: (opened) => ({ ok: true, value: this.#stream(opened, call) }),
+    };
+    return await submitWithState(admission, request);
   }
 
-  #invalid(request: GenerateRequest): ServiceFailure | null {
+  #invalid(request: RequestToCheck): ServiceFailure | null {
     const { prompt, maxTokens } = request;
     const { vocabularySize, contextLength, models = [tinyVersion] } = this.#options;
     const { id, digest } = request.model;
@@ -150,7 +150,7 @@ export class ToyBackend implements GenerationBackend {
       : refuse("context_length_exceeded", `prompt: ${total} tokens are more than the context of ${contextLength}`);
   }
 
-  #stream(request: GenerateRequest, call: number): ReadableStream<Uint8Array> {
+  #stream(request: OpenedRequest, call: number): ReadableStream<Uint8Array> {
     let cancelled = false;
     const events = new ToyGeneration(request, this.#course(request, call), () => cancelled).run();
     this.running++;
@@ -195,7 +195,7 @@ export class ToyBackend implements GenerationBackend {
   }
 
   /** What the script has in store for this call. */
-  #course({ resume, continued = 0 }: GenerateRequest, call: number): ToyCourse {
+  #course({ resume, continued = 0 }: OpenedRequest, call: number): ToyCourse {
     const { replies, reply, delayMilliseconds, breakAfter, breakAt, rejectStates = 0, loseStateAfter, failSaveAfterBytes } = this.script;
     const said = replies?.[Math.min(call, replies.length - 1)] ?? reply;
     const rejectsState = resume !== undefined && this.#rejections < rejectStates;

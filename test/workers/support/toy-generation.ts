@@ -1,8 +1,9 @@
 /** One request to the toy: the events of its answer, with the states that go in and come out. */
-import type { GenerateEvent, GenerateRequest } from "../../../workers/contracts/engine.ts";
+import type { GenerateEvent } from "../../../workers/contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../../workers/contracts/errors.ts";
 import { HEARTBEAT_MILLISECONDS } from "../../../workers/contracts/event-stream.ts";
 import { addSpikes, layerTotals, noSpikes } from "../../../workers/contracts/spikes.ts";
+import type { OpenedRequest } from "../../../workers/engine/open-state.ts";
 import { ToyHistory, toyChoose, toyLogits, toyLogprob } from "./toy-model.ts";
 import { toySpikes, toyState } from "./toy-reports.ts";
 import { decode, encodeState, ToyState } from "./toy-state.ts";
@@ -42,13 +43,13 @@ const stateFailure = (code: "state_rejected" | "state_lost", message: string): S
 });
 
 export class ToyGeneration {
-  readonly #request: GenerateRequest;
+  readonly #request: OpenedRequest;
   readonly #course: ToyCourse;
   readonly #cancelled: () => boolean;
   #state = new ToyState();
   #completionTokens = 0;
 
-  constructor(request: GenerateRequest, course: ToyCourse, cancelled: () => boolean) {
+  constructor(request: OpenedRequest, course: ToyCourse, cancelled: () => boolean) {
     this.#request = request;
     this.#course = course;
     this.#cancelled = cancelled;

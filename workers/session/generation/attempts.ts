@@ -3,7 +3,7 @@
  * sampled so far, and goes on with the very tokens that the first would have had.
  */
 import type { Job } from "../../contracts/choice.ts";
-import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelVersion, Outcome } from "../../contracts/engine.ts";
+import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelVersion, Outcome, StateSource } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
 import type { AnswerEvent, PromptUsage } from "../answers/text/choice-assembler.ts";
@@ -11,6 +11,7 @@ import { PAGE_TOKENS } from "../../state-file/page.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
 import { release } from "../../contracts/release.ts";
 import type { Memory, Start } from "./start.ts";
+import { StateOpening } from "./state-opening.ts";
 import { StateReceiver } from "./state-receiver.ts";
 
 /** Attempts in a row that bring no new token before the answer fails. */
@@ -148,26 +149,20 @@ export class Attempts {
 
   async #generate(start: Start): Promise<Outcome<ReadableStream<Uint8Array>>> {
     const { chooseBackend, memory } = this.#options;
-    let bytes: ReadableStream<Uint8Array> | undefined;
-    if (start.snapshot !== null) {
-      try {
-        bytes = await memory.open(start);
-      } catch (cause) {
-        const message = cause instanceof ServiceError ? cause.failure.message : "the store could not be reached";
-        return { ok: false, failure: { code: "state_rejected", status: 503, message, retryable: true } };
-      }
-    }
+    const state = start.snapshot === null ? undefined : new StateOpening((fromPage) => memory.open(start, fromPage));
     try {
-      const outcome = await chooseBackend().generate(this.#request(start, bytes));
+      const outcome = await chooseBackend().generate(this.#request(start, state?.reference));
       release(outcome);
       return outcome;
     } catch {
       const message = "The engine cannot be reached.";
       return { ok: false, failure: { code: "engine_unavailable", status: 503, message, retryable: true, retryAfterSeconds: 1 } };
+    } finally {
+      await state?.discard();
     }
   }
 
-  #request(start: Start, bytes: ReadableStream<Uint8Array> | undefined): GenerateRequest {
+  #request(start: Start, state: StateSource | undefined): GenerateRequest {
     const { job, memory, model } = this.#options;
     const sampled = this.#sampled;
     const { keeps } = memory;
@@ -179,7 +174,7 @@ export class Attempts {
       maxTokens: job.request.maxTokens - sampled.length,
       ...(sampled.length === 0 ? {} : { continued: sampled.length }),
       ...(this.#promptReported ? { promptLogprobs: null } : {}),
-      ...(bytes === undefined ? {} : { resume: { tokens: start.tokens, bytes, seen: start.seen } }),
+      ...(state === undefined ? {} : { resume: { tokens: start.tokens, state, seen: start.seen } }),
       ...(keeps === null || (at.length === 0 && !keeps.end)
         ? {}
         : { save: { at, end: keeps.end, fromPage: start.snapshot === null ? 0 : Math.floor(start.tokens / PAGE_TOKENS) } }),

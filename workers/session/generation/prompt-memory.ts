@@ -72,15 +72,15 @@ export class PromptMemory implements Memory {
     return {
       keeps: null,
       start: () => this.start(),
-      open: (start) => this.open(start),
+      open: (start, fromPage) => this.open(start, fromPage),
       without: (start, reason) => this.without(start, reason),
       put: () => Promise.resolve(null),
     };
   }
 
-  async open({ snapshot, tokens }: Start): Promise<ReadableStream<Uint8Array>> {
+  async open({ snapshot, tokens }: Start, fromPage: number): Promise<ReadableStream<Uint8Array>> {
     const { store, onStoreFailure } = this.#options;
-    const outcome = await store.open(snapshot ?? "", tokens);
+    const outcome = await store.open(snapshot ?? "", tokens, fromPage);
     if (outcome.ok) return outcome.value.bytes;
     onStoreFailure("open", outcome.failure.message);
     throw new ServiceError(outcome.failure);

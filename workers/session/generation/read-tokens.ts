@@ -57,7 +57,7 @@ export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOp
   let failure = notKept();
   const memory = turnMemory({
     store: {
-      open: (id, keep) => store.open(id, keep),
+      open: (id, keep, fromPage) => store.open(id, keep, fromPage),
       put: async (order, bytes) => {
         const stored = await store.put(order, bytes);
         if (!stored.ok) failure = stored.failure;

@@ -18,8 +18,8 @@ export interface Start {
 export interface Memory {
   /** Where to start; never fails, because a store that does costs time only. */
   start(): Promise<Start>;
-  /** The start's state as bytes; throws where it is gone or can't be reached. */
-  open(start: Start): Promise<ReadableStream<Uint8Array>>;
+  /** The start's state as bytes, without rows in pages before `fromPage`; throws where it is gone or can't be reached. */
+  open(start: Start, fromPage: number): Promise<ReadableStream<Uint8Array>>;
   /** Another start, because that one's state was of no use. */
   without(start: Start, reason: string): Promise<Start>;
   /** States to keep on the way and at the end; null for none. */

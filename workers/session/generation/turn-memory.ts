@@ -33,8 +33,8 @@ export function turnMemory({ store, identity, job, prepared, owner, rebuild, onS
       const { base } = prepared;
       return Promise.resolve(base.snapshot === null ? startAt(base, "miss", "first turn") : startAt(base, "hit", "session"));
     },
-    async open({ snapshot, tokens }) {
-      const outcome = await store.open(snapshot ?? "", tokens);
+    async open({ snapshot, tokens }, fromPage) {
+      const outcome = await store.open(snapshot ?? "", tokens, fromPage);
       if (!outcome.ok) {
         onStoreFailure("open", outcome.failure.message);
         throw new ServiceError(outcome.failure);

@@ -51,7 +51,7 @@ export interface Findings {
 export interface OpenedSnapshot {
   readonly tokens: number;
   readonly tier: Tier;
-  /** A whole state file, in pieces of at most 1 MiB; breaks where a piece does not hold. */
+  /** A state file, in pieces of at most 1 MiB; breaks where a piece does not hold. */
   readonly bytes: ReadableStream<Uint8Array>;
 }
 
@@ -82,8 +82,11 @@ export interface StoredSnapshot {
 /** Methods of the tenant's object. Nothing but `find` and `put` ever lists anything; ids are unguessable. */
 export interface SnapshotStore {
   find(identity: ModelIdentity, chain: TokenChain): Promise<Findings>;
-  /** Cut to `keep` tokens, where that is fewer than it has read and it can be cut. */
-  open(id: string, keep: number): Promise<Outcome<OpenedSnapshot>>;
+  /**
+   * Cut to `keep` tokens, where that is fewer than it has read and it can be cut; without rows of tokens in pages before `fromPage`, which is 0
+   * where it is left out.
+   */
+  open(id: string, keep: number, fromPage?: number): Promise<Outcome<OpenedSnapshot>>;
   /** `bytes` as an engine saves them from page `fromPage` on. */
   put(order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<Outcome<StoredSnapshot>>;
   /** Several owners may keep one snapshot: forks do. */

@@ -25,8 +25,8 @@ export interface ReadableSnapshot {
   readonly pieces: AsyncGenerator<Uint8Array, void, undefined>;
 }
 
-/** Cut to `keep` tokens where that is fewer. @throws ServiceError where it cannot be cut. @throws SealBroken @throws ServiceUnreachable */
-export async function readSnapshot(parts: ReaderParts, snapshot: Snapshot, keep: number): Promise<ReadableSnapshot> {
+/** Cut to `keep` tokens where that is fewer, without rows in pages before `fromPage`. @throws ServiceError where it cannot be cut. @throws SealBroken @throws ServiceUnreachable */
+export async function readSnapshot(parts: ReaderParts, snapshot: Snapshot, keep: number, fromPage = 0): Promise<ReadableSnapshot> {
   const tokens = Math.min(keep, snapshot.tokens);
   if (tokens < snapshot.tokens && !snapshot.cuttable)
     throw new ServiceError(
@@ -34,7 +34,7 @@ export async function readSnapshot(parts: ReaderParts, snapshot: Snapshot, keep:
     );
   const reader = new SnapshotReader(parts, snapshot);
   try {
-    return { tokens, pieces: await reader.start(tokens) };
+    return { tokens, pieces: await reader.start(tokens, fromPage) };
   } catch (cause) {
     await reader.end();
     throw cause;
@@ -63,7 +63,7 @@ class SnapshotReader {
     );
   }
 
-  async start(tokens: number): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
+  async start(tokens: number, fromPage: number): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
     await this.#check(this.#snapshot);
     const head = this.#places.get(placeOf(HEAD_GROUP, 0))?.blob;
     if (head === undefined) throw new SealBroken("the head is missing");
@@ -71,20 +71,20 @@ class SnapshotReader {
     const header = parseHeader(first);
     if (layoutOf(header) !== this.#snapshot.layout) throw new SealBroken("the header is another one's");
     const wanted = tokens === this.#snapshot.tokens ? header : cutHeader(header, tokens + header.learnedSinks);
-    return this.#pieces(head, first, wanted);
+    return this.#pieces(head, first, wanted, fromPage);
   }
 
   async end(): Promise<void> {
     await this.#source.cancel();
   }
 
-  async *#pieces(head: Blob, first: Uint8Array, header: StateHeader): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#pieces(head: Blob, first: Uint8Array, header: StateHeader, fromPage: number): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       yield header.bytes.slice();
       if (first.length > header.bytes.length) yield first.slice(header.bytes.length);
       for (let number = 1; number < pieceCount(head.bytes); number++) yield await this.#piece(head, this.#headContext(head), number);
       for (const [group, shape] of header.groups.entries())
-        for (const rows of pagesOf(header, shape)) yield* inPieces(await this.#page(group, rows, shape.tokenBytes));
+        for (const rows of pagesOf(header, shape, fromPage)) yield* inPieces(await this.#page(group, rows, shape.tokenBytes));
     } finally {
       await this.end();
     }

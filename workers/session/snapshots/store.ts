@@ -58,7 +58,7 @@ export class Store implements SnapshotStore {
     return Promise.resolve({ candidates: found.map((one) => this.#candidate(one, now)), worthSaving });
   }
 
-  async open(id: string, keep: number): Promise<Outcome<OpenedSnapshot>> {
+  async open(id: string, keep: number, fromPage = 0): Promise<Outcome<OpenedSnapshot>> {
     const { collection } = this.#parts;
     const now = Date.now();
     collection.expire(now);
@@ -67,7 +67,7 @@ export class Store implements SnapshotStore {
     const tier = collection.tier(snapshot, now);
     const end = collection.beginReading(snapshot.key);
     try {
-      const { tokens, pieces } = await readSnapshot({ ...this.#parts, r2: this.#parts.r2() }, snapshot, keep);
+      const { tokens, pieces } = await readSnapshot({ ...this.#parts, r2: this.#parts.r2() }, snapshot, keep, fromPage);
       this.#touch(snapshot, now);
       return { ok: true, value: { tokens, tier, bytes: this.#stream(snapshot, pieces, end) } };
     } catch (cause) {

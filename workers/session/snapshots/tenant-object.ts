@@ -47,8 +47,8 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
     return await this.#made().store.find(identity, chain);
   }
 
-  async open(id: string, keep: number): Promise<Outcome<OpenedSnapshot>> {
-    return await this.#thenSchedule(this.#opened, ({ store }) => store.open(id, keep), { ok: false, failure: noSnapshot() });
+  async open(id: string, keep: number, fromPage?: number): Promise<Outcome<OpenedSnapshot>> {
+    return await this.#thenSchedule(this.#opened, ({ store }) => store.open(id, keep, fromPage), { ok: false, failure: noSnapshot() });
   }
 
   async put(order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<Outcome<StoredSnapshot>> {

@@ -16,6 +16,13 @@ describe.each([
     expect(compare(await read(storeOf(tenant), id), file)).toBe("same");
   });
 
+  test.each([1, 2, 3, 4, 9])("leaves out the rows of pages before page %d, for a reader that has them", async (fromPage) => {
+    const tenant = newTenant();
+    const tokens = randomTokens(130, 130);
+    const { id } = stored(await put(tenant, tokens, { shape }));
+    expect(compare(await read(storeOf(tenant), id, Infinity, fromPage), stateFile(shape, tokens, fromPage))).toBe("same");
+  });
+
   test("goes on from a state with the new pages only", async () => {
     const tenant = newTenant();
     const tokens = randomTokens(260, 5);

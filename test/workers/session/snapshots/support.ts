@@ -87,8 +87,8 @@ export async function find(tenant: string, tokens: Uint32Array) {
 }
 
 /** The whole file; a failure, or what broke the stream, as text. */
-export async function read(store: Pick<SnapshotStore, "open">, id: string, keep = Infinity): Promise<Uint8Array | string> {
-  const outcome: Outcome<OpenedSnapshot> = await store.open(id, keep);
+export async function read(store: Pick<SnapshotStore, "open">, id: string, keep = Infinity, fromPage = 0): Promise<Uint8Array | string> {
+  const outcome: Outcome<OpenedSnapshot> = await store.open(id, keep, fromPage);
   if (!outcome.ok) return outcome.failure.message;
   const pieces: Uint8Array[] = [];
   try {

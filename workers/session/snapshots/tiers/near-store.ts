@@ -44,14 +44,15 @@ class NearStore implements SnapshotStore {
     return findings;
   }
 
-  async open(id: string, keep: number): Promise<Outcome<OpenedSnapshot>> {
-    const file = this.#shared.get(id);
-    if (file === undefined) return await this.#object.open(id, keep);
+  async open(id: string, keep: number, fromPage = 0): Promise<Outcome<OpenedSnapshot>> {
+    // A copy is a whole file.
+    const file = fromPage === 0 ? this.#shared.get(id) : undefined;
+    if (file === undefined) return await this.#object.open(id, keep, fromPage);
     try {
       return { ok: true, value: await this.#openCopy(file, Math.min(keep, file.tokens)) };
     } catch (cause) {
       logLine("error", "snapshot_copy_not_read", { cause: describeCause(cause) });
-      return await this.#object.open(id, keep);
+      return await this.#object.open(id, keep, fromPage);
     }
   }
 
