@@ -1,7 +1,8 @@
 /** Runs Python programs of the tests in the project's own environment, which `npm run setup:python` makes. */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -20,4 +21,10 @@ export function runPython(script: string, ...parameters: readonly string[]): str
   if (result.error) throw result.error;
   if (result.status !== 0) throw new Error(`${script} ended with status ${String(result.status)}:\n${result.stderr}`);
   return result.stdout;
+}
+
+/** The same while other things go on: for scripts that need this process, such as to read what a stack prints. */
+export async function runPythonAsync(script: string, ...parameters: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(pythonPath(), [`${repository}${script}`, ...parameters], { maxBuffer: 1 << 26 });
+  return stdout;
 }

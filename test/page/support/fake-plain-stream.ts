@@ -10,7 +10,7 @@ export async function writeStream(response: ServerResponse, reply: StreamReply):
   const send = (choices: object[], more: object = {}) =>
     response.write(`data: ${JSON.stringify({ id: "chatcmpl-1", object: "chat.completion.chunk", model: MODEL, choices, ...more })}\n\n`);
   response.writeHead(200, { "content-type": "text/event-stream" });
-  response.write(": keep-alive\n\n");
+  response.write(": keep-alive\n");
   send([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]);
   for (const state of reply.reading ?? []) send([{ index: 0, delta: { content: "" }, finish_reason: null }], { state });
   await reply.readGate;

@@ -53,7 +53,7 @@ export class FakeStream {
 
   /** Writes the events after this number and those to come; `cutAfter` breaks the connection after so many. */
   async pipe(response: ServerResponse, after: number, cutAfter = Infinity): Promise<void> {
-    response.write(": keep-alive\n\n");
+    response.write(": keep-alive\n");
     let written = 0;
     const open = () => response.writable;
     for (let number = after; open(); number += 1) {

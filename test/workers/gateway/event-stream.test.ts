@@ -29,7 +29,7 @@ test("a chat stream, byte for byte", async () => {
   const head =
     '{"id":"chatcmpl-ID","object":"chat.completion.chunk","created":0,"model":"tiny","system_fingerprint":"fp_0000000000_toy","choices":';
   expect(await bytesOf(response)).toBe(
-    ": keep-alive\n\n" +
+    ": keep-alive\n" +
       `data: ${head}[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"usage":null}\n\n` +
       `id: STREAM.1\ndata: ${head}[{"index":0,"delta":{"content":"hello"},"logprobs":null,"finish_reason":null}],"usage":null}\n\n` +
       `id: STREAM.2\ndata: ${head}[{"index":0,"delta":{"content":" world"},"logprobs":null,"finish_reason":null}],"usage":null}\n\n` +
@@ -43,7 +43,7 @@ test("a completion stream, byte for byte", async () => {
   const response = await complete({ stream: true, max_tokens: 2 });
   const head = '{"id":"cmpl-ID","object":"text_completion","created":0,"model":"tiny","system_fingerprint":"fp_0000000000_toy","choices":';
   expect(await bytesOf(response)).toBe(
-    ": keep-alive\n\n" +
+    ": keep-alive\n" +
       `id: STREAM.1\ndata: ${head}[{"index":0,"text":"hello","logprobs":null,"finish_reason":null}]}\n\n` +
       `id: STREAM.2\ndata: ${head}[{"index":0,"text":" world","logprobs":null,"finish_reason":null}]}\n\n` +
       `id: STREAM.3\ndata: ${head}[{"index":0,"text":"","logprobs":null,"finish_reason":"length"}]}\n\n` +
@@ -130,9 +130,9 @@ test("a silent backend: comments keep the stream alive, and leaving it lets the 
   );
   const reader = (response.body as ReadableStream<Uint8Array>).getReader();
   let text = "";
-  while (text.split(": keep-alive\n\n").length < 5) text += new TextDecoder().decode((await reader.read()).value);
+  while (text.split(": keep-alive\n").length < 5) text += new TextDecoder().decode((await reader.read()).value);
   expect(text).toContain('"content":"a"');
-  expect(text.endsWith(": keep-alive\n\n")).toBe(true);
+  expect(text.endsWith(": keep-alive\n")).toBe(true);
   expect(engine.running).toBe(1);
   await reader.cancel();
   await expect.poll(() => engine.running).toBe(0);

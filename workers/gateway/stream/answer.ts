@@ -65,10 +65,12 @@ export async function wholeAnswer(
   format: AnswerFormat,
   usage: UsageCounter,
   report: (usage: AnswerUsage) => void,
+  onEntry: () => void,
 ): Promise<object> {
   const choices = recipe.choices.map(({ index }): OpenChoice => ({ index, texts: [], tokens: [], reason: "length" }));
   try {
     for await (const { event } of entries) {
+      onEntry();
       if (event.type !== "piece" && event.type !== "end") continue;
       const choice = choices[event.index];
       if (choice === undefined) continue;

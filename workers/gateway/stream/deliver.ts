@@ -1,6 +1,7 @@
 /** Hands an open stream to a client: whole, or as server-sent events from wherever the client is. */
 import { decodeEntries } from "../../contracts/entry-stream.ts";
 import type { CacheReport, OpenStream } from "../../contracts/session.ts";
+import type { ServiceFailure } from "../../contracts/errors.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { GatewayContext } from "../environment.ts";
@@ -9,13 +10,29 @@ import { streamedAnswer, wholeAnswer } from "./answer.ts";
 import type { AnswerUsage } from "./formats/format.ts";
 import { formatOf, type AnswerRecipe } from "./recipe.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
+import { settledWithin } from "./settled-within.ts";
+import { SLOW_JSON_HEADERS, slowJson } from "./slow-json.ts";
 import { eventId } from "./stream-id.ts";
 import { UsageCounter } from "./usage.ts";
 
+/**
+ * How long a whole answer, once begun, is computed before its first byte, and how long it is silent after that. Runtimes that stand alone notice
+ * that a client has closed its connection only when they write to it, so an answer nobody waits for would be computed to its end.
+ */
+const WHOLE_SILENCE_MILLISECONDS = 2_000;
+
 export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer): Promise<Response> {
-  const { recipe, format, usage, entries } = prepared(c, open, tokenizer);
-  const answer = await wholeAnswer(entries, recipe, format, usage, reporter(c));
-  return c.json(answer, 200, streamHeaders(open));
+  const { recipe, format, usage, entries, abort } = prepared(c, open, tokenizer);
+  const begun = Promise.withResolvers<"begun">();
+  const answer = wholeAnswer(entries, recipe, format, usage, reporter(c), () => {
+    begun.resolve("begun");
+  });
+  // Until it has begun, whatever keeps it from that is told by a status.
+  await Promise.race([begun.promise, answer]);
+  const soon = await settledWithin(answer, WHOLE_SILENCE_MILLISECONDS);
+  if (soon !== null) return c.json(soon, 200, streamHeaders(open));
+  const body = slowJson(answer, { silenceMilliseconds: WHOLE_SILENCE_MILLISECONDS, abort, onFailure: failureReporter(c) });
+  return c.body(body, 200, { ...SLOW_JSON_HEADERS, ...streamHeaders(open) });
 }
 
 /** `after` is the number of the last entry that the client has. */
@@ -30,10 +47,7 @@ export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: To
   const stream = eventStream(events, {
     abort,
     keepAliveMilliseconds: Number(c.env.KEEP_ALIVE_SECONDS ?? 15) * 1000,
-    onFailure: (failure, cause) => {
-      facts["failure"] = failure.code;
-      if (failure.code !== "cancelled") logLine("error", "stream_failed", { requestId, code: failure.code, cause: describeCause(cause) });
-    },
+    onFailure: failureReporter(c),
   });
   return c.body(stream, 200, { ...EVENT_STREAM_HEADERS, ...streamHeaders(open) });
 }
@@ -51,6 +65,12 @@ function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {
   const format = formatOf(recipe, tokenizer);
   return { recipe, format, usage: new UsageCounter(recipe), entries: decodeEntries(open.entries, abort.signal), abort };
 }
+
+const failureReporter = (c: GatewayContext) => (failure: ServiceFailure, cause: unknown) => {
+  const { requestId, facts } = c.var;
+  facts["failure"] = failure.code;
+  if (failure.code !== "cancelled") logLine("error", "stream_failed", { requestId, code: failure.code, cause: describeCause(cause) });
+};
 
 const reporter = (c: GatewayContext) => (usage: AnswerUsage) => {
   const { facts } = c.var;

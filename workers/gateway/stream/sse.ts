@@ -6,6 +6,8 @@
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { errorBody } from "../error-body.ts";
 import { asServiceError, cancelled } from "../failures.ts";
+import { BrokenEnd } from "./broken-end.ts";
+import { settledWithin } from "./settled-within.ts";
 
 export interface SseEvent {
   /** What a client that comes back sends as `Last-Event-ID`; left out where there is no coming back to. */
@@ -29,13 +31,15 @@ export const EVENT_STREAM_HEADERS = {
 
 /** Bytes made anew each time: a byte stream takes the buffer it is given away from the giver. */
 const encode = (text: string) => new TextEncoder().encode(text);
-const keepAlive = () => encode(": keep-alive\n\n");
+/** A comment without a blank line: some readers take any blank line for the end of an event, and an event without data for a broken one. */
+const KEEP_ALIVE = ": keep-alive\n";
 
 export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>, options: EventStreamOptions): ReadableStream<Uint8Array> {
   let outstanding: Promise<IteratorResult<SseEvent, void>> | null = null;
   let broken: Error | null = null;
   let finished = false;
   let gone = false;
+  const end = new BrokenEnd(KEEP_ALIVE);
 
   const close = (controller: ReadableByteStreamController) => {
     controller.close();
@@ -45,7 +49,7 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
   const nextBytes = async (): Promise<Uint8Array> => {
     outstanding ??= payloads.next();
     const result = await settledWithin(outstanding, options.keepAliveMilliseconds);
-    if (result === null) return keepAlive();
+    if (result === null) return encode(KEEP_ALIVE);
     outstanding = null;
     finished = result.done === true;
     return encode(result.done === true ? "data: [DONE]\n\n" : written(result.value));
@@ -59,12 +63,10 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
 
   return new ReadableStream({
     type: "bytes",
-    start: (controller) => controller.enqueue(keepAlive()),
+    start: (controller) => controller.enqueue(encode(KEEP_ALIVE)),
     async pull(controller) {
       if (broken !== null) {
-        // The runtime gathers what it can read at once before it sends; an error in the same turn would take the last event with it.
-        await new Promise((resolve) => setTimeout(resolve, 0));
-        controller.error(broken);
+        await end.pull(controller, broken);
         return;
       }
       if (finished) {
@@ -76,6 +78,7 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
     },
     cancel() {
       gone = true;
+      end.leave();
       options.abort.abort(cancelled());
       payloads.return().catch(() => undefined);
     },
@@ -85,17 +88,4 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
 /** An id is made of hexadecimal digits, dashes and a point: nothing in it can end its line. */
 function written({ id, data }: SseEvent): string {
   return `${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
-}
-
-/** The promise's value, or null when it takes longer; its rejection is thrown. */
-async function settledWithin<T>(promise: Promise<T>, milliseconds: number): Promise<T | null> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const silence = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), milliseconds);
-  });
-  try {
-    return await Promise.race([promise, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,0 +1,191 @@
+/** What streams and answers do when their engine pauses, dies or is left, over real HTTP: between the layers is where it goes wrong. */
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { streamText } from "ai";
+import OpenAI from "openai";
+import { afterEach, describe, expect, test } from "vitest";
+import { SCRIPTED_FAILURE } from "../workers/support/toy-generation.ts";
+import { bytesAsTokens } from "../workers/support/tiny-tokenizer.ts";
+import { runPythonAsync } from "../support/python.ts";
+import { useScriptedStack } from "./scripted/stack.ts";
+
+const stack = useScriptedStack();
+const question = { model: "tiny", messages: [{ role: "user" as const, content: "hi" }], ignore_eos: true };
+
+/** However a test ended, the engine must have been let go. */
+afterEach(() => expect.poll(async () => (await stack.load()).running).toBe(0));
+
+interface Ending {
+  readonly data: readonly string[];
+  readonly stream: string;
+  readonly isClean: boolean;
+}
+
+/** Reads to the end, however it comes; `onData` sees each payload. */
+async function readAll(response: Response, onData: (data: string) => Promise<void> = () => Promise.resolve()): Promise<Ending> {
+  const data: string[] = [];
+  const decoder = new TextDecoder();
+  let buffered = "";
+  let isClean = true;
+  try {
+    for await (const chunk of response.body ?? []) {
+      buffered += decoder.decode(chunk as Uint8Array, { stream: true });
+      const lines = buffered.split("\n");
+      buffered = lines.pop() ?? "";
+      for (const line of lines.filter((one) => one.startsWith("data: "))) {
+        data.push(line.slice("data: ".length));
+        await onData(line);
+      }
+    }
+  } catch {
+    isClean = false;
+  }
+  return { data, stream: response.headers.get("x-spikingbrain-stream") ?? "", isClean };
+}
+
+const resumed = async (stream: string) => await readAll(await fetch(`${stack.url}/v1/streams/${stream}`));
+
+function expectBroken({ data, isClean }: Ending, error: object): void {
+  expect(data.filter((line) => line.includes('"error"'))).toHaveLength(1);
+  expect(JSON.parse(data.at(-1) ?? "null")).toMatchObject({ error });
+  expect(data).not.toContain("[DONE]");
+  expect(isClean).toBe(false);
+}
+
+describe("a stream that fails after it began: the error event, then the break", () => {
+  test.each(["error", "end", "abort"] as const)(
+    "an engine that dies by '%s' and can't be replaced; again to who comes back",
+    async (how) => {
+      await stack.use({ delayMilliseconds: 10, breakAt: { token: 3, how } });
+      const error = { type: "server_error", code: "engine_unavailable", ...(how === "error" ? { message: SCRIPTED_FAILURE.message } : {}) };
+      for (const path of ["/v1/chat/completions", "/v1/completions"]) {
+        const body = path.endsWith("chat/completions") ? question : { model: "tiny", prompt: "hi", ignore_eos: true };
+        const ending = await readAll(await stack.post(path, { ...body, stream: true }));
+        expectBroken(ending, error);
+        expect(ending.data.length).toBeGreaterThan(2);
+        expectBroken(await resumed(ending.stream), error);
+      }
+    },
+  );
+
+  test("an object that is lost with the stream: the client is told that it can come back, and it can", async () => {
+    await stack.use({ reply: bytesAsTokens("abcdefgh"), delayMilliseconds: 100 });
+    const response = await stack.post("/v1/chat/completions", { ...question, ignore_eos: false, stream: true });
+    const stream = response.headers.get("x-spikingbrain-stream") ?? "";
+    let isLost = false;
+    const ending = await readAll(response, async (line) => {
+      if (isLost || !line.includes('"content":"b"')) return;
+      isLost = true;
+      await stack.lose(stream);
+    });
+    expectBroken(ending, { code: "engine_unavailable", message: expect.stringContaining("can be resumed") as string });
+    const rest = await resumed(stream);
+    expect(rest.data.at(-1)).toBe("[DONE]");
+    const text = rest.data
+      .slice(0, -1)
+      .map((line) => (JSON.parse(line) as { choices: [{ delta: { content?: string } }] }).choices[0].delta.content ?? "");
+    expect(text.join("")).toBe("abcdefgh");
+  });
+
+  test("a stream that is stopped by DELETE is not one: it ends whole", async () => {
+    await stack.use({ delayMilliseconds: 30 });
+    const response = await stack.post("/v1/chat/completions", { ...question, stream: true, max_tokens: 400 });
+    const stream = response.headers.get("x-spikingbrain-stream") ?? "";
+    let chunks = 0;
+    const ending = await readAll(response, async () => {
+      if (++chunks === 3) await fetch(`${stack.url}/v1/streams/${stream}`, { method: "DELETE" });
+    });
+    expect(ending).toMatchObject({ isClean: true });
+    expect(ending.data.slice(-2)).toEqual([expect.stringContaining('"finish_reason":"stop"') as string, "[DONE]"]);
+  });
+
+  test("OpenAI's clients raise the error that the event names", async () => {
+    await stack.use({ delayMilliseconds: 10, breakAt: { token: 3, how: "error" } });
+    const client = new OpenAI({ baseURL: `${stack.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const read = async () => {
+      for await (const chunk of await client.chat.completions.create({ ...question, stream: true })) expect(chunk.choices).toHaveLength(1);
+    };
+    await expect(read()).rejects.toMatchObject({ code: "engine_unavailable" });
+    const { error } = await inPython();
+    expect(error).toMatchObject({ code: "engine_unavailable", message: SCRIPTED_FAILURE.message });
+  });
+});
+
+async function inPython(): Promise<{ readonly text: string; readonly error: object | null }> {
+  return JSON.parse(await runPythonAsync("test/edge/paused_stream.py", `${stack.url}/v1`, "tiny")) as Awaited<ReturnType<typeof inPython>>;
+}
+
+describe("silences several times as long as what keeps a stream alive", () => {
+  const paused = () => stack.use({ reply: bytesAsTokens("abcd"), delayMilliseconds: 900 });
+
+  test("carry comments, none of which ends an event", async () => {
+    await paused();
+    const text = await (await stack.post("/v1/chat/completions", { ...question, stream: true, max_tokens: 3 })).text();
+    expect(text.split(": keep-alive\n").length).toBeGreaterThan(6);
+    const events = text.split("\n\n");
+    expect(events.pop()).toBe("");
+    for (const event of events) expect(event.split("\n").filter((line) => line.startsWith("data: "))).toHaveLength(1);
+  });
+
+  test("are read by OpenAI's JavaScript client, its Python client and the AI SDK", async () => {
+    await paused();
+    const client = new OpenAI({ baseURL: `${stack.url}/v1`, apiKey: "none", maxRetries: 0 });
+    let text = "";
+    for await (const chunk of await client.chat.completions.create({ ...question, stream: true, max_completion_tokens: 4 }))
+      text += chunk.choices[0]?.delta.content ?? "";
+    expect(text).toBe("abcd");
+    expect(await inPython()).toEqual({ text: "abcd", error: null });
+    const edge = createOpenAICompatible({ name: "edge", baseURL: `${stack.url}/v1` });
+    expect(await streamText({ model: edge.chatModel("tiny"), prompt: "hi", maxOutputTokens: 4 }).text).toBe("abcd");
+  });
+});
+
+describe("a client that leaves ends the work", () => {
+  const chat = { path: "/v1/chat/completions", body: { ...question, max_tokens: 400 } };
+  const completion = { path: "/v1/completions", body: { model: "tiny", prompt: "hi", max_tokens: 400, ignore_eos: true } };
+  test.each([
+    ["a chat", chat],
+    ["several choices", { ...chat, body: { ...chat.body, n: 3 } }],
+    ["a completion", completion],
+    ["several prompts with echo", { ...completion, body: { ...completion.body, prompt: ["hi", "ho"], echo: true, logprobs: 1 } }],
+    ["a streamed chat", { ...chat, body: { ...chat.body, stream: true } }],
+    ["a streamed completion", { ...completion, body: { ...completion.body, stream: true } }],
+  ])("%s", async (_name, { path, body }) => {
+    await stack.use({ delayMilliseconds: 100 });
+    const client = new AbortController();
+    const answer = stack.post(path, body, { signal: client.signal }).then(async (response) => await response.text());
+    const left = expect(answer).rejects.toThrow();
+    await expect.poll(async () => (await stack.load()).generatedTokens).toBeGreaterThan(2);
+    client.abort();
+    await left;
+    await expect.poll(async () => (await stack.load()).running).toBe(0);
+    // Of 400 each: what a moment takes.
+    expect((await stack.load()).generatedTokens).toBeLessThan(200);
+  });
+
+  test("a whole answer that takes its time is JSON like any other", async () => {
+    await stack.use({ reply: bytesAsTokens("abcdefgh"), delayMilliseconds: 600 });
+    const response = await stack.post("/v1/chat/completions", { ...question, max_tokens: 8 });
+    expect(response.headers.get("content-type")).toContain("application/json");
+    expect(response.headers.get("x-spikingbrain-cache")).toContain("miss");
+    const text = await response.text();
+    expect(text).toMatch(/^\n+\{.*\}$/);
+    expect(JSON.parse(text)).toMatchObject({ choices: [{ message: { content: "abcdefgh" }, finish_reason: "length" }] });
+  });
+
+  test("one that fails then breaks, with the reason before it", async () => {
+    await stack.use({ delayMilliseconds: 600, breakAt: { token: 6, how: "error" } });
+    const response = await stack.post("/v1/chat/completions", { ...question, max_tokens: 20 });
+    let text = "";
+    const read = async () => {
+      for await (const chunk of response.body ?? []) text += new TextDecoder().decode(chunk as Uint8Array);
+    };
+    await expect(read()).rejects.toThrow();
+    expect(JSON.parse(text)).toMatchObject({ error: { code: "engine_unavailable", message: SCRIPTED_FAILURE.message } });
+  });
+
+  test("one that fails before it began is a status", async () => {
+    await stack.use({ delayMilliseconds: 600, breakAt: { token: 0, how: "error" } });
+    const response = await stack.post("/v1/chat/completions", question);
+    expect([response.status, await response.json()]).toMatchObject([503, { error: { code: "engine_unavailable" } }]);
+  });
+});

@@ -1,0 +1,65 @@
+/** Starts the whole stack over HTTP with the scripted engine: what lies between the layers is as in `npm start`. */
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { afterAll, beforeAll } from "vitest";
+import { startStack, type Stack } from "../../../infra/local/stack.ts";
+import type { EngineLoad } from "../../../workers/contracts/engine.ts";
+import type { BackendScript } from "../../workers/support/toy-backend.ts";
+import { sessionToml } from "./session-toml.ts";
+
+const READY_TIMEOUT_MILLISECONDS = 180_000;
+
+export interface ScriptedStack {
+  readonly url: string;
+  use(script: BackendScript): Promise<void>;
+  load(): Promise<EngineLoad>;
+  /** The object that runs this stream dies. */
+  lose(stream: string): Promise<void>;
+  post(path: string, body: object, init?: RequestInit): Promise<Response>;
+}
+
+/** For all tests of a file; `variables` are the gateway's. */
+export function useScriptedStack(variables: Readonly<Record<string, string>> = {}): ScriptedStack {
+  let stack: Stack | undefined;
+  beforeAll(async () => {
+    const configurations = ["test/edge/scripted/worker/gateway.toml", sessionToml(), "test/edge/scripted/worker/engine.toml"];
+    stack = await startStack({ port: await freePort(), configurations, variables, onOutput: (text) => process.stderr.write(text) });
+    await stack.untilReady(READY_TIMEOUT_MILLISECONDS);
+  }, READY_TIMEOUT_MILLISECONDS);
+  afterAll(async () => await stack?.stop());
+
+  const url = () => stack?.url ?? "";
+  const control = async (path: string, body: string) => {
+    const response = await fetch(`${url()}/scripted/${path}`, { method: "POST", body });
+    if (!response.ok) throw new Error(`/scripted/${path}: ${await response.text()}`);
+    return response;
+  };
+  return {
+    get url() {
+      return url();
+    },
+    use: async (script) => {
+      await control("use", JSON.stringify(script));
+    },
+    load: async () => (await (await control("load", "")).json()) as EngineLoad,
+    lose: async (stream) => {
+      await control("lose", stream);
+    },
+    post: (path, body, init = {}) =>
+      fetch(`${url()}${path}`, {
+        ...init,
+        method: "POST",
+        headers: { "content-type": "application/json", ...(init.headers as Record<string, string> | undefined) },
+        body: JSON.stringify(body),
+      }),
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
