@@ -1,5 +1,5 @@
 /** The session Worker as it is, and a way to lose the object that runs a stream, as a machine that dies would. */
-import { streamObjectName } from "../../../../workers/contracts/stream-id.ts";
+import { streamObjectName } from "../../../../workers/session/ids/ids.ts";
 import { SessionService as Service, StreamObject as Streams } from "../../../../workers/session/index.ts";
 
 export { DirectoryObject, SessionObject, ShareObject, TenantObject, default } from "../../../../workers/session/index.ts";
