@@ -2,6 +2,7 @@
 import { mkdir, readdir, readFile, rm, watch, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { pageHeaders } from "./headers.mjs";
@@ -56,13 +57,29 @@ export async function buildPage({ outDir = defaultOutDir } = {}) {
   enforceBudget(files);
   await mkdir(assetsDir, { recursive: true });
   for (const [name, content] of contents) await writeIfChanged(join(assetsDir, name), content);
-  await writeIfChanged(
-    join(outDir, "index.html"),
-    html.replace(/%(\w+)%/g, (_, name) => `assets/${names[name]}`),
-  );
+  const document = html.replace(/%(\w+)%/g, (_, name) => `assets/${names[name]}`);
+  await writeIfChanged(join(outDir, "index.html"), document);
+  const firstVisit = [...files.filter(({ lazy }) => !lazy).map(({ file }) => file), names.logo];
+  await writeIfChanged(join(outDir, "sw.js"), await buildServiceWorker(document, firstVisit.map((name) => `/assets/${name}`).sort()));
   await writeIfChanged(join(outDir, "_headers"), pageHeaders());
   for (const name of await readdir(assetsDir)) if (!contents.has(name)) await rm(join(assetsDir, name));
   return files;
+}
+
+/** Other bytes for whatever the page is made of, which is how a browser sees that there is a new one. */
+async function buildServiceWorker(document, shell) {
+  const version = createHash("sha256").update(document).update(shell.join("\n")).digest("hex").slice(0, 16);
+  const { outputFiles } = await build({
+    entryPoints: [join(pageDir, "service-worker/service-worker.ts")],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "iife",
+    target: "es2022",
+    logLevel: "warning",
+    define: { VERSION: JSON.stringify(version), SHELL: JSON.stringify(shell) },
+  });
+  return outputFiles[0].contents;
 }
 
 /** A stack that is already serving these files restarts its Workers when one is written, so one that stays the same is left alone. */

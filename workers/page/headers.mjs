@@ -9,8 +9,9 @@ const CONTENT_SECURITY_POLICY = [
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
-  // Text becomes markup in one place only, the sanitizer, which registers this policy.
-  "trusted-types dompurify",
+  "worker-src 'self'",
+  // Text becomes markup in one place only, the sanitizer, and an address a script in one only, `offline.ts`: these are their policies.
+  "trusted-types dompurify service-worker",
   "require-trusted-types-for 'script'",
 ];
 
@@ -31,9 +32,12 @@ const EVERYWHERE = {
 /** File names carry a hash of their content. */
 const ASSETS = { "Cache-Control": "public, max-age=31536000, immutable" };
 
+/** A browser asks for it on every visit, and must see a new one at once. */
+const SERVICE_WORKER = { "Cache-Control": "no-cache" };
+
 /** The `_headers` file of Cloudflare's static assets. */
 export function pageHeaders() {
-  return [section("/*", EVERYWHERE), section("/assets/*", ASSETS)].join("\n");
+  return [section("/*", EVERYWHERE), section("/assets/*", ASSETS), section("/sw.js", SERVICE_WORKER)].join("\n");
 }
 
 function section(path, headers) {

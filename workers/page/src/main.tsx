@@ -1,4 +1,5 @@
 import { render } from "preact";
+import { keepForOffline } from "./offline.ts";
 import { createActions } from "./state/actions.ts";
 import { loadModel } from "./state/load-model.ts";
 import { persist } from "./state/persistence.ts";
@@ -35,6 +36,7 @@ persist(store)
     lookAtShare();
     actions.resumeAnswers();
     void begin(store);
+    keepForOffline().catch((error: unknown) => console.warn("the page cannot be kept for visits without a network", error));
   });
 
 function lookAtShare(): void {
