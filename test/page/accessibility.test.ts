@@ -17,7 +17,11 @@ def f():
 |---|---|
 | 1 | 2 |
 
-> quoted`;
+> quoted
+
+$$
+\\sum_{i=0}^n i = \\frac{n(n+1)}{2}
+$$`;
 
 /** Each violation as a line that names the rule and the element. */
 async function violationsOf({ page }: PageTest): Promise<string[]> {
@@ -33,6 +37,7 @@ function checkStates(test: PageTest, dialogs: readonly string[]): void {
     api.replies.push({ kind: "stream", deltas: [RICH] });
     await ask(page, "Show me everything");
     await page.locator(".hljs-keyword").first().waitFor();
+    await page.locator("math").first().waitFor();
     api.replies.push({ kind: "error", status: 503, body: { error: { message: "no room" } }, headers: { "retry-after": "60" } });
     await send(page, "Again");
     await waitForStatus(page, "failed");

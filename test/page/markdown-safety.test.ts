@@ -108,7 +108,9 @@ describe("the attacks", () => {
       if (!naive.page.url().startsWith("about:")) await naive.page.goto("about:blank");
     }
     await naive.page.close();
-    expect(harmful).toBeGreaterThan(ATTACKS.length / 2);
+    // Those through maths need somebody who sets it.
+    const naiveAttacks = ATTACKS.filter(([name]) => !name.startsWith("maths:"));
+    expect(harmful).toBeGreaterThan(naiveAttacks.length / 2);
   });
 
   it("do nothing when rendered at every length", async () => {
@@ -152,7 +154,7 @@ describe("the attacks", () => {
       await ask(page, "Attack");
     }
     const harmful =
-      "img, image, picture, svg, math, script, style, iframe, object, embed, form, video, audio, link, meta, base, input, [style], [id]";
+      "img, image, picture, svg, maction, annotation-xml, mglyph, math [href], math [class], script, style, iframe, object, embed, form, video, audio, link, meta, base, input, [style], [id]";
     expect(await lastAnswer(page).page().locator("article.answer .markdown").locator(harmful).count()).toBe(0);
     expect(await finish()).toEqual({ xss: undefined, violations: [] });
     expect({ complaints, foreignRequests, unknown: api.unknownPaths }).toEqual({ complaints: [], foreignRequests: [], unknown: [] });

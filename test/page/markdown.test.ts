@@ -58,6 +58,26 @@ describe("Markdown", () => {
     expect(await answer.locator(".code-language").allInnerTexts()).toEqual(["python", "unheard-of"]);
   });
 
+  it("sets maths once it is finished, and fetches what it needs for that only then; what is no TeX stays as written", async () => {
+    const { page } = test;
+    const fetched: string[] = [];
+    page.on("request", (request) => fetched.push(request.url()));
+    await answerWith("It costs $5.");
+    expect(fetched.filter((url) => url.includes("math-renderer"))).toEqual([]);
+    const answer = await answerWith(
+      "So $a_1 * b_1 * c_1$ and\n\n$$\n\\sum_{i=0}^n i = \\frac{n(n+1)}{2}\n$$\n\nbut \\(\\unheard_of*x*\\) stays.",
+    );
+    await answer.locator("math").nth(1).waitFor();
+    expect(fetched.filter((url) => url.includes("math-renderer"))).toHaveLength(1);
+    expect(await answer.locator("math msub").count()).toBe(3);
+    expect(await answer.locator("math mfrac").evaluate((element) => element.namespaceURI)).toBe("http://www.w3.org/1998/Math/MathML");
+    expect(await answer.locator("p").last().innerText()).toBe("but \\(\\unheard_of*x*\\) stays.");
+    expect(await answer.locator("em").count()).toBe(0);
+    // Set, not only marked up: the fraction's parts stand above each other.
+    const [above, below] = await answer.locator("mfrac > *").evaluateAll((parts) => parts.map((part) => part.getBoundingClientRect().top));
+    expect(above).toBeLessThan(below ?? 0);
+  });
+
   it("leaves finished blocks alone while the rest grows", async () => {
     const { page, api } = test;
     const deltas = ["First paragraph.\n\n", ...Array.from({ length: 30 }, (_, index) => `Paragraph ${index} follows.\n\n`)];

@@ -32,7 +32,7 @@ beforeEach(async () => {
   page = await (await browser.newContext({ locale: "en-US" })).newPage();
   watch(page, api.url, complaints, []);
   await page.goto(api.url);
-  await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
   return () => page.context().close();
 });
 

@@ -92,5 +92,18 @@ export const ATTACKS: readonly (readonly [name: string, markdown: string])[] = [
   ["classes of the page", '<div class="dialog dialog-window toast" role="alert">Your session has expired</div>'],
   ["null bytes", "<scr\u0000ipt>xss=1</scr\u0000ipt><img src=x o\u0000nerror=xss=1>"],
   ["entities", "&lt;img src=x onerror=xss=1&gt; &#60;script&#62;xss=1&#60;/script&#62;"],
+  ["maths: javascript link", "$\\href{javascript:xss=1}{click}$ and $$\\url{javascript:xss=1}$$"],
+  ["maths: image", "$$\\includegraphics{https://evil.example/leak}$$"],
+  ["maths: HTML as text", "$\\text{<img src=x onerror=xss=1>}$"],
+  ["maths: HTML that closes the formula", "$</span><img src=x onerror=xss=1>$\n\n$$\n</span></p><script>xss=1</script>\n$$"],
+  ["maths: MathML inside", '\\(<math href="javascript:xss=1"><mtext><img src=x onerror=xss=1></mtext></math>\\)'],
+  [
+    "maths: classes, ids, data and style",
+    "$\\class{dialog toast}{x}$ $\\id{app}{x}$ $\\data{copy-code=1}{x}$ $\\style{position:fixed}{x}$",
+  ],
+  ["maths: style that loads", "\\[\\style{background:url(https://evil.example/leak)}{x} \\color{red}{y} \\boxed{z}\\]"],
+  ["maths: macros without end", "$\\def\\a{\\a\\a}\\a$ $\\newcommand{\\b}{\\b}\\b$"],
+  ["maths: a rule as large as the page", "$\\rule{9999em}{9999em}$"],
+  ["maths: annotation", "$$\\begin{matrix}<annotation-xml encoding='text/html'><img src=x onerror=xss=1></annotation-xml>\\end{matrix}$$"],
   ["half an element", '<img src="x" onerror="xss=1"'],
 ];

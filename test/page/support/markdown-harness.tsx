@@ -1,12 +1,12 @@
 // Runs in Chromium: the page's own renderer, driven faster than a stream could.
 import { render } from "preact";
 import { Markdown } from "../../../workers/page/src/markdown/markdown.tsx";
-import { sanitize } from "../../../workers/page/src/markdown/sanitize.ts";
+import { sanitize, sanitizeMath } from "../../../workers/page/src/markdown/sanitize.ts";
 
 export interface MarkdownHarness {
   /** Renders every beginning of the text, then the whole, and returns what is in the document that must not be. */
-  renderGrowing(text: string): string[];
-  /** The same for the sanitizer alone, which has to hold even if the renderer let HTML through. */
+  renderGrowing(text: string): Promise<string[]>;
+  /** The same for the sanitizers alone, the answer's and the formulas', which has to hold even if the renderer let HTML through. */
   sanitizeGrowing(html: string): string[];
 }
 
@@ -50,9 +50,24 @@ const ALLOWED_ATTRIBUTES = new Set([
   "type",
 ]);
 
-function violations(root: Element): string[] {
+const MATH_ELEMENTS = new Set(
+  ["math", "mrow", "mi", "mn", "mo", "mtext", "ms", "mspace", "mstyle", "mpadded", "mphantom", "merror", "mfrac", "msqrt"].concat(
+    ["mroot", "msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "mtable", "mtr", "mtd"],
+    ["menclose"],
+  ),
+);
+const MATHML = "http://www.w3.org/1998/Math/MathML";
+const FORBIDDEN_IN_MATH = /^(?:href|src|style|id|class|on.*|xlink:.*|data-.*|encoding|definitionurl|actiontype)$/i;
+
+/** Formulas are MathML of no more than its own elements, where there may be any. */
+function violations(root: Element, mayHaveMath: boolean): string[] {
   const found: string[] = [];
   for (const element of root.querySelectorAll("*")) {
+    if (mayHaveMath && element.namespaceURI === MATHML && MATH_ELEMENTS.has(element.localName)) {
+      for (const { name, value } of element.attributes)
+        if (FORBIDDEN_IN_MATH.test(name)) found.push(`${element.localName}[${name}=${value}]`);
+      continue;
+    }
     if (!ALLOWED_ELEMENTS.has(element.localName)) found.push(`<${element.localName}>`);
     for (const { name, value } of element.attributes) {
       if (!ALLOWED_ATTRIBUTES.has(name)) found.push(`${element.localName}[${name}=${value}]`);
@@ -68,23 +83,30 @@ function violations(root: Element): string[] {
 const root = document.createElement("main");
 document.body.append(root);
 
-function growing(text: string, show: (beginning: string, complete: boolean) => void): string[] {
+function growing(text: string, show: (beginning: string, complete: boolean) => void, mayHaveMath: boolean): string[] {
   const found = new Set<string>();
   for (let length = 1; length <= text.length + 1; length += 1) {
     show(text.slice(0, length), length > text.length);
-    for (const violation of violations(root)) found.add(violation);
+    for (const violation of violations(root, mayHaveMath)) found.add(violation);
   }
   return [...found];
 }
 
 const harness: MarkdownHarness = {
-  renderGrowing(text) {
+  async renderGrowing(text) {
     render(null, root);
-    return growing(text, (beginning, complete) => render(<Markdown text={beginning} complete={complete} copyLabel="Copy" />, root));
+    const show = (beginning: string, complete: boolean) => render(<Markdown text={beginning} complete={complete} copyLabel="Copy" />, root);
+    const found = growing(text, show, true);
+    // Formulas are set once what sets them is there.
+    await new Promise((resolve) => setTimeout(resolve));
+    return [...new Set([...found, ...violations(root, true)])];
   },
   sanitizeGrowing(html) {
     render(null, root);
-    return growing(html, (beginning) => root.replaceChildren(sanitize(beginning)));
+    return [
+      ...growing(html, (beginning) => root.replaceChildren(sanitize(beginning)), false),
+      ...growing(html, (beginning) => root.replaceChildren(sanitizeMath(beginning)), true),
+    ];
   },
 };
 

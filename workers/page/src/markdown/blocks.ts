@@ -1,4 +1,8 @@
-import { Lexer, marked } from "marked";
+import { Lexer, Marked } from "marked";
+import { MATH } from "./math-syntax.ts";
+
+/** What is a block is the renderer's to say, too. */
+const syntax = new Marked(MATH);
 
 /** A top-level Markdown block: a paragraph, a list, a table, a code block. Blocks are rendered and sanitized one by one. */
 export interface Block {
@@ -48,7 +52,7 @@ function openFrom(tail: readonly string[]): number {
 
 /** Link definitions may stand anywhere in a text, so a complete text gives each block the ones that exist. */
 function wholeText(text: string): Block[] {
-  const tokens = new Lexer(marked.defaults).lex(text);
+  const tokens = new Lexer(syntax.defaults).lex(text);
   const definitions = tokens.filter((token) => token.type === "def").map((token) => token.raw.trim());
   const suffix = definitions.length === 0 ? "" : `\n\n${definitions.join("\n")}`;
   return tokens
@@ -58,7 +62,7 @@ function wholeText(text: string): Block[] {
 
 /** The raw text of each top-level token; marked normalises line ends, which would move the offsets, so callers pass text without CR. */
 function lex(text: string): string[] {
-  return new Lexer(marked.defaults).blockTokens(text).map((token) => token.raw);
+  return new Lexer(syntax.defaults).blockTokens(text).map((token) => token.raw);
 }
 
 function isVisible(source: string): boolean {

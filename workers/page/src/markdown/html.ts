@@ -1,10 +1,12 @@
 import { Marked, type Tokens } from "marked";
+import { escapeHtml } from "./escape.ts";
+import { MATH } from "./math-syntax.ts";
 
 /**
  * Markdown to HTML. Raw HTML in an answer is shown as the text it is, but for line breaks, which models put into table cells;
  * images become links. What comes out still goes through the sanitizer.
  */
-const renderer = new Marked({
+const renderer = new Marked(MATH, {
   gfm: true,
   async: false,
   renderer: {
@@ -31,10 +33,4 @@ const renderer = new Marked({
 
 export function markdownToHtml(source: string): string {
   return renderer.parse(source) as string;
-}
-
-const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? character);
 }

@@ -3,6 +3,7 @@ import { createBlockSplitter } from "./blocks.ts";
 import { frameCodeBlocks, highlightCodeBlocks } from "./code-block.ts";
 import { setDirections } from "./direction.ts";
 import { markdownToHtml } from "./html.ts";
+import { renderFormulas } from "./math.ts";
 import { patchChildren } from "./patch.ts";
 import { sanitize } from "./sanitize.ts";
 
@@ -42,7 +43,9 @@ function MarkdownBlock({ source, settled, copyLabel }: MarkdownBlockProps) {
     patchChildren(element.current, fragment);
   }, [source, copyLabel]);
   useLayoutEffect(() => {
-    if (settled && element.current !== null) highlightCodeBlocks(element.current);
+    if (!settled || element.current === null) return;
+    highlightCodeBlocks(element.current);
+    renderFormulas(element.current);
   }, [source, settled, copyLabel]);
   return <div class="block" ref={element} />;
 }

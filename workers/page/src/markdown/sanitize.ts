@@ -11,7 +11,18 @@ const ALLOWED_TAGS = [
 const ALLOWED_ATTRIBUTES = ["align", "class", "data-language", "href", "start", "title"];
 const ALLOWED_LINK = /^(?:https?:\/\/|mailto:)/i;
 /** Only the highlighter's classes and ours: a class of the page's own could dress an answer up as part of the page. */
-const ALLOWED_CLASS = /^(?:hljs-[\w-]+|language_|function_|class_|inherited__|constant_|built_in|task)$/;
+const ALLOWED_CLASS = /^(?:hljs-[\w-]+|language_|function_|class_|inherited__|constant_|built_in|task|math|math-display)$/;
+
+/** What formulas are made of. Nothing in them loads, links, is dressed, or holds HTML. */
+const MATH_TAGS = [
+  ...["math", "mrow", "mi", "mn", "mo", "mtext", "ms", "mspace", "mstyle", "mpadded", "mphantom", "merror", "mfrac", "msqrt", "mroot"],
+  ...["msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "mtable", "mtr", "mtd", "menclose"],
+];
+const MATH_ATTRIBUTES = [
+  ...["accent", "accentunder", "columnalign", "columnspan", "depth", "display", "displaystyle", "fence", "form", "height", "largeop"],
+  ...["linethickness", "lspace", "mathvariant", "maxsize", "minsize", "movablelimits", "notation", "rowspan", "rspace", "scriptlevel"],
+  ...["separator", "stretchy", "symmetric", "voffset", "width"],
+];
 
 const purifier = createPurifier(window);
 
@@ -39,6 +50,19 @@ export function sanitize(html: string): DocumentFragment {
     ALLOWED_URI_REGEXP: ALLOWED_LINK,
     // Attributes that are no addresses and need not look like one.
     ADD_URI_SAFE_ATTR: ["align", "data-language", "start"],
+    ALLOW_ARIA_ATTR: false,
+    ALLOW_DATA_ATTR: false,
+    RETURN_DOM_FRAGMENT: true,
+  });
+}
+
+/** The same for a formula's MathML, which only `math.ts` makes: in an answer's own text there is none. */
+export function sanitizeMath(mathml: string): DocumentFragment {
+  return purifier.sanitize(mathml, {
+    ALLOWED_TAGS: MATH_TAGS,
+    ALLOWED_ATTR: MATH_ATTRIBUTES,
+    ALLOWED_URI_REGEXP: ALLOWED_LINK,
+    ADD_URI_SAFE_ATTR: MATH_ATTRIBUTES,
     ALLOW_ARIA_ATTR: false,
     ALLOW_DATA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,
