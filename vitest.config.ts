@@ -64,7 +64,10 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "workerd", include: ["test/workers/{gateway,contracts,session}/**/*.test.ts", "test/contract/**/*.test.ts"] },
+        test: {
+          name: "workerd",
+          include: ["test/workers/*.test.ts", "test/workers/{gateway,contracts,session}/**/*.test.ts", "test/contract/**/*.test.ts"],
+        },
       },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./workers/engine/wrangler.toml" } })],

@@ -12,7 +12,8 @@ const [contracts, encoding, models, observe, stateFile, tokenizer] = [
   "workers/state-file",
   "workers/tokenizer",
 ];
-const libraries = [contracts, encoding, models, observe, stateFile, tokenizer];
+const settings = "workers/settings.ts";
+const libraries = [contracts, encoding, models, observe, settings, stateFile, tokenizer];
 
 const session = "workers/session";
 const [answers, sessions, generation, snapshots] = ["answers", "sessions", "generation", "snapshots"].map(
@@ -25,14 +26,16 @@ export const ROOMS: readonly Room[] = [
   { path: contracts, imports: [] },
   { path: encoding, imports: [] },
   { path: observe, imports: [] },
+  { path: settings, imports: [contracts] },
   { path: stateFile, imports: [contracts, encoding] },
   { path: tokenizer, imports: [contracts] },
   { path: models, imports: [contracts, tokenizer] },
 
-  // Nothing imports the gateway, and the page talks to it over HTTP alone.
-  { path: "workers/gateway", imports: [contracts, encoding, models, observe, tokenizer] },
+  // Nothing imports the gateway but its variables' rules, and the page talks to it over HTTP alone.
+  { path: "workers/gateway", imports: [contracts, encoding, models, observe, settings, tokenizer, "workers/gateway/settings.ts"] },
+  { path: "workers/gateway/settings.ts", imports: [settings] },
   { path: "workers/page", imports: [contracts] },
-  { path: "workers/engine", imports: [contracts, encoding, observe, "wasm/pkg"] },
+  { path: "workers/engine", imports: [contracts, encoding, observe, settings, "wasm/pkg"] },
 
   // answers -> sessions -> generation -> snapshots, at run time without an arrow back.
   { path: session, imports: [...libraries, session] },
@@ -53,7 +56,7 @@ export const ROOMS: readonly Room[] = [
 
   { path: "infra", imports: ["infra"] },
   { path: "infra/checks", imports: [] },
-  { path: "infra/local", imports: [contracts] },
+  { path: "infra/local", imports: [contracts, "workers/gateway/settings.ts"] },
   {
     path: "infra/node",
     imports: ["infra/local", contracts, encoding, stateFile, tokenizer, "workers/engine", sessions, "wasm/pkg"],

@@ -4,12 +4,13 @@ import { prepareModel } from "./models/prepare-model.ts";
 import { reportFailure } from "./run.ts";
 import { configurationsFor } from "./models/spiking-engine.ts";
 import { portFrom, startStack } from "./stack.ts";
+import { gatewayVariables } from "./variables.ts";
 
 const readyTimeoutMilliseconds = 180_000;
 
 async function main(): Promise<void> {
   const port = portFrom(process.env.PORT);
-  const apiKeys = process.env.API_KEYS === "" ? undefined : process.env.API_KEYS;
+  const { variables, isOpen } = gatewayVariables(process.env);
   const manifest = await prepareModel();
   await buildPage();
 
@@ -18,7 +19,7 @@ async function main(): Promise<void> {
   const stack = await startStack({
     port,
     ...(configurations === undefined ? {} : { configurations }),
-    ...(apiKeys === undefined ? {} : { variables: { API_KEYS: apiKeys } }),
+    variables,
     onOutput: (text) => process.stdout.write(text),
   });
   const stopping = new AbortController();
@@ -33,7 +34,7 @@ async function main(): Promise<void> {
 
   try {
     await stack.untilReady(readyTimeoutMilliseconds);
-    printUsage(stack.url, manifest.id, apiKeys);
+    printUsage(stack.url, manifest.id, isOpen);
     await stack.ended;
     if (!stopping.signal.aborted) throw new Error("The Workers ended by themselves; their last messages are above.");
   } catch (error) {
@@ -43,9 +44,9 @@ async function main(): Promise<void> {
   }
 }
 
-function printUsage(url: string, model: string, apiKeys: string | undefined): void {
-  const key = apiKeys === undefined ? "sk-local-development" : "sk-…";
-  const rule = apiKeys === undefined ? "any key is accepted on this machine; API_KEYS sets which ones are" : "one of those in API_KEYS";
+function printUsage(url: string, model: string, isOpen: boolean): void {
+  const key = isOpen ? "sk-local-development" : "sk-…";
+  const rule = isOpen ? "any key is accepted on this machine; API_KEYS sets which ones are" : "one of those in API_KEYS";
   const body = JSON.stringify({ model, stream: true, temperature: 0.3, messages: [{ role: "user", content: "Why is the sky blue?" }] });
   console.log(`
   Chat:     ${url}/

@@ -44,6 +44,8 @@ export type FailureCode =
   | "conflict"
   | "quota_exceeded"
   | "cancelled"
+  /** A variable of a Worker that breaks its rule: whoever runs the service must change it. */
+  | "configuration_invalid"
   | "internal_error";
 
 /** A {@link ServiceFailure} that can be thrown. Errors lose their class over RPC, so boundaries pass `failure` and never the Error. */

@@ -30,6 +30,7 @@ import { describeCause, logLine } from "../observe/log-line.ts";
 import { apiKey } from "./middleware/api-key.ts";
 import { crossOrigin } from "./middleware/cross-origin.ts";
 import { requestLog } from "./middleware/request-log.ts";
+import { settings } from "./middleware/settings.ts";
 import { tenant } from "./middleware/tenant.ts";
 import { responseHeaders } from "./middleware/response-headers.ts";
 
@@ -76,7 +77,7 @@ const ROUTES: readonly Route[] = [
 
 export function createApp(): Hono<GatewayTypes> {
   const app = new Hono<GatewayTypes>();
-  app.use(requestLog, responseHeaders, crossOrigin);
+  app.use(requestLog, responseHeaders, settings, crossOrigin);
   // A share's link is its permission.
   app.use("/v1/*", (c, next) => (c.req.method === "GET" && c.req.path.startsWith("/v1/shares/") ? next() : apiKey(c, next)), tenant);
   app.use("/tokenize", apiKey);
@@ -91,7 +92,8 @@ export function createApp(): Hono<GatewayTypes> {
   app.onError((error, c) => {
     const { failure } = asServiceError(error);
     c.var.facts["failure"] = failure.code;
-    if (failure.code === "internal_error") logLine("error", "request_failed", { requestId: c.var.requestId, cause: describeCause(error) });
+    if (failure.code === "internal_error" || failure.code === "configuration_invalid")
+      logLine("error", "request_failed", { requestId: c.var.requestId, cause: describeCause(error) });
     return errorResponse(failure);
   });
   return app;

@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import type { GenerationBackend } from "../contracts/engine.ts";
 import type { SessionBackend, TenantId } from "../contracts/session.ts";
+import type { GatewaySettings } from "./settings.ts";
 
 export interface Environment {
   /** Static assets: the page, and `/models.json` with each model's card and tokenizer in the folder that it names. */
@@ -14,12 +15,13 @@ export interface Environment {
   readonly API_KEYS?: string;
   /** Comma-separated origins that browsers may call `/v1` from; empty or absent allows the page's own origin only. */
   readonly CORS_ORIGINS?: string;
-  /** Seconds of silence after which a stream carries a comment; 15 unless set. */
+  /** Seconds of silence after which a stream is kept alive; 15 unless set. */
   readonly KEEP_ALIVE_SECONDS?: string;
 }
 
 export interface RequestVariables {
   readonly requestId: string;
+  readonly settings: GatewaySettings;
   /** Facts for the request's log line; never prompt text, never a key. */
   readonly facts: Record<string, string | number | boolean>;
   /** Null without a key. */
@@ -32,10 +34,3 @@ export interface GatewayTypes {
 }
 
 export type GatewayContext = Context<GatewayTypes>;
-
-export function commaSeparated(value: string | undefined): string[] {
-  return (value ?? "")
-    .split(",")
-    .map((item) => item.trim())
-    .filter((item) => item !== "");
-}

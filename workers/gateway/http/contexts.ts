@@ -42,7 +42,7 @@ export async function contextEvents(c: GatewayContext): Promise<Response> {
   const abort = new AbortController();
   const stream = eventStream(progress(lines, abort.signal), {
     abort,
-    keepAliveMilliseconds: Number(c.env.KEEP_ALIVE_SECONDS ?? 15) * 1000,
+    keepAliveMilliseconds: c.var.settings.keepAliveMilliseconds,
     onFailure: (failure) => {
       c.var.facts["failure"] = failure.code;
     },

@@ -3,11 +3,11 @@
  * so that clients which insist on sending a key work.
  */
 import { createMiddleware } from "hono/factory";
-import { commaSeparated, type GatewayTypes } from "../environment.ts";
+import type { GatewayTypes } from "../environment.ts";
 import { invalidApiKey } from "../failures.ts";
 
 export const apiKey = createMiddleware<GatewayTypes>(async (c, next) => {
-  const keys = commaSeparated(c.env.API_KEYS);
+  const { apiKeys: keys } = c.var.settings;
   if (keys.length > 0 && !(await isOneOf(bearerToken(c.req.header("authorization")), keys))) throw invalidApiKey();
   return next();
 });

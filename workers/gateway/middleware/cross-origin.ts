@@ -1,12 +1,12 @@
 /** CORS: browsers of other origins are served only where `CORS_ORIGINS` names them. Preflights carry no key and need none. */
 import { cors } from "hono/cors";
 import { createMiddleware } from "hono/factory";
-import { commaSeparated, type GatewayTypes } from "../environment.ts";
+import type { GatewayTypes } from "../environment.ts";
 
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
 export const crossOrigin = createMiddleware<GatewayTypes>(async (c, next) => {
-  const origins = commaSeparated(c.env.CORS_ORIGINS);
+  const origins = [...c.var.settings.corsOrigins];
   const origin = c.req.header("origin");
   if (origin === undefined || !origins.includes(origin)) return next();
   const respond = cors({

@@ -46,7 +46,7 @@ export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: To
   const events = streamedAnswer(entries, { recipe, format, usage, after, idOf: (number) => eventId(open.stream, number), report });
   const stream = eventStream(events, {
     abort,
-    keepAliveMilliseconds: Number(c.env.KEEP_ALIVE_SECONDS ?? 15) * 1000,
+    keepAliveMilliseconds: c.var.settings.keepAliveMilliseconds,
     onFailure: failureReporter(c),
   });
   return c.body(stream, 200, { ...EVENT_STREAM_HEADERS, ...streamHeaders(open) });
