@@ -69,7 +69,7 @@ describe("the page on the real stack", () => {
     expect(speed).toMatch(/[\d.]+ tokens\/s/);
     expect(speed).not.toContain("≈");
     await page.getByText(/^[\d,]+ tokens, no limit$/).waitFor();
-    await page.getByRole("img", { name: /^The model’s state takes [\d.]+ MB, and stays so/ }).waitFor();
+    await page.getByRole("img", { name: /^The model’s state takes [\d.]+ MB now, and [\d.]+ MB at the most/ }).waitFor();
     await page.reload();
     await waitForStatus(page, "done");
     expect(await lastAnswer(page).locator(".markdown").innerText()).toBe(text);

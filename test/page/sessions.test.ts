@@ -129,7 +129,8 @@ describe("an answer that fails", () => {
     await page.getByRole("alert").waitFor();
     await expect.poll(() => session()?.turns.length).toBe(2);
     session()?.turns.pop();
-    await page.reload();
+    // What the server has is what its list says after the reload.
+    await Promise.all([page.waitForResponse((response) => response.url().includes("/v1/sessions?")), page.reload()]);
     await page.getByRole("alert").waitFor();
     await ask(page, "Continue");
     expect(api.requests.at(-1)?.messages.map(({ content }) => content)).toEqual(["First", "Hello, world.", "Go", "Part", "Continue"]);
