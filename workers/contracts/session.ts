@@ -132,6 +132,15 @@ export interface NewSession {
   readonly share?: string;
 }
 
+/** A link to a session as it was then. Times are Unix seconds. */
+export interface ShareFacts {
+  readonly id: string;
+  readonly session: string;
+  readonly name: string;
+  readonly created: number;
+  readonly expires: number;
+}
+
 export interface SharedSession {
   readonly name: string;
   readonly model: string;
@@ -168,6 +177,8 @@ export interface SessionBackend {
   deleteSession(tenant: TenantId, id: string): Promise<Outcome<null>>;
 
   shareSession(tenant: TenantId, id: string, seconds: number): Promise<Outcome<{ readonly share: string; readonly expires: number }>>;
+  /** Those that have not expired, latest first, of one session where it is named. */
+  shares(tenant: TenantId, limit: number, after?: string, session?: string): Promise<Outcome<readonly ShareFacts[]>>;
   unshare(tenant: TenantId, share: string): Promise<Outcome<null>>;
   /** Needs no tenant: the link is the permission. */
   shared(share: string): Promise<Outcome<SharedSession>>;
@@ -176,7 +187,12 @@ export interface SessionBackend {
   exportSession(tenant: TenantId, id: string, passphrase: string | null): Promise<Outcome<{ readonly file: ReadableStream<Uint8Array> }>>;
   importSession(tenant: TenantId, file: ReadableStream<Uint8Array>, passphrase: string | null): Promise<Outcome<SessionFacts>>;
 
-  createContext(tenant: TenantId, request: { readonly model: string; readonly name?: string }): Promise<Outcome<SessionFacts>>;
+  /** With all of its text, or empty. One whose text is refused or breaks off is not made. */
+  createContext(
+    tenant: TenantId,
+    request: { readonly model: string; readonly name?: string },
+    text?: ReadableStream<Uint8Array>,
+  ): Promise<Outcome<SessionFacts>>;
   /** Appends UTF-8 text; `offset` must be where the text so far ends. What was taken stays taken if the stream breaks. */
   appendContext(
     tenant: TenantId,

@@ -79,6 +79,10 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
     return await this.#reach(() => this.#keeper.shareSession(tenant, id, seconds));
   }
 
+  async shares(tenant: TenantId, limit: number, after?: string, session?: string) {
+    return await this.#reach(() => this.#keeper.shares(tenant, limit, after, session));
+  }
+
   async unshare(tenant: TenantId, share: string) {
     return await this.#reach(() => this.#keeper.unshare(tenant, share));
   }
@@ -95,8 +99,8 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
     return await this.#reach(() => importSession(this.env, tenant, file, passphrase));
   }
 
-  async createContext(tenant: TenantId, request: { readonly model: string; readonly name?: string }) {
-    return await this.#reach(() => this.#keeper.createContext(tenant, request));
+  async createContext(tenant: TenantId, request: { readonly model: string; readonly name?: string }, text?: ReadableStream<Uint8Array>) {
+    return await this.#reach(() => this.#keeper.createContext(tenant, request, text));
   }
 
   async appendContext(tenant: TenantId, id: string, offset: number, text: ReadableStream<Uint8Array>, last: boolean) {

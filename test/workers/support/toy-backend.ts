@@ -24,6 +24,8 @@ export interface BackendScript {
   /** Replies by call, for answers with several choices; the last one repeats. */
   readonly replies?: readonly (readonly number[])[];
   readonly delayMilliseconds?: number;
+  /** After a call has told how far its prompt is read. */
+  readonly readingMilliseconds?: number;
   readonly refuse?: ServiceFailure;
   /** Refuses only the call of this number, from 0. */
   readonly refuseCall?: number;
@@ -196,7 +198,17 @@ export class ToyBackend implements GenerationBackend {
 
   /** What the script has in store for this call. */
   #course({ resume, continued = 0 }: OpenedRequest, call: number): ToyCourse {
-    const { replies, reply, delayMilliseconds, breakAfter, breakAt, rejectStates = 0, loseStateAfter, failSaveAfterBytes } = this.script;
+    const {
+      replies,
+      reply,
+      delayMilliseconds,
+      readingMilliseconds,
+      breakAfter,
+      breakAt,
+      rejectStates = 0,
+      loseStateAfter,
+      failSaveAfterBytes,
+    } = this.script;
     const said = replies?.[Math.min(call, replies.length - 1)] ?? reply;
     const rejectsState = resume !== undefined && this.#rejections < rejectStates;
     if (rejectsState) this.#rejections++;
@@ -209,6 +221,7 @@ export class ToyBackend implements GenerationBackend {
       rejectsState,
       ...(said === undefined ? {} : { reply: said }),
       ...(delayMilliseconds === undefined ? {} : { delayMilliseconds }),
+      ...(readingMilliseconds === undefined ? {} : { readingMilliseconds }),
       ...(breaks === undefined ? {} : { breakAfter: breaks }),
       ...(losesState ? { losesStateAfter: loseStateAfter.tokens } : {}),
       ...(failSaveAfterBytes === undefined ? {} : { failSaveAfterBytes }),

@@ -14,6 +14,8 @@ export interface ToyCourse {
   readonly reply?: readonly number[];
   readonly endOfTurn: number;
   readonly delayMilliseconds?: number;
+  /** After it has told how far the prompt is read. */
+  readonly readingMilliseconds?: number;
   readonly rejectsState: boolean;
   /** After so many tokens of this call. */
   readonly losesStateAfter?: number;
@@ -65,7 +67,11 @@ export class ToyGeneration {
     }
     const { resume, prompt, promptLogprobs, continued = 0, save } = this.#request;
     if (resume !== undefined) yield { type: "restored", tokens: resume.tokens };
-    if (this.#request.reportState === true) yield { type: "read", state: toyState(this.#state.tokens + Math.floor(prompt.length / 2)) };
+    if (this.#request.reportState === true) {
+      yield { type: "read", state: toyState(this.#state.tokens + Math.floor(prompt.length / 2)) };
+      const { readingMilliseconds } = this.#course;
+      if (readingMilliseconds !== undefined) await pause(readingMilliseconds);
+    }
     const scores: Extract<GenerateEvent, { type: "prompt" }>["logprobs"][number][] = [];
     for (const id of prompt) {
       if (promptLogprobs !== null) scores.push(this.#state.tokens === 0 ? null : toyLogprob(this.#logits(undefined), id, promptLogprobs));

@@ -22,8 +22,8 @@ export async function createContext(c: GatewayContext): Promise<Response> {
     return c.json(sessionJson(facts), 201);
   }
   const { model, name } = parseBody(newContextQuery, c.req.query());
-  const { id } = await unwrap(c.env.SESSION.createContext(tenant, { model, ...(name === undefined ? {} : { name }) }));
-  const facts = await unwrap(c.env.SESSION.appendContext(tenant, id, 0, bodyStream(c.req.raw), true));
+  const request = { model, ...(name === undefined ? {} : { name }) };
+  const facts = await unwrap(c.env.SESSION.createContext(tenant, request, bodyStream(c.req.raw)));
   return c.json(sessionJson(facts), 201);
 }
 

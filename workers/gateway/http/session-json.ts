@@ -1,5 +1,5 @@
 /** Sessions, turns and contexts as the API shows them. */
-import type { SessionFacts, SharedSession, Turn } from "../../contracts/session.ts";
+import type { SessionFacts, SharedSession, ShareFacts, Turn } from "../../contracts/session.ts";
 import { errorBody } from "../error-body.ts";
 
 export function sessionJson(facts: SessionFacts): object {
@@ -27,6 +27,10 @@ export function sessionJson(facts: SessionFacts): object {
 
 export function turnJson({ number, messages, tokens, finish, created }: Turn): object {
   return { number, messages, tokens, finish, created };
+}
+
+export function shareJson({ id, session, name, created, expires }: ShareFacts): object {
+  return { object: "share", id, session_id: session, name, created, expires };
 }
 
 export function sharedJson({ name, model, tokens, stateBytes, expires, turns }: SharedSession): object {

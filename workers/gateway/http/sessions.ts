@@ -5,10 +5,20 @@ import type { GatewayContext } from "../environment.ts";
 import { invalidRequest } from "../failures.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
-import { exportBody, forkBody, listQuery, newSessionBody, renameBody, rewindBody, shareBody, turnsQuery } from "../schema/session.ts";
+import {
+  exportBody,
+  forkBody,
+  listQuery,
+  newSessionBody,
+  renameBody,
+  rewindBody,
+  shareBody,
+  sharesQuery,
+  turnsQuery,
+} from "../schema/session.ts";
 import { readJson } from "./read-json.ts";
 import { bodyStream } from "./request-body.ts";
-import { listJson, sessionJson, sharedJson, turnJson } from "./session-json.ts";
+import { listJson, sessionJson, sharedJson, shareJson, turnJson } from "./session-json.ts";
 
 const DEFAULT_SESSIONS = 20;
 const DEFAULT_TURNS = 100;
@@ -83,6 +93,12 @@ export async function shareSession(c: GatewayContext): Promise<Response> {
   const { expires_in: seconds } = await body(c, shareBody);
   const { share, expires } = await unwrap(c.env.SESSION.shareSession(tenant, idOf(c), seconds ?? DEFAULT_SHARE_SECONDS));
   return c.json({ object: "share", id: share, expires }, 201);
+}
+
+export async function listShares(c: GatewayContext): Promise<Response> {
+  const tenant = requireTenant(c);
+  const { limit = DEFAULT_SESSIONS, after, session_id: session } = parseBody(sharesQuery, c.req.query());
+  return c.json(listJson(await unwrap(c.env.SESSION.shares(tenant, limit + 1, after, session)), limit, shareJson));
 }
 
 export async function unshare(c: GatewayContext): Promise<Response> {

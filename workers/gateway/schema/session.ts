@@ -41,6 +41,11 @@ const wholeNumber = (minimum: number, maximum: number) =>
     .pipe(z.number().min(minimum).max(maximum));
 
 export const listQuery = z.strictObject({ limit: wholeNumber(1, 100).optional(), after: z.string().optional() });
+export const sharesQuery = z.strictObject({
+  limit: wholeNumber(1, 100).optional(),
+  after: z.string().optional(),
+  session_id: z.string().optional(),
+});
 export const turnsQuery = z.strictObject({
   limit: wholeNumber(1, 1000).optional(),
   after: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional(),

@@ -50,6 +50,7 @@ export class Life {
   readonly #run: GenerationRun;
   /** Entries of several choices, whose order is known only once it is written down. */
   #held: StreamEntry[] = [];
+  readonly #end = Promise.withResolvers<undefined>();
   #ended = false;
   #settled = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
@@ -92,6 +93,11 @@ export class Life {
 
   get tenant(): TenantId | null {
     return this.#options.stored.order.tenant;
+  }
+
+  /** Once every reader can read its terminal entry. */
+  get end(): Promise<void> {
+    return this.#end.promise;
   }
 
   get ended(): boolean {
@@ -184,6 +190,7 @@ export class Life {
     this.#ended = true;
     clearTimeout(this.#grace);
     this.#feed.close();
+    this.#end.resolve(undefined);
     if (this.#feed.readers === 0) this.#options.onIdle();
   }
 

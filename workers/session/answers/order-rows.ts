@@ -24,6 +24,7 @@ export class OrderRows {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     this.#parts = new BlobRows(sql, "order_parts");
+    this.#parts.makeTable();
     // Unix milliseconds; null while it runs.
     sql.exec("CREATE TABLE IF NOT EXISTS orders (stream TEXT PRIMARY KEY, text TEXT NOT NULL, kept_until INTEGER)");
     sql.exec("CREATE INDEX IF NOT EXISTS orders_kept_until ON orders (kept_until)");
@@ -41,7 +42,9 @@ export class OrderRows {
       this.#putTokens(order.stream, "seen", prepared.seen);
     }
     const text: OrderText = { order: { ...order, jobs }, prepared: prepared === null ? null : withoutTokens(prepared) };
-    this.#sql.exec("INSERT INTO orders (stream, text, kept_until) VALUES (?, ?, NULL)", order.stream, JSON.stringify(text));
+    // What a client said in its turn may be longer than a row.
+    this.#parts.put(`${order.stream} text`, new TextEncoder().encode(JSON.stringify(text)));
+    this.#sql.exec("INSERT INTO orders (stream, text, kept_until) VALUES (?, '', NULL)", order.stream);
   }
 
   has(stream: string): boolean {
@@ -51,7 +54,8 @@ export class OrderRows {
   get(stream: string): StoredOrder | undefined {
     const [row] = this.#sql.exec<{ text: string }>("SELECT text FROM orders WHERE stream = ?", stream).toArray();
     if (row === undefined) return undefined;
-    const { order, prepared } = JSON.parse(row.text) as OrderText;
+    const text = row.text === "" ? new TextDecoder().decode(this.#parts.get(`${stream} text`)) : row.text;
+    const { order, prepared } = JSON.parse(text) as OrderText;
     const jobs = order.jobs.map((job): Job => {
       const prompt = this.#tokens(stream, `prompt ${String(job.promptIndex)}`);
       return { ...job, request: { ...job.request, prompt } };
@@ -67,7 +71,16 @@ export class OrderRows {
 
   /** It has ended, and can be read again until then; Unix milliseconds. */
   keepUntil(stream: string, time: number): void {
-    this.#sql.exec("UPDATE orders SET kept_until = ? WHERE stream = ?", time, stream);
+    this.#sql.exec("UPDATE orders SET kept_until = ? WHERE stream = ? AND kept_until IS NOT 0", time, stream);
+  }
+
+  /** Nobody may read it again; its rows go once nobody reads it any more. */
+  forget(stream: string): void {
+    this.keepUntil(stream, 0);
+  }
+
+  isForgotten(stream: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM orders WHERE stream = ? AND kept_until = 0", stream).toArray().length > 0;
   }
 
   /** Those that have not ended. */

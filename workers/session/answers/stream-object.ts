@@ -57,7 +57,8 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
 
   async #attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {
     const life = await this.#find(stream);
-    return life === undefined || life.tenant !== tenant ? { ok: false, failure: streamNotFound() } : { ok: true, value: life.open(after) };
+    if (life === undefined || life.tenant !== tenant || this.#orders.isForgotten(stream)) return { ok: false, failure: streamNotFound() };
+    return { ok: true, value: life.open(after) };
   }
 
   async stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>> {
@@ -67,6 +68,18 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       life.stop();
       return { ok: true, value: null };
     });
+  }
+
+  /** Ends those of these that are the tenant's, and forgets them: who reads one now reads on to its end, and nobody comes back to it. */
+  async forget(tenant: TenantId, streams: readonly string[]): Promise<void> {
+    for (const stream of streams) {
+      const life = await this.#find(stream).catch(noteUnreadable(stream));
+      if (life !== undefined && life.tenant !== tenant) continue;
+      life?.stop();
+      await life?.end;
+      this.#orders.forget(stream);
+      if (life === undefined || life.readers === 0) this.#erase(stream);
+    }
   }
 
   /** Whether this stream has not ended; one that was lost goes on by being asked. */
@@ -81,11 +94,15 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     for (const stream of this.#orders.expired(Date.now())) {
       const life = await this.#lives.get(stream)?.catch(() => undefined);
       if (life !== undefined && life.readers > 0) continue;
-      new SqlLogRows(this.ctx.storage, stream).delete();
-      this.#lives.delete(stream);
-      this.#orders.delete(stream);
+      this.#erase(stream);
     }
     if (this.#orders.count() > 0) await this.ctx.storage.setAlarm(Date.now() + WATCH_MILLISECONDS);
+  }
+
+  #erase(stream: string): void {
+    new SqlLogRows(this.ctx.storage, stream).delete();
+    this.#lives.delete(stream);
+    this.#orders.delete(stream);
   }
 
   async #watch(): Promise<void> {
@@ -151,6 +168,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     };
     const onIdle = () => {
       this.#lives.delete(stream);
+      if (this.#orders.isForgotten(stream)) this.#erase(stream);
     };
     return new Life({
       stored,

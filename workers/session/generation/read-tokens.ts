@@ -40,6 +40,8 @@ export interface ReadOptions {
   readonly number: number;
   readonly isLast: boolean;
   readonly signal: AbortSignal;
+  /** How many tokens are read altogether, as the engine tells while it reads. */
+  readonly onRead?: (tokens: number) => void;
 }
 
 export type PieceEnd =
@@ -81,7 +83,10 @@ export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOp
   const attempts = new Attempts({ chooseBackend, model, job, memory, signal, sampled: [], onRetry: () => undefined });
   try {
     const events = attempts.events();
-    while ((await events.next()).done !== true) signal.throwIfAborted();
+    for (let next = await events.next(); next.done !== true; next = await events.next()) {
+      signal.throwIfAborted();
+      if (next.value.type === "read") options.onRead?.(next.value.state.tokens);
+    }
   } catch (cause) {
     if (outcome.baseIsLost) return { outcome: "base lost" };
     throw cause;
@@ -111,6 +116,7 @@ function readingJob(session: string, prompt: Uint32Array): Job {
       requestId: session,
       prompt,
       maxTokens: 0,
+      reportState: true,
     },
   };
 }

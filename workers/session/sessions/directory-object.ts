@@ -9,7 +9,18 @@ export interface DirectoryEntry {
   readonly updated: number;
 }
 
-/** Lists a tenant's sessions. What they are, each of them says itself. */
+export interface ShareEntry {
+  readonly id: string;
+  readonly session: string;
+  readonly name: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly expires: number;
+}
+
+type ShareRow = ShareEntry & Record<string, SqlStorageValue>;
+
+/** Lists a tenant's sessions and shares. What they are, each of them says itself. */
 export class DirectoryObject extends DurableObject<SessionEnvironment> {
   readonly #sql: SqlStorage;
 
@@ -19,6 +30,7 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     super(context, environment);
     this.#sql = context.storage.sql;
     this.#isEmpty = !hasTable(this.#sql, "sessions");
+    if (!this.#isEmpty) this.#makeShares();
   }
 
   put({ id, kind, updated }: DirectoryEntry): void {
@@ -55,24 +67,52 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     return this.#isEmpty ? 0 : this.#sql.exec<{ count: number }>("SELECT COUNT(*) AS count FROM sessions").one().count;
   }
 
-  putShare(id: string): void {
+  putShare({ id, session, name, created, expires }: ShareEntry): void {
     this.#makeTables();
-    this.#sql.exec("INSERT OR REPLACE INTO shares (id) VALUES (?)", id);
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO shares_of_sessions (id, session, name, created, expires) VALUES (?, ?, ?, ?, ?)",
+      ...[id, session, name, created, expires],
+    );
+  }
+
+  /** Of a session's. */
+  sharesOf(session: string): string[] {
+    if (this.#isEmpty) return [];
+    return Array.from(this.#sql.exec<{ id: string }>("SELECT id FROM shares_of_sessions WHERE session = ?", session), ({ id }) => id);
+  }
+
+  /** Those that have not expired, latest first; `after` is the last of the page before, `session` whose they are. */
+  listShares(now: number, limit: number, after?: string, session?: string): ShareEntry[] {
+    if (this.#isEmpty) return [];
+    const last = this.#sql.exec<{ created: number }>("SELECT created FROM shares_of_sessions WHERE id = ?", after ?? "").toArray()[0];
+    const bound = last?.created ?? Number.MAX_SAFE_INTEGER;
+    const rows = this.#sql.exec<ShareRow>(
+      `SELECT id, session, name, created, expires FROM shares_of_sessions WHERE expires > ? AND (? IS NULL OR session = ?)
+       AND (created < ? OR (created = ? AND id < ?)) ORDER BY created DESC, id DESC LIMIT ?`,
+      ...[now, session ?? null, session ?? null, bound, bound, after ?? "\u{10ffff}", limit],
+    );
+    return rows.toArray();
   }
 
   removeShare(id: string): void {
-    if (!this.#isEmpty) this.#sql.exec("DELETE FROM shares WHERE id = ?", id);
+    if (!this.#isEmpty) this.#sql.exec("DELETE FROM shares_of_sessions WHERE id = ?", id);
   }
 
   shares(): string[] {
     if (this.#isEmpty) return [];
-    return Array.from(this.#sql.exec<{ id: string }>("SELECT id FROM shares"), ({ id }) => id);
+    return Array.from(this.#sql.exec<{ id: string }>("SELECT id FROM shares_of_sessions"), ({ id }) => id);
+  }
+
+  #makeShares(): void {
+    this.#sql.exec(
+      "CREATE TABLE IF NOT EXISTS shares_of_sessions (id TEXT PRIMARY KEY, session TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL)",
+    );
   }
 
   #makeTables(): void {
     if (!this.#isEmpty) return;
     this.#sql.exec("CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, kind TEXT NOT NULL, updated INTEGER NOT NULL)");
-    this.#sql.exec("CREATE TABLE IF NOT EXISTS shares (id TEXT PRIMARY KEY)");
+    this.#makeShares();
     this.#isEmpty = false;
   }
 }

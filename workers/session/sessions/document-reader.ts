@@ -25,6 +25,8 @@ const PREVIEW_CHARACTERS = 500;
 /** An alarm goes on with what was cut off. */
 const CONTINUE_MILLISECONDS = 20_000;
 const FOLLOW_MILLISECONDS = 250;
+/** An upload that brings nothing for so long has broken off. */
+const SILENCE_MILLISECONDS = 60_000;
 
 export interface DocumentParts {
   readonly storage: DurableObjectStorage;
@@ -54,7 +56,10 @@ export class DocumentReader {
   readonly #parts: DocumentParts;
   readonly #abort = new AbortController();
   #reading: Promise<void> | undefined;
-  #appending = false;
+  /** Tokens that the engine has read of a piece whose state is not kept yet. */
+  #underWay = 0;
+  /** The upload that is under way. */
+  #append: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
 
   constructor(parts: DocumentParts) {
     this.#parts = parts;
@@ -69,7 +74,13 @@ export class DocumentReader {
     const upload = this.#upload();
     if (upload === undefined) return undefined;
     const { stage, receivedBytes, readTokens, failure } = upload;
-    return { stage, receivedBytes, tokens: this.#parts.tokens.length, readTokens, ...(failure === null ? {} : { failure }) };
+    return {
+      stage,
+      receivedBytes,
+      tokens: this.#parts.tokens.length,
+      readTokens: Math.max(readTokens, this.#underWay),
+      ...(failure === null ? {} : { failure }),
+    };
   }
 
   /** Why nothing can start from it yet. */
@@ -92,16 +103,20 @@ export class DocumentReader {
       return { ok: false, failure };
     };
     if (upload === undefined) return await refuse(invalidRequest("Text can be added to a context only."));
-    if (upload.stage === "reading" || upload.stage === "ready") return await refuse(textHasEnded(upload.stage));
-    if (this.#appending) return await refuse(conflict("Text is being added by another request."));
-    if (offset !== upload.receivedBytes) {
-      return await refuse(
-        conflict(`'offset': must be ${String(upload.receivedBytes)}, where the text ends (got ${String(offset)}).`, "offset"),
-      );
+    const misplaced = this.#misplaced(offset);
+    if (misplaced !== undefined) return await refuse(misplaced);
+    // Who goes on where the text ends takes the place of a request whose client may be long gone: nobody can tell from here.
+    while (this.#append !== undefined) {
+      this.#append.abort.abort(new ServiceError(conflict("Another request has gone on with the text.")));
+      await this.#append.ended;
     }
-    this.#appending = true;
+    const overtaken = this.#misplaced(offset);
+    if (overtaken !== undefined) return await refuse(overtaken);
+    const { promise: ended, resolve } = Promise.withResolvers<undefined>();
+    const abort = new AbortController();
+    this.#append = { abort, ended: ended.then(() => undefined) };
     try {
-      await this.#take(text);
+      await this.#take(text, abort);
       // What has failed is tried again by whoever goes on with it, were it with nothing.
       if (upload.stage === "failed") this.#change({ stage: "uploading", failure: null });
       if (last || upload.whole) await this.#end();
@@ -111,7 +126,8 @@ export class DocumentReader {
       logLine("error", "upload_broke_off", { cause: describeCause(cause) });
       return { ok: false, failure: invalidRequest("The upload broke off; 'received_bytes' says where to go on.") };
     } finally {
-      this.#appending = false;
+      this.#append = undefined;
+      resolve(undefined);
       this.#kick();
     }
   }
@@ -162,8 +178,18 @@ export class DocumentReader {
     return upload;
   }
 
-  async #take(text: ReadableStream<Uint8Array>): Promise<void> {
-    for await (const chunk of text) {
+  /** Why text can't be added there. */
+  #misplaced(offset: number): ServiceFailure | undefined {
+    const upload = this.#upload();
+    if (upload === undefined) return contextNotFound();
+    if (upload.stage === "reading" || upload.stage === "ready") return textHasEnded(upload.stage);
+    return offset === upload.receivedBytes
+      ? undefined
+      : conflict(`'offset': must be ${String(upload.receivedBytes)}, where the text ends (got ${String(offset)}).`, "offset");
+  }
+
+  async #take(text: ReadableStream<Uint8Array>, abort: AbortController): Promise<void> {
+    for await (const chunk of chunksOf(text, abort)) {
       const upload = this.#upload();
       if (upload === undefined) throw new ServiceError(contextNotFound());
       if (chunk.length === 0) continue;
@@ -258,7 +284,11 @@ export class DocumentReader {
     const read = await readPiece(base, tokens.read(upload.readTokens, upload.readTokens + count), {
       ...{ chooseBackend: () => engineOf(environment), store, model, session: id, owner: ownerOf(id, 0) },
       ...{ number: upload.pieces, isLast, signal: this.#abort.signal },
+      onRead: (read) => {
+        this.#underWay = read;
+      },
     });
+    this.#underWay = 0;
     if (this.#abort.signal.aborted) return;
     if (read.outcome === "not kept") throw new ServiceError(read.failure);
     if (read.outcome === "base lost") {
@@ -290,6 +320,31 @@ export class DocumentReader {
     const record = this.#parts.record.get();
     if (record === undefined) throw new Error("no session");
     return record;
+  }
+}
+
+/** Until `abort`, or until nothing has come for long. @throws the abort's reason, or what the text breaks with. */
+async function* chunksOf(text: ReadableStream<Uint8Array>, abort: AbortController): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = text.getReader();
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort.signal.addEventListener("abort", () => {
+      reject(abort.signal.reason as Error);
+    });
+  });
+  aborted.catch(() => undefined);
+  try {
+    while (true) {
+      const silence = setTimeout(() => {
+        abort.abort(new Error("nothing has come for long"));
+      }, SILENCE_MILLISECONDS);
+      const part = await Promise.race([reader.read(), aborted]).finally(() => {
+        clearTimeout(silence);
+      });
+      if (part.done) return;
+      yield part.value;
+    }
+  } finally {
+    await reader.cancel("no more is read").catch(() => undefined);
   }
 }
 

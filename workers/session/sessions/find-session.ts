@@ -7,7 +7,7 @@ import type { SessionObject } from "./session-object.ts";
 
 export type SessionSurface = Pick<
   SessionObject,
-  "create" | "facts" | "turns" | "rename" | "rewind" | "copy" | "delete" | "appendDocument" | "followDocument"
+  "create" | "facts" | "turns" | "rename" | "rewind" | "copy" | "delete" | "appendDocument" | "fillDocument" | "followDocument"
 >;
 
 type Needs = Pick<SessionEnvironment, "SESSION_OBJECT" | "DIRECTORY_OBJECT" | "STATE_KEYS">;

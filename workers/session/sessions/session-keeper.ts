@@ -1,7 +1,7 @@
 /** What the session Worker does with sessions, contexts and shares: which objects it asks, and in which order. */
 import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
-import type { NewSession, SessionBackend, SessionFacts, SharedSession, TenantId } from "../../contracts/session.ts";
+import type { NewSession, SessionBackend, SessionFacts, SharedSession, ShareFacts, TenantId } from "../../contracts/session.ts";
 import { modelNamed } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
@@ -80,12 +80,26 @@ export class SessionKeeper implements Sessions {
     const share = await newId(this.#environment, "share", null);
     const { record } = copied.value;
     const fork = await newRecord(this.#environment, tenant, "share", record.model, record.name);
+    const created = unixSeconds();
+    const expires = created + seconds;
+    // First, so that there is none that nobody lists.
+    await this.#directory(tenant).putShare({ id: share, session: id, name: record.name, created, expires });
     const made = await this.#create(fork, copied.value);
-    if (!made.ok) return made;
-    const expires = unixSeconds() + seconds;
+    if (!made.ok) {
+      await this.#directory(tenant).removeShare(share);
+      return made;
+    }
     await this.#share(share).open({ id: share, tenant, session: fork.id, expires });
-    await this.#directory(tenant).putShare(share);
+    // It was deleted meanwhile, with the shares that it had then.
+    if (!(await this.session(tenant, id)).ok) {
+      await this.#share(share).end(tenant);
+      return notFound(id);
+    }
     return { ok: true, value: { share, expires } };
+  }
+
+  async shares(tenant: TenantId, limit: number, after?: string, session?: string): Promise<Outcome<readonly ShareFacts[]>> {
+    return { ok: true, value: await this.#directory(tenant).listShares(unixSeconds(), limit, after, session) };
   }
 
   async unshare(tenant: TenantId, share: string): Promise<Outcome<null>> {
@@ -106,9 +120,12 @@ export class SessionKeeper implements Sessions {
   async createContext(
     tenant: TenantId,
     { model: id, name }: { readonly model: string; readonly name?: string },
+    text?: ReadableStream<Uint8Array>,
   ): Promise<Outcome<SessionFacts>> {
     const model = await this.#admit(tenant, id);
-    return await this.#create({ ...(await newRecord(this.#environment, tenant, "context", model, name ?? "")), upload: newUpload });
+    const record = await newRecord(this.#environment, tenant, "context", model, name ?? "");
+    const made = await this.#create({ ...record, upload: newUpload });
+    return made.ok && text !== undefined ? await this.#object(tenant, record.id).fillDocument(text) : made;
   }
 
   async appendContext(
@@ -197,7 +214,7 @@ type ShareSurface = Pick<ShareObject, "open" | "get" | "end">;
 
 /** As seen over RPC. */
 type DirectorySurface = {
-  [Name in "list" | "all" | "count" | "putShare" | "shares"]: (
+  [Name in "list" | "all" | "count" | "putShare" | "removeShare" | "listShares" | "shares"]: (
     ...values: Parameters<DirectoryObject[Name]>
   ) => Promise<ReturnType<DirectoryObject[Name]>>;
 };

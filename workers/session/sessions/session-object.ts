@@ -15,6 +15,7 @@ import { keepShared, letOldStatesGo, type StateOwner } from "./kept-states.ts";
 import { MOST_CONVERSATION_TOKENS } from "./limits.ts";
 import { RecordRow, unixSeconds, type SessionRecord } from "./record.ts";
 import { LIFE_SECONDS, sessionFacts } from "./session-facts.ts";
+import { StreamRows } from "./stream-rows.ts";
 import { TokenLog } from "./token-log.ts";
 import { TurnRows, type StoredTurn } from "./turn-rows.ts";
 
@@ -33,6 +34,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   readonly #record: RecordRow;
   readonly #turns: TurnRows;
   readonly #tokens: TokenLog;
+  readonly #streams: StreamRows;
   readonly #document: DocumentReader;
   readonly #base: BaseReader;
   #isLeaving = false;
@@ -43,6 +45,8 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     this.#record = new RecordRow(sql);
     this.#turns = new TurnRows(sql);
     this.#tokens = new TokenLog(sql);
+    this.#streams = new StreamRows(sql);
+    if (this.#record.get() !== undefined) this.#turns.makeTable();
     const parts = { environment, turns: this.#turns, tokens: this.#tokens };
     this.#base = new BaseReader(parts);
     this.#document = new DocumentReader({
@@ -126,7 +130,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     });
   }
 
-  /** With all that only it keeps. Throws where the store can't be reached: then it is still there, and another try helps. */
+  /** With all that only it keeps, its streams and its shares. Throws where the store can't be reached: then it is still there, and another try helps. */
   async delete(tenant: string): Promise<Outcome<null>> {
     return await this.#with(async (record) => {
       if (record.tenant !== tenant) return { ok: false, failure: sessionNotFound() };
@@ -135,7 +139,8 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       try {
         this.#base.stop();
         await this.#document.stop();
-        if (record.running !== null) await this.#stopStream(record.running.stream, tenant);
+        await this.#forgetStreams(tenant);
+        await this.#endShares(record);
         await this.#store(record.tenant).release(ownersOf(record.id));
         await this.env.DIRECTORY_OBJECT.getByName(record.tenant).remove(record.id);
         await this.ctx.storage.deleteAll();
@@ -150,6 +155,14 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   async appendDocument(offset: number, text: ReadableStream<Uint8Array>, last: boolean): Promise<Outcome<SessionFacts>> {
     const outcome = await this.#with(async () => await this.#document.append(offset, text, last));
     await this.#touched();
+    return outcome;
+  }
+
+  /** All of a new context's text. Nobody knows its id before it is whole, so one that is refused or breaks off leaves nothing. */
+  async fillDocument(text: ReadableStream<Uint8Array>): Promise<Outcome<SessionFacts>> {
+    const outcome = await this.appendDocument(0, text, true);
+    const record = this.#record.get();
+    if (!outcome.ok && record !== undefined) await this.delete(record.tenant);
     return outcome;
   }
 
@@ -172,6 +185,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       if (failure !== undefined) return { ok: false, failure };
       const turn = last + 1;
       const record = this.#record.change({ running: { turn, stream: order.stream }, updated: unixSeconds() });
+      this.#streams.begin(order.stream);
       const base = await this.#readBase(record);
       if (!base.ok) {
         if (this.#record.get()?.running?.stream === order.stream) this.#record.change({ running: null });
@@ -207,6 +221,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
           this.#turns.put({ number: turn, messages, tokens: this.#tokens.length, finish, created: unixSeconds(), stream, ...state });
         }
         this.#record.change({ running: null, updated: unixSeconds() });
+        this.#streams.end(stream);
       });
       await letOldStatesGo(this.#states(record));
       await this.#touched();
@@ -274,12 +289,19 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     return now !== null && now.stream !== running.stream;
   }
 
-  async #stopStream(stream: string, tenant: string): Promise<void> {
-    await this.#stream(stream)
-      ?.stop(tenant, stream)
-      .catch((cause: unknown) => {
-        logLine("error", "stream_not_stopped", { stream, cause: describeCause(cause) });
-      });
+  async #forgetStreams(tenant: string): Promise<void> {
+    const byObject = Map.groupBy(this.#streams.all(), (stream) => streamObjectName(stream) ?? "");
+    for (const [name, streams] of byObject) await this.env.STREAM_OBJECT.getByName(name).forget(tenant, streams);
+  }
+
+  async #endShares({ id, tenant, kind }: SessionRecord): Promise<void> {
+    if (kind !== "session") return;
+    const directory = this.env.DIRECTORY_OBJECT.getByName(tenant);
+    for (const share of await directory.sharesOf(id)) {
+      const ended = await this.env.SHARE_OBJECT.getByName(share).end(tenant);
+      // One that was listed and never opened.
+      if (!ended) await directory.removeShare(share);
+    }
   }
 
   #stream(stream: string): StreamSurface | undefined {
@@ -336,7 +358,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
 }
 
 type ForkSurface = Pick<SessionObject, "create" | "beginTurn">;
-type StreamSurface = Pick<StreamObject, "isRunning" | "stop">;
+type StreamSurface = Pick<StreamObject, "isRunning">;
 
 /** Unix seconds. A share is deleted when its link ends, which is sooner; this is for one whose link has been lost. */
 const expiryOf = ({ kind, updated }: SessionRecord): number => updated + (kind === "share" ? 2 * LIFE_SECONDS : LIFE_SECONDS);

@@ -1,5 +1,9 @@
 /** A conversation's turns: what was said, where its tokens end, and which state holds it. */
 import type { TranscriptMessage, Turn } from "../../contracts/session.ts";
+import { BlobRows } from "../storage/blob-rows.ts";
+
+/** UTF-16 units; in UTF-8 each is three bytes at the most, and the platform's rows hold 2 MB. */
+const LONG_CHARACTERS = 400_000;
 
 export interface StoredTurn extends Turn {
   readonly stream: string;
@@ -23,12 +27,16 @@ const COLUMNS = "number, messages, tokens, finish, created, stream, snapshot, sn
 
 export class TurnRows {
   readonly #sql: SqlStorage;
+  /** Messages that one row may not hold, by their turn's number. */
+  readonly #long: BlobRows;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.#long = new BlobRows(sql, "turn_messages");
   }
 
   makeTable(): void {
+    this.#long.makeTable();
     this.#sql.exec(
       "CREATE TABLE IF NOT EXISTS turns (number INTEGER PRIMARY KEY, messages TEXT NOT NULL, tokens INTEGER NOT NULL, finish TEXT NOT NULL, " +
         "created INTEGER NOT NULL, stream TEXT NOT NULL, snapshot TEXT, snapshot_tokens INTEGER NOT NULL)",
@@ -62,18 +70,13 @@ export class TurnRows {
   }
 
   put(turn: StoredTurn): void {
+    const messages = JSON.stringify(turn.messages);
+    const isLong = messages.length > LONG_CHARACTERS;
+    this.#long.delete(String(turn.number));
+    if (isLong) this.#long.put(String(turn.number), new TextEncoder().encode(messages));
     this.#sql.exec(
       `INSERT OR REPLACE INTO turns (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[
-        turn.number,
-        JSON.stringify(turn.messages),
-        turn.tokens,
-        turn.finish,
-        turn.created,
-        turn.stream,
-        turn.snapshot,
-        turn.snapshotTokens,
-      ],
+      ...[turn.number, isLong ? "" : messages, turn.tokens, turn.finish, turn.created, turn.stream, turn.snapshot, turn.snapshotTokens],
     );
   }
 
@@ -84,13 +87,18 @@ export class TurnRows {
 
   /** Turns after this one. */
   deleteAfter(number: number): void {
+    for (const { number: gone } of this.list(number, Number.MAX_SAFE_INTEGER)) this.#long.delete(String(gone));
     this.#sql.exec("DELETE FROM turns WHERE number > ?", number);
+  }
+
+  #longMessages(number: number): string {
+    return new TextDecoder().decode(this.#long.get(String(number)));
   }
 
   #select(where: string, ...values: readonly number[]): StoredTurn[] {
     return Array.from(this.#sql.exec<Row>(`SELECT ${COLUMNS} FROM turns ${where}`, ...values), (row) => ({
       number: row.number,
-      messages: JSON.parse(row.messages) as TranscriptMessage[],
+      messages: JSON.parse(row.messages === "" ? this.#longMessages(row.number) : row.messages) as TranscriptMessage[],
       tokens: row.tokens,
       finish: row.finish as Turn["finish"],
       created: row.created,

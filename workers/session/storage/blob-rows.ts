@@ -9,8 +9,11 @@ export class BlobRows {
   constructor(sql: SqlStorage, table: string) {
     this.#sql = sql;
     this.#table = table;
-    sql.exec(
-      `CREATE TABLE IF NOT EXISTS ${table} (name TEXT NOT NULL, row INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (name, row))`,
+  }
+
+  makeTable(): void {
+    this.#sql.exec(
+      `CREATE TABLE IF NOT EXISTS ${this.#table} (name TEXT NOT NULL, row INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (name, row))`,
     );
   }
 

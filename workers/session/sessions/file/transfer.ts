@@ -12,25 +12,29 @@ import { identityOf } from "../../identity.ts";
 import type { ModelIdentity, SnapshotStore } from "../../snapshots/contract.ts";
 import { keepState } from "../adopt.ts";
 import { findSession, sessionAt } from "../find-session.ts";
+import { MOST_CONVERSATION_TOKENS } from "../limits.ts";
 import { unixSeconds } from "../record.ts";
 import { openSessionFile, sealSessionFile, type FileContent } from "./session-file.ts";
 import { newPassphraseKey, newTenantKey, passphraseKey, tenantKey } from "./key.ts";
 import { newRecord } from "../session-keeper.ts";
 import type { StoredTurn } from "../turn-rows.ts";
 
+/** The year 9999: no later one is shown rightly everywhere. */
+const LATEST_SECONDS = 253_402_300_799;
+
 const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
 const turn = z.strictObject({
-  number: z.int().min(0),
+  number: z.int().min(0).max(MOST_CONVERSATION_TOKENS),
   messages: z.array(message),
-  tokens: z.int().min(0),
+  tokens: z.int().min(0).max(MOST_CONVERSATION_TOKENS),
   finish: z.enum(["stop", "length", "cancelled", "failed"]),
-  created: z.int(),
+  created: z.int().min(0).max(LATEST_SECONDS),
 });
 const transcript = z.strictObject({
   name: z.string().max(200),
   turns: z.array(turn),
   /** Tokens that the state has read; 0 without one. */
-  stateTokens: z.int().min(0),
+  stateTokens: z.int().min(0).max(MOST_CONVERSATION_TOKENS),
 });
 
 export async function exportSession(
@@ -132,9 +136,14 @@ function checked({ transcript: value, tokens }: FileContent, vocabulary: number)
   const { turns, stateTokens } = parsed.data;
   const ends = turns.map(({ tokens: end }) => end);
   const numbers = turns.map(({ number }) => number);
+  const first = numbers[0] ?? 1;
+  const gap = numbers.findIndex((number, at) => number !== first + at);
+  if (first > 1 || gap !== -1)
+    throw refuse(
+      `turns.${String(Math.max(gap, 0))}.number: turns must be numbered one after another, a document 0 and the first turn 1; it is ${String(numbers[Math.max(gap, 0)])}`,
+    );
   const rises = (values: readonly number[]) => values.every((one, at) => at === 0 || one > (values[at - 1] ?? 0));
-  if (!rises(numbers) || !rises(ends) || (ends.at(-1) ?? 0) !== tokens.length)
-    throw refuse("its turns must follow one another to its last token");
+  if (!rises(ends) || (ends.at(-1) ?? 0) !== tokens.length) throw refuse("its turns must follow one another to its last token");
   if (stateTokens > tokens.length) throw refuse(`its state has read ${String(stateTokens)} of ${String(tokens.length)} tokens`);
   const outside = tokens.find((id) => id >= vocabulary);
   if (outside !== undefined) throw refuse(`token ${String(outside)} is outside the vocabulary of ${String(vocabulary)}`);

@@ -1,0 +1,93 @@
+/** What ends with a session, and what is never left behind. */
+import { beforeEach, expect, test } from "vitest";
+import { failure, request, type Json } from "../../support/gateway-client.ts";
+import { engine } from "../../support/gateway-worker.ts";
+import { greedy, SessionClient, user, type Session } from "../../support/session-client.ts";
+
+let alice = new SessionClient();
+beforeEach(() => {
+  engine.use({});
+  alice = new SessionClient();
+});
+
+const stream = (session: string, body: Json = {}) =>
+  alice.call("POST", "/v1/chat/completions", { ...greedy, ...body, stream: true, session_id: session, messages: [user("Hello?")] });
+const remove = (session: string) => alice.call("DELETE", `/v1/sessions/${session}`);
+const share = async (session: string) => (await (await alice.call("POST", `/v1/sessions/${session}/share`, {})).json<{ id: string }>()).id;
+const shares = async (query = "", client = alice) =>
+  await (
+    await client.call("GET", `/v1/shares${query}`)
+  ).json<{ data: { id: string; session_id: string; name: string }[]; has_more: boolean }>();
+
+test("a session's streams are forgotten with it, those of its fork are not", async () => {
+  const { id } = await alice.create();
+  const ended = await stream(id);
+  const endedId = ended.headers.get("x-spikingbrain-stream") ?? "";
+  await ended.text();
+  const { id: fork } = await alice.create({ from: { session_id: id } });
+  const forked = await stream(fork);
+  const forkedId = forked.headers.get("x-spikingbrain-stream") ?? "";
+  await forked.text();
+  expect((await alice.call("GET", `/v1/streams/${endedId}`)).status).toBe(200);
+  expect((await remove(id)).status).toBe(204);
+  expect(await failure(await alice.call("GET", `/v1/streams/${endedId}`))).toMatchObject({ code: "stream_not_found" });
+  expect((await alice.call("DELETE", `/v1/streams/${endedId}`)).status).toBe(404);
+  expect((await alice.call("GET", `/v1/streams/${forkedId}`)).status).toBe(200);
+});
+
+test("a turn that runs ends with its session: its reader gets exactly one end, and nobody comes back", async () => {
+  const { id } = await alice.create();
+  engine.use({ delayMilliseconds: 20 });
+  const running = await stream(id, { max_tokens: 60 });
+  const name = running.headers.get("x-spikingbrain-stream") ?? "";
+  expect((await remove(id)).status).toBe(204);
+  const text = await running.text();
+  expect(text.match(/data: \[DONE\]|event: error/g)).toHaveLength(1);
+  await expect.poll(() => engine.running).toBe(0);
+  expect((await alice.call("GET", `/v1/streams/${name}`)).status).toBe(404);
+});
+
+test("shares are listed, and end with their session", async () => {
+  const { id } = await alice.create({ name: "Sea" });
+  const { id: other } = await alice.create({ name: "Land" });
+  for (const session of [id, other]) await alice.say(session, "Hello?");
+  const [first, second, third] = [await share(id), await share(id), await share(other)];
+  const page = await shares("?limit=2");
+  const rest = await shares(`?limit=2&after=${page.data[1]?.id ?? ""}`);
+  expect([...page.data, ...rest.data].map((one) => one.id).toSorted()).toEqual([first, second, third].toSorted());
+  expect([page.has_more, rest.has_more]).toEqual([true, false]);
+  expect((await shares(`?session_id=${other}`)).data).toMatchObject([{ id: third, session_id: other, name: "Land" }]);
+  expect((await shares("", new SessionClient())).data).toEqual([]);
+  expect((await remove(id)).status).toBe(204);
+  for (const gone of [first, second]) expect((await request(`/v1/shares/${gone}`)).status).toBe(404);
+  expect((await request(`/v1/shares/${third}`)).status).toBe(200);
+  expect((await shares()).data.map((one) => one.id)).toEqual([third]);
+  expect((await alice.call("DELETE", `/v1/shares/${third}`)).status).toBe(204);
+  expect((await shares()).data).toEqual([]);
+});
+
+test("a text that is refused leaves no context", async () => {
+  const post = (body: BodyInit) =>
+    request("/v1/contexts?model=tiny&name=Book", { method: "POST", headers: { ...alice.headers, "content-type": "text/plain" }, body });
+  for (const body of ["", new Uint8Array([0x61, 0xff, 0x62]), new Uint8Array([0x61, 0xe2, 0x82])]) {
+    expect(await failure(await post(body))).toMatchObject({ code: "invalid_request", param: "text" });
+  }
+  const { data } = await (await alice.call("GET", "/v1/contexts")).json<{ data: Session[] }>();
+  expect(data).toEqual([]);
+  expect((await post("A text.")).status).toBe(201);
+});
+
+test("an upload that hangs is taken over where its text ends", async () => {
+  const { id } = await alice.createContext();
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  const hanging = alice.upload(id, "offset=0", readable);
+  await writer.write(new TextEncoder().encode("Line one. "));
+  await expect.poll(async () => (await alice.facts(id)).ingest?.received_bytes).toBe(10);
+  expect(await failure(await alice.upload(id, "offset=3", "more"))).toMatchObject({ code: "conflict", param: "offset" });
+  const taken = await alice.upload(id, "offset=10&last=true", "Line two.");
+  expect([taken.status, (await taken.json<Session>()).ingest?.received_bytes]).toEqual([200, 19]);
+  expect(await failure(await hanging)).toMatchObject({ code: "conflict" });
+  await writer.abort().catch(() => undefined);
+  await expect.poll(async () => (await alice.facts(id)).ingest?.stage).toBe("ready");
+});

@@ -1,0 +1,83 @@
+/** Files that were sealed with a key that opens, and are not to be believed for that. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { identityOf } from "../../../../workers/session/identity.ts";
+import { newPassphraseKey } from "../../../../workers/session/sessions/file/key.ts";
+import { sealSessionFile } from "../../../../workers/session/sessions/file/session-file.ts";
+import { failure, request, type ErrorAnswer } from "../../support/gateway-client.ts";
+import { SessionClient, type Message, type Session } from "../../support/session-client.ts";
+import { tinyManifest, versionOf } from "../../support/tiny-tokenizer.ts";
+import { inSession, lose } from "./support.ts";
+
+const PASSPHRASE = "sesam";
+const ROW_BYTES = 1 << 20;
+
+let alice = new SessionClient();
+beforeEach(() => {
+  alice = new SessionClient();
+});
+
+const turn = (number: number, tokens: number, content = "Hello?") => ({
+  number,
+  messages: [
+    { role: "user", content },
+    { role: "assistant", content: "Yes." },
+  ],
+  tokens,
+  finish: "stop",
+  created: 1_700_000_000,
+});
+
+async function imported(turns: readonly object[], stateTokens = 0): Promise<Response> {
+  const { key, sealed } = await newPassphraseKey(PASSPHRASE);
+  const tokens = Uint32Array.from({ length: turns.length }, () => 1);
+  const header = { ...identityOf(versionOf(tinyManifest)), tokens: tokens.length, created: 1_700_000_000, sealed };
+  const file = sealSessionFile({ header, transcript: { name: "", turns, stateTokens }, tokens, state: null }, key);
+  const headers = { ...alice.headers, "x-spikingbrain-passphrase": PASSPHRASE };
+  return await request("/v1/sessions/import", { method: "POST", headers, body: await new Response(file).arrayBuffer() });
+}
+
+describe("numbers that no session has are refused by name", () => {
+  test.each([
+    ["a turn near 2^53", [turn(2 ** 53 - 1, 1)], "turns.0.number"],
+    ["a turn beyond any conversation", [turn(1, 1), turn(5_000_000, 2)], "turns.1.number"],
+    ["a gap", [turn(1, 1), turn(3, 2)], "turns.1.number"],
+    ["the same turn twice", [turn(1, 1), turn(1, 2)], "turns.1.number"],
+    ["a first turn that is not the first", [turn(2, 1)], "turns.0.number"],
+    ["more tokens than any conversation", [turn(1, 2 ** 40)], "turns.0.tokens"],
+    ["a time that no calendar has", [{ ...turn(1, 1), created: 2 ** 52 }], "turns.0.created"],
+    ["a time before there was any", [{ ...turn(1, 1), created: -1 }], "turns.0.created"],
+  ])("%s", async (_name, turns, field) => {
+    const response = await imported(turns);
+    expect(response.status).toBe(400);
+    const { code, message }: ErrorAnswer["error"] = await failure(response);
+    expect(code).toBe("snapshot_invalid");
+    expect(message).toContain(field);
+    expect((await (await alice.call("GET", "/v1/sessions")).json<{ data: Session[] }>()).data).toEqual([]);
+  });
+
+  test("a state that has read more than a conversation may have", async () => {
+    expect((await failure(await imported([turn(1, 1)], 2 ** 40))).message).toContain("stateTokens");
+  });
+});
+
+test("a turn of 3 MB is kept in rows that every runtime holds, and is read, forked and taken back whole", async () => {
+  const long = "ä".repeat(3 << 19);
+  const response = await imported([turn(1, 1), turn(2, 2, long)]);
+  expect(response.status).toBe(201);
+  const { id } = await response.json<Session>();
+  await lose(alice, id);
+  const fork = await alice.create({ from: { session_id: id } });
+  for (const session of [id, fork.id]) {
+    const { data } = await (await alice.call("GET", `/v1/sessions/${session}/turns`)).json<{ data: { messages: Message[] }[] }>();
+    expect(data.map(({ messages }) => messages[0]?.content === long)).toEqual([false, true]);
+    expect(Math.max(...(await rowBytes(session)))).toBeLessThanOrEqual(ROW_BYTES);
+  }
+  expect((await rowBytes(id)).reduce((sum, bytes) => sum + bytes, 0)).toBeGreaterThan(3 << 20);
+  expect((await alice.call("POST", `/v1/sessions/${id}/rewind`, { turn: 1 })).status).toBe(200);
+  expect((await rowBytes(id)).reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(1_000);
+});
+
+async function rowBytes(session: string): Promise<number[]> {
+  const sizes = "SELECT length(CAST(messages AS BLOB)) AS size FROM turns UNION ALL SELECT length(bytes) FROM turn_messages";
+  return await inSession(alice, session, ({ storage }) => Array.from(storage.sql.exec<{ size: number }>(sizes), ({ size }) => size));
+}

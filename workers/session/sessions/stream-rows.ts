@@ -1,0 +1,28 @@
+/** The streams of a session's turns that can still be read: they end with it. */
+import { hasTable } from "../storage/tables.ts";
+
+/** Longer than any stream is kept after its end. */
+const FORGOTTEN_MILLISECONDS = 24 * 3_600_000;
+
+export class StreamRows {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  begin(stream: string): void {
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS streams (stream TEXT PRIMARY KEY, ended INTEGER)");
+    this.#sql.exec("DELETE FROM streams WHERE ended < ?", Date.now() - FORGOTTEN_MILLISECONDS);
+    this.#sql.exec("INSERT OR REPLACE INTO streams (stream, ended) VALUES (?, NULL)", stream);
+  }
+
+  end(stream: string): void {
+    if (hasTable(this.#sql, "streams")) this.#sql.exec("UPDATE streams SET ended = ? WHERE stream = ?", Date.now(), stream);
+  }
+
+  all(): string[] {
+    if (!hasTable(this.#sql, "streams")) return [];
+    return Array.from(this.#sql.exec<{ stream: string }>("SELECT stream FROM streams"), ({ stream }) => stream);
+  }
+}
