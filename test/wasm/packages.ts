@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
-import { greedyParameters, greedySampling } from "../../workers/contracts/engine.ts";
+import { greedyParameters, greedySampling, type SamplingParameters } from "../../workers/contracts/engine.ts";
 import { engineErrorCode } from "../../workers/engine/engine-surface.ts";
 import * as relaxed from "../../wasm/pkg/relaxed/spikingbrain.js";
 import * as simd128 from "../../wasm/pkg/simd128/spikingbrain.js";
@@ -28,15 +28,8 @@ export function loadGolden(built: Package, model: string, options: object = { kv
   return loader.finish();
 }
 
-export interface Sampling {
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly seed?: number;
-  readonly logitBias?: readonly (readonly [number, number])[];
-}
-
 /** Parameters of `open`, greedy unless something else is said. */
-export function parameters(sampling: Sampling = {}, rest: object = {}): string {
+export function parameters(sampling: Partial<SamplingParameters> = {}, rest: object = {}): string {
   return JSON.stringify({
     ...greedyParameters,
     sampling: { ...greedySampling, ...sampling },

@@ -30,8 +30,11 @@ export interface SamplingParameters {
   readonly frequencyPenalty: number;
   /** Pairs of token id and the value added to its logit, each in [-100, 100]. */
   readonly logitBias: readonly (readonly [tokenId: number, bias: number])[];
-  /** Unsigned 32-bit. Same seed, same prompt, same parameters: same tokens, whatever else the engine is doing. */
-  readonly seed: number;
+  /**
+   * Unsigned 64-bit, as decimal digits where a number would not hold it exactly. Same seed, same prompt, same parameters: same tokens,
+   * whatever else the engine is doing.
+   */
+  readonly seed: number | string;
 }
 
 /** How tokens are chosen and reported: what a sequence of the engine is opened with (`wasm/API.md`). */
@@ -69,11 +72,22 @@ export const greedyParameters: SequenceParameters = {
   promptLogprobs: null,
 };
 
+/** `background` takes what `interactive` requests leave: a document that nobody waits for at this moment. */
+export const priorities = ["interactive", "background"] as const;
+export type Priority = (typeof priorities)[number];
+
 export interface GenerateRequest extends SequenceParameters {
   /** The model that is to answer; a backend that has not exactly it refuses with `model_not_found`. */
   readonly model: ModelVersion;
   /** For logs and metrics only. */
   readonly requestId: string;
+  /**
+   * Whose request it is, for a backend that shares its time and memory fairly: an opaque name of at most 64 characters, the same for all
+   * requests of one tenant, from which neither tenant nor key can be told. Null, or left out: one share of all who have no name.
+   */
+  readonly share?: string | null;
+  /** `interactive` where it is left out. */
+  readonly priority?: Priority;
   /** The prompt, at least one id, each below the vocabulary size. */
   readonly prompt: Uint32Array;
   /** Upper bound of generated tokens; 0 only scores the prompt. */

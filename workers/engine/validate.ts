@@ -1,5 +1,5 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
-import { PROMPT_SCORES_LIMIT, type ModelVersion, type SamplingParameters } from "../contracts/engine.ts";
+import { PROMPT_SCORES_LIMIT, priorities, type ModelVersion, type SamplingParameters } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikingMode } from "../contracts/spikes.ts";
 import type { StateDescription } from "../contracts/state.ts";
@@ -19,22 +19,23 @@ export interface RequestLimits extends Pick<ModelVersion, "id" | "digest"> {
 /** Alternatives per token that one event may carry. */
 const mostLogprobs = 20;
 const mostStopTokens = 64;
+const longestShare = 64;
 /** As many pairs as a client may send; more would only repeat ids. */
 const mostLogitBiases = 1024;
-const largestSeed = 2 ** 32 - 1;
+const largestCount = 2 ** 32 - 1;
+const largestSeed = 2n ** 64n - 1n;
 
 type Check = (request: RequestToCheck, limits: RequestLimits) => ServiceFailure | undefined;
 
 /** Inclusive ranges, save where `above` says that the lower end is not allowed. */
 const samplingRanges: readonly (readonly [keyof SamplingParameters, low: number, high: number, kind?: "above" | "integer"])[] = [
   ["temperature", 0, 2],
-  ["topK", 0, largestSeed, "integer"],
+  ["topK", 0, largestCount, "integer"],
   ["topP", 0, 1, "above"],
   ["minP", 0, 1],
   ["repetitionPenalty", 0, 2, "above"],
   ["presencePenalty", -2, 2],
   ["frequencyPenalty", -2, 2],
-  ["seed", 0, largestSeed, "integer"],
 ];
 
 /** Why a request cannot be served, or undefined when it can. */
@@ -49,11 +50,18 @@ export function refusalOf(request: RequestToCheck, limits: RequestLimits): Servi
 const checks: readonly Check[] = [
   ({ requestId }) => (typeof requestId === "string" ? undefined : invalidField("requestId", "must be a string", requestId)),
   checkModel,
+  ({ share = null }) =>
+    share === null || (typeof share === "string" && share.length <= longestShare)
+      ? undefined
+      : invalidField("share", `must be null or a string of at most ${String(longestShare)} characters`, share),
+  ({ priority = "interactive" }) =>
+    priorities.includes(priority) ? undefined : invalidField("priority", `must be one of ${priorities.join(", ")}`, priority),
   checkPrompt,
-  ({ maxTokens }) => wholeNumber("maxTokens", maxTokens, 0, largestSeed),
-  ({ minTokens }) => wholeNumber("minTokens", minTokens, 0, largestSeed),
+  ({ maxTokens }) => wholeNumber("maxTokens", maxTokens, 0, largestCount),
+  ({ minTokens }) => wholeNumber("minTokens", minTokens, 0, largestCount),
   checkStopTokens,
   ({ sampling }) => checkSampling(sampling),
+  ({ sampling }) => checkSeed(sampling),
   ({ sampling }, limits) => checkLogitBias(sampling.logitBias, limits),
   ({ topLogprobs }) => (topLogprobs === null ? undefined : wholeNumber("topLogprobs", topLogprobs, 0, mostLogprobs)),
   ({ promptLogprobs }) => (promptLogprobs === null ? undefined : wholeNumber("promptLogprobs", promptLogprobs, 0, mostLogprobs)),
@@ -109,6 +117,15 @@ function checkSampling(sampling: SamplingParameters): ServiceFailure | undefined
     const range = `${kind === "above" ? "above" : "from"} ${String(low)} ${kind === "above" ? "and up to" : "to"} ${String(high)}`;
     return invalidField(`sampling.${name}`, `must be ${kind === "integer" ? "an integer" : "a number"} ${range}`, value);
   });
+}
+
+/** Both forms, as the contract has them. */
+function checkSeed({ seed }: SamplingParameters): ServiceFailure | undefined {
+  const isNumber = typeof seed === "number" && Number.isSafeInteger(seed) && seed >= 0;
+  const isDigits = typeof seed === "string" && /^\d{1,20}$/.test(seed) && BigInt(seed) <= largestSeed;
+  if (isNumber || isDigits) return undefined;
+  const rule = `must be an integer from 0 to ${String(Number.MAX_SAFE_INTEGER)}, or the decimal digits of one up to ${String(largestSeed)}`;
+  return invalidField("sampling.seed", rule, seed);
 }
 
 function checkLogitBias(logitBias: SamplingParameters["logitBias"], { vocabularySize }: RequestLimits): ServiceFailure | undefined {

@@ -57,7 +57,10 @@ describe("refusalOf", () => {
     ["sampling.repetitionPenalty", { sampling: { repetitionPenalty: 0 } }, /above 0/],
     ["sampling.presencePenalty", { sampling: { presencePenalty: Number.POSITIVE_INFINITY } }, /it is Infinity/],
     ["sampling.frequencyPenalty", { sampling: { frequencyPenalty: -2.5 } }, /it is -2.5/],
-    ["sampling.seed", { sampling: { seed: 2 ** 32 } }, /it is 4294967296/],
+    ["sampling.seed", { sampling: { seed: 2 ** 53 } }, /it is 9007199254740992/],
+    ["sampling.seed", { sampling: { seed: "18446744073709551616" } }, /the decimal digits of one up to 18446744073709551615/],
+    ["share", { share: "x".repeat(65) }, /at most 64 characters/],
+    ["priority", { priority: "urgent" as "background" }, /must be one of interactive, background/],
     ["sampling.logitBias[0][0]", { sampling: { logitBias: [[100, 0]] } }, /from 0 to 99/],
     [
       "sampling.logitBias[1][1]",

@@ -41,7 +41,7 @@ export function toyChoose(logits: Float64Array, sampling: SamplingParameters, hi
   });
   if (sampling.temperature === 0) return argmax(adjusted);
   // Gumbel's trick: the largest of logit plus this noise is a sample.
-  const draw = mix(sampling.seed + history.output.length);
+  const draw = mix(foldedSeed(sampling.seed) + history.output.length);
   return argmax(adjusted.map((logit, id) => logit / sampling.temperature - Math.log(-Math.log(unit(mix(draw + id))))));
 }
 
@@ -51,6 +51,12 @@ export function toyLogprob(logits: Float64Array, id: number, alternatives: numbe
   const at = (token: number) => (logits[token] ?? -Infinity) - total;
   const order = Array.from(logits.keys()).sort((left, right) => at(right) - at(left));
   return { id, logprob: at(id), top: order.slice(0, alternatives).map((token) => [token, at(token)] as const) };
+}
+
+/** 32 bits, of which every bit of the seed changes some. */
+function foldedSeed(seed: SamplingParameters["seed"]): number {
+  const bits = BigInt(seed);
+  return Number(BigInt.asUintN(32, bits ^ (bits >> 32n)));
 }
 
 function argmax(values: Float64Array): number {

@@ -118,18 +118,43 @@ impl From<StateDescription> for StateFile {
     }
 }
 
+/// 64 bits: a JSON number, or its decimal digits where JavaScript's numbers would lose some of them.
+#[derive(Deserialize)]
+#[serde(try_from = "SeedForm")]
+struct Seed(u64);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SeedForm {
+    Number(u64),
+    Digits(String),
+}
+
+impl TryFrom<SeedForm> for Seed {
+    type Error = String;
+
+    fn try_from(form: SeedForm) -> Result<Self, String> {
+        match form {
+            SeedForm::Number(seed) => Ok(Self(seed)),
+            SeedForm::Digits(digits) => {
+                digits.parse().map(Self).map_err(|_| format!("seed must be an unsigned 64-bit integer; it is \"{digits}\""))
+            }
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SamplingParameters {
     temperature: f32,
     top_k: usize,
-    top_p: f32,
+    top_p: f64,
     min_p: f32,
-    repetition_penalty: f32,
+    repetition_penalty: f64,
     presence_penalty: f32,
     frequency_penalty: f32,
     logit_bias: Vec<(u32, f32)>,
-    seed: u32,
+    seed: Seed,
 }
 
 #[derive(Deserialize)]
@@ -169,7 +194,7 @@ impl From<OpenOptions> for SequenceOptions {
                 presence_penalty,
                 frequency_penalty,
                 logit_bias,
-                seed,
+                seed: seed.0,
                 min_tokens: options.min_tokens,
                 stop_tokens: options.stop_tokens,
                 top_logprobs: options.top_logprobs,

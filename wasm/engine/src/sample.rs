@@ -3,9 +3,14 @@
 //! Log-probabilities are the model's own: before bias, penalties and temperature. Randomness is a function of the seed and of how many tokens
 //! have been sampled, so a sequence that is evicted, saved or moved goes on with the same tokens.
 
+use core::ops::{Add, Div, Mul, Sub};
+
 use crate::error::{Error, Result};
 use crate::math::exp;
 use crate::token_set::TokenSet;
+
+/// Penalties smaller than this divide as this one does: what they divide is further apart than any weight reaches either way, and f64 holds it.
+const SMALLEST_PENALTY: f64 = 1e-150;
 
 /// How the next token is chosen; ranges are those of `workers/contracts/engine.ts`.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,12 +19,12 @@ pub struct Sampling {
     pub temperature: f32,
     /// 0 keeps all.
     pub top_k: usize,
-    /// 1 keeps all.
-    pub top_p: f32,
+    /// 1 keeps all. In double precision, where every number of a client's that is not 0 stays one.
+    pub top_p: f64,
     /// 0 keeps all.
     pub min_p: f32,
-    /// 1 is off; applies to prompt and output.
-    pub repetition_penalty: f32,
+    /// 1 is off; applies to prompt and output. In double precision, as `top_p`.
+    pub repetition_penalty: f64,
     /// Per token that the output holds.
     pub presence_penalty: f32,
     /// Per occurrence in the output.
@@ -27,7 +32,7 @@ pub struct Sampling {
     /// Token and addend.
     pub logit_bias: Vec<(u32, f32)>,
     /// Same seed, same tokens.
-    pub seed: u32,
+    pub seed: u64,
     /// Stop tokens are out of reach before this many tokens.
     pub min_tokens: usize,
     /// Tokens that end the output.
@@ -58,21 +63,21 @@ impl Default for Sampling {
 impl Sampling {
     /// Refuses what is out of range, by name.
     pub fn check(&self, vocabulary: usize) -> Result<()> {
-        let in_range = |name: &str, value: f32, low: f32, high: f32, low_allowed: bool| {
+        let in_range = |name: &str, value: f64, low: f64, high: f64, low_allowed: bool| {
             if value.is_finite() && value <= high && (value > low || (low_allowed && value >= low)) {
                 return Ok(());
             }
             let from = if low_allowed { "from" } else { "above" };
             Err(Error::InvalidArgument(format!("{name} must be {from} {low} and at most {high}; it is {value}")))
         };
-        in_range("temperature", self.temperature, 0.0, 2.0, true)?;
+        in_range("temperature", f64::from(self.temperature), 0.0, 2.0, true)?;
         in_range("topP", self.top_p, 0.0, 1.0, false)?;
-        in_range("minP", self.min_p, 0.0, 1.0, true)?;
+        in_range("minP", f64::from(self.min_p), 0.0, 1.0, true)?;
         in_range("repetitionPenalty", self.repetition_penalty, 0.0, 2.0, false)?;
-        in_range("presencePenalty", self.presence_penalty, -2.0, 2.0, true)?;
-        in_range("frequencyPenalty", self.frequency_penalty, -2.0, 2.0, true)?;
+        in_range("presencePenalty", f64::from(self.presence_penalty), -2.0, 2.0, true)?;
+        in_range("frequencyPenalty", f64::from(self.frequency_penalty), -2.0, 2.0, true)?;
         for (token, bias) in &self.logit_bias {
-            in_range("logitBias", *bias, -100.0, 100.0, true)?;
+            in_range("logitBias", f64::from(*bias), -100.0, 100.0, true)?;
             if *token as usize >= vocabulary {
                 return Err(Error::InvalidArgument(format!("logitBias names token {token}; the vocabulary has {vocabulary}")));
             }
@@ -81,6 +86,22 @@ impl Sampling {
             Some(token) => Err(Error::InvalidArgument(format!("stopTokens names token {token}; the vocabulary has {vocabulary}"))),
             None => Ok(()),
         }
+    }
+
+    /// Whether no finite logit can leave f32 by bias and penalties. Only a tiny penalty takes numbers of a model's own size out of it.
+    fn keeps_within_range(&self, logits: &[f32], output: usize) -> bool {
+        let subtracts = self.presence_penalty != 0.0 || self.frequency_penalty != 0.0;
+        if self.logit_bias.is_empty() && self.repetition_penalty == 1.0 && !subtracts {
+            return true;
+        }
+        let biases: f64 = self.logit_bias.iter().map(|(_, bias)| f64::from(bias.abs())).sum();
+        let penalty = self.repetition_penalty.max(SMALLEST_PENALTY);
+        #[allow(clippy::cast_precision_loss)]
+        let subtracted = f64::from(self.presence_penalty.abs()) + f64::from(self.frequency_penalty.abs()) * output as f64;
+        // Half, so that no step's rounding matters.
+        #[allow(clippy::cast_possible_truncation)]
+        let bound = ((f64::from(f32::MAX) / 2.0 - subtracted) * penalty.min(1.0 / penalty) - biases) as f32;
+        logits.iter().filter(|logit| logit.is_finite() && logit.abs() >= bound).count() == 0
     }
 }
 
@@ -167,19 +188,46 @@ pub fn sample(sampling: &Sampling, history: History<'_>, logits: &mut [f32]) -> 
     Ok(Sampled { id, stop: sampling.stop_tokens.contains(&id), logprob })
 }
 
+/// Bias and penalties; tokens that may not be chosen get no weight at all.
 fn adjust(sampling: &Sampling, history: History<'_>, logits: &mut [f32]) -> Result<()> {
     for logit in logits.iter_mut().filter(|logit| logit.is_nan()) {
         *logit = f32::NEG_INFINITY;
     }
+    if history.output().len() < sampling.min_tokens {
+        for token in &sampling.stop_tokens {
+            logits[*token as usize] = f32::NEG_INFINITY;
+        }
+    }
+    if sampling.keeps_within_range(logits, history.output().len()) {
+        return apply(sampling, history, logits);
+    }
+    // Choices depend on differences only, so what has outgrown f32 is told by its distance from the largest.
+    let mut wide: Vec<f64> = logits.iter().copied().map(f64::from).collect();
+    apply(sampling, history, &mut wide)?;
+    let largest = wide.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if largest.is_finite() {
+        for (logit, value) in logits.iter_mut().zip(wide) {
+            #[allow(clippy::cast_possible_truncation)]
+            let below = (value - largest) as f32;
+            *logit = if value == f64::NEG_INFINITY { f32::NEG_INFINITY } else { below.max(f32::MIN) };
+        }
+    }
+    Ok(())
+}
+
+/// What bias and penalties do, in either precision.
+fn apply<T: Real>(sampling: &Sampling, history: History<'_>, logits: &mut [T]) -> Result<()> {
     for (token, bias) in &sampling.logit_bias {
-        logits[*token as usize] += bias;
+        let logit = &mut logits[*token as usize];
+        *logit = *logit + T::from(*bias);
     }
     if sampling.repetition_penalty != 1.0 {
+        let penalty = T::rounded(sampling.repetition_penalty.max(SMALLEST_PENALTY));
         let mut seen = history.seen.map_or_else(|| Ok(TokenSet::new(logits.len())), TokenSet::copy)?;
         seen.insert(history.tokens)?;
         for token in seen.tokens() {
             let logit = &mut logits[token as usize];
-            *logit = if *logit > 0.0 { *logit / sampling.repetition_penalty } else { *logit * sampling.repetition_penalty };
+            *logit = if *logit > T::from(0.0) { *logit / penalty } else { *logit * penalty };
         }
     }
     if sampling.presence_penalty != 0.0 || sampling.frequency_penalty != 0.0 {
@@ -188,15 +236,29 @@ fn adjust(sampling: &Sampling, history: History<'_>, logits: &mut [f32]) -> Resu
         for run in output.chunk_by(|a, b| a == b) {
             #[allow(clippy::cast_precision_loss)]
             let count = run.len() as f32;
-            logits[run[0] as usize] -= sampling.presence_penalty + sampling.frequency_penalty * count;
-        }
-    }
-    if history.output().len() < sampling.min_tokens {
-        for token in &sampling.stop_tokens {
-            logits[*token as usize] = f32::NEG_INFINITY;
+            let logit = &mut logits[run[0] as usize];
+            *logit = *logit - T::from(sampling.presence_penalty + sampling.frequency_penalty * count);
         }
     }
     Ok(())
+}
+
+/// f32, or f64 where f32 would not hold the result.
+trait Real: Copy + PartialOrd + From<f32> + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
+    fn rounded(value: f64) -> Self;
+}
+
+impl Real for f32 {
+    #[allow(clippy::cast_possible_truncation)]
+    fn rounded(value: f64) -> Self {
+        value as Self
+    }
+}
+
+impl Real for f64 {
+    fn rounded(value: f64) -> Self {
+        value
+    }
 }
 
 /// Temperature, then top-k, top-p among those, min-p against the best, then one draw.
@@ -220,7 +282,7 @@ fn draw(sampling: &Sampling, generated: usize, logits: &[f32]) -> Option<u32> {
         let mut sum = 0.0;
         let end = kept.iter().position(|id| {
             sum += weight(*id);
-            sum >= f64::from(sampling.top_p) * total
+            sum >= sampling.top_p * total
         });
         kept.truncate(end.map_or(kept.len(), |index| index + 1));
     }
@@ -243,7 +305,7 @@ fn nucleus_candidates(logits: &[f32], largest: f32, sampling: &Sampling) -> Vec<
     let total: f64 = logits.iter().copied().map(weight).sum();
     let reach = [4.0, 8.0, 16.0].into_iter().find(|reach| {
         let near = logits.iter().copied().filter(|logit| below(*logit) <= *reach);
-        near.map(weight).sum::<f64>() >= f64::from(sampling.top_p) * total
+        near.map(weight).sum::<f64>() >= sampling.top_p * total
     });
     #[allow(clippy::cast_possible_truncation)]
     let mut ids: Vec<u32> = (0..logits.len() as u32).filter(|id| reach.is_none_or(|reach| below(logits[*id as usize]) <= reach)).collect();
@@ -251,9 +313,9 @@ fn nucleus_candidates(logits: &[f32], largest: f32, sampling: &Sampling) -> Vec<
     ids
 }
 
-/// In [0, 1): SplitMix64 of the seed and the token's number.
-fn uniform(seed: u32, number: usize) -> f64 {
-    let mut z = (u64::from(seed) << 32 | 0x5bd1_e995).wrapping_add((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+/// In [0, 1): SplitMix64 of the seed and the token's number. Every seed begins at a place of its own.
+fn uniform(seed: u64, number: usize) -> f64 {
+    let mut z = (seed.rotate_left(32) ^ 0x5bd1_e995).wrapping_add((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^= z >> 31;
@@ -275,10 +337,10 @@ mod tests {
         sample(sampling, after(history, prompt), &mut logits.to_vec()).unwrap().id
     }
 
-    fn counts(sampling: &Sampling, logits: &[f32], draws: u32) -> Vec<f64> {
+    fn counts(sampling: &Sampling, logits: &[f32], draws: u64) -> Vec<f64> {
         let mut counts = vec![0.0; logits.len()];
         for seed in 0..draws {
-            counts[run(&Sampling { seed, ..sampling.clone() }, &[], 0, logits) as usize] += 1.0 / f64::from(draws);
+            counts[run(&Sampling { seed, ..sampling.clone() }, &[], 0, logits) as usize] += 1.0 / draws as f64;
         }
         counts
     }

@@ -10,12 +10,25 @@ export async function readJson(request: Request): Promise<unknown> {
   if (Number(request.headers.get("content-length")) > BODY_LIMIT_BYTES) throw payloadTooLarge(BODY_LIMIT_BYTES);
   const bytes = await readAtMost(request.body, BODY_LIMIT_BYTES);
   try {
-    const body: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
-    if (typeof body === "object" && body !== null && !Array.isArray(body)) return body;
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    const body: unknown = JSON.parse(text);
+    if (typeof body === "object" && body !== null && !Array.isArray(body)) return withExactSeed(body, text);
   } catch {
     throw invalidRequest("The request body is not valid JSON in UTF-8.");
   }
   throw invalidRequest("The request body must be a JSON object.");
+}
+
+type ParseWithSource = (text: string, reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown) => unknown;
+
+/** A seed is 64 bits to its client: where a double does not hold the digits that were sent, it becomes the `bigint` of them. */
+function withExactSeed(body: { readonly seed?: unknown }, text: string): object {
+  if (!Number.isInteger(body.seed) || Number.isSafeInteger(body.seed)) return body;
+  // The reviver is called for every value there is, so only who sends such a seed pays for it.
+  const exact = (JSON.parse as ParseWithSource)(text, (key, value, { source = "" }) =>
+    key === "seed" && /^-?\d+$/.test(source) ? BigInt(source) : value,
+  );
+  return { ...body, seed: (exact as { readonly seed?: unknown }).seed };
 }
 
 async function readAtMost(body: ReadableStream<Uint8Array> | null, limitBytes: number): Promise<Uint8Array> {

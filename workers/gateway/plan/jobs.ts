@@ -31,14 +31,10 @@ export interface JobOptions {
 export function planJobs(body: GenerationFields, options: JobOptions, model: ServedModel, contextLength: number, requestId: string): Job[] {
   const choices = body.n ?? 1;
   requireTokenBudget(options, choices);
-  const seed = body.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+  const seed = body.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n;
   const minTokens = body.min_tokens ?? 0;
   requireVocabulary(model, body.stop_token_ids ?? [], "stop_token_ids");
-  requireVocabulary(
-    model,
-    (body.logit_bias ?? []).map(([id]) => id),
-    "logit_bias",
-  );
+  for (const [id] of body.logit_bias ?? []) requireVocabulary(model, [id], `logit_bias.${String(id)}`);
   return options.prompts.flatMap(({ tokens, echo }, promptIndex) => {
     requireScorable(tokens.length, options);
     const maxTokens = tokensToGenerate(tokens.length, options, contextLength);
@@ -55,7 +51,7 @@ export function planJobs(body: GenerationFields, options: JobOptions, model: Ser
         maxTokens,
         minTokens,
         stopTokens: [...new Set([...(body.ignore_eos === true ? [] : model.stopTokens), ...(body.stop_token_ids ?? [])])],
-        sampling: samplingParameters(body, seed + choice),
+        sampling: samplingParameters(body, seed + BigInt(choice)),
         topLogprobs: options.topLogprobs,
         promptLogprobs: options.promptLogprobs,
         countSpikes: body.spikes === true,
@@ -83,7 +79,7 @@ function requireScorable(promptTokens: number, { promptLogprobs }: JobOptions): 
   );
 }
 
-function samplingParameters(body: GenerationFields, seed: number): SamplingParameters {
+function samplingParameters(body: GenerationFields, seed: bigint): SamplingParameters {
   return {
     temperature: body.temperature ?? 1,
     topK: Math.max(0, body.top_k ?? 0),
@@ -93,9 +89,14 @@ function samplingParameters(body: GenerationFields, seed: number): SamplingParam
     presencePenalty: body.presence_penalty ?? 0,
     frequencyPenalty: body.frequency_penalty ?? 0,
     logitBias: body.logit_bias ?? [],
-    // Clients send any integer; engines take 32 bits, and `>>>` keeps the lowest 32 of a two's complement.
-    seed: seed >>> 0,
+    seed: seedOf(seed),
   };
+}
+
+/** Unsigned, in two's complement: as different as the client's own. */
+function seedOf(seed: bigint): SamplingParameters["seed"] {
+  const unsigned = BigInt.asUintN(64, seed);
+  return unsigned <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(unsigned) : String(unsigned);
 }
 
 function tokensToGenerate(promptTokens: number, options: JobOptions, contextLength: number): number {

@@ -1,7 +1,7 @@
 /** Fields that chat completions and completions share, with the names and ranges of OpenAI's API and of vLLM's extras. */
 import * as z from "zod";
 import { CHOICES_LIMIT, LOGIT_BIAS_LIMIT, STOPS_LIMIT, STOP_LENGTH_LIMIT, STOP_TOKENS_LIMIT } from "./limits.ts";
-import { accepted, unsupported } from "./parse.ts";
+import { accepted, isAbsent, unsupported } from "./parse.ts";
 
 const number = (minimum: number, maximum: number) => z.number().min(minimum).max(maximum).nullish();
 const count = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum).nullish();
@@ -17,20 +17,36 @@ const stop = z
   .pipe(z.array(z.string().min(1).max(STOP_LENGTH_LIMIT)))
   .nullish();
 
+/** Signed or unsigned: clients have either. */
+const LEAST_SEED = -(2n ** 63n);
+const LARGEST_SEED = 2n ** 64n - 1n;
+
+/** A number that JavaScript can't hold comes as a `bigint` (`http/read-json.ts`). */
+const seed = z
+  .unknown()
+  .transform((value, context): bigint | null => {
+    if (isAbsent(value)) return null;
+    const integer = typeof value === "bigint" ? value : Number.isInteger(value) ? BigInt(value as number) : undefined;
+    if (integer !== undefined && integer >= LEAST_SEED && integer <= LARGEST_SEED) return integer;
+    const message = `must be an integer from ${String(LEAST_SEED)} to ${String(LARGEST_SEED)}`;
+    context.addIssue({ code: "custom", message, input: value });
+    return null;
+  })
+  .optional();
+
 const logitBias = z
   .unknown()
   .transform((value, context): (readonly [number, number])[] => {
     const pairs: [number, number][] = [];
-    const refuse = (message: string): [] => {
-      context.addIssue({ code: "custom", message });
+    const refuse = (message: string, key?: string): [] => {
+      context.addIssue({ code: "custom", message, ...(key === undefined ? {} : { path: [key] }) });
       return [];
     };
     if (value === undefined || value === null) return [];
     if (typeof value !== "object" || Array.isArray(value)) return refuse("must be an object of token ids and biases");
     for (const [key, bias] of Object.entries(value)) {
-      if (!/^\d{1,9}$/.test(key)) return refuse("keys must be token ids");
-      if (typeof bias !== "number" || bias < -100 || bias > 100)
-        return refuse(`the bias of token ${key} must be a number from -100 to 100`);
+      if (!/^(0|[1-9]\d{0,8})$/.test(key)) return refuse("must be a token id", key);
+      if (typeof bias !== "number" || bias < -100 || bias > 100) return refuse("must be a number from -100 to 100", key);
       if (pairs.length === LOGIT_BIAS_LIMIT) return refuse(`holds more than ${LOGIT_BIAS_LIMIT} tokens`);
       pairs.push([Number(key), bias]);
     }
@@ -49,7 +65,7 @@ export const generationFields = {
     .nullish(),
   n: count(1, CHOICES_LIMIT),
   stop,
-  seed: z.int().nullish(),
+  seed,
   temperature: number(0, 2),
   top_p: z.number().gt(0).max(1).nullish(),
   top_k: count(-1, 1_000_000),

@@ -45,6 +45,6 @@ function fieldName(path: readonly PropertyKey[]): string {
 
 /** The offending value where it is a number or a word; anything longer may be somebody's prompt. */
 function shown(value: unknown): string {
-  if (typeof value === "number" || typeof value === "boolean") return ` (got ${value})`;
+  if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") return ` (got ${value})`;
   return typeof value === "string" && value.length <= 20 ? ` (got ${JSON.stringify(value)})` : "";
 }

@@ -6,6 +6,7 @@
 mod support;
 
 mod choices;
+mod edges;
 mod filters;
 mod logprobs;
 mod streams;
@@ -25,7 +26,7 @@ fn choice(sampling: &Sampling, history: &[u32], prompt: usize, logits: &[f32]) -
 /// How often each token is drawn over as many seeds, as a share.
 fn shares(sampling: &Sampling, history: &[u32], prompt: usize, logits: &[f32], seeds: u32) -> Vec<f64> {
     let mut shares = vec![0.0; logits.len()];
-    for seed in 0..seeds {
+    for seed in 0..u64::from(seeds) {
         shares[choice(&Sampling { seed, ..sampling.clone() }, history, prompt, logits).id as usize] += 1.0 / f64::from(seeds);
     }
     shares

@@ -6,7 +6,7 @@ use spikingbrain_engine::sample::Sampling;
 const FLAT: [f32; 64] = [0.0; 64];
 
 /// The first tokens of a sequence over a flat distribution: the stream of random numbers, seen through 64 slots.
-fn stream(seed: u32, count: usize) -> Vec<u32> {
+fn stream(seed: u64, count: usize) -> Vec<u32> {
     let sampling = Sampling { seed, ..drawing() };
     let mut history = vec![1, 2, 3];
     for _ in 0..count {
@@ -18,13 +18,22 @@ fn stream(seed: u32, count: usize) -> Vec<u32> {
 
 #[test]
 fn a_seed_is_a_stream() {
-    for seed in [0, 1, 7, u32::MAX] {
+    for seed in [0, 1, 7, u64::from(u32::MAX), u64::MAX] {
         assert_eq!(stream(seed, 50), stream(seed, 50));
     }
-    let streams: Vec<Vec<u32>> = (0..200).map(|seed| stream(seed, 8)).collect();
+    // Seeds that agree in one half are as different as any.
+    let seeds = (0..200).chain((1..100).map(|high| high << 32)).chain((1..100).map(|low| u64::MAX - low));
+    let streams: Vec<Vec<u32>> = seeds.map(|seed| stream(seed, 8)).collect();
     for (index, one) in streams.iter().enumerate() {
-        assert!(!streams[..index].contains(one), "seed {index} repeats another's stream");
+        assert!(!streams[..index].contains(one), "stream {index} repeats another's");
     }
+}
+
+/// Whoever asks again with a seed of 32 bits gets the answer that he had, whatever is built later.
+#[test]
+fn streams_stay_what_they_are() {
+    assert_eq!(stream(7, 8), [24, 50, 37, 26, 55, 49, 1, 34]);
+    assert_eq!(stream(u64::MAX, 8), [33, 57, 39, 28, 4, 63, 35, 19]);
 }
 
 #[test]
