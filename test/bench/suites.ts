@@ -1,8 +1,9 @@
 import { engineSuite } from "./engine/suite.ts";
+import { fairSuite } from "./fair/suite.ts";
 import { httpSuite } from "./http/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
 import { stateSuite } from "./state/suite.ts";
 import type { Suite } from "./suite.ts";
 
-export const suites: readonly Suite[] = [engineSuite, httpSuite, spikesSuite, stateSuite, stateModesSuite];
+export const suites: readonly Suite[] = [engineSuite, fairSuite, httpSuite, spikesSuite, stateSuite, stateModesSuite];

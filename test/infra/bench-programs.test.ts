@@ -22,7 +22,7 @@ test("a suite that does not exist is refused with the names of those that do", a
   const { status, output } = await capture(process.execPath, [inRepository("infra/local/bootstrap.mjs"), "test/bench/run.ts", "nonsense"]);
   expect(status).toBe(1);
   const names = suites.map(({ name }) => name).join(", ");
-  expect(names).toContain("engine, http");
+  expect(names).toContain("engine, fair, http");
   expect(output).toContain(`'nonsense' is invalid for argument 'suite'. Allowed choices are ${names}.`);
 });
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { greedySampling, type SamplingParameters } from "../../workers/contracts/engine.ts";
 import { refusalOf } from "../../workers/engine/validate.ts";
-import { request } from "../workers/engine/requests.ts";
+import { request, testModel } from "../workers/engine/requests.ts";
 import { biases, edgeFields } from "../workers/support/sampling-edges.ts";
 import { loadGolden, opened, packages, parameters, type Engine } from "./packages.ts";
 
@@ -56,7 +56,7 @@ describe("sampling at the edges", () => {
   const engines = packages.map(([, built]) => loadGolden(built, model));
 
   it.each(asked.map((sampling) => [JSON.stringify(sampling), sampling] as const))("%s", (_name, sampling) => {
-    const limits = { vocabularySize, contextLength: 100 };
+    const limits = { ...testModel, vocabularySize, contextLength: 100 };
     expect(refusalOf(request({ prompt, sampling: { ...greedySampling, temperature: 1, ...sampling } }), limits)).toBeUndefined();
     const [first, ...others] = engines.map((engine) => answer(engine, sampling));
     for (const { id, logprob } of first ?? []) {
@@ -99,9 +99,13 @@ describe("sampling at the edges", () => {
     const [engine] = engines;
     for (const seed of ["", "-1", "1.5", "18446744073709551616"]) {
       expect(() => engine?.open(parameters({ seed }))).toThrow(/seed must be an unsigned 64-bit integer; it is/);
-      expect(refusalOf(request({ sampling: { seed } }), { vocabularySize, contextLength: 100 })).toMatchObject({ param: "sampling.seed" });
+      expect(refusalOf(request({ sampling: { seed } }), { ...testModel, vocabularySize, contextLength: 100 })).toMatchObject({
+        param: "sampling.seed",
+      });
     }
     for (const seed of [-1, 1.5, 2 ** 53, Number.NaN])
-      expect(refusalOf(request({ sampling: { seed } }), { vocabularySize, contextLength: 100 })).toMatchObject({ param: "sampling.seed" });
+      expect(refusalOf(request({ sampling: { seed } }), { ...testModel, vocabularySize, contextLength: 100 })).toMatchObject({
+        param: "sampling.seed",
+      });
   });
 });

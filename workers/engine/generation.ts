@@ -35,12 +35,18 @@ export class Generation {
   readonly sink: EventSink;
   /** When it began to wait for memory; clock of the scheduler. */
   waitingSince: number;
+  /** When it came; clock of the scheduler. */
+  readonly createdAt: number;
   /** When its reader stopped keeping up; undefined while it does. */
   stalledSince: number | undefined;
   /** When its answer had ended; its state may still be on the way out. */
   finishedAt: number | undefined;
   /** Evictions since the last token it produced. */
   fruitlessEvictions = 0;
+  /** The pass that it took part in last. */
+  servedAt = 0;
+  /** Read in the background, and it has waited long enough: it is served as any other now, and keeps its memory until it ends. */
+  insists = false;
 
   readonly #engine: Engine;
   readonly #host: GenerationHost;
@@ -49,6 +55,8 @@ export class Generation {
   #handle: number | undefined;
   /** Kept while evicted, because its sampler goes on where it was. */
   #evicted = false;
+  /** Tokens that it had read when it was evicted last, which it reads again. */
+  #readBefore = 0;
   #generated = 0;
   #promptLogprobs: (TokenLogprob | null)[] = [];
   #promptReported = false;
@@ -62,8 +70,25 @@ export class Generation {
       host.wake();
     };
     this.sink = new EventSink({ onDrain: wake, onCancel: wake }, request.save?.end === true);
-    this.waitingSince = host.now();
+    this.createdAt = host.now();
+    this.waitingSince = this.createdAt;
     this.#states = new SequenceStates(engine, this.sink, request, { now: () => host.now(), onArrival: wake });
+  }
+
+  get share(): string | null {
+    return this.request.share ?? null;
+  }
+
+  /** Whether it takes only what others leave. */
+  get yields(): boolean {
+    return this.request.priority === "background" && !this.insists;
+  }
+
+  /** Whether at least half of what it has read was new when it was read: were it evicted now, no more is lost than was won. */
+  get hasProgressed(): boolean {
+    if (this.#handle === undefined || this.#evicted || this.#states.restorer !== undefined) return false;
+    const read = this.#read(this.#handle);
+    return 2 * (read - this.#readBefore) >= read;
   }
 
   /** Tokens its state holds once everything known so far is read. */
@@ -102,6 +127,11 @@ export class Generation {
     return this.request.resume === undefined && !this.finished;
   }
 
+  /** Whether it is all about a state: what was read in the background is lost where that does not go out. */
+  get isForItsState(): boolean {
+    return this.request.priority === "background";
+  }
+
   /** Whether memory is held only so that a state can go out. */
   get holdsForSaving(): boolean {
     return this.finished || this.#states.savesCopy;
@@ -113,7 +143,8 @@ export class Generation {
     const pending = this.#engine.pending(this.#handle);
     const position = this.tokens - pending;
     // Where a state is to be saved, reading is cut.
-    return { handle: this.#handle, pending: Math.min(pending, this.#states.nextSave - position), position };
+    const { share, yields, servedAt } = this;
+    return { handle: this.#handle, pending: Math.min(pending, this.#states.nextSave - position), position, share, yields, servedAt };
   }
 
   /** Whether it has nothing to read until {@link advance} is called: a state that it waited for has gone out. */
@@ -146,6 +177,7 @@ export class Generation {
     this.fruitlessEvictions += 1;
     this.abandonSave("its memory was needed for others");
     if (this.#handle === undefined) return;
+    if (!this.#evicted) this.#readBefore = Math.max(this.#readBefore, this.#read(this.#handle));
     if (this.#generated === 0) {
       this.#promptLogprobs = [];
       this.#promptReported = false;
@@ -229,6 +261,11 @@ export class Generation {
   release(): void {
     this.#states.endRestore();
     this.#close();
+  }
+
+  /** Tokens that it has read itself. */
+  #read(handle: number): number {
+    return this.tokens - (this.request.resume?.tokens ?? 0) - this.#engine.pending(handle);
   }
 
   #close(): void {

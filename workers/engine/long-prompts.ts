@@ -1,48 +1,72 @@
 /**
- * Whose turn it is where somebody reads a long prompt beside others who answer: without this every token of theirs would wait for a whole
- * budget of the prompt. They get as much time as it takes: after a pass with a part of it come passes without, for as long.
+ * Whose turn it is where somebody reads much beside others who answer: without this every token of theirs would wait for a whole budget of
+ * it. After a pass with a part of a long prompt come passes without, for as long as that one took; after one with a part of what is read in
+ * the background, for three times as long, so that it has a quarter of the time and never less.
  */
-import { prefillGrain, type PlanEntry } from "./step-plan.ts";
+import { grainLeft, prefillGrain, type PlanEntry } from "./step-plan.ts";
+import { TimeShare } from "./time-share.ts";
 
 /** More than this still to read is long; what is shorter is a message, whose sender waits for the first token. */
 const longTokens = 256;
-/** However long a pass took: a machine that stood still is nobody's fault. */
-const mostOwedMilliseconds = 1000;
+/** What others get for each millisecond. */
+const forLongPrompts = 1;
+const forBackground = 3;
+
+export interface PassChoice {
+  /** Who takes part in the pass, in that order. */
+  readonly taking: readonly PlanEntry[];
+  /** How many prompt tokens it may read. */
+  readonly budget: number;
+}
 
 export class LongPrompts {
-  readonly #now: () => number;
-  #begun = 0;
-  #pass: "shared" | "without" | undefined;
-  /** Milliseconds that the others are owed. */
-  #owed = 0;
+  readonly #long: TimeShare;
+  readonly #background: TimeShare;
 
   constructor(now: () => number) {
-    this.#now = now;
+    this.#long = new TimeShare(now, forLongPrompts);
+    this.#background = new TimeShare(now, forBackground);
   }
 
-  /** Who takes part in the next pass, in that order, and how many prompt tokens it may read. */
-  next(entries: readonly PlanEntry[], budget: number): { readonly taking: readonly PlanEntry[]; readonly budget: number } {
-    const now = this.#now();
-    if (this.#pass === "shared") this.#owed += now - this.#begun;
-    if (this.#pass === "without") this.#owed -= now - this.#begun;
-    this.#begun = now;
-    const others = entries.filter(({ pending }) => pending <= longTokens);
-    if (others.length === 0 || others.length === entries.length) {
-      this.#pass = undefined;
-      this.#owed = 0;
-      return { taking: entries, budget };
+  /** What the next pass is for. */
+  next(entries: readonly PlanEntry[], budget: number): PassChoice {
+    const yielding = entries.filter(({ yields }) => yields === true);
+    const others = entries.filter(({ yields }) => yields !== true);
+    if (yielding.length === 0 || others.length === 0) {
+      this.#background.reset();
+      return this.#among(entries, budget);
     }
-    this.#owed = Math.min(Math.max(0, this.#owed), mostOwedMilliseconds);
-    this.#pass = this.#owed > 0 ? "without" : "shared";
-    if (this.#pass === "without") return { taking: others, budget };
-    // A grain of one long prompt, however many messages there are, and beside it what they would have without.
-    const long = entries.filter(({ pending }) => pending > longTokens);
-    const messages = others.reduce((sum, { pending }) => sum + (pending > 1 ? pending : 0), 0);
-    return { taking: [...long.slice(0, 1), ...others, ...long.slice(1)], budget: prefillGrain + Math.min(budget, messages) };
+    if (!this.#background.next()) return this.#among(others, budget);
+    this.#long.pause();
+    // One grain of it, and beside it whoever answers and whoever wrote a message. Long prompts have their own passes.
+    const [first] = yielding;
+    const small = others.filter(({ pending }) => pending <= longTokens);
+    const grain = first === undefined ? [] : [{ ...first, pending: Math.min(first.pending, grainLeft(first.position)) }];
+    return { taking: [...grain, ...small], budget: prefillGrain + Math.min(budget, messageTokens(small)) };
   }
 
   /** Nothing was computed: what passes until the next pass is nobody's. */
   idle(): void {
-    this.#pass = undefined;
+    this.#long.pause();
+    this.#background.pause();
   }
+
+  #among(entries: readonly PlanEntry[], budget: number): PassChoice {
+    const small = entries.filter(({ pending }) => pending <= longTokens);
+    if (small.length === 0 || small.length === entries.length) {
+      this.#long.reset();
+      return { taking: entries, budget };
+    }
+    if (!this.#long.next()) return { taking: small, budget };
+    // A grain of one long prompt, however many messages there are, and beside it what they would have without.
+    const long = entries.filter(({ pending }) => pending > longTokens);
+    return {
+      taking: [...long.slice(0, 1), ...small, ...long.slice(1)],
+      budget: prefillGrain + Math.min(budget, messageTokens(small)),
+    };
+  }
+}
+
+function messageTokens(entries: readonly PlanEntry[]): number {
+  return entries.reduce((sum, { pending }) => sum + (pending > 1 ? pending : 0), 0);
 }

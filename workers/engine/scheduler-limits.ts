@@ -1,15 +1,18 @@
 /** What bounds a scheduler, and what it needs of its surroundings. */
+import { mostAnswering } from "./step-plan.ts";
 
 export interface SchedulerLimits {
   /** Prompt tokens of one step; bounds how long running streams wait for a newcomer's prompt. */
   readonly prefillTokensPerStep: number;
-  /** Sequences computed together; each costs logits and activations beside its state. */
+  /** Sequences that hold states, where they are all of one share; others' first ones come beyond it (`shares.ts`). */
   readonly running: number;
-  /** Requests that may wait; one more is refused. */
+  /** Requests that may wait; one more is refused. Of one share three quarters of them, so that another one's find a place. */
   readonly waiting: number;
-  /** Tokens of their prompts together: what they take of the heap. */
+  /** Tokens of their prompts together: what they take of the heap. Of one share three quarters of them. */
   readonly waitingTokens: number;
   readonly waitingMilliseconds: number;
+  /** What is read in the background stands back so long from when it came; where it waits then, it is served as others are. */
+  readonly backgroundMilliseconds: number;
   /** A reader that takes nothing for this long loses its generation. */
   readonly stallMilliseconds: number;
   /** A reader that takes nothing for this long gives its memory to one that waits. */
@@ -24,10 +27,11 @@ export interface SchedulerLimits {
 
 export const defaultLimits: SchedulerLimits = {
   prefillTokensPerStep: 64,
-  running: 16,
+  running: mostAnswering,
   waiting: 256,
   waitingTokens: 1 << 20,
   waitingMilliseconds: 120_000,
+  backgroundMilliseconds: 30_000,
   stallMilliseconds: 120_000,
   stallEvictionMilliseconds: 1000,
   savingMilliseconds: 3000,

@@ -1,7 +1,8 @@
 /**
- * Continuous batching over one engine. Each turn of the loop: let go of what has ended, admit what fits (by bytes, first come first served),
- * compute one step for every running sequence whose reader keeps up, report it, and give the event loop a turn so that cancels and new
- * requests get in. Memory never runs out: a sequence that would not fit waits, and when growth does not fit somebody gives way (`giving-way.ts`).
+ * Continuous batching over one engine. Each turn of the loop: let go of what has ended, admit what fits (by bytes, shares first, then first
+ * come first served), compute one step of the running sequences whose readers keep up, report it, and give the event loop a turn so that
+ * cancels and new requests get in. Memory never runs out: a sequence that would not fit waits, and when growth does not fit, or a share waits
+ * that has less than another, somebody gives way (`giving-way.ts`).
  * States go in and out by a piece a turn, beside the steps.
  */
 import type { Outcome } from "../contracts/engine.ts";
@@ -9,10 +10,12 @@ import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { engineErrorCode, type Engine } from "./engine-surface.ts";
 import { consumerGone, failureOf, overloaded } from "./failures.ts";
 import { Generation, type GenerationHost } from "./generation.ts";
-import { idleHolder, nextToGiveWay } from "./giving-way.ts";
+import { idleHolder, makingRoomFor, nextToGiveWay } from "./giving-way.ts";
 import { LongPrompts } from "./long-prompts.ts";
 import { defaultLimits, type SchedulerHost, type SchedulerLimits } from "./scheduler-limits.ts";
 import type { Admission, OpenedRequest, RequestToCheck } from "./open-state.ts";
+import { fullQueue, retryAfterSeconds } from "./queue.ts";
+import { hasPlace, inTurn, nextToAdmit } from "./shares.ts";
 import { planStep, type PlanEntry } from "./step-plan.ts";
 import { refusalOf, type RequestLimits } from "./validate.ts";
 
@@ -25,7 +28,6 @@ const renewalMilliseconds = 15_000;
 /** A sequence that cannot take one step after this many evictions never will. */
 const mostFruitlessEvictions = 8;
 const neededForOthers = "its memory was needed for others";
-const retryAfterSeconds = 5;
 
 export class Scheduler implements Admission {
   readonly #engine: Engine;
@@ -36,12 +38,12 @@ export class Scheduler implements Admission {
   #running: Generation[] = [];
   /** Answers that have ended and whose states go out. */
   #saving: Generation[] = [];
-  /** Evicted ones first, then by arrival. */
+  /** Evicted ones first, then by arrival; who of them is next, `shares.ts` says. */
   #waiting: Generation[] = [];
   #generatedTokens = 0;
   #looping = false;
   #wake: (() => void) | undefined;
-  /** Counts steps, so that prompts take turns. */
+  /** Counts steps, so that shares and sequences take turns. */
   #turn = 0;
   readonly #longPrompts: LongPrompts;
   /** Whether the last pass read of a prompt, or brought anybody his first token. */
@@ -76,17 +78,7 @@ export class Scheduler implements Admission {
 
   /** Why this request would not be taken now; undefined where it would. */
   refusalOf(request: RequestToCheck): ServiceFailure | undefined {
-    const refusal = refusalOf(request, this.#requestLimits) ?? this.#defect;
-    if (refusal !== undefined) return refusal;
-    if (this.#waiting.length >= this.#limits.waiting)
-      return overloaded(`${String(this.#waiting.length)} requests are waiting, which is as many as may`, retryAfterSeconds);
-    const tokens = this.#waiting.reduce((total, waiting) => total + waiting.heldIds, request.prompt.length);
-    if (this.#waiting.length === 0 || tokens <= this.#limits.waitingTokens) return undefined;
-    const held = String(tokens - request.prompt.length);
-    return overloaded(
-      `prompts of ${held} tokens are waiting; with this one of ${String(request.prompt.length)} they would be more than the ${String(this.#limits.waitingTokens)} that may`,
-      retryAfterSeconds,
-    );
+    return refusalOf(request, this.#requestLimits) ?? this.#defect ?? fullQueue(request, this.#waiting, this.#limits);
   }
 
   submit(request: OpenedRequest): Outcome<ReadableStream<Uint8Array>> {
@@ -168,19 +160,32 @@ export class Scheduler implements Admission {
 
   #admit(): void {
     const now = this.#host.now();
+    for (const generation of this.#waiting) {
+      // From its coming on, because what is taken in and evicted again and again waits as well.
+      if (generation.yields && now - generation.createdAt >= this.#limits.backgroundMilliseconds) generation.insists = true;
+    }
     const ready = new Set(this.#waiting.filter((generation) => this.#isReady(generation)));
-    while (this.#running.length < this.#limits.running) {
-      const next = this.#waiting.find((generation) => ready.has(generation));
-      if (next === undefined) return;
+    while (true) {
+      const next = nextToAdmit(
+        this.#waiting.filter((generation) => ready.has(generation)),
+        this.#running,
+      );
+      if (next === undefined || !hasPlace(next, this.#running, this.#limits.running)) return;
       if (!this.#fits(next)) {
         const holder = idleHolder(this.#running, this.#saving, this.#limits, now);
-        if (holder === undefined) return;
-        this.#giveWay(holder);
+        const going = holder === undefined ? this.#makingRoomFor(next) : [holder];
+        if (going.length === 0) return;
+        for (const generation of going) this.#giveWay(generation);
         continue;
       }
       this.#waiting = this.#waiting.filter((generation) => generation !== next);
       if (this.#start(next)) this.#running.push(next);
     }
+  }
+
+  #makingRoomFor(waiting: Generation): readonly Generation[] {
+    const free = this.#engine.freeStateBytes() - this.#reservedBytes();
+    return makingRoomFor(waiting, this.#growthOf(waiting), free, this.#running);
   }
 
   /** One whose reader does not read would only take memory from the others. A state that is of no use ends its request here. */
@@ -242,9 +247,7 @@ export class Scheduler implements Admission {
       byHandle.set(entry.handle, generation);
     }
     this.#turn += 1;
-    const first = this.#turn % Math.max(1, entries.length);
-    const inTurn = [...entries.slice(first), ...entries.slice(0, first)];
-    const { taking, budget } = this.#longPrompts.next(inTurn, this.#limits.prefillTokensPerStep);
+    const { taking, budget } = this.#longPrompts.next(inTurn(entries, this.#turn), this.#limits.prefillTokensPerStep);
     const plan = planStep(taking, budget);
     if (plan.length === 0) {
       this.#longPrompts.idle();
@@ -259,7 +262,9 @@ export class Scheduler implements Admission {
     this.#readPrompt = plan.some((count, index) => index % 2 === 1 && count > 1);
     for (let index = 0; index < plan.length; index += 2) {
       const generation = byHandle.get(plan[index] ?? 0);
-      if (generation === undefined || !this.#advance(generation)) continue;
+      if (generation === undefined) continue;
+      generation.servedAt = this.#turn;
+      if (!this.#advance(generation)) continue;
       this.#generatedTokens += 1;
       if (generation.generated === 1) this.#readPrompt = true;
     }
@@ -295,7 +300,8 @@ export class Scheduler implements Admission {
     const next = nextToGiveWay(this.#running, this.#saving);
     if (next === undefined) return false;
     this.#giveWay(next);
-    if (next.fruitlessEvictions > mostFruitlessEvictions) {
+    // What yields has given way by itself, and insists in time.
+    if (next.fruitlessEvictions > mostFruitlessEvictions && !next.yields) {
       next.fail(overloaded("the engine's memory did not hold this sequence", retryAfterSeconds));
     }
     return this.#running.length > 0;

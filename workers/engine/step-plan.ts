@@ -1,4 +1,5 @@
 /** What one forward pass computes. Pure. */
+import { byShare, interleaved } from "./shares.ts";
 
 /** A running sequence as the planner sees it. */
 export interface PlanEntry {
@@ -7,29 +8,44 @@ export interface PlanEntry {
   readonly position: number;
   /** Tokens it has still to read. */
   readonly pending: number;
+  /** Whose it is, as `Claim` says. */
+  readonly share?: string | null;
+  /** Whether it takes only what others leave. */
+  readonly yields?: boolean;
+  /** The pass that it took part in last. */
+  readonly servedAt?: number;
 }
 
 /** Prompt tokens are cut where the engine's tiles end, counted from the sequence's start. */
 export const prefillGrain = 32;
+/** Sequences of one share that answer in a pass beside another share, however little that one asks for: alone they would take as long for their tokens as all of them together do. */
+const fewestAnswering = 2;
+/** Sequences that answer in one pass: each costs logits and activations. */
+export const mostAnswering = 16;
 
 /**
- * Every sequence that has one token to read takes part, so that nobody's stream stalls. The prefill budget goes round in grains to those
- * with more to read, in the given order (rotate it from step to step): short prompts are not stuck behind long ones.
+ * Every sequence that has one token to read takes part, so that nobody's stream stalls; beside another share's, a share's sequences take
+ * turns where it has more of them ({@link answering}). The prefill budget goes round in grains to the shares with more to read, and within
+ * a share to its sequences, both in the given order (rotate it from step to step): short prompts are not stuck behind long ones, nor one
+ * share's behind another's many.
  */
 export function planStep(entries: readonly PlanEntry[], prefillBudget: number): Uint32Array {
   const counts = new Map<PlanEntry, number>();
-  for (const entry of entries) if (entry.pending === 1) counts.set(entry, 1);
-  let hungry = entries.filter(({ pending }) => pending > 1);
+  for (const entry of answering(entries)) counts.set(entry, 1);
+  let hungry = byShare(entries.filter(({ pending }) => pending > 1));
   let budget = prefillBudget;
   while (hungry.length > 0) {
-    hungry = hungry.filter((entry) => {
+    hungry = hungry.flatMap(([entry, ...others]) => {
+      if (entry === undefined) return [];
       const planned = counts.get(entry) ?? 0;
-      const grain = prefillGrain - ((entry.position + planned) % prefillGrain);
-      const take = Math.min(grain, entry.pending - planned);
-      if (take > budget) return false;
-      budget -= take;
-      counts.set(entry, planned + take);
-      return planned + take < entry.pending;
+      const take = Math.min(grainLeft(entry.position + planned), entry.pending - planned);
+      const isDone = take > budget || planned + take === entry.pending;
+      if (take <= budget) {
+        budget -= take;
+        counts.set(entry, planned + take);
+      }
+      const left = isDone ? others : [...others, entry];
+      return left.length === 0 ? [] : [left];
     });
   }
   const plan: number[] = [];
@@ -38,4 +54,18 @@ export function planStep(entries: readonly PlanEntry[], prefillBudget: number): 
     if (count !== undefined) plan.push(entry.handle, count);
   }
   return Uint32Array.from(plan);
+}
+
+/** Tokens until the engine's tile ends. */
+export function grainLeft(position: number): number {
+  return prefillGrain - (position % prefillGrain);
+}
+
+/** Of the sequences with one token to read, those of this pass: as many of each share as the one that asks for least has, but at least two. */
+function answering(entries: readonly PlanEntry[]): PlanEntry[] {
+  const shares = byShare(entries);
+  const groups = shares.map((group) => group.filter(({ pending }) => pending === 1));
+  const fewest = shares.reduce((least, { length }) => Math.min(least, length), Infinity);
+  const each = shares.length === 1 ? Infinity : Math.max(fewestAnswering, fewest);
+  return interleaved(groups.map((group) => group.slice(0, each))).slice(0, mostAnswering);
 }

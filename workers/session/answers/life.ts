@@ -72,7 +72,7 @@ export class Life {
     for (const record of this.#log.read()) this.#show(this.#entries.push(record));
     if (this.#entries.ended) this.#close();
     this.#run = new GenerationRun({
-      chooseBackend: () => engineOf(environment),
+      chooseBackend: () => engineOf(environment, { tenant: stored.order.tenant, priority: "interactive" }),
       model: stored.order.model,
       jobs,
       memories: jobs.map((job) => this.#memory(job)),

@@ -1,17 +1,40 @@
-/** The engine as this service asks it: states come rounded where the operator wants them smaller. */
-import { recurrentTypes, type GenerationBackend } from "../../contracts/engine.ts";
+/** The engine as this service asks it: in a tenant's share, and with states that come rounded where the operator wants them smaller. */
+import { recurrentTypes, type GenerationBackend, type Priority } from "../../contracts/engine.ts";
+import type { TenantId } from "../../contracts/session.ts";
+import { toHex } from "../../encoding/hex.ts";
 import type { SessionEnvironment } from "../environment.ts";
 
+/** Domain of the digest: a tenant's share says nothing of what else the tenant is called. */
+const DOMAIN = "spikingbrain share 1\n";
+const SHARE_BYTES = 16;
+
+export interface Asker {
+  /** Null: the share of all who have no key. */
+  readonly tenant: TenantId | null;
+  readonly priority: Priority;
+}
+
 /** @throws RangeError that names the variable where it is no type. */
-export function engineOf({
-  ENGINE,
-  STATE_RECURRENT = "f32",
-}: Pick<SessionEnvironment, "ENGINE" | "STATE_RECURRENT">): Pick<GenerationBackend, "generate"> {
+export function engineOf(
+  { ENGINE, STATE_RECURRENT = "f32" }: Pick<SessionEnvironment, "ENGINE" | "STATE_RECURRENT">,
+  { tenant, priority }: Asker,
+): Pick<GenerationBackend, "generate"> {
   const recurrent = recurrentTypes.find((type) => type === STATE_RECURRENT);
   if (recurrent === undefined)
     throw new RangeError(`STATE_RECURRENT: it must be one of ${recurrentTypes.join(", ")}; it is "${STATE_RECURRENT}"`);
-  if (recurrent === "f32") return ENGINE;
+  const share = tenant === null ? Promise.resolve(null) : shareOf(tenant);
   return {
-    generate: ({ save, ...request }) => ENGINE.generate(save === undefined ? request : { ...request, save: { ...save, recurrent } }),
+    generate: async ({ save, ...request }) =>
+      ENGINE.generate({
+        ...request,
+        ...{ share: await share, priority },
+        ...(save === undefined ? {} : { save: recurrent === "f32" ? save : { ...save, recurrent } }),
+      }),
   };
+}
+
+/** The name under which the engine shares its time and memory out to a tenant. */
+export async function shareOf(tenant: TenantId): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(DOMAIN + tenant));
+  return toHex(new Uint8Array(digest, 0, SHARE_BYTES));
 }

@@ -51,7 +51,7 @@ export class BaseReader {
     const { environment, tokens, turns } = this.#parts;
     const store: SnapshotStore = environment.TENANT_OBJECT.getByName(tenant);
     const options = {
-      ...{ chooseBackend: () => engineOf(environment), store, model, session: id },
+      ...{ chooseBackend: () => engineOf(environment, { tenant, priority: "interactive" }), store, model, session: id },
       ...{ owner: ownerOf(id, last.number), signal: this.#abort.signal },
     };
     let base = from;

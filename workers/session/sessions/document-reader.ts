@@ -282,7 +282,13 @@ export class DocumentReader {
     const base = { snapshot: upload.snapshot, tokens: upload.readTokens };
     const isLast = upload.stage === "reading" && upload.readTokens + count === tokens.length;
     const read = await readPiece(base, tokens.read(upload.readTokens, upload.readTokens + count), {
-      ...{ chooseBackend: () => engineOf(environment), store, model, session: id, owner: ownerOf(id, 0) },
+      ...{
+        chooseBackend: () => engineOf(environment, { tenant, priority: "background" }),
+        store,
+        model,
+        session: id,
+        owner: ownerOf(id, 0),
+      },
       ...{ number: upload.pieces, isLast, signal: this.#abort.signal },
       onRead: (read) => {
         this.#underWay = read;
