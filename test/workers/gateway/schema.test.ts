@@ -174,6 +174,6 @@ test("sampling reaches the engine as it was asked for, with explicit defaults", 
     presencePenalty: 1,
     frequencyPenalty: -1,
     logitBias: [[7, 5]],
-    seed: 4294967295,
+    seed: "18446744073709551615",
   });
 });
