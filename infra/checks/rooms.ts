@@ -45,10 +45,10 @@ export const ROOMS: readonly Room[] = [
   { path: `${session}/state-secrets.ts`, imports: [contracts, encoding] },
   { path: `${session}/ids`, imports: [encoding, `${session}/state-secrets.ts`], types: [`${session}/environment.ts`] },
   { path: `${session}/storage`, imports: [contracts] },
-  { path: `${answers}/text`, imports: [contracts, tokenizer] },
+  { path: `${answers}/text`, imports: [contracts, tokenizer], types: [generation] },
   { path: answers, imports: [...libraries, ...ground, `${answers}/text`, sessions, generation, snapshots] },
-  { path: sessions, imports: [...libraries, ...ground, generation, snapshots], types: [answers] },
-  { path: generation, imports: [...libraries, ...ground, snapshots], types: [sessions, `${answers}/text`] },
+  { path: sessions, imports: [...libraries, ...ground, generation, snapshots] },
+  { path: generation, imports: [...libraries, ...ground, snapshots] },
   { path: snapshots, imports: [...libraries, ...ground] },
 
   { path: "wasm", imports: [] },

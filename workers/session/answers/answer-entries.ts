@@ -2,7 +2,8 @@
 import type { ChoiceEvent, Job } from "../../contracts/choice.ts";
 import type { StreamEntry } from "../../contracts/session.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { ChoiceAssembler, type PromptUsage } from "./text/choice-assembler.ts";
+import type { PromptUsage } from "../generation/answer-event.ts";
+import { ChoiceAssembler } from "./text/choice-assembler.ts";
 import type { LogRecord } from "./answer-log.ts";
 
 const nothingRead: PromptUsage = { promptTokens: 0, cachedTokens: 0 };

@@ -2,7 +2,7 @@
  * What a generation has brought, durably: the backend's events in the order they came, each with the choice it belongs to. Everything that
  * readers see is made of them again. Written in batches, because a row a token would cost more than the token.
  */
-import type { PromptUsage, AnswerEvent } from "./text/choice-assembler.ts";
+import type { AnswerEvent, PromptUsage } from "../generation/answer-event.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { LogRows } from "./log-rows.ts";

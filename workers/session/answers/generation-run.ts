@@ -9,6 +9,7 @@ import type { StoredSnapshot } from "../snapshots/contract.ts";
 import type { AnswerEntries } from "./answer-entries.ts";
 import type { LogRecord } from "./answer-log.ts";
 import { Attempts, type AttemptEvent, type ChooseBackend } from "../generation/attempts.ts";
+import type { Meter } from "../generation/meter.ts";
 import type { Memory } from "../generation/start.ts";
 
 export interface RunOptions {
@@ -16,6 +17,7 @@ export interface RunOptions {
   readonly model: ModelVersion;
   readonly jobs: readonly Job[];
   readonly memories: readonly Memory[];
+  readonly meter: Meter;
   readonly entries: AnswerEntries;
   readonly record: (record: LogRecord) => void;
   readonly onRetry: (failure: ServiceFailure, sampled: number) => void;
@@ -49,7 +51,7 @@ export class GenerationRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { chooseBackend, model, jobs, memories, entries, onRetry } = options;
+    const { chooseBackend, model, jobs, memories, meter, entries, onRetry } = options;
     this.#attempts = jobs.map(
       (job, at) =>
         new Attempts({
@@ -57,6 +59,7 @@ export class GenerationRun {
           model,
           job,
           memory: memories[at] as Memory,
+          meter,
           signal: this.#abort.signal,
           sampled: entries.choices[at]?.sampled ?? [],
           onRetry,

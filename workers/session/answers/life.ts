@@ -1,5 +1,4 @@
 /** A generation and its readers, from its order or, after its object was lost, from its log. */
-import type { Job } from "../../contracts/choice.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { CacheReport, OpenStream, StreamEntry, TenantId } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
@@ -7,27 +6,23 @@ import type { ServedModel } from "../../models/served-model.ts";
 import { engineOf } from "../generation/backend.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { cancelled, internalError } from "../failures.ts";
-import { identityOf } from "../identity.ts";
-import { ownerOf, type TurnResult, type TurnTaker } from "../sessions/contract.ts";
+import { ownerOf, type TurnTaker } from "../sessions/contract.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
+import { chooseMemory, type MemorySources } from "../generation/choose-memory.ts";
+import { Meter } from "../generation/meter.ts";
+import { endTurn, turnResult } from "./turn-end.ts";
 import { AnswerEntries } from "./answer-entries.ts";
 import { AnswerLog, type LogRecord } from "./answer-log.ts";
 import { EntryFeed } from "./entry-feed.ts";
 import { GenerationRun, type RunEnd } from "./generation-run.ts";
 import type { LogRows } from "./log-rows.ts";
-import { noMemory } from "../generation/no-memory.ts";
 import type { StoredOrder } from "./order-rows.ts";
-import { PromptMemory } from "../generation/prompt-memory.ts";
-import type { Memory } from "../generation/start.ts";
-import { turnMemory } from "../generation/turn-memory.ts";
 
 const GRACE_SECONDS = 10;
 const KEEP_SECONDS = 600;
 const UNDER_WAY_MILLISECONDS = 2_000;
 const STATELESS_PATIENCE_MILLISECONDS = 1_000;
 const TURN_PATIENCE_MILLISECONDS = 10_000;
-const END_TURN_ATTEMPTS = 6;
-const END_TURN_PAUSE_MILLISECONDS = 50;
 
 export interface LifeOptions {
   readonly stored: StoredOrder;
@@ -48,6 +43,7 @@ export class Life {
   readonly #entries: AnswerEntries;
   readonly #feed: EntryFeed;
   readonly #run: GenerationRun;
+  readonly #meter: Meter;
   /** Entries of several choices, whose order is known only once it is written down. */
   #held: StreamEntry[] = [];
   readonly #end = Promise.withResolvers<undefined>();
@@ -59,6 +55,7 @@ export class Life {
     this.#options = options;
     const { stored, model, environment, rows } = options;
     const { jobs } = stored.order;
+    this.#meter = new Meter("answer", stored.order.model.id);
     this.#log = new AnswerLog(rows, () => {
       for (const entry of this.#held.splice(0)) this.#feed.append(entry);
     });
@@ -71,11 +68,13 @@ export class Life {
     });
     for (const record of this.#log.read()) this.#show(this.#entries.push(record));
     if (this.#entries.ended) this.#close();
+    const sources = this.#sources();
     this.#run = new GenerationRun({
       chooseBackend: () => engineOf(environment, { tenant: stored.order.tenant, priority: "interactive" }),
       model: stored.order.model,
       jobs,
-      memories: jobs.map((job) => this.#memory(job)),
+      memories: jobs.map((job) => chooseMemory(job, sources)),
+      meter: this.#meter,
       entries: this.#entries,
       record: (record) => {
         this.#record(record);
@@ -220,35 +219,18 @@ export class Life {
     else this.#grace = setTimeout(cancel, seconds * 1000);
   }
 
-  #memory(job: Job): Memory {
+  #sources(): MemorySources {
     const { stored, session, store } = this.#options;
     const { order, prepared } = stored;
-    const { prompt } = job.request;
-    const onStoreFailure = (step: string, cause: unknown) => {
-      const what = typeof cause === "string" ? cause : describeCause(cause);
-      logLine("error", "snapshot_store_failed", { stream: order.stream, step, cause: what });
-    };
-    const identity = identityOf(order.model);
-    if (store === undefined || order.tenant === null) return noMemory(prompt, "no key, so nothing is kept");
-    if (job.request.promptLogprobs !== null) return noMemory(prompt, "the prompt is to be scored");
-    if (prepared !== null && session !== undefined)
-      return turnMemory({
-        store,
-        identity,
-        job,
-        prepared,
-        owner: ownerOf(prepared.session, prepared.turn),
-        rebuild: () => session.rebuildBase(prepared.turn),
-        onStoreFailure,
-      });
-    // Choices of one prompt end in different states; the client goes on from the first.
-    const first = order.jobs.find(({ promptIndex }) => promptIndex === job.promptIndex) === job;
-    const memory = new PromptMemory({ store, identity, tenant: order.tenant, job, onStoreFailure });
-    return first ? memory : memory.findOnly();
+    const turn =
+      prepared === null || session === undefined
+        ? undefined
+        : { prepared, owner: ownerOf(prepared.session, prepared.turn), rebuild: () => session.rebuildBase(prepared.turn) };
+    return { order, store, turn };
   }
 
-  async #settle({ failure, stopped, saved }: RunEnd): Promise<void> {
-    const { stored, session } = this.#options;
+  async #settle(end: RunEnd): Promise<void> {
+    const { stored, session, store } = this.#options;
     const { order, prepared } = stored;
     const usages = order.jobs.map((_job, at) => this.#entries.usage(at));
     const usage = {
@@ -256,42 +238,13 @@ export class Life {
       cachedTokens: usages.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0),
       completionTokens: this.#entries.completionTokens,
     };
-    logLine("info", "generation_ended", { stream: order.stream, ...usage, ending: failure?.code ?? (stopped ? "stopped" : "whole") });
-    const choice = this.#entries.choices[0];
-    const job = order.jobs[0];
-    if (session === undefined || prepared === null || choice === undefined || job === undefined) return;
-    // What a stop string took away, the state has read: it is of no use to what follows.
-    const usable = saved !== null && choice.answer.length === choice.sampled.length ? saved : null;
-    const finish = failure === null ? (stopped ? "cancelled" : choice.reason) : failure.code === "cancelled" ? "cancelled" : "failed";
-    const result: TurnResult = {
-      turn: prepared.turn,
-      stream: order.stream,
-      text: choice.text,
-      messages: order.turn?.messages ?? [],
-      finish,
-      prompt: job.request.prompt,
-      answer: choice.answer,
-      snapshot: usable === null ? null : { id: usable.id, tokens: usable.tokens },
-      usage,
-    };
-    await this.#endTurn(session, result, ownerOf(prepared.session, prepared.turn));
+    const ending = end.failure?.code ?? (end.stopped ? "stopped" : "whole");
+    logLine("info", "generation_ended", { stream: order.stream, ...usage, ending });
+    this.#meter.report();
+    if (session === undefined || prepared === null) return;
+    const result = turnResult(stored, prepared, this.#entries.choices[0], end, usage);
+    if (result === undefined) return;
+    await endTurn(session, result, prepared, store);
     this.#settled = true;
-  }
-
-  /** A session that can't be reached now is asked again: what was said must not be lost to it. */
-  async #endTurn(session: TurnTaker, result: TurnResult, owner: string): Promise<void> {
-    for (let attempt = 0; attempt < END_TURN_ATTEMPTS; attempt++) {
-      try {
-        const outcome = await session.endTurn(result);
-        if (outcome.ok) return;
-        logLine("error", "turn_not_ended", { stream: result.stream, code: outcome.failure.code });
-        // It was deleted meanwhile, so that nobody else would let go of this turn's state.
-        if (outcome.failure.code === "session_not_found") await this.#options.store?.release(owner);
-        return;
-      } catch (cause) {
-        logLine("error", "turn_not_ended", { stream: result.stream, cause: describeCause(cause) });
-        await new Promise((resolve) => setTimeout(resolve, END_TURN_PAUSE_MILLISECONDS * 2 ** attempt));
-      }
-    }
   }
 }

@@ -2,7 +2,7 @@
 import type { Job } from "../../contracts/choice.ts";
 import type { GenerationOrder } from "../../contracts/session.ts";
 import { BlobRows } from "../storage/blob-rows.ts";
-import type { PreparedTurn } from "../sessions/contract.ts";
+import type { PreparedTurn } from "../generation/turn-base.ts";
 
 export interface StoredOrder {
   readonly order: GenerationOrder;

@@ -6,11 +6,12 @@ import type { Job } from "../../contracts/choice.ts";
 import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelVersion, Outcome, StateSource } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
-import type { AnswerEvent, PromptUsage } from "../answers/text/choice-assembler.ts";
+import type { AnswerEvent, PromptUsage } from "./answer-event.ts";
 import { PAGE_TOKENS } from "../../state-file/page.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
 import { release } from "../../contracts/release.ts";
 import type { Memory, Start } from "./start.ts";
+import type { Meter } from "./meter.ts";
 import { StateOpening } from "./state-opening.ts";
 import { StateReceiver } from "./state-receiver.ts";
 
@@ -28,6 +29,7 @@ export interface AttemptOptions {
   readonly model: ModelVersion;
   readonly job: Job;
   readonly memory: Memory;
+  readonly meter: Meter;
   readonly signal: AbortSignal;
   /** Ids that an earlier life of this generation has sampled. */
   readonly sampled: readonly number[];
@@ -114,6 +116,7 @@ export class Attempts {
     } else if (event.type === "token") {
       this.#fruitless = 0;
       this.#sampled.push(event.id);
+      this.#options.meter.sampled();
     }
     return event.type === "restored" ? undefined : event;
   }
@@ -148,11 +151,13 @@ export class Attempts {
   }
 
   async #generate(start: Start): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    const { chooseBackend, memory } = this.#options;
+    const { chooseBackend, memory, meter } = this.#options;
     const state = start.snapshot === null ? undefined : new StateOpening((fromPage) => memory.open(start, fromPage));
     try {
-      const outcome = await chooseBackend().generate(this.#request(start, state?.reference));
+      const request = this.#request(start, state?.reference);
+      const outcome = await chooseBackend().generate(request);
       release(outcome);
+      if (outcome.ok) meter.attempt(request.prompt.length, start.tokens);
       return outcome;
     } catch {
       const message = "The engine cannot be reached.";

@@ -9,6 +9,7 @@ import type { SnapshotStore } from "../snapshots/contract.ts";
 import { identityOf } from "../identity.ts";
 import { modelUnavailable } from "../../models/served-model.ts";
 import { Attempts, type ChooseBackend } from "./attempts.ts";
+import { Meter, type MeteredWork } from "./meter.ts";
 import { turnMemory } from "./turn-memory.ts";
 
 /** Tokens of one piece: half a minute of reading on a slow engine is the most that a failure costs. */
@@ -33,6 +34,8 @@ export interface ReadOptions {
   readonly chooseBackend: ChooseBackend;
   readonly store: Pick<SnapshotStore, "open" | "put">;
   readonly model: ModelVersion;
+  /** What the reading is for. */
+  readonly work: MeteredWork;
   readonly session: string;
   /** Who keeps the state of the whole, as `ownerOf` makes it. */
   readonly owner: string;
@@ -53,7 +56,7 @@ export type PieceEnd =
 
 /** Reads these tokens after `base`. @throws ServiceError where the engine fails for good. */
 export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOptions): Promise<PieceEnd> {
-  const { chooseBackend, store, model, session, owner, number, isLast, signal } = options;
+  const { chooseBackend, store, model, work, session, owner, number, isLast, signal } = options;
   const job = readingJob(session, tokens);
   const outcome = { baseIsLost: false };
   let failure = notKept();
@@ -80,7 +83,8 @@ export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOp
       logLine("error", "snapshot_store_failed", { session, step, cause: typeof cause === "string" ? cause : describeCause(cause) });
     },
   });
-  const attempts = new Attempts({ chooseBackend, model, job, memory, signal, sampled: [], onRetry: () => undefined });
+  const meter = new Meter(work, model.id);
+  const attempts = new Attempts({ chooseBackend, model, job, memory, meter, signal, sampled: [], onRetry: () => undefined });
   try {
     const events = attempts.events();
     for (let next = await events.next(); next.done !== true; next = await events.next()) {
@@ -90,6 +94,8 @@ export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOp
   } catch (cause) {
     if (outcome.baseIsLost) return { outcome: "base lost" };
     throw cause;
+  } finally {
+    meter.report();
   }
   const saved = await attempts.saved();
   if (saved === null) return { outcome: "not kept", failure };

@@ -2,7 +2,7 @@
 import type { Job } from "../../contracts/choice.ts";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
-import type { PreparedTurn, TurnBase } from "../sessions/contract.ts";
+import type { PreparedTurn, TurnBase } from "./turn-base.ts";
 import { PAGE_TOKENS } from "../../state-file/page.ts";
 import type { ModelIdentity, SnapshotStore } from "../snapshots/contract.ts";
 import type { Memory, Start } from "./start.ts";

@@ -3,7 +3,8 @@ import { describeCause, logLine } from "../../observe/log-line.ts";
 import { engineOf } from "../generation/backend.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
-import { ownerOf, type TurnBase } from "./contract.ts";
+import type { TurnBase } from "../generation/turn-base.ts";
+import { ownerOf } from "./contract.ts";
 import { pieceTokens, readPiece, type Base } from "../generation/read-tokens.ts";
 import type { SessionRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
@@ -51,7 +52,13 @@ export class BaseReader {
     const { environment, tokens, turns } = this.#parts;
     const store: SnapshotStore = environment.TENANT_OBJECT.getByName(tenant);
     const options = {
-      ...{ chooseBackend: () => engineOf(environment, { tenant, priority: "interactive" }), store, model, session: id },
+      ...{
+        chooseBackend: () => engineOf(environment, { tenant, priority: "interactive" }),
+        store,
+        model,
+        work: "rebuild" as const,
+        session: id,
+      },
       ...{ owner: ownerOf(id, last.number), signal: this.#abort.signal },
     };
     let base = from;

@@ -1,5 +1,6 @@
 /** What the object of a session and the object of a stream ask of one another. */
 import type { Outcome, TokenUsage } from "../../contracts/engine.ts";
+import type { PreparedTurn, TurnBase } from "../generation/turn-base.ts";
 import type { GenerationOrder, TenantId, TranscriptMessage } from "../../contracts/session.ts";
 
 /** Where the object of a session is found; another tenant's session of the same id is another object. */
@@ -9,25 +10,6 @@ export const sessionObjectName = (tenant: TenantId, session: string): string => 
 export const ownerOf = (session: string, turn: number): string => `${ownersOf(session)}${String(turn)};`;
 
 export const ownersOf = (session: string): string => `session:${session}:`;
-
-/** Where a turn starts: a state and the conversation's tokens after it. */
-export interface TurnBase {
-  /** Null: nothing has been read, or all of it must be read again. */
-  readonly snapshot: string | null;
-  /** Tokens the snapshot has read. */
-  readonly tokens: number;
-  /** Tokens of the conversation after the snapshot and before the turn's own; they are read first. */
-  readonly unread: Uint32Array;
-}
-
-export interface PreparedTurn {
-  /** The session that takes the turn: a fork where the one asked for is busy. */
-  readonly session: string;
-  readonly turn: number;
-  readonly base: TurnBase;
-  /** Distinct ids of the tokens before the snapshot's end; empty unless a repetition penalty needs them. */
-  readonly seen: Uint32Array;
-}
 
 export interface TurnResult {
   readonly turn: number;
@@ -51,4 +33,10 @@ export interface TurnTaker {
   rebuildBase(turn: number): Promise<Outcome<TurnBase>>;
   /** Ends the turn; the same result again changes nothing. */
   endTurn(result: TurnResult): Promise<Outcome<null>>;
+}
+
+/** What a session asks of the object that runs its turns. */
+export interface TurnStreams {
+  /** Whether this stream has not ended; one that was lost goes on by being asked. */
+  isRunning(stream: string): Promise<boolean>;
 }

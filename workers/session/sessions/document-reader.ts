@@ -286,6 +286,7 @@ export class DocumentReader {
         chooseBackend: () => engineOf(environment, { tenant, priority: "background" }),
         store,
         model,
+        work: "document",
         session: id,
         owner: ownerOf(id, 0),
       },

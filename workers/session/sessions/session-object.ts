@@ -6,9 +6,9 @@ import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, conversationTooLong, invalidRequest, sessionNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
-import type { StreamObject } from "../answers/stream-object.ts";
 import { BaseReader } from "./base-reader.ts";
-import { ownerOf, ownersOf, sessionObjectName, type PreparedTurn, type TurnBase, type TurnResult, type TurnTaker } from "./contract.ts";
+import { ownerOf, ownersOf, sessionObjectName, type TurnResult, type TurnStreams, type TurnTaker } from "./contract.ts";
+import type { PreparedTurn, TurnBase } from "../generation/turn-base.ts";
 import { DocumentReader } from "./document-reader.ts";
 import { newId, streamObjectName } from "../ids/ids.ts";
 import { keepShared, letOldStatesGo, type StateOwner } from "./kept-states.ts";
@@ -304,7 +304,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     }
   }
 
-  #stream(stream: string): StreamSurface | undefined {
+  #stream(stream: string): TurnStreams | undefined {
     const name = streamObjectName(stream);
     return name === undefined ? undefined : this.env.STREAM_OBJECT.getByName(name);
   }
@@ -358,7 +358,6 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
 }
 
 type ForkSurface = Pick<SessionObject, "create" | "beginTurn">;
-type StreamSurface = Pick<StreamObject, "isRunning">;
 
 /** Unix seconds. A share is deleted when its link ends, which is sooner; this is for one whose link has been lost. */
 const expiryOf = ({ kind, updated }: SessionRecord): number => updated + (kind === "share" ? 2 * LIFE_SECONDS : LIFE_SECONDS);

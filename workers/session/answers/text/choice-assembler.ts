@@ -3,7 +3,8 @@
  * lets a log of events stand for everything that its readers see.
  */
 import type { ChoiceEnd, ChoiceEvent, Job, Piece, ScoredToken } from "../../../contracts/choice.ts";
-import type { GenerateEvent, TokenLogprob, TokenUsage } from "../../../contracts/engine.ts";
+import type { AnswerEvent, PromptUsage } from "../../generation/answer-event.ts";
+import type { TokenLogprob } from "../../../contracts/engine.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
 import type { SpikeCounts, SpikesByLayer } from "../../../contracts/spikes.ts";
 import type { StateReport } from "../../../contracts/state.ts";
@@ -11,12 +12,6 @@ import { StreamDecoder } from "../../../tokenizer/stream-decoder.ts";
 import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
 import { codePoints } from "./code-points.ts";
 import { TextAssembler, type AssembledText } from "./text-assembler.ts";
-
-/** What an answer is made of; states are not. */
-export type AnswerEvent = Extract<GenerateEvent, { readonly type: "read" | "prompt" | "token" | "finish" }>;
-
-/** What is known of the text before the answer. */
-export type PromptUsage = Pick<TokenUsage, "promptTokens" | "cachedTokens">;
 
 export class ChoiceAssembler {
   readonly #job: Job;

@@ -1,0 +1,58 @@
+/** Hands a turn that has ended to its session, which must learn of it: what was said must not be lost to it. */
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import type { PreparedTurn } from "../generation/turn-base.ts";
+import { ownerOf, type TurnResult, type TurnTaker } from "../sessions/contract.ts";
+import type { SnapshotStore } from "../snapshots/contract.ts";
+import type { StoredOrder } from "./order-rows.ts";
+import type { ChoiceAssembler } from "./text/choice-assembler.ts";
+import type { RunEnd } from "./generation-run.ts";
+
+const ATTEMPTS = 6;
+const PAUSE_MILLISECONDS = 50;
+
+/** What the session writes down of the turn; undefined where the order has no choice. */
+export function turnResult(
+  { order }: StoredOrder,
+  prepared: PreparedTurn,
+  choice: ChoiceAssembler | undefined,
+  { failure, stopped, saved }: RunEnd,
+  usage: TurnResult["usage"],
+): TurnResult | undefined {
+  const job = order.jobs[0];
+  if (choice === undefined || job === undefined) return undefined;
+  // What a stop string took away, the state has read: it is of no use to what follows.
+  const usable = saved !== null && choice.answer.length === choice.sampled.length ? saved : null;
+  return {
+    turn: prepared.turn,
+    stream: order.stream,
+    text: choice.text,
+    messages: order.turn?.messages ?? [],
+    finish: failure === null ? (stopped ? "cancelled" : choice.reason) : failure.code === "cancelled" ? "cancelled" : "failed",
+    prompt: job.request.prompt,
+    answer: choice.answer,
+    snapshot: usable === null ? null : { id: usable.id, tokens: usable.tokens },
+    usage,
+  };
+}
+
+/** A session that can't be reached now is asked again. */
+export async function endTurn(
+  session: TurnTaker,
+  result: TurnResult,
+  prepared: PreparedTurn,
+  store: Pick<SnapshotStore, "release"> | undefined,
+): Promise<void> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    try {
+      const outcome = await session.endTurn(result);
+      if (outcome.ok) return;
+      logLine("error", "turn_not_ended", { stream: result.stream, code: outcome.failure.code });
+      // It was deleted meanwhile, so that nobody else would let go of this turn's state.
+      if (outcome.failure.code === "session_not_found") await store?.release(ownerOf(prepared.session, prepared.turn));
+      return;
+    } catch (cause) {
+      logLine("error", "turn_not_ended", { stream: result.stream, cause: describeCause(cause) });
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS * 2 ** attempt));
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/** Which memory a choice of an answer has: its session's, what the prompt's tokens find, or none. */
+import type { Job } from "../../contracts/choice.ts";
+import type { Outcome } from "../../contracts/engine.ts";
+import type { GenerationOrder } from "../../contracts/session.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import { identityOf } from "../identity.ts";
+import type { SnapshotStore } from "../snapshots/contract.ts";
+import { noMemory } from "./no-memory.ts";
+import { PromptMemory } from "./prompt-memory.ts";
+import type { Memory } from "./start.ts";
+import type { PreparedTurn, TurnBase } from "./turn-base.ts";
+import { turnMemory } from "./turn-memory.ts";
+
+export interface MemorySources {
+  readonly order: Pick<GenerationOrder, "stream" | "tenant" | "model" | "jobs">;
+  /** Undefined without a tenant, for whom alone states are kept. */
+  readonly store: SnapshotStore | undefined;
+  /** Where the order is a turn of a session. */
+  readonly turn: SessionTurn | undefined;
+}
+
+export interface SessionTurn {
+  readonly prepared: PreparedTurn;
+  /** Who keeps the turn's state. */
+  readonly owner: string;
+  /** Reads the conversation's tokens again, as far as no snapshot has. */
+  readonly rebuild: () => Promise<Outcome<TurnBase>>;
+}
+
+export function chooseMemory(job: Job, { order, store, turn }: MemorySources): Memory {
+  const { prompt } = job.request;
+  const onStoreFailure = (step: string, cause: unknown) => {
+    const what = typeof cause === "string" ? cause : describeCause(cause);
+    logLine("error", "snapshot_store_failed", { stream: order.stream, step, cause: what });
+  };
+  const identity = identityOf(order.model);
+  if (store === undefined || order.tenant === null) return noMemory(prompt, "no key, so nothing is kept");
+  if (job.request.promptLogprobs !== null) return noMemory(prompt, "the prompt is to be scored");
+  if (turn !== undefined) return turnMemory({ store, identity, job, ...turn, onStoreFailure });
+  // Choices of one prompt end in different states; the client goes on from the first.
+  const first = order.jobs.find(({ promptIndex }) => promptIndex === job.promptIndex) === job;
+  const memory = new PromptMemory({ store, identity, tenant: order.tenant, job, onStoreFailure });
+  return first ? memory : memory.findOnly();
+}
