@@ -41,7 +41,12 @@ async function readSome(response: Response, events: number): Promise<string> {
   return eventsOf(text).slice(0, events).join("\n\n");
 }
 
-const blocksOf = (text: string) => text.split("\n\n").slice(0, -1);
+/** Comments may stand before an event: they end none. */
+const blocksOf = (text: string) =>
+  text
+    .replaceAll(/^:.*\n/gm, "")
+    .split("\n\n")
+    .slice(0, -1);
 const eventsOf = (text: string) => blocksOf(text).filter((block) => block.startsWith("id: "));
 const lastId = (text: string) => eventsOf(`${text}\n\n`).at(-1)?.split("\n")[0]?.slice("id: ".length) ?? "none";
 /** What differs from one answer to another replaced. */
