@@ -20,7 +20,9 @@ const [answers, sessions, generation, snapshots] = ["answers", "sessions", "gene
   (name) => `${session}/${name}`,
 ) as [string, string, string, string];
 /** What every room of the session Worker stands on: its bindings, its failures, its secrets, whose a state or an id is, its rows. */
-const ground = ["environment.ts", "failures.ts", "identity.ts", "ids", "state-secrets.ts", "storage"].map((name) => `${session}/${name}`);
+const ground = ["environment.ts", "failures.ts", "identity.ts", "ids", "settings.ts", "state-secrets.ts", "storage"].map(
+  (name) => `${session}/${name}`,
+);
 
 export const ROOMS: readonly Room[] = [
   { path: contracts, imports: [] },
@@ -42,7 +44,8 @@ export const ROOMS: readonly Room[] = [
   { path: `${session}/environment.ts`, imports: [contracts], types: [answers, sessions, snapshots] },
   { path: `${session}/failures.ts`, imports: [contracts] },
   { path: `${session}/identity.ts`, imports: [contracts], types: [snapshots] },
-  { path: `${session}/state-secrets.ts`, imports: [contracts, encoding] },
+  { path: `${session}/state-secrets.ts`, imports: [encoding, settings] },
+  { path: `${session}/settings.ts`, imports: [contracts, settings, `${session}/state-secrets.ts`] },
   { path: `${session}/ids`, imports: [encoding, `${session}/state-secrets.ts`], types: [`${session}/environment.ts`] },
   { path: `${session}/storage`, imports: [contracts] },
   { path: `${answers}/text`, imports: [contracts, tokenizer], types: [generation] },

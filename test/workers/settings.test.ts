@@ -1,7 +1,12 @@
 /** Every variable of gateway and session with values that break its rule: named in the answer and in the log, and never replaced by a default. */
+import { createExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { apiKeys, gatewaySettings } from "../../workers/gateway/settings.ts";
-import { failure, requestWith, type Variables } from "./support/gateway-client.ts";
+import type { SessionEnvironment } from "../../workers/session/environment.ts";
+import { stateRecurrent, storeSettings, streamSettings } from "../../workers/session/settings.ts";
+import { SessionService } from "../../workers/session/index.ts";
+import { failure, json, requestWith, type Variables } from "./support/gateway-client.ts";
 
 const KEEP_ALIVE = /^KEEP_ALIVE_SECONDS must be a number of seconds from 0\.01 to 3600, with at most three decimals; it is /;
 const ORIGINS = /^CORS_ORIGINS must be origins, each SCHEME:\/\/HOST or SCHEME:\/\/HOST:PORT .*separated by commas; it is /;
@@ -15,6 +20,24 @@ const GATEWAY: Record<string, { readonly rule: RegExp; readonly values: readonly
   KEEP_ALIVE_SECONDS: { rule: KEEP_ALIVE, values: [...ODD, "0", "1.2345", "3601"] },
   CORS_ORIGINS: { rule: ORIGINS, values: [...ODD, ",", "*", "https://one.test/", "https://one.test,", "HTTPS://one.test", "one.test"] },
   API_KEYS: { rule: KEYS, values: [" ", ",", ", ,", "sk-1,", ",sk-1", "sk-1,,sk-2", "sk 1", "\t"] },
+};
+
+/** Of the session Worker, by whose calls they are read. */
+const number = (name: string, values: readonly string[]) => ({
+  [name]: { rule: new RegExp(`^${name} must be a (whole )?number of `), values },
+});
+const KEY = "A".repeat(43);
+const SESSION: typeof GATEWAY = {
+  ...number("STREAM_GRACE_SECONDS", [...ODD, "86401", "0.0001"]),
+  ...number("STREAM_KEEP_SECONDS", [...ODD, "31536001"]),
+  ...number("STATE_HOT_SECONDS", [...ODD, "0"]),
+  ...number("STATE_CACHE_SECONDS", [...ODD, "0"]),
+  ...number("TENANT_QUOTA_BYTES", [...ODD, "0", "1.5"]),
+  STATE_RECURRENT: { rule: /^STATE_RECURRENT must be one of f32, bf16; it is "/, values: [...ODD, "0", "1.5", "F32", "f32 ", "f32,bf16"] },
+  STATE_KEYS: {
+    rule: /^STATE_KEYS must .*; its value, which is secret, is not\.$/,
+    values: [...ODD, "0", ",", "1.5", `1:${KEY}`, `1:${KEY}=,`, `0:${KEY}=`, `1:${KEY}=,1:${KEY}=`, `1:${KEY}=;2:${KEY}=`],
+  },
 };
 
 const cases = (table: typeof GATEWAY) =>
@@ -63,5 +86,39 @@ describe("the gateway", () => {
     const log = logged();
     const answer = await requestWith({ API_KEYS: "sk-very-secret,," }, "/v1/models");
     expect((await answer.text()) + log()).not.toContain("very-secret");
+  });
+});
+
+describe("the session Worker", () => {
+  const serviceWith = (variables: Record<string, string>) =>
+    new SessionService(createExecutionContext(), { ...(env as unknown as SessionEnvironment), ...variables });
+  const message = { model: "tiny", messages: [{ role: "user", content: "hi" }], max_tokens: 1 };
+
+  test.each(cases(SESSION))("refuses %s=%j", async (name, value, rule) => {
+    const log = logged();
+    const SESSION = serviceWith({ [name]: value });
+    for (const [path, init] of [["/v1/chat/completions", json(message)] as const, ["/v1/sessions", {}] as const]) {
+      const answer = await requestWith({ SESSION }, path, {
+        ...init,
+        headers: { "content-type": "application/json", authorization: "Bearer k" },
+      });
+      expect(answer.status).toBe(500);
+      const error = await failure(answer);
+      expect(error).toMatchObject({ code: "configuration_invalid", type: "server_error", param: null });
+      expect(error.message).toMatch(rule);
+    }
+    expect(log()).toContain(`"event":"configuration_invalid","cause":"${name} `);
+    if (name === "STATE_KEYS") expect(log()).not.toContain(KEY);
+  });
+
+  test("takes defaults where nothing is set, and values at the ends of their ranges", () => {
+    expect(streamSettings({ STREAM_GRACE_SECONDS: "" })).toEqual({ graceMilliseconds: 10_000, keepMilliseconds: 600_000 });
+    expect(streamSettings({ STREAM_GRACE_SECONDS: "0", STREAM_KEEP_SECONDS: "0.5" })).toEqual({
+      graceMilliseconds: 0,
+      keepMilliseconds: 500,
+    });
+    expect(storeSettings({})).toEqual({ quotaBytes: 2 ** 30, hotMilliseconds: 3_600_000, cacheMilliseconds: 86_400_000 });
+    expect(storeSettings({ TENANT_QUOTA_BYTES: "1" }).quotaBytes).toBe(1);
+    expect([stateRecurrent({}), stateRecurrent({ STATE_RECURRENT: "bf16" })]).toEqual(["f32", "bf16"]);
   });
 });

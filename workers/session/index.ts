@@ -8,6 +8,7 @@ import type { SessionEnvironment } from "./environment.ts";
 import { objectUnreachable, sessionNotFound, streamNotFound } from "./failures.ts";
 import { isGivenOut, newStreamId, streamObjectName } from "./ids/ids.ts";
 import { findSession } from "./sessions/find-session.ts";
+import { checkSettings } from "./settings.ts";
 import { exportSession, importSession } from "./sessions/file/transfer.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
 import { startUnwritten } from "./answers/unwritten.ts";
@@ -129,9 +130,13 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
 
   async #reach<T>(call: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
     try {
+      checkSettings(this.env);
       return await call();
     } catch (cause) {
-      if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+      if (cause instanceof ServiceError) {
+        if (cause.failure.code === "configuration_invalid") logLine("error", "configuration_invalid", { cause: cause.message });
+        return { ok: false, failure: cause.failure };
+      }
       logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
       return { ok: false, failure: objectUnreachable() };
     }

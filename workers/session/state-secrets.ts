@@ -1,26 +1,21 @@
 /** `STATE_KEYS`: the secrets that keys of states and of ids are derived from. */
-import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { fromBase64 } from "../encoding/base64.ts";
+import { list, misconfigured, type Variables } from "../settings.ts";
 
-const SECRET = /^([1-9]\d{0,8}):([A-Za-z0-9+/]{43}=)$/;
+/** `secret` has 32 bytes. */
+export type StateSecret = readonly [version: number, secret: Uint8Array<ArrayBuffer>];
 
-type Secret = readonly [version: number, secret: Uint8Array<ArrayBuffer>];
-
-/** Those of `STATE_KEYS`, the newest first. @throws ServiceError that names the rule they break. */
-export function stateSecrets(secrets: string | undefined): readonly [Secret, ...Secret[]] {
-  if (secrets === undefined || secrets === "")
-    throw new ServiceError(misconfigured("STATE_KEYS: state keys are not set, so nothing is kept"));
-  const parsed = secrets.split(",").map((part): Secret => {
-    const [, version, base64] = SECRET.exec(part.trim()) ?? [];
-    if (version === undefined || base64 === undefined)
-      throw new ServiceError(misconfigured("STATE_KEYS: each must be VERSION:BASE64 of 32 bytes, the version from 1; one is not"));
-    return [Number(version), fromBase64(base64)];
+/** The newest first; none where it is unset. @throws ServiceError `configuration_invalid`, which tells no secret. */
+export function stateSecrets(variables: Variables<"STATE_KEYS">): readonly StateSecret[] {
+  const parts = list(variables, "STATE_KEYS", {
+    each: "keys, each VERSION:BASE64 of 32 bytes, the version from 1",
+    pattern: /^[1-9]\d{0,8}:[A-Za-z0-9+/]{43}=$/,
+    secret: true,
   });
-  if (new Set(parsed.map(([version]) => version)).size !== parsed.length)
-    throw new ServiceError(misconfigured("STATE_KEYS: each version must be there once; one is there twice"));
-  const [first, ...rest] = parsed;
-  if (first === undefined) throw new ServiceError(misconfigured("STATE_KEYS: state keys are not set, so nothing is kept"));
-  return [first, ...rest];
+  const secrets = parts.map((part): StateSecret => {
+    const colon = part.indexOf(":");
+    return [Number(part.slice(0, colon)), fromBase64(part.slice(colon + 1))];
+  });
+  if (new Set(secrets.map(([version]) => version)).size === secrets.length) return secrets;
+  throw misconfigured("STATE_KEYS", "must have each version once");
 }
-
-const misconfigured = (message: string): ServiceFailure => ({ code: "internal_error", status: 500, message, retryable: false });

@@ -6,6 +6,7 @@ import type { ServedModel } from "../../models/served-model.ts";
 import { engineOf } from "../generation/backend.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { cancelled, internalError } from "../failures.ts";
+import { streamSettings } from "../settings.ts";
 import { ownerOf, type TurnTaker } from "../sessions/contract.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { chooseMemory, type MemorySources } from "../generation/choose-memory.ts";
@@ -18,8 +19,6 @@ import { GenerationRun, type RunEnd } from "./generation-run.ts";
 import type { LogRows } from "./log-rows.ts";
 import type { StoredOrder } from "./order-rows.ts";
 
-const GRACE_SECONDS = 10;
-const KEEP_SECONDS = 600;
 const UNDER_WAY_MILLISECONDS = 2_000;
 const STATELESS_PATIENCE_MILLISECONDS = 1_000;
 const TURN_PATIENCE_MILLISECONDS = 10_000;
@@ -176,7 +175,7 @@ export class Life {
     if (!this.#entries.ended) return;
     this.#log.flush();
     this.#close();
-    this.#options.onEnded(Date.now() + Number(this.#options.environment.STREAM_KEEP_SECONDS ?? KEEP_SECONDS) * 1000);
+    this.#options.onEnded(Date.now() + streamSettings(this.#options.environment).keepMilliseconds);
   }
 
   #show(entries: readonly StreamEntry[]): void {
@@ -211,12 +210,12 @@ export class Life {
     const { order } = this.#options.stored;
     if (count === 0 && this.ended) this.#options.onIdle();
     if (count > 0 || this.ended || order.turn !== undefined) return;
-    const seconds = order.resumable ? Number(this.#options.environment.STREAM_GRACE_SECONDS ?? GRACE_SECONDS) : 0;
+    const grace = order.resumable ? streamSettings(this.#options.environment).graceMilliseconds : 0;
     const cancel = () => {
       if (this.#feed.readers === 0) this.#run.cancel(cancelled("The client left and did not come back."));
     };
-    if (seconds === 0) cancel();
-    else this.#grace = setTimeout(cancel, seconds * 1000);
+    if (grace === 0) cancel();
+    else this.#grace = setTimeout(cancel, grace);
   }
 
   #sources(): MemorySources {

@@ -1,8 +1,9 @@
 /** The engine as this service asks it: in a tenant's share, and with states that come rounded where the operator wants them smaller. */
-import { recurrentTypes, type GenerationBackend, type Priority } from "../../contracts/engine.ts";
+import type { GenerationBackend, Priority } from "../../contracts/engine.ts";
 import type { TenantId } from "../../contracts/session.ts";
 import { toHex } from "../../encoding/hex.ts";
 import type { SessionEnvironment } from "../environment.ts";
+import { stateRecurrent } from "../settings.ts";
 
 /** Domain of the digest: a tenant's share says nothing of what else the tenant is called. */
 const DOMAIN = "spikingbrain share 1\n";
@@ -14,14 +15,13 @@ export interface Asker {
   readonly priority: Priority;
 }
 
-/** @throws RangeError that names the variable where it is no type. */
+/** @throws ServiceError `configuration_invalid`. */
 export function engineOf(
-  { ENGINE, STATE_RECURRENT = "f32" }: Pick<SessionEnvironment, "ENGINE" | "STATE_RECURRENT">,
+  environment: Pick<SessionEnvironment, "ENGINE" | "STATE_RECURRENT">,
   { tenant, priority }: Asker,
 ): Pick<GenerationBackend, "generate"> {
-  const recurrent = recurrentTypes.find((type) => type === STATE_RECURRENT);
-  if (recurrent === undefined)
-    throw new RangeError(`STATE_RECURRENT: it must be one of ${recurrentTypes.join(", ")}; it is "${STATE_RECURRENT}"`);
+  const { ENGINE } = environment;
+  const recurrent = stateRecurrent(environment);
   const share = tenant === null ? Promise.resolve(null) : shareOf(tenant);
   return {
     generate: async ({ save, ...request }) =>

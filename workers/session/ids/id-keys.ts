@@ -24,8 +24,8 @@ export async function signaturesOf({ STATE_KEYS }: IdKeys, text: string): Promis
 async function keysOf(secrets: string): Promise<readonly CryptoKey[]> {
   const known = derived.get(secrets);
   if (known !== undefined) return await known;
-  const parsed = secrets === "" ? [PUBLIC_SECRET] : stateSecrets(secrets).map(([, secret]) => secret);
-  const keys = Promise.all(parsed.map(derive));
+  const parsed = stateSecrets({ STATE_KEYS: secrets }).map(([, secret]) => secret);
+  const keys = Promise.all((parsed.length === 0 ? [PUBLIC_SECRET] : parsed).map(derive));
   derived.set(secrets, keys);
   return await keys;
 }

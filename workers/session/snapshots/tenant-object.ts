@@ -4,10 +4,10 @@ import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { internalError } from "../failures.ts";
+import { storeSettings, type StoreSettings } from "../settings.ts";
 import { Collection } from "./index/collection.ts";
 import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot, TokenChain } from "./contract.ts";
 import { Eviction } from "./tiers/eviction.ts";
-import { limitsOf, type StoreLimits } from "./limits.ts";
 import { NoStore } from "./no-store.ts";
 import { Sealer } from "./seal/seal.ts";
 import { Sharing } from "./tiers/near-copying.ts";
@@ -33,12 +33,12 @@ interface Opened {
 }
 
 export class TenantObject extends DurableObject<SessionEnvironment> implements SnapshotStore {
-  readonly #limits: StoreLimits;
+  readonly #limits: StoreSettings;
   #opened: Opened | undefined;
 
   constructor(context: DurableObjectState, environment: SessionEnvironment) {
     super(context, environment);
-    this.#limits = limitsOf(environment);
+    this.#limits = storeSettings(environment);
     // Whoever only asks an object that keeps nothing leaves nothing in it.
     if (hasTable(context.storage.sql, "snapshots")) this.#opened = this.#open();
   }

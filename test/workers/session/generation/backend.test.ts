@@ -41,7 +41,7 @@ describe("STATE_RECURRENT", () => {
 
   test("anything else is named", () => {
     expect(() => engineOf({ ENGINE: engine().ENGINE, STATE_RECURRENT: "f16" }, nobody)).toThrow(
-      'STATE_RECURRENT: it must be one of f32, bf16; it is "f16"',
+      'STATE_RECURRENT must be one of f32, bf16; it is "f16"',
     );
   });
 });

@@ -55,11 +55,11 @@ describe("rotation", () => {
   });
 
   test.each([
-    [undefined, /state keys are not set/],
-    ["", /state keys are not set/],
-    [secret(1), /must be VERSION:BASE64 of 32 bytes/],
-    [`1:${btoa("short")}`, /must be VERSION:BASE64 of 32 bytes/],
-    [`1:${secret(1)},1:${secret(2)}`, /is there twice/],
+    [undefined, /STATE_KEYS is not set/],
+    ["", /STATE_KEYS is not set/],
+    [secret(1), /^STATE_KEYS must be keys, each VERSION:BASE64 of 32 bytes/],
+    [`1:${btoa("short")}`, /each VERSION:BASE64 of 32 bytes/],
+    [`1:${secret(1)},1:${secret(2)}`, /^STATE_KEYS must have each version once/],
   ])("refuses %o, and tells no secret", (secrets, message) => {
     const make = () => new TenantKeys(secrets, "alice");
     expect(make).toThrow(message);

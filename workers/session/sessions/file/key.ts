@@ -2,6 +2,7 @@
 import { fromBase64, toBase64 } from "../../../encoding/base64.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
 import { invalidRequest, snapshotSealed } from "../../failures.ts";
+import { stateSecrets } from "../../state-secrets.ts";
 import type { SealedBy } from "./header.ts";
 
 export type FileKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
@@ -44,27 +45,21 @@ export async function newTenantKey(
   stateKeys: string | undefined,
   tenant: string,
 ): Promise<{ readonly key: FileKey; readonly sealed: SealedBy }> {
-  const [version] = secretsOf(stateKeys).keys();
-  if (version === undefined)
+  const [newest] = stateSecrets({ STATE_KEYS: stateKeys });
+  if (newest === undefined)
     throw new ServiceError(invalidRequest("This server has no keys to seal files under: name a passphrase.", "passphrase"));
-  const sealed = { by: "tenant", key: version, salt: toBase64(crypto.getRandomValues(new Uint8Array(SALT_BYTES))) } as const;
+  const sealed = { by: "tenant", key: String(newest[0]), salt: toBase64(crypto.getRandomValues(new Uint8Array(SALT_BYTES))) } as const;
   return { key: await tenantKey(stateKeys, tenant, sealed), sealed };
 }
 
 export async function tenantKey(stateKeys: string | undefined, tenant: string, sealed: SealedBy): Promise<FileKey> {
   if (sealed.by !== "tenant") throw refused("The file is sealed under a passphrase: send it as 'x-spikingbrain-passphrase'.");
-  const entry = secretsOf(stateKeys).get(sealed.key);
+  const entry = stateSecrets({ STATE_KEYS: stateKeys }).find(([version]) => String(version) === sealed.key);
   if (entry === undefined) throw refused("The file is sealed under a key that is not known here.");
-  const secret = await crypto.subtle.importKey("raw", bytesOf(entry), "HKDF", false, ["deriveBits"]);
+  const secret = await crypto.subtle.importKey("raw", entry[1], "HKDF", false, ["deriveBits"]);
   const info = encoder.encode(`spikingbrain session file 1\n${tenant}`);
   const parameters = { name: "HKDF", hash: "SHA-256", salt: bytesOf(sealed.salt), info };
   return await fileKey(new Uint8Array(await crypto.subtle.deriveBits(parameters, secret, KEY_BITS)));
-}
-
-/** Base64 by version, the newest first; `stateKeys` as in `STATE_KEYS`: `VERSION:BASE64`, comma-separated. */
-function secretsOf(stateKeys: string | undefined): ReadonlyMap<string, string> {
-  const entries = (stateKeys ?? "").split(",").map((entry) => /^(\d+):(.+)$/.exec(entry.trim()));
-  return new Map(entries.flatMap((match) => (match === null ? [] : [[match[1] ?? "", match[2] ?? ""]])));
 }
 
 function fileKey(secret: Uint8Array): Promise<FileKey> {

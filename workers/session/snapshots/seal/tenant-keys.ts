@@ -1,4 +1,6 @@
 /** A tenant's keys, derived from the secrets that the Worker is given. */
+import { internalError } from "../../failures.ts";
+import { ServiceError } from "../../../contracts/errors.ts";
 import { stateSecrets } from "../../state-secrets.ts";
 
 const SALT = "spikingbrain state";
@@ -11,11 +13,13 @@ export class TenantKeys {
   readonly #sealing = new Map<number, Promise<CryptoKey>>();
   #naming: Promise<CryptoKey> | undefined;
 
-  /** `secrets` as in `STATE_KEYS`: `2:BASE64,1:BASE64`, the newest first. @throws ServiceError that names the rule they break. */
-  constructor(secrets: string | undefined, tenant: string) {
-    const parsed = stateSecrets(secrets);
-    this.newest = parsed[0][0];
-    this.#secrets = new Map(parsed);
+  /** `keys` as in `STATE_KEYS`: `2:BASE64,1:BASE64`, the newest first. @throws ServiceError that names the rule they break, or where there are none. */
+  constructor(keys: string | undefined, tenant: string) {
+    const secrets = stateSecrets({ STATE_KEYS: keys });
+    const [newest] = secrets;
+    if (newest === undefined) throw new ServiceError(internalError("STATE_KEYS is not set, so no state is kept."));
+    this.newest = newest[0];
+    this.#secrets = new Map(secrets);
     this.#tenant = tenant;
   }
 
