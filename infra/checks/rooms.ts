@@ -59,7 +59,7 @@ export const ROOMS: readonly Room[] = [
 
   { path: "infra", imports: ["infra"] },
   { path: "infra/checks", imports: [] },
-  { path: "infra/local", imports: [contracts, "workers/gateway/settings.ts"] },
+  { path: "infra/local", imports: [contracts, settings, "workers/gateway/settings.ts"] },
   {
     path: "infra/node",
     imports: ["infra/local", contracts, encoding, stateFile, tokenizer, "workers/engine", sessions, "wasm/pkg"],

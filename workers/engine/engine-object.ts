@@ -7,12 +7,13 @@ import {
   type ModelDescription,
   type Outcome,
 } from "../contracts/engine.ts";
+import { describeCause, logLine } from "../observe/log-line.ts";
 import { failureOf } from "./failures.ts";
 import { loadModel, type LoadedModel } from "./loaded-model.ts";
 import { OncePerIsolate } from "./once-per-isolate.ts";
 import { submitWithState } from "./open-state.ts";
 import { Scheduler } from "./scheduler.ts";
-import { memoryLimitBytes, requestTokens, spikingMode, type EngineEnvironment } from "./settings.ts";
+import { engineSettings, type EngineEnvironment } from "./settings.ts";
 import { createModelLoader } from "./wasm-module.ts";
 
 /** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. */
@@ -58,22 +59,21 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
     try {
       return await use(await this.#model());
     } catch (error) {
-      console.error("engine object:", error);
+      logLine("error", "engine_not_loaded", { cause: describeCause(error) });
       return { ok: false, failure: failureOf(error) };
     }
   }
 
   async #model(): Promise<LoadedModel> {
     if (sharedModel.value !== undefined) return sharedModel.value;
-    const spikes = spikingMode(this.env);
+    const { memoryLimitBytes, requestTokens, spikes } = engineSettings(this.env);
     const options = {
       kvType: "int8",
-      memoryLimitBytes: memoryLimitBytes(this.env),
+      memoryLimitBytes,
       ...(spikes === undefined ? {} : { spikes }),
     } as const;
-    const most = requestTokens(this.env);
     return await sharedModel.get(
-      (making) => loadModel(this.env.MODEL_FILES, (digests) => createModelLoader({ ...options, ...digests }), most, making),
+      (making) => loadModel(this.env.MODEL_FILES, (digests) => createModelLoader({ ...options, ...digests }), requestTokens, making),
       { now: Date.now, sleep },
     );
   }
@@ -88,11 +88,11 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
       sleep,
       renew: () => {
         this.#renew().catch((error: unknown) => {
-          console.error("engine object: its time could not be renewed:", error);
+          logLine("error", "engine_time_not_renewed", { cause: describeCause(error) });
         });
       },
       onDefect: (error) => {
-        console.error("engine defect:", error);
+        logLine("error", "engine_defect", { cause: describeCause(error) });
         sharedModel.poison(error);
       },
     });

@@ -1,5 +1,6 @@
-/** The engine Worker's bindings and variables, variables checked once. */
+/** The engine Worker's bindings and variables. */
 import { spikingModes, type SpikingMode } from "../contracts/spikes.ts";
+import { oneOf, wholeNumber, type Variables } from "../settings.ts";
 import type { EngineObject } from "./engine-object.ts";
 
 export interface EngineEnvironment {
@@ -26,32 +27,23 @@ const mostEngineObjects = 1000;
 const defaultRequestTokens = 131_072;
 const mostRequestTokens = 2 ** 24;
 
-export function engineObjects(environment: EngineEnvironment): number {
-  return integer("ENGINE_OBJECTS", environment.ENGINE_OBJECTS, 1, mostEngineObjects);
+export interface EngineSettings {
+  readonly objects: number;
+  readonly memoryLimitBytes: number;
+  readonly requestTokens: number;
+  readonly spikes: SpikingMode | undefined;
 }
 
-export function memoryLimitBytes(environment: EngineEnvironment): number {
-  return (
-    integer("MEMORY_LIMIT_MIB", environment.MEMORY_LIMIT_MIB, defaultMemoryLimitMebibytes, largestMemoryLimitMebibytes) * bytesPerMebibyte
-  );
-}
-
-export function requestTokens(environment: EngineEnvironment): number {
-  return integer("REQUEST_TOKENS", environment.REQUEST_TOKENS, defaultRequestTokens, mostRequestTokens);
-}
-
-export function spikingMode({ SPIKES: text }: EngineEnvironment): SpikingMode | undefined {
-  if (text === undefined || text === "") return undefined;
-  const mode = spikingModes.find((name) => name === text);
-  if (mode === undefined) throw new Error(`SPIKES must be one of ${spikingModes.join(", ")}; it is "${text}".`);
-  return mode;
-}
-
-function integer(name: string, text: string | undefined, fallback: number, largest: number): number {
-  if (text === undefined || text === "") return fallback;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > largest) {
-    throw new Error(`${name} must be an integer from 1 to ${String(largest)}; it is "${text}".`);
-  }
-  return value;
+/** @throws ServiceError `configuration_invalid`. */
+export function engineSettings(variables: Variables<"ENGINE_OBJECTS" | "MEMORY_LIMIT_MIB" | "REQUEST_TOKENS" | "SPIKES">): EngineSettings {
+  const mebibytes = wholeNumber(variables, "MEMORY_LIMIT_MIB", "MiB", defaultMemoryLimitMebibytes, {
+    least: 1,
+    most: largestMemoryLimitMebibytes,
+  });
+  return {
+    objects: wholeNumber(variables, "ENGINE_OBJECTS", "objects", 1, { least: 1, most: mostEngineObjects }),
+    memoryLimitBytes: mebibytes * bytesPerMebibyte,
+    requestTokens: wholeNumber(variables, "REQUEST_TOKENS", "tokens", defaultRequestTokens, { least: 1, most: mostRequestTokens }),
+    spikes: oneOf(variables, "SPIKES", spikingModes),
+  };
 }

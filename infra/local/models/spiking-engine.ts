@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { spikingModes } from "../../../workers/contracts/spikes.ts";
+import { oneOf } from "../../../workers/settings.ts";
 import { inRepository } from "../paths.ts";
 import { defaultConfigurations } from "../stack.ts";
 
@@ -17,9 +18,8 @@ const moved = [
 
 /** Configurations for `startStack`; undefined, the default ones, where `SPIKES` is not set. */
 export function configurationsFor(spikes: string | undefined): readonly string[] | undefined {
-  if (spikes === undefined || spikes === "") return undefined;
-  const mode = spikingModes.find((name) => name === spikes);
-  if (mode === undefined) throw new Error(`SPIKES must be one of ${spikingModes.join(", ")}; it is "${spikes}".`);
+  const mode = oneOf({ SPIKES: spikes }, "SPIKES", spikingModes);
+  if (mode === undefined) return undefined;
   const path = `dist/engine-${mode}.toml`;
   writeFileSync(inRepository(path), withMode(readFileSync(inRepository(ENGINE_CONFIGURATION), "utf8"), mode));
   return defaultConfigurations.map((configuration) => (configuration === ENGINE_CONFIGURATION ? path : configuration));

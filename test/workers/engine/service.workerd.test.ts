@@ -1,8 +1,8 @@
 import { createExecutionContext } from "cloudflare:test";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { EngineLoad, GenerateRequest, GenerationBackend, Outcome } from "../../../workers/contracts/engine.ts";
 import { EngineService } from "../../../workers/engine/index.ts";
-import type { EngineEnvironment } from "../../../workers/engine/settings.ts";
+import { engineSettings, type EngineEnvironment } from "../../../workers/engine/settings.ts";
 import { bindings } from "./bindings.ts";
 import { request } from "./requests.ts";
 
@@ -72,5 +72,40 @@ describe("EngineService", () => {
   it("sums the load of all objects", async () => {
     const { service: engine } = service([{}, { load: { loaded: false, running: 2, waiting: 4, generatedTokens: 7 } }, {}]);
     expect(await engine.load()).toEqual({ loaded: true, running: 4, waiting: 4, freeStateBytes: 30, generatedTokens: 17 });
+  });
+});
+
+describe("variables", () => {
+  const odd = ["NaN", " ", "-1", "1e9", "1.5", "abc", "0", "9".repeat(400), "0x10"];
+  const rules: Record<string, RegExp> = {
+    ENGINE_OBJECTS: /^ENGINE_OBJECTS must be a whole number of objects from 1 to 1000; it is "/,
+    MEMORY_LIMIT_MIB: /^MEMORY_LIMIT_MIB must be a whole number of MiB from 1 to 4095; it is "/,
+    REQUEST_TOKENS: /^REQUEST_TOKENS must be a whole number of tokens from 1 to 16777216; it is "/,
+    SPIKES: /^SPIKES must be one of off, paper, released; it is "/,
+  };
+  const cases = Object.entries(rules).flatMap(([name, rule]) => odd.map((value) => [name, value, rule] as const));
+
+  it.each(cases)("%s=%j is named by every call, and logged", async (name, value, rule) => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const environment = { ...bindings, [name]: value };
+    const engine = new EngineService(createExecutionContext(), environment);
+    for (const outcome of [await engine.models(), await engine.ready(), await engine.generate(request())]) {
+      const failure = outcome.ok ? undefined : outcome.failure;
+      expect(failure).toMatchObject({ code: "configuration_invalid", status: 500, retryable: false });
+      expect(failure?.message).toMatch(rule);
+    }
+    expect(log.mock.calls.flat().join("\n")).toContain(`"event":"configuration_invalid","cause":"${name} must`);
+    log.mockRestore();
+  });
+
+  it("have their defaults where nothing is set, and ranges", () => {
+    expect(engineSettings({ SPIKES: "" })).toEqual({
+      objects: 1,
+      memoryLimitBytes: 121 * 2 ** 20,
+      requestTokens: 131_072,
+      spikes: undefined,
+    });
+    const most = { ENGINE_OBJECTS: "1000", MEMORY_LIMIT_MIB: "4095", REQUEST_TOKENS: "16777216", SPIKES: "paper" };
+    expect(engineSettings(most)).toEqual({ objects: 1000, memoryLimitBytes: 4095 * 2 ** 20, requestTokens: 2 ** 24, spikes: "paper" });
   });
 });
