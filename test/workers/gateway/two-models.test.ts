@@ -99,7 +99,11 @@ describe("what is kept belongs to its model", () => {
     // As the object finds it after a deployment under which the id means another tokenizer.
     const { STREAM_OBJECT } = env as unknown as { STREAM_OBJECT: DurableObjectNamespace };
     await runInDurableObject(STREAM_OBJECT.getByName(streamObjectName(stream) ?? ""), (_object, { storage }) => {
-      storage.sql.exec("UPDATE orders SET text = replace(text, ?, ?) WHERE stream = ?", "4".repeat(64), "5".repeat(64), stream);
+      const changed = storage.sql.exec(
+        "UPDATE order_parts SET bytes = CAST(replace(CAST(bytes AS TEXT), ?, ?) AS BLOB) WHERE name = ?",
+        ...["4".repeat(64), "5".repeat(64), `${stream} text`],
+      );
+      expect(changed.rowsWritten).toBeGreaterThan(0);
     });
     const again = await request(`/v1/streams/${stream}`, { headers: client.headers });
     expect(again.status).toBe(404);
