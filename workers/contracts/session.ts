@@ -28,7 +28,7 @@ export interface GenerationOrder {
   readonly tenant: TenantId | null;
   /** The model that answers, and by whose tokenizer its tokens are read as long as the stream is kept. */
   readonly model: ModelVersion;
-  /** In a turn of a session each prompt holds the turn's new tokens only. */
+  /** A turn of a session has one, whose `prompt` is empty and whose `maxTokens` is 0: the session fills both when the turn begins. */
   readonly jobs: readonly Job[];
   /** What the gateway needs to write the same bytes again for a client that comes back; opaque to everybody else. */
   readonly recipe: string;
@@ -46,10 +46,24 @@ export interface GenerationRequest extends Omit<GenerationOrder, "stream"> {
 
 export interface TurnOrder {
   readonly session: string;
-  /** Whether its tokens begin a conversation, or follow its document, rather than an answer: the session may have changed since they were made. */
-  readonly isFirst: boolean;
-  /** What the client added, for the transcript; the answer is added to it. */
+  /** What the client added: the session renders it after what it has read, and its transcript takes it, with the answer after it. */
   readonly messages: readonly TranscriptMessage[];
+  readonly limits: TokenLimits;
+  /** Whether the tokens that the session holds count into the context; they do not where the backend's state has one size for any conversation. */
+  readonly countsHeld: boolean;
+}
+
+/** How many tokens an answer was asked to have, and how many there may be. */
+export interface TokenLimits {
+  /** The request's field that holds the prompt, for messages about its length. */
+  readonly promptField: "messages" | "prompt";
+  /** Null: the default, or as many as the context leaves. */
+  readonly maxTokens: number | null;
+  /** Upper bound where the client named none. */
+  readonly defaultMaxTokens: number;
+  readonly minTokens: number;
+  /** The longest prompt plus answer that the backend takes in one request, in tokens. */
+  readonly contextLength: number;
 }
 
 export interface TranscriptMessage {

@@ -9,7 +9,6 @@ export const invalidRequest = (message: string, param?: string) => refuse("inval
 export const unknownField = (param: string) => refuse("unknown_field", 400, `Unknown field: '${param}'.`, param);
 export const unsupportedField = (param: string, message?: string) =>
   refuse("unsupported_field", 400, message ?? `'${param}' is not supported by this server.`, param);
-export const contextLengthExceeded = (message: string, param: string) => refuse("context_length_exceeded", 400, message, param);
 export const routeNotFound = (method: string) => refuse("not_found", 404, `No such route for ${method}. The API lives under /v1.`);
 export const methodNotAllowed = (method: string, allow: string) =>
   refuse("method_not_allowed", 405, `Method ${method} is not allowed here; allowed: ${allow}.`);

@@ -3,7 +3,8 @@
  *
  * 1. Receive     `app.ts`: request id, log line, headers, key, tenant; `http/read-json.ts`: content type, size, JSON
  * 2. Validate    `schema/`: strict wire shapes; what is unknown or unsupported is refused by name
- * 3. Render      `http/chat-completions.ts`, `http/completions.ts`: chat template and tokenizer make token ids
+ * 3. Render      `http/chat-completions.ts`, `http/completions.ts`: chat template and tokenizer make token ids;
+ *                a turn of a session is rendered by its session (`workers/session/sessions/render-turn.ts`)
  * 4. Plan        `plan/jobs.ts`: what one request may ask for, sampling, one job a choice
  * 5. Order       `SESSION.start`: from here on the session Worker owns the answer (`workers/session/answers/stream-object.ts`): it finds the
  *                state of what is repeated, has the rest read, makes text of tokens, and keeps the state of it all
@@ -12,11 +13,10 @@
 import type * as z from "zod";
 import { describeModel, unwrap } from "./backend.ts";
 import type { GatewayContext } from "./environment.ts";
-import { planJobs, type JobOptions } from "./plan/jobs.ts";
+import { planJobs, tokenLimits, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
-import type { SessionFacts, TurnOrder } from "../contracts/session.ts";
+import type { TurnOrder } from "../contracts/session.ts";
 import { modelNamed, type ServedModel } from "../models/served-model.ts";
-import { invalidRequest } from "./failures.ts";
 import { requireTenant } from "./plan/require-tenant.ts";
 import { requireSpikes } from "./plan/require-spikes.ts";
 import { requireState } from "./plan/require-state.ts";
@@ -31,9 +31,8 @@ export interface GenerationEndpoint<Body extends GenerationFields> {
   readonly idPrefix: string;
   readonly schema: z.ZodType<Body>;
   /** The session that the body names, and what it adds to it. */
-  turn?(body: Body): Omit<TurnOrder, "isFirst"> | undefined;
-  /** `session` is the named one. */
-  render(body: Body, model: ServedModel, session?: SessionFacts): JobOptions;
+  turn?(body: Body): Pick<TurnOrder, "session" | "messages"> | undefined;
+  render(body: Body, model: ServedModel): JobOptions;
 }
 
 export async function answerGeneration<Body extends GenerationFields>(
@@ -45,14 +44,15 @@ export async function answerGeneration<Body extends GenerationFields>(
 
   const model = await modelNamed(c.env, body.model);
   const turn = endpoint.turn?.(body);
-  const session = turn === undefined ? undefined : await requireSession(c, turn.session, model);
-  const options = endpoint.render(body, model, session);
+  if (turn !== undefined) requireTenant(c);
+  const options = endpoint.render(body, model);
   const description = await describeModel(c.env, model.version);
   const spikes = body.spikes === true ? requireSpikes(description) : null;
   if (body.state === true) requireState(description);
+  const jobs = planJobs(body, options, model, description.contextLength, requestId);
+  const limits = tokenLimits(body, options, description.contextLength);
   // A state of constant size has room for any conversation; a request still has its own bound.
-  const held = description.state?.constant === true ? 0 : (session?.tokens ?? 0);
-  const jobs = planJobs(body, options, model, description.contextLength - held, requestId);
+  const countsHeld = description.state?.constant !== true;
 
   const recipe: AnswerRecipe = {
     endpoint: endpoint.name,
@@ -78,16 +78,10 @@ export async function answerGeneration<Body extends GenerationFields>(
       jobs,
       recipe: JSON.stringify(recipe),
       resumable: streams,
-      ...(turn === undefined ? {} : { turn: { ...turn, isFirst: session?.turns === 0 } }),
+      ...(turn === undefined ? {} : { turn: { ...turn, limits, countsHeld } }),
     }),
   );
   return streams ? deliverEvents(c, open, model.tokenizer, 0) : await deliverWhole(c, open, model.tokenizer);
-}
-
-async function requireSession(c: GatewayContext, id: string, model: ServedModel): Promise<SessionFacts> {
-  const session = await unwrap(c.env.SESSION.session(requireTenant(c), id));
-  if (session.model === model.card.id) return session;
-  throw invalidRequest(`'session_id': the session is of the model '${session.model}'.`, "session_id");
 }
 
 /** The runtime's word for where the request came in; tests and other runtimes have none. */

@@ -1,8 +1,19 @@
-/** Constructors for the failures that the session Worker itself decides. */
-import type { FailureCode, ServiceFailure } from "../contracts/errors.ts";
+/** Constructors for the failures that the session Worker itself decides, and how thrown ones leave an object. */
+import type { Outcome } from "../contracts/engine.ts";
+import { ServiceError, type FailureCode, type ServiceFailure } from "../contracts/errors.ts";
 
 function refuse(code: FailureCode, status: number, message: string, param?: string): ServiceFailure {
   return { code, status, message, retryable: false, ...(param === undefined ? {} : { param }) };
+}
+
+/** What is thrown as a {@link ServiceError} is an outcome on the way out of an object, where errors lose their class. */
+export async function asOutcome<T>(call: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
+  try {
+    return await call();
+  } catch (cause) {
+    if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+    throw cause;
+  }
 }
 
 export const streamNotFound = () =>
@@ -21,6 +32,8 @@ export const conversationTooLong = (tokens: number, added: number, most: number)
     `A session may have ${String(most)} tokens; it has ${String(tokens)}, and the turn may add ${String(added)}.`,
     "session_id",
   );
+export const sessionOfAnotherModel = (model: string) =>
+  refuse("invalid_request", 400, `'session_id': the session is of the model '${model}'.`, "session_id");
 export const quotaExceeded = (message: string) => refuse("quota_exceeded", 429, message);
 export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
 /** Somebody has ended it: the reader, the client, or the time that it had. */

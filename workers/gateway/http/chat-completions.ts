@@ -1,11 +1,10 @@
 /** `POST /v1/chat/completions`. */
+import { renderChat } from "../../models/render-chat.ts";
 import type { GatewayContext } from "../environment.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { chatCompletionBody, type ChatCompletionBody } from "../schema/chat-completion.ts";
 import { DEFAULT_COMPLETION_TOKENS } from "../schema/limits.ts";
 import { isAbsent } from "../schema/parse.ts";
-import { renderChat } from "../prompt/render-chat.ts";
-import { renderTurn } from "../prompt/render-turn.ts";
 
 const topLogprobs = (body: ChatCompletionBody) => (body.logprobs === true ? (body.top_logprobs ?? 0) : null);
 
@@ -14,9 +13,9 @@ const endpoint: GenerationEndpoint<ChatCompletionBody> = {
   idPrefix: "chatcmpl",
   schema: chatCompletionBody,
   turn: (body) => (isAbsent(body.session_id) ? undefined : { session: body.session_id, messages: body.messages }),
-  render: (body, model, session) => ({
+  render: (body, model) => ({
     promptField: "messages",
-    prompts: [{ tokens: session === undefined ? renderChat(model, body.messages) : renderTurn(model, session, body.messages), echo: null }],
+    prompts: [{ tokens: isAbsent(body.session_id) ? renderChat(model, body.messages) : null, echo: null }],
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
     defaultMaxTokens: DEFAULT_COMPLETION_TOKENS,
     topLogprobs: topLogprobs(body),

@@ -1,12 +1,12 @@
 /** `POST /tokenize` and `POST /detokenize`, in vLLM's shapes. */
 import { availableDescription } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
+import { renderChat } from "../../models/render-chat.ts";
 import { modelNamed } from "../../models/served-model.ts";
 import { isAbsent, parseBody } from "../schema/parse.ts";
 import { detokenizeBody, tokenizeBody } from "../schema/tokenize.ts";
 import { encodePrompt, requireVocabulary } from "../prompt/encode-prompt.ts";
 import { readJson } from "./read-json.ts";
-import { renderChat } from "../prompt/render-chat.ts";
 
 export async function tokenize(c: GatewayContext): Promise<Response> {
   const body = parseBody(tokenizeBody, await readJson(c.req.raw));

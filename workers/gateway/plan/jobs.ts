@@ -1,15 +1,18 @@
 /** Turns a parsed body and its rendered prompts into what backends are asked: one job a choice. */
 import type { Job } from "../../contracts/choice.ts";
+import type { TokenLimits } from "../../contracts/session.ts";
 import { PROMPT_SCORES_LIMIT, type SamplingParameters } from "../../contracts/engine.ts";
 import { requireVocabulary } from "../prompt/encode-prompt.ts";
-import { contextLengthExceeded, invalidRequest } from "../failures.ts";
+import { invalidRequest } from "../failures.ts";
 import type { ServedModel } from "../../models/served-model.ts";
+import { tokensToGenerate } from "../../models/token-budget.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
 import { GENERATIONS_TOKENS_LIMIT } from "../schema/limits.ts";
 
 /** A prompt as the model reads it. */
 export interface RenderedPrompt {
-  readonly tokens: Uint32Array;
+  /** Null in a turn of a session, which renders it. */
+  readonly tokens: Uint32Array | null;
   /** The prompt's text where the answer repeats it. */
   readonly echo: string | null;
 }
@@ -32,14 +35,12 @@ export function planJobs(body: GenerationFields, options: JobOptions, model: Ser
   const choices = body.n ?? 1;
   requireTokenBudget(options, choices);
   const seed = body.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n;
-  const minTokens = body.min_tokens ?? 0;
+  const limits = tokenLimits(body, options, contextLength);
   requireVocabulary(model, body.stop_token_ids ?? [], "stop_token_ids");
   for (const [id] of body.logit_bias ?? []) requireVocabulary(model, [id], `logit_bias.${String(id)}`);
   return options.prompts.flatMap(({ tokens, echo }, promptIndex) => {
-    requireScorable(tokens.length, options);
-    const maxTokens = tokensToGenerate(tokens.length, options, contextLength);
-    if (minTokens > maxTokens)
-      throw invalidRequest(`'min_tokens': ${minTokens} is more than the ${maxTokens} tokens allowed.`, "min_tokens");
+    if (tokens !== null) requireScorable(tokens.length, options);
+    const maxTokens = tokens === null ? 0 : tokensToGenerate(tokens.length, limits);
     return Array.from({ length: choices }, (_unused, choice) => ({
       index: promptIndex * choices + choice,
       promptIndex,
@@ -47,9 +48,9 @@ export function planJobs(body: GenerationFields, options: JobOptions, model: Ser
       echo,
       request: {
         requestId,
-        prompt: tokens,
+        prompt: tokens ?? new Uint32Array(),
         maxTokens,
-        minTokens,
+        minTokens: limits.minTokens,
         stopTokens: [...new Set([...(body.ignore_eos === true ? [] : model.stopTokens), ...(body.stop_token_ids ?? [])])],
         sampling: samplingParameters(body, seed + BigInt(choice)),
         topLogprobs: options.topLogprobs,
@@ -61,8 +62,17 @@ export function planJobs(body: GenerationFields, options: JobOptions, model: Ser
   });
 }
 
+/** What the answer was asked to be, for whoever knows how long its prompt is. */
+export function tokenLimits(
+  { min_tokens }: GenerationFields,
+  { promptField, maxTokens, defaultMaxTokens }: Pick<JobOptions, "promptField" | "maxTokens" | "defaultMaxTokens">,
+  contextLength: number,
+): TokenLimits {
+  return { promptField, maxTokens, defaultMaxTokens, minTokens: min_tokens ?? 0, contextLength };
+}
+
 function requireTokenBudget({ prompts, promptField }: JobOptions, choices: number): void {
-  const total = choices * prompts.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const total = choices * prompts.reduce((sum, { tokens }) => sum + (tokens?.length ?? 0), 0);
   if (prompts.length * choices === 1 || total <= GENERATIONS_TOKENS_LIMIT) return;
   throw invalidRequest(
     `'${promptField}': the prompts of all choices together may have ${GENERATIONS_TOKENS_LIMIT} tokens; they have ${total}.`,
@@ -97,22 +107,4 @@ function samplingParameters(body: GenerationFields, seed: bigint): SamplingParam
 function seedOf(seed: bigint): SamplingParameters["seed"] {
   const unsigned = BigInt.asUintN(64, seed);
   return unsigned <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(unsigned) : String(unsigned);
-}
-
-function tokensToGenerate(promptTokens: number, options: JobOptions, contextLength: number): number {
-  const { promptField, maxTokens, defaultMaxTokens } = options;
-  const left = contextLength - promptTokens;
-  const limit = `A request may have ${contextLength} tokens, prompt and answer together.`;
-  if (promptTokens === 0) throw invalidRequest(`'${promptField}': the prompt must hold at least one token.`, promptField);
-  if (left < 0 || (left === 0 && maxTokens !== 0)) {
-    throw contextLengthExceeded(`${limit} The prompt has ${promptTokens} tokens, which leaves none to generate.`, promptField);
-  }
-  if (maxTokens === null) return Math.min(left, defaultMaxTokens);
-  if (maxTokens > left) {
-    throw contextLengthExceeded(
-      `${limit} ${promptTokens + maxTokens} were asked for: ${promptTokens} in the prompt and ${maxTokens} to generate.`,
-      promptField,
-    );
-  }
-  return maxTokens;
 }

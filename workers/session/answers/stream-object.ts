@@ -5,8 +5,7 @@ import type { GenerationOrder, OpenStream, TenantId } from "../../contracts/sess
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { modelOfVersion } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { conflict, streamNotFound } from "../failures.ts";
-import type { PreparedTurn } from "../generation/turn-base.ts";
+import { asOutcome, conflict, streamNotFound } from "../failures.ts";
 import { sessionObjectName, type TurnTaker } from "../sessions/contract.ts";
 import { tenantStore } from "../snapshots/tiers/near-store.ts";
 import { Life } from "./life.ts";
@@ -35,12 +34,12 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       return { ok: false, failure: conflict("A stream of this id has been started.") };
     this.#starting.add(stream);
     try {
-      const prepared = await this.#prepare(order);
-      const making = this.#live({ order, prepared });
+      const stored = await this.#prepare(order);
+      const making = this.#live(stored);
       this.#lives.set(stream, making);
       const life = await making;
       await life.begin();
-      await this.#write({ order, prepared }, life);
+      await this.#write(stored, life);
       this.ctx.waitUntil(life.run());
       return { ok: true, value: await life.openUnderWay() };
     } catch (cause) {
@@ -121,11 +120,15 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     }
   }
 
-  async #prepare(order: GenerationOrder): Promise<PreparedTurn | null> {
-    if (order.turn === undefined || order.tenant === null) return null;
-    const outcome = await this.#session(order.tenant, order.turn.session).beginTurn(order);
+  /** A turn is rendered by its session, which knows what comes before it. */
+  async #prepare(order: GenerationOrder): Promise<StoredOrder> {
+    const { tenant, turn } = order;
+    if (turn === undefined || tenant === null) return { order, prepared: null };
+    const outcome = await this.#session(tenant, turn.session).beginTurn({ ...order, turn });
     if (!outcome.ok) throw new ServiceError(outcome.failure);
-    return outcome.value;
+    const { prepared, rendered } = outcome.value;
+    const jobs = order.jobs.map((job) => ({ ...job, request: { ...job.request, ...rendered } }));
+    return { order: { ...order, jobs }, prepared };
   }
 
   /** A generation, brought back from what is stored where it was lost with the object. */
@@ -185,16 +188,6 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
 
   #session(tenant: TenantId, session: string): TurnTaker {
     return this.env.SESSION_OBJECT.getByName(sessionObjectName(tenant, session));
-  }
-}
-
-/** Errors lose their class on the way out of an object. */
-async function asOutcome<T>(call: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
-  try {
-    return await call();
-  } catch (cause) {
-    if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
-    throw cause;
   }
 }
 

@@ -1,7 +1,7 @@
 /** What the object of a session and the object of a stream ask of one another. */
 import type { Outcome, TokenUsage } from "../../contracts/engine.ts";
 import type { PreparedTurn, TurnBase } from "../generation/turn-base.ts";
-import type { GenerationOrder, TenantId, TranscriptMessage } from "../../contracts/session.ts";
+import type { GenerationOrder, TenantId, TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
 
 /** Where the object of a session is found; another tenant's session of the same id is another object. */
 export const sessionObjectName = (tenant: TenantId, session: string): string => `${tenant}/${session}`;
@@ -10,6 +10,24 @@ export const sessionObjectName = (tenant: TenantId, session: string): string => 
 export const ownerOf = (session: string, turn: number): string => `${ownersOf(session)}${String(turn)};`;
 
 export const ownersOf = (session: string): string => `session:${session}:`;
+
+export interface OrderOfTurn extends GenerationOrder {
+  readonly turn: TurnOrder;
+}
+
+/** What fills a turn's job. */
+export interface RenderedTurn {
+  /** The turn's own tokens. */
+  readonly prompt: Uint32Array;
+  /** As many as the answer may have. */
+  readonly maxTokens: number;
+}
+
+/** A turn that has the session, or a fork of it, until its end. */
+export interface BegunTurn {
+  readonly prepared: PreparedTurn;
+  readonly rendered: RenderedTurn;
+}
 
 export interface TurnResult {
   readonly turn: number;
@@ -28,7 +46,8 @@ export interface TurnResult {
 }
 
 export interface TurnTaker {
-  beginTurn(order: GenerationOrder): Promise<Outcome<PreparedTurn>>;
+  /** Renders the turn where the conversation ends, and takes the session for it. */
+  beginTurn(order: OrderOfTurn): Promise<Outcome<BegunTurn>>;
   /** The base's snapshot was refused or is gone: another base, made by reading the conversation's tokens again. */
   rebuildBase(turn: number): Promise<Outcome<TurnBase>>;
   /** Ends the turn; the same result again changes nothing. */

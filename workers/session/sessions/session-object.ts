@@ -1,19 +1,29 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Outcome } from "../../contracts/engine.ts";
-import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
-import type { GenerationOrder, SessionFacts, Turn } from "../../contracts/session.ts";
+import type { ServiceFailure } from "../../contracts/errors.ts";
+import type { SessionFacts, Turn } from "../../contracts/session.ts";
+import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { conflict, conversationTooLong, invalidRequest, sessionNotFound } from "../failures.ts";
+import { asOutcome, conflict, invalidRequest, sessionNotFound, sessionOfAnotherModel } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { BaseReader } from "./base-reader.ts";
-import { ownerOf, ownersOf, sessionObjectName, type TurnResult, type TurnStreams, type TurnTaker } from "./contract.ts";
-import type { PreparedTurn, TurnBase } from "../generation/turn-base.ts";
+import {
+  ownerOf,
+  ownersOf,
+  sessionObjectName,
+  type BegunTurn,
+  type OrderOfTurn,
+  type TurnResult,
+  type TurnStreams,
+  type TurnTaker,
+} from "./contract.ts";
+import type { TurnBase } from "../generation/turn-base.ts";
 import { DocumentReader } from "./document-reader.ts";
 import { newId, streamObjectName } from "../ids/ids.ts";
 import { keepShared, letOldStatesGo, type StateOwner } from "./kept-states.ts";
-import { MOST_CONVERSATION_TOKENS } from "./limits.ts";
 import { RecordRow, unixSeconds, type SessionRecord } from "./record.ts";
+import { renderTurn } from "./render-turn.ts";
 import { LIFE_SECONDS, sessionFacts } from "./session-facts.ts";
 import { StreamRows } from "./stream-rows.ts";
 import { TokenLog } from "./token-log.ts";
@@ -170,33 +180,38 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     return await this.#with(() => Promise.resolve(this.#document.follow()));
   }
 
-  async beginTurn(order: GenerationOrder): Promise<Outcome<PreparedTurn>> {
-    return await this.#with(async ({ kind }) => {
-      if (kind !== "session")
-        return { ok: false, failure: invalidRequest("A context takes no turns: make a session from it.", "session_id") };
-      const isBusy = await this.#isBusy();
-      const last = Math.max(0, this.#turns.last);
-      const isFirst = order.turn?.isFirst === true;
-      if (!isFirst && last === 0)
-        return { ok: false, failure: conflict("The session was taken back to its beginning as the turn came.", "session_id") };
-      // Somebody else's turn came first: the tokens of this one fit what was there before.
-      if (isBusy || (isFirst && last > 0)) return await this.#beginInFork(order, isFirst ? 0 : last);
-      const failure = this.#tooLong(order);
-      if (failure !== undefined) return { ok: false, failure };
-      const turn = last + 1;
-      const record = this.#record.change({ running: { turn, stream: order.stream }, updated: unixSeconds() });
-      this.#streams.begin(order.stream);
-      const base = await this.#readBase(record);
-      if (!base.ok) {
-        if (this.#record.get()?.running?.stream === order.stream) this.#record.change({ running: null });
-        return base;
-      }
-      const { snapshot, tokens } = base.value;
-      const penalised = order.jobs.some(({ request }) => request.sampling.repetitionPenalty !== 1);
-      const seen = penalised && snapshot !== null ? this.#tokens.distinct(tokens) : new Uint32Array();
-      await this.#touched();
-      return { ok: true, value: { session: record.id, turn, base: base.value, seen } };
-    });
+  async beginTurn(order: OrderOfTurn): Promise<Outcome<BegunTurn>> {
+    return await asOutcome(() =>
+      this.#with(async ({ kind, model: version }) => {
+        if (version.id !== order.model.id) return { ok: false, failure: sessionOfAnotherModel(version.id) };
+        if (kind !== "session")
+          return { ok: false, failure: invalidRequest("A context takes no turns: make a session from it.", "session_id") };
+        const model = await modelOfVersion(this.env, version);
+        const isBusy = await this.#isBusy();
+        // It may have been deleted meanwhile.
+        return await this.#with(() => this.#begin(order, model, isBusy));
+      }),
+    );
+  }
+
+  /** Waits for nothing before the turn is noted, so that it is rendered for what it follows. */
+  async #begin(order: OrderOfTurn, model: ServedModel, isBusy: boolean): Promise<Outcome<BegunTurn>> {
+    const last = Math.max(0, this.#turns.last);
+    const rendered = renderTurn(model, order.turn, { turns: last, tokens: this.#tokens.length });
+    if (isBusy) return await this.#beginInFork(order, last);
+    const turn = last + 1;
+    const record = this.#record.change({ running: { turn, stream: order.stream }, updated: unixSeconds() });
+    this.#streams.begin(order.stream);
+    const base = await this.#readBase(record);
+    if (!base.ok) {
+      if (this.#record.get()?.running?.stream === order.stream) this.#record.change({ running: null });
+      return base;
+    }
+    const { snapshot, tokens } = base.value;
+    const penalised = order.jobs.some(({ request }) => request.sampling.repetitionPenalty !== 1);
+    const seen = penalised && snapshot !== null ? this.#tokens.distinct(tokens) : new Uint32Array();
+    await this.#touched();
+    return { ok: true, value: { prepared: { session: record.id, turn, base: base.value, seen }, rendered } };
   }
 
   async rebuildBase(): Promise<Outcome<TurnBase>> {
@@ -246,17 +261,11 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   }
 
   async #readBase(record: SessionRecord): Promise<Outcome<TurnBase>> {
-    try {
-      return { ok: true, value: await this.#base.read(record) };
-    } catch (cause) {
-      // Errors lose their class on the way out.
-      if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
-      throw cause;
-    }
+    return await asOutcome(async () => ({ ok: true, value: await this.#base.read(record) }));
   }
 
   /** One turn has the session; the other goes on from what was said before, in a session of its own. */
-  async #beginInFork(order: GenerationOrder, turn: number): Promise<Outcome<PreparedTurn>> {
+  async #beginInFork(order: OrderOfTurn, turn: number): Promise<Outcome<BegunTurn>> {
     const copied = await this.copy(turn);
     if (!copied.ok) return copied;
     const { record } = copied.value;
@@ -266,13 +275,6 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     const fork = this.env.SESSION_OBJECT.getByName(sessionObjectName(record.tenant, id)) as unknown as ForkSurface;
     const made = await fork.create({ ...record, id, parent, created: now, updated: now, running: null }, copied.value);
     return made.ok ? await fork.beginTurn(order) : made;
-  }
-
-  #tooLong({ jobs }: GenerationOrder): ServiceFailure | undefined {
-    const added = jobs.reduce((most, { request }) => Math.max(most, request.prompt.length + request.maxTokens), 0);
-    return this.#tokens.length + added > MOST_CONVERSATION_TOKENS
-      ? conversationTooLong(this.#tokens.length, added, MOST_CONVERSATION_TOKENS)
-      : undefined;
   }
 
   #unknownTurn(turn: number): ServiceFailure | undefined {

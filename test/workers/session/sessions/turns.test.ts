@@ -4,11 +4,10 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { SessionBackend } from "../../../../workers/contracts/session.ts";
 import { keptTurns } from "../../../../workers/session/sessions/kept-states.ts";
 import { ownerOf } from "../../../../workers/session/sessions/contract.ts";
-import { failure, json, requestWith } from "../../support/gateway-client.ts";
+import { failure, json, requestWith, type Json } from "../../support/gateway-client.ts";
 import { engine } from "../../support/gateway-worker.ts";
-import { greedy, oracle, said, SessionClient, user } from "../../support/session-client.ts";
-import { tenantOf } from "../../support/stores.ts";
-import { dropStates, lose, owners } from "./support.ts";
+import { assistant, greedy, oracle, said, SessionClient, user } from "../../support/session-client.ts";
+import { dropStates, inSession, lose, owners } from "./support.ts";
 
 const LONG = "Tell me of the sea, of its winds, its ships, its islands and of all those who live by it and of ";
 
@@ -18,35 +17,129 @@ beforeEach(() => {
   alice = new SessionClient();
 });
 
-describe("a turn that was rendered before the session changed", () => {
-  /** Sends a turn as a gateway does that has looked at the session earlier. */
+/** The session Worker, with something in the way of a turn that is on its way; says what it was called for. */
+function onTheWay(meanwhile: () => Promise<unknown>): { readonly SESSION: SessionBackend; readonly calls: string[] } {
+  const { SESSION } = env as unknown as { readonly SESSION: Record<string, (...values: unknown[]) => Promise<unknown>> };
+  const calls: string[] = [];
+  const called = async (name: string, values: unknown[]) => {
+    calls.push(name);
+    await meanwhile();
+    return await SESSION[name]?.(...values);
+  };
+  const spy = new Proxy(
+    {},
+    {
+      get:
+        (_target, name) =>
+        async (...values: unknown[]) =>
+          await called(String(name), values),
+    },
+  );
+  return { SESSION: spy as SessionBackend, calls };
+}
+
+describe("a turn is rendered where its session ends", () => {
   async function sayAfter(session: string, change: () => Promise<unknown>, content: string): Promise<Response> {
-    const { SESSION } = env as unknown as { readonly SESSION: SessionBackend };
-    const before = await SESSION.session(await tenantOf(alice.key), session);
-    await change();
-    const late = {
-      session: () => Promise.resolve(before),
-      start: (order: Parameters<SessionBackend["start"]>[0]) => SESSION.start(order),
-    } as unknown as SessionBackend;
+    const { SESSION } = onTheWay(change);
     const body = { ...greedy, session_id: session, messages: [user(content)] };
-    return await requestWith({ SESSION: late }, "/v1/chat/completions", json(body, alice.headers));
+    return await requestWith({ SESSION }, "/v1/chat/completions", json(body, alice.headers));
   }
 
-  test("as a beginning is taken by a fork of the beginning", async () => {
+  test("in one call, of whichever turn", async () => {
     const { id } = await alice.create();
-    const answer = await said(await sayAfter(id, () => alice.say(id, "First?"), "Also first?"));
-    expect(answer.text).toBe(await oracle([user("Also first?")]));
-    expect(await alice.facts(answer.session)).toMatchObject({ turns: 1, parent: { session_id: id, turn: 0 } });
-    expect(await alice.facts(id)).toMatchObject({ turns: 1 });
+    const { SESSION, calls } = onTheWay(() => Promise.resolve());
+    for (const content of ["First?", "And?"]) {
+      const body = { ...greedy, session_id: id, messages: [user(content)] };
+      await said(await requestWith({ SESSION }, "/v1/chat/completions", json(body, alice.headers)));
+    }
+    expect(calls).toEqual(["start", "start"]);
+    expect(await alice.facts(id)).toMatchObject({ turns: 2 });
   });
 
-  test("as a continuation is refused by a session that was taken back to its beginning", async () => {
+  test("after another's first turn it is a second", async () => {
+    const { id } = await alice.create();
+    const first = { text: "" };
+    const other = async () => {
+      first.text = (await alice.say(id, "First?")).text;
+    };
+    const answer = await said(await sayAfter(id, other, "Also first?"));
+    expect(answer.text).toBe(await oracle([user("First?"), assistant(first.text), user("Also first?")]));
+    expect(answer.session).toBe(id);
+    expect(await alice.facts(id)).toMatchObject({ turns: 2 });
+  });
+
+  test("after the session was taken back to its beginning it is a first", async () => {
     const { id } = await alice.create();
     await alice.say(id, "First?");
     const rewind = () => alice.call("POST", `/v1/sessions/${id}/rewind`, { turn: 0 });
-    const response = await sayAfter(id, rewind, "And?");
-    expect([response.status, (await failure(response)).code]).toEqual([409, "conflict"]);
-    expect((await alice.say(id, "Again?")).text).toBe(await oracle([user("Again?")]));
+    const answer = await said(await sayAfter(id, rewind, "And?"));
+    expect(answer.text).toBe(await oracle([user("And?")]));
+    expect(answer.session).toBe(id);
+    expect(await alice.facts(id)).toMatchObject({ turns: 1 });
+  });
+
+  test("two first turns at once are both first", async () => {
+    const { id } = await alice.create();
+    engine.use({ delayMilliseconds: 3 });
+    const [left, right] = await Promise.all([alice.say(id, "left?"), alice.say(id, "right?")]);
+    engine.use({});
+    expect(left.text).toBe(await oracle([user("left?")]));
+    expect(right.text).toBe(await oracle([user("right?")]));
+    expect(new Set([left.session, right.session]).size).toBe(2);
+  });
+
+  test("two at once after a document both follow it", async () => {
+    const { id: context } = await alice.createContext();
+    await (await alice.upload(context, "offset=0&last=true", LONG)).text();
+    await expect.poll(async () => (await alice.facts(context)).ingest?.stage).toBe("ready");
+    const { id } = await alice.create({ from: { context_id: context } });
+    engine.use({ delayMilliseconds: 3 });
+    const [left, right] = await Promise.all([alice.say(id, "left?"), alice.say(id, "right?")]);
+    engine.use({});
+    const document = { role: "system", content: LONG };
+    expect(left.text).toBe(await oracle([document, user("left?")]));
+    expect(right.text).toBe(await oracle([document, user("right?")]));
+    expect(new Set([left.session, right.session]).size).toBe(2);
+  });
+
+  test("one that is refused leaves no fork of a busy session, and one that is too long says so", async () => {
+    const { id } = await alice.create();
+    await alice.say(id, "First?");
+    engine.use({ delayMilliseconds: 20 });
+    const running = await alice.call("POST", "/v1/chat/completions", {
+      ...greedy,
+      stream: true,
+      session_id: id,
+      messages: [user("Go on")],
+    });
+    const ask = async (body: Json) => {
+      const whole = { ...greedy, session_id: id, messages: [user("And?")], ...body };
+      return await failure(await alice.call("POST", "/v1/chat/completions", whole));
+    };
+    expect(await ask({ max_tokens: 512 })).toMatchObject({
+      ...{ code: "context_length_exceeded", param: "messages" },
+      message: expect.stringMatching(/^A request may have 512 tokens, prompt and answer together\. \d+ were asked for/) as string,
+    });
+    expect(await ask({ min_tokens: 11 })).toMatchObject({ code: "invalid_request", param: "min_tokens" });
+    expect(await ask({ messages: [user("x".repeat(600))] })).toMatchObject({ code: "context_length_exceeded", param: "messages" });
+    await running.text();
+    const { data } = await (await alice.call("GET", "/v1/sessions")).json<{ data: { id: string }[] }>();
+    expect(data.map((one) => one.id)).toEqual([id]);
+  });
+
+  test("a session that another deployment's tokenizer would read wrongly takes none", async () => {
+    const { id } = await alice.create();
+    await alice.say(id, "First?");
+    await inSession(alice, id, ({ storage }) => {
+      storage.sql.exec("UPDATE record SET json = replace(json, ?, ?)", "2".repeat(64), "5".repeat(64));
+    });
+    await lose(alice, id);
+    const response = await alice.call("POST", "/v1/chat/completions", { ...greedy, session_id: id, messages: [user("And?")] });
+    expect(response.status).toBe(404);
+    expect(await failure(response)).toMatchObject({
+      code: "model_not_found",
+      message: expect.stringContaining("another version") as string,
+    });
   });
 });
 
