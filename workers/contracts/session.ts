@@ -79,6 +79,8 @@ export interface OpenStream {
   readonly model: ModelVersion;
   readonly entries: ReadableStream<Uint8Array>;
   readonly recipe: string;
+  /** Number of the last entry, once the stream has ended. */
+  readonly last?: number;
   readonly cache: CacheReport;
   /** The session that holds the turn: another than asked for when that one was busy, and this is a fork of it. */
   readonly session?: string;

@@ -1,5 +1,7 @@
 /** What `npm start` says of keys is what the gateway does with them. */
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { inRepository } from "../../../infra/local/paths.ts";
 import { gatewayVariables } from "../../../infra/local/variables.ts";
 
 test.each([{}, { API_KEYS: "" }])("any key is accepted with %j", (environment) => {
@@ -14,4 +16,13 @@ test("keys and the rest are given on as they are", () => {
 
 test.each([",", " ", "sk-1,"])("nothing starts with API_KEYS=%j", (keys) => {
   expect(() => gatewayVariables({ API_KEYS: keys })).toThrow(/^API_KEYS must be keys, .*; its value, which is secret, is not\.$/);
+});
+
+test("every variable that README names and set-up does not read itself reaches the gateway", () => {
+  const ofSetUp = ["PORT", "SPIKINGBRAIN_MODEL", "SPIKES", "SPIKINGBRAIN_MODEL_ID", "SPIKINGBRAIN_CACHE", "PYTHON"];
+  const table = readFileSync(inRepository("README.md"), "utf8").split("| environment of `npm start` |")[1]?.split("\n\n")[0] ?? "";
+  const ofGateway = Array.from(table.matchAll(/^\| `([A-Z_]+)` /gm), ([, name]) => name ?? "").filter((name) => !ofSetUp.includes(name));
+  const environment = { API_KEYS: "sk-one", CORS_ORIGINS: "https://one.test", KEEP_ALIVE_SECONDS: "20" };
+  expect(Object.keys(gatewayVariables(environment).variables).toSorted()).toEqual(ofGateway.toSorted());
+  expect(gatewayVariables(environment).variables).toEqual(environment);
 });

@@ -149,7 +149,12 @@ describe("tokenize and detokenize", () => {
   test("text and back", async () => {
     const tokens = [idOf("hello"), idOf("Ġworld"), END_OF_TURN];
     const prompt = "hello world<|im_end|>";
-    expect(await (await post("/tokenize", { model: "tiny", prompt })).json()).toEqual({ tokens, count: 3, max_model_len: 512 });
+    expect(await (await post("/tokenize", { model: "tiny", prompt })).json()).toEqual({
+      tokens,
+      count: 3,
+      token_strs: null,
+      max_model_len: 512,
+    });
     expect(await (await post("/detokenize", { tokens })).json()).toEqual({ prompt });
   });
 
@@ -163,7 +168,7 @@ describe("tokenize and detokenize", () => {
   test.each([
     ["/tokenize", {}, "prompt"],
     ["/tokenize", { prompt: "a", messages: body.messages }, "prompt"],
-    ["/tokenize", { prompt: "a", return_token_strs: true }, "return_token_strs"],
+    ["/tokenize", { prompt: "a", return_token_strs: "yes" }, "return_token_strs"],
     ["/detokenize", { tokens: ["a"] }, "tokens"],
     ["/detokenize", { tokens: [99_999] }, "tokens"],
     ["/detokenize", {}, "tokens"],
@@ -185,11 +190,6 @@ describe("headers", () => {
       await response.body?.cancel();
     }
     expect(ids.size).toBe(4);
-  });
-
-  test("a client cannot choose the id", async () => {
-    const response = await request("/health", { headers: { "x-request-id": "forged" } });
-    expect(response.headers.get("x-request-id")).not.toBe("forged");
   });
 
   test("other origins are served only when they are named", async () => {

@@ -6,6 +6,7 @@ import { modelNamed } from "../../models/served-model.ts";
 import { isAbsent, parseBody } from "../schema/parse.ts";
 import { detokenizeBody, tokenizeBody } from "../schema/tokenize.ts";
 import { encodePrompt, requireVocabulary } from "../prompt/encode-prompt.ts";
+import { tokenLabel } from "../stream/token-label.ts";
 import { readJson } from "./read-json.ts";
 
 export async function tokenize(c: GatewayContext): Promise<Response> {
@@ -18,6 +19,7 @@ export async function tokenize(c: GatewayContext): Promise<Response> {
   return c.json({
     tokens: Array.from(tokens),
     count: tokens.length,
+    token_strs: body.return_token_strs === true ? Array.from(tokens, (id) => tokenLabel(model.tokenizer, id).text) : null,
     max_model_len: description?.contextLength ?? model.card.contextLength,
   });
 }

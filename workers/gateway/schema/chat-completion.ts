@@ -3,7 +3,7 @@ import * as z from "zod";
 import { generationFields, tokenCount } from "./generation-fields.ts";
 import { TOP_LOGPROBS_LIMIT } from "./limits.ts";
 import { messages } from "./messages.ts";
-import { accepted, isAbsent, unsupported } from "./parse.ts";
+import { accepted, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
 
 const isPlainText = (value: unknown) =>
   typeof value === "object" && value !== null && "type" in value && value.type === "text" && Object.keys(value).length === 1;
@@ -22,16 +22,17 @@ export const chatCompletionBody = z
     /** Says how tools may be called; there are none to call. */
     parallel_tool_calls: accepted,
     response_format: unsupported(isPlainText, '\'response_format\' other than {"type":"text"} is not supported by this server.'),
-    tools: unsupported(),
-    tool_choice: unsupported((value) => value === "none"),
-    functions: unsupported(),
-    function_call: unsupported((value) => value === "none"),
+    tools: unsupported(isEmptyArray),
+    // Without tools, "auto" calls none either.
+    tool_choice: unsupported((value) => value === "none" || value === "auto"),
+    functions: unsupported(isEmptyArray),
+    function_call: unsupported((value) => value === "none" || value === "auto"),
     modalities: unsupported(isTextOnly),
     audio: unsupported(),
     prediction: unsupported(),
     moderation: unsupported(),
-    reasoning_effort: unsupported(),
-    verbosity: unsupported(),
+    reasoning_effort: unsupported((value) => value === "none"),
+    verbosity: unsupported((value) => value === "medium"),
     web_search_options: unsupported(),
   })
   .refine((body) => (body.top_logprobs ?? 0) === 0 || body.logprobs === true, {

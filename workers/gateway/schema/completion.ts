@@ -37,7 +37,7 @@ export const completionBody = z
     max_tokens: tokenCount(0),
     logprobs: z.int().min(0).max(TOP_LOGPROBS_LIMIT).nullish(),
     echo: z.boolean().nullish(),
-    suffix: unsupported(),
+    suffix: unsupported((value) => value === ""),
     best_of: unsupported((value) => value === 1),
   })
   .refine((body) => body.stream === true || isAbsent(body.stream_options), {

@@ -1,7 +1,7 @@
 /** Chat messages: text only, as strings or as text parts; anything else is refused by name. */
 import * as z from "zod";
 import { MESSAGES_LIMIT, PARTS_LIMIT } from "./limits.ts";
-import { unsupported } from "./parse.ts";
+import { isEmptyArray, unsupported } from "./parse.ts";
 
 const refusedKind = (field: "type" | "role", kind: string) =>
   z.looseObject({ [field]: z.literal(kind) }).superRefine((_value, context) => {
@@ -32,8 +32,6 @@ const parts = z
 /** Text parts are paragraphs of one message. */
 const content = parts.transform((list) => list.map((item) => ("text" in item ? item.text : "")).join("\n"));
 
-const isEmptyArray = (value: unknown) => Array.isArray(value) && value.length === 0;
-
 /** Names mark speakers of one role apart; the template has no place for them, so a prompt would silently lose them. */
 const name = unsupported();
 
@@ -46,7 +44,7 @@ const message = z.discriminatedUnion("role", [
     content,
     name,
     // An answer of ours, sent back as it was received, carries these without meaning.
-    refusal: unsupported(),
+    refusal: unsupported((value) => value === ""),
     annotations: unsupported(isEmptyArray),
     audio: unsupported(),
     tool_calls: unsupported(isEmptyArray),

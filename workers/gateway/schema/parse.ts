@@ -9,6 +9,9 @@ export function isAbsent(value: unknown): value is null | undefined {
   return value === undefined || value === null;
 }
 
+/** A list of nothing asks for nothing. */
+export const isEmptyArray = (value: unknown) => Array.isArray(value) && value.length === 0;
+
 /** Refuses a field by name unless its value asks for nothing (`accepts`); `null` always asks for nothing. */
 export function unsupported(accepts: (value: unknown) => boolean = () => false, message?: string) {
   return z

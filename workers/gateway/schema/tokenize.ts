@@ -1,7 +1,9 @@
 /** The bodies of `POST /tokenize` and `POST /detokenize`, in vLLM's shapes. */
 import * as z from "zod";
 import { messages } from "./messages.ts";
-import { isAbsent } from "./parse.ts";
+import { isAbsent, isEmptyArray, unsupported } from "./parse.ts";
+
+const isEmptyObject = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
 
 const model = z.string().min(1).max(256).nullish();
 
@@ -12,6 +14,13 @@ export const tokenizeBody = z
     messages: messages.nullish(),
     add_special_tokens: z.boolean().nullish(),
     add_generation_prompt: z.boolean().nullish(),
+    /** Whether the answer names each token too. */
+    return_token_strs: z.boolean().nullish(),
+    continue_final_message: unsupported((value) => value === false),
+    tools: unsupported(isEmptyArray),
+    chat_template: unsupported(),
+    chat_template_kwargs: unsupported(isEmptyObject),
+    mm_processor_kwargs: unsupported(isEmptyObject),
   })
   .refine((body) => isAbsent(body.prompt) !== isAbsent(body.messages), {
     path: ["prompt"],

@@ -10,5 +10,12 @@ export function lastNumber(stream: string, header: string | undefined): number {
   if (header === undefined || header === "") return 0;
   const number = header.startsWith(`${stream}.`) ? header.slice(stream.length + 1) : "";
   if (/^\d+$/.test(number) && number.length <= LARGEST_NUMBER_DIGITS) return Number(number);
-  throw invalidRequest("'Last-Event-ID': must be the id of an event of this stream.", "Last-Event-ID");
+  throw notOfThisStream();
+}
+
+const notOfThisStream = () => invalidRequest("'Last-Event-ID': must be the id of an event of this stream.", "Last-Event-ID");
+
+/** @throws ServiceError where a stream that has ended never had this number. */
+export function requireNumber(after: number, last: number | undefined): void {
+  if (last !== undefined && after > last) throw notOfThisStream();
 }

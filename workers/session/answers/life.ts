@@ -164,6 +164,7 @@ export class Life {
       entries: this.#feed.read(after),
       model: order.model,
       recipe: order.recipe,
+      ...(this.#ended ? { last: this.#feed.last } : {}),
       cache,
       ...(prepared === null ? {} : { session: prepared.session }),
     };

@@ -47,7 +47,10 @@ export class SessionKeeper implements Sessions {
   }
 
   async sessions(tenant: TenantId, kind: "session" | "context", limit: number, after?: string): Promise<Outcome<readonly SessionFacts[]>> {
-    const ids = await this.#directory(tenant).list(kind, limit, after);
+    const directory = this.#directory(tenant);
+    if (after !== undefined && !(await directory.has(after)))
+      return { ok: false, failure: invalidRequest("'after': there is no such session or context to go on from.", "after") };
+    const ids = await directory.list(kind, limit, after);
     const found = await Promise.all(ids.map((id) => this.session(tenant, id)));
     return { ok: true, value: found.flatMap((outcome) => (outcome.ok ? [outcome.value] : [])) };
   }
@@ -214,7 +217,7 @@ type ShareSurface = Pick<ShareObject, "open" | "get" | "end">;
 
 /** As seen over RPC. */
 type DirectorySurface = {
-  [Name in "list" | "all" | "count" | "putShare" | "removeShare" | "listShares" | "shares"]: (
+  [Name in "list" | "has" | "all" | "count" | "putShare" | "removeShare" | "listShares" | "shares"]: (
     ...values: Parameters<DirectoryObject[Name]>
   ) => Promise<ReturnType<DirectoryObject[Name]>>;
 };

@@ -1,0 +1,137 @@
+/** What comes in at the door: text that is well-formed, ids of clients' own, values that ask for nothing, places in lists and streams. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { chat, complete, failure, json, post, request, requestWith } from "../support/gateway-client.ts";
+import { engine } from "../support/gateway-worker.ts";
+import { SessionClient } from "../support/session-client.ts";
+import { bytesAsTokens } from "../support/tiny-tokenizer.ts";
+
+beforeEach(() => engine.use({ reply: bytesAsTokens("ab") }));
+
+/** A body spelled by hand: `JSON.stringify` of half a pair spells the same escape. */
+const HALF = "a\ud83d!";
+const WHOLE = "a\ufffd!";
+
+describe("half a surrogate pair comes back as U+FFFD", () => {
+  const raw = (path: string, body: object, headers: Record<string, string> = {}) => request(path, json(body, headers));
+
+  test("in an echo, a name, a transcript and the name of a field", async () => {
+    const echo = await complete({ prompt: HALF, echo: true, max_tokens: 1 });
+    expect(await echo.json()).toMatchObject({ choices: [{ text: expect.stringContaining(WHOLE) as string }] });
+    const client = new SessionClient();
+    const session = await client.create({ name: HALF });
+    expect(session.name).toBe(WHOLE);
+    await client.say(session.id, HALF);
+    const turns = await (await client.call("GET", `/v1/sessions/${session.id}/turns`)).text();
+    expect(turns).toContain(WHOLE);
+    expect(turns.isWellFormed()).toBe(true);
+    expect(turns).not.toMatch(/\\ud[89a-f]/i);
+    expect((await (await client.call("PATCH", `/v1/sessions/${session.id}`, { name: HALF })).json<{ name: string }>()).name).toBe(WHOLE);
+    expect((await client.createContext({ name: HALF })).name).toBe(WHOLE);
+    expect((await failure(await chat({ [HALF]: 1 }))).param).toBe(WHOLE);
+    expect((await failure(await chat({ messages: [{ role: "user", content: "a", [HALF]: 1 }] }))).param).toBe(`messages[0].${WHOLE}`);
+    expect((await failure(await raw("/v1/completions", { model: HALF, prompt: "a" }))).message).toContain(WHOLE);
+    expect((await failure(await raw("/tokenize", { prompt: "a", [HALF]: 1 }))).param).toBe(WHOLE);
+  });
+
+  test("a whole pair is left alone, and is the prompt that it was", async () => {
+    const tokens = async (prompt: string) => (await (await post("/tokenize", { prompt })).json<{ tokens: number[] }>()).tokens;
+    expect(await tokens("\ud83d\ude00")).toEqual(await tokens("😀"));
+    expect(await tokens(HALF)).toEqual(await tokens(WHOLE));
+  });
+});
+
+describe("x-request-id", () => {
+  const idOf = async (id: string) => (await request("/health", { headers: { "x-request-id": id } })).headers.get("x-request-id");
+
+  test.each(["abc", "req_0.1:2-3", "x".repeat(128)])("%j is the client's own", async (id) => {
+    expect(await idOf(id)).toBe(id);
+  });
+
+  test.each(["", "a b", 'a"b', "é", "x".repeat(129)])("%j is replaced", async (id) => {
+    expect(await idOf(id)).toMatch(/^[0-9a-f-]{36}$/);
+  });
+});
+
+test.each(["identity", "Identity", "IDENTITY"])("Content-Encoding %s is none", async (encoding) => {
+  const response = await request("/tokenize", json({ prompt: "a" }, { "content-encoding": encoding }));
+  expect(response.status).toBe(200);
+});
+
+/** Field, the values of it that ask for nothing, and one that asks for something. */
+const FIELDS: readonly (readonly [string, readonly unknown[], unknown])[] = [
+  ["response_format", [null, { type: "text" }], { type: "json_object" }],
+  ["tools", [null, []], [{ type: "function" }]],
+  ["tool_choice", [null, "none", "auto"], "required"],
+  ["functions", [null, []], [{ name: "f" }]],
+  ["function_call", [null, "none", "auto"], { name: "f" }],
+  ["modalities", [null, ["text"]], ["text", "audio"]],
+  ["reasoning_effort", [null, "none"], "low"],
+  ["verbosity", [null, "medium"], "high"],
+  ["audio", [null], { voice: "a" }],
+  ["prediction", [null], { type: "content" }],
+  ["web_search_options", [null], {}],
+  ["stop", [null, []], [""]],
+  ["logit_bias", [null, {}], { a: 1 }],
+];
+
+test.each(FIELDS)("%s: what asks for nothing is accepted, what asks is refused by name", async (field, neutral, asks) => {
+  for (const value of neutral) expect([value, (await chat({ [field]: value, max_tokens: 1 })).status]).toEqual([value, 200]);
+  const refusal = await chat({ [field]: asks });
+  expect(refusal.status).toBe(400);
+  expect((await failure(refusal)).param).toMatch(new RegExp(`^${field}`));
+});
+
+test("/tokenize in vLLM's shape", async () => {
+  const messages = [{ role: "user", content: "hello" }];
+  const whole = await (await post("/tokenize", { messages, return_token_strs: true, tools: [] })).json<Record<string, unknown>>();
+  expect(whole).toMatchObject({ count: (whole["tokens"] as number[]).length, max_model_len: 512 });
+  expect((whole["token_strs"] as string[]).join("")).toBe("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n");
+  expect(await (await post("/tokenize", { prompt: "hello" })).json()).toMatchObject({ token_strs: null });
+  for (const [field, value] of [
+    ["tools", [{ type: "function" }]],
+    ["chat_template", "x"],
+    ["continue_final_message", true],
+  ] as const)
+    expect(await failure(await post("/tokenize", { messages, [field]: value }))).toMatchObject({ code: "unsupported_field", param: field });
+});
+
+describe("places", () => {
+  test("a list goes on only from what is in it", async () => {
+    const client = new SessionClient();
+    const first = await client.create();
+    const second = await client.create();
+    const ids = async (query: string) => {
+      const { data } = await (await client.call("GET", `/v1/sessions?${query}`)).json<{ data: { id: string }[] }>();
+      return data.map(({ id }) => id);
+    };
+    const [newest, oldest] = await ids("limit=2");
+    expect([newest, oldest].toSorted()).toEqual([first.id, second.id].toSorted());
+    expect(await ids(`after=${newest ?? ""}`)).toEqual([oldest]);
+    await client.call("DELETE", `/v1/sessions/${newest ?? ""}`);
+    for (const after of [newest ?? "", "nonsense"]) {
+      const refusal = await client.call("GET", `/v1/sessions?after=${after}`);
+      expect(refusal.status).toBe(400);
+      expect(await failure(refusal)).toMatchObject({ code: "invalid_request", param: "after" });
+    }
+  });
+
+  test("an event that an ended stream never had is refused", async () => {
+    const response = await chat({ stream: true, max_tokens: 2 });
+    const stream = response.headers.get("x-spikingbrain-stream") ?? "";
+    const last = Math.max(...Array.from((await response.text()).matchAll(/^id: .*\.(\d+)$/gm), ([, number]) => Number(number)));
+    const after = (number: number) => request(`/v1/streams/${stream}`, { headers: { "last-event-id": `${stream}.${number}` } });
+    expect((await (await after(last)).text()).endsWith("data: [DONE]\n\n")).toBe(true);
+    const forged = await after(999);
+    expect(forged.status).toBe(400);
+    expect(await failure(forged)).toMatchObject({ param: "Last-Event-ID" });
+  });
+});
+
+test("a page on a named origin may send what OpenAI's SDK sends", async () => {
+  const asked = "authorization,content-type,x-stainless-arch,x-stainless-retry-count,x-stainless-helper-method";
+  const preflight = await requestWith({ CORS_ORIGINS: "https://one.test" }, "/v1/chat/completions", {
+    method: "OPTIONS",
+    headers: { origin: "https://one.test", "access-control-request-method": "POST", "access-control-request-headers": asked },
+  });
+  expect((preflight.headers.get("access-control-allow-headers") ?? "").split(",").map((name) => name.trim())).toEqual(asked.split(","));
+});
