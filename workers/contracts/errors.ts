@@ -30,6 +30,7 @@ export type FailureCode =
   | "unsupported_media_type"
   | "overloaded"
   | "engine_unavailable"
+  | "session_unavailable"
   | "model_invalid"
   /** A state that does not belong here or does not hold: starting without it helps. */
   | "state_rejected"

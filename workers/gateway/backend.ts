@@ -1,7 +1,7 @@
 /** Which backend serves a request. One today; the pool's plan takes this function's place. */
+import { unwrap, type Service } from "../contracts/call.ts";
 import type { GenerationBackend, ModelDescription, ModelVersion, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
-import { release } from "../contracts/release.ts";
 import { modelUnavailable } from "../models/served-model.ts";
 import type { Environment } from "./environment.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
@@ -10,28 +10,15 @@ export function chooseBackend(environment: Environment): GenerationBackend {
   return environment.ENGINE;
 }
 
-/** The value of a call that may be refused or break; a call that breaks is a backend that is not there. */
-export async function unwrap<T>(call: Promise<Outcome<T>>): Promise<T> {
-  const outcome = await reached(call);
-  try {
-    if (!outcome.ok) throw new ServiceError(outcome.failure);
-    return outcome.value;
-  } finally {
-    release(outcome);
-  }
-}
+/** The value of a call to an engine. @throws ServiceError that names the engine where the call breaks. */
+export const fromEngine = <T>(call: Promise<Outcome<T>>): Promise<T> => unwrap("engine", call, logBroken("engine"));
 
-async function reached<T>(call: Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (cause) {
-    logLine("error", "backend_unreachable", { cause: describeCause(cause) });
-    throw new ServiceError(
-      { code: "engine_unavailable", status: 503, message: "The engine cannot be reached.", retryable: true, retryAfterSeconds: 1 },
-      { cause },
-    );
-  }
-}
+/** The value of a call to the session service. @throws ServiceError that names it where the call breaks. */
+export const fromSession = <T>(call: Promise<Outcome<T>>): Promise<T> => unwrap("session", call, logBroken("session"));
+
+const logBroken = (service: Service) => (cause: unknown) => {
+  logLine("error", "service_unreachable", { service, cause: describeCause(cause) });
+};
 
 /** Constant while a backend lives, so one answer serves the isolate; an absent answer is asked for again. */
 let descriptions: readonly ModelDescription[] | undefined;
@@ -41,7 +28,7 @@ export async function describeModel(environment: Environment, { id, digest }: Mo
   const same = (one: ModelVersion) => one.id === id && one.digest === digest;
   const known = descriptions?.find(same);
   if (known !== undefined) return known;
-  descriptions = structuredClone(await unwrap(chooseBackend(environment).models()));
+  descriptions = structuredClone(await fromEngine(chooseBackend(environment).models()));
   const found = descriptions.find(same);
   if (found === undefined) throw new ServiceError(modelUnavailable(id));
   return found;

@@ -11,7 +11,7 @@
  * 6. Deliver     `stream/deliver.ts`: OpenAI's shapes, whole or as server-sent events, with exactly one end
  */
 import type * as z from "zod";
-import { describeModel, unwrap } from "./backend.ts";
+import { describeModel, fromSession } from "./backend.ts";
 import type { GatewayContext } from "./environment.ts";
 import { planJobs, tokenLimits, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
@@ -70,7 +70,7 @@ export async function answerGeneration<Body extends GenerationFields>(
   };
   facts["choices"] = jobs.length;
   const streams = body.stream === true;
-  const open = await unwrap(
+  const open = await fromSession(
     c.env.SESSION.start({
       ...placeOf(c.req.raw),
       tenant,

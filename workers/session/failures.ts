@@ -1,4 +1,5 @@
 /** Constructors for the failures that the session Worker itself decides, and how thrown ones leave an object. */
+import { unreachable } from "../contracts/call.ts";
 import type { Outcome } from "../contracts/engine.ts";
 import { ServiceError, type FailureCode, type ServiceFailure } from "../contracts/errors.ts";
 
@@ -40,10 +41,4 @@ export const invalidRequest = (message: string, param?: string) => refuse("inval
 export const cancelled = (message = "The generation was stopped.") => refuse("cancelled", 499, message);
 export const internalError = (message: string): ServiceFailure => ({ code: "internal_error", status: 500, message, retryable: true });
 /** An object that was moved or restarted under the call; another try reaches it. */
-export const objectUnreachable = (): ServiceFailure => ({
-  code: "engine_unavailable",
-  status: 503,
-  message: "The conversation's keeper cannot be reached.",
-  retryable: true,
-  retryAfterSeconds: 1,
-});
+export const objectUnreachable = (): ServiceFailure => unreachable("session");

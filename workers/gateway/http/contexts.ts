@@ -1,5 +1,5 @@
 /** `/v1/contexts`: documents that are read once and asked often. */
-import { unwrap } from "../backend.ts";
+import { fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import type { SessionFacts } from "../../contracts/session.ts";
 import { unsupportedMediaType } from "../failures.ts";
@@ -18,12 +18,14 @@ export async function createContext(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   if (!isText(c)) {
     const { model, name } = parseBody(newContextBody, await readJson(c.req.raw));
-    const facts = await unwrap(c.env.SESSION.createContext(tenant, { model, ...(name === null || name === undefined ? {} : { name }) }));
+    const facts = await fromSession(
+      c.env.SESSION.createContext(tenant, { model, ...(name === null || name === undefined ? {} : { name }) }),
+    );
     return c.json(sessionJson(facts), 201);
   }
   const { model, name } = parseBody(newContextQuery, c.req.query());
   const request = { model, ...(name === undefined ? {} : { name }) };
-  const facts = await unwrap(c.env.SESSION.createContext(tenant, request, bodyStream(c.req.raw)));
+  const facts = await fromSession(c.env.SESSION.createContext(tenant, request, bodyStream(c.req.raw)));
   return c.json(sessionJson(facts), 201);
 }
 
@@ -32,13 +34,13 @@ export async function appendText(c: GatewayContext): Promise<Response> {
   const { offset, last } = parseBody(uploadQuery, c.req.query());
   if (!isText(c)) throw unsupportedMediaType("The text must be sent with 'Content-Type: text/plain', in UTF-8.");
   const id = c.req.param("id") ?? "";
-  return c.json(sessionJson(await unwrap(c.env.SESSION.appendContext(tenant, id, offset, bodyStream(c.req.raw), last === "true"))));
+  return c.json(sessionJson(await fromSession(c.env.SESSION.appendContext(tenant, id, offset, bodyStream(c.req.raw), last === "true"))));
 }
 
 /** Any number of events, then `[DONE]`. */
 export async function contextEvents(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
-  const lines = await unwrap(c.env.SESSION.followContext(tenant, c.req.param("id") ?? ""));
+  const lines = await fromSession(c.env.SESSION.followContext(tenant, c.req.param("id") ?? ""));
   const abort = new AbortController();
   const stream = eventStream(progress(lines, abort.signal), {
     abort,

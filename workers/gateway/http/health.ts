@@ -1,7 +1,7 @@
 /** `GET /health`: this Worker runs. `GET /ready`: the model has produced a token. */
 import { ServiceError } from "../../contracts/errors.ts";
 import { modelNamed } from "../../models/served-model.ts";
-import { chooseBackend, describeModel, unwrap } from "../backend.ts";
+import { chooseBackend, describeModel, fromEngine } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 
 export function health(c: GatewayContext): Response {
@@ -11,7 +11,7 @@ export function health(c: GatewayContext): Response {
 export async function ready(c: GatewayContext): Promise<Response> {
   const backend = chooseBackend(c.env);
   try {
-    await unwrap(backend.ready());
+    await fromEngine(backend.ready());
     const { id, kernel } = await describeModel(c.env, (await modelNamed(c.env)).version);
     return c.json({ status: "ready", model: id, kernel });
   } catch (cause) {

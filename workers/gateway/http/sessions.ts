@@ -1,6 +1,6 @@
 /** `/v1/sessions`: conversations that live at the edge. */
 import type * as z from "zod";
-import { unwrap } from "../backend.ts";
+import { fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { invalidRequest } from "../failures.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
@@ -40,7 +40,7 @@ export async function createSession(c: GatewayContext): Promise<Response> {
     ...(session === null || session === undefined ? {} : { from: { session, ...turned(from?.turn) } }),
     ...(share === null || share === undefined ? {} : { share }),
   };
-  return c.json(sessionJson(await unwrap(c.env.SESSION.createSession(tenant, request))), 201);
+  return c.json(sessionJson(await fromSession(c.env.SESSION.createSession(tenant, request))), 201);
 }
 
 export const listSessions = (c: GatewayContext) => list(c, "session");
@@ -48,73 +48,73 @@ export const listSessions = (c: GatewayContext) => list(c, "session");
 export async function list(c: GatewayContext, kind: "session" | "context"): Promise<Response> {
   const tenant = requireTenant(c);
   const { limit = DEFAULT_SESSIONS, after } = parseBody(listQuery, c.req.query());
-  const found = await unwrap(c.env.SESSION.sessions(tenant, kind, limit + 1, after));
+  const found = await fromSession(c.env.SESSION.sessions(tenant, kind, limit + 1, after));
   return c.json(listJson(found, limit, sessionJson));
 }
 
 export async function oneSession(c: GatewayContext): Promise<Response> {
-  return c.json(sessionJson(await unwrap(c.env.SESSION.session(requireTenant(c), idOf(c)))));
+  return c.json(sessionJson(await fromSession(c.env.SESSION.session(requireTenant(c), idOf(c)))));
 }
 
 export async function sessionTurns(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { limit = DEFAULT_TURNS, after } = parseBody(turnsQuery, c.req.query());
-  const turns = await unwrap(c.env.SESSION.turns(tenant, idOf(c), limit + 1, after ?? -1));
+  const turns = await fromSession(c.env.SESSION.turns(tenant, idOf(c), limit + 1, after ?? -1));
   return c.json(listJson(turns, limit, turnJson));
 }
 
 export async function renameSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { name } = await body(c, renameBody);
-  return c.json(sessionJson(await unwrap(c.env.SESSION.renameSession(tenant, idOf(c), name))));
+  return c.json(sessionJson(await fromSession(c.env.SESSION.renameSession(tenant, idOf(c), name))));
 }
 
 export async function deleteSession(c: GatewayContext): Promise<Response> {
-  await unwrap(c.env.SESSION.deleteSession(requireTenant(c), idOf(c)));
+  await fromSession(c.env.SESSION.deleteSession(requireTenant(c), idOf(c)));
   return c.body(null, 204);
 }
 
 export async function rewindSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { turn } = await body(c, rewindBody);
-  return c.json(sessionJson(await unwrap(c.env.SESSION.rewindSession(tenant, idOf(c), turn))));
+  return c.json(sessionJson(await fromSession(c.env.SESSION.rewindSession(tenant, idOf(c), turn))));
 }
 
 export async function forkSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { turn, name } = await body(c, forkBody);
-  const { model } = await unwrap(c.env.SESSION.session(tenant, idOf(c)));
+  const { model } = await fromSession(c.env.SESSION.session(tenant, idOf(c)));
   const request = { model, ...named(name), from: { session: idOf(c), ...turned(turn) } };
-  return c.json(sessionJson(await unwrap(c.env.SESSION.createSession(tenant, request))), 201);
+  return c.json(sessionJson(await fromSession(c.env.SESSION.createSession(tenant, request))), 201);
 }
 
 export async function shareSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { expires_in: seconds } = await body(c, shareBody);
-  const { share, expires } = await unwrap(c.env.SESSION.shareSession(tenant, idOf(c), seconds ?? DEFAULT_SHARE_SECONDS));
+  const { share, expires } = await fromSession(c.env.SESSION.shareSession(tenant, idOf(c), seconds ?? DEFAULT_SHARE_SECONDS));
   return c.json({ object: "share", id: share, expires }, 201);
 }
 
 export async function listShares(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { limit = DEFAULT_SESSIONS, after, session_id: session } = parseBody(sharesQuery, c.req.query());
-  return c.json(listJson(await unwrap(c.env.SESSION.shares(tenant, limit + 1, after, session)), limit, shareJson));
+  return c.json(listJson(await fromSession(c.env.SESSION.shares(tenant, limit + 1, after, session)), limit, shareJson));
 }
 
 export async function unshare(c: GatewayContext): Promise<Response> {
-  await unwrap(c.env.SESSION.unshare(requireTenant(c), idOf(c)));
+  await fromSession(c.env.SESSION.unshare(requireTenant(c), idOf(c)));
   return c.body(null, 204);
 }
 
 /** The link is the permission; it is not for search engines. */
 export async function sharedSession(c: GatewayContext): Promise<Response> {
-  return c.json(sharedJson(await unwrap(c.env.SESSION.shared(idOf(c)))), 200, { "x-robots-tag": "noindex" });
+  return c.json(sharedJson(await fromSession(c.env.SESSION.shared(idOf(c)))), 200, { "x-robots-tag": "noindex" });
 }
 
 export async function exportSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { passphrase } = await body(c, exportBody);
-  const { file } = await unwrap(c.env.SESSION.exportSession(tenant, idOf(c), passphrase ?? null));
+  const { file } = await fromSession(c.env.SESSION.exportSession(tenant, idOf(c), passphrase ?? null));
   const headers = { "content-type": "application/octet-stream", "content-disposition": `attachment; filename="${idOf(c)}.sbsf"` };
   return c.body(file, 200, headers);
 }
@@ -123,7 +123,7 @@ export async function importSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const passphrase = passphraseOf(c.req.header("x-spikingbrain-passphrase"));
   const file = bodyStream(c.req.raw);
-  const facts = await unwrap(c.env.SESSION.importSession(tenant, file, passphrase));
+  const facts = await fromSession(c.env.SESSION.importSession(tenant, file, passphrase));
   return c.json(sessionJson(facts), 201);
 }
 
@@ -138,6 +138,6 @@ function passphraseOf(header: string | undefined): string | null {
 }
 
 export async function usage(c: GatewayContext): Promise<Response> {
-  const { sessions, hotBytes, durableBytes, quotaBytes } = await unwrap(c.env.SESSION.usage(requireTenant(c)));
+  const { sessions, hotBytes, durableBytes, quotaBytes } = await fromSession(c.env.SESSION.usage(requireTenant(c)));
   return c.json({ sessions, hot_bytes: hotBytes, durable_bytes: durableBytes, quota_bytes: quotaBytes });
 }

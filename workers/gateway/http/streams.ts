@@ -1,6 +1,6 @@
 /** `GET /v1/streams/{id}`: an answer's stream again, after `Last-Event-ID`. `DELETE`: ends the answer here. */
 import { modelOfVersion } from "../../models/served-model.ts";
-import { unwrap } from "../backend.ts";
+import { fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { deliverEvents } from "../stream/deliver.ts";
 import { lastNumber, requireNumber } from "../stream/stream-id.ts";
@@ -9,7 +9,7 @@ export async function resumeStream(c: GatewayContext): Promise<Response> {
   const id = c.req.param("id") ?? "";
   const after = lastNumber(id, c.req.header("last-event-id"));
   // From the first entry: usage is counted over all of them, those that the client has included.
-  const open = await unwrap(c.env.SESSION.attach(c.var.tenant, id, 0));
+  const open = await fromSession(c.env.SESSION.attach(c.var.tenant, id, 0));
   try {
     requireNumber(after, open.last);
   } catch (cause) {
@@ -21,6 +21,6 @@ export async function resumeStream(c: GatewayContext): Promise<Response> {
 }
 
 export async function stopStream(c: GatewayContext): Promise<Response> {
-  await unwrap(c.env.SESSION.stop(c.var.tenant, c.req.param("id") ?? ""));
+  await fromSession(c.env.SESSION.stop(c.var.tenant, c.req.param("id") ?? ""));
   return c.body(null, 204);
 }
