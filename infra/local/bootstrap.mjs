@@ -1,17 +1,21 @@
 // Runs on the Node a fresh machine has (20), before anything is installed: brings node_modules up to date, then runs the named
 // script on the project's own Node (22, from node_modules), which executes TypeScript directly.
 // Usage: node infra/local/bootstrap.mjs SCRIPT [ARGUMENT…]
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { nameOf, withLock } from "./lock.mjs";
 
 const repositoryRoot = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 /** The first Node that strips types without a flag, on the line the project pins. */
 const minimumNode = [22, 18];
 const stampName = ".package-lock.sha256";
+const progressMilliseconds = 3000;
+const endSignals = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 
 /**
  * Whether node_modules holds what package-lock.json says. A stamp with the lock's digest decides; without one (a plain `npm ci`),
@@ -27,16 +31,64 @@ export function dependenciesAreCurrent(root) {
   return statSync(record).mtimeMs >= statSync(lock).mtimeMs;
 }
 
-/** @param {string} root */
-export function ensureDependencies(root) {
+/**
+ * Runs `npm ci` when the dependencies are not current; one process at a time does so in a checkout.
+ * @param {string} root
+ */
+export async function ensureDependencies(root) {
   if (dependenciesAreCurrent(root)) return;
-  // On standard error: the script's own output may be read by a program.
+  await withLock(`npm-${nameOf(root)}`, "installing dependencies", async () => {
+    if (dependenciesAreCurrent(root)) return;
+    if ((await installDependencies(root)) !== 0) {
+      throw new Error("`npm ci` failed. Its messages are above; once the cause is gone (network, disk space), run the same command again.");
+    }
+    writeFileSync(join(root, "node_modules", stampName), digestOf(join(root, "package-lock.json")));
+  });
+}
+
+/**
+ * Runs `npm ci` and says every few seconds how far it is, on standard error: the script's own output may be read by a program.
+ * @param {string} root
+ * @returns {Promise<number | null>} npm's exit status; null when a signal ended it
+ */
+async function installDependencies(root) {
   console.error("Installing dependencies (npm ci) …");
-  const install = spawnSync("npm", ["ci"], { cwd: root, stdio: ["inherit", 2, 2] });
-  if (install.status !== 0) {
-    throw new Error("`npm ci` failed. Its messages are above; once the cause is gone (network, disk space), run the same command again.");
+  const start = Date.now();
+  let fetched = 0;
+  const timer = setInterval(() => {
+    console.error(`  ${String(Math.round((Date.now() - start) / 1000))} s, packages fetched: ${String(fetched)}`);
+  }, progressMilliseconds);
+  // npm is silent about what it fetches but for these lines, which are counted and not shown.
+  const npm = spawn("npm", ["ci", "--loglevel=http"], { cwd: root, stdio: ["inherit", 2, "pipe"] });
+  const ended = new Promise((resolve, reject) => {
+    npm.once("error", (cause) => reject(new Error("`npm` cannot be started; it comes with Node.js.", { cause })));
+    npm.once("close", resolve);
+  });
+  ended.catch(() => undefined);
+  const stop = endWith(npm);
+  try {
+    for await (const line of createInterface({ input: npm.stderr })) {
+      if (!/^npm http /.test(line)) console.error(line);
+      else if (/^npm http fetch GET 200 .*\.tgz/.test(line)) fetched += 1;
+    }
+    return await ended;
+  } finally {
+    clearInterval(timer);
+    stop();
   }
-  writeFileSync(join(root, "node_modules", stampName), digestOf(join(root, "package-lock.json")));
+}
+
+/**
+ * Hands signals on to a child, and takes it along when this process ends.
+ * @param {import("node:child_process").ChildProcess} child
+ * @returns {() => void} undoes it
+ */
+function endWith(child) {
+  const handlers = endSignals.map((signal) => /** @type {const} */ ([signal, () => void child.kill(signal)]));
+  for (const [signal, handler] of handlers) process.on(signal, handler);
+  return () => {
+    for (const [signal, handler] of handlers) process.off(signal, handler);
+  };
 }
 
 /** @param {string} version */
@@ -65,7 +117,7 @@ export function runScript(scriptAndArguments) {
 /** @param {string[]} scriptAndArguments */
 async function main([script, ...rest]) {
   if (script === undefined) throw new Error("usage: node infra/local/bootstrap.mjs SCRIPT [ARGUMENT…]");
-  ensureDependencies(repositoryRoot);
+  await ensureDependencies(repositoryRoot);
   const binaries = join(repositoryRoot, "node_modules/.bin");
   if (!(process.env.PATH ?? "").split(delimiter).includes(binaries)) {
     process.env.PATH = `${binaries}${delimiter}${process.env.PATH ?? ""}`;
@@ -76,8 +128,8 @@ async function main([script, ...rest]) {
     await import(pathToFileURL(path).href);
     return;
   }
-  const child = spawn(join(binaries, "node"), [path, ...rest], { stdio: "inherit" });
-  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) process.on(signal, () => child.kill(signal));
+  const child = spawn(join(binaries, "node"), [path, ...rest], { stdio: "inherit", env: { ...process.env, STARTED_BY_BOOTSTRAP: "true" } });
+  endWith(child);
   child.on("exit", (code, signal) => process.exit(code ?? 128 + (signal === null ? 1 : constants.signals[signal])));
 }
 

@@ -7,7 +7,7 @@ export function inRepository(...parts: string[]): string {
 }
 
 /** Downloads live here, outside git; `SPIKINGBRAIN_CACHE` moves it. */
-export function cacheDirectory(): string {
-  const configured = process.env.SPIKINGBRAIN_CACHE;
+export function cacheDirectory(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+  const configured = environment.SPIKINGBRAIN_CACHE;
   return configured !== undefined && configured !== "" ? resolve(configured) : inRepository(".cache/spikingbrain");
 }

@@ -1,6 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { Socket } from "node:net";
 
-/** A child and everything it starts, ended together. */
+/**
+ * A child and everything it starts, ended together: by {@link ProcessGroup.stop}, and also when this process is gone without a word. For that the
+ * child holds the other end of a pipe, {@link lifelineDescriptor}; a child that calls `endWithStarter` ends its group when the pipe does.
+ */
 export interface ProcessGroup {
   readonly child: ChildProcess;
   /** Ends every process of the group; resolves when the child is gone. */
@@ -9,6 +13,9 @@ export interface ProcessGroup {
 
 /** How long a group may take to end by itself before it is killed. */
 const graceMilliseconds = 5000;
+/** The same without anybody who waits for it. */
+const orphanGraceMilliseconds = 1000;
+const lifelineDescriptor = 3;
 
 export function startGroup(
   command: string,
@@ -16,9 +23,10 @@ export function startGroup(
   options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv },
 ): ProcessGroup {
   // detached makes the child the leader of a new group, so that a signal to -pid reaches its children too.
-  const child = spawn(command, args, { ...options, detached: true, stdio: ["ignore", "pipe", "pipe"] });
-  const closed = new Promise<void>((resolve) => {
-    child.once("close", () => {
+  const child = spawn(command, args, { ...options, detached: true, stdio: ["ignore", "pipe", "pipe", "pipe"] });
+  // "exit", as "close" also waits for those that hold the same output, and they may outlive the child.
+  const gone = new Promise<void>((resolve) => {
+    child.once("exit", () => {
       resolve();
     });
     child.once("error", () => {
@@ -31,12 +39,24 @@ export function startGroup(
       if (child.pid === undefined) return;
       signalGroup(child.pid, "SIGTERM");
       const timer = setTimeout(signalGroup, graceMilliseconds, child.pid, "SIGKILL");
-      await closed;
+      await gone;
       clearTimeout(timer);
       // The leader may be gone while one of its children is not.
       signalGroup(child.pid, "SIGKILL");
     },
   };
+}
+
+/** For the leader of a group, in its own process: ends the group when whoever started it is gone, however that one ended. */
+export function endWithStarter(): void {
+  const lifeline = new Socket({ fd: lifelineDescriptor });
+  const end = (): void => {
+    // Its own handler of SIGTERM would leave before the others are gone.
+    process.removeAllListeners("SIGTERM").on("SIGTERM", () => undefined);
+    signalGroup(process.pid, "SIGTERM");
+    setTimeout(signalGroup, orphanGraceMilliseconds, process.pid, "SIGKILL");
+  };
+  lifeline.once("error", end).once("end", end).resume().unref();
 }
 
 function signalGroup(leader: number, signal: NodeJS.Signals): void {

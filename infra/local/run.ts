@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { pathToFileURL } from "node:url";
 import { repositoryRoot } from "./paths.ts";
 
@@ -15,6 +15,12 @@ export interface RunResult {
   readonly signal: NodeJS.Signals | null;
   readonly output: string;
 }
+
+/** What this process has started here and that still runs; it ends with this process. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGTERM");
+});
 
 /** Runs a command with its output shown as it comes. */
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
@@ -44,6 +50,8 @@ async function execute(
       stdio: ["ignore", output === "show" ? "inherit" : "pipe", output === "show" ? "inherit" : "pipe"],
       ...(options.timeout === undefined ? {} : { timeout: options.timeout, killSignal: "SIGKILL" as const }),
     });
+    running.add(child);
+    child.once("close", () => running.delete(child));
     const chunks: Buffer[] = [];
     child.stdout?.on("data", (chunk: Buffer) => {
       chunks.push(chunk);

@@ -1,7 +1,8 @@
 /** The whole stack on this machine: all Workers under `wrangler dev`, the way Cloudflare would run them. */
 import { randomUUID } from "node:crypto";
-import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Lock } from "./lock.mjs";
+import { claimPort } from "./port.ts";
 import { startGroup } from "./process-group.ts";
 import { inRepository, repositoryRoot } from "./paths.ts";
 import { ensureStateKeys } from "./state-keys.ts";
@@ -12,6 +13,8 @@ export const defaultConfigurations: readonly string[] = ["wrangler.toml", sessio
 
 export interface StackOptions {
   readonly port: number;
+  /** The port's, where it is taken already. */
+  readonly claim?: Lock;
   /** Wrangler configurations, the one that answers HTTP first; {@link defaultConfigurations} unless given. */
   readonly configurations?: readonly string[];
   /** Variables of the Workers, over those in the wrangler.toml files. */
@@ -47,7 +50,7 @@ export const quietWrangler = {
 const keptOutputLines = 40;
 
 export async function startStack(options: StackOptions): Promise<Stack> {
-  await mustBeFree(options.port);
+  const claim = options.claim ?? (await claimPort(options.port));
   await ensureStateKeys();
   const url = `http://127.0.0.1:${String(options.port)}`;
   const variables = Object.entries(options.variables ?? {}).flatMap(([name, value]) => ["--var", `${name}:${value}`]);
@@ -74,8 +77,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   group.child.stderr?.on("data", onData);
   let hasEnded = false;
   const ended = new Promise<void>((resolve) => {
-    group.child.once("close", () => {
+    group.child.once("exit", () => {
       hasEnded = true;
+      claim.release();
       resolve();
     });
   });
@@ -100,14 +104,6 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
 }
 
-/** The `PORT` variable, 8787 when it is not set. */
-export function portFrom(text: string | undefined): number {
-  const port = text === undefined || text === "" ? 8787 : Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new Error(`PORT must be an integer from 1 to 65535; it is "${String(text)}".`);
-  return port;
-}
-
 /** "ready", or why not; another program's answer on the same port is not this stack's. */
 async function probe(url: string, startId: string): Promise<string> {
   try {
@@ -118,20 +114,4 @@ async function probe(url: string, startId: string): Promise<string> {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-}
-
-async function mustBeFree(port: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const server = createServer();
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const reason =
-        cause.code === "EADDRINUSE" ? "is in use by another program. Stop that program" : `cannot be used (${String(cause.code)})`;
-      reject(new Error(`Port ${String(port)} ${reason}, or choose another port: PORT=${String(port + 1)} npm start`, { cause }));
-    });
-    server.listen(port, "127.0.0.1", () => {
-      server.close(() => {
-        resolve();
-      });
-    });
-  });
 }

@@ -3,35 +3,42 @@ import { buildPage } from "./build-page.ts";
 import { prepareModel } from "./models/prepare-model.ts";
 import { reportFailure } from "./run.ts";
 import { configurationsFor } from "./models/spiking-engine.ts";
-import { portFrom, startStack } from "./stack.ts";
+import { onEnd } from "./lifetime.ts";
+import { claimPort } from "./port.ts";
+import { findPython } from "./python/python.ts";
+import { startSettings } from "./settings.ts";
+import { startStack, type Stack } from "./stack.ts";
 import { gatewayVariables } from "./variables.ts";
 
 const readyTimeoutMilliseconds = 180_000;
 
+/** Set once the Workers are started; until then there is nothing to stop but what set-up runs, which ends with this process. */
+let stack: Stack | undefined;
+
 async function main(): Promise<void> {
-  const port = portFrom(process.env.PORT);
+  const { port, spikes } = startSettings();
+  if (process.env.PYTHON !== undefined && process.env.PYTHON !== "") await findPython();
   const { variables, isOpen } = gatewayVariables(process.env);
+  const claim = await claimPort(port);
+  const stopping = new AbortController();
+  onEnd(() => {
+    stopping.abort();
+    console.log("\nStopping …");
+    if (stack === undefined) process.exit(0);
+    void stack.stop();
+  });
   const manifest = await prepareModel();
   await buildPage();
 
-  const configurations = configurationsFor(process.env.SPIKES);
+  const configurations = configurationsFor(spikes);
   console.log("Starting the Workers …");
-  const stack = await startStack({
+  stack = await startStack({
     port,
+    claim,
     ...(configurations === undefined ? {} : { configurations }),
     variables,
     onOutput: (text) => process.stdout.write(text),
   });
-  const stopping = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      if (stopping.signal.aborted) return;
-      stopping.abort();
-      console.log("\nStopping …");
-      void stack.stop();
-    });
-  }
-
   try {
     await stack.untilReady(readyTimeoutMilliseconds);
     printUsage(stack.url, manifest.id, isOpen);

@@ -1,11 +1,13 @@
 /**
- * Loaded into wrangler's process before wrangler (`node --import`): shuts what `wrangler dev` opens beside the Workers and has no option for.
+ * Loaded into wrangler's process before wrangler (`node --import`): shuts what `wrangler dev` opens beside the Workers and has no option for, and
+ * ends wrangler with whoever started it.
  * wrangler and miniflare are pinned exactly; an edit that no longer fits ends the start with its name.
  */
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { fileURLToPath } from "node:url";
 import { inRepository } from "./paths.ts";
+import { endWithStarter } from "./process-group.ts";
 
 /** One place of a pinned file: what it says there, and what it shall say. */
 interface Edit {
@@ -67,6 +69,8 @@ export function edited(path: string, text: string): string {
 
 if (!readFileSync(entryWorker, "utf8").includes(entryExports))
   throw new Error(`${entryWorker} must end in "${entryExports}"; it does not.`);
+
+if (process.argv[1] === wranglerProgram) endWithStarter();
 
 registerHooks({
   load(url, context, nextLoad) {

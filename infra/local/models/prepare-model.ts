@@ -6,7 +6,9 @@ import type { ModelIndex, ModelManifest } from "../../../workers/contracts/model
 import { digestFile } from "./digest.ts";
 import { readGgufFacts } from "../gguf/metadata.ts";
 import { locateModel, type ModelSource } from "./source.ts";
-import { inRepository } from "../paths.ts";
+import { nameOf, withLock } from "../lock.mjs";
+import { cacheDirectory, inRepository } from "../paths.ts";
+import { othersServing } from "../port.ts";
 import { reportFailure, isMain } from "../run.ts";
 import { writeShards } from "../gguf/shards.ts";
 
@@ -22,14 +24,33 @@ interface Stamp {
   readonly outputs: Readonly<Record<string, string>>;
 }
 
+/**
+ * One process at a time does so in a cache and in an output; others wait for it. Throws where what another process serves from this directory would
+ * be replaced by another model under it.
+ */
 export async function prepareModel(output = inRepository("dist")): Promise<ModelManifest> {
-  const source = await locateModel();
+  const cache = cacheDirectory();
+  const source = await withLock(`cache-${nameOf(cache)}`, `fetching models into ${cache}`, () => locateModel());
+  return await withLock(`output-${nameOf(output)}`, `preparing ${output}`, () => prepare(output, source));
+}
+
+async function prepare(output: string, source: ModelSource): Promise<ModelManifest> {
   const manifestPath = join(output, "engine/model/manifest.json");
   if (!(await isCurrent(output, source))) {
+    if (output === inRepository("dist")) await mustNotBeServed(source);
     console.log(`Preparing model ${source.id} …`);
     await write(output, source);
   }
   return JSON.parse(readFileSync(manifestPath, "utf8")) as ModelManifest;
+}
+
+async function mustNotBeServed({ id }: ModelSource): Promise<void> {
+  const [other] = await othersServing();
+  if (other !== undefined)
+    throw new Error(
+      `Process ${String(other.pid)} serves another model from this directory, on port ${String(other.port)}. ` +
+        `\`kill ${String(other.pid)}\` stops it; a second checkout can serve ${id} beside it.`,
+    );
 }
 
 async function write(output: string, source: ModelSource): Promise<void> {

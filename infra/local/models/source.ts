@@ -19,6 +19,9 @@ export interface ModelSource {
   readonly teacher: ModelTeacher | null;
 }
 
+/** What a model's public id may be. */
+export const modelIdPattern = /^[\w.:/-]{1,200}$/;
+
 /** `SPIKINGBRAIN_MODEL` is the id of a registered model or the path of a GGUF; `./id` is always a path. */
 export async function locateModel(environment: Readonly<Record<string, string | undefined>> = process.env): Promise<ModelSource> {
   const configured = environment.SPIKINGBRAIN_MODEL;
@@ -31,8 +34,9 @@ export async function locateModel(environment: Readonly<Record<string, string | 
     const ids = [...models.keys()].join(", ");
     throw new Error(`SPIKINGBRAIN_MODEL: "${path}" is not a file; it must be the path of a GGUF or one of ${ids}.`);
   }
-  const id = environment.SPIKINGBRAIN_MODEL_ID ?? slug(basename(path, extname(path)));
-  if (!/^[\w.:/-]{1,200}$/.test(id)) {
+  const configuredId = environment.SPIKINGBRAIN_MODEL_ID;
+  const id = configuredId === undefined || configuredId === "" ? slug(basename(path, extname(path))) : configuredId;
+  if (!modelIdPattern.test(id)) {
     throw new Error(`SPIKINGBRAIN_MODEL_ID: "${id}" must be 1 to 200 letters, digits or the characters . _ : / -`);
   }
   return { path, id, created: Math.floor(status.mtimeMs / 1000), ownedBy: "local", license: null, teacher: null };

@@ -3,8 +3,7 @@
  * those of the second need a file of their own.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { spikingModes } from "../../../workers/contracts/spikes.ts";
-import { oneOf } from "../../../workers/settings.ts";
+import type { SpikingMode } from "../../../workers/contracts/spikes.ts";
 import { inRepository } from "../paths.ts";
 import { defaultConfigurations } from "../stack.ts";
 
@@ -17,8 +16,7 @@ const moved = [
 ] as const;
 
 /** Configurations for `startStack`; undefined, the default ones, where `SPIKES` is not set. */
-export function configurationsFor(spikes: string | undefined): readonly string[] | undefined {
-  const mode = oneOf({ SPIKES: spikes }, "SPIKES", spikingModes);
+export function configurationsFor(mode: SpikingMode | undefined): readonly string[] | undefined {
   if (mode === undefined) return undefined;
   const path = `dist/engine-${mode}.toml`;
   writeFileSync(inRepository(path), withMode(readFileSync(inRepository(ENGINE_CONFIGURATION), "utf8"), mode));

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startGroup } from "../../../infra/local/process-group.ts";
-import { portFrom, startStack } from "../../../infra/local/stack.ts";
+import { startStack } from "../../../infra/local/stack.ts";
 
 function isAlive(pid: number): boolean {
   try {
@@ -41,17 +41,5 @@ describe("startStack", () => {
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
     await expect(startStack({ port })).rejects.toThrow(`Port ${String(port)} is in use by another program`);
-  });
-
-  it.each([
-    [undefined, 8787],
-    ["", 8787],
-    ["9000", 9000],
-  ])("reads PORT %j as %i", (text, port) => {
-    expect(portFrom(text)).toBe(port);
-  });
-
-  it.each(["0", "65536", "80.5", "http"])("refuses PORT %j", (text) => {
-    expect(() => portFrom(text)).toThrow(`it is "${text}"`);
   });
 });
