@@ -3,8 +3,8 @@
  * It is free as soon as its holder is gone, however that one ended. Plain JavaScript, as bootstrap.mjs runs before anything is installed.
  * @typedef {{ pid: number, [field: string]: unknown }} Holder
  */
-import { createHash } from "node:crypto";
-import { readdirSync, renameSync, rmSync } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
+import { linkSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,22 +24,32 @@ export function nameOf(path) {
 const socketPath = (name) => join(tmpdir(), `${prefix}${name}${suffix}`);
 
 /**
- * Takes a lock, or says who has it.
+ * Takes a lock, or says who has it. The socket gets its name only once it is listened on: one that refuses a connection is a dead process's.
  * @param {string} name letters, digits and dashes
  * @param {Record<string, unknown>} about what others are told of this holder, beside its `pid`
  * @returns {Promise<{ release: () => void } | { holder: Holder }>}
  */
 export async function tryLock(name, about) {
   const path = socketPath(name);
+  const own = `${path}.${String(process.pid)}-${randomUUID().slice(0, 8)}`;
+  const server = createServer((socket) => socket.on("error", () => undefined).end(JSON.stringify({ pid: process.pid, ...about })));
+  await listen(server, own);
+  server.unref();
   for (;;) {
-    const server = createServer((socket) => socket.on("error", () => undefined).end(JSON.stringify({ pid: process.pid, ...about })));
-    if (await listens(server, path)) {
-      server.unref();
-      return { release: () => void server.close() };
+    if (isLinked(own, path)) {
+      return {
+        release: () => {
+          rmSync(path, { force: true });
+          server.close();
+        },
+      };
     }
     const holder = await ask(path);
-    if (holder !== undefined) return { holder };
-    await removeStale(path);
+    if (holder !== undefined) {
+      server.close();
+      return { holder };
+    }
+    await removeStale(path, own);
   }
 }
 
@@ -73,18 +83,26 @@ export async function holders(start) {
   return found.filter((holder) => holder !== undefined);
 }
 
-/** @param {import("node:net").Server} server @param {string} path @returns {Promise<boolean>} */
-async function listens(server, path) {
-  return await new Promise((resolve, reject) => {
-    server.once("error", (/** @type {NodeJS.ErrnoException} */ error) => {
-      if (error.code === "EADDRINUSE") resolve(false);
-      else
-        reject(
-          new Error(`${path} cannot be made (${String(error.code)}); set TMPDIR to a directory that can be written to.`, { cause: error }),
-        );
+/** @param {import("node:net").Server} server @param {string} path @returns {Promise<void>} */
+async function listen(server, path) {
+  await new Promise((resolve, reject) => {
+    server.once("error", (/** @type {NodeJS.ErrnoException} */ cause) => {
+      reject(new Error(`${path} cannot be made (${String(cause.code)}); set TMPDIR to a directory that can be written to.`, { cause }));
     });
-    server.listen(path, () => resolve(true));
+    server.listen(path, () => resolve(undefined));
   });
+}
+
+/** Gives a socket its name, and takes the one that it was made under away; false where another has the name. @param {string} own @param {string} path */
+function isLinked(own, path) {
+  try {
+    linkSync(own, path);
+    rmSync(own, { force: true });
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    throw error;
+  }
 }
 
 /** Who listens on a socket; undefined when nobody does. @param {string} path @returns {Promise<Holder | undefined>} */
@@ -111,9 +129,12 @@ function parsed(text) {
   }
 }
 
-/** Takes the file away under another name first: somebody may have begun to listen on it since, and then it goes back. @param {string} path */
-async function removeStale(path) {
-  const aside = `${path}.${String(process.pid)}`;
+/**
+ * Takes a dead process's socket away, under another name first: another process may have put its own there since, and then that goes back.
+ * @param {string} path @param {string} own
+ */
+async function removeStale(path, own) {
+  const aside = `${own}.stale`;
   try {
     renameSync(path, aside);
     if ((await ask(aside)) === undefined) rmSync(aside, { force: true });

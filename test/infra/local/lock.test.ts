@@ -64,6 +64,18 @@ describe("a lock", () => {
     expect(readFileSync(log, "utf8")).toBe("()".repeat(8));
   });
 
+  it("is had by exactly one of eight processes that take it at the same time", async () => {
+    const name = `test-${nameOf(temporaryDirectory())}`;
+    const at = Date.now() + 1000;
+    const program = `
+      import { tryLock } from ${JSON.stringify(lockModule)};
+      while (Date.now() < ${String(at)});
+      console.log("release" in (await tryLock(${JSON.stringify(name)}, {})));
+      setInterval(() => {}, 1000);`;
+    const lines = (await Promise.all(Array.from({ length: 8 }, () => beside(program)))).map(({ line }) => line);
+    expect(lines.sort()).toEqual([...Array.from({ length: 7 }, () => "false"), "true"]);
+  });
+
   it("is free again after a task that throws, and whoever waits says for whom, once", async () => {
     const name = `test-${nameOf(temporaryDirectory())}`;
     await expect(withLock(name, "failing", () => Promise.reject(new Error("no")))).rejects.toThrow("no");

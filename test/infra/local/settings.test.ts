@@ -45,7 +45,9 @@ describe("startSettings", () => {
       'SPIKINGBRAIN_MODEL_ID must be 1 to 200 letters, digits or the characters . _ : / -; it is "a b".',
     ],
   ] as const)("refuses %j", (environment, message) => {
-    expect(() => startSettings({ SPIKINGBRAIN_CACHE: temporaryDirectory(), ...environment })).toThrow(new Error(message));
+    expect(() => startSettings({ SPIKINGBRAIN_CACHE: temporaryDirectory(), ...environment })).toThrow(
+      expect.objectContaining({ message }) as Error,
+    );
   });
 
   it("makes the cache's directory, with those above it, also by a relative path and behind a link", () => {
