@@ -2,6 +2,7 @@
  * One choice of an answer, as it is ordered and as it comes: text with the tokens it came from, then exactly one end. The gateway makes the
  * order and the wire format; the session Worker makes the text, because an answer goes on when its client, and with it the gateway, has gone.
  */
+import type { ChoiceFinish } from "./finish.ts";
 import type { GenerateRequest } from "./engine.ts";
 import type { SpikeCounts, SpikesByLayer } from "./spikes.ts";
 import type { StateReport } from "./state.ts";
@@ -28,12 +29,21 @@ export interface ScoredToken {
   readonly offset: number;
 }
 
-export interface Piece {
-  readonly type: "piece";
-  readonly index: number;
+/** What a delta adds to its choice; text is the only kind so far. */
+export type DeltaContent = TextContent;
+
+export interface TextContent {
+  readonly kind: "text";
   readonly text: string;
   /** Empty unless log-probabilities were asked for. */
   readonly tokens: readonly ScoredToken[];
+}
+
+/** A part of a choice. */
+export interface Delta {
+  readonly type: "delta";
+  readonly index: number;
+  readonly content: DeltaContent;
   /** Of everything read so far, where that is counted. */
   readonly spikes?: SpikeCounts;
   /** The newest, where it is reported. */
@@ -43,7 +53,7 @@ export interface Piece {
 export interface ChoiceEnd {
   readonly type: "end";
   readonly index: number;
-  readonly reason: "stop" | "length";
+  readonly reason: ChoiceFinish;
   /** Tokens sampled: without the stop token, with those of a stop string. */
   readonly completionTokens: number;
   /** Tokens before the answer, those that were not read again included. */
@@ -58,4 +68,4 @@ export interface ChoiceEnd {
   readonly state?: StateReport;
 }
 
-export type ChoiceEvent = Piece | ChoiceEnd;
+export type ChoiceEvent = Delta | ChoiceEnd;

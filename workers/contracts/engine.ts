@@ -2,6 +2,7 @@
  * What every generation backend offers: the WASM engine today, the GPU pool later. Token ids in, token ids out;
  * text, templates and stop strings belong to the gateway. `test/contract` holds the one conformance suite.
  */
+import type { BackendFinish } from "./finish.ts";
 import type { ServiceFailure } from "./errors.ts";
 import type { SpikeCounts, SpikesByLayer, SpikingMode } from "./spikes.ts";
 import type { StateDescription, StateReport } from "./state.ts";
@@ -184,7 +185,7 @@ export type GenerateEvent =
     }
   | {
       readonly type: "finish";
-      readonly reason: "stop" | "length";
+      readonly reason: BackendFinish;
       readonly stopToken?: number;
       readonly usage: TokenUsage;
       /** Of everything read; with `countSpikes`. */

@@ -2,6 +2,7 @@
  * The session Worker's RPC surface: it owns running generations, the memory of conversations, and what tenants keep. Failures come as
  * `ok: false`, never as a thrown error. A tenant is never told whether what it may not see exists: that is "not found", as is the unknown.
  */
+import type { TurnFinish } from "./finish.ts";
 import type { ChoiceEvent, Job } from "./choice.ts";
 import type { ModelVersion, Outcome } from "./engine.ts";
 import type { ServiceFailure } from "./errors.ts";
@@ -135,7 +136,7 @@ export interface Turn {
   readonly messages: readonly TranscriptMessage[];
   /** Tokens of the conversation once this turn has ended. */
   readonly tokens: number;
-  readonly finish: "stop" | "length" | "cancelled" | "failed";
+  readonly finish: TurnFinish;
   readonly created: number;
 }
 

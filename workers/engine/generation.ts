@@ -1,4 +1,5 @@
 /** One request being served: its sequence in the engine, what it has produced, and the stream that its reader holds. */
+import type { BackendFinish } from "../contracts/finish.ts";
 import type { TokenLogprob } from "../contracts/engine.ts";
 import type { OpenedRequest } from "./open-state.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
@@ -311,7 +312,7 @@ export class Generation {
     for (const logprob of logprobs) this.#promptLogprobs.push(logprob);
   }
 
-  #finish(handle: number, reason: "stop" | "length", stopToken?: number): void {
+  #finish(handle: number, reason: BackendFinish, stopToken?: number): void {
     const { prompt, resume, countSpikes } = this.request;
     const cachedTokens = resume?.tokens ?? 0;
     this.sink.send({

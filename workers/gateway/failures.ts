@@ -9,6 +9,9 @@ export const invalidRequest = (message: string, param?: string) => refuse("inval
 export const unknownField = (param: string) => refuse("unknown_field", 400, `Unknown field: '${param}'.`, param);
 export const unsupportedField = (param: string, message?: string) =>
   refuse("unsupported_field", 400, message ?? `'${param}' is not supported by this server.`, param);
+/** A stream that was written by another version of this server. */
+export const streamUnreadable = (message: string) =>
+  refuse("stream_not_found", 404, `The stream was made by another version of this server. ${message}`);
 export const routeNotFound = (method: string) => refuse("not_found", 404, `No such route for ${method}. The API lives under /v1.`);
 export const methodNotAllowed = (method: string, allow: string) =>
   refuse("method_not_allowed", 405, `Method ${method} is not allowed here; allowed: ${allow}.`);

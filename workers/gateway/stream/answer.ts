@@ -1,7 +1,8 @@
 /** Turns a stream's entries into an answer: the payloads of an event stream, or one whole object. */
+import type { ChoiceFinish } from "../../contracts/finish.ts";
 import type { ScoredToken } from "../../contracts/choice.ts";
 import type { StreamEntry } from "../../contracts/session.ts";
-import type { AnswerFormat, AnswerUsage } from "./formats/format.ts";
+import type { AnswerFormat, AnswerUsage, FormatEvent } from "./formats/format.ts";
 import type { AnswerRecipe } from "./recipe.ts";
 import type { SseEvent } from "./sse.ts";
 import type { UsageCounter } from "./usage.ts";
@@ -10,7 +11,7 @@ interface OpenChoice {
   readonly index: number;
   readonly texts: string[];
   readonly tokens: ScoredToken[];
-  reason: "stop" | "length";
+  reason: ChoiceFinish;
 }
 
 type Entries = AsyncGenerator<StreamEntry, void, undefined>;
@@ -25,19 +26,18 @@ export interface StreamedOptions {
   readonly report: (usage: AnswerUsage) => void;
 }
 
-/** The events up to, and without, `[DONE]`. Every entry makes one event, which carries its number; the opening ones come before the first. */
+/** The events up to, and without, `[DONE]`. Of the events that an entry makes the last carries its number; the opening ones come before the first. */
 export async function* streamedAnswer(entries: Entries, options: StreamedOptions): AsyncGenerator<SseEvent, void, undefined> {
   const { recipe, format, usage, after, idOf, report } = options;
   try {
     for (const { index } of after === 0 ? recipe.choices : []) {
-      const opening = format.opening(index);
-      if (opening !== null) yield { data: opening };
+      yield* format.opening(index);
     }
     for await (const { number, event } of entries) {
       if (event.type === "end") usage.add(event);
-      const data = dataOf(event, options);
-      if (data === null || (number !== null && number <= after)) continue;
-      yield number === null ? { data } : { id: idOf(number), data };
+      const made = eventsOf(event, options);
+      if (number !== null && number <= after) continue;
+      for (const [at, one] of made.entries()) yield number === null || at < made.length - 1 ? one : { ...one, id: idOf(number) };
     }
   } finally {
     // Reached without the loop above when the reader leaves during the opening chunks.
@@ -46,16 +46,16 @@ export async function* streamedAnswer(entries: Entries, options: StreamedOptions
   }
 }
 
-function dataOf(event: StreamEntry["event"], { recipe, format, usage }: StreamedOptions): object | null {
+function eventsOf(event: StreamEntry["event"], { recipe, format, usage }: StreamedOptions): readonly FormatEvent[] {
   switch (event.type) {
-    case "piece":
-      return format.chunk(event);
+    case "delta":
+      return format.delta(event);
     case "end":
       return format.closing(event.index, event.reason);
     case "done":
-      return recipe.includeUsage ? format.usage(usage.total()) : null;
+      return recipe.includeUsage ? format.usage(usage.total()) : [];
     case "failed":
-      return null;
+      return [];
   }
 }
 
@@ -71,12 +71,12 @@ export async function wholeAnswer(
   try {
     for await (const { event } of entries) {
       onEntry();
-      if (event.type !== "piece" && event.type !== "end") continue;
+      if (event.type !== "delta" && event.type !== "end") continue;
       const choice = choices[event.index];
       if (choice === undefined) continue;
-      if (event.type === "piece") {
-        choice.texts.push(event.text);
-        choice.tokens.push(...event.tokens);
+      if (event.type === "delta") {
+        choice.texts.push(event.content.text);
+        choice.tokens.push(...event.content.tokens);
       } else {
         choice.reason = event.reason;
         usage.add(event);

@@ -8,7 +8,7 @@ import type { GatewayContext } from "../environment.ts";
 import { cancelled } from "../failures.ts";
 import { streamedAnswer, wholeAnswer } from "./answer.ts";
 import type { AnswerUsage } from "./formats/format.ts";
-import { formatOf, type AnswerRecipe } from "./recipe.ts";
+import { formatOf, readRecipe } from "./recipe.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
 import { settledWithin } from "./settled-within.ts";
 import { SLOW_JSON_HEADERS, slowJson } from "./slow-json.ts";
@@ -53,7 +53,7 @@ export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: To
 }
 
 function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {
-  const recipe = JSON.parse(open.recipe) as AnswerRecipe;
+  const recipe = readRecipe(open.recipe);
   const abort = new AbortController();
   const leave = () => {
     abort.abort(cancelled());

@@ -1,11 +1,16 @@
 /** What turns a stream's entries into an answer's bytes: written down with the stream, so that a client that comes back gets the same bytes. */
 import type { SpikingMode } from "../../contracts/spikes.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import { streamUnreadable } from "../failures.ts";
 import { chatFormat } from "./formats/chat.ts";
 import { completionFormat } from "./formats/completion.ts";
 import type { AnswerFormat, AnswerHeader } from "./formats/format.ts";
 
+/** Raised when what is written down changes so that an older or newer gateway would read it wrongly. */
+export const RECIPE_VERSION = 1;
+
 export interface AnswerRecipe {
+  readonly version: typeof RECIPE_VERSION;
   readonly endpoint: "chat" | "completion";
   readonly header: AnswerHeader;
   readonly topLogprobs: number | null;
@@ -22,6 +27,13 @@ export interface RecipeChoice {
   readonly promptIndex: number;
 }
 
-export function formatOf({ endpoint, ...recipe }: AnswerRecipe, tokenizer: Tokenizer): AnswerFormat {
+/** A stream's recipe as it was written down. @throws ServiceError where another version of the gateway wrote it. */
+export function readRecipe(text: string): AnswerRecipe {
+  const recipe = JSON.parse(text) as AnswerRecipe | { readonly version?: unknown };
+  if (recipe.version === RECIPE_VERSION) return recipe as AnswerRecipe;
+  throw streamUnreadable(`Its form is ${String(recipe.version ?? "unversioned")}; this server reads ${String(RECIPE_VERSION)}.`);
+}
+
+export function formatOf({ endpoint, version: _version, ...recipe }: AnswerRecipe, tokenizer: Tokenizer): AnswerFormat {
   return endpoint === "chat" ? chatFormat({ ...recipe, tokenizer }) : completionFormat({ ...recipe, tokenizer });
 }

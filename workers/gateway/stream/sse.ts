@@ -12,6 +12,8 @@ import { settledWithin } from "./settled-within.ts";
 export interface SseEvent {
   /** What a client that comes back sends as `Last-Event-ID`; left out where there is no coming back to. */
   readonly id?: string;
+  /** The `event` field; most streams have none. */
+  readonly name?: string;
   readonly data: object;
 }
 
@@ -85,7 +87,7 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
   });
 }
 
-/** An id is made of hexadecimal digits, dashes and a point: nothing in it can end its line. */
-function written({ id, data }: SseEvent): string {
-  return `${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
+/** Ids are made of hexadecimal digits, dashes and a point, names of letters, points and underscores: nothing in them can end their line. */
+function written({ id, name, data }: SseEvent): string {
+  return `${id === undefined ? "" : `id: ${id}\n`}${name === undefined ? "" : `event: ${name}\n`}data: ${JSON.stringify(data)}\n\n`;
 }

@@ -1,4 +1,5 @@
 /** What the object of a session and the object of a stream ask of one another. */
+import type { TurnFinish } from "../../contracts/finish.ts";
 import type { Outcome, TokenUsage } from "../../contracts/engine.ts";
 import type { PreparedTurn, TurnBase } from "../generation/turn-base.ts";
 import type { GenerationOrder, TenantId, TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
@@ -34,7 +35,7 @@ export interface TurnResult {
   readonly stream: string;
   /** Choice 0's text. */
   readonly text: string;
-  readonly finish: "stop" | "length" | "cancelled" | "failed";
+  readonly finish: TurnFinish;
   /** What the client added. */
   readonly messages: readonly TranscriptMessage[];
   /** The turn's own prompt tokens, then the tokens that make the text: those sampled, without what a stop string took away. */

@@ -1,7 +1,7 @@
 /** `chat.completion` and `chat.completion.chunk`. */
-import type { Piece, ScoredToken } from "../../../contracts/choice.ts";
+import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
 import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
-import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
+import { unnamed, type AnswerFormat, type AnswerHeader, type AnswerUsage, type FinishedChoice } from "./format.ts";
 import { liveSpikes } from "../spike-report.ts";
 import { liveState } from "../state-report.ts";
 import { tokenLabel } from "../token-label.ts";
@@ -40,14 +40,15 @@ export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: Cha
     ...(includeUsage ? { usage } : {}),
   });
   return {
-    opening: (index) => chunkOf([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], null),
-    chunk: ({ index, text, tokens, spikes, state }: Piece) => ({
-      ...chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }], null),
-      ...liveSpikes(spikes),
-      ...liveState(state),
-    }),
-    closing: (index, reason) => chunkOf([{ index, delta: {}, logprobs: null, finish_reason: reason }], null),
-    usage: (usage) => chunkOf([], usage),
+    opening: (index) => unnamed(chunkOf([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], null)),
+    delta: ({ index, content: { text, tokens }, spikes, state }: Delta) =>
+      unnamed({
+        ...chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }], null),
+        ...liveSpikes(spikes),
+        ...liveState(state),
+      }),
+    closing: (index, reason) => unnamed(chunkOf([{ index, delta: {}, logprobs: null, finish_reason: reason }], null)),
+    usage: (usage) => unnamed(chunkOf([], usage)),
     whole: (choices: readonly FinishedChoice[], usage) => ({
       id,
       object: "chat.completion",

@@ -1,7 +1,7 @@
 /** `text_completion`, whole and in chunks: OpenAI's legacy shape, whose log-probabilities evaluation tools read. */
-import type { Piece, ScoredToken } from "../../../contracts/choice.ts";
+import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
 import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
-import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice } from "./format.ts";
+import { unnamed, type AnswerFormat, type AnswerHeader, type AnswerUsage, type FinishedChoice } from "./format.ts";
 import { liveSpikes } from "../spike-report.ts";
 import { liveState } from "../state-report.ts";
 import { tokenLabel } from "../token-label.ts";
@@ -43,14 +43,15 @@ export function completionFormat({ header, tokenizer, topLogprobs, includeUsage 
   });
   const noUsage = includeUsage ? { usage: null } : {};
   return {
-    opening: () => null,
-    chunk: ({ index, text, tokens, spikes, state }: Piece) => ({
-      ...body([{ index, text, logprobs: logprobs(tokens), finish_reason: null }], noUsage),
-      ...liveSpikes(spikes),
-      ...liveState(state),
-    }),
-    closing: (index, reason) => body([{ index, text: "", logprobs: null, finish_reason: reason }], noUsage),
-    usage: (usage) => body([], { usage }),
+    opening: () => [],
+    delta: ({ index, content: { text, tokens }, spikes, state }: Delta) =>
+      unnamed({
+        ...body([{ index, text, logprobs: logprobs(tokens), finish_reason: null }], noUsage),
+        ...liveSpikes(spikes),
+        ...liveState(state),
+      }),
+    closing: (index, reason) => unnamed(body([{ index, text: "", logprobs: null, finish_reason: reason }], noUsage)),
+    usage: (usage) => unnamed(body([], { usage })),
     whole: (choices: readonly FinishedChoice[], usage) =>
       body(
         choices.map(({ index, text, tokens, reason }) => ({ index, text, logprobs: logprobs(tokens), finish_reason: reason })),

@@ -1,5 +1,6 @@
-/** The wire shapes of one endpoint's answer, whole or in chunks. `ChatFormat` and `CompletionFormat` implement it. */
-import type { Piece, ScoredToken } from "../../../contracts/choice.ts";
+/** The wire shapes of one endpoint's answer, whole or as events of a stream: formats are siblings of this file. */
+import type { ChoiceFinish } from "../../../contracts/finish.ts";
+import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
 import type { StateReport } from "../../../contracts/state.ts";
 import type { SpikeReport } from "../spike-report.ts";
 
@@ -26,14 +27,24 @@ export interface FinishedChoice {
   readonly index: number;
   readonly text: string;
   readonly tokens: readonly ScoredToken[];
-  readonly reason: "stop" | "length";
+  readonly reason: ChoiceFinish;
 }
 
+/** One event of a stream. */
+export interface FormatEvent {
+  /** The `event` field, for formats whose events have names. */
+  readonly name?: string;
+  readonly data: object;
+}
+
+/** Each gives any number of events, in order. */
 export interface AnswerFormat {
-  /** Chunks that come before any token, one a choice. */
-  opening(index: number): object | null;
-  chunk(piece: Piece): object;
-  closing(index: number, reason: "stop" | "length"): object;
-  usage(usage: AnswerUsage): object;
+  /** What comes before any token, for each choice. */
+  opening(index: number): readonly FormatEvent[];
+  delta(delta: Delta): readonly FormatEvent[];
+  closing(index: number, reason: ChoiceFinish): readonly FormatEvent[];
+  usage(usage: AnswerUsage): readonly FormatEvent[];
   whole(choices: readonly FinishedChoice[], usage: AnswerUsage): object;
 }
+
+export const unnamed = (data: object): readonly FormatEvent[] => [{ data }];

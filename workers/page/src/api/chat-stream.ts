@@ -1,7 +1,8 @@
+import { choiceFinishes, type ChoiceFinish } from "../../../contracts/finish.ts";
 import type { SpikeMeasure, StateMeasure } from "../state/types.ts";
 import { FailureError, failureFromError, record } from "./failure.ts";
 
-export type FinishReason = "stop" | "length";
+export type FinishReason = ChoiceFinish;
 
 /** What one chunk says. */
 export type ChatEvent =
@@ -24,7 +25,8 @@ export function parseChunk(data: string): ChatEvent[] {
   const text = record(choice?.["delta"])?.["content"];
   if (typeof text === "string" && text !== "") events.push({ type: "delta", text });
   const reason = choice?.["finish_reason"];
-  if (reason === "stop" || reason === "length") events.push({ type: "finish", reason });
+  const finish = choiceFinishes.find((one) => one === reason);
+  if (finish !== undefined) events.push({ type: "finish", reason: finish });
   const usage = record(chunk["usage"]);
   const promptTokens = usage?.["prompt_tokens"];
   const completionTokens = usage?.["completion_tokens"];

@@ -1,3 +1,4 @@
+import type { TurnFinish } from "../../../contracts/finish.ts";
 import type { ChatMessage } from "./chat-request.ts";
 import { record } from "./failure.ts";
 import { listAll } from "./list.ts";
@@ -8,7 +9,7 @@ export interface Turn {
   /** From 1. */
   readonly number: number;
   readonly messages: readonly ChatMessage[];
-  readonly finish: "stop" | "length" | "cancelled" | "failed";
+  readonly finish: TurnFinish;
 }
 
 export async function fetchTurns(session: string, signal: AbortSignal): Promise<Turn[]> {

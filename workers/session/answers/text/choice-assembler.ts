@@ -1,8 +1,9 @@
 /**
- * Makes one choice's text of a backend's events. It is a function of those events alone: the same ones give the same pieces, which is what
+ * Makes one choice's text of a backend's events. It is a function of those events alone: the same ones give the same deltas, which is what
  * lets a log of events stand for everything that its readers see.
  */
-import type { ChoiceEnd, ChoiceEvent, Job, Piece, ScoredToken } from "../../../contracts/choice.ts";
+import type { ChoiceFinish } from "../../../contracts/finish.ts";
+import type { ChoiceEnd, ChoiceEvent, Delta, Job, ScoredToken } from "../../../contracts/choice.ts";
 import type { AnswerEvent, PromptUsage } from "../../generation/answer-event.ts";
 import type { TokenLogprob } from "../../../contracts/engine.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
@@ -25,7 +26,7 @@ export class ChoiceAssembler {
   #spikeTotals: SpikeCounts | undefined;
   #state: StateReport | undefined;
   #ended: "backend" | "stop string" | "stopped" | undefined;
-  #reason: "stop" | "length" = "length";
+  #reason: ChoiceFinish = "length";
 
   constructor(job: Job, tokenizer: Tokenizer) {
     this.#job = job;
@@ -40,14 +41,14 @@ export class ChoiceAssembler {
   }
 
   /** Why it ended, once it has. */
-  get reason(): "stop" | "length" {
+  get reason(): ChoiceFinish {
     return this.#reason;
   }
 
   /** What comes before any event. */
   open(): ChoiceEvent[] {
     const { echo } = this.#job;
-    return echo === null || this.#awaitsPrompt ? [] : [this.#piece({ text: echo, tokens: [] })];
+    return echo === null || this.#awaitsPrompt ? [] : [this.#delta({ text: echo, tokens: [] })];
   }
 
   /** @throws ServiceError where the backend left out what was asked for. */
@@ -56,10 +57,10 @@ export class ChoiceAssembler {
     switch (event.type) {
       case "read":
         this.#state = event.state;
-        return [this.#piece({ text: "", tokens: [] })];
+        return [this.#delta({ text: "", tokens: [] })];
       case "prompt":
         this.#awaitsPrompt = false;
-        return [this.#piece({ text: this.#job.echo ?? "", tokens: this.#scorePrompt(event.logprobs) })];
+        return [this.#delta({ text: this.#job.echo ?? "", tokens: this.#scorePrompt(event.logprobs) })];
       case "token":
         this.#requirePrompt();
         return this.#token(event, usage);
@@ -105,30 +106,30 @@ export class ChoiceAssembler {
     const assembled = this.#text.push(event.id, event.logprob);
     this.#ids.push(event.id);
     this.#ends.push(this.#text.decodedUnits);
-    const pieces = this.#shownPieces(assembled);
-    if (!assembled.stopped) return pieces;
+    const deltas = this.#shownDeltas(assembled);
+    if (!assembled.stopped) return deltas;
     this.#ended = "stop string";
-    return [...pieces, this.#end("stop", usage)];
+    return [...deltas, this.#end("stop", usage)];
   }
 
-  #finish(reason: "stop" | "length", usage: PromptUsage, spikes: SpikesByLayer | undefined): ChoiceEvent[] {
+  #finish(reason: ChoiceFinish, usage: PromptUsage, spikes: SpikesByLayer | undefined): ChoiceEvent[] {
     const assembled = this.#text.finish();
-    const pieces = this.#shownPieces(assembled);
+    const deltas = this.#shownDeltas(assembled);
     this.#ended = assembled.stopped ? "stop string" : "backend";
-    return [...pieces, this.#end(assembled.stopped ? "stop" : reason, usage, spikes)];
+    return [...deltas, this.#end(assembled.stopped ? "stop" : reason, usage, spikes)];
   }
 
-  #shownPieces(assembled: AssembledText): Piece[] {
+  #shownDeltas(assembled: AssembledText): Delta[] {
     this.#shown += assembled.text;
-    return assembled.text === "" && assembled.tokens.length === 0 ? [] : [this.#piece(assembled)];
+    return assembled.text === "" && assembled.tokens.length === 0 ? [] : [this.#delta(assembled)];
   }
 
-  #piece({ text, tokens }: AssembledText): Piece {
+  #delta({ text, tokens }: AssembledText): Delta {
     const spikes = this.#spikeTotals === undefined ? {} : { spikes: this.#spikeTotals };
-    return { type: "piece", index: this.#job.index, text, tokens, ...spikes, ...this.#latestState() };
+    return { type: "delta", index: this.#job.index, content: { kind: "text", text, tokens }, ...spikes, ...this.#latestState() };
   }
 
-  #end(reason: "stop" | "length", usage: PromptUsage, spikes?: SpikesByLayer): ChoiceEnd {
+  #end(reason: ChoiceFinish, usage: PromptUsage, spikes?: SpikesByLayer): ChoiceEnd {
     this.#reason = reason;
     return {
       type: "end",

@@ -1,4 +1,5 @@
 /** Sessions as sealed files: out under the tenant's key or a passphrase, and in again. */
+import { turnFinishes } from "../../../contracts/finish.ts";
 import * as z from "zod";
 import type { Outcome } from "../../../contracts/engine.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
@@ -27,7 +28,7 @@ const turn = z.strictObject({
   number: z.int().min(0).max(MOST_CONVERSATION_TOKENS),
   messages: z.array(message),
   tokens: z.int().min(0).max(MOST_CONVERSATION_TOKENS),
-  finish: z.enum(["stop", "length", "cancelled", "failed"]),
+  finish: z.enum(turnFinishes),
   created: z.int().min(0).max(LATEST_SECONDS),
 });
 const transcript = z.strictObject({

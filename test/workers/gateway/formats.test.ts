@@ -1,0 +1,90 @@
+/** What a format may do that OpenAI's two do not need: events with names, several of one entry, none of another; and recipes of other versions. */
+import { describe, expect, test } from "vitest";
+import type { StreamEntry } from "../../../workers/contracts/session.ts";
+import { streamedAnswer } from "../../../workers/gateway/stream/answer.ts";
+import type { AnswerFormat } from "../../../workers/gateway/stream/formats/format.ts";
+import { readRecipe, RECIPE_VERSION, type AnswerRecipe } from "../../../workers/gateway/stream/recipe.ts";
+import { eventStream } from "../../../workers/gateway/stream/sse.ts";
+import { UsageCounter } from "../../../workers/gateway/stream/usage.ts";
+
+const recipe: AnswerRecipe = {
+  version: RECIPE_VERSION,
+  endpoint: "chat",
+  header: { id: "id", created: 0, model: "tiny", system_fingerprint: "fp" },
+  topLogprobs: null,
+  includeUsage: true,
+  choices: [{ index: 0, promptIndex: 0 }],
+  spikes: null,
+  state: false,
+};
+
+const named: AnswerFormat = {
+  opening: () => [{ name: "answer.created", data: {} }],
+  delta: ({ content }) => [
+    { name: "part.added", data: { text: content.text } },
+    { name: "part.done", data: {} },
+  ],
+  closing: (_index, reason) => [{ name: "answer.completed", data: { reason } }],
+  usage: () => [],
+  whole: () => ({}),
+};
+
+const entries: readonly StreamEntry[] = [
+  { number: 1, event: { type: "delta", index: 0, content: { kind: "text", text: "a", tokens: [] } } },
+  { number: 2, event: { type: "delta", index: 0, content: { kind: "text", text: "b", tokens: [] } } },
+  { number: 3, event: { type: "end", index: 0, reason: "tool_calls", completionTokens: 2, promptTokens: 1, cachedTokens: 0 } },
+  { number: 4, event: { type: "done" } },
+];
+
+async function* source(): AsyncGenerator<StreamEntry, void, undefined> {
+  for (const entry of entries) yield await Promise.resolve(entry);
+}
+
+async function textOf(after: number): Promise<string> {
+  const idOf = (number: number) => `S.${String(number)}`;
+  const report = () => undefined;
+  const events = streamedAnswer(source(), { recipe, format: named, usage: new UsageCounter(recipe), after, idOf, report });
+  const options = { abort: new AbortController(), keepAliveMilliseconds: 10_000, onFailure: () => undefined };
+  const text = await new Response(eventStream(events, options)).text();
+  return text.replaceAll(": keep-alive\n", "");
+}
+
+describe("a format whose events have names", () => {
+  test("gives several events of one entry, the last with its number, and none of another", async () => {
+    expect(await textOf(0)).toBe(
+      [
+        "event: answer.created\ndata: {}",
+        'event: part.added\ndata: {"text":"a"}',
+        "id: S.1\nevent: part.done\ndata: {}",
+        'event: part.added\ndata: {"text":"b"}',
+        "id: S.2\nevent: part.done\ndata: {}",
+        'id: S.3\nevent: answer.completed\ndata: {"reason":"tool_calls"}',
+        "data: [DONE]\n\n",
+      ].join("\n\n"),
+    );
+  });
+
+  test("goes on after an entry with all events of the next", async () => {
+    expect(await textOf(1)).toBe(
+      [
+        'event: part.added\ndata: {"text":"b"}',
+        "id: S.2\nevent: part.done\ndata: {}",
+        'id: S.3\nevent: answer.completed\ndata: {"reason":"tool_calls"}',
+        "data: [DONE]\n\n",
+      ].join("\n\n"),
+    );
+  });
+});
+
+describe("a recipe", () => {
+  test("is read as it was written", () => {
+    expect(readRecipe(JSON.stringify(recipe))).toEqual(recipe);
+  });
+
+  test.each([
+    ["a later version", { ...recipe, version: RECIPE_VERSION + 1 }],
+    ["none", { ...recipe, version: undefined }],
+  ])("of %s is refused, not read wrongly", (_name, other) => {
+    expect(() => readRecipe(JSON.stringify(other))).toThrow("made by another version of this server");
+  });
+});
