@@ -1,5 +1,7 @@
+import type { LogEvent } from "./events.ts";
+
 /** One JSON object a line. Fields are facts about the request: never prompt text, completions, keys or header values. */
-export function logLine(level: "info" | "error", event: string, fields: Readonly<Record<string, string | number | boolean>>): void {
+export function logLine(level: "info" | "error", event: LogEvent, fields: Readonly<Record<string, string | number | boolean>>): void {
   const line = JSON.stringify({ level, event, ...fields });
   if (level === "error") console.error(line);
   else console.log(line);

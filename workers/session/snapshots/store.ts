@@ -1,6 +1,7 @@
 /** A tenant's snapshot store over the object's storage. */
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import type { LogEvent } from "../../observe/events.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { internalError } from "../failures.ts";
 import { snapshotInvalid } from "../../state-file/failures.ts";
@@ -170,7 +171,7 @@ function coveredTokens({ snapshot: { tokens, cuttable }, commonPages }: Found, c
 
 export const noSnapshot = () => snapshotInvalid("snapshot: there is none of this id");
 
-function failureOf(cause: unknown, event: string): ServiceFailure {
+function failureOf(cause: unknown, event: LogEvent): ServiceFailure {
   if (cause instanceof ServiceError) return cause.failure;
   logLine("error", event, { cause: describeCause(cause) });
   return internalError("The store of states failed.");

@@ -1,4 +1,5 @@
 /** What a tenant's object does by alarm: ends what has expired, moves what is idle to R2, deletes what other services still hold. */
+import type { LogEvent } from "../../../observe/events.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
 import type { Collection } from "../index/collection.ts";
 import { idleSnapshots, moveToDurable } from "./durable.ts";
@@ -68,7 +69,7 @@ export class Upkeep {
     return known.length === 0 ? null : Math.min(...known);
   }
 
-  async #attempt(event: string, work: () => Promise<void>): Promise<void> {
+  async #attempt(event: LogEvent, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (cause) {
