@@ -1,6 +1,6 @@
 /**
- * What every generation backend offers: the WASM engine today, the GPU pool later. Token ids in, token ids out;
- * text, templates and stop strings belong to the gateway. `test/contract` holds the one conformance suite.
+ * What every generation backend offers, whatever it computes on. Token ids in, token ids out: the gateway makes token ids of prompts, the
+ * session Worker renders turns and makes text of what is generated, and finds stop strings in it. `test/contract` holds the one conformance suite.
  */
 import type { BackendFinish } from "./finish.ts";
 import type { ServiceFailure } from "./errors.ts";

@@ -1,5 +1,5 @@
 /**
- * The one error shape that crosses a boundary (gateway, engine, later session and pool).
+ * The one shape of an error that crosses a boundary between Workers, between objects, or to a client.
  * Whoever knows the cause decides the code, the HTTP status and whether another try can help; nobody downstream guesses.
  */
 export interface ServiceFailure {
@@ -32,7 +32,7 @@ export type FailureCode =
   | "engine_unavailable"
   | "session_unavailable"
   | "model_invalid"
-  /** A state that does not belong here or does not hold: starting without it helps. */
+  /** A state that does not belong here or is not valid: starting without it helps. */
   | "state_rejected"
   /** A backend had to give up a state it was handed: starting again from the file helps. */
   | "state_lost"

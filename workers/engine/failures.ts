@@ -41,13 +41,13 @@ export function consumerGone(message: string): ServiceFailure {
   return { code: "cancelled", status: 499, message, retryable: false };
 }
 
-/** The message names what of the state does not hold. */
+/** The message names what of the state is not valid. */
 export function stateRejected(message: string): ServiceFailure {
   return { code: "state_rejected", status: 503, message, retryable: true };
 }
 
 export function stateLost(): ServiceFailure {
-  const message = "the engine's memory was needed for others, and a state that was handed to it can't be read again";
+  const message = "the engine gave this sequence's memory to others, and the state that it was handed cannot be read again";
   return { code: "state_lost", status: 503, message, retryable: true };
 }
 

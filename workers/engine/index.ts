@@ -1,4 +1,4 @@
-/** The engine Worker: no public routes, only the RPC surface that the gateway is bound to. */
+/** The engine Worker: no public routes, only the RPC surface that the gateway and the session Worker are bound to. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";

@@ -19,7 +19,7 @@ export function fullQueue(
 ): ServiceFailure | undefined {
   const own = waiting.filter((other) => other.share === share);
   if (own.length >= Math.ceil(shareOfQueue * limits.waiting))
-    return overloaded(`${String(own.length)} requests are waiting, which is as many as may`, retryAfterSeconds);
+    return overloaded(`${String(own.length)} requests are waiting, which is the limit`, retryAfterSeconds);
   const ownTokens = tokensOf(own);
   if (own.length > 0 && ownTokens + prompt.length > Math.ceil(shareOfQueue * limits.waitingTokens)) {
     return overloaded(

@@ -46,7 +46,7 @@ export class Scheduler implements Admission {
   /** Counts steps, so that shares and sequences take turns. */
   #turn = 0;
   readonly #longPrompts: LongPrompts;
-  /** Whether the last pass read of a prompt, or brought anybody his first token. */
+  /** Whether the last pass read tokens of a prompt, or computed the first token of an answer. */
   #readPrompt = false;
   #defect: ServiceFailure | undefined;
 
@@ -146,7 +146,7 @@ export class Scheduler implements Admission {
       generation.sink.heartbeat(now);
       generation.stalledSince = generation.sink.wantsMore ? undefined : (generation.stalledSince ?? now);
       if (generation.stalledSince === undefined || now - generation.stalledSince < this.#limits.stallMilliseconds) continue;
-      generation.fail(consumerGone(`the reader took nothing for ${String(this.#limits.stallMilliseconds / 1000)} s`));
+      generation.fail(consumerGone(`the reader read nothing for ${String(this.#limits.stallMilliseconds / 1000)} s`));
     }
     const isOpen = (generation: Generation): boolean => {
       if (generation.sink.closed) generation.release();
@@ -302,7 +302,7 @@ export class Scheduler implements Admission {
     this.#giveWay(next);
     // What yields has given way by itself, and insists in time.
     if (next.fruitlessEvictions > mostFruitlessEvictions && !next.yields) {
-      next.fail(overloaded("the engine's memory did not hold this sequence", retryAfterSeconds));
+      next.fail(overloaded("this sequence did not fit into the engine's memory", retryAfterSeconds));
     }
     return this.#running.length > 0;
   }

@@ -16,7 +16,7 @@ export interface PlanEntry {
   readonly servedAt?: number;
 }
 
-/** Prompt tokens are cut where the engine's tiles end, counted from the sequence's start. */
+/** Prompt tokens are cut where the linear layers' chunks end (`CHUNK_TOKENS` of `wasm/engine/src/layer/gated_linear.rs`): less than one is read token by token. */
 export const prefillGrain = 32;
 /** Sequences of one share that answer in a pass beside another share, however little that one asks for: alone they would take as long for their tokens as all of them together do. */
 const fewestAnswering = 2;
@@ -24,8 +24,8 @@ const fewestAnswering = 2;
 export const mostAnswering = 16;
 
 /**
- * Every sequence that has one token to read takes part, so that nobody's stream stalls; beside another share's, a share's sequences take
- * turns where it has more of them ({@link answering}). The prefill budget goes round in grains to the shares with more to read, and within
+ * Sequences that have one token to read take part first, up to {@link mostAnswering} of them, so that no stream waits for prompts; beside
+ * another share's, a share's sequences take turns where it has more of them ({@link answering}). The prefill budget goes round in grains to the shares with more to read, and within
  * a share to its sequences, both in the given order (rotate it from step to step): short prompts are not stuck behind long ones, nor one
  * share's behind another's many.
  */
@@ -56,12 +56,12 @@ export function planStep(entries: readonly PlanEntry[], prefillBudget: number): 
   return Uint32Array.from(plan);
 }
 
-/** Tokens until the engine's tile ends. */
+/** Tokens until the linear layers' chunk ends. */
 export function grainLeft(position: number): number {
   return prefillGrain - (position % prefillGrain);
 }
 
-/** Of the sequences with one token to read, those of this pass: as many of each share as the one that asks for least has, but at least two. */
+/** Of the sequences with one token to read, those of this pass: as many of each share as the one that asks for least has, but at least two, and {@link mostAnswering} of all. */
 function answering(entries: readonly PlanEntry[]): PlanEntry[] {
   const shares = byShare(entries);
   const groups = shares.map((group) => group.filter(({ pending }) => pending === 1));

@@ -18,7 +18,7 @@ export async function asOutcome<T>(call: () => Promise<Outcome<T>>): Promise<Out
 }
 
 export const streamNotFound = () =>
-  refuse("stream_not_found", 404, "There is no such stream: it never was, is not yours, or was too long ago.");
+  refuse("stream_not_found", 404, "There is no such stream, or it belongs to another key, or it has expired.");
 export const sessionNotFound = () => refuse("session_not_found", 404, "There is no such session.", "session_id");
 export const contextNotFound = () => refuse("context_not_found", 404, "There is no such context.", "context_id");
 export const shareNotFound = () => refuse("share_not_found", 404, "There is no such share, or it has expired.");
@@ -34,10 +34,10 @@ export const conversationTooLong = (tokens: number, added: number, most: number)
     "session_id",
   );
 export const sessionOfAnotherModel = (model: string) =>
-  refuse("invalid_request", 400, `'session_id': the session is of the model '${model}'.`, "session_id");
+  refuse("invalid_request", 400, `'session_id': the session was made with the model '${model}'.`, "session_id");
 export const quotaExceeded = (message: string) => refuse("quota_exceeded", 429, message);
 export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
-/** Somebody has ended it: the reader, the client, or the time that it had. */
+/** It was ended by the reader, the client, or the time limit. */
 export const cancelled = (message = "The generation was stopped.") => refuse("cancelled", 499, message);
 export const internalError = (message: string): ServiceFailure => ({ code: "internal_error", status: 500, message, retryable: true });
 /** An object that was moved or restarted under the call; another try reaches it. */

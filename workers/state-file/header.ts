@@ -35,7 +35,7 @@ export interface StateHeader {
   readonly groups: readonly StateGroup[];
 }
 
-/** @throws ServiceError `snapshot_invalid` that names what does not hold. @throws RangeError where the file ends within its header. */
+/** @throws ServiceError `snapshot_invalid` that names what is not valid. @throws RangeError where the file ends within its header. */
 export async function readHeader(reader: ByteReader): Promise<StateHeader> {
   const fixed = await reader.exact(FIXED_BYTES);
   const groups = view(fixed).getUint32(132, true);
@@ -47,7 +47,7 @@ export async function readHeader(reader: ByteReader): Promise<StateHeader> {
   return parseHeader(bytes);
 }
 
-/** Of bytes that begin with a whole header. @throws ServiceError `snapshot_invalid` that names what does not hold. */
+/** Of bytes that begin with a whole header. @throws ServiceError `snapshot_invalid` that names what is not valid. */
 export function parseHeader(file: Uint8Array): StateHeader {
   require("length", file.length >= FIXED_BYTES, `at least ${String(FIXED_BYTES)}`, file.length);
   const fields = view(file);

@@ -237,7 +237,7 @@ describe("a state at the end", () => {
     expect(engine.openSequences).toBe(0);
     const events = await collectAll(outcome);
     expect(events.map(({ type }) => type)).toEqual(["token", "finish", "state", "unsaved"]);
-    expect(events.at(-1)).toMatchObject({ reason: "the reader took nothing for 120 s" });
+    expect(events.at(-1)).toMatchObject({ reason: "the reader read nothing for 120 s" });
   });
 
   it("is nothing but unsaved where the engine breaks", async () => {

@@ -107,7 +107,7 @@ test("lists are a key's own, latest first, in pages", async () => {
   expect([first.has_more, rest.has_more]).toEqual([true, false]);
 });
 
-test("another's session, and one that never was, are the same to everybody", async () => {
+test("another's session, and one that was never made, get the same answer", async () => {
   const { id } = await alice.create();
   await alice.say(id, LONG);
   const mallory = new SessionClient();

@@ -60,7 +60,7 @@ describe("what is kept belongs to its model", () => {
     expect(await contentOfAnswer(await say({ model: "swapped" }))).toBe(SWAPPED);
     const refused = await say({ model: "tiny" });
     expect(refused.status).toBe(400);
-    expect((await failure(refused)).message).toContain("the session is of the model 'swapped'");
+    expect((await failure(refused)).message).toContain("the session was made with the model 'swapped'");
     const fork = await client.call("POST", "/v1/sessions", { model: "tiny", from: { session_id: session.id } });
     expect(fork.status).toBe(400);
     expect((await failure(fork)).param).toBe("model");

@@ -11,7 +11,7 @@ export type LogRecord =
   /** Where the job's prompt starts: before its first event, and again when a state turns out to be unusable. */
   | { readonly type: "start"; readonly job: number; readonly usage: PromptUsage }
   | { readonly type: "event"; readonly job: number; readonly event: AnswerEvent }
-  /** Somebody wished the answers to end here. */
+  /** A client asked for the answers to end here. */
   | { readonly type: "stopped" }
   | { readonly type: "done" }
   | { readonly type: "failed"; readonly failure: ServiceFailure };
@@ -61,7 +61,7 @@ export class AnswerLog {
     this.#rows.delete();
   }
 
-  /** Everything recorded, in order; a last line that was cut off by the end of the world is left out. */
+  /** Everything recorded, in order; a last line that was only partly written when the object ended is left out. */
   *read(): Generator<LogRecord, void, undefined> {
     const decoder = new TextDecoder();
     let buffered = "";

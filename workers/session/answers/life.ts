@@ -213,7 +213,7 @@ export class Life {
     if (count > 0 || this.ended || order.turn !== undefined) return;
     const grace = order.resumable ? streamSettings(this.#options.environment).graceMilliseconds : 0;
     const cancel = () => {
-      if (this.#feed.readers === 0) this.#run.cancel(cancelled("The client left and did not come back."));
+      if (this.#feed.readers === 0) this.#run.cancel(cancelled("The client closed the connection and did not open another."));
     };
     if (grace === 0) cancel();
     else this.#grace = setTimeout(cancel, grace);

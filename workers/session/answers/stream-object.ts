@@ -31,7 +31,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   async start(order: GenerationOrder): Promise<Outcome<OpenStream>> {
     const { stream } = order;
     if (this.#lives.has(stream) || this.#orders.has(stream))
-      return { ok: false, failure: conflict("A stream of this id has been started.") };
+      return { ok: false, failure: conflict("A stream with this id has been started already.") };
     this.#starting.add(stream);
     try {
       const stored = await this.#prepare(order);

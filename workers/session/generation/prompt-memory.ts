@@ -56,7 +56,7 @@ export class PromptMemory implements Memory {
     }
     this.#at = findings.worthSaving === null ? [] : [findings.worthSaving];
     const best = await bestStart(findings.candidates, chain, prompt);
-    if (best === undefined) return coldStart(prompt, "miss", "nothing kept of this text");
+    if (best === undefined) return coldStart(prompt, "miss", "no snapshot of this text is kept");
     const { candidate, tokens } = best;
     return {
       tokens,

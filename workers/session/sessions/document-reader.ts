@@ -107,7 +107,7 @@ export class DocumentReader {
     if (misplaced !== undefined) return await refuse(misplaced);
     // Who goes on where the text ends takes the place of a request whose client may be long gone: nobody can tell from here.
     while (this.#append !== undefined) {
-      this.#append.abort.abort(new ServiceError(conflict("Another request has gone on with the text.")));
+      this.#append.abort.abort(new ServiceError(conflict("Another request has continued the text.")));
       await this.#append.ended;
     }
     const overtaken = this.#misplaced(offset);
@@ -124,7 +124,7 @@ export class DocumentReader {
     } catch (cause) {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
       logLine("error", "upload_broke_off", { cause: describeCause(cause) });
-      return { ok: false, failure: invalidRequest("The upload broke off; 'received_bytes' says where to go on.") };
+      return { ok: false, failure: invalidRequest("The upload ended before it was whole; 'received_bytes' says where to go on.") };
     } finally {
       this.#append = undefined;
       resolve(undefined);

@@ -169,7 +169,7 @@ export class SessionKeeper implements Sessions {
     const { version } = await modelNamed(this.#environment, model);
     const count = await this.#directory(tenant).count();
     if (count < MOST_SESSIONS) return version;
-    throw new ServiceError(invalidRequest(`There are ${String(count)} sessions and contexts, which is as many as may be: delete some.`));
+    throw new ServiceError(invalidRequest(`There are ${String(count)} sessions and contexts, which is the limit: delete some.`));
   }
 
   async #create(record: SessionRecord, copy?: Pick<SessionCopy, "turns" | "tokens">): Promise<Outcome<SessionFacts>> {
@@ -237,7 +237,7 @@ export async function newRecord(
 /** A conversation's tokens mean nothing to another model. @throws ServiceError */
 function requireSameModel(asked: ModelVersion, found: ModelVersion): void {
   if (asked.id === found.id) return;
-  throw new ServiceError(invalidRequest(`'model': the conversation is of the model '${found.id}' (got '${asked.id}').`, "model"));
+  throw new ServiceError(invalidRequest(`'model': the conversation was made with the model '${found.id}' (got '${asked.id}').`, "model"));
 }
 
 function notFound(id: string): { readonly ok: false; readonly failure: ServiceFailure } {

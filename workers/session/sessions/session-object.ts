@@ -72,7 +72,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
 
   /** A new one, empty or a copy. */
   async create(record: SessionRecord, copy?: Pick<SessionCopy, "turns" | "tokens">): Promise<Outcome<SessionFacts>> {
-    if (this.#record.get() !== undefined) return { ok: false, failure: conflict("There is a session of this id.") };
+    if (this.#record.get() !== undefined) return { ok: false, failure: conflict("A session with this id exists already.") };
     this.ctx.storage.transactionSync(() => {
       for (const each of [this.#record, this.#turns, this.#tokens]) each.makeTable();
       this.#record.put(record);

@@ -20,7 +20,7 @@ export class ShareObject extends DurableObject<SessionEnvironment> {
     await this.ctx.storage.setAlarm(record.expires * 1000);
   }
 
-  /** Null for one that never was, or has ended: the clock decides, the alarm only cleans up. */
+  /** Null for one that was never made, or has ended: the clock decides, the alarm only cleans up. */
   async get(): Promise<ShareRecord | null> {
     const record = await this.ctx.storage.get<ShareRecord>(KEY);
     return record === undefined || Date.now() >= record.expires * 1000 ? null : record;

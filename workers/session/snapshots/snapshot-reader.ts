@@ -69,7 +69,7 @@ class SnapshotReader {
     if (head === undefined) throw new SealBroken("the head is missing");
     const first = await this.#piece(head, this.#headContext(head), 0);
     const header = parseHeader(first);
-    if (layoutOf(header) !== this.#snapshot.layout) throw new SealBroken("the header is another one's");
+    if (layoutOf(header) !== this.#snapshot.layout) throw new SealBroken("the header is that of another state");
     const wanted = tokens === this.#snapshot.tokens ? header : cutHeader(header, tokens + header.learnedSinks);
     return this.#pieces(head, first, wanted, fromPage);
   }

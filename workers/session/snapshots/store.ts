@@ -151,14 +151,14 @@ export class Store implements SnapshotStore {
     });
   }
 
-  /** What does not hold is dropped, with all that has the same blobs; a service that does not answer may still have it. */
+  /** What is not valid is dropped, with all that has the same blobs; a service that does not answer may still have it. */
   #failed(snapshot: Snapshot, cause: unknown): ServiceFailure {
     if (cause instanceof ServiceError) return cause.failure;
     if (cause instanceof ServiceUnreachable) return snapshotInvalid(`snapshot: it cannot be reached: ${cause.message}`);
     if (!(cause instanceof SealBroken)) return failureOf(cause, "snapshot_not_read");
     logLine("error", "snapshot_broken", { cause: cause.message });
     this.#parts.collection.removeBroken(snapshot.key, cause instanceof BlobBroken ? cause.blob : undefined);
-    return snapshotInvalid(`snapshot: it does not hold: ${cause.message}`);
+    return snapshotInvalid(`snapshot: it is not valid: ${cause.message}`);
   }
 }
 
@@ -169,7 +169,7 @@ function coveredTokens({ snapshot: { tokens, cuttable }, commonPages }: Found, c
   return cuttable ? common : 0;
 }
 
-export const noSnapshot = () => snapshotInvalid("snapshot: there is none of this id");
+export const noSnapshot = () => snapshotInvalid("snapshot: there is none with this id");
 
 function failureOf(cause: unknown, event: LogEvent): ServiceFailure {
   if (cause instanceof ServiceError) return cause.failure;

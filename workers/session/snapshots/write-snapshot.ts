@@ -7,7 +7,7 @@ import { checkHeader, checkOrder } from "./put-checks.ts";
 import { SnapshotWriter, type WriterParts } from "./snapshot-writer.ts";
 import { readHeader } from "../../state-file/header.ts";
 
-/** @throws ServiceError that says what does not hold, or what the stream or the storage throws; then nothing has been written. */
+/** @throws ServiceError that says what is not valid, or what the stream or the storage throws; then nothing has been written. */
 export async function writeSnapshot(parts: WriterParts, order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<StoredSnapshot> {
   const reader = new ByteReader(bytes);
   let writer: SnapshotWriter | undefined;
@@ -17,7 +17,7 @@ export async function writeSnapshot(parts: WriterParts, order: PutOrder, bytes: 
     checkHeader(order, header);
     writer = new SnapshotWriter(parts, order, header);
     await writer.read(reader);
-    if (!(await reader.ended())) throw new ServiceError(snapshotInvalid("state file: more follows than its header tells of"));
+    if (!(await reader.ended())) throw new ServiceError(snapshotInvalid("state file: it has more bytes than its header says"));
     return await writer.finish();
   } catch (cause) {
     writer?.giveUp();

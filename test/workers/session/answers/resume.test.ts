@@ -105,13 +105,15 @@ describe("a client that comes back", () => {
     expect(JSON.parse(dataLines(text).at(-1) ?? "")).toMatchObject({ error: { code: "cancelled" } });
   });
 
-  test("is told nothing of another's stream, nor of one that never was", async () => {
+  test("is told nothing of another's stream, nor of one that was never made", async () => {
     const response = await ask();
     await response.text();
     const others = await comeBack(idOf(response), undefined, "sk-mallory");
     const unknown = await comeBack(crypto.randomUUID());
     expect([others.status, unknown.status]).toEqual([404, 404]);
-    expect(await failure(others)).toEqual(await failure(unknown));
+    const told = await failure(others);
+    expect(told).toMatchObject({ message: "There is no such stream, or it belongs to another key, or it has expired." });
+    expect(told).toEqual(await failure(unknown));
     expect((await stop(idOf(response), "sk-mallory")).status).toBe(404);
   });
 

@@ -41,8 +41,8 @@ describe("rows that were", () => {
     const { first, second, one, other } = await two(tenant);
     expect(compare(await read(storeOf(tenant), one), stateFile(windowed, first))).toBe("same");
     await sql(tenant, statement);
-    expect(compare(await read(storeOf(tenant), one), stateFile(windowed, first))).toMatch(/does not hold|broken/);
-    expect(compare(await read(storeOf(tenant), other), stateFile(windowed, second))).toMatch(/^same$|does not hold|broken|there is none/);
+    expect(compare(await read(storeOf(tenant), one), stateFile(windowed, first))).toMatch(/is not valid|broken/);
+    expect(compare(await read(storeOf(tenant), other), stateFile(windowed, second))).toMatch(/^same$|is not valid|broken|there is none/);
     expect(await storeOf(tenant).facts(one)).toBeNull();
   });
 
@@ -63,7 +63,7 @@ describe("rows that were", () => {
           );
         }
     });
-    expect(await read(storeOf(mallory), id)).toMatch(/does not hold/);
+    expect(await read(storeOf(mallory), id)).toMatch(/is not valid/);
     expect(compare(await read(storeOf(alice), id), stateFile(windowed, randomTokens(TOKENS, 3)))).toBe("same");
   });
 });

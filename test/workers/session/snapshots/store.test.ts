@@ -130,7 +130,7 @@ describe("find", () => {
     expect((await find(tenant, tokens)).candidates).toMatchObject([{ id }]);
     await storeOf(tenant).deleteAll();
     expect((await find(tenant, tokens)).candidates).toEqual([]);
-    expect(await read(storeOf(tenant), id)).toMatch(/there is none of this id/);
+    expect(await read(storeOf(tenant), id)).toMatch(/there is none with this id/);
   });
 });
 
@@ -139,7 +139,7 @@ describe("put refuses", () => {
   const file = stateFile(windowed, tokens);
   test.each([
     ["a file that is cut", { file: file.subarray(0, file.length - 1) }, /must have \d+ bytes; it has \d+/],
-    ["a file with more behind it", { file: Uint8Array.from([...file, 0]) }, /more follows/],
+    ["a file with more behind it", { file: Uint8Array.from([...file, 0]) }, /more bytes than its header says/],
     ["something else", { file: new Uint8Array(500) }, /magic must be SBST/],
     ["another version", { file: file.with(4, 2) }, /version must be 3; it is 2/],
     ["another model's", { shape: { ...windowed, model: "ee".repeat(32) } }, /model must be abab/],

@@ -125,7 +125,7 @@ describe("R2", () => {
     const damaged = damage(new Uint8Array(await ((await bindings.SNAPSHOTS.get(name)) as R2ObjectBody).arrayBuffer()));
     if (damaged === null) await bindings.SNAPSHOTS.delete(name);
     else await bindings.SNAPSHOTS.put(name, damaged);
-    expect(await read(storeOf(tenant), id)).toMatch(/does not hold|broken/);
+    expect(await read(storeOf(tenant), id)).toMatch(/is not valid|broken/);
     expect(await storeOf(tenant).facts(id)).toBeNull();
     await alarm(tenant);
     expect(await packs(tenant)).toEqual([]);
@@ -138,7 +138,7 @@ describe("R2", () => {
     const [theirs = ""] = await packs(alice);
     const [own = ""] = await packs(mallory);
     await bindings.SNAPSHOTS.put(own, await ((await bindings.SNAPSHOTS.get(theirs)) as R2ObjectBody).arrayBuffer());
-    expect(await read(storeOf(mallory), id)).toMatch(/does not hold/);
+    expect(await read(storeOf(mallory), id)).toMatch(/is not valid/);
   });
 });
 

@@ -71,7 +71,7 @@ export class ChoiceAssembler {
     }
   }
 
-  /** Ends it here and now, as somebody wishes. */
+  /** Ends it here, because a client asked for that. */
   stop(usage: PromptUsage): ChoiceEvent[] {
     if (this.ended) return [];
     const events = this.#finish("stop", usage, undefined);

@@ -103,7 +103,7 @@ export async function importSession(
     if (content.state !== null && last !== undefined && stateTokens > 0) {
       // Nothing is believed of a state before all of its file has been opened.
       snapshot = await keepState(storeOf(environment, tenant), record, { number: last.number, snapshotTokens: stateTokens }, content.state);
-      if (snapshot === null) throw new ServiceError(snapshotInvalid("The session file's state does not hold."));
+      if (snapshot === null) throw new ServiceError(snapshotInvalid("The state in the session file is not valid."));
     }
     const stored = turns.map((one): StoredTurn => ({
       ...one,
@@ -125,7 +125,7 @@ async function modelOfFile(environment: SessionEnvironment, { model, tokenizer }
   const card = cards.find(({ sha256, tokenizerSha256 }) => sha256 === model && tokenizerSha256 === tokenizer);
   if (card !== undefined) return await modelNamed(environment, card.id);
   const served = cards.map(({ id }) => `'${id}'`).join(", ");
-  throw new ServiceError(snapshotInvalid(`The session file is of another model than those served here: ${served}.`));
+  throw new ServiceError(snapshotInvalid(`The session file was made with another model than those served here: ${served}.`));
 }
 
 /** Whoever sealed it knew the key, which is no reason to believe it. */

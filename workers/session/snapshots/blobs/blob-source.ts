@@ -68,7 +68,7 @@ export class BlobSource {
     await this.cancel();
     const end = this.#runEnd(blob, pack);
     const object = await within("R2", this.#r2.get(pack.name, { range: { offset, length: end - offset } }));
-    if (object === null) throw new SealBroken("a pack is gone");
+    if (object === null) throw new SealBroken("a pack is missing");
     this.#read = { reader: new ByteReader(object.body as ReadableStream<Uint8Array>), pack: pack.name, next: offset, end };
     return this.#read;
   }

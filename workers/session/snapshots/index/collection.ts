@@ -59,7 +59,7 @@ export class Collection {
     });
   }
 
-  /** It does not hold, and nothing that has the same broken blob does. */
+  /** It is not valid, and nothing that has the same broken blob is. */
   removeBroken(key: number, blob: number | undefined): void {
     const others = blob === undefined ? [] : this.rows.withBlob(blob).map((snapshot) => snapshot.key);
     for (const each of [key, ...others]) this.remove(each);

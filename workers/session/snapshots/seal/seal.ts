@@ -76,7 +76,7 @@ export class Sealer {
       return new Uint8Array(await crypto.subtle.decrypt(this.#algorithm(nonce, version, context), key, sealed));
     } catch (cause) {
       const { kind, number, count } = context;
-      throw new SealBroken(`piece ${String(number + 1)} of ${String(count)} of a ${kind} does not hold`, { cause });
+      throw new SealBroken(`piece ${String(number + 1)} of ${String(count)} of a ${kind} is not valid`, { cause });
     }
   }
 

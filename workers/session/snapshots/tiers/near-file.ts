@@ -47,7 +47,7 @@ export async function* openFile(
     const context = contextOf(file, fileBytes);
     for (let number = 0; number < context.count; number++)
       yield await sealer.open(await reader.exact(sealedPieceBytes(fileBytes, number)), { ...context, number });
-    if (!(await reader.ended())) throw new SealBroken("more follows than its length tells of");
+    if (!(await reader.ended())) throw new SealBroken("it has more bytes than its length says");
   } finally {
     await reader.cancel("done");
   }
@@ -79,7 +79,7 @@ async function skip(reader: ByteReader, bytes: number): Promise<void> {
 }
 
 function contextOf({ id, identity, tokens }: SharedFile, fileBytes: number): Omit<PieceContext, "number"> {
-  // A length that nobody wrote would make a count that no memory holds.
-  if (!Number.isSafeInteger(fileBytes)) throw new SealBroken("its length does not hold");
+  // A length beyond exact numbers would make a wrong count of chunks.
+  if (!Number.isSafeInteger(fileBytes)) throw new SealBroken("its length is not valid");
   return { kind: "file", name: id, identity, tokens: `${String(tokens)}:${String(fileBytes)}`, count: pieceCount(fileBytes) };
 }
