@@ -21,6 +21,14 @@ test("generated and streamed text agree, with usage and a reason", async () => {
   expect(whole.usage.outputTokens).toBeGreaterThan(0);
 });
 
+test("without a temperature, which the SDK does not send by itself, the model's own holds", async () => {
+  const { temperature: _greedy, ...named } = settings;
+  const ask = async (changes: object) => (await generateText({ ...named, maxOutputTokens: 24, ...changes })).text;
+  const own = await ask({});
+  expect(own).toBe(await ask({ temperature: 0.2, topP: 0.9 }));
+  expect(own).not.toBe(await ask({ temperature: 1, topP: 1 }));
+});
+
 test("a conversation with a system prompt", async () => {
   const answer = await generateText({
     ...settings,

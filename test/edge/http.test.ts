@@ -63,6 +63,7 @@ test("the model's card says what it is and what a conversation takes", async () 
       },
       state: { constant: true, keys_and_values: "int8", full_attention_bytes_per_token: 12_240 },
       spiking: "off",
+      defaults: { temperature: 0.2, top_p: 0.9, top_k: 0, min_p: 0, repetition_penalty: 1 },
       license: "apache-2.0",
       teacher: { name: "SmolLM2-135M-Instruct", license: "apache-2.0", digest: expect.stringMatching(/^sha256:\w{64}$/) as string },
       digest: expect.stringMatching(/^sha256:\w{64}$/) as string,

@@ -52,14 +52,28 @@ describe("settings", () => {
 
   it("are brought into range and can be reset", async () => {
     const { page, api } = test;
+    api.card = { defaults: { temperature: 0.2, top_p: 0.9 } };
+    await page.reload();
+    await page.locator('.model[data-status="ready"]').waitFor();
     await openSettings();
     await fillSetting("Temperature", "17");
     await page.keyboard.press("Tab");
     expect(await page.getByLabel("Temperature", { exact: true }).inputValue()).toBe("2");
     await page.getByRole("button", { name: "Reset to defaults" }).click();
+    // Left to the model, whose own values are shown.
+    for (const [label, value] of [
+      ["Temperature", "0.2"],
+      ["Top p", "0.9"],
+      ["Top k", "default"],
+    ] as const) {
+      const field = page.getByLabel(label, { exact: true });
+      expect([label, await field.inputValue(), await field.getAttribute("placeholder")]).toEqual([label, "", value]);
+    }
     await page.getByRole("button", { name: "Close" }).click();
     await ask(page, "Hello");
-    expect(api.requests[0]).toMatchObject({ temperature: 0.3, top_p: 0.9, max_tokens: 512 });
+    expect(api.requests[0]).toMatchObject({ repetition_penalty: 1.1, max_tokens: 512 });
+    expect(Object.keys(api.requests[0] ?? {})).not.toEqual(expect.arrayContaining(["temperature"]));
+    expect(Object.keys(api.requests[0] ?? {})).not.toEqual(expect.arrayContaining(["top_p"]));
   });
 
   it("belong to the conversation they were made in", async () => {

@@ -32,6 +32,16 @@ export interface ModelManifest {
   readonly contextLength: number;
   readonly form: ModelForm;
   readonly origin: ModelOrigin;
+  readonly defaults: SamplingDefaults;
+}
+
+/** How tokens are chosen where a request does not say; named and bounded as in requests. What is left out here is as OpenAI has it. */
+export interface SamplingDefaults {
+  readonly temperature?: number;
+  readonly top_p?: number;
+  readonly top_k?: number;
+  readonly min_p?: number;
+  readonly repetition_penalty?: number;
 }
 
 /** How the model mixes tokens, from the file. */

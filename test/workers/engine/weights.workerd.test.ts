@@ -30,6 +30,7 @@ async function twoShards(): Promise<Files> {
     contextLength: 8,
     form: { layers: [], window: null, keptTokens: 0, learnedSinks: 0, salientTokens: null, kvHeads: 1, headDim: 4 },
     origin: { license: null, teacher: null },
+    defaults: {},
   };
   return { "manifest.json": JSON.stringify(manifest), "shard-000.bin": shards[0] ?? "", "shard-001.bin": shards[1] ?? "" };
 }

@@ -1,6 +1,8 @@
 /** What one request may ask for where the model's context has no end. */
 import { describe, expect, test } from "vitest";
+import type { SamplingDefaults } from "../../../workers/contracts/model-files.ts";
 import { planJobs, type JobOptions } from "../../../workers/gateway/plan/jobs.ts";
+import type { GenerationFields } from "../../../workers/gateway/schema/generation-fields.ts";
 import type { ServedModel } from "../../../workers/models/served-model.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 import { tinyManifest, tinyTokenizer, versionOf } from "../support/tiny-tokenizer.ts";
@@ -61,4 +63,42 @@ test("what is just within the bounds is planned", () => {
   expect(plan([32_768], { n: 8 })).toHaveLength(8);
   expect(plan([1560], { promptLogprobs: 20 })).toHaveLength(1);
   expect(plan([131_071])).toHaveLength(1);
+});
+
+describe("what a request leaves out of how tokens are chosen", () => {
+  const own = { temperature: 0.2, top_p: 0.9, top_k: 40, min_p: 0.05, repetition_penalty: 1.1 };
+  const absent: Partial<GenerationFields> = { temperature: null, top_p: null, top_k: null, min_p: null, repetition_penalty: null };
+  const sampling = (defaults: SamplingDefaults, body: Partial<GenerationFields>) => {
+    const options: JobOptions = {
+      promptField: "messages",
+      prompts: [{ tokens: Uint32Array.of(1), echo: null }],
+      maxTokens: 1,
+      defaultMaxTokens: 1,
+      topLogprobs: null,
+      promptLogprobs: null,
+    };
+    const served = { ...model, card: { ...model.card, defaults } };
+    return planJobs({ model: "tiny", logit_bias: [], ...body }, options, served, requestTokens, "test")[0]?.request.sampling;
+  };
+
+  test.each<readonly [string, Partial<GenerationFields>]>([
+    ["absent", {}],
+    ["null", absent],
+  ])("is the model's where it is %s, and OpenAI's where the model has none", (_name, body) => {
+    expect(sampling(own, body)).toMatchObject({ temperature: 0.2, topP: 0.9, topK: 40, minP: 0.05, repetitionPenalty: 1.1 });
+    expect(sampling({ temperature: 0 }, body)).toMatchObject({ temperature: 0, topP: 1, topK: 0, minP: 0, repetitionPenalty: 1 });
+    expect(sampling({}, body)).toMatchObject({ temperature: 1, topP: 1, topK: 0, minP: 0, repetitionPenalty: 1 });
+    expect(sampling({ top_k: -1 }, body)).toMatchObject({ topK: 0 });
+  });
+
+  test("gives way to what it says", () => {
+    expect(sampling(own, { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 })).toMatchObject({
+      temperature: 1,
+      topP: 1,
+      topK: 0,
+      minP: 0,
+      repetitionPenalty: 1,
+    });
+    expect(sampling(own, { temperature: 0, top_k: -1 })).toMatchObject({ temperature: 0, topP: 0.9, topK: 0 });
+  });
 });

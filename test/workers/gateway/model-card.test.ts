@@ -30,3 +30,12 @@ test("while no backend answers, the card says what the files say and leaves the 
     teacher: null,
   });
 });
+
+test("the card says how tokens are chosen where a request does not", () => {
+  expect(modelCard(tinyManifest, null)).toMatchObject({
+    defaults: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
+  });
+  expect(modelCard({ ...tinyManifest, defaults: { temperature: 0.2, top_p: 0.9 } }, null)).toMatchObject({
+    defaults: { temperature: 0.2, top_p: 0.9, top_k: 0, min_p: 0, repetition_penalty: 1 },
+  });
+});

@@ -43,9 +43,30 @@ describe("a request names its model", () => {
     });
   });
 
+  test.each([
+    ["chat", chat],
+    ["completions", (body: Json) => post("/v1/completions", { prompt: "hi", ...body })],
+  ])("and what the request leaves out of sampling is the model's: %s", async (_name, send) => {
+    const sampling = async (body: Json) => {
+      engine.use({ reply: bytesAsTokens(REPLY) });
+      const response = await send({ max_tokens: 2, ...body });
+      await response.text();
+      expect(response.status).toBe(200);
+      return engine.calls[0]?.sampling;
+    };
+    const own = { temperature: 0.2, topP: 0.9, topK: 40, minP: 0.05, repetitionPenalty: 1.1 };
+    expect(await sampling({ model: "swapped" })).toMatchObject(own);
+    expect(await sampling({ model: "swapped", temperature: null, top_p: null })).toMatchObject(own);
+    expect(await sampling({ model: "swapped", temperature: 1 })).toMatchObject({ ...own, temperature: 1 });
+    expect(await sampling({ model: "tiny" })).toMatchObject({ temperature: 1, topP: 1, topK: 0, minP: 0, repetitionPenalty: 1 });
+  });
+
   test("both are listed, each with what its backend says", async () => {
-    const { data } = await (await request("/v1/models")).json<{ data: { id: string; digest: string; max_model_len: number }[] }>();
+    const { data } = await (
+      await request("/v1/models")
+    ).json<{ data: { id: string; digest: string; defaults: { temperature: number } }[] }>();
     expect(data.map(({ id }) => id)).toEqual(["tiny", "swapped"]);
+    expect(data.map(({ defaults }) => defaults.temperature)).toEqual([1, 0.2]);
     expect(new Set(data.map(({ digest }) => digest)).size).toBe(2);
   });
 });

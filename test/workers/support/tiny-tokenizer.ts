@@ -46,6 +46,7 @@ export const tinyManifest: ModelManifest = {
     headDim: 8,
   },
   origin: { license: "apache-2.0", teacher: { name: "Big", url: "https://example.com/big", license: null, sha256: "1".repeat(64) } },
+  defaults: {},
 };
 
 /** Another model beside the tiny one: small and capital letters have each other's ids, so that tokens of one mean other text to the other. */
@@ -56,6 +57,7 @@ export const swappedManifest: ModelManifest = {
   id: "swapped",
   sha256: "3".repeat(64),
   tokenizerSha256: "4".repeat(64),
+  defaults: { temperature: 0.2, top_p: 0.9, top_k: 40, min_p: 0.05, repetition_penalty: 1.1 },
 };
 
 function swapCase(token: string): string {

@@ -2,6 +2,7 @@
 import type { ModelDescription } from "../../contracts/engine.ts";
 import type { LayerKind, ModelForm, ModelManifest, ModelOrigin } from "../../contracts/model-files.ts";
 import type { StateDescription } from "../../contracts/state.ts";
+import { samplingDefaults } from "../../models/sampling-defaults.ts";
 
 /** `description` is null while no backend answers: what only a backend knows is null then. */
 export function modelCard(manifest: ModelManifest, description: ModelDescription | null): object {
@@ -19,6 +20,7 @@ export function modelCard(manifest: ModelManifest, description: ModelDescription
     state: state === undefined ? null : stateOf(state),
     spiking: description?.spikes ?? null,
     parameters: description?.parameters ?? null,
+    defaults: samplingDefaults(manifest),
     ...originOf(origin),
     digest: `sha256:${sha256}`,
   };

@@ -4,6 +4,7 @@ import type { TokenLimits } from "../../contracts/session.ts";
 import { PROMPT_SCORES_LIMIT, type SamplingParameters } from "../../contracts/engine.ts";
 import { requireVocabulary } from "../prompt/encode-prompt.ts";
 import { invalidRequest } from "../failures.ts";
+import { samplingDefaults } from "../../models/sampling-defaults.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
@@ -52,7 +53,7 @@ export function planJobs(body: GenerationFields, options: JobOptions, model: Ser
         maxTokens,
         minTokens: limits.minTokens,
         stopTokens: [...new Set([...(body.ignore_eos === true ? [] : model.stopTokens), ...(body.stop_token_ids ?? [])])],
-        sampling: samplingParameters(body, seed + BigInt(choice)),
+        sampling: samplingParameters(body, model, seed + BigInt(choice)),
         topLogprobs: options.topLogprobs,
         promptLogprobs: options.promptLogprobs,
         countSpikes: body.spikes === true,
@@ -89,13 +90,14 @@ function requireScorable(promptTokens: number, { promptLogprobs }: JobOptions): 
   );
 }
 
-function samplingParameters(body: GenerationFields, seed: bigint): SamplingParameters {
+function samplingParameters(body: GenerationFields, model: ServedModel, seed: bigint): SamplingParameters {
+  const defaults = samplingDefaults(model.card);
   return {
-    temperature: body.temperature ?? 1,
-    topK: Math.max(0, body.top_k ?? 0),
-    topP: body.top_p ?? 1,
-    minP: body.min_p ?? 0,
-    repetitionPenalty: body.repetition_penalty ?? 1,
+    temperature: body.temperature ?? defaults.temperature,
+    topK: Math.max(0, body.top_k ?? defaults.top_k),
+    topP: body.top_p ?? defaults.top_p,
+    minP: body.min_p ?? defaults.min_p,
+    repetitionPenalty: body.repetition_penalty ?? defaults.repetition_penalty,
     presencePenalty: body.presence_penalty ?? 0,
     frequencyPenalty: body.frequency_penalty ?? 0,
     logitBias: body.logit_bias ?? [],

@@ -2,11 +2,20 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { defaultModel, readRegistry } from "../../../../infra/local/models/registry.ts";
+import { generationFields } from "../../../../workers/gateway/schema/generation-fields.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
 const wheel = { requirement: "a==1", wheel: "a.whl", wheelSha256: "0".repeat(64), member: "a/a.gguf", sha256: "1".repeat(64) };
 const teacher = { id: "big", created: 1, ownedBy: "us", license: "mit", source: { name: "Big", url: "https://example.com" }, wheel };
-const student = { id: "small", created: 2, ownedBy: "us", license: "mit", teacher: "big", delta: "small.delta.gguf" };
+const student = {
+  id: "small",
+  defaults: { temperature: 0.5 },
+  created: 2,
+  ownedBy: "us",
+  license: "mit",
+  teacher: "big",
+  delta: "small.delta.gguf",
+};
 
 function registry(...models: readonly object[]): string {
   const directory = temporaryDirectory();
@@ -26,9 +35,32 @@ describe("readRegistry", () => {
     expect([...readRegistry(registry(teacher, student)).values()]).toEqual([teacher, student]);
   });
 
+  it("gives every built-in model a temperature for requests that name none", () => {
+    for (const { id, defaults } of readRegistry().values()) expect([id, defaults]).toEqual([id, { temperature: 0.2, top_p: 0.9 }]);
+  });
+
+  it("bounds defaults as requests are bounded", () => {
+    const values = [-1.5, -1, 0, 1e-9, 0.5, 1, 1.5, 2, 2.5, 1_000_000, 1_000_001];
+    for (const field of ["temperature", "top_p", "top_k", "min_p", "repetition_penalty"] as const) {
+      for (const value of values) {
+        const isTaken = () => {
+          try {
+            return readRegistry(registry({ ...teacher, defaults: { [field]: value } })).size === 1;
+          } catch {
+            return false;
+          }
+        };
+        expect([field, value, isTaken()]).toEqual([field, value, generationFields[field].safeParse(value).success]);
+      }
+    }
+  });
+
   it.each<[name: string, models: readonly object[], message: RegExp]>([
     ["a digest that is none", [{ ...teacher, wheel: { ...wheel, sha256: "abc" } }], /64 lower-case hexadecimal digits[^]*wheel.sha256/],
     ["a field nobody knows", [{ ...teacher, licence: "mit" }], /Unrecognized key: "licence"/],
+    ["a default out of its range", [{ ...teacher, defaults: { temperature: 2.1 } }], /expected number to be <=2[^]*defaults.temperature/],
+    ["a default nobody knows", [{ ...teacher, defaults: { topP: 0.9 } }], /Unrecognized key: "topP"[^]*defaults/],
+    ["a default that is not there", [{ ...teacher, defaults: { top_p: null } }], /expected number, received null[^]*defaults.top_p/],
     ["a delta of another name", [teacher, { ...student, delta: "small.gguf" }], /must end in .delta.gguf[^]*delta/],
     ["a teacher that is not there", [student], /model "small": "teacher" must be the id of a downloaded model; it is "big"/],
     ["a teacher that was converted", [teacher, student, { ...student, id: "tiny", teacher: "small" }], /model "tiny".*it is "small"/],

@@ -11,9 +11,10 @@ const model = Buffer.from("GGUF and then some");
 describe("locateModel", () => {
   it("makes a registered model by its id, with where it comes from", async () => {
     const teacher = await locateModel({ SPIKINGBRAIN_MODEL: "smollm2-135m" });
-    expect(teacher).toMatchObject({ id: "smollm2-135m", license: "apache-2.0", teacher: null });
+    expect(teacher).toMatchObject({ id: "smollm2-135m", license: "apache-2.0", teacher: null, defaults: { temperature: 0.2, top_p: 0.9 } });
     const converted = await locateModel({ SPIKINGBRAIN_MODEL: "spikingbrain-135m" });
     const { source, wheel } = readRegistry().get("smollm2-135m") as DownloadedModel;
+    expect(converted.defaults).toEqual({ temperature: 0.2, top_p: 0.9 });
     expect(converted).toMatchObject({ id: "spikingbrain-135m", teacher: { ...source, license: "apache-2.0", sha256: wheel.sha256 } });
     expect(await readGgufFacts(converted.path)).toMatchObject({
       form: { layers: [{ mixer: "evicted", feedForward: "dense", count: 30 }], window: 512, keptTokens: 4, salientTokens: 256 },
@@ -24,7 +25,12 @@ describe("locateModel", () => {
   it("takes the file SPIKINGBRAIN_MODEL names, with an id from its name or as given", async () => {
     const path = join(temporaryDirectory(), "My Model (7B).Q4_0.gguf");
     writeFileSync(path, model);
-    expect(await locateModel({ SPIKINGBRAIN_MODEL: path })).toMatchObject({ path, id: "my-model-7b-.q4_0", ownedBy: "local" });
+    expect(await locateModel({ SPIKINGBRAIN_MODEL: path })).toMatchObject({
+      path,
+      id: "my-model-7b-.q4_0",
+      ownedBy: "local",
+      defaults: {},
+    });
     expect(await locateModel({ SPIKINGBRAIN_MODEL: path, SPIKINGBRAIN_MODEL_ID: "org/mine" })).toMatchObject({ id: "org/mine" });
   });
 

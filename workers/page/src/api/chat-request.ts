@@ -1,3 +1,4 @@
+import type { NumberSetting } from "../state/settings.ts";
 import type { Settings } from "../state/types.ts";
 
 export interface ChatMessage {
@@ -59,19 +60,22 @@ export function chatRequest(
   return { model, ...turn, messages, ...stream, ...samplingFields(settings), ...spikes, ...state };
 }
 
+/** What a request calls each setting. */
+export const FIELD_NAMES = {
+  temperature: "temperature",
+  topP: "top_p",
+  topK: "top_k",
+  minP: "min_p",
+  presencePenalty: "presence_penalty",
+  frequencyPenalty: "frequency_penalty",
+  repetitionPenalty: "repetition_penalty",
+  maxTokens: "max_tokens",
+  seed: "seed",
+} as const satisfies Readonly<Record<NumberSetting, keyof SamplingFields>>;
+
 type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options" | "spikes" | "state" | "session_id">;
 
 function samplingFields(settings: Settings): SamplingFields {
-  const fields: [keyof SamplingFields, number | null][] = [
-    ["temperature", settings.temperature],
-    ["top_p", settings.topP],
-    ["top_k", settings.topK],
-    ["min_p", settings.minP],
-    ["presence_penalty", settings.presencePenalty],
-    ["frequency_penalty", settings.frequencyPenalty],
-    ["repetition_penalty", settings.repetitionPenalty],
-    ["max_tokens", settings.maxTokens],
-    ["seed", settings.seed],
-  ];
-  return Object.fromEntries(fields.filter(([, value]) => value !== null));
+  const fields = Object.entries(FIELD_NAMES) as [NumberSetting, keyof SamplingFields][];
+  return Object.fromEntries(fields.map(([setting, field]) => [field, settings[setting]] as const).filter(([, value]) => value !== null));
 }

@@ -12,7 +12,11 @@ export interface ServedModel {
   readonly state: ModelState | null;
   /** Whether it has neurons that fire, which can then be counted. */
   readonly spikes: boolean;
+  /** How the server chooses tokens where a request does not say, by the names of the request's fields; empty where it does not tell. */
+  readonly defaults: SamplingDefaults;
 }
+
+type SamplingDefaults = Readonly<Record<string, number>>;
 
 export interface ModelState {
   /** Most bytes that one conversation takes. */
@@ -38,7 +42,12 @@ export async function fetchModel(signal: AbortSignal): Promise<ServedModel> {
     form: typeof form === "string" ? form : null,
     state: modelState(record(model?.["state"])),
     spikes: model?.["spiking"] === "paper" || model?.["spiking"] === "released",
+    defaults: samplingDefaults(record(model?.["defaults"])),
   };
+}
+
+function samplingDefaults(defaults: Record<string, unknown> | undefined): SamplingDefaults {
+  return Object.fromEntries(Object.entries(defaults ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === "number"));
 }
 
 function modelState(state: Record<string, unknown> | undefined): ModelState | null {

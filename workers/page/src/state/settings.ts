@@ -1,11 +1,11 @@
 import type { ServedModel } from "../api/model.ts";
 import type { Settings } from "./types.ts";
 
-/** Mild sampling suits a small model: it stays on its subject, and a long ramble is cut. */
+/** How a token is drawn is left to the model's own defaults; a small model is kept from repeating itself, and a long ramble is cut. */
 export const DEFAULT_SETTINGS: Settings = {
   system: "",
-  temperature: 0.3,
-  topP: 0.9,
+  temperature: null,
+  topP: null,
   topK: null,
   minP: null,
   presencePenalty: null,

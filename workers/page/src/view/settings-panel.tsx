@@ -1,4 +1,5 @@
 import { useEffect, useId, useState } from "preact/hooks";
+import { FIELD_NAMES } from "../api/chat-request.ts";
 import { currentSettings } from "../state/selectors.ts";
 import { DEFAULT_SETTINGS, NUMBER_RULES, parseNumberSetting } from "../state/settings.ts";
 import { useApp } from "./context.ts";
@@ -37,6 +38,7 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
             key={rule.setting}
             rule={rule}
             value={settings[rule.setting]}
+            fallback={state.model?.defaults[FIELD_NAMES[rule.setting]]}
             onChange={(value) => actions.changeSettings({ ...settings, [rule.setting]: value })}
           />
         ))}
@@ -68,11 +70,13 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
 interface NumberFieldProps {
   readonly rule: (typeof NUMBER_RULES)[number];
   readonly value: number | null;
+  /** What the server takes where there is no value, if it says. */
+  readonly fallback: number | undefined;
   readonly onChange: (value: number | null) => void;
 }
 
 /** Keeps what is being typed, and takes it over, brought into range, when the field is left. */
-function NumberField({ rule, value, onChange }: NumberFieldProps) {
+function NumberField({ rule, value, fallback, onChange }: NumberFieldProps) {
   const { texts } = useApp();
   const id = useId();
   const shown = value === null ? "" : String(value);
@@ -94,7 +98,7 @@ function NumberField({ rule, value, onChange }: NumberFieldProps) {
         min={rule.minimum}
         max={rule.maximum}
         step={rule.step}
-        placeholder={texts.serverDefault}
+        placeholder={fallback === undefined ? texts.serverDefault : String(fallback)}
         aria-describedby={`${id}-hint`}
         value={typed}
         onInput={(event) => setTyped(event.currentTarget.value)}
