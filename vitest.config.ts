@@ -66,7 +66,11 @@ export default defineConfig({
         ],
         test: {
           name: "workerd",
-          include: ["test/workers/*.test.ts", "test/workers/{gateway,contracts,session}/**/*.test.ts", "test/contract/**/*.test.ts"],
+          include: [
+            "test/workers/*.test.ts",
+            "test/workers/{gateway,contracts,encoding,observe,session}/**/*.test.ts",
+            "test/contract/**/*.test.ts",
+          ],
         },
       },
       {

@@ -7,7 +7,8 @@ export function logLine(level: "info" | "error", event: LogEvent, fields: Readon
   else console.log(line);
 }
 
-/** What went wrong, for the log only: the class and message of an unexpected error, or the code of a known failure's cause. */
+/** What went wrong, for the log only: the class and message of an error. A parser's message quotes the text, which may be a client's: its class alone. */
 export function describeCause(cause: unknown): string {
-  return cause instanceof Error ? `${cause.name}: ${cause.message}`.slice(0, 300) : typeof cause;
+  if (!(cause instanceof Error)) return typeof cause;
+  return cause.name === "SyntaxError" ? cause.name : `${cause.name}: ${cause.message}`.slice(0, 300);
 }

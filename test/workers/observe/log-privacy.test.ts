@@ -1,0 +1,223 @@
+/** Whatever clients send, and however it fails, none of it is in a log line. */
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { OpenStream, SessionBackend } from "../../../workers/contracts/session.ts";
+import type { Outcome } from "../../../workers/contracts/engine.ts";
+import type { Environment } from "../../../workers/gateway/environment.ts";
+import { logLine } from "../../../workers/observe/log-line.ts";
+import { json, readToEnd, request, requestWith, type Json } from "../support/gateway-client.ts";
+import { engine } from "../support/gateway-worker.ts";
+import { eventOf, formIn, newSecret, spyOnLog } from "../support/log-spy.ts";
+import { greedy, SessionClient } from "../support/session-client.ts";
+import { bytesAsTokens } from "../support/tiny-tokenizer.ts";
+import { SCRIPTED_FAILURE } from "../support/toy-backend.ts";
+
+const secrets = {
+  answer: newSecret(),
+  document: newSecret(),
+  field: newSecret(),
+  key: newSecret(),
+  name: newSecret(),
+  passphrase: newSecret(),
+  path: newSecret(),
+  prompt: newSecret(),
+  system: newSecret(),
+  tool: newSecret(),
+  turn: newSecret(),
+  value: newSecret(),
+};
+
+const KEY = { authorization: `Bearer ${secrets.key}` };
+const chat: Json = {
+  ...greedy,
+  messages: [
+    { role: "system", content: secrets.system },
+    { role: "user", content: secrets.prompt },
+  ],
+};
+const CHAT = "/v1/chat/completions";
+
+let lines: string[] = [];
+
+beforeEach(() => {
+  lines = spyOnLog();
+  engine.use({ reply: bytesAsTokens(secrets.answer) });
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** What of the secrets is in the log. */
+function leaks(): string[] {
+  return lines.flatMap((line) =>
+    Object.entries(secrets).flatMap(([what, secret]) => {
+      const form = formIn(line, secret);
+      return form === undefined ? [] : [`the ${what} as ${form}: ${line}`];
+    }),
+  );
+}
+
+/** Every line is an event of the table, these are among them, and no secret is in any. */
+async function logged(...expected: readonly string[]): Promise<void> {
+  await expect.poll(() => lines.map(eventOf)).toEqual(expect.arrayContaining(["request", ...expected]));
+  expect(leaks()).toEqual([]);
+}
+
+describe("the check itself", () => {
+  const text = secrets.prompt;
+  test.each([
+    ["the text", "text", `a ${text} b`],
+    ["its first 12 characters", "text", text.slice(0, 12)],
+    ["12 from its middle", "text", text.slice(9, 21)],
+    ["base64", "base64", btoa(text)],
+    ["base64 amid other text", "base64", btoa(`a${text}`)],
+    ["base64 amid other text, at the third place", "base64", btoa(`ab${text}`)],
+    ["hexadecimal", "hexadecimal", Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16)).join("")],
+    ["token ids", "token ids", JSON.stringify(bytesAsTokens(text))],
+  ])("finds %s", (_name, form, cause) => {
+    logLine("error", "request_failed", { cause });
+    expect(leaks()).toEqual([expect.stringContaining(`the prompt as ${form}`)]);
+  });
+
+  test("refuses a line that is no event", () => {
+    console.warn("all is well");
+    expect(() => lines.map(eventOf)).toThrow();
+    lines.splice(0, 1, '{"event":"all_is_well"}');
+    expect(() => lines.map(eventOf)).toThrow("not an event of the table");
+  });
+});
+
+test("answers, whole and streamed, of chats and completions", async () => {
+  for (const stream of [false, true]) {
+    for (const [path, body] of [
+      [CHAT, { ...chat, user: secrets.value, stop: [secrets.value] }],
+      ["/v1/completions", { ...greedy, prompt: secrets.prompt, echo: true, suffix: "" }],
+    ] as const) {
+      const answer = await request(path, json({ ...body, max_tokens: 32, logit_bias: null, logprobs: null, stream }, KEY));
+      expect([path, answer.status, (await readToEnd(answer)).text]).toEqual([path, 200, expect.stringContaining("object")]);
+    }
+  }
+  await request("/tokenize", json({ model: "tiny", prompt: secrets.prompt }, KEY));
+  await logged("stream_ended", "generation_ended", "tokens_metered");
+});
+
+test("sessions, documents, shares and files", async () => {
+  const alice = new SessionClient(secrets.key);
+  const { id } = await alice.create({ name: secrets.name });
+  await alice.say(id, secrets.turn);
+  await alice.call("PATCH", `/v1/sessions/${id}`, { name: `${secrets.name} again` });
+  const shared = await alice.call("POST", `/v1/sessions/${id}/share`, {});
+  expect(shared.status).toBe(201);
+  const { id: share } = await shared.json<{ id: string }>();
+  expect(await (await request(`/v1/shares/${share}`)).text()).toContain(secrets.name);
+
+  const { id: context } = await alice.createContext({ name: secrets.name });
+  expect((await alice.upload(context, "offset=0&last=true", secrets.document)).status).toBe(200);
+  await alice.upload(context, `offset=7&last=${secrets.value}`, secrets.document);
+  await expect.poll(async () => (await alice.facts(context)).ingest?.stage).toBe("ready");
+
+  const exported = await alice.call("POST", `/v1/sessions/${id}/export`, { passphrase: secrets.passphrase });
+  const body = await exported.arrayBuffer();
+  const send = async (passphrase: string, file: BodyInit) =>
+    (await request("/v1/sessions/import", { method: "POST", headers: { ...KEY, "x-spikingbrain-passphrase": passphrase }, body: file }))
+      .status;
+  expect(await send(secrets.passphrase, body)).toBe(201);
+  expect(await send(`${secrets.passphrase}?`, body)).toBe(400);
+  expect(await send(`${secrets.passphrase}%`, body)).toBe(400);
+  expect(await send(secrets.passphrase, secrets.document)).toBe(400);
+  expect((await alice.call("DELETE", `/v1/sessions/${id}`)).status).toBe(204);
+  await logged("generation_ended", "tokens_metered");
+});
+
+describe("requests that are refused", () => {
+  const as = (body: BodyInit, type = "application/json"): RequestInit => ({
+    method: "POST",
+    headers: { ...KEY, "content-type": type },
+    body,
+  });
+  test.each<readonly [name: string, path: string, init: RequestInit, status: number]>([
+    ["broken JSON", CHAT, as(`{"model": ${secrets.prompt}`), 400],
+    ["JSON that is cut", CHAT, as(`{"model": "tiny", "messages": "${secrets.prompt}`), 400],
+    ["an unknown field", CHAT, json({ ...chat, [secrets.field]: secrets.value }, KEY), 400],
+    ["a wrong value", CHAT, json({ ...chat, temperature: secrets.value }, KEY), 400],
+    ["a wrong role", CHAT, json({ ...chat, messages: [{ role: secrets.value, content: secrets.prompt }] }, KEY), 400],
+    [
+      "tools",
+      CHAT,
+      json({ ...chat, tools: [{ type: "function", function: { name: secrets.tool } }], tool_choice: secrets.tool }, KEY),
+      400,
+    ],
+    ["a bias for no token", CHAT, json({ ...chat, logit_bias: { [secrets.field]: 1 } }, KEY), 400],
+    ["a longer prompt than the context", "/v1/completions", json({ ...greedy, prompt: secrets.prompt.repeat(40) }, KEY), 400],
+    ["another model", CHAT, json({ ...chat, model: secrets.value }, KEY), 404],
+    ["another session", CHAT, json({ ...chat, session_id: secrets.value }, KEY), 404],
+    ["another path", `/v1/${secrets.path}?${secrets.field}=${secrets.value}`, { headers: KEY }, 404],
+    ["another stream", `/v1/streams/${secrets.path}`, { headers: KEY }, 404],
+    ["another event", `/v1/streams/${secrets.path}`, { headers: { ...KEY, "last-event-id": secrets.value } }, 400],
+    ["another method", `/v1/sessions/${secrets.path}`, { method: "PUT", headers: KEY, body: secrets.value }, 405],
+    ["too much", CHAT, as(JSON.stringify({ ...chat, user: secrets.value.repeat(1 << 18) })), 413],
+    ["another type", CHAT, as(secrets.prompt, `text/${secrets.value}`), 415],
+    ["a query's wrong value", `/v1/sessions?limit=${secrets.value}`, { headers: KEY }, 400],
+    ["a request id that can't be one", CHAT, json({}, { ...KEY, "x-request-id": `${secrets.value} ${secrets.value}` }), 400],
+  ])("%s", async (_name, path, init, status) => {
+    const answer = await request(path, init);
+    expect([answer.status, await answer.text()]).toEqual([status, expect.stringContaining("error")]);
+    await logged();
+  });
+
+  test("a key that is not one, and keys that break their rule", async () => {
+    expect((await requestWith({ API_KEYS: "sk-one" }, CHAT, json(chat, KEY))).status).toBe(401);
+    expect((await requestWith({ API_KEYS: `${secrets.key} ${secrets.key}` }, CHAT, json(chat, KEY))).status).toBe(500);
+    await logged("request_failed");
+  });
+});
+
+const bytes = (text: string) =>
+  new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      controller.enqueue(new TextEncoder().encode(text));
+      controller.close();
+    },
+  });
+
+describe("failures", () => {
+  test("an engine that refuses, crashes or dies late", async () => {
+    for (const { status: expected, ...script } of [
+      { refuse: { ...SCRIPTED_FAILURE, code: "internal_error", status: 500, retryable: false }, status: 500 },
+      { throwOnGenerate: true, status: 503 },
+      { reply: bytesAsTokens(secrets.answer), breakAt: { token: 14, how: "error" }, status: 503 },
+      { reply: bytesAsTokens(secrets.answer), breakAt: { token: 14, how: "abort" }, status: 502 },
+    ] as const) {
+      engine.use(script);
+      const plain = request(CHAT, json({ ...chat, logit_bias: null, max_tokens: 32 }, KEY));
+      const streamed = request(CHAT, json({ ...chat, logit_bias: null, max_tokens: 32, stream: true }, KEY)).then(readToEnd);
+      const [{ status }, { text }] = await Promise.all([plain, streamed]);
+      expect([status, text]).toEqual([expected, expect.stringContaining("error")]);
+    }
+    await logged("request_failed", "generation_retried", "stream_failed");
+  });
+
+  test("a document whose engine dies", async () => {
+    engine.use({ refuse: { ...SCRIPTED_FAILURE, code: "internal_error", status: 500, retryable: false } });
+    const alice = new SessionClient(secrets.key);
+    const { id } = await alice.createContext({ name: secrets.name });
+    await alice.upload(id, "offset=0&last=true", secrets.document);
+    await expect.poll(async () => (await alice.facts(id)).ingest?.stage).toBe("failed");
+    await logged("document_not_read");
+  });
+
+  test("an answer whose entries are no JSON: the parser quotes a short text whole", async () => {
+    const { SESSION } = env as unknown as Environment;
+    const garbled = {
+      start: async (order: Parameters<SessionBackend["start"]>[0]): Promise<Outcome<OpenStream>> => {
+        const outcome = await SESSION.start(order);
+        if (!outcome.ok) return outcome;
+        await outcome.value.entries.cancel();
+        return { ok: true, value: { ...outcome.value, entries: bytes(`${secrets.answer.slice(0, 16)}\n`) } };
+      },
+    } as unknown as Environment["SESSION"];
+    await readToEnd(await requestWith({ SESSION: garbled }, CHAT, json({ ...chat, stream: true }, KEY)));
+    await logged("stream_failed");
+  });
+});
