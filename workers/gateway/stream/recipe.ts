@@ -31,7 +31,7 @@ export interface RecipeChoice {
 export function readRecipe(text: string): AnswerRecipe {
   const recipe = JSON.parse(text) as AnswerRecipe | { readonly version?: unknown };
   if (recipe.version === RECIPE_VERSION) return recipe as AnswerRecipe;
-  throw streamUnreadable(`Its form is ${String(recipe.version ?? "unversioned")}; this server reads ${String(RECIPE_VERSION)}.`);
+  throw streamUnreadable(`Its form is ${JSON.stringify(recipe.version ?? null)}; this server reads ${RECIPE_VERSION}.`);
 }
 
 export function formatOf({ endpoint, version: _version, ...recipe }: AnswerRecipe, tokenizer: Tokenizer): AnswerFormat {

@@ -9,7 +9,7 @@ use spikingbrain_engine::state::KvType;
 use spikingbrain_engine::{Engine, Error, SequenceOptions};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-fn drawing(seed: u32) -> SequenceOptions {
+fn drawing(seed: u64) -> SequenceOptions {
     SequenceOptions {
         sampling: Sampling {
             temperature: 1.0,
@@ -24,7 +24,7 @@ fn drawing(seed: u32) -> SequenceOptions {
     }
 }
 
-fn opened(engine: &mut Engine, seed: u32, prompt: &[u32]) -> SequenceId {
+fn opened(engine: &mut Engine, seed: u64, prompt: &[u32]) -> SequenceId {
     let id = engine.open(drawing(seed)).unwrap();
     engine.feed(id, prompt).unwrap();
     id
@@ -68,12 +68,12 @@ fn company_changes_no_token() {
             .enumerate()
             .map(|(seed, prompt)| {
                 let mut engine = engine(&bytes, KvType::Int8);
-                let id = opened(&mut engine, seed as u32, prompt);
+                let id = opened(&mut engine, seed as u64, prompt);
                 generate(&mut engine, id, 12)
             })
             .collect();
         let mut engine = engine(&bytes, KvType::Int8);
-        let ids: Vec<SequenceId> = prompts.iter().enumerate().map(|(seed, prompt)| opened(&mut engine, seed as u32, prompt)).collect();
+        let ids: Vec<SequenceId> = prompts.iter().enumerate().map(|(seed, prompt)| opened(&mut engine, seed as u64, prompt)).collect();
         let mut together = vec![Vec::new(); ids.len()];
         for _ in 0..12 {
             let plan: Vec<(SequenceId, usize)> = ids.iter().map(|id| (*id, engine.pending(*id).unwrap())).collect();

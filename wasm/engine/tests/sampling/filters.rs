@@ -79,7 +79,7 @@ fn a_large_vocabulary_is_cut_as_a_sorted_one() {
             let mut sum = 0.0;
             let before = order.iter().take_while(|id| {
                 sum += probabilities[**id];
-                sum < f64::from(top_p)
+                sum < top_p
             });
             // The one that reaches the share, and one more for what f32 rounds away at the edge.
             let nucleus = before.count() + 2;
