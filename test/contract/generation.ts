@@ -65,7 +65,7 @@ export async function collect(stream: ReadableStream<Uint8Array>): Promise<Gener
     if (event.type !== "state") events.push(event);
     else {
       const { type, tokens, length = 0 } = event;
-      if (at + length > bytes.length) throw new Error("the last piece of a state is not complete");
+      if (at + length > bytes.length) throw new Error("the last chunk of a state is not complete");
       events.push({ type, tokens, bytes: bytes.slice(at, (at += length)) });
     }
   }

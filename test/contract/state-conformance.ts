@@ -10,7 +10,7 @@ import type {
   Outcome,
   StateSource,
 } from "../../workers/contracts/engine.ts";
-import { STATE_PIECE_BYTES } from "../../workers/contracts/engine.ts";
+import { STATE_CHUNK_BYTES } from "../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../workers/contracts/event-stream.ts";
 import { generate, greedy, openStream, valueOf, type Generated, testedBackend, type TestedBackend } from "./generation.ts";
 
@@ -87,7 +87,7 @@ export function stateConformance(
       }
     });
 
-    test("states come before the answer's tokens or after its end, in pieces, each with its own end", async () => {
+    test("states come before the answer's tokens or after its end, in chunks, each with its own end", async () => {
       const { all } = await events(text(5), { maxTokens: 2, save: { at: [2, 5], end: true, fromPage: 0 } });
       const order = all.map((event) => ("tokens" in event ? `${event.type} ${String(event.tokens)}` : event.type));
       expect(order.filter((one, at) => one !== order[at - 1])).toEqual([
@@ -100,7 +100,7 @@ export function stateConformance(
         "state 7",
         "saved 7",
       ]);
-      for (const event of all) if (event.type === "state") expect(event.bytes.length).toBeLessThanOrEqual(STATE_PIECE_BYTES);
+      for (const event of all) if (event.type === "state") expect(event.bytes.length).toBeLessThanOrEqual(STATE_CHUNK_BYTES);
     });
 
     test.each(["length", "stop"] as const)("saved at an end by %s: the next turn goes on as if it had read everything", async (reason) => {
@@ -338,17 +338,17 @@ export class TestState extends RpcTarget implements StateSource {
   }
 }
 
-export function sourceOf(file: Uint8Array | ReadableStream<Uint8Array>, pieceBytes = 1000): StateSource {
-  return new TestState(() => (file instanceof Uint8Array ? streamOf(file, pieceBytes) : file));
+export function sourceOf(file: Uint8Array | ReadableStream<Uint8Array>, chunkBytes = 1000): StateSource {
+  return new TestState(() => (file instanceof Uint8Array ? streamOf(file, chunkBytes) : file));
 }
 
-/** In pieces that end anywhere. */
-export function streamOf(file: Uint8Array, pieceBytes = 1000): ReadableStream<Uint8Array> {
+/** In chunks that end anywhere. */
+export function streamOf(file: Uint8Array, chunkBytes = 1000): ReadableStream<Uint8Array> {
   let at = 0;
   return new ReadableStream({
     type: "bytes",
     pull(controller) {
-      if (at < file.length) controller.enqueue(file.slice(at, (at += pieceBytes)));
+      if (at < file.length) controller.enqueue(file.slice(at, (at += chunkBytes)));
       else {
         controller.close();
         controller.byobRequest?.respond(0);

@@ -77,7 +77,7 @@ describe("a document", () => {
   const text = "Line of the document.\n".repeat(30_000);
   const file = { name: "book.txt", mimeType: "text/plain", buffer: Buffer.from(text) };
 
-  it("is sent in pieces, read, and asked about in several conversations", async () => {
+  it("is sent in chunks, read, and asked about in several conversations", async () => {
     const { page, api } = test;
     const { promise: gate, resolve: readOn } = Promise.withResolvers<undefined>();
     api.contexts.readGate = gate;
@@ -139,7 +139,7 @@ describe("a document", () => {
 
   it("goes on after a cut and after a reload from where it was", async () => {
     const { page, api } = test;
-    api.contexts.cutAfterPieces = 2;
+    api.contexts.cutAfterChunks = 2;
     await page.getByRole("button", { name: "Documents" }).click();
     await page.route("**/text?offset=524288*", (route) => route.abort("connectionrefused"));
     await page.getByLabel("Choose a text file").setInputFiles(file);

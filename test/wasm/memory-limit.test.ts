@@ -79,7 +79,7 @@ describe.each(packages)("the %s package", (_, built: Package) => {
     expect(engine.memoryBytes()).toBeLessThanOrEqual(limit);
   });
 
-  it("takes pieces of any size and tokens of any number without growing by them", () => {
+  it("takes chunks of any size and tokens of any number without growing by them", () => {
     const engine = engineFor(built, { kvType: "f32", memoryLimitBytes: 8 * mebibyte });
     const before = engine.memoryBytes();
     const sequence = engine.open(parameters());

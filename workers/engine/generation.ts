@@ -190,7 +190,7 @@ export class Generation {
   }
 
   /**
-   * Moves a state in or out by one piece, if its reader keeps up. `stuck`: there is no memory for what comes in; nothing has been taken in yet,
+   * Moves a state in or out by one chunk, if its reader keeps up. `stuck`: there is no memory for what comes in; nothing has been taken in yet,
    * and it waits again. @throws ServiceError where the incoming state is of no use
    */
   moveState(): "idle" | "moved" | "stuck" {

@@ -3,7 +3,7 @@
  * come first served), compute one step of the running sequences whose readers keep up, report it, and give the event loop a turn so that
  * cancels and new requests get in. Memory never runs out: a sequence that would not fit waits, and when growth does not fit, or a share waits
  * that has less than another, somebody gives way (`giving-way.ts`).
- * States go in and out by a piece a turn, beside the steps.
+ * States go in and out by a chunk at a time, beside the steps.
  */
 import type { Outcome } from "../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
@@ -220,7 +220,7 @@ export class Scheduler implements Admission {
     return this.#running.reduce((total, generation) => total + this.#growthOf(generation), 0);
   }
 
-  /** States go in and out by a piece each. False when none did. */
+  /** States go in and out by a chunk each. False when none did. */
   #moveStates(): boolean {
     let moved = false;
     for (const generation of [...this.#running, ...this.#saving]) {

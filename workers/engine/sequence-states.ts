@@ -61,7 +61,7 @@ export class SequenceStates {
     this.#open({ handle, forked: false, tokens });
   }
 
-  /** Sends the next piece to a reader that keeps up; false where there is nothing to send, or nobody to send it to. */
+  /** Sends the next chunk to a reader that keeps up; false where there is nothing to send, or nobody to send it to. */
   advanceSave(): boolean {
     if (this.#saver === undefined || !this.#sink.wantsMore) return false;
     if (this.#saver.advance()) this.#saver = undefined;

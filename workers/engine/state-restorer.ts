@@ -1,5 +1,5 @@
-/** Brings a state that a request was handed into the engine, piece by piece, and believes nothing that it says. */
-import { STATE_PIECE_BYTES } from "../contracts/engine.ts";
+/** Brings a state that a request was handed into the engine, chunk by chunk, and believes nothing that it says. */
+import { STATE_CHUNK_BYTES } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { engineErrorCode, type Engine, type StateFacts } from "./engine-surface.ts";
 import { messageOf, stateLost, stateRejected } from "./failures.ts";
@@ -52,11 +52,11 @@ export class StateRestorer {
     return facts;
   }
 
-  /** From now on pieces are taken in by this empty sequence. */
+  /** From now on chunks are taken in by this empty sequence. */
   begin(handle: number): void {
     this.#engine.beginRestore(handle, this.#resume.seen);
     this.#handle = handle;
-    this.#incoming.allow(STATE_PIECE_BYTES);
+    this.#incoming.allow(STATE_CHUNK_BYTES);
   }
 
   /** Takes the file back to where it was before `begin`; only where nothing has been taken in. */
@@ -72,11 +72,11 @@ export class StateRestorer {
   advance(now: number): "idle" | "moved" | "done" {
     if (this.#handle === undefined) return "idle";
     const handle = this.#handle;
-    const piece = this.#incoming.peek();
-    if (piece.length > 0) {
-      for (let at = 0; at < piece.length; at += pushBytes) {
+    const chunk = this.#incoming.peek();
+    if (chunk.length > 0) {
+      for (let at = 0; at < chunk.length; at += pushBytes) {
         this.#guarded(() => {
-          this.#engine.pushState(handle, piece.subarray(at, at + pushBytes));
+          this.#engine.pushState(handle, chunk.subarray(at, at + pushBytes));
         });
         this.#pushed = true;
       }

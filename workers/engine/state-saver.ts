@@ -1,5 +1,5 @@
-/** Writes one sequence's state into its generation's stream: a piece at a time, as the reader takes them. */
-import { STATE_PIECE_BYTES, type RecurrentType } from "../contracts/engine.ts";
+/** Writes one sequence's state into its generation's stream: a chunk at a time, as the reader takes them. */
+import { STATE_CHUNK_BYTES, type RecurrentType } from "../contracts/engine.ts";
 import type { Engine } from "./engine-surface.ts";
 import type { EventSink } from "./event-sink.ts";
 
@@ -26,10 +26,10 @@ export class StateSaver {
     engine.beginSave(sequence.handle, sequence.fromPage, JSON.stringify(sequence.recurrent === "bf16" ? { state: "bf16" } : {}));
   }
 
-  /** Sends the next piece, or the end, to a reader that keeps up; true once the state is out. */
+  /** Sends the next chunk, or the end, to a reader that keeps up; true once the state is out. */
   advance(): boolean {
     const { handle, tokens } = this.sequence;
-    const bytes = this.#engine.readSaved(handle, STATE_PIECE_BYTES);
+    const bytes = this.#engine.readSaved(handle, STATE_CHUNK_BYTES);
     if (bytes.length > 0) {
       this.#sink.send({ type: "state", tokens, bytes });
       return false;

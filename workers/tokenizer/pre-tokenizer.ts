@@ -29,7 +29,7 @@ export function wordSplitter(family: Family): WordSplitter {
   switch (family) {
     case "gpt-2":
       return splitter(regexClasses, gpt2WordEnd);
-    // `Digits(individual_digits)` first, then GPT-2's expression inside each piece.
+    // `Digits(individual_digits)` first, then GPT-2's expression inside each split.
     case "smollm":
       return splitter(digitSplittingClasses, gpt2WordEnd);
     case "qwen2":

@@ -5,7 +5,7 @@
  * that no input holds is put inside every special token in a user string, and at an end that could complete one together with the
  * template's text. After rendering only uninterrupted special tokens count, and the guard is taken out again.
  * What remains is a template that itself makes a special token out of a message: by changing letter case, by replacing what stands between
- * two halves, or by cutting a message and putting a half of its own before the piece. No template is known to.
+ * two halves, or by cutting a message and putting a half of its own before the cut. No template is known to.
  */
 import { invalidRequest, modelInvalid } from "./failures.ts";
 import { stripEnd, stripStart } from "./jinja/characters.ts";

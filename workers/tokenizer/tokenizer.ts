@@ -131,15 +131,15 @@ export class Tokenizer {
   }
 
   #encodeInto(text: string, withSpecial: boolean, output: GrowingArray): void {
-    splitAround(this.#added, text, withSpecial, output, (piece) => {
-      const normalized = this.family === "qwen2" ? normalizeFormC(piece) : piece;
+    splitAround(this.#added, text, withSpecial, output, (segment) => {
+      const normalized = this.family === "qwen2" ? normalizeFormC(segment) : segment;
       splitAround(this.#normalizedAdded, normalized, withSpecial, output, (rest) => {
-        this.#encodePiece(rest, output);
+        this.#encodeSegment(rest, output);
       });
     });
   }
 
-  #encodePiece(text: string, output: GrowingArray): void {
+  #encodeSegment(text: string, output: GrowingArray): void {
     const bytes = encoder.encode(text);
     this.#splitWords(bytes, (start, end) => {
       const whole = this.#wholeWords?.get(bytesToAlphabet(bytes.subarray(start, end)));
@@ -154,7 +154,7 @@ function splitAround(
   text: string,
   withSpecial: boolean,
   output: GrowingArray,
-  visit: (piece: string) => void,
+  visit: (segment: string) => void,
 ): void {
   let start = 0;
   for (let match = finder.next(text, 0); match; match = finder.next(text, match.end)) {

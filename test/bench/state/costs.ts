@@ -3,7 +3,7 @@ import { locateModel } from "../../../infra/local/models/source.ts";
 import { loadEngine } from "../../../infra/node/engine-package.ts";
 import { describeStateFile } from "../../../infra/node/state-file.ts";
 import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
-import { greedyParameters, STATE_PIECE_BYTES } from "../../../workers/contracts/engine.ts";
+import { greedyParameters, STATE_CHUNK_BYTES } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
 import { PAGE_TOKENS } from "../../../workers/state-file/page.ts";
@@ -100,20 +100,20 @@ function writtenByTurn(engine: Engine, sequence: number, tokens: number, text: r
 
 function save(engine: Engine, sequence: number, fromPage: number): Uint8Array[] {
   engine.beginSave(sequence, fromPage, "{}");
-  const pieces: Uint8Array[] = [];
+  const chunks: Uint8Array[] = [];
   for (;;) {
-    const piece = engine.readSaved(sequence, STATE_PIECE_BYTES);
-    if (piece.length === 0) break;
-    pieces.push(piece);
+    const chunk = engine.readSaved(sequence, STATE_CHUNK_BYTES);
+    if (chunk.length === 0) break;
+    chunks.push(chunk);
   }
   engine.endSave(sequence);
-  return pieces;
+  return chunks;
 }
 
 function restore(engine: Engine, file: readonly Uint8Array[]): number {
   const sequence = engine.open(greedy);
   engine.beginRestore(sequence, new Uint32Array());
-  for (const piece of file) engine.pushState(sequence, piece);
+  for (const chunk of file) engine.pushState(sequence, chunk);
   engine.endRestore(sequence);
   return sequence;
 }
@@ -142,4 +142,4 @@ function feedAndRead(engine: Engine, sequence: number, tokens: readonly number[]
   }
 }
 
-const sum = (pieces: readonly Uint8Array[]): number => pieces.reduce((bytes, piece) => bytes + piece.length, 0);
+const sum = (chunks: readonly Uint8Array[]): number => chunks.reduce((bytes, chunk) => bytes + chunk.length, 0);

@@ -107,7 +107,7 @@ function u32(value: number): Buffer {
   return bytes;
 }
 
-/** A session file with the sound one's header and one piece that holds `plain`. */
+/** A session file with the sound one's header and one chunk that holds `plain`. */
 async function sealed(plain: Buffer): Promise<Buffer> {
   const sound = soundFile("session.sbsf");
   const header = sound.subarray(0, 12 + sound.readUInt32LE(8));

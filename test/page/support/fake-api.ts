@@ -111,13 +111,13 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
     keepsSessions: false,
     sessions: new FakeSessions(),
     streams: new Map(),
-    contexts: { cutAfterPieces: 0, readGate: null, offsets: [] },
+    contexts: { cutAfterChunks: 0, readGate: null, offsets: [] },
     reset() {
       for (const list of [api.requests, api.rawRequests, api.replies, api.unknownPaths, api.calls, api.contexts.offsets]) list.length = 0;
       for (const stream of api.streams.values()) stream.stop();
       for (const kept of [api.sessions, api.streams, api.keys]) kept.clear();
       Object.assign(api, { onlyKey: null, keepsSessions: false });
-      Object.assign(api.contexts, { cutAfterPieces: 0, readGate: null });
+      Object.assign(api.contexts, { cutAfterChunks: 0, readGate: null });
       api.aborts = 0;
       api.contextLength = 2048;
       api.card = {};

@@ -4,11 +4,11 @@ import { factsOf, refused, type FakeResponse, type FakeSession } from "./fake-se
 
 /** What a test wants to go wrong, or to wait for, while documents come. */
 export interface ContextScript {
-  /** Breaks the connection after this many pieces more, before the answer to the last of them. */
-  cutAfterPieces: number;
+  /** Breaks the connection after this many chunks more, before the answer to the last of them. */
+  cutAfterChunks: number;
   /** What reading waits for before its end. */
   readGate: Promise<unknown> | null;
-  /** Offsets of the pieces so far. */
+  /** Offsets of the chunks so far. */
   readonly offsets: number[];
 }
 
@@ -24,16 +24,16 @@ export async function appendText(
   const offset = Number(url.searchParams.get("offset"));
   script.offsets.push(offset);
   if (offset !== ingest.received_bytes) return refused(409, "conflict", `The text so far ends at ${ingest.received_bytes}.`);
-  for await (const piece of request as AsyncIterable<Buffer>) {
-    context.text += piece.toString("latin1");
-    ingest.received_bytes += piece.length;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    context.text += chunk.toString("latin1");
+    ingest.received_bytes += chunk.length;
   }
   if (url.searchParams.get("last") === "true") {
     ingest.stage = "reading";
     ingest.tokens = Math.ceil(ingest.received_bytes / 4);
   }
-  script.cutAfterPieces -= 1;
-  if (script.cutAfterPieces === 0) {
+  script.cutAfterChunks -= 1;
+  if (script.cutAfterChunks === 0) {
     request.socket.destroy();
     return null;
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { STATE_PIECE_BYTES, type GenerateEvent } from "../../../workers/contracts/engine.ts";
+import { STATE_CHUNK_BYTES, type GenerateEvent } from "../../../workers/contracts/engine.ts";
 import { decodeEvents, encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
 
 const usage = { promptTokens: 1, completionTokens: 2, cachedTokens: 0 };
@@ -53,18 +53,18 @@ test.each<readonly [name: string, bytes: Uint8Array]>([
 });
 
 describe("states", () => {
-  const piece = (tokens: number, ...bytes: number[]): GenerateEvent => ({ type: "state", tokens, bytes: Uint8Array.from(bytes) });
+  const chunk = (tokens: number, ...bytes: number[]): GenerateEvent => ({ type: "state", tokens, bytes: Uint8Array.from(bytes) });
   const [first, second, finish] = events as [GenerateEvent, GenerateEvent, GenerateEvent];
   const whole: GenerateEvent[] = [
     { type: "restored", tokens: 1 },
     // Bytes that would end a line, begin one, or be no text.
-    piece(2, 10, 123, 10, 0, 255),
-    piece(2, 10),
+    chunk(2, 10, 123, 10, 0, 255),
+    chunk(2, 10),
     { type: "saved", tokens: 2 },
     first,
     second,
     finish,
-    piece(3, 34, 10, 125),
+    chunk(3, 34, 10, 125),
     { type: "saved", tokens: 3 },
   ];
   const wire = joined(...whole.map(encodeEvent));
@@ -103,13 +103,13 @@ describe("states", () => {
     ]);
   });
 
-  test.each([0, -1, 1.5, STATE_PIECE_BYTES + 1])("a piece of %d bytes is refused before it is read", async (length) => {
+  test.each([0, -1, 1.5, STATE_CHUNK_BYTES + 1])("a chunk of %d bytes is refused before it is read", async (length) => {
     const all = await read(new TextEncoder().encode(`{"type":"state","tokens":2,"length":${String(length)}}\n`));
     expect(all).toMatchObject([{ type: "error", failure: { message: expect.stringContaining(`has ${String(length)}`) as string } }]);
   });
 
-  test("the longest piece comes in many chunks", async () => {
-    const bytes = Uint8Array.from({ length: STATE_PIECE_BYTES }, (_unused, at) => at);
+  test("the longest chunk comes in many chunks", async () => {
+    const bytes = Uint8Array.from({ length: STATE_CHUNK_BYTES }, (_unused, at) => at);
     const [state] = await read(encodeEvent({ type: "state", tokens: 1, bytes }), 100);
     expect(state?.type === "state" && state.bytes.every((byte, at) => byte === (at & 255))).toBe(true);
   });

@@ -239,7 +239,7 @@ export class FakeEngine implements Engine {
 }
 
 const MAGIC = 0x46;
-/** Large, so that a few thousand tokens take several pieces. */
+/** Large, so that a few thousand tokens take several chunks. */
 const ROW_BYTES = 64;
 
 /** A state's file: a row with the count of tokens, then a row for each of them. */

@@ -57,7 +57,7 @@ const fileOf = (events: readonly GenerateEvent[], tokens: number): number[] =>
   events.flatMap((event) => (event.type === "state" && event.tokens === tokens ? [...event.bytes] : []));
 
 describe("a state that comes in", () => {
-  it("is taken in by pieces while others go on, and the answer is the one after the whole text", async () => {
+  it("is taken in by chunks while others go on, and the answer is the one after the whole text", async () => {
     const { scheduler, engine, settled } = bench();
     const text = longPrompt(9000, 3);
     const other = scheduler.submit(request({ prompt: [5, 6], maxTokens: 400 }));
@@ -69,7 +69,7 @@ describe("a state that comes in", () => {
     expect(tokensOf(events[0])).toEqual(expectedTokens([...text, 1, 2], 5));
     expect(events[0].at(-1)).toMatchObject({ usage: { promptTokens: 9002, completionTokens: 5, cachedTokens: 9000 } });
     expect(tokensOf(events[1])).toEqual(expectedTokens([5, 6], 400));
-    // The other one was computed while pieces came in.
+    // The other one was computed while chunks came in.
     expect(engine.plans.findIndex((plan) => handlesOf(plan).length === 2)).toBeGreaterThan(2);
     await settled();
     expect(engine.openSequences).toBe(0);
@@ -185,7 +185,7 @@ describe("memory that is short", () => {
 });
 
 describe("a state at the end", () => {
-  it("follows the answer in pieces, last token included, while others never miss a step", async () => {
+  it("follows the answer in chunks, last token included, while others never miss a step", async () => {
     const { scheduler, engine, settled } = bench();
     const text = longPrompt(9000, 3);
     const other = collect(scheduler.submit(request({ prompt: [5, 6], maxTokens: 400 })));

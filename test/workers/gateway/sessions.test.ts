@@ -171,7 +171,7 @@ describe("contexts", () => {
     return await alice.facts(id);
   }
 
-  test("are read once, in pieces of any size, and asked often", async () => {
+  test("are read once, in chunks of any size, and asked often", async () => {
     const { id } = await (await alice.call("POST", "/v1/contexts", { model: "tiny", name: "Book" })).json<Session>();
     const bytes = new TextEncoder().encode(TEXT);
     let offset = 0;

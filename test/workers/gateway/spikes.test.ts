@@ -47,7 +47,7 @@ test("a chat answer that asks for spikes says in its usage what fired", async ()
   });
 });
 
-test("a stream carries the shares so far beside each piece, and the whole in its usage", async () => {
+test("a stream carries the shares so far beside each delta, and the whole in its usage", async () => {
   const chunks = await chatChunks(await chat({ stream: true, spikes: true, stream_options: { include_usage: true } }));
   const live = chunks.flatMap((chunk) => ("spikes" in chunk ? [chunk.spikes] : []));
   expect(live.length).toBeGreaterThan(0);

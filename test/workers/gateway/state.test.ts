@@ -10,7 +10,7 @@ beforeEach(() => engine.use({ reply: [idOf("hello"), idOf("Ġworld")] }));
 /** Tokens of the prompt that `chat` sends. */
 const prompt = 21;
 
-test("a stream tells of the state while the prompt is read, with each piece, and in its usage", async () => {
+test("a stream tells of the state while the prompt is read, with each delta, and in its usage", async () => {
   const chunks = await chatChunks(await chat({ stream: true, state: true, stream_options: { include_usage: true } }));
   const live = chunks.flatMap((chunk) => ("state" in chunk ? [chunk.state] : []));
   expect(live.slice(0, 3)).toEqual([toyState(10), toyState(prompt), toyState(prompt + 1)]);

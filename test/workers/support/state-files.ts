@@ -60,8 +60,8 @@ export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffe
   return whole;
 }
 
-/** In pieces, as an engine sends it; breaks after so many bytes where that is wanted. */
-export function streamOf(bytes: Uint8Array, { pieceBytes = 1 << 16, breakAfter = Infinity } = {}): ReadableStream<Uint8Array> {
+/** In chunks, as an engine sends it; breaks after so many bytes where that is wanted. */
+export function streamOf(bytes: Uint8Array, { chunkBytes = 1 << 16, breakAfter = Infinity } = {}): ReadableStream<Uint8Array> {
   let at = 0;
   return new ReadableStream(
     {
@@ -73,7 +73,7 @@ export function streamOf(bytes: Uint8Array, { pieceBytes = 1 << 16, breakAfter =
           controller.close();
           controller.byobRequest?.respond(0);
         } else {
-          const end = Math.min(bytes.length, at + pieceBytes, breakAfter);
+          const end = Math.min(bytes.length, at + chunkBytes, breakAfter);
           controller.enqueue(bytes.slice(at, end));
           at = end;
         }

@@ -22,12 +22,12 @@ export async function damageStore(tenant: string, dice: Dice): Promise<string> {
       "UPDATE pieces SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00' WHERE rowid = (SELECT rowid FROM pieces ORDER BY random() LIMIT 1)",
     ],
     [
-      "a piece cut",
+      "a chunk cut",
       "UPDATE pieces SET bytes = substr(bytes, 1, length(bytes) / 2) WHERE rowid = (SELECT rowid FROM pieces ORDER BY random() LIMIT 1)",
     ],
-    ["a piece gone", "DELETE FROM pieces WHERE rowid = (SELECT rowid FROM pieces ORDER BY random() LIMIT 1)"],
+    ["a chunk gone", "DELETE FROM pieces WHERE rowid = (SELECT rowid FROM pieces ORDER BY random() LIMIT 1)"],
     [
-      "another's piece",
+      "another's chunk",
       "UPDATE pieces SET bytes = (SELECT bytes FROM pieces ORDER BY random() LIMIT 1) WHERE rowid = (SELECT rowid FROM pieces ORDER BY random() LIMIT 1)",
     ],
     ["a snapshot gone", "DELETE FROM snapshots WHERE key = (SELECT key FROM snapshots ORDER BY random() LIMIT 1)"],

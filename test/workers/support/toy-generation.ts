@@ -35,7 +35,7 @@ export const SCRIPTED_FAILURE: ServiceFailure = {
 };
 
 /** Small, so that even a toy's file comes in several. */
-const PIECE_BYTES = 300;
+const CHUNK_BYTES = 300;
 
 const stateFailure = (code: "state_rejected" | "state_lost", message: string): ServiceFailure => ({
   code,
@@ -134,8 +134,8 @@ export class ToyGeneration {
     const { tokens } = this.#state;
     const file = encodeState(this.#state, fromPage);
     const most = this.#course.failSaveAfterBytes ?? file.length;
-    for (let at = 0; at < Math.min(file.length, most); at += PIECE_BYTES)
-      yield { type: "state", tokens, bytes: file.slice(at, Math.min(at + PIECE_BYTES, most)) };
+    for (let at = 0; at < Math.min(file.length, most); at += CHUNK_BYTES)
+      yield { type: "state", tokens, bytes: file.slice(at, Math.min(at + CHUNK_BYTES, most)) };
     yield most < file.length ? { type: "unsaved", tokens, reason: "The scripted engine could not save." } : { type: "saved", tokens };
   }
 

@@ -1,4 +1,4 @@
-/** Makes a state of tokens, piece by piece: for a document, and where a conversation's state is lost. Each piece's state is kept before the next. */
+/** Makes a state of tokens, part by part: for a document, and where a conversation's state is lost. Each part's state is kept before the next. */
 import { greedyParameters, type GenerationBackend, type ModelVersion } from "../../contracts/engine.ts";
 import type { Job } from "../../contracts/choice.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
@@ -12,17 +12,17 @@ import { Attempts, type ChooseBackend } from "./attempts.ts";
 import { Meter, type MeteredWork } from "./meter.ts";
 import { turnMemory } from "./turn-memory.ts";
 
-/** Tokens of one piece: half a minute of reading on a slow engine is the most that a failure costs. */
-const PIECE_TOKENS = 8_192;
+/** Tokens of one part: half a minute of reading on a slow engine is the most that a failure costs. */
+const PART_TOKENS = 8_192;
 
-/** How many tokens a piece has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away. */
-export async function pieceTokens(backend: Pick<GenerationBackend, "models">, model: ModelVersion): Promise<number> {
+/** How many tokens a part has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away. */
+export async function partTokens(backend: Pick<GenerationBackend, "models">, model: ModelVersion): Promise<number> {
   const models = await backend.models();
   release(models);
   if (!models.ok) throw new ServiceError(models.failure);
   const description = models.value.find(({ id, digest }) => id === model.id && digest === model.digest);
   if (description === undefined) throw new ServiceError(modelUnavailable(model.id));
-  return Math.min(PIECE_TOKENS, Math.floor(description.contextLength / 2));
+  return Math.min(PART_TOKENS, Math.floor(description.contextLength / 2));
 }
 
 export interface Base {
@@ -39,7 +39,7 @@ export interface ReadOptions {
   readonly session: string;
   /** Who keeps the state of the whole, as `ownerOf` makes it. */
   readonly owner: string;
-  /** How many pieces came before, and whether this is the last. */
+  /** How many parts came before, and whether this is the last. */
   readonly number: number;
   readonly isLast: boolean;
   readonly signal: AbortSignal;
@@ -47,15 +47,15 @@ export interface ReadOptions {
   readonly onRead?: (tokens: number) => void;
 }
 
-export type PieceEnd =
-  /** `letGo`: who keeps what this piece's state stands in for, to be released once the new base is written down. */
+export type PartEnd =
+  /** `letGo`: who keeps what this part's state stands in for, to be released once the new base is written down. */
   | { readonly outcome: "read"; readonly base: Base; readonly letGo: string }
   | { readonly outcome: "base lost" }
   /** The engine has read it, but there is no state to go on from. */
   | { readonly outcome: "not kept"; readonly failure: ServiceFailure };
 
 /** Reads these tokens after `base`. @throws ServiceError where the engine fails for good. */
-export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOptions): Promise<PieceEnd> {
+export async function readPart(base: Base, tokens: Uint32Array, options: ReadOptions): Promise<PartEnd> {
   const { chooseBackend, store, model, work, session, owner, number, isLast, signal } = options;
   const job = readingJob(session, tokens);
   const outcome = { baseIsLost: false };
@@ -71,13 +71,13 @@ export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOp
     },
     identity: identityOf(model),
     job,
-    // Pieces take turns in keeping theirs, so that the one before is there until the next one is.
-    owner: isLast ? owner : pieceOwner(owner, number),
+    // Parts take turns in keeping theirs, so that the one before is there until the next one is.
+    owner: isLast ? owner : partOwner(owner, number),
     prepared: { session, turn: 0, base: { ...base, unread: new Uint32Array() }, seen: new Uint32Array() },
-    // Reading this piece alone would make a state of something else.
+    // Reading this part alone would make a state of something else.
     rebuild: () => {
       outcome.baseIsLost = true;
-      return Promise.resolve({ ok: false, failure: snapshotInvalid("The state that this piece follows is gone.") });
+      return Promise.resolve({ ok: false, failure: snapshotInvalid("The state that this part of the text follows is no longer kept.") });
     },
     onStoreFailure: (step, cause) => {
       logLine("error", "snapshot_store_failed", { session, step, cause: typeof cause === "string" ? cause : describeCause(cause) });
@@ -99,12 +99,13 @@ export async function readPiece(base: Base, tokens: Uint32Array, options: ReadOp
   }
   const saved = await attempts.saved();
   if (saved === null) return { outcome: "not kept", failure };
-  const letGo = isLast ? `${owner}${PIECE}` : pieceOwner(owner, number + 1);
+  const letGo = isLast ? `${owner}${PART_OWNER}` : partOwner(owner, number + 1);
   return { outcome: "read", base: { snapshot: saved.id, tokens: saved.tokens }, letGo };
 }
 
-const PIECE = "piece";
-const pieceOwner = (owner: string, number: number): string => `${owner}${PIECE}${String(number % 2)}`;
+/** Stored with owners under this name. */
+const PART_OWNER = "piece";
+const partOwner = (owner: string, number: number): string => `${owner}${PART_OWNER}${String(number % 2)}`;
 
 function notKept(): ServiceFailure {
   const message = "The state of what was read could not be kept.";

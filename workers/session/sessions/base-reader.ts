@@ -5,7 +5,7 @@ import type { SessionEnvironment } from "../environment.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import type { TurnBase } from "../generation/turn-base.ts";
 import { ownerOf } from "./contract.ts";
-import { pieceTokens, readPiece, type Base } from "../generation/read-tokens.ts";
+import { partTokens, readPart, type Base } from "../generation/read-tokens.ts";
 import type { SessionRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { StoredTurn, TurnRows } from "./turn-rows.ts";
@@ -29,7 +29,7 @@ export class BaseReader {
   }
 
   /**
-   * What a turn would have to read beside its own is read before it where that is much, in pieces whose states are kept, so that whoever asks
+   * What a turn would have to read beside its own is read before it where that is much, in parts whose states are kept, so that whoever asks
    * again goes on from there. @throws ServiceError where the engine fails.
    */
   async read(record: SessionRecord): Promise<TurnBase> {
@@ -37,8 +37,8 @@ export class BaseReader {
     const end = tokens.length;
     const last = turns.get(turns.last);
     let base = this.#newest();
-    const piece = end === base.tokens ? 0 : await pieceTokens(environment.ENGINE, record.model);
-    if (end - base.tokens > piece && last !== undefined) base = await this.#bringUp(base, end, piece, record, last);
+    const part = end === base.tokens ? 0 : await partTokens(environment.ENGINE, record.model);
+    if (end - base.tokens > part && last !== undefined) base = await this.#bringUp(base, end, part, record, last);
     return { ...base, unread: tokens.read(base.tokens, end) };
   }
 
@@ -48,7 +48,7 @@ export class BaseReader {
   }
 
   /** The state is the last turn's from then on. */
-  async #bringUp(from: Base, end: number, piece: number, { id, tenant, model }: SessionRecord, last: StoredTurn): Promise<Base> {
+  async #bringUp(from: Base, end: number, part: number, { id, tenant, model }: SessionRecord, last: StoredTurn): Promise<Base> {
     const { environment, tokens, turns } = this.#parts;
     const store: SnapshotStore = environment.TENANT_OBJECT.getByName(tenant);
     const options = {
@@ -63,8 +63,8 @@ export class BaseReader {
     };
     let base = from;
     for (let number = 0; base.tokens < end; number++) {
-      const upTo = Math.min(end, base.tokens + piece);
-      const read = await readPiece(base, tokens.read(base.tokens, upTo), { ...options, number, isLast: upTo === end });
+      const upTo = Math.min(end, base.tokens + part);
+      const read = await readPart(base, tokens.read(base.tokens, upTo), { ...options, number, isLast: upTo === end });
       this.#abort.signal.throwIfAborted();
       // A store that keeps nothing costs the turn time: it reads the rest itself.
       if (read.outcome === "not kept") return base;

@@ -1,6 +1,6 @@
 /**
- * Reads a document into a state while it is uploaded: text becomes tokens as it comes, tokens become states piece by piece. All of it is
- * written down as it goes, so that a cut upload, a lost object or a dead engine costs one piece at the most.
+ * Reads a document into a state while it is uploaded: text becomes tokens as it comes, tokens become states part by part. All of it is
+ * written down as it goes, so that a cut upload, a lost object or a dead engine costs one part at the most.
  */
 import { fromBase64, toBase64 } from "../../encoding/base64.ts";
 import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
@@ -15,7 +15,7 @@ import type { SnapshotStore } from "../snapshots/contract.ts";
 import { ownerOf } from "./contract.ts";
 import { DocumentText } from "./document-text.ts";
 import { MOST_DOCUMENT_TOKENS } from "./limits.ts";
-import { pieceTokens, readPiece } from "../generation/read-tokens.ts";
+import { partTokens, readPart } from "../generation/read-tokens.ts";
 import { unixSeconds, type RecordRow, type SessionRecord, type UploadRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
@@ -56,7 +56,7 @@ export class DocumentReader {
   readonly #parts: DocumentParts;
   readonly #abort = new AbortController();
   #reading: Promise<void> | undefined;
-  /** Tokens that the engine has read of a piece whose state is not kept yet. */
+  /** Tokens that the engine has read of a part whose state is not kept yet. */
   #underWay = 0;
   /** The upload that is under way. */
   #append: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
@@ -253,7 +253,7 @@ export class DocumentReader {
     const { storage, tokens, environment } = this.#parts;
     try {
       const { model } = this.#record();
-      const most = await pieceTokens(environment.ENGINE, model);
+      const most = await partTokens(environment.ENGINE, model);
       for (let upload = this.#upload(); upload !== undefined; upload = this.#upload()) {
         const left = tokens.length - upload.readTokens;
         const isWhole = upload.stage === "reading";
@@ -281,7 +281,7 @@ export class DocumentReader {
     const store = environment.TENANT_OBJECT.getByName(tenant) as unknown as SnapshotStore;
     const base = { snapshot: upload.snapshot, tokens: upload.readTokens };
     const isLast = upload.stage === "reading" && upload.readTokens + count === tokens.length;
-    const read = await readPiece(base, tokens.read(upload.readTokens, upload.readTokens + count), {
+    const read = await readPart(base, tokens.read(upload.readTokens, upload.readTokens + count), {
       ...{
         chooseBackend: () => engineOf(environment, { tenant, priority: "background" }),
         store,

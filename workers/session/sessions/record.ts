@@ -31,7 +31,7 @@ export interface UploadRecord {
   /** Text that is not tokenized yet. */
   readonly pending: string;
   readonly readTokens: number;
-  /** Read so far. */
+  /** Parts of the document that were read so far, under the name that stored records have. */
   readonly pieces: number;
   /** The state of what was read so far. */
   readonly snapshot: string | null;

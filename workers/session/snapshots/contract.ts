@@ -51,7 +51,7 @@ export interface Findings {
 export interface OpenedSnapshot {
   readonly tokens: number;
   readonly tier: Tier;
-  /** A state file, in pieces of at most 1 MiB; breaks where a piece does not hold. */
+  /** A state file, in chunks of at most 1 MiB; breaks where a chunk is not valid. */
   readonly bytes: ReadableStream<Uint8Array>;
 }
 

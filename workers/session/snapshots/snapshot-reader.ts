@@ -1,13 +1,13 @@
-/** Reads a snapshot as a whole state file, or the file of an earlier position, piece by piece. */
+/** Reads a snapshot as a whole state file, or the file of an earlier position, chunk by chunk. */
 import { ServiceError } from "../../contracts/errors.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { snapshotInvalid } from "../../state-file/failures.ts";
 import type { Blob } from "./blobs/blob-shelf.ts";
 import { BlobSource } from "./blobs/blob-source.ts";
 import type { Collection } from "./index/collection.ts";
-import { headContext, pageContext } from "./seal/piece-context.ts";
+import { headContext, pageContext } from "./seal/chunk-context.ts";
 import { checkProof } from "./seal/proof.ts";
-import { BlobBroken, PIECE_BYTES, pieceCount, SealBroken, type PieceContext, type Sealer } from "./seal/seal.ts";
+import { BlobBroken, CHUNK_BYTES, chunkCount, SealBroken, type ChunkContext, type Sealer } from "./seal/seal.ts";
 import { HEAD_GROUP, type Part, type Snapshot } from "./index/snapshot-rows.ts";
 import { cutHeader, layoutOf, parseHeader, type StateHeader } from "../../state-file/header.ts";
 import { contains, pagesOf, takeRows, type PageRows } from "../../state-file/layout.ts";
@@ -21,8 +21,8 @@ export interface ReaderParts {
 /** A snapshot whose head has been read and holds. */
 export interface ReadableSnapshot {
   readonly tokens: number;
-  /** Plain pieces in the file's order, each at most 1 MiB and in memory of its own, as a byte stream takes it. @throws SealBroken @throws ServiceUnreachable */
-  readonly pieces: AsyncGenerator<Uint8Array, void, undefined>;
+  /** Plain chunks in the file's order, each at most 1 MiB and in memory of its own, as a byte stream takes it. @throws SealBroken @throws ServiceUnreachable */
+  readonly chunks: AsyncGenerator<Uint8Array, void, undefined>;
 }
 
 /** Cut to `keep` tokens where that is fewer, without rows in pages before `fromPage`. @throws ServiceError where it cannot be cut. @throws SealBroken @throws ServiceUnreachable */
@@ -34,7 +34,7 @@ export async function readSnapshot(parts: ReaderParts, snapshot: Snapshot, keep:
     );
   const reader = new SnapshotReader(parts, snapshot);
   try {
-    return { tokens, pieces: await reader.start(tokens, fromPage) };
+    return { tokens, chunks: await reader.start(tokens, fromPage) };
   } catch (cause) {
     await reader.end();
     throw cause;
@@ -67,24 +67,24 @@ class SnapshotReader {
     await this.#check(this.#snapshot);
     const head = this.#places.get(placeOf(HEAD_GROUP, 0))?.blob;
     if (head === undefined) throw new SealBroken("the head is missing");
-    const first = await this.#piece(head, this.#headContext(head), 0);
+    const first = await this.#chunk(head, this.#headContext(head), 0);
     const header = parseHeader(first);
     if (layoutOf(header) !== this.#snapshot.layout) throw new SealBroken("the header is that of another state");
     const wanted = tokens === this.#snapshot.tokens ? header : cutHeader(header, tokens + header.learnedSinks);
-    return this.#pieces(head, first, wanted, fromPage);
+    return this.#chunks(head, first, wanted, fromPage);
   }
 
   async end(): Promise<void> {
     await this.#source.cancel();
   }
 
-  async *#pieces(head: Blob, first: Uint8Array, header: StateHeader, fromPage: number): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#chunks(head: Blob, first: Uint8Array, header: StateHeader, fromPage: number): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       yield header.bytes.slice();
       if (first.length > header.bytes.length) yield first.slice(header.bytes.length);
-      for (let number = 1; number < pieceCount(head.bytes); number++) yield await this.#piece(head, this.#headContext(head), number);
+      for (let number = 1; number < chunkCount(head.bytes); number++) yield await this.#chunk(head, this.#headContext(head), number);
       for (const [group, shape] of header.groups.entries())
-        for (const rows of pagesOf(header, shape, fromPage)) yield* inPieces(await this.#page(group, rows, shape.tokenBytes));
+        for (const rows of pagesOf(header, shape, fromPage)) yield* inChunks(await this.#page(group, rows, shape.tokenBytes));
     } finally {
       await this.end();
     }
@@ -96,7 +96,7 @@ class SnapshotReader {
     const context = pageContext(blob, this.#snapshot.identity, group, page);
     const rows = new Uint8Array(blob.bytes);
     try {
-      for (let number = 0; number < context.count; number++) rows.set(await this.#piece(blob, context, number), number * PIECE_BYTES);
+      for (let number = 0; number < context.count; number++) rows.set(await this.#chunk(blob, context, number), number * CHUNK_BYTES);
     } catch (cause) {
       // A fuller page stands for this one since the read began.
       if (isAgain || this.#parts.collection.shelf.get(blob.key) !== undefined) throw cause;
@@ -129,9 +129,9 @@ class SnapshotReader {
     await checkProof(this.#parts.sealer, this.#parts.collection.shelf, snapshot, parts);
   }
 
-  async #piece(blob: Blob, context: Omit<PieceContext, "number">, number: number): Promise<Uint8Array> {
+  async #chunk(blob: Blob, context: Omit<ChunkContext, "number">, number: number): Promise<Uint8Array> {
     try {
-      const { sealed, isRemote } = await this.#source.piece(blob, number);
+      const { sealed, isRemote } = await this.#source.chunk(blob, number);
       const plain = await this.#parts.sealer.open(sealed, { ...context, number });
       if (isRemote) this.#bringBack(blob, number, sealed);
       return plain;
@@ -149,13 +149,13 @@ class SnapshotReader {
     }
   }
 
-  #headContext(head: Blob): Omit<PieceContext, "number"> {
+  #headContext(head: Blob): Omit<ChunkContext, "number"> {
     return headContext(head.name, this.#snapshot.identity, this.#snapshot.tokens, head.bytes);
   }
 }
 
 const placeOf = (group: number, page: number) => `${String(group)}:${String(page)}`;
 
-function* inPieces(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.slice(at, at + PIECE_BYTES);
+function* inChunks(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.slice(at, at + CHUNK_BYTES);
 }

@@ -19,7 +19,7 @@ import type {
 } from "./contract.ts";
 import { ServiceUnreachable } from "./tiers/deadline.ts";
 import type { Eviction } from "./tiers/eviction.ts";
-import { pieceStream } from "./seal/piece-stream.ts";
+import { chunkStream } from "./seal/chunk-stream.ts";
 import type { Found } from "./index/prefix-index.ts";
 import { BlobBroken, SealBroken, type Sealer } from "./seal/seal.ts";
 import { readSnapshot, type ReadableSnapshot } from "./snapshot-reader.ts";
@@ -68,9 +68,9 @@ export class Store implements SnapshotStore {
     const tier = collection.tier(snapshot, now);
     const end = collection.beginReading(snapshot.key);
     try {
-      const { tokens, pieces } = await readSnapshot({ ...this.#parts, r2: this.#parts.r2() }, snapshot, keep, fromPage);
+      const { tokens, chunks } = await readSnapshot({ ...this.#parts, r2: this.#parts.r2() }, snapshot, keep, fromPage);
       this.#touch(snapshot, now);
-      return { ok: true, value: { tokens, tier, bytes: this.#stream(snapshot, pieces, end) } };
+      return { ok: true, value: { tokens, tier, bytes: this.#stream(snapshot, chunks, end) } };
     } catch (cause) {
       end();
       return { ok: false, failure: this.#failed(snapshot, cause) };
@@ -136,8 +136,8 @@ export class Store implements SnapshotStore {
     return { id, tokens, commonPages, tail: tail ?? "", cuttable, tier: this.#parts.collection.tier(snapshot, now) };
   }
 
-  #stream(snapshot: Snapshot, pieces: ReadableSnapshot["pieces"], end: () => void): ReadableStream<Uint8Array> {
-    return pieceStream(pieces, {
+  #stream(snapshot: Snapshot, chunks: ReadableSnapshot["chunks"], end: () => void): ReadableStream<Uint8Array> {
+    return chunkStream(chunks, {
       onOver: end,
       onEnd: () => {
         this.#parts.collection.unpack(snapshot.key);

@@ -40,10 +40,10 @@ def character_classes() -> list[int]:
     digits = Digits(individual_digits=True)
     for start in range(0, len(CODE_POINTS), 4096):
         block = CODE_POINTS[start : start + 4096]
-        pieces = digits.pre_tokenize_str("a".join(["", *map(chr, block), ""]))
-        for piece, _ in pieces:
-            if len(piece) == 1 and piece != "a":
-                classes[ord(piece)] |= NUMERIC_FLAG
+        splits = digits.pre_tokenize_str("a".join(["", *map(chr, block), ""]))
+        for split, _ in splits:
+            if len(split) == 1 and split != "a":
+                classes[ord(split)] |= NUMERIC_FLAG
     return classes
 
 

@@ -31,7 +31,7 @@ async function answers(id: string): Promise<void> {
   expect((await alice.say(session, "Ships?")).text).toBe(await oracle([{ role: "system", content: TEXT }, user("Ships?")]));
 }
 
-test("keep one state, however many pieces they were read in", async () => {
+test("keep one state, however many parts they were read in", async () => {
   const { id } = await alice.createContext();
   await alice.upload(id, "offset=0&last=true", TEXT);
   await until(id, "ready");
@@ -40,7 +40,7 @@ test("keep one state, however many pieces they were read in", async () => {
   await answers(id);
 });
 
-test("tell how far a piece is read before it is kept", async () => {
+test("tell how far a part is read before it is kept", async () => {
   const { id } = await alice.createContext();
   engine.use({ readingMilliseconds: 300 });
   const events = alice.call("GET", `/v1/contexts/${id}/events`).then((response) => response.text());
@@ -49,10 +49,10 @@ test("tell how far a piece is read before it is kept", async () => {
     .split("\n")
     .filter((line) => line.startsWith("data: {"))
     .map((line) => (JSON.parse(line.slice("data: ".length)) as Session).ingest?.read_tokens ?? 0);
-  const pieces = engine.calls.reduce<number[]>((ends, { prompt }) => [...ends, (ends.at(-1) ?? 0) + prompt.length], []);
+  const parts = engine.calls.reduce<number[]>((ends, { prompt }) => [...ends, (ends.at(-1) ?? 0) + prompt.length], []);
   expect(told).toEqual(told.toSorted((left, right) => left - right));
-  expect(told.filter((tokens) => tokens > 0 && !pieces.includes(tokens))).not.toEqual([]);
-  expect(told.at(-1)).toBe(pieces.at(-1));
+  expect(told.filter((tokens) => tokens > 0 && !parts.includes(tokens))).not.toEqual([]);
+  expect(told.at(-1)).toBe(parts.at(-1));
 });
 
 test("wait for an engine that is away, also where they are renamed meanwhile", async () => {

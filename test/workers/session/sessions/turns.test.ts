@@ -158,16 +158,16 @@ describe("states", () => {
     expect((await alice.say(fork, "Why?")).text).toBe(await oracle([...messages.slice(0, 10), user("Why?")]));
   });
 
-  test("that are gone are made again from the tokens, in pieces of which one is kept", async () => {
+  test("that are gone are made again from the tokens, in parts of which one is kept", async () => {
     const { id } = await alice.create();
     const messages = await alice.talk(id, `${LONG}one`, `${LONG}two`, `${LONG}three`);
     await dropStates(alice);
     engine.use({});
     const answer = await alice.say(id, "Why?");
-    // More than half of what the engine takes at once, so more than one piece.
+    // More than half of what the engine takes at once, so more than one part.
     expect(engine.calls.length).toBeGreaterThan(2);
     expect(answer.text).toBe(await oracle([...messages, user("Why?")]));
-    expect((await owners(alice)).filter((owner) => owner.includes("piece"))).toEqual([]);
+    expect((await owners(alice)).filter((owner) => owner.includes("part"))).toEqual([]);
     expect((await alice.say(id, "And?")).cached).toBeGreaterThan(answer.prompt);
   });
 

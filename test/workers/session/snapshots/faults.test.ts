@@ -20,7 +20,7 @@ describe("rows that were", () => {
   const swap = (column: string, table: string, key: string) =>
     `UPDATE ${table} SET ${column} = (SELECT b.${column} FROM ${table} b WHERE b.${key} <> ${table}.${key} LIMIT 1)`;
   test.each<[string, string]>([
-    ["flipped in a piece", "UPDATE pieces SET bytes = CAST(substr(bytes, 1, 40) || x'00' || substr(bytes, 42) AS BLOB)"],
+    ["flipped in a chunk", "UPDATE pieces SET bytes = CAST(substr(bytes, 1, 40) || x'00' || substr(bytes, 42) AS BLOB)"],
     ["cut", "UPDATE pieces SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) AS BLOB)"],
     ["lost", "DELETE FROM pieces WHERE blob % 2 = 0"],
     ["swapped between blobs", "UPDATE pieces SET blob = -blob; UPDATE pieces SET blob = (SELECT min(key) + max(key) FROM blobs) + blob"],
@@ -85,14 +85,14 @@ describe("others", () => {
     const tokens = randomTokens(TOKENS, 5);
     stored(await put(tenant, tokens));
     const page = stateFile(windowed, tokens).subarray(-300, -200);
-    const pieces = await inside(tenant, (_object, { storage }) =>
+    const chunks = await inside(tenant, (_object, { storage }) =>
       storage.sql
         .exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM pieces")
         .toArray()
         .map(({ bytes }) => new Uint8Array(bytes)),
     );
     const text = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
-    expect(pieces.some((bytes) => text(bytes).includes(text(page)))).toBe(false);
+    expect(chunks.some((bytes) => text(bytes).includes(text(page)))).toBe(false);
     expect(text(stateFile(windowed, tokens))).toContain(text(page));
   });
 });

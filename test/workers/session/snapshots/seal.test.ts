@@ -1,6 +1,6 @@
-/** A sealed piece opens as what it is, for whom it is, whole, and not otherwise. */
+/** A sealed chunk opens as what it is, for whom it is, whole, and not otherwise. */
 import { describe, expect, test } from "vitest";
-import { SealBroken, Sealer, type PieceContext } from "../../../../workers/session/snapshots/seal/seal.ts";
+import { SealBroken, Sealer, type ChunkContext } from "../../../../workers/session/snapshots/seal/seal.ts";
 import { pageName } from "../../../../workers/session/snapshots/blobs/page-names.ts";
 import { TenantKeys } from "../../../../workers/session/snapshots/seal/tenant-keys.ts";
 import { identity } from "./support.ts";
@@ -8,7 +8,7 @@ import { identity } from "./support.ts";
 const secret = (byte: number) => btoa(String.fromCharCode(...new Uint8Array(32).fill(byte)));
 const [OLD, NEW, ROTATED] = [`1:${secret(1)}`, `2:${secret(2)}`, `2:${secret(2)},1:${secret(1)}`];
 const sealer = (secrets: string, tenant = "alice") => new Sealer(new TenantKeys(secrets, tenant), tenant);
-const context: PieceContext = { kind: "page", name: "n", identity, tokens: "0:1:7", number: 1, count: 3 };
+const context: ChunkContext = { kind: "page", name: "n", identity, tokens: "0:1:7", number: 1, count: 3 };
 const plain = new TextEncoder().encode("rows of tokens");
 
 test("opens as what it was sealed as, and twice the same is never the same", async () => {
@@ -18,7 +18,7 @@ test("opens as what it was sealed as, and twice the same is never the same", asy
   expect(new TextDecoder("latin1").decode(one)).not.toContain("rows");
 });
 
-test.each<[string, Partial<PieceContext>]>([
+test.each<[string, Partial<ChunkContext>]>([
   ["kind", { kind: "head" }],
   ["name", { name: "m" }],
   ["model", { identity: { ...identity, model: "ff".repeat(32) } }],
@@ -40,8 +40,8 @@ test("does not open for another tenant, or under another secret", async () => {
 test("does not open with any bit flipped, cut or extended", async () => {
   const sealed = await sealer(OLD).seal(plain, context);
   const changed = Array.from(sealed, (byte, at) => sealed.with(at, byte ^ (1 << (at % 8))));
-  for (const piece of [...changed, sealed.subarray(0, sealed.length - 1), sealed.subarray(0, 20), Uint8Array.from([...sealed, 0])])
-    await expect(sealer(OLD).open(piece, context)).rejects.toBeInstanceOf(SealBroken);
+  for (const chunk of [...changed, sealed.subarray(0, sealed.length - 1), sealed.subarray(0, 20), Uint8Array.from([...sealed, 0])])
+    await expect(sealer(OLD).open(chunk, context)).rejects.toBeInstanceOf(SealBroken);
 });
 
 describe("rotation", () => {

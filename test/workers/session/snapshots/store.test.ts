@@ -156,12 +156,12 @@ describe("put refuses", () => {
   });
 });
 
-test("pieces are at most 1 MiB", async () => {
+test("chunks are at most 1 MiB", async () => {
   const tenant = newTenant();
   const { id } = stored(await put(tenant, randomTokens(70, 16), { shape: hybrid }));
   const outcome = await storeOf(tenant).open(id, 70);
   if (!outcome.ok) throw new Error(outcome.failure.message);
-  for await (const piece of outcome.value.bytes as unknown as AsyncIterable<Uint8Array>) expect(piece.length).toBeLessThanOrEqual(1 << 20);
+  for await (const chunk of outcome.value.bytes as unknown as AsyncIterable<Uint8Array>) expect(chunk.length).toBeLessThanOrEqual(1 << 20);
 });
 
 test("two that write the same at once leave one", async () => {

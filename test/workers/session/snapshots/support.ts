@@ -19,7 +19,7 @@ export const bindings = env as unknown as SessionEnvironment;
 
 export const identity: ModelIdentity = { model: "ab".repeat(32), tokenizer: "cd".repeat(32) };
 
-/** A window of 40 tokens beside one of 96, 4 kept ones, and sums of a little over one piece. */
+/** A window of 40 tokens beside one of 96, 4 kept ones, and sums of a little over one chunk. */
 export const windowed: StateShape = {
   ...identity,
   ...{ learnedSinks: 0, kept: 4, headBytes: 3_000 },
@@ -29,7 +29,7 @@ export const windowed: StateShape = {
   ],
 };
 
-/** All of the past beside a window; learned sinks; one page of the first is more than one piece. */
+/** All of the past beside a window; learned sinks; one page of the first is more than one chunk. */
 export const hybrid: StateShape = {
   ...identity,
   ...{ learnedSinks: 3, kept: 3, headBytes: (1 << 20) + 5_000 },
@@ -90,13 +90,13 @@ export async function find(tenant: string, tokens: Uint32Array) {
 export async function read(store: Pick<SnapshotStore, "open">, id: string, keep = Infinity, fromPage = 0): Promise<Uint8Array | string> {
   const outcome: Outcome<OpenedSnapshot> = await store.open(id, keep, fromPage);
   if (!outcome.ok) return outcome.failure.message;
-  const pieces: Uint8Array[] = [];
+  const chunks: Uint8Array[] = [];
   try {
-    for await (const piece of outcome.value.bytes as unknown as AsyncIterable<Uint8Array>) pieces.push(piece);
+    for await (const chunk of outcome.value.bytes as unknown as AsyncIterable<Uint8Array>) chunks.push(chunk);
   } catch (cause) {
     return `broken: ${String(cause)}`;
   }
-  return concatenate(pieces);
+  return concatenate(chunks);
 }
 
 /** "same", or where two files first differ: a diff of megabytes helps nobody. */

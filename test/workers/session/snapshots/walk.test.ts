@@ -124,9 +124,9 @@ class Walk {
   async #damage(): Promise<void> {
     for (const known of this.#known) known.isSafe = false;
     await inside(this.tenant, (_object, { storage }) => {
-      const pieces = storage.sql.exec<{ blob: number }>("SELECT blob FROM pieces ORDER BY blob").toArray();
-      if (pieces.length > 0)
-        storage.sql.exec("UPDATE pieces SET bytes = CAST(x'00' || substr(bytes, 2) AS BLOB) WHERE blob = ?", this.#dice.of(pieces).blob);
+      const chunks = storage.sql.exec<{ blob: number }>("SELECT blob FROM pieces ORDER BY blob").toArray();
+      if (chunks.length > 0)
+        storage.sql.exec("UPDATE pieces SET bytes = CAST(x'00' || substr(bytes, 2) AS BLOB) WHERE blob = ?", this.#dice.of(chunks).blob);
     });
   }
 

@@ -30,11 +30,11 @@ export async function listContexts(signal: AbortSignal): Promise<ContextFacts[]>
   return (await listAll("/v1/contexts", "id", signal)).map(contextFacts);
 }
 
-/** Appends a piece of the text; `offset` is where the text so far ends. */
-export async function appendContext(id: string, offset: number, piece: Blob, last: boolean, signal: AbortSignal): Promise<ContextFacts> {
+/** Appends a chunk of the text; `offset` is where the text so far ends. */
+export async function appendContext(id: string, offset: number, chunk: Blob, last: boolean, signal: AbortSignal): Promise<ContextFacts> {
   const path = `${contextPath(id)}/text?offset=${offset}&last=${String(last)}`;
   const headers = { "content-type": "text/plain; charset=utf-8" };
-  return contextFacts(await requestRecord(path, { method: "PUT", body: piece, headers, signal }));
+  return contextFacts(await requestRecord(path, { method: "PUT", body: chunk, headers, signal }));
 }
 
 /** What it is like whenever that changes, to its good or bad end. */

@@ -1,10 +1,10 @@
-/** Brings a text to the server piece by piece, and follows how it is read: from wherever it is, over as many connections as it takes. */
+/** Brings a text to the server chunk by chunk, and follows how it is read: from wherever it is, over as many connections as it takes. */
 import { appendContext, fetchContext, followContext, type ContextFacts } from "../api/contexts.ts";
 import { failureOf, FailureError } from "../api/failure.ts";
 import { pause } from "../api/pause.ts";
 
 /** Small enough to show progress on a slow line, and to send again when it is lost. */
-const PIECE_BYTES = 256 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 const RETRY_DELAYS_MS = [500, 2_000, 5_000, 15_000] as const;
 
 /** `told` hears of every change. Throws what the server or the connection refuses for good, and the abort's reason. */
@@ -12,7 +12,7 @@ export async function uploadText(facts: ContextFacts, text: Blob, told: (facts: 
   let latest = facts;
   while (latest.stage === "uploading") {
     const sent = latest;
-    latest = await persistently(() => sendPiece(sent, text, signal), signal);
+    latest = await persistently(() => sendChunk(sent, text, signal), signal);
     told(latest);
     if (sent.receivedBytes < text.size && latest.receivedBytes <= sent.receivedBytes) throw new FailureError({ kind: "protocol" });
     if (latest.receivedBytes >= text.size) return;
@@ -29,14 +29,14 @@ export async function followReading(id: string, told: (facts: ContextFacts) => v
   }, signal);
 }
 
-async function sendPiece({ id, receivedBytes }: ContextFacts, text: Blob, signal: AbortSignal): Promise<ContextFacts> {
-  const end = Math.min(receivedBytes + PIECE_BYTES, text.size);
+async function sendChunk({ id, receivedBytes }: ContextFacts, text: Blob, signal: AbortSignal): Promise<ContextFacts> {
+  const end = Math.min(receivedBytes + CHUNK_BYTES, text.size);
   try {
     return await appendContext(id, receivedBytes, text.slice(receivedBytes, end), end === text.size, signal);
   } catch (error) {
     if (failureOf(error)?.kind !== "conflict") throw error;
     const facts = await fetchContext(id, signal);
-    // It has more than was known, such as a piece whose answer was lost; else it is still busy with one.
+    // It has more than was known, such as a chunk whose answer was lost; else it is still busy with one.
     if (facts.stage !== "uploading" || facts.receivedBytes !== receivedBytes) return facts;
     throw error;
   }

@@ -1,5 +1,5 @@
 /**
- * Finds stop strings in text that arrives in pieces. Text that could still become part of a stop string is held back,
+ * Finds stop strings in text that arrives in deltas. Text that could still become part of a stop string is held back,
  * so that nothing is ever emitted that would have to be taken back.
  */
 export class StopStringMatcher {

@@ -46,7 +46,7 @@ export async function readFileHeader(file: ReadableStream<Uint8Array>): Promise<
   }
 }
 
-/** `bytes`: all before the first piece, which the pieces' seals cover. @throws ServiceError; RangeError where the file ends in it. */
+/** `bytes`: all before the first chunk, which the chunks' seals cover. @throws ServiceError; RangeError where the file ends in it. */
 export async function takeHeader(reader: ByteReader): Promise<{ readonly header: FileHeader; readonly bytes: Uint8Array<ArrayBuffer> }> {
   const fixed = await reader.exact(FIXED_BYTES);
   const magic = new TextDecoder().decode(fixed.subarray(0, 4));

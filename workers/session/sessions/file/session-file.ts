@@ -1,7 +1,7 @@
 /**
  * A conversation as a sealed file, `SBSF` version 1, for workerd, Node and browsers alike: the plain header (`header.ts`), then
- * pieces: u32 length, 12 bytes of nonce, AES-256-GCM ciphertext of at most 1 MiB. A piece's associated data is the SHA-256 of all before the first
- * piece, its number (u32) and whether it is the last (u8), so that nothing can be changed, cut, added or put elsewhere. Inside: u32 length and
+ * chunks: u32 length, 12 bytes of nonce, AES-256-GCM ciphertext of at most 1 MiB. A chunk's associated data is the SHA-256 of all before the first
+ * chunk, its number (u32) and whether it is the last (u8), so that nothing can be changed, cut, added or put elsewhere. Inside: u32 length and
  * JSON of the transcript, u32 count and the tokens (u32), then the state file, if any. Numbers are little-endian.
  */
 import { ServiceError } from "../../../contracts/errors.ts";
@@ -19,14 +19,14 @@ export interface FileContent {
   readonly state: ReadableStream<Uint8Array> | null;
 }
 
-const PIECE_BYTES = 1 << 20;
+const CHUNK_BYTES = 1 << 20;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const TOKEN_BYTES = Uint32Array.BYTES_PER_ELEMENT;
 /** Far beyond what people say, and what an isolate has room for beside it. */
 const MOST_TRANSCRIPT_BYTES = 8 << 20;
 
-/** Pieces are made as they are read. @throws ServiceError `invalid_request` for what could not be opened again. */
+/** Chunks are made as they are read. @throws ServiceError `invalid_request` for what could not be opened again. */
 export function sealSessionFile(content: FileContent, key: FileKey): ReadableStream<Uint8Array> {
   const transcript = new TextEncoder().encode(JSON.stringify(content.transcript));
   for (const [what, amount, most] of [
@@ -98,45 +98,45 @@ async function* sealed(
   try {
     let ended = reader === undefined;
     for (let number = 0; ; number++) {
-      while (!ended && held.length <= PIECE_BYTES) {
+      while (!ended && held.length <= CHUNK_BYTES) {
         const part = await reader?.read();
         if (part?.done === false) held = joined([held, part.value]);
         else ended = true;
       }
-      const last = ended && held.length <= PIECE_BYTES;
-      yield await sealPiece(held.subarray(0, PIECE_BYTES), key, bound, number, last);
+      const last = ended && held.length <= CHUNK_BYTES;
+      yield await sealChunk(held.subarray(0, CHUNK_BYTES), key, bound, number, last);
       if (last) return;
-      held = held.slice(PIECE_BYTES);
+      held = held.slice(CHUNK_BYTES);
     }
   } finally {
     await reader?.cancel().catch(() => undefined);
   }
 }
 
-async function sealPiece(plain: Uint8Array, key: FileKey, bound: Uint8Array, number: number, last: boolean): Promise<Uint8Array> {
+async function sealChunk(plain: Uint8Array, key: FileKey, bound: Uint8Array, number: number, last: boolean): Promise<Uint8Array> {
   const iv = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
   const algorithm = { name: "AES-GCM", iv, additionalData: associated(bound, number, last) };
   const cipher = new Uint8Array(await crypto.subtle.encrypt(algorithm, key, plain));
   return joined([u32(cipher.length), iv, cipher]);
 }
 
-/** The plain bytes of the pieces. Which one is the last is known by there being nothing after it, and by its seal. */
+/** The plain bytes of the chunks. Which one is the last is known by there being nothing after it, and by its seal. */
 async function* opened(file: ByteReader, key: FileKey, bound: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     for (let number = 0, last = false; !last; number++) {
       const start = await file.exact(4 + NONCE_BYTES);
       const length = new DataView(start.buffer).getUint32(0, true);
-      if (length < TAG_BYTES || length > PIECE_BYTES + TAG_BYTES) throw invalidFile(`piece ${String(number)} has ${String(length)} bytes`);
+      if (length < TAG_BYTES || length > CHUNK_BYTES + TAG_BYTES) throw invalidFile(`chunk ${String(number)} has ${String(length)} bytes`);
       const cipher = await file.exact(length);
       last = await file.ended();
-      yield await openPiece(cipher, start.slice(4), key, associated(bound, number, last));
+      yield await openChunk(cipher, start.slice(4), key, associated(bound, number, last));
     }
   } finally {
     await file.cancel("no more is read");
   }
 }
 
-async function openPiece(cipher: Uint8Array, iv: Uint8Array, key: FileKey, additionalData: Uint8Array): Promise<Uint8Array> {
+async function openChunk(cipher: Uint8Array, iv: Uint8Array, key: FileKey, additionalData: Uint8Array): Promise<Uint8Array> {
   try {
     return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv, additionalData }, key, cipher));
   } catch {

@@ -1,4 +1,4 @@
-/** Heads and pages: what is known of each, and the sealed pieces of those that are at hand. A blob lives while a snapshot has it as a part. */
+/** Heads and pages: what is known of each, and the sealed chunks of those that are at hand. A blob lives while a snapshot has it as a part. */
 import { sealedBytes } from "../seal/seal.ts";
 
 export interface Blob {
@@ -9,7 +9,7 @@ export interface Blob {
   readonly mask: number;
   /** Before sealing. */
   readonly bytes: number;
-  /** Whether its pieces are here. */
+  /** Whether its chunks are here. */
   readonly hot: boolean;
   /** Where in R2 it lies. */
   readonly pack: { readonly name: string; readonly offset: number } | null;
@@ -40,18 +40,18 @@ export class BlobShelf {
     return this.#select("key = ?", key)[0];
   }
 
-  /** One whose pieces are here, or will be before any snapshot that has it is done. */
+  /** One whose chunks are here, or will be before any snapshot that has it is done. */
   add(name: string, mask: number, bytes: number): number {
     return this.#sql
       .exec<{ key: number }>("INSERT INTO blobs (name, mask, bytes, hot) VALUES (?, ?, ?, 1) RETURNING key", name, mask, bytes)
       .one().key;
   }
 
-  putPiece(blob: number, number: number, bytes: Uint8Array): void {
+  putChunk(blob: number, number: number, bytes: Uint8Array): void {
     this.#sql.exec("INSERT OR REPLACE INTO pieces (blob, number, bytes) VALUES (?, ?, ?)", blob, number, bytes);
   }
 
-  piece(blob: number, number: number): Uint8Array | undefined {
+  chunk(blob: number, number: number): Uint8Array | undefined {
     const [row] = this.#sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM pieces WHERE blob = ? AND number = ?", blob, number).toArray();
     return row === undefined ? undefined : new Uint8Array(row.bytes);
   }
@@ -83,7 +83,7 @@ export class BlobShelf {
     return [...packs];
   }
 
-  /** Pieces of what was on its way back from R2 when it was cut off. */
+  /** Chunks of what was on its way back from R2 when it was cut off. */
   dropStrays(): void {
     this.#sql.exec("DELETE FROM pieces WHERE blob NOT IN (SELECT key FROM blobs WHERE hot = 1)");
   }

@@ -1,11 +1,11 @@
 /**
- * Sealed pieces of blobs, from the object's rows or from R2. Blobs that lie one after another in a pack come in one read. What comes from R2
+ * Sealed chunks of blobs, from the object's rows or from R2. Blobs that lie one after another in a pack come in one read. What comes from R2
  * and holds is brought back into rows on the way.
  */
 import { ByteReader } from "../../../state-file/byte-reader.ts";
 import type { Blob, BlobShelf } from "./blob-shelf.ts";
 import { ServiceUnreachable, within } from "../tiers/deadline.ts";
-import { pieceCount, SealBroken, sealedBytes, sealedPieceBytes } from "../seal/seal.ts";
+import { chunkCount, SealBroken, sealedBytes, sealedChunkBytes } from "../seal/seal.ts";
 
 type Place = NonNullable<Blob["pack"]>;
 
@@ -31,14 +31,14 @@ export class BlobSource {
   }
 
   /** @throws SealBroken where it is gone or too short. @throws ServiceUnreachable */
-  async piece(blob: Blob, number: number): Promise<{ readonly sealed: Uint8Array; readonly isRemote: boolean }> {
+  async chunk(blob: Blob, number: number): Promise<{ readonly sealed: Uint8Array; readonly isRemote: boolean }> {
     // As it is now: it may have been moved since the read began.
     const now = this.#shelf.get(blob.key);
-    const sealed = now?.hot === true ? this.#shelf.piece(blob.key, number) : undefined;
+    const sealed = now?.hot === true ? this.#shelf.chunk(blob.key, number) : undefined;
     if (sealed !== undefined) return { sealed, isRemote: false };
-    if (now === undefined || now.pack === null) throw new SealBroken("a piece is missing");
+    if (now === undefined || now.pack === null) throw new SealBroken("a chunk is missing");
     const read = await this.#readAt(now.pack, now.pack.offset + offsetOf(blob.bytes, number), now);
-    const length = sealedPieceBytes(blob.bytes, number);
+    const length = sealedChunkBytes(blob.bytes, number);
     try {
       const bytes = await within("R2", read.reader.exact(length));
       read.next += length;
@@ -50,11 +50,11 @@ export class BlobSource {
     }
   }
 
-  /** A piece from R2 that held. */
+  /** A chunk from R2 that is valid. */
   bringBack(blob: Blob, number: number, sealed: Uint8Array): void {
     if (this.#shelf.get(blob.key) === undefined) return;
-    this.#shelf.putPiece(blob.key, number, sealed);
-    if (number + 1 === pieceCount(blob.bytes)) this.#shelf.warm(blob.key);
+    this.#shelf.putChunk(blob.key, number, sealed);
+    if (number + 1 === chunkCount(blob.bytes)) this.#shelf.warm(blob.key);
   }
 
   async cancel(): Promise<void> {
@@ -87,6 +87,6 @@ export class BlobSource {
 
 function offsetOf(plainBytes: number, number: number): number {
   let offset = 0;
-  for (let at = 0; at < number; at++) offset += sealedPieceBytes(plainBytes, at);
+  for (let at = 0; at < number; at++) offset += sealedChunkBytes(plainBytes, at);
   return offset;
 }

@@ -6,8 +6,8 @@ import type { Collection } from "../index/collection.ts";
 import type { ModelIdentity } from "../contract.ts";
 import { randomHex } from "../../../encoding/hex.ts";
 import { pageName } from "./page-names.ts";
-import { headContext, pageContext } from "../seal/piece-context.ts";
-import { PIECE_BYTES, pieceCount, sealedBytes, type PieceContext, type Sealer } from "../seal/seal.ts";
+import { headContext, pageContext } from "../seal/chunk-context.ts";
+import { CHUNK_BYTES, chunkCount, sealedBytes, type ChunkContext, type Sealer } from "../seal/seal.ts";
 import { HEAD_GROUP, type Part } from "../index/snapshot-rows.ts";
 import type { StateHeader } from "../../../state-file/header.ts";
 import type { PageRows } from "../../../state-file/layout.ts";
@@ -39,7 +39,7 @@ export class BlobWriter {
     return this.#written;
   }
 
-  /** The header and the head that follows it in the file, piece by piece. */
+  /** The header and the head that follows it in the file, chunk by chunk. */
   async writeHead(header: StateHeader, tokens: number, reader: ByteReader): Promise<void> {
     const { collection, storage, sealer } = this.#parts;
     const bytes = header.bytes.length + header.headBytes;
@@ -47,13 +47,13 @@ export class BlobWriter {
     const blob = storage.transactionSync(() => this.#addPart(HEAD_GROUP, 0, collection.shelf.add(name, 0, bytes)));
     const context = headContext(name, this.#identity, tokens, bytes);
     for (let number = 0; number < context.count; number++) {
-      const plain = new Uint8Array(Math.min(PIECE_BYTES, bytes - number * PIECE_BYTES));
+      const plain = new Uint8Array(Math.min(CHUNK_BYTES, bytes - number * CHUNK_BYTES));
       const known = number === 0 ? header.bytes : new Uint8Array();
       plain.set(known);
       plain.set(await reader.exact(plain.length - known.length), known.length);
       const sealed = await sealer.seal(plain, { ...context, number });
       this.assertWanted();
-      collection.shelf.putPiece(blob, number, sealed);
+      collection.shelf.putChunk(blob, number, sealed);
     }
     this.#written += sealedBytes(bytes);
   }
@@ -84,10 +84,10 @@ export class BlobWriter {
       throw new ServiceError(snapshotInvalid("snapshot: it was deleted while it was written"));
   }
 
-  async #seal(context: Omit<PieceContext, "number">, bytes: Uint8Array): Promise<Uint8Array[]> {
+  async #seal(context: Omit<ChunkContext, "number">, bytes: Uint8Array): Promise<Uint8Array[]> {
     const sealed: Uint8Array[] = [];
-    for (let number = 0; number < pieceCount(bytes.length); number++)
-      sealed.push(await this.#parts.sealer.seal(bytes.subarray(number * PIECE_BYTES, (number + 1) * PIECE_BYTES), { ...context, number }));
+    for (let number = 0; number < chunkCount(bytes.length); number++)
+      sealed.push(await this.#parts.sealer.seal(bytes.subarray(number * CHUNK_BYTES, (number + 1) * CHUNK_BYTES), { ...context, number }));
     return sealed;
   }
 
@@ -95,7 +95,7 @@ export class BlobWriter {
     if (sealed.length === 0) return undefined;
     const { shelf } = this.#parts.collection;
     const key = shelf.add(name, mask, bytes);
-    for (const [number, piece] of sealed.entries()) shelf.putPiece(key, number, piece);
+    for (const [number, chunk] of sealed.entries()) shelf.putChunk(key, number, chunk);
     this.#written += sealedBytes(bytes);
     return key;
   }

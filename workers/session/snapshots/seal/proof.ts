@@ -1,7 +1,7 @@
 /** Binds a snapshot's parts to one another and to what finds it: each part holds by itself, and together they may still be a wrong state. */
 import type { BlobShelf } from "../blobs/blob-shelf.ts";
 import { toHex } from "../../../encoding/hex.ts";
-import { SealBroken, type PieceContext, type Sealer } from "./seal.ts";
+import { SealBroken, type ChunkContext, type Sealer } from "./seal.ts";
 import type { Part, Snapshot } from "../index/snapshot-rows.ts";
 
 type Proven = Pick<Snapshot, "id" | "identity" | "tokens" | "node" | "tail">;
@@ -15,7 +15,7 @@ export async function checkProof(sealer: Sealer, shelf: BlobShelf, snapshot: Sna
   await sealer.open(snapshot.proof ?? new Uint8Array(), await contextOf(shelf, snapshot, parts));
 }
 
-async function contextOf(shelf: BlobShelf, { id, identity, tokens, node, tail }: Proven, parts: readonly Part[]): Promise<PieceContext> {
+async function contextOf(shelf: BlobShelf, { id, identity, tokens, node, tail }: Proven, parts: readonly Part[]): Promise<ChunkContext> {
   const facts = parts.map(({ group, page, blob }) => {
     const found = shelf.get(blob);
     if (found === undefined) throw new SealBroken("a part is missing");

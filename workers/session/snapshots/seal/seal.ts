@@ -1,5 +1,5 @@
 /**
- * Pieces of states as they lie in stores: encrypted and bound to what they are. A sealed piece is the key's version (u32), a random nonce of 12
+ * Chunks of states as they lie in stores: encrypted and bound to what they are. A sealed chunk is the key's version (u32), a random nonce of 12
  * bytes, and AES-256-GCM's output.
  *
  * States are not compressed. Deflate takes 9.5 % off the built-in model's int8 rows and 7.5 % off its f32 sums (states of 300 and 1,000 tokens
@@ -12,13 +12,13 @@ const FORMAT = "spikingbrain sealed piece 1";
 const VERSION_BYTES = 4;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** What sealing adds to a piece. */
+/** What sealing adds to a chunk. */
 const SEAL_BYTES = VERSION_BYTES + NONCE_BYTES + TAG_BYTES;
-/** Most bytes of one piece before it is sealed: a row or a message of 1 MiB holds it afterwards. */
-export const PIECE_BYTES = (1 << 20) - SEAL_BYTES;
+/** Most bytes of one chunk before it is sealed: a row or a message of 1 MiB holds it afterwards. */
+export const CHUNK_BYTES = (1 << 20) - SEAL_BYTES;
 
-/** What a piece belongs to; one that is opened as anything else does not open. */
-export interface PieceContext {
+/** What a chunk belongs to; one that is opened as anything else does not open. */
+export interface ChunkContext {
   readonly kind: "head" | "page" | "proof" | "file";
   readonly name: string;
   readonly identity: ModelIdentity;
@@ -28,7 +28,7 @@ export interface PieceContext {
   readonly count: number;
 }
 
-/** A piece that does not hold: changed, cut, moved, or sealed under a key that is gone. */
+/** A chunk that is not valid: changed, cut, moved, or sealed under a key that is gone. */
 export class SealBroken extends Error {}
 
 /** A head or page of which that is so. */
@@ -50,46 +50,46 @@ export class Sealer {
     this.#tenant = tenant;
   }
 
-  async seal(plain: Uint8Array, context: PieceContext): Promise<Uint8Array<ArrayBuffer>> {
+  async seal(plain: Uint8Array, context: ChunkContext): Promise<Uint8Array<ArrayBuffer>> {
     const version = this.#keys.newest;
     const key = await this.#keys.sealing(version);
     if (key === undefined) throw new SealBroken(`key version ${String(version)} is not set`);
     const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
     const sealed = new Uint8Array(await crypto.subtle.encrypt(this.#algorithm(nonce, version, context), key, plain));
-    const piece = new Uint8Array(SEAL_BYTES + plain.length);
-    new DataView(piece.buffer).setUint32(0, version, true);
-    piece.set(nonce, VERSION_BYTES);
-    piece.set(sealed, VERSION_BYTES + NONCE_BYTES);
-    return piece;
+    const chunk = new Uint8Array(SEAL_BYTES + plain.length);
+    new DataView(chunk.buffer).setUint32(0, version, true);
+    chunk.set(nonce, VERSION_BYTES);
+    chunk.set(sealed, VERSION_BYTES + NONCE_BYTES);
+    return chunk;
   }
 
   /** @throws SealBroken */
-  async open(piece: Uint8Array, context: PieceContext): Promise<Uint8Array<ArrayBuffer>> {
-    if (piece.length < SEAL_BYTES)
-      throw new SealBroken(`a piece must have at least ${String(SEAL_BYTES)} bytes; it has ${String(piece.length)}`);
-    const version = new DataView(piece.buffer, piece.byteOffset).getUint32(0, true);
+  async open(chunk: Uint8Array, context: ChunkContext): Promise<Uint8Array<ArrayBuffer>> {
+    if (chunk.length < SEAL_BYTES)
+      throw new SealBroken(`a chunk must have at least ${String(SEAL_BYTES)} bytes; it has ${String(chunk.length)}`);
+    const version = new DataView(chunk.buffer, chunk.byteOffset).getUint32(0, true);
     const key = await this.#keys.sealing(version);
     if (key === undefined) throw new SealBroken(`key version ${String(version)} is not set`);
-    const nonce = piece.slice(VERSION_BYTES, VERSION_BYTES + NONCE_BYTES);
+    const nonce = chunk.slice(VERSION_BYTES, VERSION_BYTES + NONCE_BYTES);
     try {
-      const sealed = piece.subarray(VERSION_BYTES + NONCE_BYTES);
+      const sealed = chunk.subarray(VERSION_BYTES + NONCE_BYTES);
       return new Uint8Array(await crypto.subtle.decrypt(this.#algorithm(nonce, version, context), key, sealed));
     } catch (cause) {
       const { kind, number, count } = context;
-      throw new SealBroken(`piece ${String(number + 1)} of ${String(count)} of a ${kind} is not valid`, { cause });
+      throw new SealBroken(`chunk ${String(number + 1)} of ${String(count)} of a ${kind} is not valid`, { cause });
     }
   }
 
-  #algorithm(iv: Uint8Array<ArrayBuffer>, version: number, { kind, name, identity, tokens, number, count }: PieceContext) {
+  #algorithm(iv: Uint8Array<ArrayBuffer>, version: number, { kind, name, identity, tokens, number, count }: ChunkContext) {
     const facts = [FORMAT, version, this.#tenant, kind, name, identity.model, identity.tokenizer, tokens, number, count];
     return { name: "AES-GCM", iv, additionalData: new TextEncoder().encode(JSON.stringify(facts)), tagLength: 8 * TAG_BYTES };
   }
 }
 
-export const pieceCount = (plainBytes: number) => Math.max(1, Math.ceil(plainBytes / PIECE_BYTES));
+export const chunkCount = (plainBytes: number) => Math.max(1, Math.ceil(plainBytes / CHUNK_BYTES));
 
-export const sealedBytes = (plainBytes: number) => plainBytes + SEAL_BYTES * pieceCount(plainBytes);
+export const sealedBytes = (plainBytes: number) => plainBytes + SEAL_BYTES * chunkCount(plainBytes);
 
-/** Sealed length of piece `number` of something so long. */
-export const sealedPieceBytes = (plainBytes: number, number: number) =>
-  SEAL_BYTES + Math.min(PIECE_BYTES, plainBytes - number * PIECE_BYTES);
+/** Sealed length of chunk `number` of something so long. */
+export const sealedChunkBytes = (plainBytes: number, number: number) =>
+  SEAL_BYTES + Math.min(CHUNK_BYTES, plainBytes - number * CHUNK_BYTES);

@@ -1,8 +1,8 @@
-/** Moves what owners keep but do not use from the object's rows to R2: sealed pieces as they are, a snapshot's blobs in one pack. */
+/** Moves what owners keep but do not use from the object's rows to R2: sealed chunks as they are, a snapshot's blobs in one pack. */
 import type { Blob } from "../blobs/blob-shelf.ts";
 import type { Collection } from "../index/collection.ts";
 import { randomHex } from "../../../encoding/hex.ts";
-import { pieceCount, sealedBytes } from "../seal/seal.ts";
+import { chunkCount, sealedBytes } from "../seal/seal.ts";
 import type { Snapshot } from "../index/snapshot-rows.ts";
 import { upload } from "./upload.ts";
 
@@ -34,8 +34,8 @@ export async function moveToDurable({ storage, collection, r2, tenant }: Durable
   const name = `${tenant}/${randomHex()}`;
   packs.begin(name, lengthOf(blobs));
   try {
-    const pieces = sealedPieces(collection, blobs);
-    await upload({ service: "R2", bytes: lengthOf(blobs), pieces, put: (value) => r2.put(name, value) });
+    const chunks = sealedChunks(collection, blobs);
+    await upload({ service: "R2", bytes: lengthOf(blobs), chunks, put: (value) => r2.put(name, value) });
   } catch (cause) {
     packs.collect([name]);
     throw cause;
@@ -64,12 +64,12 @@ function idleBlobs(sql: SqlStorage, snapshot: number, cutoff: number): number[] 
   return rows.toArray().map(({ key }) => key);
 }
 
-function* sealedPieces({ shelf }: Collection, blobs: readonly Blob[]): Generator<Uint8Array> {
+function* sealedChunks({ shelf }: Collection, blobs: readonly Blob[]): Generator<Uint8Array> {
   for (const { key, bytes } of blobs)
-    for (let number = 0; number < pieceCount(bytes); number++) {
-      const piece = shelf.piece(key, number);
-      if (piece === undefined) throw new Error("a piece has gone while it was moved");
-      yield piece;
+    for (let number = 0; number < chunkCount(bytes); number++) {
+      const chunk = shelf.chunk(key, number);
+      if (chunk === undefined) throw new Error("a chunk has gone while it was moved");
+      yield chunk;
     }
 }
 

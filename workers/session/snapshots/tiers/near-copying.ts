@@ -2,7 +2,7 @@
 import { describeCause, logLine } from "../../../observe/log-line.ts";
 import type { Collection } from "../index/collection.ts";
 import type { Eviction } from "./eviction.ts";
-import { pieceStream } from "../seal/piece-stream.ts";
+import { chunkStream } from "../seal/chunk-stream.ts";
 import type { Sealer } from "../seal/seal.ts";
 import { sealFile, sharedBytes } from "./near-file.ts";
 import { readSnapshot } from "../snapshot-reader.ts";
@@ -53,10 +53,10 @@ export class Sharing {
     collection.copies.begin(key, name, sharedBytes(fileBytes), now + LIFE_SECONDS * 1_000);
     const end = collection.beginReading(key);
     try {
-      const { pieces } = await readSnapshot({ collection, sealer, r2: r2() }, snapshot, tokens);
-      const sealed = sealFile(sealer, { id, identity, tokens }, fileBytes, pieceStream(pieces));
+      const { chunks } = await readSnapshot({ collection, sealer, r2: r2() }, snapshot, tokens);
+      const sealed = sealFile(sealer, { id, identity, tokens }, fileBytes, chunkStream(chunks));
       const put = (value: ReadableStream<Uint8Array>) => kv().put(name, value, { expirationTtl: LIFE_SECONDS });
-      await upload({ service: "KV", bytes: sharedBytes(fileBytes), pieces: sealed, put });
+      await upload({ service: "KV", bytes: sharedBytes(fileBytes), chunks: sealed, put });
       collection.copies.stored(name);
     } catch (cause) {
       collection.copies.remove(key);

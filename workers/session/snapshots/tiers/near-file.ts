@@ -1,7 +1,7 @@
-/** A whole state file as one sealed value: its length (u64), then pieces of it. */
+/** A whole state file as one sealed value: its length (u64), then chunks of it. */
 import { ByteReader } from "../../../state-file/byte-reader.ts";
 import type { ModelIdentity } from "../contract.ts";
-import { PIECE_BYTES, pieceCount, SealBroken, sealedBytes, sealedPieceBytes, type PieceContext, type Sealer } from "../seal/seal.ts";
+import { CHUNK_BYTES, chunkCount, SealBroken, sealedBytes, sealedChunkBytes, type ChunkContext, type Sealer } from "../seal/seal.ts";
 import { cutHeader, readHeader } from "../../../state-file/header.ts";
 import { rowBytes } from "../../../state-file/layout.ts";
 
@@ -28,7 +28,7 @@ export async function* sealFile(
     yield length;
     const context = contextOf(file, fileBytes);
     for (let number = 0; number < context.count; number++)
-      yield await sealer.seal(await reader.exact(Math.min(PIECE_BYTES, fileBytes - number * PIECE_BYTES)), { ...context, number });
+      yield await sealer.seal(await reader.exact(Math.min(CHUNK_BYTES, fileBytes - number * CHUNK_BYTES)), { ...context, number });
   } finally {
     await reader.cancel("done");
   }
@@ -46,7 +46,7 @@ export async function* openFile(
     const fileBytes = Number(new DataView(length.buffer).getBigUint64(0, true));
     const context = contextOf(file, fileBytes);
     for (let number = 0; number < context.count; number++)
-      yield await sealer.open(await reader.exact(sealedPieceBytes(fileBytes, number)), { ...context, number });
+      yield await sealer.open(await reader.exact(sealedChunkBytes(fileBytes, number)), { ...context, number });
     if (!(await reader.ended())) throw new SealBroken("it has more bytes than its length says");
   } finally {
     await reader.cancel("done");
@@ -62,7 +62,7 @@ export async function* cutFile(plain: ReadableStream<Uint8Array>, tokens: number
     yield header.bytes.slice();
     for (const group of header.groups) {
       const kept = rowBytes({ ...header, groups: [group] });
-      yield* pieces(reader, kept);
+      yield* chunks(reader, kept);
       await skip(reader, rowBytes({ ...whole, groups: [group] }) - kept);
     }
   } finally {
@@ -70,16 +70,16 @@ export async function* cutFile(plain: ReadableStream<Uint8Array>, tokens: number
   }
 }
 
-async function* pieces(reader: ByteReader, bytes: number): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bytes; at += PIECE_BYTES) yield await reader.exact(Math.min(PIECE_BYTES, bytes - at));
+async function* chunks(reader: ByteReader, bytes: number): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let at = 0; at < bytes; at += CHUNK_BYTES) yield await reader.exact(Math.min(CHUNK_BYTES, bytes - at));
 }
 
 async function skip(reader: ByteReader, bytes: number): Promise<void> {
-  for (let at = 0; at < bytes; at += PIECE_BYTES) await reader.exact(Math.min(PIECE_BYTES, bytes - at));
+  for (let at = 0; at < bytes; at += CHUNK_BYTES) await reader.exact(Math.min(CHUNK_BYTES, bytes - at));
 }
 
-function contextOf({ id, identity, tokens }: SharedFile, fileBytes: number): Omit<PieceContext, "number"> {
+function contextOf({ id, identity, tokens }: SharedFile, fileBytes: number): Omit<ChunkContext, "number"> {
   // A length beyond exact numbers would make a wrong count of chunks.
   if (!Number.isSafeInteger(fileBytes)) throw new SealBroken("its length is not valid");
-  return { kind: "file", name: id, identity, tokens: `${String(tokens)}:${String(fileBytes)}`, count: pieceCount(fileBytes) };
+  return { kind: "file", name: id, identity, tokens: `${String(tokens)}:${String(fileBytes)}`, count: chunkCount(fileBytes) };
 }

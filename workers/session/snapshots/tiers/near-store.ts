@@ -7,7 +7,7 @@ import { describeCause, logLine } from "../../../observe/log-line.ts";
 import type { SessionEnvironment } from "../../environment.ts";
 import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot, TokenChain } from "../contract.ts";
 import { within } from "./deadline.ts";
-import { pieceStream } from "../seal/piece-stream.ts";
+import { chunkStream } from "../seal/chunk-stream.ts";
 import { Sealer } from "../seal/seal.ts";
 import { cutFile, openFile, type SharedFile } from "./near-file.ts";
 import { sharedName } from "./near-copying.ts";
@@ -72,7 +72,7 @@ class NearStore implements SnapshotStore {
     return this.#object.facts(id);
   }
 
-  /** Its first piece has been read and holds. */
+  /** Its first chunk has been read and is valid. */
   async #openCopy(file: SharedFile, tokens: number): Promise<OpenedSnapshot> {
     const { PREFIXES, STATE_KEYS } = this.#environment;
     const sealer = new Sealer(new TenantKeys(STATE_KEYS, this.#tenant), this.#tenant);
@@ -80,12 +80,12 @@ class NearStore implements SnapshotStore {
     const sealed = await within<ReadableStream<Uint8Array> | null>("KV", PREFIXES.get(name, { type: "stream", cacheTtl: EDGE_SECONDS }));
     if (sealed === null) throw new Error("the copy is gone");
     const whole = openFile(sealer, file, sealed);
-    const pieces = tokens < file.tokens ? cutFile(pieceStream(whole), tokens) : whole;
-    const first = await within("KV", pieces.next());
+    const chunks = tokens < file.tokens ? cutFile(chunkStream(whole), tokens) : whole;
+    const first = await within("KV", chunks.next());
     if (first.done === true) throw new Error("the copy is empty");
     // How often it is opened decides how long it stays; an object that does not hear of it drops it sooner.
     void this.#object.opened(file.id).catch(() => undefined);
-    return { tokens, tier: "shared", bytes: pieceStream(following(first.value, pieces)) };
+    return { tokens, tier: "shared", bytes: chunkStream(following(first.value, chunks)) };
   }
 }
 

@@ -1,4 +1,4 @@
-/** Writes pieces to another service as one value whose length is known. */
+/** Writes chunks to another service as one value whose length is known. */
 import { within } from "./deadline.ts";
 
 /** 13 MB take a second or two. */
@@ -7,16 +7,16 @@ const UPLOAD_MILLISECONDS = 60_000;
 export interface Upload {
   readonly service: string;
   readonly bytes: number;
-  readonly pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   readonly put: (value: ReadableStream<Uint8Array>) => Promise<unknown>;
 }
 
-/** @throws ServiceUnreachable, also where the pieces fail; nothing goes on in the background then. */
-export async function upload({ service, bytes, pieces, put }: Upload): Promise<void> {
+/** @throws ServiceUnreachable, also where the chunks fail; nothing goes on in the background then. */
+export async function upload({ service, bytes, chunks, put }: Upload): Promise<void> {
   const { readable, writable } = new FixedLengthStream(bytes);
   const writer = writable.getWriter();
   const write = async () => {
-    for await (const piece of pieces) await writer.write(piece);
+    for await (const chunk of chunks) await writer.write(chunk);
     await writer.close();
   };
   try {

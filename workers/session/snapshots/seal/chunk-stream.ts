@@ -1,5 +1,5 @@
-/** Pieces, each in memory of its own, as a stream that asks for the next one only when it is read. */
-export interface PieceStreamEvents {
+/** Chunks, each in memory of its own, as a stream that asks for the next one only when it is read. */
+export interface ChunkStreamEvents {
   /** All has been read. */
   readonly onEnd?: () => void;
   /** It broke; the message that its reader sees. */
@@ -8,16 +8,16 @@ export interface PieceStreamEvents {
   readonly onOver?: () => void;
 }
 
-export function pieceStream(
-  pieces: AsyncGenerator<Uint8Array, void, undefined>,
-  { onEnd, onBreak, onOver }: PieceStreamEvents = {},
+export function chunkStream(
+  chunks: AsyncGenerator<Uint8Array, void, undefined>,
+  { onEnd, onBreak, onOver }: ChunkStreamEvents = {},
 ): ReadableStream<Uint8Array> {
   return new ReadableStream(
     {
       type: "bytes",
       pull: async (controller) => {
         try {
-          const { value } = await pieces.next();
+          const { value } = await chunks.next();
           if (value !== undefined) {
             controller.enqueue(value);
             return;
@@ -33,7 +33,7 @@ export function pieceStream(
       },
       cancel: async () => {
         onOver?.();
-        await pieces.return();
+        await chunks.return();
       },
     },
     { highWaterMark: 0 },
