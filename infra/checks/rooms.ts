@@ -25,7 +25,7 @@ const ground = ["environment.ts", "failures.ts", "identity.ts", "ids", "settings
 );
 
 export const ROOMS: readonly Room[] = [
-  { path: contracts, imports: [] },
+  { path: contracts, imports: [encoding] },
   { path: encoding, imports: [] },
   { path: observe, imports: [] },
   { path: settings, imports: [contracts] },

@@ -1,4 +1,5 @@
 /** The wire form of {@link StreamEntry}: one JSON value a line. Empty lines mean nothing, except that the writer lives. */
+import { ByteLines } from "../encoding/lines.ts";
 import { ServiceError } from "./errors.ts";
 import type { StreamEntry } from "./session.ts";
 
@@ -14,16 +15,13 @@ export async function* decodeEntries(
   const cancel = () => void reader.cancel(signal?.reason).catch(() => undefined);
   signal?.addEventListener("abort", cancel, { once: true });
   if (signal?.aborted) cancel();
-  const decoder = new TextDecoder();
-  let buffered = "";
+  const lines = new ByteLines();
   try {
     while (true) {
       const { done, value } = await read(reader, signal);
       if (done) throw broken(signal);
-      buffered += decoder.decode(value, { stream: true });
-      const lines = buffered.split("\n");
-      buffered = lines.pop() ?? "";
-      for (const line of lines) {
+      lines.push(value);
+      for (const line of lines.lines()) {
         if (line === "") continue;
         const entry = JSON.parse(line) as StreamEntry;
         if (entry.event.type === "failed")

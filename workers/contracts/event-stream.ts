@@ -4,8 +4,8 @@
  * Empty lines mean nothing to the reader. A backend that has been silent for {@link HEARTBEAT_MILLISECONDS} writes one: the runtime tells
  * the writing end of an RPC stream that its reader has left only when it writes, so a silent one would work for nobody.
  */
+import { ByteLines } from "../encoding/lines.ts";
 import { STATE_CHUNK_BYTES, type GenerateEvent } from "./engine.ts";
-import { EventLines } from "./event-lines.ts";
 
 /** Longest silence, while a prompt waits or is read, before an empty line. */
 export const HEARTBEAT_MILLISECONDS = 250;
@@ -86,7 +86,7 @@ export async function* decodeEvents(
 type WireEvent = Exclude<GenerateEvent, { type: "state" }> | { readonly type: "state"; readonly tokens: number; readonly length: number };
 
 class EventParser {
-  readonly #lines = new EventLines();
+  readonly #lines = new ByteLines();
   #state: { readonly tokens: number; readonly length: number } | undefined;
 
   push(chunk: Uint8Array): void {

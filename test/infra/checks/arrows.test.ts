@@ -87,8 +87,8 @@ describe("the rooms", () => {
     }
   });
 
-  it("let the page import contracts alone, and wasm nothing", () => {
-    expect([...reached("workers/page")]).toEqual(["workers/contracts"]);
+  it("let the page reach contracts and their encoding alone, and wasm nothing", () => {
+    expect([...reached("workers/page")]).toEqual(["workers/contracts", "workers/encoding"]);
     expect([...reached("wasm"), ...reached("wasm/pkg")]).toEqual([]);
   });
 });

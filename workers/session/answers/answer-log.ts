@@ -4,6 +4,7 @@
  */
 import type { AnswerEvent, PromptUsage } from "../generation/answer-event.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
+import { ByteLines } from "../../encoding/lines.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { LogRows } from "./log-rows.ts";
 
@@ -63,15 +64,12 @@ export class AnswerLog {
 
   /** Everything recorded, in order; a last line that was only partly written when the object ended is left out. */
   *read(): Generator<LogRecord, void, undefined> {
-    const decoder = new TextDecoder();
-    let buffered = "";
+    const lines = new ByteLines();
     for (const bytes of this.#rows.read()) {
-      buffered += decoder.decode(bytes, { stream: true });
-      const lines = buffered.split("\n");
-      buffered = lines.pop() ?? "";
-      for (const line of lines) yield JSON.parse(line) as LogRecord;
+      lines.push(new Uint8Array(bytes));
+      for (const line of lines.lines()) yield JSON.parse(line) as LogRecord;
     }
-    const waiting = (buffered + this.#waiting).split("\n");
-    for (const line of waiting.slice(0, -1)) yield JSON.parse(line) as LogRecord;
+    lines.push(new TextEncoder().encode(this.#waiting));
+    for (const line of lines.lines()) yield JSON.parse(line) as LogRecord;
   }
 }

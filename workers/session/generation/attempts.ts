@@ -2,6 +2,7 @@
  * One choice's events, over as many attempts as it takes: when a backend dies, the next attempt starts from the same state and the tokens
  * sampled so far, and goes on with the very tokens that the first would have had.
  */
+import { unreachable } from "../../contracts/call.ts";
 import type { Job } from "../../contracts/choice.ts";
 import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelVersion, Outcome, StateSource } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
@@ -160,8 +161,7 @@ export class Attempts {
       if (outcome.ok) meter.attempt(request.prompt.length, start.tokens);
       return outcome;
     } catch {
-      const message = "The engine cannot be reached.";
-      return { ok: false, failure: { code: "engine_unavailable", status: 503, message, retryable: true, retryAfterSeconds: 1 } };
+      return { ok: false, failure: unreachable("engine") };
     } finally {
       await state?.discard();
     }

@@ -1,6 +1,5 @@
-/** Takes the bytes of an event stream apart, in chunks of any size: lines, and the raw bytes that a line announces. Each byte is looked at once. */
-
-export class EventLines {
+/** Takes a byte stream apart, in chunks of any size: lines of UTF-8, and the raw bytes that a line announces. Each byte is looked at once. */
+export class ByteLines {
   readonly #decoder = new TextDecoder();
   #chunk: Uint8Array = new Uint8Array();
   /** The beginning of what is not whole yet. */
@@ -21,6 +20,11 @@ export class EventLines {
     this.#hold(end);
     this.#chunk = this.#chunk.subarray(1);
     return this.#decoder.decode(this.#taken());
+  }
+
+  /** Every line that is whole by now. */
+  *lines(): Generator<string, void, undefined> {
+    for (let line = this.line(); line !== undefined; line = this.line()) yield line;
   }
 
   /** The next so many bytes, a copy; undefined while they are not there. */
