@@ -17,6 +17,7 @@ export default defineConfig({
       {
         test: {
           name: "node",
+          testTimeout: 60_000,
           include: [
             "test/workers/tokenizer/**/*.test.ts",
             "test/workers/engine/**/!(*.workerd).test.ts",

@@ -55,7 +55,7 @@ describe("a stream that fails after it began: the error event, then the break", 
   test.each(["error", "end", "abort"] as const)(
     "an engine that dies by '%s' and can't be replaced; again to who comes back",
     async (how) => {
-      await stack.use({ delayMilliseconds: 10, breakAt: { token: 3, how } });
+      await stack.use({ reply: bytesAsTokens("abcdefgh"), delayMilliseconds: 10, breakAt: { token: 3, how } });
       const error = { type: "server_error", code: "engine_unavailable", ...(how === "error" ? { message: SCRIPTED_FAILURE.message } : {}) };
       for (const path of ["/v1/chat/completions", "/v1/completions"]) {
         const body = path.endsWith("chat/completions") ? question : { model: "tiny", prompt: "hi", ignore_eos: true };

@@ -28,7 +28,7 @@ export interface SchedulerLimits {
 export const defaultLimits: SchedulerLimits = {
   prefillTokensPerStep: 64,
   running: mostAnswering,
-  waiting: 256,
+  waiting: 342,
   waitingTokens: 1 << 20,
   waitingMilliseconds: 120_000,
   backgroundMilliseconds: 30_000,
