@@ -113,6 +113,7 @@ describe("routes", () => {
       },
       state: { bytes: 1088, constant: true, keys_and_values: "f32", full_attention_bytes_per_token: 384 },
       spiking: "paper",
+      defaults: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
       parameters: 0,
       license: "apache-2.0",
       teacher: { name: "Big", url: "https://example.com/big", license: null, digest: `sha256:${"1".repeat(64)}` },
