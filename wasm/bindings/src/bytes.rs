@@ -1,4 +1,4 @@
-//! Bytes of JavaScript's own, which may be of any size: they cross in pieces, or after their size has been weighed. Generated glue would copy
+//! Bytes of JavaScript's own, which may be of any size: they cross in chunks, or after their size has been weighed. Generated glue would copy
 //! them into the linear memory first, and trap where that cannot grow.
 
 use core::cell::Cell;
@@ -6,34 +6,34 @@ use js_sys::{Uint8Array, Uint32Array};
 use spikingbrain_engine::{Error, Result};
 
 /// Large enough that a crossing costs nothing beside what is done with the bytes.
-const PIECE_BYTES: u32 = 64 << 10;
+const CHUNK_BYTES: u32 = 64 << 10;
 
-/// Calls `take` with the array's bytes, piece by piece.
-pub fn each_piece(array: &Uint8Array, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+/// Calls `take` with the array's bytes, chunk by chunk.
+pub fn each_chunk(array: &Uint8Array, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let length = array.length();
-    let mut piece = reserved(length.min(PIECE_BYTES))?;
+    let mut chunk = reserved(length.min(CHUNK_BYTES))?;
     let mut at = 0;
     while at < length {
-        let end = length.min(at.saturating_add(PIECE_BYTES));
-        piece.resize((end - at) as usize, 0);
-        array.subarray(at, end).copy_to(&mut piece);
-        take(&piece)?;
+        let end = length.min(at.saturating_add(CHUNK_BYTES));
+        chunk.resize((end - at) as usize, 0);
+        array.subarray(at, end).copy_to(&mut chunk);
+        take(&chunk)?;
         at = end;
     }
     Ok(())
 }
 
-/// As [`each_piece`], of numbers.
+/// As [`each_chunk`], of numbers.
 pub fn each_number(array: &Uint32Array, mut take: impl FnMut(&[u32]) -> Result<()>) -> Result<()> {
     let length = array.length();
-    let most = PIECE_BYTES / 4;
-    let mut piece = reserved(length.min(most))?;
+    let most = CHUNK_BYTES / 4;
+    let mut chunk = reserved(length.min(most))?;
     let mut at = 0;
     while at < length {
         let end = length.min(at.saturating_add(most));
-        piece.resize((end - at) as usize, 0);
-        array.subarray(at, end).copy_to(&mut piece);
-        take(&piece)?;
+        chunk.resize((end - at) as usize, 0);
+        array.subarray(at, end).copy_to(&mut chunk);
+        take(&chunk)?;
         at = end;
     }
     Ok(())

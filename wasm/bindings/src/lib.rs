@@ -1,4 +1,4 @@
-//! The engine's JavaScript surface, as `wasm/API.md` describes it. Nothing is decided here: types are turned, calls are passed on.
+//! The engine's JavaScript surface, as `wasm/API.md` describes it. Nothing is decided here: types are converted, calls are passed on.
 
 mod bytes;
 mod memory;
@@ -66,7 +66,7 @@ impl ModelLoader {
 
     /// The file's next bytes.
     pub fn push(&mut self, chunk: &Uint8Array) -> Result<(), JsValue> {
-        bytes::each_piece(chunk, |piece| self.loader.push(piece)).or_throw()
+        bytes::each_chunk(chunk, |chunk| self.loader.push(chunk)).or_throw()
     }
 
     /// After the last byte.
@@ -96,9 +96,9 @@ impl ModelInspector {
 
     /// The file's next bytes; whether the header is whole.
     pub fn push(&mut self, chunk: &Uint8Array) -> Result<bool, JsValue> {
-        bytes::each_piece(chunk, |piece| {
+        bytes::each_chunk(chunk, |chunk| {
             if self.inspection.is_none() {
-                self.inspection = self.inspector.push(piece)?;
+                self.inspection = self.inspector.push(chunk)?;
             }
             Ok(())
         })
@@ -274,7 +274,7 @@ impl Engine {
     /// The state file's next bytes.
     #[wasm_bindgen(js_name = pushState)]
     pub fn push_state(&mut self, sequence: u32, chunk: &Uint8Array) -> Result<(), JsValue> {
-        bytes::each_piece(chunk, |piece| self.core.push_state(sequence, piece)).or_throw()
+        bytes::each_chunk(chunk, |chunk| self.core.push_state(sequence, chunk)).or_throw()
     }
 
     /// After the last byte; tokens that the state has read.

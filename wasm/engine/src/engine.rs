@@ -172,8 +172,8 @@ impl Engine {
     }
 
     /// As a [`Self::step`] of one sequence, which hands out the logits after each of the tokens, `[vocabulary]`, in order.
-    pub fn read_logits(&mut self, id: SequenceId, count: usize, mut sink: impl FnMut(&[f32])) -> Result<()> {
-        self.read(&[(id, count)], Some(&mut sink))
+    pub fn read_logits(&mut self, id: SequenceId, count: usize, mut receive: impl FnMut(&[f32])) -> Result<()> {
+        self.read(&[(id, count)], Some(&mut receive))
     }
 
     /// The next token of a sequence that has read all of its tokens; it is fed unless it is a stop token.

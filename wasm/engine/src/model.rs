@@ -47,9 +47,9 @@ pub struct Model {
     layers: Vec<Layer>,
 }
 
-/// One sequence's part of a pass.
+/// One sequence's tokens that a pass reads.
 #[derive(Debug)]
-pub struct Piece<'a> {
+pub struct Segment<'a> {
     /// Advanced by the tokens.
     pub state: &'a mut State,
     /// What to read, at least one.
@@ -63,16 +63,16 @@ pub struct Piece<'a> {
     pub counting: Option<Counting<'a>>,
 }
 
-/// Counts the spikes of a piece.
+/// Counts the spikes of a segment.
 #[derive(Debug)]
 pub struct Counting<'a> {
     /// Added to.
     pub meter: &'a mut SpikeMeter,
-    /// Tokens of the piece before this one have been counted already, or are not wanted.
+    /// Tokens of the segment before this one have been counted already, or are not wanted.
     pub from: usize,
 }
 
-/// Which positions of a piece get logits.
+/// Which positions of a segment get logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// None: more of the prompt follows.
@@ -143,19 +143,24 @@ impl Model {
         Ok(state)
     }
 
-    /// Reads every piece's tokens, at most [`MAX_PASS_TOKENS`] together, and hands out the wanted logits as
-    /// `sink(piece, token within the piece, logits over the vocabulary)`, in order. Unknown token ids are refused before anything changes.
-    pub fn forward(&self, pieces: &mut [Piece<'_>], scratch: &mut Scratch, mut sink: impl FnMut(usize, usize, &mut [f32])) -> Result<()> {
+    /// Reads every segment's tokens, at most [`MAX_PASS_TOKENS`] together, and hands out the wanted logits as
+    /// `receive(segment, token within the segment, logits over the vocabulary)`, in order. Unknown token ids are refused before anything changes.
+    pub fn forward(
+        &self,
+        segments: &mut [Segment<'_>],
+        scratch: &mut Scratch,
+        mut receive: impl FnMut(usize, usize, &mut [f32]),
+    ) -> Result<()> {
         let hidden = self.config.hidden;
-        let total: usize = pieces.iter().map(|piece| piece.tokens.len()).sum();
+        let total: usize = segments.iter().map(|segment| segment.tokens.len()).sum();
         if total > MAX_PASS_TOKENS {
             return Err(Error::InvalidArgument(format!("a pass of {total} tokens; at most {MAX_PASS_TOKENS} are allowed")));
         }
-        if let Some(token) = pieces.iter().flat_map(|piece| piece.tokens).find(|token| **token as usize >= self.config.vocabulary) {
+        if let Some(token) = segments.iter().flat_map(|segment| segment.tokens).find(|token| **token as usize >= self.config.vocabulary) {
             return Err(Error::InvalidArgument(format!("token {token} is not below the vocabulary size {}", self.config.vocabulary)));
         }
         scratch.residual.resize(total * hidden, 0.0);
-        let tokens = pieces.iter().flat_map(|piece| piece.tokens);
+        let tokens = segments.iter().flat_map(|segment| segment.tokens);
         for (target, token) in scratch.residual.chunks_exact_mut(hidden).zip(tokens) {
             self.embedding.row(*token as usize, target);
         }
@@ -164,18 +169,18 @@ impl Model {
         let mut meters = Vec::new();
         let mut row = 0;
         scratch.neurons.begin(self.config.spiking);
-        for (index, piece) in pieces.iter_mut().enumerate() {
-            let count = piece.tokens.len();
-            if let Some(Counting { meter, from }) = &mut piece.counting {
+        for (index, segment) in segments.iter_mut().enumerate() {
+            let count = segment.tokens.len();
+            if let Some(Counting { meter, from }) = &mut segment.counting {
                 scratch.neurons.count(row + count.min(*from)..row + count, core::mem::take(*meter));
                 meters.push(meter);
             }
-            match piece.logits {
+            match segment.logits {
                 Wanted::None => {}
                 Wanted::Last => wanted.push((row + count - 1, index, count - 1)),
                 Wanted::All => wanted.extend((0..count).map(|token| (row + token, index, token))),
             }
-            spans.push(Span { state: piece.state, first_row: row, count, recurrent_from: piece.recurrent_from });
+            spans.push(Span { state: segment.state, first_row: row, count, recurrent_from: segment.recurrent_from });
             row += count;
         }
         let result = self.layers_forward(&mut spans, scratch);
@@ -186,13 +191,13 @@ impl Model {
         for span in &mut spans {
             span.state.advance(span.count);
         }
-        self.logits(&wanted, scratch, &mut sink);
+        self.logits(&wanted, scratch, &mut receive);
         Ok(())
     }
 
     fn layers_forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
-        self.turn(spans, scratch);
-        self.turn_back(spans, scratch);
+        self.set_angles(spans, scratch);
+        self.set_leaving_angles(spans, scratch);
         for (index, layer) in self.layers.iter().enumerate() {
             scratch.neurons.enter(index);
             scratch.normalise(&self.config, &layer.attention_norm);
@@ -206,7 +211,7 @@ impl Model {
     }
 
     /// Rotary angles of every row, once for all layers: `[rows, 2, pairs]`.
-    fn turn(&self, spans: &[Span<'_>], scratch: &mut Scratch) {
+    fn set_angles(&self, spans: &[Span<'_>], scratch: &mut Scratch) {
         let width = 2 * self.rope.pairs();
         scratch.angles.resize(scratch.residual.len() / self.config.hidden * width, 0.0);
         if width == 0 {
@@ -371,7 +376,7 @@ impl Model {
     }
 
     /// Final norm and head for the wanted rows, a few at a time.
-    fn logits(&self, wanted: &[(usize, usize, usize)], scratch: &mut Scratch, sink: &mut impl FnMut(usize, usize, &mut [f32])) {
+    fn logits(&self, wanted: &[(usize, usize, usize)], scratch: &mut Scratch, receive: &mut impl FnMut(usize, usize, &mut [f32])) {
         let hidden = self.config.hidden;
         let head = self.head.as_ref().unwrap_or(&self.embedding);
         let stride = head.rows().next_multiple_of(PANEL_ROWS);
@@ -383,8 +388,8 @@ impl Model {
             scratch.normed.prepare(head.kind());
             scratch.logits.resize(group.len() * stride, 0.0);
             product::<Active>(head, 0..head.rows(), &scratch.normed, &mut scratch.logits, stride);
-            for (logits, (_, piece, token)) in scratch.logits.chunks_exact_mut(stride).zip(group) {
-                sink(*piece, *token, &mut logits[..self.config.vocabulary]);
+            for (logits, (_, segment, token)) in scratch.logits.chunks_exact_mut(stride).zip(group) {
+                receive(*segment, *token, &mut logits[..self.config.vocabulary]);
             }
         }
     }

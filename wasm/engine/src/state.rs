@@ -1,23 +1,23 @@
-//! A conversation's memory as a value: new, step, fork, save, load, size.
+//! A state as a value: new, step, fork, save, load, size.
 //!
 //! `evicted` mixers keep sums and salient tokens beside their window. Linear branches keep one matrix per KV head; softmax branches keep keys and values in pages of 32 tokens. A window drops the pages that
 //! have left it, which makes it a ring without a seam: tokens of a step are appended first, every query sees its own window, and only then
 //! are pages dropped, layer by layer, so a step may be of any size. Forks share full pages.
 
 mod evicted;
+mod file;
 mod fingerprint;
 mod key_values;
 mod page;
 mod salient;
 mod sizes;
-mod snapshot;
 
 pub use evicted::{EvictedState, evicted_before};
+pub use file::{Digests, Identity, RecurrentType, SaveMode, StateReader, StateWriter, header_bytes};
 pub use key_values::KeyValues;
 pub use page::{KvShape, KvType, MAX_HEAD_DIM, PAGE_TOKENS, PANEL_TOKENS, Page};
 pub use salient::{Leaving, Salient};
 pub use sizes::StateBytes;
-pub use snapshot::{Digests, Identity, RecurrentType, SaveMode, StateReader, StateWriter, header_bytes};
 
 use crate::config::{Config, Evicted, Layer, Softmax};
 use crate::error::Result;
@@ -47,7 +47,7 @@ impl LayerState {
     }
 }
 
-/// The whole memory of one sequence.
+/// What the model remembers of one sequence.
 #[derive(Debug)]
 pub struct State {
     position: usize,

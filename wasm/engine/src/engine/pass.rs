@@ -5,17 +5,17 @@ use super::{Engine, SequenceId};
 use crate::error::Result;
 use crate::layer::gated_linear::CHUNK_TOKENS;
 use crate::memory::Allowance;
-use crate::model::{Counting, Piece, Wanted};
+use crate::model::{Counting, Segment, Wanted};
 use crate::sample::{History, sample, token_logprob};
 use crate::state::State;
 use std::collections::BTreeSet;
 
 /// Takes the logits after a token.
-pub(super) type LogitSink<'a> = &'a mut dyn FnMut(&[f32]);
+pub(super) type LogitReceiver<'a> = &'a mut dyn FnMut(&[f32]);
 
 impl Engine {
     /// Every named sequence reads so many of its pending tokens; `logits` takes what comes after each of them.
-    pub(super) fn read(&mut self, plan: &[(SequenceId, usize)], mut logits: Option<LogitSink<'_>>) -> Result<()> {
+    pub(super) fn read(&mut self, plan: &[(SequenceId, usize)], mut logits: Option<LogitReceiver<'_>>) -> Result<()> {
         self.admit(plan)?;
         let mut taken: Vec<(SequenceId, Sequence, usize)> = Vec::new();
         for (id, count) in plan {
@@ -67,10 +67,10 @@ impl Engine {
     }
 
     /// One forward pass over as many of the tokens as fit it.
-    fn pass(&mut self, taken: &mut [(SequenceId, Sequence, usize)], sink: &mut Option<LogitSink<'_>>) -> Result<()> {
+    fn pass(&mut self, taken: &mut [(SequenceId, Sequence, usize)], receive: &mut Option<LogitReceiver<'_>>) -> Result<()> {
         let counts = share_pass(taken, self.pass_tokens);
         let mut parts = Vec::new();
-        let mut pieces = Vec::new();
+        let mut segments = Vec::new();
         for ((_, sequence, left), count) in taken.iter_mut().zip(&counts) {
             if *count == 0 {
                 continue;
@@ -81,24 +81,24 @@ impl Engine {
             let end = *read + count;
             // The logits of token `scored - 1` score token `scored`.
             let scoring = options.prompt_logprobs.is_some() && end >= *scored && *scored < prompt;
-            let logits = match (scoring || sink.is_some(), end == tokens.len()) {
+            let logits = match (scoring || receive.is_some(), end == tokens.len()) {
                 (true, _) => Wanted::All,
                 (false, true) => Wanted::Last,
                 (false, false) => Wanted::None,
             };
             let tokens: &[u32] = tokens;
             let counting = meter.as_mut().map(|meter| Counting { meter, from: counted.saturating_sub(*read) });
-            pieces.push(Piece { state, tokens: &tokens[*read..end], recurrent_from: *base + prompt, logits, counting });
+            segments.push(Segment { state, tokens: &tokens[*read..end], recurrent_from: *base + prompt, logits, counting });
             *counted = end.max(*counted);
             let history = History { seen: seen.as_ref(), tokens, prompt };
             parts.push((&*options, history, *read, next, scored, prompt_scores));
             (*read, *left) = (end, *left - count);
         }
-        self.model.forward(&mut pieces, &mut self.scratch, |piece, token, logits| {
-            if let Some(sink) = sink {
-                sink(logits);
+        self.model.forward(&mut segments, &mut self.scratch, |segment, token, logits| {
+            if let Some(receive) = receive {
+                receive(logits);
             }
-            let (options, history, first, next, scored, prompt_scores) = &mut parts[piece];
+            let (options, history, first, next, scored, prompt_scores) = &mut parts[segment];
             let History { tokens, prompt, .. } = *history;
             let position = *first + token;
             if let Some(top) = options.prompt_logprobs {

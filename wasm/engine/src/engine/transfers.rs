@@ -1,4 +1,4 @@
-//! States on their way out of an engine and into it, in pieces, while other sequences go on.
+//! States on their way out of an engine and into it, in chunks, while other sequences go on.
 
 use super::sequence::Transfer;
 use super::{Engine, SequenceId};

@@ -10,8 +10,8 @@ use crate::memory::Allowance;
 
 /// Tokens of a chunk.
 pub const CHUNK_TOKENS: usize = 32;
-/// Within a part, gates are applied pair by pair; between parts, relative to the later part's start.
-const PART_TOKENS: usize = 8;
+/// Within a subchunk, gates are applied pair by pair; between subchunks, relative to the later subchunk's start.
+const SUBCHUNK_TOKENS: usize = 8;
 
 /// Sizes of a linear branch.
 #[derive(Debug, Clone, Copy)]
@@ -211,41 +211,41 @@ impl Chunk<'_> {
         scratch.keys.resize(self.tokens * dim, 0.0);
         scratch.query.resize(dim, 0.0);
         scratch.scores.resize(self.tokens, 0.0);
-        for part in (0..self.tokens).step_by(PART_TOKENS) {
-            let end = (part + PART_TOKENS).min(self.tokens);
-            // Earlier keys, decayed to the last token before this part.
-            for s in 0..part {
+        for subchunk in (0..self.tokens).step_by(SUBCHUNK_TOKENS) {
+            let end = (subchunk + SUBCHUNK_TOKENS).min(self.tokens);
+            // Earlier keys, decayed to the last token before this subchunk.
+            for s in 0..subchunk {
                 for i in 0..dim {
-                    let decay = exp(scratch.cumulative[(part - 1) * dim + i] - scratch.cumulative[s * dim + i]);
+                    let decay = exp(scratch.cumulative[(subchunk - 1) * dim + i] - scratch.cumulative[s * dim + i]);
                     scratch.keys[s * dim + i] = self.x.keys[self.at(s).start + i] * decay;
                 }
             }
-            for token in part..end {
-                // This part's keys, decayed to this very token.
-                for s in part..=token {
+            for token in subchunk..end {
+                // This subchunk's keys, decayed to this very token.
+                for s in subchunk..=token {
                     for i in 0..dim {
                         let decay = exp(scratch.cumulative[token * dim + i] - scratch.cumulative[s * dim + i]);
                         scratch.keys[s * dim + i] = self.x.keys[self.at(s).start + i] * decay;
                     }
                 }
                 for head in self.kv_head * self.shape.group()..(self.kv_head + 1) * self.shape.group() {
-                    self.read_token(token, head, part, out, scratch);
+                    self.read_token(token, head, subchunk, out, scratch);
                 }
             }
         }
     }
 
-    fn read_token(&self, token: usize, head: usize, part: usize, out: &mut [f32], scratch: &mut Scratch) {
+    fn read_token(&self, token: usize, head: usize, subchunk: usize, out: &mut [f32], scratch: &mut Scratch) {
         let dim = self.shape.head_dim;
         let query = self.query(token, head);
-        if part > 0 {
+        if subchunk > 0 {
             for (i, scaled) in scratch.query.iter_mut().enumerate() {
-                *scaled = query[i] * exp(scratch.cumulative[token * dim + i] - scratch.cumulative[(part - 1) * dim + i]);
+                *scaled = query[i] * exp(scratch.cumulative[token * dim + i] - scratch.cumulative[(subchunk - 1) * dim + i]);
             }
         }
         for s in 0..=token {
             let keys = &scratch.keys[s * dim..(s + 1) * dim];
-            scratch.scores[s] = dot(if s < part { &scratch.query } else { query }, keys) * self.shape.scale();
+            scratch.scores[s] = dot(if s < subchunk { &scratch.query } else { query }, keys) * self.shape.scale();
         }
         let out = self.output(out, token, head);
         for s in 0..=token {

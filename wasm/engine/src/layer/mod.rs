@@ -1,4 +1,4 @@
-//! The pieces of a layer, each on its own: what a file holds is one noun of `gpu-backend/docs/model.md`.
+//! The parts of a layer, each on its own: what a file holds is one noun of `gpu-backend/docs/model.md`.
 
 pub mod attention;
 pub mod evicted;

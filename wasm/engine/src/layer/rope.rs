@@ -1,4 +1,4 @@
-//! Rotary position embedding, half-split form (`gpu-backend/docs/model.md#51-rotary-positions`): dimension `i` turns with dimension
+//! Rotary position embedding, half-split form (`gpu-backend/docs/model.md#51-rotary-positions`): dimension `i` is rotated with dimension
 //! `i + rope_dim / 2`.
 
 use crate::config::Config;
@@ -17,7 +17,7 @@ impl Rope {
         Self { inverse_frequencies: (0..config.rope_dim / 2).map(|pair| libm::pow(config.rope_theta, exponent(pair))).collect() }
     }
 
-    /// Pairs that turn.
+    /// Pairs that are rotated.
     pub fn pairs(&self) -> usize {
         self.inverse_frequencies.len()
     }
@@ -36,7 +36,7 @@ impl Rope {
     }
 }
 
-/// Turns `rows` rows of heads, each by its own angles: `[rows, 2, pairs]`.
+/// Rotates `rows` rows of heads, each by its own angles: `[rows, 2, pairs]`.
 pub fn rotate_rows(x: &mut [f32], head_dim: usize, angles: &[f32], rows: usize) {
     let (width, angle_width) = (x.len() / rows.max(1), angles.len() / rows.max(1));
     if width > 0 && angle_width > 0 {
@@ -46,7 +46,7 @@ pub fn rotate_rows(x: &mut [f32], head_dim: usize, angles: &[f32], rows: usize) 
     }
 }
 
-/// Turns every head of `x`, `[heads, head_dim]`, by the angles of its position.
+/// Rotates every head of `x`, `[heads, head_dim]`, by the angles of its position.
 pub fn rotate(x: &mut [f32], head_dim: usize, angles: &[f32]) {
     let pairs = angles.len() / 2;
     let (cosines, sines) = angles.split_at(pairs);

@@ -45,7 +45,7 @@ impl EvictedAngles {
 
 impl Model {
     /// Angles that undo the rotation of the token that leaves after each row, once for all layers.
-    pub(super) fn turn_back(&self, spans: &[Span<'_>], scratch: &mut Scratch) {
+    pub(super) fn set_leaving_angles(&self, spans: &[Span<'_>], scratch: &mut Scratch) {
         let Some(angles) = &self.evicted_angles else {
             return;
         };
@@ -80,7 +80,7 @@ impl Model {
         let (width, kv_width) = (heads * dim, kv_heads * dim);
         let rows = scratch.normed.tokens();
         scratch.mapped_query.clone_from(&scratch.query);
-        self.turn_queries(angles, spans, scratch);
+        self.rotate_queries(angles, spans, scratch);
         rotate_rows(&mut scratch.query, dim, &scratch.angles, rows);
         rotate_rows(&mut scratch.key, dim, &scratch.angles, rows);
         let sight = Sight::new(config, Softmax::Window(angles.width));
@@ -141,7 +141,7 @@ impl Model {
     }
 
     /// Queries at the positions at which kept and salient tokens meet them.
-    fn turn_queries(&self, angles: &EvictedAngles, spans: &[Span<'_>], scratch: &mut Scratch) {
+    fn rotate_queries(&self, angles: &EvictedAngles, spans: &[Span<'_>], scratch: &mut Scratch) {
         let (heads, dim) = (self.config.heads, self.config.head_dim);
         let (width, angle_width) = (heads * dim, 2 * self.rope.pairs());
         let rows = scratch.normed.tokens();
@@ -188,7 +188,7 @@ impl Model {
     }
 
     /// Keys of the tokens that leave, as the window holds them, their rotation undone, and their salience. `(position, first row, count)` is
-    /// the sequence's part of the pass.
+    /// the sequence's segment of the pass.
     fn gather_leaving(
         &self,
         angles: &EvictedAngles,

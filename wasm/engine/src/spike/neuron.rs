@@ -17,7 +17,7 @@ pub struct Fired {
     pub largest: f32,
 }
 
-/// Turns a row into `threshold * count` and its counts, as codes within -127 and 127. Counts are `x / threshold` rounded half to even and
+/// Replaces a row by `threshold * count`, and gives its counts as codes within -127 and 127. Counts are `x / threshold` rounded half to even and
 /// never clamped: where one lies outside, its code is the nearest and its value tells the rest. The threshold is `mean(|x|) / k` within 1e-5
 /// and 1e4, its mean taken in f64, so that no order of summation shows in it. `tally` counts.
 pub fn fire(row: &mut [f32], k: f64, codes: &mut [i8], tally: Option<&mut SpikeTally>) -> Fired {

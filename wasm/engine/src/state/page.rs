@@ -48,7 +48,7 @@ impl KvShape {
         }
     }
 
-    /// Bytes of one token in a snapshot, where keys are not padded.
+    /// Bytes of one token in a state file, where keys are not padded.
     pub(super) fn saved_token_bytes(&self) -> usize {
         match self.kind {
             KvType::F32 => self.heads * self.head_dim * 2 * 4,

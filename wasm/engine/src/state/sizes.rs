@@ -6,7 +6,7 @@ use super::evicted_before;
 use super::page::KvType;
 use crate::config::{Config, Softmax};
 
-/// Bytes of a sequence's memory.
+/// Bytes of a sequence's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateBytes {
     /// Linear states and sums of evicted tokens in f32: constant.

@@ -3,8 +3,8 @@
 use super::gguf::{self, Header, MAX_HEADER_BYTES};
 use crate::error::{Error, Result};
 
-/// How much of a chunk is buffered at a time: what follows the header in a large chunk is not.
-const PIECE_BYTES: usize = 64 << 10;
+/// How much of the caller's bytes is buffered at a time: what follows the header in many of them is not.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -14,13 +14,13 @@ pub struct HeaderBuffer {
 }
 
 impl HeaderBuffer {
-    /// Takes bytes of `chunk` from its start, and takes them off it, until there is a header, or none of them is left.
-    pub fn push(&mut self, chunk: &mut &[u8]) -> Result<Option<Header>> {
-        while !chunk.is_empty() {
-            let (piece, rest) = chunk.split_at(chunk.len().min(PIECE_BYTES));
-            self.bytes.try_reserve(piece.len()).map_err(|_| Error::OutOfMemory { what: "the header", needed: piece.len(), free: 0 })?;
-            self.bytes.extend_from_slice(piece);
-            *chunk = rest;
+    /// Takes from the start of `bytes`, and moves it on, until there is a header, or none of them is left.
+    pub fn push(&mut self, bytes: &mut &[u8]) -> Result<Option<Header>> {
+        while !bytes.is_empty() {
+            let (chunk, rest) = bytes.split_at(bytes.len().min(CHUNK_BYTES));
+            self.bytes.try_reserve(chunk.len()).map_err(|_| Error::OutOfMemory { what: "the header", needed: chunk.len(), free: 0 })?;
+            self.bytes.extend_from_slice(chunk);
+            *bytes = rest;
             // Parsing starts over each time, so it waits for the buffer to grow by a fifth.
             if self.bytes.len() >= self.try_at
                 && let Some(header) = self.parse()?

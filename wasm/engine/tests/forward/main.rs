@@ -12,5 +12,5 @@ mod golden;
 mod invariance;
 mod random_models;
 mod sizes;
-mod snapshots;
+mod state_files;
 mod transfers;

@@ -1,4 +1,4 @@
-//! Sequences whose states go out and come in, in pieces, while others go on.
+//! Sequences whose states go out and come in, in chunks, while others go on.
 
 use crate::support::models::{ModelSpec, build, catalogue};
 use crate::support::random::Random;

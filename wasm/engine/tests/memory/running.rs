@@ -1,4 +1,4 @@
-//! A step takes its state's growth and little else; forks, snapshots and refusals take what they are said to.
+//! A step takes its state's growth and little else; forks, saving and refusals take what they are said to.
 
 use crate::support::models::{ModelSpec, build, catalogue};
 use crate::support::random::Random;
@@ -178,7 +178,7 @@ fn a_restored_state_that_an_allocator_costs_is_lost_by_name() {
 }
 
 #[test]
-fn a_fork_or_a_snapshot_that_the_allocator_refuses_changes_nothing() {
+fn a_fork_or_saving_that_the_allocator_refuses_changes_nothing() {
     let spec = ModelSpec { layers: vec![("linear", "dense"), ("full", "dense")], ..ModelSpec::default() };
     let mut engine = Engine::new(load(&build(&wide(&spec)).bytes()), KvType::F32, None).unwrap();
     let prompt = Random::new(1).tokens(40, 500);

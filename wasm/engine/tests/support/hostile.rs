@@ -94,7 +94,7 @@ pub fn check_file(bytes: &[u8]) -> bool {
     match result {
         // Weights may be finite and still overflow.
         Ok(()) | Err(Error::OutOfMemory { .. } | Error::UnsupportedModel(_)) => {}
-        // A snapshot with an overflown number in it is not taken back.
+        // A state file with an overflown number in it is not taken back.
         Err(Error::InvalidState(message)) if message.contains("not finite") => {}
         Err(error) => panic!("a model that loaded does not run: {error}"),
     }
@@ -113,7 +113,7 @@ fn inspect(bytes: &[u8]) -> Option<u64> {
     Some(inspection.weight_bytes)
 }
 
-/// A few tokens, a fork, a snapshot and back.
+/// A few tokens, a fork, a state file and back.
 fn use_engine(mut engine: Engine) -> Result<()> {
     let vocabulary = engine.model().config().vocabulary as u32;
     let sampling = Sampling { temperature: 0.8, top_p: 0.9, top_logprobs: Some(2), ..Sampling::default() };

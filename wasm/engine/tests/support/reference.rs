@@ -106,13 +106,13 @@ impl Layer<'_> {
     fn softmax(&self, window: Option<usize>, projected: &Projected) -> Rows {
         let spec = &self.model.spec;
         let dim = spec.head_dim;
-        let turned = |rows: &Rows| -> Rows {
+        let all_rotated = |rows: &Rows| -> Rows {
             rows.iter()
                 .enumerate()
                 .map(|(position, row)| row.chunks(dim).flat_map(|head| rotated(spec, head, position)).collect())
                 .collect()
         };
-        let (query, key) = (turned(&projected.query), turned(&projected.key));
+        let (query, key) = (all_rotated(&projected.query), all_rotated(&projected.key));
         (0..query.len())
             .map(|token| {
                 let mut row = Vec::new();

@@ -1,7 +1,7 @@
 //! Short ways to load and run the engine's model in a test.
 
 use spikingbrain_engine::engine::SequenceId;
-use spikingbrain_engine::model::{Model, Piece, Scratch, Wanted};
+use spikingbrain_engine::model::{Model, Scratch, Segment, Wanted};
 use spikingbrain_engine::state::{Digests, Identity, KvType, SaveMode, State};
 use spikingbrain_engine::token_set::TokenSet;
 use spikingbrain_engine::weights::Loader;
@@ -81,13 +81,13 @@ impl Runner {
     }
 
     /// One pass over several states, each with its tokens; all tokens' logits.
-    pub fn batch(&mut self, parts: &mut [(&mut State, &[u32])]) -> Vec<Logits> {
-        let mut out = vec![Logits::new(); parts.len()];
-        let mut pieces: Vec<Piece<'_>> = parts
+    pub fn batch(&mut self, texts: &mut [(&mut State, &[u32])]) -> Vec<Logits> {
+        let mut out = vec![Logits::new(); texts.len()];
+        let mut segments: Vec<Segment<'_>> = texts
             .iter_mut()
-            .map(|(state, tokens)| Piece { state, tokens, recurrent_from: usize::MAX, logits: Wanted::All, counting: None })
+            .map(|(state, tokens)| Segment { state, tokens, recurrent_from: usize::MAX, logits: Wanted::All, counting: None })
             .collect();
-        self.model.forward(&mut pieces, &mut self.scratch, |piece, _, logits| out[piece].push(logits.to_vec())).unwrap();
+        self.model.forward(&mut segments, &mut self.scratch, |segment, _, logits| out[segment].push(logits.to_vec())).unwrap();
         out
     }
 
@@ -98,8 +98,8 @@ impl Runner {
 
     /// One pass over one state, for the state alone.
     pub fn skim(&mut self, state: &mut State, tokens: &[u32]) {
-        let mut piece = [Piece { state, tokens, recurrent_from: usize::MAX, logits: Wanted::None, counting: None }];
-        self.model.forward(&mut piece, &mut self.scratch, |_, _, _| {}).unwrap();
+        let mut segment = [Segment { state, tokens, recurrent_from: usize::MAX, logits: Wanted::None, counting: None }];
+        self.model.forward(&mut segment, &mut self.scratch, |_, _, _| {}).unwrap();
     }
 
     /// The tokens in passes of these sizes, over and over.

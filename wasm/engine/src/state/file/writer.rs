@@ -1,4 +1,4 @@
-//! A state as bytes, piece by piece: a cursor, so that whoever sends them decides when the next ones are made.
+//! A state as bytes, chunk by chunk: a cursor, so that whoever sends them decides when the next ones are made.
 
 use super::header::{Header, header_bytes, put_header};
 use super::layout::{Encoding, Layout, RecurrentType};
@@ -9,7 +9,7 @@ use crate::memory::with_capacity;
 use crate::state::KvType;
 
 /// Bytes that are made at a time: a crossing into JavaScript costs nothing beside them.
-const PART_BYTES: usize = 16 << 10;
+const CHUNK_BYTES: usize = 16 << 10;
 
 /// What is rounded when a state is saved; nothing, unless it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,7 +28,7 @@ pub struct StateWriter {
     section: usize,
     unit: u64,
     /// Bytes that have been made, and how many of them have been taken.
-    part: Vec<u8>,
+    chunk: Vec<u8>,
     taken: usize,
     left: u64,
 }
@@ -40,10 +40,10 @@ impl StateWriter {
         let encoding = Encoding { kv, recurrent: mode.recurrent };
         let layout = Layout::new(identity.config, encoding, state.position, from_page);
         let header_bytes = header_bytes(identity);
-        let mut part = with_capacity(PART_BYTES.max(layout.longest_unit()).max(header_bytes), "a part of a saved state")?;
-        put_header(&mut part, identity, Header { position: state.position, encoding }, &layout);
+        let mut chunk = with_capacity(CHUNK_BYTES.max(layout.longest_unit()).max(header_bytes), "a chunk of a saved state")?;
+        put_header(&mut chunk, identity, Header { position: state.position, encoding }, &layout);
         let left = header_bytes as u64 + layout.bytes();
-        Ok(Self { layout, encoding, section: 0, unit: 0, part, taken: 0, left })
+        Ok(Self { layout, encoding, section: 0, unit: 0, chunk, taken: 0, left })
     }
 
     /// Bytes still to come.
@@ -53,23 +53,23 @@ impl StateWriter {
 
     /// The next bytes, at most `most`; none when all are out.
     pub fn next(&mut self, state: &State, most: usize) -> &[u8] {
-        if self.taken == self.part.len() {
+        if self.taken == self.chunk.len() {
             self.fill(state);
         }
         let start = self.taken;
-        self.taken = self.part.len().min(start.saturating_add(most));
+        self.taken = self.chunk.len().min(start.saturating_add(most));
         self.left -= (self.taken - start) as u64;
-        &self.part[start..self.taken]
+        &self.chunk[start..self.taken]
     }
 
     fn fill(&mut self, state: &State) {
-        self.part.clear();
+        self.chunk.clear();
         self.taken = 0;
         while let Some(section) = self.layout.sections.get(self.section) {
-            if !self.part.is_empty() && self.part.len() + section.unit_bytes > PART_BYTES {
+            if !self.chunk.is_empty() && self.chunk.len() + section.unit_bytes > CHUNK_BYTES {
                 return;
             }
-            put_unit(&mut self.part, state, &self.layout, self.encoding, section, self.unit);
+            put_unit(&mut self.chunk, state, &self.layout, self.encoding, section, self.unit);
             self.unit += 1;
             if self.unit == section.units {
                 (self.section, self.unit) = (self.section + 1, 0);

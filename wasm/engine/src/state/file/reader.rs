@@ -1,4 +1,4 @@
-//! A state from bytes that come in pieces of any size.
+//! A state from bytes that come in chunks of any size.
 
 use super::fields::Fields;
 use super::header::{Header, get_header, header_bytes};
@@ -56,8 +56,8 @@ impl StateReader {
                 grown.append(&mut self.pending);
                 self.pending = grown;
             }
-            let (part, rest) = bytes.split_at(bytes.len().min(wanted - self.pending.len()));
-            self.pending.extend_from_slice(part);
+            let (chunk, rest) = bytes.split_at(bytes.len().min(wanted - self.pending.len()));
+            self.pending.extend_from_slice(chunk);
             bytes = rest;
             if self.pending.len() == wanted {
                 let unit = core::mem::take(&mut self.pending);
@@ -89,7 +89,7 @@ impl StateReader {
             return Err(cut("its header"));
         };
         if let Some(section) = layout.sections.get(section) {
-            return Err(cut(section.part.name()));
+            return Err(cut(section.content.name()));
         }
         let position = state.position;
         for (layer, of_layer) in config.layers.iter().zip(&mut state.layers) {

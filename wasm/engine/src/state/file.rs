@@ -1,4 +1,4 @@
-//! A state as bytes and back, bit for bit, in pieces: `wasm/STATE_FORMAT.md` is the format. The same state gives the same bytes here and in
+//! A state as bytes and back, bit for bit, in chunks: `wasm/STATE_FORMAT.md` is the format. The same state gives the same bytes here and in
 //! Python (`gpu-backend/spikingbrain/state/file.py`).
 
 mod fields;

@@ -85,7 +85,7 @@ impl Visible {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Content {
     /// Of a layer; a unit is one row of a KV head's matrix.
     Linear(usize),
     /// Of a layer; a unit is one feature's row of a KV head's sums and its normaliser.
@@ -96,7 +96,7 @@ pub enum Part {
     Rows(usize),
 }
 
-impl Part {
+impl Content {
     /// For messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -111,7 +111,7 @@ impl Part {
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct Section {
-    pub part: Part,
+    pub content: Content,
     pub unit_bytes: usize,
     /// No linear memory holds as many bytes as a hostile header may ask for.
     pub units: u64,
@@ -144,33 +144,33 @@ impl Layout {
         let row_bytes = saved_token_bytes(config, encoding.kv) / heads;
         let groups = groups(config, encoding.kv);
         let mut sections = Vec::new();
-        let mut add = |part, unit_bytes, units| {
+        let mut add = |content, unit_bytes, units| {
             if units > 0 {
-                sections.push(Section { part, unit_bytes, units });
+                sections.push(Section { content, unit_bytes, units });
             }
         };
         for (index, layer) in config.layers.iter().enumerate() {
             if layer.mixer.linear.is_some() {
-                add(Part::Linear(index), dim * encoding.recurrent.bytes(), (heads * dim) as u64);
+                add(Content::Linear(index), dim * encoding.recurrent.bytes(), (heads * dim) as u64);
             }
             let (Some(evicted), Some(Softmax::Window(width))) = (layer.mixer.evicted, layer.mixer.softmax) else { continue };
             let left = evicted_before(config, width, position);
             let filled = evicted.salient.min(left);
             if left > 0 {
-                add(Part::Sums(index), (dim + 1) * encoding.recurrent.bytes(), (heads * 2 * dim) as u64);
-                add(Part::Salient(index, filled), 4 + 4 + row_bytes, heads as u64 * filled as u64);
+                add(Content::Sums(index), (dim + 1) * encoding.recurrent.bytes(), (heads * 2 * dim) as u64);
+                add(Content::Salient(index, filled), 4 + 4 + row_bytes, heads as u64 * filled as u64);
             }
         }
         let visible: Vec<Visible> = groups.iter().map(|group| Visible::new(config, group.extent, position, from_page)).collect();
         for (index, (group, visible)) in groups.iter().zip(&visible).enumerate() {
-            add(Part::Rows(index), row_bytes, visible.count() as u64 * (group.layers.len() * heads) as u64);
+            add(Content::Rows(index), row_bytes, visible.count() as u64 * (group.layers.len() * heads) as u64);
         }
         Self { groups, sections, visible, kv_heads: heads }
     }
 
     /// Bytes before the groups' rows.
     pub fn head_bytes(&self) -> u64 {
-        self.sections.iter().filter(|section| !matches!(section.part, Part::Rows(_))).map(Section::bytes).sum()
+        self.sections.iter().filter(|section| !matches!(section.content, Content::Rows(_))).map(Section::bytes).sum()
     }
 
     /// Bytes behind the header.

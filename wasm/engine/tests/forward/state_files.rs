@@ -45,9 +45,9 @@ fn written(runner: &Runner, state: &State, mode: SaveMode, from_page: usize, mos
     let mut writer = StateWriter::new(state, &runner.identity(), mode, from_page).unwrap();
     let (length, mut out) = (writer.left(), Vec::new());
     while writer.left() > 0 {
-        let part = writer.next(state, most);
-        assert!((1..=most).contains(&part.len()));
-        out.extend_from_slice(part);
+        let chunk = writer.next(state, most);
+        assert!((1..=most).contains(&chunk.len()));
+        out.extend_from_slice(chunk);
     }
     assert!(writer.next(state, most).is_empty());
     assert_eq!(out.len() as u64, length);
@@ -80,7 +80,7 @@ fn saving_and_loading_at_every_position_continues_bit_identically() {
 }
 
 #[test]
-fn pieces_may_be_of_any_size() {
+fn chunks_may_be_of_any_size() {
     for kind in KV_TYPES {
         for (name, spec) in catalogue() {
             let mut runner = Runner::new(&build(&spec).bytes(), kind);
@@ -287,7 +287,7 @@ fn a_window_far_into_a_text_costs_what_a_near_one_costs() {
     let spec = ModelSpec { layers: vec![("window", "dense")], window: 40, ..ModelSpec::default() };
     let mut runner = Runner::new(&build(&spec).bytes(), KvType::F32);
     let (_, near) = runner.fresh(&Random::new(1).tokens(96, spec.vocabulary), &[64]);
-    // The same pages, moved by whole pages: what a window's snapshot holds does not tell where they lie.
+    // The same pages, moved by whole pages: what a window's state file holds does not tell where they lie.
     let mut far = near.clone();
     far[POSITION..POSITION + 8].copy_from_slice(&((1u64 << 30) - 64).to_le_bytes());
     let mut quickest = |saved: &[u8]| {

@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, put_floats, put_recurrent};
 use super::invalid;
-use super::layout::{Encoding, Layout, Part, Section};
+use super::layout::{Content, Encoding, Layout, Section};
 use super::rows::{get_row, put_row};
 use crate::error::Result;
 use crate::state::{PAGE_TOKENS, State};
@@ -12,19 +12,19 @@ use std::collections::BTreeSet;
 #[allow(clippy::cast_possible_truncation)]
 pub fn put_unit(out: &mut Vec<u8>, state: &State, layout: &Layout, encoding: Encoding, section: &Section, unit: u64) {
     let index = unit as usize;
-    match section.part {
-        Part::Linear(layer) => {
+    match section.content {
+        Content::Linear(layer) => {
             let linear = &state.layers[layer].linear;
             let dim = section.width(encoding);
             put_recurrent(out, encoding.recurrent, &linear[index * dim..(index + 1) * dim]);
         }
-        Part::Sums(layer) => {
+        Content::Sums(layer) => {
             let Some(evicted) = &state.layers[layer].evicted else { return };
             let dim = section.width(encoding) - 1;
             put_recurrent(out, encoding.recurrent, &evicted.sums[index * dim..(index + 1) * dim]);
             put_recurrent(out, encoding.recurrent, &evicted.normalisers[index..=index]);
         }
-        Part::Salient(layer, filled) => {
+        Content::Salient(layer, filled) => {
             let Some(evicted) = &state.layers[layer].evicted else { return };
             let (head, slot) = (index / filled, index % filled);
             let slots = &evicted.salient.pages()[slot / PAGE_TOKENS];
@@ -33,7 +33,7 @@ pub fn put_unit(out: &mut Vec<u8>, state: &State, layout: &Layout, encoding: Enc
             put_floats(out, &[slots.salience[row]]);
             put_row(out, encoding.kv, evicted.salient.shape(), &slots.key_values, head, slot % PAGE_TOKENS);
         }
-        Part::Rows(group) => {
+        Content::Rows(group) => {
             let (position, layer, head) = layout.row(group, unit);
             let Some(key_values) = &state.layers[layer].key_values else { return };
             if let Some(page) = key_values.page(position / PAGE_TOKENS) {
@@ -65,18 +65,18 @@ impl UnitReader {
     pub fn get_unit(&mut self, fields: &mut Fields<'_>, state: &mut State, layout: &Layout, section: &Section, unit: u64) -> Result<()> {
         let Encoding { kv, recurrent } = self.encoding;
         let index = unit as usize;
-        match section.part {
-            Part::Linear(layer) => {
+        match section.content {
+            Content::Linear(layer) => {
                 let dim = section.width(self.encoding);
                 fields.recurrent(recurrent, &mut state.layers[layer].linear[index * dim..(index + 1) * dim])
             }
-            Part::Sums(layer) => {
+            Content::Sums(layer) => {
                 let Some(evicted) = &mut state.layers[layer].evicted else { return Ok(()) };
                 let dim = section.width(self.encoding) - 1;
                 fields.recurrent(recurrent, &mut evicted.sums[index * dim..(index + 1) * dim])?;
                 fields.recurrent(recurrent, &mut evicted.normalisers[index..=index])
             }
-            Part::Salient(layer, filled) => {
+            Content::Salient(layer, filled) => {
                 let Some(evicted) = &mut state.layers[layer].evicted else { return Ok(()) };
                 let (head, slot) = (index / filled, index % filled);
                 let at = fields.place();
@@ -98,7 +98,7 @@ impl UnitReader {
                 slots.salience[row] = fields.float()?;
                 get_row(fields, kv, shape, &mut slots.key_values, head, slot % PAGE_TOKENS)
             }
-            Part::Rows(group) => {
+            Content::Rows(group) => {
                 let (position, layer, head) = layout.row(group, unit);
                 let Some(key_values) = &mut state.layers[layer].key_values else { return Ok(()) };
                 let shape = key_values.shape();
