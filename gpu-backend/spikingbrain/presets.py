@@ -10,7 +10,7 @@ END_OF_TURN = 151_645
 
 
 def seven_billion(*, window: int = 4_097) -> Config:
-    """SpikingBrain-7B (`gpu-backend/docs/model.md#101-spikingbrain-7b`): linear and window layers take turns.
+    """SpikingBrain-7B (`gpu-backend/docs/model.md#101-spikingbrain-7b`): linear and window layers alternate.
 
     The window is 4,097 keys wide as in the released prefill and vLLM plugin; the paper's formula and the released decode see 4,096.
     """

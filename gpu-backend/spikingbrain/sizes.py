@@ -23,7 +23,7 @@ class ParameterCount:
 
 @dataclass(frozen=True, kw_only=True)
 class StateBytes:
-    """A sequence's memory, in bytes (`gpu-backend/docs/model.md#9-what-a-sequence-takes`; one linear state per KV head)."""
+    """A sequence's state, in bytes (`gpu-backend/docs/model.md#9-what-a-sequence-takes`; one linear state per KV head)."""
 
     head: int
     """Linear states and sums of evicted tokens in f32: constant."""

@@ -13,7 +13,7 @@ SIGNS = {
     b"<html": "a web page, in place of the file that a link on it leads to",
     b"\x1f\x8b": "a gzip archive, which must be unpacked first",
     ZIP: "a zip archive, which must be unpacked first",
-    b"sbst": "a state file: it holds a conversation's memory and no model",
+    b"sbst": "a state file: it holds the state of a conversation and no model",
     b"sbsf": "a sealed session file: it holds a conversation and no model",
 }
 

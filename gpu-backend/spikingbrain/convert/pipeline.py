@@ -8,7 +8,7 @@
 6. `distil`    both learn the teacher's distribution through all layers (`train/distil.py`), from where transfer left them
 7. `sft`       both learn the answers of given chats (`train/sft.py`), where the settings have steps for it
 8. `evaluate`  perplexity by position, divergence and agreement on held-out documents and chats (`measure/evaluation.py`)
-9. `ablate`    the same with parts of the memory switched off (`measure/ablation.py`), where the settings have documents for it; of the
+9. `ablate`    the same with parts of the branch switched off (`measure/ablation.py`), where the settings have documents for it; of the
    evicted form only
 10. `far`      perplexity behind long texts (`measure/far.py`); of the evicted form only
 11. `recall`   what is known of text that has left the window (`measure/recall.py`); of the evicted form only

@@ -147,7 +147,7 @@ class SpikeDistil(Shares):
     """Training through spikes; without points it is passed by."""
 
     active: tuple[float, ...] = ()
-    """Shares of the multiply-accumulates that thresholds leave active, falling: a point of the curve each, trained in turn."""
+    """Shares of the multiply-accumulates that thresholds leave active, falling: a point of the curve each, trained one after another."""
     steps: int = 100
     """Of each point."""
     sequences: int = 1

@@ -10,7 +10,7 @@ from spikingbrain.model.model import Model
 from spikingbrain.state.state import State
 
 # Logits of so many tokens are held together: 152,064 a token are 0.6 MB.
-PIECE_TOKENS = 128
+SEGMENT_TOKENS = 128
 
 
 @dataclass(frozen=True)
@@ -65,23 +65,23 @@ class ReferenceScorer:
         yield chosen
 
     def read(self, state: State, tokens: Sequence[int]) -> tuple[State, torch.Tensor]:
-        """Reads tokens piece by piece; returns the new state and the log-probabilities of what comes next, `[vocabulary]`."""
+        """Reads tokens segment by segment; returns the new state and the log-probabilities of what comes next, `[vocabulary]`."""
         last = torch.empty(0)
-        for start in range(0, len(tokens), PIECE_TOKENS):
-            logits, state = self._model.step(state, torch.tensor(tokens[start : start + PIECE_TOKENS]))
+        for start in range(0, len(tokens), SEGMENT_TOKENS):
+            logits, state = self._model.step(state, torch.tensor(tokens[start : start + SEGMENT_TOKENS]))
             last = logits[-1].log_softmax(-1)
         return state, last
 
     def _continue(self, state: State, last: torch.Tensor, tokens: Sequence[int]) -> TokenScores:
         logprobs: list[float] = []
         greedy: list[bool] = []
-        for start in range(0, len(tokens), PIECE_TOKENS):
-            piece = torch.tensor(tokens[start : start + PIECE_TOKENS])
-            logits, state = self._model.step(state, piece)
+        for start in range(0, len(tokens), SEGMENT_TOKENS):
+            segment = torch.tensor(tokens[start : start + SEGMENT_TOKENS])
+            logits, state = self._model.step(state, segment)
             rows = logits.log_softmax(-1)
             # The token at each place was foretold by the row before.
             before = torch.cat([last.unsqueeze(0), rows[:-1]])
-            logprobs += before.gather(1, piece.unsqueeze(1)).squeeze(1).tolist()
-            greedy += (before.argmax(1) == piece).tolist()
+            logprobs += before.gather(1, segment.unsqueeze(1)).squeeze(1).tolist()
+            greedy += (before.argmax(1) == segment).tolist()
             last = rows[-1]
         return TokenScores(logprobs, greedy)

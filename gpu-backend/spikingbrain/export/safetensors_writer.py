@@ -17,7 +17,7 @@ SHARD_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class PlannedTensor:
-    """A tensor that is made when its turn comes."""
+    """A tensor that is made when it is written."""
 
     name: str
     shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Rotary position embedding, half-split (`gpu-backend/docs/model.md#51-rotary-positions`): dimension `i` turns with dimension
+"""Rotary position embedding, half-split (`gpu-backend/docs/model.md#51-rotary-positions`): dimension `i` is rotated with dimension
 `i + rotated / 2`."""
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ def angles(first: int, tokens: int, rotated: int, theta: float, like: Tensor) ->
 
 
 def rotate(x: Tensor, at: Angles) -> Tensor:
-    """Turns the leading dimensions of every head of `x`, `[tokens, heads, head_dim]`; the others stay."""
+    """Rotates the leading dimensions of every head of `x`, `[tokens, heads, head_dim]`; the others stay."""
     pairs = at.cosines.shape[-1]
     first, second, rest = x[..., :pairs], x[..., pairs : 2 * pairs], x[..., 2 * pairs :]
     return torch.cat([first * at.cosines - second * at.sines, second * at.cosines + first * at.sines, rest], dim=-1)

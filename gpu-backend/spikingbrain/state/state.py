@@ -1,4 +1,4 @@
-"""A sequence's memory as a value.
+"""A sequence's state as a value.
 
 Nothing ever writes into a state: a step returns a new one, so to fork a conversation is to keep the old value. Linear branches remember
 one matrix per KV head (`gpu-backend/docs/model.md#41-the-recurrence`: the query heads of a group share it), softmax branches the keys and

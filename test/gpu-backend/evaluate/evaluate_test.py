@@ -51,7 +51,7 @@ def test_the_tokenizer_is_that_of_its_file(tmp_path: Path, tokenizer: FastTokeni
 
 @pytest.mark.parametrize("name", list(CONFIGS))
 def test_scores_are_those_of_one_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scorer_module, "PIECE_TOKENS", 7)
+    monkeypatch.setattr(scorer_module, "SEGMENT_TOKENS", 7)
     model = _model(name)
     tokens = torch.randint(VOCABULARY, (30,), generator=torch.Generator().manual_seed(4)).tolist()
     rows = model.logits(torch.tensor(tokens)).log_softmax(-1)

@@ -56,7 +56,7 @@ def test_attention_over_what_is_held_is_a_masked_softmax(sight: Sight, steps: li
     torch.testing.assert_close(torch.cat(found), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_rope_turns_pairs_that_are_half_apart() -> None:
+def test_rope_rotates_pairs_that_are_half_apart() -> None:
     x = torch.tensor([[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]], dtype=torch.float64)
     turned = rotate(x, angles(3, 1, 4, 100.0, like=x))[0, 0]
     cosines, sines = torch.tensor([3.0, 0.3], dtype=torch.float64).cos(), torch.tensor([3.0, 0.3], dtype=torch.float64).sin()

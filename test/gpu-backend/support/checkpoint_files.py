@@ -27,7 +27,7 @@ def write_config(folder: Path, config: Config, **changes: object) -> None:
 
 
 def write_weights(folder: Path, tensors: Tensors, suffix: str = ".safetensors", shards: int = 1, index: bool = True) -> list[Path]:
-    """The tensors dealt out to so many files. Deals in turn, so that every file has parts of every layer."""
+    """The tensors dealt out to so many files. Deals one to each file after another, so that every file has parts of every layer."""
     stem = "model" if suffix == ".safetensors" else "pytorch_model"
     dealt: list[Tensors] = [dict(list(tensors.items())[shard::shards]) for shard in range(shards)]
     numbers = [""] if shards == 1 else [f"-{number:05d}-of-{shards:05d}" for number in range(1, shards + 1)]

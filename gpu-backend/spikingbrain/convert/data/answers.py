@@ -56,15 +56,15 @@ def write_answers(
     path: Path, conversations: Iterable[tuple[str, Sequence[Message]]], template: ChatTemplate, tokenizer: Tokenizer
 ) -> Answers:
     """Encodes conversations, each with where it is from, to `path`.npy, `path`-mask.npy and their index `path`.json, which appears when
-    all is written. Pieces are encoded by themselves, as a server encodes a prompt."""
+    all is written. Spans are encoded by themselves, as a server encodes a prompt."""
     starts = [0]
     path.parent.mkdir(parents=True, exist_ok=True)
     with TokenFile(path.with_suffix(".npy"), np.uint32) as tokens, TokenFile(_mask(path), np.bool_) as mask:
         for where, messages in conversations:
-            for piece in template.pieces(messages, where):
-                encoded = tokenizer.encode(piece.text, add_special_tokens=False).ids
+            for span in template.spans(messages, where):
+                encoded = tokenizer.encode(span.text, add_special_tokens=False).ids
                 tokens.append(encoded)
-                mask.append([piece.is_answer] * len(encoded))
+                mask.append([span.is_answer] * len(encoded))
             starts.append(tokens.count)
     path.with_suffix(".json").write_text(json.dumps({"starts": starts}), encoding="utf-8")
     return open_answers(path)

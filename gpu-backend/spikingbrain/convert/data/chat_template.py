@@ -16,7 +16,7 @@ Message = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Piece:
+class Span:
     text: str
     is_answer: bool
 
@@ -39,21 +39,21 @@ class ChatTemplate:
         except TemplateError as error:
             raise ConfigError("teacher: chat_template", "a Jinja template", str(error)) from error
 
-    def pieces(self, messages: Sequence[Message], where: str) -> list[Piece]:
+    def spans(self, messages: Sequence[Message], where: str) -> list[Span]:
         """The whole conversation in its order. An answer is what follows the prompt that a server would give the model, up to what ends the
         turn; white space behind that belongs to the next prompt. `where` is for errors."""
         for message in messages:
             if found := [token for token in self._control if token in message["content"]]:
                 raise ConfigError(f"{where}: content", "without control tokens", found[0])
-        done, pieces = "", list[Piece]()
+        done, spans = "", list[Span]()
         for index, message in enumerate(messages):
             if message["role"] == "assistant":
                 asked = self._render(messages[:index], True, where)
                 answer = self._following(asked, self._render(messages[: index + 1], False, where), where).rstrip()
-                pieces += [Piece(self._following(done, asked, where), False), Piece(answer, True)]
+                spans += [Span(self._following(done, asked, where), False), Span(answer, True)]
                 done = asked + answer
-        pieces.append(Piece(self._following(done, self._render(messages, False, where), where), False))
-        return pieces
+        spans.append(Span(self._following(done, self._render(messages, False, where), where), False))
+        return spans
 
     def _render(self, messages: Sequence[Message], prompts: bool, where: str) -> str:
         try:

@@ -22,7 +22,7 @@ from spikingbrain.convert.work import Work
 STRIDE = 4
 # What few queries have met counts for less: its mean says little.
 LEAST_QUERIES = 32
-# Slots are fewer than the settings have, by these factors in turn: as if the text were so many times as long. A conversation is.
+# Slots are fewer than the settings have, by these factors, one after another: as if the text were so many times as long. A conversation is.
 LONGER = (1.0, 1.6, 2.7, 5.3)
 STEPS = 150
 RATE = 0.03

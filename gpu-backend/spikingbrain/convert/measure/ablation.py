@@ -1,4 +1,4 @@
-"""What each part of a trained memory is worth: the same student with one of them switched off, nothing trained anew."""
+"""What each part of a trained branch is worth: the same student with one of them switched off, nothing trained anew."""
 
 import json
 from collections.abc import Sequence

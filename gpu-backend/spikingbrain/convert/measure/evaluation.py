@@ -27,12 +27,12 @@ def bucket_edges(reach: Reach) -> list[int]:
 
 
 def held_out_documents(corpus: Corpus, count: int, tokens: int) -> list[int]:
-    """The first documents of at least `tokens` tokens of every source in turn, so that none is more than its share."""
+    """The first documents of at least `tokens` tokens of every source, one of each in a round, so that none is more than its share."""
     by_source: dict[str, list[int]] = {}
     for index in corpus.longer_than(tokens):
         by_source.setdefault(corpus.sources[index], []).append(index)
     longest = max((len(found) for found in by_source.values()), default=0)
-    order = [index for turn in range(longest) for found in by_source.values() for index in found[turn : turn + 1]]
+    order = [index for rank in range(longest) for found in by_source.values() for index in found[rank : rank + 1]]
     require(len(order) >= count, "evaluation.documents", f"at most {len(order)}, which have {tokens} tokens", count)
     return order[:count]
 
@@ -48,8 +48,8 @@ def _evaluate(trunk: Trunk, settings: Settings, students: Mapping[str, Reader], 
     path = settings.work / "evaluation.jsonl"
     done = {(line["kind"], line["index"]) for line in read_lines(path)}
     missing = [text for text in _texts(settings) if text[:2] not in done]
-    for turn in team.share(len(missing)):
-        kind, index, source, tokens = missing[turn]
+    for place in team.share(len(missing)):
+        kind, index, source, tokens = missing[place]
         tokens = tokens.to(team.device)
         found = residuals(trunk, students, tokens, settings.evaluation.teacher_tokens, segment=settings.mixer.sink_cap)
         tallies = {name: Tallies(bucket_edges(settings.reach)) for name in found}

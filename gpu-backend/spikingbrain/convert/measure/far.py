@@ -34,15 +34,15 @@ def far(work: Work) -> None:
 def running_text(corpus: Corpus, without: Sequence[int], tokens: int) -> Tensor:
     """The first `tokens` tokens of all documents but some, one after the other."""
     others = (corpus.document(index) for index in range(len(corpus.sources)) if index not in set(without))
-    parts: list[Tensor] = []
+    texts: list[Tensor] = []
     missing = tokens
     while missing > 0:
         document = next(others, None)
         if document is None:
             raise ValueError(f"held-out documents must have {tokens} tokens beside those that are measured; they have {tokens - missing}")
-        parts.append(torch.from_numpy(document[:missing].astype(np.int64)))
-        missing -= len(parts[-1])
-    return torch.cat(parts)
+        texts.append(torch.from_numpy(document[:missing].astype(np.int64)))
+        missing -= len(texts[-1])
+    return torch.cat(texts)
 
 
 @torch.no_grad()
@@ -78,6 +78,6 @@ def perplexities(
     """Of the documents behind the first tokens of a text, by how many those are."""
     found = {}
     for position, carries in read_on(student, text, stops, segment):
-        parts = [loss_behind(student, document, carries, position, skip, segment) for document in documents]
-        found[position] = math.exp(sum(loss for loss, _ in parts) / sum(count for _, count in parts))
+        losses = [loss_behind(student, document, carries, position, skip, segment) for document in documents]
+        found[position] = math.exp(sum(loss for loss, _ in losses) / sum(count for _, count in losses))
     return found

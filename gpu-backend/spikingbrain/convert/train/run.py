@@ -39,9 +39,9 @@ class Run:
 
     def go(self, learn: Learn, report: Callable[[str], None]) -> None:
         """Takes all steps that were not taken yet."""
-        whole_turns = not self.team.shares_weights or self.sequences % self.team.size == 0
+        whole_rounds = not self.team.shares_weights or self.sequences % self.team.size == 0
         require(
-            whole_turns, f"{self.folder.name}.sequences", f"a multiple of {self.team.size} processes that share weights", self.sequences
+            whole_rounds, f"{self.folder.name}.sequences", f"a multiple of {self.team.size} processes that share weights", self.sequences
         )
         self.folder.mkdir(parents=True, exist_ok=True)
         optimisers = {name: make_optimiser(branches, self.rate_factor, self.rate_of) for name, branches in self.variants.items()}

@@ -52,7 +52,7 @@ BIAS_SHIFT = -1.0
 
 
 def soften(variants: Iterable[Branches]) -> None:
-    """Turns down what transfer learnt, in place: layers that each learnt beside the teacher's own inputs overdo it together."""
+    """Scales down what transfer learnt, in place: layers that each learnt beside the teacher's own inputs overdo it together."""
     with torch.no_grad():
         for branches in variants:
             for branch in branches:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from spikingbrain.convert.trunk.parts import Part, attend_both
+from spikingbrain.convert.trunk.key_sets import KeySet, attend_both
 from spikingbrain.convert.trunk.reach import BLOCK_TOKENS, Reach
 from spikingbrain.convert.trunk.salient import Recalled
 
@@ -51,7 +51,7 @@ def window_attention(
         for before, now, sink in zip((held.keys, held.values), (key, value), sinks, strict=True)
     ]
     mask = _mask(first, blocks, reach, heads // kv_heads, query.dtype, capped)
-    window = Part(_in_blocks(query, blocks, kv_heads), near[0], near[1], mask)
+    window = KeySet(_in_blocks(query, blocks, kv_heads), near[0], near[1], mask)
     out, normaliser = attend_both(window, None if asked is None else _recalled(asked, blocks, kv_heads))
     shape = (blocks, kv_heads, heads // kv_heads, BLOCK_TOKENS)
     out = out.view(*shape, dim).permute(0, 3, 1, 2, 4).reshape(-1, heads, dim)[:tokens]
@@ -65,12 +65,12 @@ def _in_blocks(query: Tensor, blocks: int, kv_heads: int) -> Tensor:
     return pad(query, (0, 0, 0, 0, 0, padding)).view(shape).permute(0, 2, 3, 1, 4).flatten(2, 3)
 
 
-def _recalled(asked: Asked, blocks: int, kv_heads: int) -> Part:
+def _recalled(asked: Asked, blocks: int, kv_heads: int) -> KeySet:
     recalled, query = asked.recalled, asked.query
     group = query.shape[1] // kv_heads
     seen = recalled.seen.repeat(1, 1, group, 1)
     mask = torch.zeros(seen.shape, dtype=query.dtype).masked_fill_(~seen, float("-inf"))
-    return Part(_in_blocks(query, blocks, kv_heads)[recalled.skipped :], recalled.keys, recalled.values, mask)
+    return KeySet(_in_blocks(query, blocks, kv_heads)[recalled.skipped :], recalled.keys, recalled.values, mask)
 
 
 def merge_sinks(out: Tensor, normaliser: Tensor, query: Tensor, held: Held) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,5 @@
-"""The evicted-tokens mixer: a window, and a memory of what has left it (`gpu-backend/docs/evicted-tokens.md`; the tokens kept exactly come
-after the sparse caches of LoLA and the heavy hitters of H2O).
+"""The evicted-tokens mixer: a window, and what is remembered of the tokens that have left it
+(`gpu-backend/docs/evicted-tokens.md`; the tokens kept exactly come after the sparse caches of LoLA and the heavy hitters of H2O).
 
 Of a layer with a window of `W` keys and `K` kept tokens, at the query of position `t`:
 

@@ -21,11 +21,11 @@ from spikingbrain.state.sight import Sight
 
 
 def evicted_branch(
-    span: Span, weights: EvictedWeights, projected: Projected, x: Tensor, held: KeyValues, memory: Evicted, neurons: Neurons
+    span: Span, weights: EvictedWeights, projected: Projected, x: Tensor, held: KeyValues, before: Evicted, neurons: Neurons
 ) -> tuple[Tensor, KeyValues, Evicted]:
     """`x` is the layer's normed input, `[tokens, hidden]`. Returns heads `[tokens, heads, head_dim]`, what the window still sees, and the
-    memory for the next query."""
-    config, tokens, dtype = span.config, projected.query.shape[0], memory.sums.dtype
+    evicted tokens for the next query."""
+    config, tokens, dtype = span.config, projected.query.shape[0], before.sums.dtype
     if config.window is None or config.evicted is None:
         raise ValueError(f"window and evicted must be given for an evicted mixer; they are {config.window} and {config.evicted}")
     sight = Sight.of(config, "window")
@@ -34,10 +34,10 @@ def evicted_branch(
     leaving = _leaving(span, config.window, tokens, held, dtype)
     salience = torch.einsum("tnd,nd->tn", leaving.keys, weights.salience.to(dtype))[leaving.skipped :]
     recalled, salient = recall(
-        memory.salient, config.evicted, tokens, leaving.keys[leaving.skipped :], leaving.evicted_values, salience, leaving.first
+        before.salient, config.evicted, tokens, leaving.keys[leaving.skipped :], leaving.evicted_values, salience, leaving.first
     )
     exact, log_normaliser = _attend(span, config.evicted, config.window, projected.query, positions, held, recalled, sight, neurons)
-    remembered, sums = span.evicted_form(_inputs(leaving, weights, projected.query, dtype), memory.sums)
+    remembered, sums = span.evicted_form(_inputs(leaving, weights, projected.query, dtype), before.sums)
     grown = ramp(positions, config.window, config.kept, dtype)
     heads = correct(join(exact, remembered, log_normaliser, x, grown, weights), x, grown, weights)
     still_held = held.keep(sight.still_seen(held.positions, span.first + tokens))

@@ -40,7 +40,7 @@ def recall(
         left, own = _hold(claims[:, head].tolist(), candidates.positions[:, head].tolist(), held, evicted.salient)
         # A token that leaves after a query is seen from the next one on.
         joins = torch.tensor([0] * held + list(range(tokens - leaving + 1, tokens + 1)))
-        goes = torch.tensor([tokens + 1 if turn is None else 0 if turn == 0 else tokens - leaving + turn for turn in left])
+        goes = torch.tensor([tokens + 1 if rank is None else 0 if rank == 0 else tokens - leaving + rank for rank in left])
         at = torch.arange(tokens)[:, None]
         seen.append((at >= joins) & (at < goes))
         slots.append(torch.tensor(own, dtype=torch.int64))
@@ -50,7 +50,7 @@ def recall(
 
 def _hold(claims: list[float], positions: list[int], held: int, most: int) -> tuple[list[int | None], list[int]]:
     """One KV head's candidates, the first `held` of which have slots. Returns for each when it goes, and which candidate has each slot in
-    the end: it goes with the turn of the candidate that takes its place, counted from 1, or never (None); at 0 if it gets none."""
+    the end: it goes when the candidate that takes its place joins, whose rank is counted from 1, or never (None); at 0 if it gets none."""
     goes: list[int | None] = [None] * len(claims)
     slots = list(range(held))
     slot_of = dict(zip(slots, slots, strict=True))

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 from spikingbrain.checkpoint.tokenizer import Tokenizer, read_tokenizer
 from spikingbrain.convert.data.answers import Answers, open_answers, write_answers
-from spikingbrain.convert.data.chat_template import ChatTemplate, Piece
+from spikingbrain.convert.data.chat_template import ChatTemplate, Span
 from spikingbrain.convert.data.conversations import read_conversations
 from spikingbrain.convert.data.vocabulary import runnable
 from spikingbrain.rules import ConfigError
@@ -59,20 +59,20 @@ def rendered_by_transformers(folder: Path, template: str, messages: list[dict[st
 
 @pytest.mark.parametrize("template", [CHATML, BLOCKS])
 @pytest.mark.parametrize("messages", [TALK, TALK[1:3], TALK[1:4]])
-def test_the_pieces_are_transformers_rendering(tmp_path: Path, tokenizer: Tokenizer, template: str, messages: list[dict[str, str]]) -> None:
+def test_the_spans_are_transformers_rendering(tmp_path: Path, tokenizer: Tokenizer, template: str, messages: list[dict[str, str]]) -> None:
     text, ids = rendered_by_transformers(tmp_path / "teacher", template, messages)
-    pieces = ChatTemplate(replace(tokenizer, chat_template=template)).pieces(messages, "here")
-    assert "".join(piece.text for piece in pieces) == text
+    spans = ChatTemplate(replace(tokenizer, chat_template=template)).spans(messages, "here")
+    assert "".join(span.text for span in spans) == text
     if template == CHATML:
         encode = runnable(tokenizer).encode
-        assert [id_ for piece in pieces for id_ in encode(piece.text, add_special_tokens=False).ids] == ids
+        assert [id_ for span in spans for id_ in encode(span.text, add_special_tokens=False).ids] == ids
 
 
 def test_answers_end_with_their_turn(tokenizer: Tokenizer) -> None:
-    pieces = ChatTemplate(tokenizer).pieces(TALK, "here")
-    assert [piece for piece in pieces if piece.is_answer] == [Piece("the hello é<|im_end|>", True), Piece(" hell<|im_end|>", True)]
-    assert pieces[0].text.endswith("<|im_start|>assistant\n")
-    assert pieces[-1] == Piece("\n", False)
+    spans = ChatTemplate(tokenizer).spans(TALK, "here")
+    assert [span for span in spans if span.is_answer] == [Span("the hello é<|im_end|>", True), Span(" hell<|im_end|>", True)]
+    assert spans[0].text.endswith("<|im_start|>assistant\n")
+    assert spans[-1] == Span("\n", False)
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_what_cannot_be_rendered_is_refused(
     tokenizer: Tokenizer, template: str | None, messages: list[dict[str, str]], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        ChatTemplate(replace(tokenizer, chat_template=template)).pieces(messages, "here")
+        ChatTemplate(replace(tokenizer, chat_template=template)).spans(messages, "here")
 
 
 def test_a_template_cannot_reach_beyond_its_values(tokenizer: Tokenizer) -> None:
     escape = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
     with pytest.raises(ConfigError, match="unsafe"):
-        ChatTemplate(replace(tokenizer, chat_template=escape)).pieces(TALK, "here")
+        ChatTemplate(replace(tokenizer, chat_template=escape)).spans(TALK, "here")
 
 
 def test_conversations_come_from_lines_and_from_parquet(tmp_path: Path) -> None:

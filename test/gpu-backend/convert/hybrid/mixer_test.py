@@ -15,7 +15,7 @@ from spikingbrain.convert.hybrid.rates import NEW_MATRIX_RATE, PROJECTION_RATE, 
 from spikingbrain.convert.student import STUDENT, WINDOW, Measures
 from spikingbrain.convert.train.distil import some_positions
 from spikingbrain.convert.train.run import Run
-from spikingbrain.convert.trunk.parts import Part, attend, attend_plainly
+from spikingbrain.convert.trunk.key_sets import KeySet, attend, attend_plainly
 from spikingbrain.export.gguf_writer import write_gguf
 from spikingbrain.rules import ConfigError
 from support.convert_models import TEACHER, TensorSource, text_of
@@ -138,6 +138,6 @@ def test_rates_are_by_what_a_parameter_is() -> None:
 
 def test_windows_on_any_device_are_those_of_the_cpus_kernel() -> None:
     query, key, value = (torch.randn(2, 3, 5, 8) for _ in range(3))
-    part = Part(query, key, value, torch.zeros(1, 1, 5, 5).masked_fill(torch.ones(5, 5).triu(1).bool(), float("-inf")))
-    for one, two in zip(attend(part), attend_plainly(part), strict=True):
+    keys = KeySet(query, key, value, torch.zeros(1, 1, 5, 5).masked_fill(torch.ones(5, 5).triu(1).bool(), float("-inf")))
+    for one, two in zip(attend(keys), attend_plainly(keys), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)

@@ -47,7 +47,7 @@ def test_a_summary_adds_up_texts() -> None:
     assert "divergence beyond the window" not in measured
 
 
-def test_held_out_documents_take_sources_in_turn() -> None:
+def test_held_out_documents_take_sources_in_rounds() -> None:
     lengths = [5, 9, 9, 9, 9]
     starts = [sum(lengths[:index]) for index in range(6)]
     corpus = Corpus(torch.zeros(41).numpy().astype("uint32"), starts, ["a", "a", "a", "a", "b"])

@@ -7,7 +7,7 @@ from spikingbrain.convert.measure.far import loss_behind, read_on
 from spikingbrain.convert.trunk.evicted import decayed_sums
 from spikingbrain.convert.trunk.firing import Activity, Firing
 from spikingbrain.convert.trunk.frozen import Trunk
-from spikingbrain.convert.trunk.parts import Part, attend, attend_both
+from spikingbrain.convert.trunk.key_sets import KeySet, attend, attend_both
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.reader import TrunkReader, make_branches
 from spikingbrain.convert.trunk.teacher import teacher_residual
@@ -119,8 +119,8 @@ def test_two_parts_are_one_softmax_and_have_its_gradients() -> None:
 
     seen = torch.rand(2, heads, queries, 11) < 0.4
     seen[0, 0, 0] = False
-    whole = Part(drawn(blocks, queries), drawn(blocks, 9), drawn(blocks, 9), torch.zeros(1, 1, queries, 9))
-    some = Part(drawn(2, queries), drawn(2, 11), drawn(2, 11), torch.zeros(seen.shape).masked_fill_(~seen, float("-inf")))
+    whole = KeySet(drawn(blocks, queries), drawn(blocks, 9), drawn(blocks, 9), torch.zeros(1, 1, queries, 9))
+    some = KeySet(drawn(2, queries), drawn(2, 11), drawn(2, 11), torch.zeros(seen.shape).masked_fill_(~seen, float("-inf")))
     out, normaliser = attend_both(whole, some)
     scores = whole.query @ whole.key.transpose(-1, -2) * float(dim**-0.5)
     others = some.query @ some.key.transpose(-1, -2) * float(dim**-0.5) + some.mask

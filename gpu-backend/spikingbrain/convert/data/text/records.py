@@ -37,7 +37,7 @@ def file_kind(path: Path) -> str:
 
 @contextmanager
 def decompressing(path: Path) -> Iterator[None]:
-    """Names a file that turns out to be cut off or no gzip file while it is read."""
+    """Names a file that is found to be cut off or no gzip file while it is read."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

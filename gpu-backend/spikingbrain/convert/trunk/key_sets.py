@@ -12,7 +12,9 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Part:
+class KeySet:
+    """Keys and values, and the queries as they meet them."""
+
     query: Tensor
     """`[blocks, heads, queries, head_dim]`"""
     key: Tensor
@@ -22,23 +24,23 @@ class Part:
     """0 or minus infinity, `[blocks or 1, heads or 1, queries, keys]`."""
 
 
-def attend(part: Part) -> tuple[Tensor, Tensor]:
+def attend(keys: KeySet) -> tuple[Tensor, Tensor]:
     """Heads in the query's shape, and the natural log of the normaliser, f32; a query that sees nothing has zeros and minus infinity."""
-    if part.query.device.type != "cpu":
-        return attend_plainly(part)
+    if keys.query.device.type != "cpu":
+        return attend_plainly(keys)
     out, normaliser = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        part.query, part.key, part.value, 0.0, False, attn_mask=part.mask, scale=part.query.shape[-1] ** -0.5
+        keys.query, keys.key, keys.value, 0.0, False, attn_mask=keys.mask, scale=keys.query.shape[-1] ** -0.5
     )
     return out, normaliser
 
 
-def attend_plainly(part: Part) -> tuple[Tensor, Tensor]:
+def attend_plainly(keys: KeySet) -> tuple[Tensor, Tensor]:
     """`attend` on any device, for queries that each see something."""
-    scores = (part.query @ part.key.transpose(-1, -2)).float() * part.query.shape[-1] ** -0.5 + part.mask
-    return scores.softmax(dim=-1).to(part.value.dtype) @ part.value, scores.logsumexp(dim=-1)
+    scores = (keys.query @ keys.key.transpose(-1, -2)).float() * keys.query.shape[-1] ** -0.5 + keys.mask
+    return scores.softmax(dim=-1).to(keys.value.dtype) @ keys.value, scores.logsumexp(dim=-1)
 
 
-def attend_both(whole: Part, some: Part | None) -> tuple[Tensor, Tensor]:
+def attend_both(whole: KeySet, some: KeySet | None) -> tuple[Tensor, Tensor]:
     """`some` has queries, and keys, of the last blocks of `whole` only. Returns as `attend`; no gradient flows through the normaliser."""
     if some is None:
         out, normaliser = attend(whole)
@@ -50,7 +52,7 @@ def attend_both(whole: Part, some: Part | None) -> tuple[Tensor, Tensor]:
 class _Joined(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-        whole, some = Part(*tensors[:4]), Part(*tensors[4:])
+        whole, some = KeySet(*tensors[:4]), KeySet(*tensors[4:])
         out, normaliser = attend(whole)
         other, other_normaliser = attend(some)
         sees = (some.mask == 0).any(dim=-1).expand(other_normaliser.shape)
@@ -68,7 +70,7 @@ class _Joined(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         *tensors, out, normaliser = ctx.saved_tensors
-        whole, some = Part(*tensors[:4]), Part(*tensors[4:])
+        whole, some = KeySet(*tensors[:4]), KeySet(*tensors[4:])
         skipped = whole.query.shape[0] - some.query.shape[0]
         return (
             *_gradients(whole, gradient, out, normaliser),
@@ -78,17 +80,17 @@ class _Joined(torch.autograd.Function):
         )
 
 
-def _gradients(part: Part, gradient: Tensor, out: Tensor, normaliser: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _gradients(keys: KeySet, gradient: Tensor, out: Tensor, normaliser: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     query, key, value = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
         gradient.contiguous(),
-        part.query,
-        part.key,
-        part.value,
+        keys.query,
+        keys.key,
+        keys.value,
         out,
         normaliser,
         0.0,
         False,
-        attn_mask=part.mask,
-        scale=part.query.shape[-1] ** -0.5,
+        attn_mask=keys.mask,
+        scale=keys.query.shape[-1] ** -0.5,
     )
     return query, key, value
