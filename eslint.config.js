@@ -1,5 +1,12 @@
 import tseslint from "typescript-eslint";
 
+// Constants are spelled as all variables are. What others name keeps their spelling: properties, and what is taken out of an object.
+const spelling = [
+  { selector: "variableLike", format: ["camelCase"], leadingUnderscore: "allow" },
+  { selector: ["variable", "parameter"], modifiers: ["destructured"], format: null },
+  { selector: "typeLike", format: ["PascalCase"] },
+];
+
 export default tseslint.config(
   {
     ignores: [
@@ -32,6 +39,18 @@ export default tseslint.config(
       "@typescript-eslint/no-unnecessary-condition": ["error", { allowConstantLoopConditions: "only-allowed-literals" }],
       "@typescript-eslint/no-unused-vars": ["error", { ignoreRestSiblings: true, argsIgnorePattern: "^_" }],
       "@typescript-eslint/switch-exhaustiveness-check": "error",
+      "@typescript-eslint/naming-convention": ["error", ...spelling],
+    },
+  },
+  {
+    // A component of the page is a value with a type's spelling.
+    files: ["workers/page/src/**", "test/page/**"],
+    rules: {
+      "@typescript-eslint/naming-convention": [
+        "error",
+        ...spelling,
+        { selector: ["function", "variable", "parameter"], format: ["camelCase", "StrictPascalCase"], leadingUnderscore: "allow" },
+      ],
     },
   },
 );

@@ -5,7 +5,7 @@ import { checkArrows } from "./checks/arrows.ts";
 import { checkoutOf, describeProblem, type Problem } from "./checks/checkout.ts";
 import { checkLinks } from "./checks/links.ts";
 import { checkNamedFiles } from "./checks/named-files.ts";
-import { FOLDERS, ROOMS } from "./checks/rooms.ts";
+import { roomFolders, drawnRooms } from "./checks/rooms.ts";
 import { inRepository } from "./local/paths.ts";
 import { capture, run } from "./local/run.ts";
 import { venvPython } from "./local/python/setup-python.ts";
@@ -30,7 +30,7 @@ export async function checks(): Promise<Check[]> {
     finder("links", () => checkLinks(checkout)),
     finder("files that prose names", () => checkNamedFiles(checkout)),
     finder("ARCHITECTURE.md", () => checkArchitecture(checkout)),
-    finder("imports between rooms", () => checkArrows(checkout, ROOMS, FOLDERS)),
+    finder("imports between rooms", () => checkArrows(checkout, drawnRooms, roomFolders)),
     node("prettier", "node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),
     node("eslint", "node_modules/eslint/bin/eslint.js", "--max-warnings", "0", "."),
     ...found(/(^|\/)tsconfig\.json$/).map((file) => node(`tsc ${file}`, "node_modules/typescript/bin/tsc", "--project", file)),

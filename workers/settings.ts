@@ -19,8 +19,8 @@ export interface ListRule {
   readonly secret?: true;
 }
 
-const MILLISECONDS = 1_000;
-const SHOWN_CHARACTERS = 100;
+const millisecondsPerSecond = 1_000;
+const shownCharacters = 100;
 
 /** A whole number of `unit`, such as "MiB". @throws ServiceError `configuration_invalid`. */
 export function wholeNumber<Name extends string>(
@@ -40,9 +40,9 @@ export function wholeNumber<Name extends string>(
 /** Milliseconds, from seconds with at most three decimals; `unset` and the range are in seconds too. @throws ServiceError `configuration_invalid`. */
 export function milliseconds<Name extends string>(variables: Variables<Name>, name: Name, unset: number, { least, most }: Range): number {
   const text = textOf(variables, name);
-  if (text === undefined) return unset * MILLISECONDS;
+  if (text === undefined) return unset * millisecondsPerSecond;
   const value = /^\d{1,15}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return Math.round(value * MILLISECONDS);
+  if (value >= least && value <= most) return Math.round(value * millisecondsPerSecond);
   throw misconfigured(name, `must be a number of seconds from ${String(least)} to ${String(most)}, with at most three decimals`, text);
 }
 
@@ -70,7 +70,7 @@ export function list<Name extends string>(variables: Variables<Name>, name: Name
 
 /** `text` is left out where it is secret. */
 export function misconfigured(name: string, rule: string, text?: string): ServiceError {
-  const value = text === undefined ? "its value, which is secret, is not" : `it is ${JSON.stringify(text.slice(0, SHOWN_CHARACTERS))}`;
+  const value = text === undefined ? "its value, which is secret, is not" : `it is ${JSON.stringify(text.slice(0, shownCharacters))}`;
   const failure: ServiceFailure = { code: "configuration_invalid", status: 500, message: `${name} ${rule}; ${value}.`, retryable: false };
   return new ServiceError(failure);
 }

@@ -11,14 +11,14 @@ export interface Room {
   readonly types?: readonly string[];
 }
 
-const CODE = /\.(tsx?|mjs)$/;
+const codeName = /\.(tsx?|mjs)$/;
 
 export function checkArrows(checkout: Checkout, rooms: readonly Room[], folders: readonly string[]): Problem[] {
   const roomOf = (path: string): Room | undefined =>
     rooms.filter((room) => isWithin(path, room.path)).sort((a, b) => b.path.length - a.path.length)[0];
   const problems: Problem[] = [];
   for (const file of checkout.files) {
-    if (!CODE.test(file) || !folders.some((folder) => isWithin(file, folder))) continue;
+    if (!codeName.test(file) || !folders.some((folder) => isWithin(file, folder))) continue;
     const from = roomOf(file);
     if (from === undefined) {
       problems.push({ file, line: 1, message: "belongs to no room; infra/checks/rooms.ts must say what it may import" });

@@ -17,23 +17,23 @@ interface Language {
   readonly line: RegExp | null;
 }
 
-const C_LIKE: Language = { block: [/\/\*/, /\*\//], line: /(?<!:)\/\// };
-const SHELL_LIKE: Language = { block: null, line: /(?<![\w"'])#/ };
-const PYTHON: Language = { block: [/"""/, /"""/], line: SHELL_LIKE.line };
-const LANGUAGES: Readonly<Record<string, Language>> = {
-  rs: C_LIKE,
-  ...Object.fromEntries(["toml", "sh", "yml"].map((extension) => [extension, SHELL_LIKE])),
-  css: { block: C_LIKE.block, line: null },
+const cLike: Language = { block: [/\/\*/, /\*\//], line: /(?<!:)\/\// };
+const shellLike: Language = { block: null, line: /(?<![\w"'])#/ };
+const python: Language = { block: [/"""/, /"""/], line: shellLike.line };
+const languages: Readonly<Record<string, Language>> = {
+  rs: cLike,
+  ...Object.fromEntries(["toml", "sh", "yml"].map((extension) => [extension, shellLike])),
+  css: { block: cLike.block, line: null },
   html: { block: [/<!--/, /-->/], line: null },
-  py: PYTHON,
+  py: python,
 };
 
-const SCRIPT = /\.(tsx?|mjs)$/;
+const scriptName = /\.(tsx?|mjs)$/;
 
 /** What comments say on each of their lines, in a file that `wanted` finds anything in. */
 export function commentsOf(file: string, checkout: Checkout, wanted: RegExp): Comment[] {
-  const language = LANGUAGES[/\.(\w+)$/.exec(file)?.[1] ?? ""];
-  if (language === undefined && !SCRIPT.test(file)) return [];
+  const language = languages[/\.(\w+)$/.exec(file)?.[1] ?? ""];
+  if (language === undefined && !scriptName.test(file)) return [];
   const source = checkout.read(file);
   if (source.search(wanted) < 0) return [];
   return language === undefined ? scriptComments(file, source) : otherComments(language, source);

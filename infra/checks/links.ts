@@ -4,8 +4,8 @@ import { type Checkout, exists, type Problem } from "./checkout.ts";
 import { commentsOf } from "./comments.ts";
 import { anchorsOf, placedTokens } from "./markdown.ts";
 
-const ELSEWHERE = /^([a-z][a-z\d+.-]*:|\/\/)/i;
-const CITATION = /(?<![\w/.*-])(?<path>(?:[\w.-]+\/)*[\w-]+\.md)(?:#(?<anchor>[\w-]*))?/g;
+const elsewhere = /^([a-z][a-z\d+.-]*:|\/\/)/i;
+const citation = /(?<![\w/.*-])(?<path>(?:[\w.-]+\/)*[\w-]+\.md)(?:#(?<anchor>[\w-]*))?/g;
 
 export function checkLinks(checkout: Checkout): Problem[] {
   const anchors = anchorReader(checkout);
@@ -14,7 +14,7 @@ export function checkLinks(checkout: Checkout): Problem[] {
   function linksOf(file: string): Problem[] {
     const problems: Problem[] = [];
     for (const { token, line } of placedTokens(checkout.read(file))) {
-      if ((token.type !== "link" && token.type !== "image") || typeof token.href !== "string" || ELSEWHERE.test(token.href)) continue;
+      if ((token.type !== "link" && token.type !== "image") || typeof token.href !== "string" || elsewhere.test(token.href)) continue;
       const [path = "", anchor] = decodeURIComponent(token.href).split("#", 2);
       const target = path === "" ? file : posix.join(posix.dirname(file), path);
       const wrong = path.startsWith("/") ? "which must be a path from this file's folder" : missing(target, anchor);
@@ -24,8 +24,8 @@ export function checkLinks(checkout: Checkout): Problem[] {
   }
 
   function citationsOf(file: string): Problem[] {
-    return commentsOf(file, checkout, CITATION).flatMap(({ text, line }) =>
-      [...text.matchAll(CITATION)].flatMap((found) => {
+    return commentsOf(file, checkout, citation).flatMap(({ text, line }) =>
+      [...text.matchAll(citation)].flatMap((found) => {
         const wrong = missing(found.groups?.path ?? "", found.groups?.anchor);
         return wrong === null ? [] : [{ file, line, message: `cites ${found[0]} (a path from the repository's root), ${wrong}` }];
       }),

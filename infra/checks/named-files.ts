@@ -5,9 +5,9 @@ import { placedTokens, plainText } from "./markdown.ts";
 import { isPath, isSomewhere } from "./paths.ts";
 
 /** What tells of the past names files as they were. ARCHITECTURE.md has a check of its own. */
-const EXEMPT = /^(CHANGELOG\.md|ARCHITECTURE\.md|test\/bench\/records\/.*)$/;
-const SOURCE = /\.(tsx?|mjs|py|rs|md)$/;
-const IN_COMMENT = /`((?:[\w.@*/-]|\{[\w.,/-]+\})+)`/g;
+const exemptName = /^(CHANGELOG\.md|ARCHITECTURE\.md|test\/bench\/records\/.*)$/;
+const sourceName = /\.(tsx?|mjs|py|rs|md)$/;
+const inComment = /`((?:[\w.@*/-]|\{[\w.,/-]+\})+)`/g;
 
 export function checkNamedFiles(checkout: Checkout): Problem[] {
   const known = new Map<string, boolean>();
@@ -17,10 +17,10 @@ export function checkNamedFiles(checkout: Checkout): Problem[] {
     return there;
   };
   return [...checkout.files]
-    .filter((file) => !EXEMPT.test(file))
+    .filter((file) => !exemptName.test(file))
     .flatMap((file) =>
       (file.endsWith(".md") ? inMarkdown(checkout.read(file)) : inComments(file, checkout))
-        .filter(({ path }) => isPath(path) && SOURCE.test(path) && !isThere(path))
+        .filter(({ path }) => isPath(path) && sourceName.test(path) && !isThere(path))
         .map(({ path, line }) => ({ file, line, message: `names ${path}, which is no tracked file, nor the end of one's path` })),
     );
 }
@@ -30,7 +30,7 @@ function inMarkdown(text: string): { path: string; line: number }[] {
 }
 
 function inComments(file: string, checkout: Checkout): { path: string; line: number }[] {
-  return commentsOf(file, checkout, IN_COMMENT).flatMap(({ text, line }) =>
-    [...text.matchAll(IN_COMMENT)].map(([, path = ""]) => ({ path, line })),
+  return commentsOf(file, checkout, inComment).flatMap(({ text, line }) =>
+    [...text.matchAll(inComment)].map(([, path = ""]) => ({ path, line })),
   );
 }

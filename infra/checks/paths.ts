@@ -1,11 +1,11 @@
 /** Paths as prose names them: from the root or by their end, `*` for any part of a name, `{a,b}` for either. */
 import { type Checkout, exists } from "./checkout.ts";
 
-const PATH = /^(?![.@/])(?:[\w.@/*-]|\{[\w.,/-]+\})+$/;
+const pathPattern = /^(?![.@/])(?:[\w.@/*-]|\{[\w.,/-]+\})+$/;
 
 /** Whether a piece of code in prose is spelled as a path is; what it names need not be there. */
 export function isPath(code: string): boolean {
-  return PATH.test(code);
+  return pathPattern.test(code);
 }
 
 /** Whether it is a path from the root or, so that a sentence can be read, the end of one. */

@@ -2,7 +2,7 @@
 import type { Room } from "./arrows.ts";
 
 /** Folders every file of which must belong to a room. */
-export const FOLDERS = ["workers", "wasm", "infra", "test"];
+export const roomFolders = ["workers", "wasm", "infra", "test"];
 
 const [contracts, encoding, models, observe, stateFile, tokenizer] = [
   "workers/contracts",
@@ -24,7 +24,7 @@ const ground = ["environment.ts", "failures.ts", "identity.ts", "ids", "settings
   (name) => `${session}/${name}`,
 );
 
-export const ROOMS: readonly Room[] = [
+export const drawnRooms: readonly Room[] = [
   { path: contracts, imports: [encoding] },
   { path: encoding, imports: [] },
   { path: observe, imports: [] },

@@ -7,14 +7,14 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { inRepository } from "./paths.ts";
 
-const KEY_BYTES = 32;
-const OWNER_ONLY = 0o600;
+const keyBytes = 32;
+const ownerOnly = 0o600;
 
 export async function ensureStateKeys(path = inRepository("workers/session/.dev.vars")): Promise<void> {
   if (existsSync(path)) return;
-  const key = randomBytes(KEY_BYTES).toString("base64");
+  const key = randomBytes(keyBytes).toString("base64");
   // Two stacks may start at once: whoever comes second keeps the first one's key.
-  await writeFile(path, `STATE_KEYS=1:${key}\n`, { mode: OWNER_ONLY, flag: "wx" }).catch((cause: unknown) => {
+  await writeFile(path, `STATE_KEYS=1:${key}\n`, { mode: ownerOnly, flag: "wx" }).catch((cause: unknown) => {
     if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw cause;
   });
 }

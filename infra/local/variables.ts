@@ -1,7 +1,7 @@
 /** The gateway's variables, as `npm start` takes them from its own environment. */
 import { gatewaySettings } from "../../workers/gateway/settings.ts";
 
-const NAMES = ["API_KEYS", "CORS_ORIGINS", "KEEP_ALIVE_SECONDS"] as const;
+const variableNames = ["API_KEYS", "CORS_ORIGINS", "KEEP_ALIVE_SECONDS"] as const;
 
 export interface GatewayVariables {
   readonly variables: Readonly<Record<string, string>>;
@@ -12,7 +12,7 @@ export interface GatewayVariables {
 /** @throws ServiceError that names the variable, as the gateway itself would. */
 export function gatewayVariables(environment: Readonly<Record<string, string | undefined>>): GatewayVariables {
   const { apiKeys } = gatewaySettings(environment);
-  const set = NAMES.flatMap((name) =>
+  const set = variableNames.flatMap((name) =>
     environment[name] === undefined || environment[name] === "" ? [] : [[name, environment[name]] as const],
   );
   return { variables: Object.fromEntries(set), isOpen: apiKeys.length === 0 };

@@ -19,7 +19,7 @@ export interface LoadOptions extends LoaderOptions {
 const chunkBytes = 1 << 20;
 
 /** Node's types know the interfaces of WebAssembly, not its functions. */
-declare const WebAssembly: { validate(bytes: Uint8Array): boolean };
+const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: { validate(bytes: Uint8Array): boolean } };
 
 export function bestPackage(validates = (bytes: Uint8Array): boolean => WebAssembly.validate(bytes)): PackageName {
   const name = packageNames.find((candidate) => validates(wasmBytes(candidate)));

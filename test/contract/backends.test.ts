@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import type { GenerationBackend } from "../../workers/contracts/engine.ts";
-import { END_OF_TURN, tinyManifest, tinyTokenizer } from "../workers/support/tiny-tokenizer.ts";
+import { endOfTurn, tinyManifest, tinyTokenizer } from "../workers/support/tiny-tokenizer.ts";
 import { ToyBackend } from "../workers/support/toy-backend.ts";
 import { backendConformance } from "./backend-conformance.ts";
 import { stateConformance, type StateConformanceOptions } from "./state-conformance.ts";
@@ -15,7 +15,7 @@ const states: StateConformanceOptions = {
 };
 
 const toy = () =>
-  new ToyBackend({ vocabularySize: tinyTokenizer.tokens.length, contextLength: tinyManifest.contextLength, endOfTurn: END_OF_TURN });
+  new ToyBackend({ vocabularySize: tinyTokenizer.tokens.length, contextLength: tinyManifest.contextLength, endOfTurn: endOfTurn });
 const overRpc = () => (env as unknown as { ENGINE: GenerationBackend }).ENGINE;
 
 backendConformance("the toy backend, in process", toy, options);

@@ -10,7 +10,7 @@ import type {
   Outcome,
   StateSource,
 } from "../../workers/contracts/engine.ts";
-import { STATE_CHUNK_BYTES } from "../../workers/contracts/engine.ts";
+import { stateChunkBytes } from "../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../workers/contracts/event-stream.ts";
 import { generate, greedy, openStream, valueOf, type Generated, testedBackend, type TestedBackend } from "./generation.ts";
 
@@ -100,7 +100,7 @@ export function stateConformance(
         "state 7",
         "saved 7",
       ]);
-      for (const event of all) if (event.type === "state") expect(event.bytes.length).toBeLessThanOrEqual(STATE_CHUNK_BYTES);
+      for (const event of all) if (event.type === "state") expect(event.bytes.length).toBeLessThanOrEqual(stateChunkBytes);
     });
 
     test.each(["length", "stop"] as const)("saved at an end by %s: the next turn goes on as if it had read everything", async (reason) => {

@@ -1,12 +1,12 @@
 /** The toy's states are what the store's tests and the random walk believe in. */
 import { describe, expect, test } from "vitest";
-import { decode, encode, TOY_HEADER_BYTES, TOY_ROW_BYTES, ToyState } from "../workers/support/toy-state.ts";
+import { decode, encode, toyHeaderBytes, toyRowBytes, ToyState } from "../workers/support/toy-state.ts";
 
 const text = (length: number, seed = 0) => Array.from({ length }, (_unused, at) => (at * 37 + seed) % 250);
 
 /** As a store may cut a file from which nothing is gone. */
 function cut(file: Uint8Array, tokens: number): Uint8Array {
-  const shorter = file.slice(0, TOY_HEADER_BYTES + tokens * TOY_ROW_BYTES);
+  const shorter = file.slice(0, toyHeaderBytes + tokens * toyRowBytes);
   new DataView(shorter.buffer).setBigUint64(104, BigInt(tokens), true);
   return shorter;
 }
@@ -18,7 +18,7 @@ describe("a toy's state file", () => {
       for (const id of [9, 8, 7]) state.read(id);
       expect([length, state.digest]).toEqual([length, ToyState.of([...text(length), 9, 8, 7]).digest]);
     }
-    expect([67, 68, 69, 400].map((length) => encode(text(length)).length - TOY_HEADER_BYTES)).toEqual([1072, 1088, 1088, 1088]);
+    expect([67, 68, 69, 400].map((length) => encode(text(length)).length - toyHeaderBytes)).toEqual([1072, 1088, 1088, 1088]);
   });
 
   test("can be cut to any earlier position until something has left the window", () => {
@@ -27,15 +27,15 @@ describe("a toy's state file", () => {
   });
 
   test("has pages that never change once they are full", () => {
-    const page = (length: number) => encode(text(length), 1).subarray(TOY_HEADER_BYTES, TOY_HEADER_BYTES + 32 * TOY_ROW_BYTES);
+    const page = (length: number) => encode(text(length), 1).subarray(toyHeaderBytes, toyHeaderBytes + 32 * toyRowBytes);
     expect(page(64)).toEqual(page(67));
-    expect(encode(text(68), 2)).toHaveLength(TOY_HEADER_BYTES + 16 + 4 * TOY_ROW_BYTES);
+    expect(encode(text(68), 2)).toHaveLength(toyHeaderBytes + 16 + 4 * toyRowBytes);
   });
 
   test("of another text, of an older one, or of mixed pages says something else", () => {
     const next = (file: Uint8Array) => decode(file).digest;
     const right = encode(text(100));
-    const mixed = Uint8Array.from([...right.subarray(0, -TOY_ROW_BYTES), ...encode(text(100, 1)).subarray(-TOY_ROW_BYTES)]);
+    const mixed = Uint8Array.from([...right.subarray(0, -toyRowBytes), ...encode(text(100, 1)).subarray(-toyRowBytes)]);
     const stale = encode(text(99));
     new DataView(stale.buffer).setBigUint64(104, 100n, true);
     expect(new Set([right, mixed, stale, encode([5, ...text(100).slice(1)]), encode(text(100, 1))].map(next)).size).toBe(5);

@@ -3,7 +3,7 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { streamText } from "ai";
 import OpenAI from "openai";
 import { afterEach, describe, expect, test } from "vitest";
-import { SCRIPTED_FAILURE } from "../workers/support/toy-generation.ts";
+import { scriptedFailure } from "../workers/support/toy-generation.ts";
 import { bytesAsTokens } from "../workers/support/tiny-tokenizer.ts";
 import { runPythonAsync } from "../support/python.ts";
 import { useScriptedStack } from "./scripted/stack.ts";
@@ -56,7 +56,7 @@ describe("a stream that fails after it began: the error event, then the break", 
     "an engine that dies by '%s' and can't be replaced; again to who comes back",
     async (how) => {
       await stack.use({ reply: bytesAsTokens("abcdefgh"), delayMilliseconds: 10, breakAt: { token: 3, how } });
-      const error = { type: "server_error", code: "engine_unavailable", ...(how === "error" ? { message: SCRIPTED_FAILURE.message } : {}) };
+      const error = { type: "server_error", code: "engine_unavailable", ...(how === "error" ? { message: scriptedFailure.message } : {}) };
       for (const path of ["/v1/chat/completions", "/v1/completions"]) {
         const body = path.endsWith("chat/completions") ? question : { model: "tiny", prompt: "hi", ignore_eos: true };
         const ending = await readAll(await stack.post(path, { ...body, stream: true }));
@@ -106,7 +106,7 @@ describe("a stream that fails after it began: the error event, then the break", 
     };
     await expect(read()).rejects.toMatchObject({ code: "engine_unavailable" });
     const { error } = await inPython();
-    expect(error).toMatchObject({ code: "engine_unavailable", message: SCRIPTED_FAILURE.message });
+    expect(error).toMatchObject({ code: "engine_unavailable", message: scriptedFailure.message });
   });
 });
 
@@ -180,7 +180,7 @@ describe("a client that leaves ends the work", () => {
       for await (const chunk of response.body ?? []) text += new TextDecoder().decode(chunk as Uint8Array);
     };
     await expect(read()).rejects.toThrow();
-    expect(JSON.parse(text)).toMatchObject({ error: { code: "engine_unavailable", message: SCRIPTED_FAILURE.message } });
+    expect(JSON.parse(text)).toMatchObject({ error: { code: "engine_unavailable", message: scriptedFailure.message } });
   });
 
   test("one that fails before it began is a status", async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ask, inputOf, send, waitForStatus } from "./support/chat-page.ts";
 import { usePage, type PageTest } from "./support/page-test.ts";
 
-const RICH = `# Title
+const richAnswer = `# Title
 
 Text with \`code\` and [a link](https://example.com).
 
@@ -34,7 +34,7 @@ function checkStates(test: PageTest, dialogs: readonly string[]): void {
   it("has no violation from the empty page to answers, errors and an open editor", async () => {
     const { page, api } = test;
     expect(await violationsOf(test)).toEqual([]);
-    api.replies.push({ kind: "stream", deltas: [RICH] });
+    api.replies.push({ kind: "stream", deltas: [richAnswer] });
     await ask(page, "Show me everything");
     await page.locator(".hljs-keyword").first().waitFor();
     await page.locator("math").first().waitFor();

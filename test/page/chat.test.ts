@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { answersOf, ask, inputOf, lastAnswer, send, waitForStatus, waitForText } from "./support/chat-page.ts";
-import { MODEL } from "./support/fake-api.ts";
+import { model } from "./support/fake-api.ts";
 import { usePage } from "./support/page-test.ts";
 
 const test = usePage();
@@ -27,7 +27,7 @@ describe("a conversation", () => {
     expect(speed).toContain("7 tokens");
     expect(speed).not.toContain("≈");
     expect(await inputOf(page).inputValue()).toBe("");
-    expect(await page.getByText(MODEL).first().isVisible()).toBe(true);
+    expect(await page.getByText(model).first().isVisible()).toBe(true);
   });
 
   it("sends the whole history and asks for usage", async () => {
@@ -35,7 +35,7 @@ describe("a conversation", () => {
     await ask(page, "First");
     await ask(page, "Second");
     expect(api.requests[1]).toMatchObject({
-      model: MODEL,
+      model: model,
       stream: true,
       stream_options: { include_usage: true },
       messages: [
@@ -176,11 +176,11 @@ describe("context use", () => {
 });
 
 describe("scrolling", () => {
-  const LINES = Array.from({ length: 120 }, (_, index) => `Line ${index}\n\n`);
+  const lines = Array.from({ length: 120 }, (_, index) => `Line ${index}\n\n`);
 
   it("follows the answer until the reader scrolls up, and again after a jump", async () => {
     const { page, api } = test;
-    api.replies.push({ kind: "stream", deltas: LINES, intervalMs: 15 });
+    api.replies.push({ kind: "stream", deltas: lines, intervalMs: 15 });
     await send(page, "Go");
     const scroller = page.getByRole("region", { name: "Conversation" });
     const fromEnd = () => scroller.evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop);

@@ -8,8 +8,8 @@ import type { Locator } from "playwright-core";
 const test = usePage();
 const directionOf = (element: Locator) => element.evaluate((found) => getComputedStyle(found).direction);
 
-const ARABIC = "اكتب دالة في بايثون";
-const ANSWER = `هذه دالة \`print("hi")\` في بايثون.
+const arabicQuestion = "اكتب دالة في بايثون";
+const arabicAnswer = `هذه دالة \`print("hi")\` في بايثون.
 
 This paragraph is English with שלום in it.
 
@@ -33,9 +33,9 @@ describe("direction", () => {
   it("is that of each message, title, row and box", async () => {
     const { page } = test;
     expect(await directionOf(inputOf(page))).toBe("ltr");
-    await inputOf(page).fill(ARABIC);
+    await inputOf(page).fill(arabicQuestion);
     expect(await directionOf(inputOf(page))).toBe("rtl");
-    test.api.replies.push({ kind: "stream", deltas: [ANSWER] });
+    test.api.replies.push({ kind: "stream", deltas: [arabicAnswer] });
     await page.keyboard.press("Enter");
     await waitForStatus(page, "done");
     for (const selector of [".bubble", "h1", "aside .row-title"]) {
@@ -54,7 +54,7 @@ describe("direction", () => {
 
   it("is that of each block of an answer, and code does not count", async () => {
     const { page } = test;
-    test.api.replies.push({ kind: "stream", deltas: ANSWER.match(/[^]{1,7}/gu) ?? [], intervalMs: 1 });
+    test.api.replies.push({ kind: "stream", deltas: arabicAnswer.match(/[^]{1,7}/gu) ?? [], intervalMs: 1 });
     await send(page, "Go");
     await waitForStatus(page, "done");
     const answer = lastAnswer(page).locator(".markdown");

@@ -2,14 +2,14 @@ import { describe, expect, it } from "vitest";
 import { ask, send, waitForStatus } from "./support/chat-page.ts";
 import { usePage } from "./support/page-test.ts";
 
-const LONG = `A${"very".repeat(60)}longword\n\n\`\`\`js\nconst wide = "${"x".repeat(300)}";\n\`\`\`\n\n|${" column |".repeat(12)}\n|${"---|".repeat(12)}\n|${" cell |".repeat(12)}\n`;
+const longAnswer = `A${"very".repeat(60)}longword\n\n\`\`\`js\nconst wide = "${"x".repeat(300)}";\n\`\`\`\n\n|${" column |".repeat(12)}\n|${"---|".repeat(12)}\n|${" cell |".repeat(12)}\n`;
 
 describe("on a phone", () => {
   const test = usePage({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
 
   it("nothing is wider than the screen, whatever the answer holds", async () => {
     const { page, api } = test;
-    api.replies.push({ kind: "stream", deltas: [LONG] });
+    api.replies.push({ kind: "stream", deltas: [longAnswer] });
     await ask(page, `B${"road".repeat(80)}`);
     const wide = await page.evaluate(() => {
       const scroller = document.querySelector(".scroller");

@@ -6,7 +6,7 @@ import { marked } from "marked";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildPage } from "../../workers/page/build.mjs";
-import { ATTACKS } from "./support/attacks.ts";
+import { attacks } from "./support/attacks.ts";
 import { ask, lastAnswer } from "./support/chat-page.ts";
 import { startFakeApi, type FakeApi } from "./support/fake-api.ts";
 import type { MarkdownHarness } from "./support/markdown-harness.tsx";
@@ -20,9 +20,9 @@ declare global {
   }
 }
 
-const CHUNK_CHARACTERS = 4;
+const chunkCharacters = 4;
 /** Long enough for a handler or a request that was set off to be seen. */
-const AFTERMATH_MS = 300;
+const aftermathMs = 300;
 
 let directory: string;
 let api: FakeApi;
@@ -79,7 +79,7 @@ async function open(path: string): Promise<Watched> {
     complaints,
     foreignRequests,
     async finish() {
-      await page.waitForTimeout(AFTERMATH_MS);
+      await page.waitForTimeout(aftermathMs);
       const seen = await page.evaluate(() => ({ xss: window.xss, violations: window.violations }));
       await page.close();
       return seen;
@@ -89,10 +89,10 @@ async function open(path: string): Promise<Watched> {
 
 describe("the attacks", () => {
   it("are many, and work where nothing defends", async () => {
-    expect(ATTACKS.length).toBeGreaterThanOrEqual(40);
+    expect(attacks.length).toBeGreaterThanOrEqual(40);
     const naive = await open("about:blank");
     let harmful = 0;
-    for (const [, markdown] of ATTACKS) {
+    for (const [, markdown] of attacks) {
       const html = await marked.parse(markdown);
       const before = naive.foreignRequests.length;
       await naive.page.evaluate((text) => {
@@ -109,13 +109,13 @@ describe("the attacks", () => {
     }
     await naive.page.close();
     // Those through maths need somebody who sets it.
-    const naiveAttacks = ATTACKS.filter(([name]) => !name.startsWith("maths:"));
+    const naiveAttacks = attacks.filter(([name]) => !name.startsWith("maths:"));
     expect(harmful).toBeGreaterThan(naiveAttacks.length / 2);
   });
 
   it("do nothing when rendered at every length", async () => {
     const { page, complaints, foreignRequests, finish } = await open("/harness/index.html");
-    for (const [name, markdown] of ATTACKS) {
+    for (const [name, markdown] of attacks) {
       const found = await page.evaluate((text) => window.harness.renderGrowing(text), markdown);
       expect({ name, found }).toEqual({ name, found: [] });
     }
@@ -125,7 +125,7 @@ describe("the attacks", () => {
 
   it("do nothing to the sanitizer alone, given as HTML at every length", async () => {
     const { page, complaints, foreignRequests, finish } = await open("/harness/index.html");
-    for (const [name, markdown] of ATTACKS) {
+    for (const [name, markdown] of attacks) {
       for (const html of [markdown, await marked.parse(markdown)]) {
         const found = await page.evaluate((text) => window.harness.sanitizeGrowing(text), html);
         expect({ name, found }).toEqual({ name, found: [] });
@@ -146,10 +146,10 @@ describe("the attacks", () => {
 
   it("do nothing when streamed to the page in small pieces", async () => {
     const { page, complaints, foreignRequests, finish } = await open("/");
-    const text = ATTACKS.map(([name, markdown]) => `## ${name}\n\n${markdown}\n\n`);
+    const text = attacks.map(([name, markdown]) => `## ${name}\n\n${markdown}\n\n`);
     // Unclosed fences and elements swallow what follows, so they are answers of their own too.
     for (const answer of [text.join(""), ...text.slice(-3)]) {
-      const deltas = answer.match(new RegExp(`[^]{1,${CHUNK_CHARACTERS}}`, "g")) ?? [];
+      const deltas = answer.match(new RegExp(`[^]{1,${chunkCharacters}}`, "g")) ?? [];
       api.replies.push({ kind: "stream", deltas, intervalMs: 1 });
       await ask(page, "Attack");
     }

@@ -15,7 +15,7 @@ import { launchBrowser } from "./support/page-test.ts";
 
 declare const otherSite: OtherSite;
 
-const START_TIMEOUT_MS = 240_000;
+const startTimeoutMs = 240_000;
 
 let request: { readonly model: string; readonly messages: { readonly role: "user"; readonly content: string }[] };
 let stack: Stack | null = null;
@@ -37,15 +37,15 @@ beforeAll(async () => {
   [named, unnamed] = [await serve(script), await serve(script)];
   const { variables } = gatewayVariables({ CORS_ORIGINS: originOf(named) });
   stack = await startStack({ port: await freePort(), variables, onOutput: (text) => process.stderr.write(text) });
-  await stack.untilReady(START_TIMEOUT_MS);
+  await stack.untilReady(startTimeoutMs);
   browser = await launchBrowser();
-}, START_TIMEOUT_MS);
+}, startTimeoutMs);
 afterAll(async () => {
   await browser?.close();
   await stack?.stop();
   named.close();
   unnamed.close();
-}, START_TIMEOUT_MS);
+}, startTimeoutMs);
 
 it("works with fetch, EventSource and the OpenAI SDK", async () => {
   const page = await open(named);

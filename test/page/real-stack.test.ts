@@ -7,9 +7,9 @@ import { startStack, type Stack } from "../../infra/local/stack.ts";
 import { answersOf, ask, inputOf, lastAnswer, send, textOf, waitForStatus } from "./support/chat-page.ts";
 import { launchBrowser, watch } from "./support/page-test.ts";
 
-const START_TIMEOUT_MS = 240_000;
+const startTimeoutMs = 240_000;
 /** A busy machine may take this long to load the model and say a few words. */
-const ANSWER_TIMEOUT_MS = 90_000;
+const answerTimeoutMs = 90_000;
 
 let stack: Stack | null = null;
 let url: string;
@@ -25,22 +25,22 @@ beforeAll(async () => {
   if (running === "") {
     await buildPage();
     stack = await startStack({ port: await freePort(), onOutput: (text) => process.stderr.write(text) });
-    await stack.untilReady(START_TIMEOUT_MS);
+    await stack.untilReady(startTimeoutMs);
   }
   url = stack?.url ?? running;
   browser = await launchBrowser();
-}, START_TIMEOUT_MS);
+}, startTimeoutMs);
 afterAll(async () => {
   await browser.close();
   await stack?.stop();
-}, START_TIMEOUT_MS);
+}, startTimeoutMs);
 
 beforeEach(async () => {
   complaints.length = 0;
   foreignRequests.length = 0;
   const context = await browser.newContext({ locale: "en-US" });
   page = await context.newPage();
-  page.setDefaultTimeout(ANSWER_TIMEOUT_MS);
+  page.setDefaultTimeout(answerTimeoutMs);
   watch(page, url, complaints, foreignRequests);
   await page.goto(url);
   await inputOf(page).waitFor();

@@ -5,7 +5,7 @@ import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { buildPage } from "../../infra/local/build-page.ts";
 import { startStack } from "../../infra/local/stack.ts";
 
-const READY_TIMEOUT_MILLISECONDS = 180_000;
+const readyTimeoutMilliseconds = 180_000;
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -26,7 +26,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await buildPage();
   const stack = await startStack({ port: await freePort(), onOutput: (text) => process.stderr.write(text) });
   try {
-    await stack.untilReady(READY_TIMEOUT_MILLISECONDS);
+    await stack.untilReady(readyTimeoutMilliseconds);
   } catch (error) {
     await stack.stop();
     throw error;

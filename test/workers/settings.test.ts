@@ -8,39 +8,45 @@ import { stateRecurrent, storeSettings, streamSettings } from "../../workers/ses
 import { SessionService } from "../../workers/session/index.ts";
 import { failure, json, requestWith, type Variables } from "./support/gateway-client.ts";
 
-const KEEP_ALIVE = /^KEEP_ALIVE_SECONDS must be a number of seconds from 0\.01 to 3600, with at most three decimals; it is /;
-const ORIGINS = /^CORS_ORIGINS must be origins, each SCHEME:\/\/HOST or SCHEME:\/\/HOST:PORT .*separated by commas; it is /;
-const KEYS = /^API_KEYS must be keys, .*separated by commas; its value, which is secret, is not\.$/;
+const keepAliveRule = /^KEEP_ALIVE_SECONDS must be a number of seconds from 0\.01 to 3600, with at most three decimals; it is /;
+const originsRule = /^CORS_ORIGINS must be origins, each SCHEME:\/\/HOST or SCHEME:\/\/HOST:PORT .*separated by commas; it is /;
+const keysRule = /^API_KEYS must be keys, .*separated by commas; its value, which is secret, is not\.$/;
 
-const HUGE = "9".repeat(400);
-const ODD = ["NaN", " ", "-1", "1e9", "abc", "Infinity", "0x10", "1,5", "１", HUGE];
+const hugeNumber = "9".repeat(400);
+const oddNumbers = ["NaN", " ", "-1", "1e9", "abc", "Infinity", "0x10", "1,5", "１", hugeNumber];
 
 /** Each of them breaks the rule of its variable. */
-const GATEWAY: Record<string, { readonly rule: RegExp; readonly values: readonly string[] }> = {
-  KEEP_ALIVE_SECONDS: { rule: KEEP_ALIVE, values: [...ODD, "0", "1.2345", "3601"] },
-  CORS_ORIGINS: { rule: ORIGINS, values: [...ODD, ",", "*", "https://one.test/", "https://one.test,", "HTTPS://one.test", "one.test"] },
-  API_KEYS: { rule: KEYS, values: [" ", ",", ", ,", "sk-1,", ",sk-1", "sk-1,,sk-2", "sk 1", "\t"] },
+const gatewayVariables: Record<string, { readonly rule: RegExp; readonly values: readonly string[] }> = {
+  KEEP_ALIVE_SECONDS: { rule: keepAliveRule, values: [...oddNumbers, "0", "1.2345", "3601"] },
+  CORS_ORIGINS: {
+    rule: originsRule,
+    values: [...oddNumbers, ",", "*", "https://one.test/", "https://one.test,", "HTTPS://one.test", "one.test"],
+  },
+  API_KEYS: { rule: keysRule, values: [" ", ",", ", ,", "sk-1,", ",sk-1", "sk-1,,sk-2", "sk 1", "\t"] },
 };
 
 /** Of the session Worker, by whose calls they are read. */
 const number = (name: string, values: readonly string[]) => ({
   [name]: { rule: new RegExp(`^${name} must be a (whole )?number of `), values },
 });
-const KEY = "A".repeat(43);
-const SESSION: typeof GATEWAY = {
-  ...number("STREAM_GRACE_SECONDS", [...ODD, "86401", "0.0001"]),
-  ...number("STREAM_KEEP_SECONDS", [...ODD, "31536001"]),
-  ...number("STATE_HOT_SECONDS", [...ODD, "0"]),
-  ...number("STATE_CACHE_SECONDS", [...ODD, "0"]),
-  ...number("TENANT_QUOTA_BYTES", [...ODD, "0", "1.5"]),
-  STATE_RECURRENT: { rule: /^STATE_RECURRENT must be one of f32, bf16; it is "/, values: [...ODD, "0", "1.5", "F32", "f32 ", "f32,bf16"] },
+const key = "A".repeat(43);
+const sessionVariables: typeof gatewayVariables = {
+  ...number("STREAM_GRACE_SECONDS", [...oddNumbers, "86401", "0.0001"]),
+  ...number("STREAM_KEEP_SECONDS", [...oddNumbers, "31536001"]),
+  ...number("STATE_HOT_SECONDS", [...oddNumbers, "0"]),
+  ...number("STATE_CACHE_SECONDS", [...oddNumbers, "0"]),
+  ...number("TENANT_QUOTA_BYTES", [...oddNumbers, "0", "1.5"]),
+  STATE_RECURRENT: {
+    rule: /^STATE_RECURRENT must be one of f32, bf16; it is "/,
+    values: [...oddNumbers, "0", "1.5", "F32", "f32 ", "f32,bf16"],
+  },
   STATE_KEYS: {
     rule: /^STATE_KEYS must .*; its value, which is secret, is not\.$/,
-    values: [...ODD, "0", ",", "1.5", `1:${KEY}`, `1:${KEY}=,`, `0:${KEY}=`, `1:${KEY}=,1:${KEY}=`, `1:${KEY}=;2:${KEY}=`],
+    values: [...oddNumbers, "0", ",", "1.5", `1:${key}`, `1:${key}=,`, `0:${key}=`, `1:${key}=,1:${key}=`, `1:${key}=;2:${key}=`],
   },
 };
 
-const cases = (table: typeof GATEWAY) =>
+const cases = (table: typeof gatewayVariables) =>
   Object.entries(table).flatMap(([name, { rule, values }]) => values.map((value) => [name, value, rule] as const));
 
 afterEach(() => {
@@ -53,7 +59,7 @@ const logged = () => {
 };
 
 describe("the gateway", () => {
-  test.each(cases(GATEWAY))("refuses %s=%j", async (name, value, rule) => {
+  test.each(cases(gatewayVariables))("refuses %s=%j", async (name, value, rule) => {
     const log = logged();
     for (const path of ["/v1/models", "/ready"]) {
       const answer = await requestWith({ [name]: value }, path, { headers: { authorization: "Bearer sk-1" } });
@@ -94,11 +100,11 @@ describe("the session Worker", () => {
     new SessionService(createExecutionContext(), { ...(env as unknown as SessionEnvironment), ...variables });
   const message = { model: "tiny", messages: [{ role: "user", content: "hi" }], max_tokens: 1 };
 
-  test.each(cases(SESSION))("refuses %s=%j", async (name, value, rule) => {
+  test.each(cases(sessionVariables))("refuses %s=%j", async (name, value, rule) => {
     const log = logged();
-    const SESSION = serviceWith({ [name]: value });
+    const sessionVariables = serviceWith({ [name]: value });
     for (const [path, init] of [["/v1/chat/completions", json(message)] as const, ["/v1/sessions", {}] as const]) {
-      const answer = await requestWith({ SESSION }, path, {
+      const answer = await requestWith({ SESSION: sessionVariables }, path, {
         ...init,
         headers: { "content-type": "application/json", authorization: "Bearer k" },
       });
@@ -108,7 +114,7 @@ describe("the session Worker", () => {
       expect(error.message).toMatch(rule);
     }
     expect(log()).toContain(`"event":"configuration_invalid","cause":"${name} `);
-    if (name === "STATE_KEYS") expect(log()).not.toContain(KEY);
+    if (name === "STATE_KEYS") expect(log()).not.toContain(key);
   });
 
   test("takes defaults where nothing is set, and values at the ends of their ranges", () => {

@@ -8,10 +8,10 @@ import type { SpikeCounts, SpikesByLayer, SpikingMode } from "./spikes.ts";
 import type { StateDescription, StateReport } from "./state.ts";
 
 /** Log-probabilities of one prompt that one event may carry, the tokens' own included: some 3 MB of the isolate's heap. */
-export const PROMPT_SCORES_LIMIT = 32_768;
+export const promptScoresLimit = 32_768;
 
 /** Most bytes of one chunk of a state file on its way. */
-export const STATE_CHUNK_BYTES = 1 << 18;
+export const stateChunkBytes = 1 << 18;
 
 /** How the next token is chosen. Every field is explicit: defaults are the gateway's business. */
 export interface SamplingParameters {
@@ -166,7 +166,7 @@ export interface TokenUsage {
 export type GenerateEvent =
   /** The resumed state is in place; with `resume`. */
   | { readonly type: "restored"; readonly tokens: number }
-  /** A chunk of the state file at so many tokens of text, at most {@link STATE_CHUNK_BYTES}. */
+  /** A chunk of the state file at so many tokens of text, at most {@link stateChunkBytes}. */
   | { readonly type: "state"; readonly tokens: number; readonly bytes: Uint8Array }
   | { readonly type: "saved"; readonly tokens: number }
   /** The state at so many tokens will not come, for want of memory or because the generation ended before it. */

@@ -1,14 +1,14 @@
 /**
  * The wire form of {@link GenerateEvent}: one JSON value a line, because RPC carries byte streams and JSON lines can be read by anything.
  * A chunk of a state is the line `{"type":"state","tokens":n,"length":N}` and then exactly N raw bytes; the next line follows at once.
- * Empty lines mean nothing to the reader. A backend that has been silent for {@link HEARTBEAT_MILLISECONDS} writes one: the runtime tells
+ * Empty lines mean nothing to the reader. A backend that has been silent for {@link heartbeatMilliseconds} writes one: the runtime tells
  * the writing end of an RPC stream that its reader has left only when it writes, so a silent one would work for nobody.
  */
 import { ByteLines } from "../encoding/lines.ts";
-import { STATE_CHUNK_BYTES, type GenerateEvent } from "./engine.ts";
+import { stateChunkBytes, type GenerateEvent } from "./engine.ts";
 
 /** Longest silence, while a prompt waits or is read, before an empty line. */
-export const HEARTBEAT_MILLISECONDS = 250;
+export const heartbeatMilliseconds = 250;
 
 const encoder = new TextEncoder();
 
@@ -16,7 +16,7 @@ export function encodeHeartbeat(): Uint8Array {
   return encoder.encode("\n");
 }
 
-/** A chunk of a state may have any length from 1 to {@link STATE_CHUNK_BYTES}; its bytes are copied. */
+/** A chunk of a state may have any length from 1 to {@link stateChunkBytes}; its bytes are copied. */
 export function encodeEvent(event: GenerateEvent): Uint8Array {
   if (event.type !== "state") return encoder.encode(`${JSON.stringify(event)}\n`);
   const { type, tokens, bytes } = event;
@@ -102,8 +102,8 @@ class EventParser {
       const event = parseLine(line);
       if (event === undefined) return broken("the backend sent a line that is not JSON");
       if (event.type !== "state") return event;
-      if (!Number.isInteger(event.length) || event.length < 1 || event.length > STATE_CHUNK_BYTES)
-        return broken(`a chunk of a state must have 1 to ${String(STATE_CHUNK_BYTES)} bytes; the backend's has ${String(event.length)}`);
+      if (!Number.isInteger(event.length) || event.length < 1 || event.length > stateChunkBytes)
+        return broken(`a chunk of a state must have 1 to ${String(stateChunkBytes)} bytes; the backend's has ${String(event.length)}`);
       this.#state = event;
     }
     const { tokens, length } = this.#state;

@@ -1,6 +1,6 @@
 /** The sending end of one generation's event stream: pull-driven, with one terminal event and a reader that may leave at any time. */
 import type { GenerateEvent } from "../contracts/engine.ts";
-import { encodeEvent, encodeHeartbeat, HEARTBEAT_MILLISECONDS } from "../contracts/event-stream.ts";
+import { encodeEvent, encodeHeartbeat, heartbeatMilliseconds } from "../contracts/event-stream.ts";
 
 /** Bytes that may wait for the reader before its sequence stops being computed: some 60 tokens. */
 export const streamBufferBytes = 4096;
@@ -53,7 +53,7 @@ export class EventSink {
   /** Breaks a long silence; only by writing does an RPC stream's end learn that its reader has gone. Milliseconds. */
   heartbeat(now: number): void {
     this.#silentSince ??= now;
-    if (!this.wantsMore || now - this.#silentSince < HEARTBEAT_MILLISECONDS) return;
+    if (!this.wantsMore || now - this.#silentSince < heartbeatMilliseconds) return;
     this.#silentSince = now;
     this.#controller?.enqueue(encodeHeartbeat());
   }

@@ -1,5 +1,5 @@
 /** Brings a state that a request was handed into the engine, chunk by chunk, and believes nothing that it says. */
-import { STATE_CHUNK_BYTES } from "../contracts/engine.ts";
+import { stateChunkBytes } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { engineErrorCode, type Engine, type StateFacts } from "./engine-surface.ts";
 import { messageOf, stateLost, stateRejected } from "./failures.ts";
@@ -56,7 +56,7 @@ export class StateRestorer {
   begin(handle: number): void {
     this.#engine.beginRestore(handle, this.#resume.seen);
     this.#handle = handle;
-    this.#incoming.allow(STATE_CHUNK_BYTES);
+    this.#incoming.allow(stateChunkBytes);
   }
 
   /** Takes the file back to where it was before `begin`; only where nothing has been taken in. */

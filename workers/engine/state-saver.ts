@@ -1,5 +1,5 @@
 /** Writes one sequence's state into its generation's stream: a chunk at a time, as the reader takes them. */
-import { STATE_CHUNK_BYTES, type RecurrentType } from "../contracts/engine.ts";
+import { stateChunkBytes, type RecurrentType } from "../contracts/engine.ts";
 import type { Engine } from "./engine-surface.ts";
 import type { EventSink } from "./event-sink.ts";
 
@@ -29,7 +29,7 @@ export class StateSaver {
   /** Sends the next chunk, or the end, to a reader that keeps up; true once the state is out. */
   advance(): boolean {
     const { handle, tokens } = this.sequence;
-    const bytes = this.#engine.readSaved(handle, STATE_CHUNK_BYTES);
+    const bytes = this.#engine.readSaved(handle, stateChunkBytes);
     if (bytes.length > 0) {
       this.#sink.send({ type: "state", tokens, bytes });
       return false;

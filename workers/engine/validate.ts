@@ -1,5 +1,5 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
-import { PROMPT_SCORES_LIMIT, priorities, type ModelVersion, type SamplingParameters } from "../contracts/engine.ts";
+import { promptScoresLimit, priorities, type ModelVersion, type SamplingParameters } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikingMode } from "../contracts/spikes.ts";
 import type { StateDescription } from "../contracts/state.ts";
@@ -80,8 +80,8 @@ function checkLength({ prompt, maxTokens, resume }: RequestToCheck, { contextLen
 
 /** Scores of a prompt are one event, which has to fit into the isolate. */
 function checkPromptScores({ prompt, promptLogprobs }: RequestToCheck): ServiceFailure | undefined {
-  if (promptLogprobs === null || prompt.length * (promptLogprobs + 1) <= PROMPT_SCORES_LIMIT) return undefined;
-  const tokens = Math.floor(PROMPT_SCORES_LIMIT / (promptLogprobs + 1));
+  if (promptLogprobs === null || prompt.length * (promptLogprobs + 1) <= promptScoresLimit) return undefined;
+  const tokens = Math.floor(promptScoresLimit / (promptLogprobs + 1));
   const rule = `with ${String(promptLogprobs)} alternatives a token may score prompts of ${String(tokens)} tokens`;
   return invalidField("promptLogprobs", rule, prompt.length);
 }

@@ -41,7 +41,7 @@ interface Route {
   readonly handler: Handler<GatewayTypes>;
 }
 
-const ROUTES: readonly Route[] = [
+const apiRoutes: readonly Route[] = [
   { method: "POST", path: "/v1/chat/completions", handler: chatCompletions },
   { method: "POST", path: "/v1/completions", handler: completions },
   { method: "GET", path: "/v1/streams/:id", handler: resumeStream },
@@ -85,8 +85,8 @@ export function createApp(): Hono<GatewayTypes> {
   app.use("/tokenize", apiKey);
   app.use("/detokenize", apiKey);
 
-  for (const { method, path, handler } of ROUTES) app.on(method, path, handler);
-  for (const [path, routes] of Map.groupBy(ROUTES, ({ path }) => path)) {
+  for (const { method, path, handler } of apiRoutes) app.on(method, path, handler);
+  for (const [path, routes] of Map.groupBy(apiRoutes, ({ path }) => path)) {
     const allow = routes.map(({ method }) => (method === "GET" ? "GET, HEAD" : method)).join(", ");
     app.all(path, (c) => errorResponse(methodNotAllowed(c.req.method, allow).failure, { allow }));
   }

@@ -23,7 +23,7 @@ import { requireState } from "./plan/require-state.ts";
 import type { GenerationFields } from "./schema/generation-fields.ts";
 import { parseBody } from "./schema/parse.ts";
 import { deliverEvents, deliverWhole } from "./stream/deliver.ts";
-import { RECIPE_VERSION, type AnswerRecipe } from "./stream/recipe.ts";
+import { recipeVersion, type AnswerRecipe } from "./stream/recipe.ts";
 
 /** What an endpoint adds to the common life: its wire shape, how its prompt is made, and how its answer looks. */
 export interface GenerationEndpoint<Body extends GenerationFields> {
@@ -55,7 +55,7 @@ export async function answerGeneration<Body extends GenerationFields>(
   const countsHeld = description.state?.constant !== true;
 
   const recipe: AnswerRecipe = {
-    version: RECIPE_VERSION,
+    version: recipeVersion,
     endpoint: endpoint.name,
     header: {
       id: `${endpoint.idPrefix}-${requestId}`,

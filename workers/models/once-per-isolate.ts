@@ -2,9 +2,9 @@
  * Immutable values of an isolate by key, each loaded by whichever request needs it first. Requests may not await one another's promises
  * (the runtime ties a promise to the request that made it), so those that come while it loads look again a moment later.
  */
-const POLL_MILLISECONDS = 10;
+const pollMilliseconds = 10;
 /** A loader that takes longer has lost its request; the next one to look loads instead. */
-const ABANDONED_AFTER_MILLISECONDS = 5_000;
+const abandonedAfterMilliseconds = 5_000;
 
 interface Slot<Value> {
   loaded: { readonly value: Value } | null;
@@ -28,8 +28,8 @@ export function oncePerIsolate<Source, Value>(
       slots.delete(oldest);
     }
     while (slot.loaded === null) {
-      if (slot.loadingSince !== null && Date.now() - slot.loadingSince < ABANDONED_AFTER_MILLISECONDS) {
-        await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+      if (slot.loadingSince !== null && Date.now() - slot.loadingSince < abandonedAfterMilliseconds) {
+        await new Promise((resolve) => setTimeout(resolve, pollMilliseconds));
         continue;
       }
       slot.loadingSince = Date.now();

@@ -4,8 +4,8 @@ import type { ModelManifest, SamplingDefaults } from "../contracts/model-files.t
 type Complete = { readonly [Field in keyof SamplingDefaults]-?: number };
 
 /** OpenAI's temperature; everything else is off. */
-const OPENAI: Complete = { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 };
+const openaiDefaults: Complete = { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 };
 
 export function samplingDefaults({ defaults }: Pick<ModelManifest, "defaults">): Complete {
-  return { ...OPENAI, ...defaults };
+  return { ...openaiDefaults, ...defaults };
 }

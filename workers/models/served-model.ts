@@ -25,7 +25,7 @@ export interface ModelAssets {
 }
 
 /** Tokenizers of large vocabularies take some 30 MB each of an isolate's 128. */
-const MODELS_AT_HAND = 2;
+const modelsAtHand = 2;
 
 const modelIndex = oncePerIsolate(async (environment: ModelAssets): Promise<ModelIndex> => await readAsset(environment, "/models.json"));
 
@@ -41,7 +41,7 @@ const modelAt = oncePerIsolate(async (environment: ModelAssets, path: string): P
     stopTokens: file.eosTokenIds,
     firstToken: file.addBosToken ? file.bosTokenId : null,
   };
-}, MODELS_AT_HAND);
+}, modelsAtHand);
 
 /** Cards are small: one of every model stays. */
 const cardAt = oncePerIsolate(

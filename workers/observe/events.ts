@@ -1,5 +1,5 @@
 /** Every event that a Worker logs, with what it means. */
-export const EVENTS = {
+export const logEvents = {
   answer_not_written: "An answer's log could not be written to disk; the answer goes on in memory.",
   configuration_invalid: "A variable breaks its rule; every call is refused until it is put right.",
   document_not_read: "Reading a document ended in a failure.",
@@ -36,4 +36,4 @@ export const EVENTS = {
   upload_broke_off: "A document's upload broke off; what arrived is kept.",
 } as const;
 
-export type LogEvent = keyof typeof EVENTS;
+export type LogEvent = keyof typeof logEvents;

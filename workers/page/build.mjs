@@ -11,7 +11,7 @@ const pageDir = dirname(fileURLToPath(import.meta.url));
 const defaultOutDir = join(pageDir, "../../dist/gateway");
 
 /** What a first visit may cost: all JavaScript, libraries included, before the highlighter that only code needs. */
-const MAXIMUM_SCRIPT_GZIP_BYTES = 100_000;
+const maximumScriptGzipBytes = 100_000;
 
 /**
  * @param {{ outDir?: string }} [options]
@@ -77,7 +77,7 @@ async function buildServiceWorker(document, shell) {
     format: "iife",
     target: "es2022",
     logLevel: "warning",
-    define: { VERSION: JSON.stringify(version), SHELL: JSON.stringify(shell) },
+    define: { pageVersion: JSON.stringify(version), pageShell: JSON.stringify(shell) },
   });
   return outputFiles[0].contents;
 }
@@ -123,8 +123,8 @@ function scriptGzipBytes(files) {
 
 function enforceBudget(files) {
   const bytes = scriptGzipBytes(files);
-  if (bytes > MAXIMUM_SCRIPT_GZIP_BYTES) {
-    throw new Error(`the page's JavaScript takes ${bytes} bytes of gzip; at most ${MAXIMUM_SCRIPT_GZIP_BYTES} are allowed`);
+  if (bytes > maximumScriptGzipBytes) {
+    throw new Error(`the page's JavaScript takes ${bytes} bytes of gzip; at most ${maximumScriptGzipBytes} are allowed`);
   }
 }
 
@@ -134,18 +134,18 @@ function report(files) {
       `${file.file.padEnd(30)} ${String(file.bytes).padStart(8)} bytes ${String(file.gzipBytes).padStart(7)} gzip${file.lazy ? "  lazy" : ""}`,
     );
   }
-  console.log(`JavaScript before the highlighter: ${scriptGzipBytes(files)} of ${MAXIMUM_SCRIPT_GZIP_BYTES} bytes gzip`);
+  console.log(`JavaScript before the highlighter: ${scriptGzipBytes(files)} of ${maximumScriptGzipBytes} bytes gzip`);
 }
 
 /** Editors write a file in several steps; one build is enough for them. */
-const SETTLE_MS = 100;
+const settleMs = 100;
 
 async function watchPage() {
   console.log(`watching ${relative(process.cwd(), pageDir) || "."}`);
   let timer;
   for await (const _change of watch(pageDir, { recursive: true })) {
     clearTimeout(timer);
-    timer = setTimeout(() => buildPage().then(report, (error) => console.error(error.message)), SETTLE_MS);
+    timer = setTimeout(() => buildPage().then(report, (error) => console.error(error.message)), settleMs);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Nothing is allowed but what the page is made of; there is no inline script or style, so none is allowed either. */
-const CONTENT_SECURITY_POLICY = [
+const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
@@ -15,29 +15,29 @@ const CONTENT_SECURITY_POLICY = [
   "require-trusted-types-for 'script'",
 ];
 
-const PERMISSIONS = ["camera", "geolocation", "microphone", "payment", "usb"].map((feature) => `${feature}=()`);
+const permissions = ["camera", "geolocation", "microphone", "payment", "usb"].map((feature) => `${feature}=()`);
 
-const EVERYWHERE = {
-  "Content-Security-Policy": CONTENT_SECURITY_POLICY.join("; "),
+const everywhere = {
+  "Content-Security-Policy": contentSecurityPolicy.join("; "),
   "X-Content-Type-Options": "nosniff",
   "Referrer-Policy": "no-referrer",
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "same-origin",
-  "Permissions-Policy": PERMISSIONS.join(", "),
+  "Permissions-Policy": permissions.join(", "),
   // Links in an answer must not be looked up before they are clicked.
   "X-DNS-Prefetch-Control": "off",
 };
 
 /** File names carry a hash of their content. */
-const ASSETS = { "Cache-Control": "public, max-age=31536000, immutable" };
+const assets = { "Cache-Control": "public, max-age=31536000, immutable" };
 
 /** A browser asks for it on every visit, and must see a new one at once. */
-const SERVICE_WORKER = { "Cache-Control": "no-cache" };
+const serviceWorker = { "Cache-Control": "no-cache" };
 
 /** The `_headers` file of Cloudflare's static assets. */
 export function pageHeaders() {
-  return [section("/*", EVERYWHERE), section("/assets/*", ASSETS), section("/sw.js", SERVICE_WORKER)].join("\n");
+  return [section("/*", everywhere), section("/assets/*", assets), section("/sw.js", serviceWorker)].join("\n");
 }
 
 function section(path, headers) {

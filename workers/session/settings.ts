@@ -3,8 +3,8 @@ import { recurrentTypes, type RecurrentType } from "../contracts/engine.ts";
 import { milliseconds, oneOf, wholeNumber, type Variables } from "../settings.ts";
 import { stateSecrets } from "./state-secrets.ts";
 
-const DAY_SECONDS = 86_400;
-const YEAR_SECONDS = 365 * DAY_SECONDS;
+const daySeconds = 86_400;
+const yearSeconds = 365 * daySeconds;
 
 type SessionVariables = Variables<
   | "STREAM_GRACE_SECONDS"
@@ -34,8 +34,8 @@ export interface StreamSettings {
 /** @throws ServiceError `configuration_invalid`. */
 export function streamSettings(variables: Variables<"STREAM_GRACE_SECONDS" | "STREAM_KEEP_SECONDS">): StreamSettings {
   return {
-    graceMilliseconds: milliseconds(variables, "STREAM_GRACE_SECONDS", 10, { least: 0, most: DAY_SECONDS }),
-    keepMilliseconds: milliseconds(variables, "STREAM_KEEP_SECONDS", 600, { least: 0, most: YEAR_SECONDS }),
+    graceMilliseconds: milliseconds(variables, "STREAM_GRACE_SECONDS", 10, { least: 0, most: daySeconds }),
+    keepMilliseconds: milliseconds(variables, "STREAM_KEEP_SECONDS", 600, { least: 0, most: yearSeconds }),
   };
 }
 
@@ -50,11 +50,11 @@ export interface StoreSettings {
 
 /** @throws ServiceError `configuration_invalid`. */
 export function storeSettings(variables: Variables<"TENANT_QUOTA_BYTES" | "STATE_HOT_SECONDS" | "STATE_CACHE_SECONDS">): StoreSettings {
-  const range = { least: 0.001, most: YEAR_SECONDS };
+  const range = { least: 0.001, most: yearSeconds };
   return {
     quotaBytes: wholeNumber(variables, "TENANT_QUOTA_BYTES", "bytes", 2 ** 30, { least: 1, most: 2 ** 43 }),
     hotMilliseconds: milliseconds(variables, "STATE_HOT_SECONDS", 3_600, range),
-    cacheMilliseconds: milliseconds(variables, "STATE_CACHE_SECONDS", DAY_SECONDS, range),
+    cacheMilliseconds: milliseconds(variables, "STATE_CACHE_SECONDS", daySeconds, range),
   };
 }
 

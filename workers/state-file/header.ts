@@ -4,16 +4,16 @@ import { snapshotInvalid } from "./failures.ts";
 import type { ByteReader } from "./byte-reader.ts";
 import { toHex } from "../encoding/hex.ts";
 
-const MAGIC = "SBST";
-const VERSION = 3;
-const FIXED_BYTES = 136;
-const GROUP_BYTES = 8;
-const POSITION_AT = 104;
+const fileMagic = "SBST";
+const fileVersion = 3;
+const fixedBytes = 136;
+const groupBytes = 8;
+const positionAt = 104;
 /** Of one group each; the largest model that there is has a handful. */
-const MOST_GROUPS = 1_024;
-const MOST_POSITION = 2 ** 30;
+const mostGroups = 1_024;
+const mostPosition = 2 ** 30;
 /** One token's rows: a page of them is held in memory. */
-const MOST_TOKEN_BYTES = 1 << 19;
+const mostTokenBytes = 1 << 19;
 
 export interface StateGroup {
   /** Tokens that a query sees, itself included; 0 where all of the past is seen. */
@@ -37,10 +37,10 @@ export interface StateHeader {
 
 /** @throws ServiceError `snapshot_invalid` that names what is not valid. @throws RangeError where the file ends within its header. */
 export async function readHeader(reader: ByteReader): Promise<StateHeader> {
-  const fixed = await reader.exact(FIXED_BYTES);
+  const fixed = await reader.exact(fixedBytes);
   const groups = view(fixed).getUint32(132, true);
-  require("number of groups", groups <= MOST_GROUPS, `at most ${String(MOST_GROUPS)}`, groups);
-  const rest = await reader.exact(groups * GROUP_BYTES);
+  require("number of groups", groups <= mostGroups, `at most ${String(mostGroups)}`, groups);
+  const rest = await reader.exact(groups * groupBytes);
   const bytes = new Uint8Array(fixed.length + rest.length);
   bytes.set(fixed);
   bytes.set(rest, fixed.length);
@@ -49,27 +49,27 @@ export async function readHeader(reader: ByteReader): Promise<StateHeader> {
 
 /** Of bytes that begin with a whole header. @throws ServiceError `snapshot_invalid` that names what is not valid. */
 export function parseHeader(file: Uint8Array): StateHeader {
-  require("length", file.length >= FIXED_BYTES, `at least ${String(FIXED_BYTES)}`, file.length);
+  require("length", file.length >= fixedBytes, `at least ${String(fixedBytes)}`, file.length);
   const fields = view(file);
   const magic = new TextDecoder().decode(file.subarray(0, 4));
-  require("magic", magic === MAGIC, MAGIC, JSON.stringify(magic));
-  require("version", fields.getUint32(4, true) === VERSION, String(VERSION), fields.getUint32(4, true));
-  const written = fields.getBigUint64(POSITION_AT, true);
+  require("magic", magic === fileMagic, fileMagic, JSON.stringify(magic));
+  require("version", fields.getUint32(4, true) === fileVersion, String(fileVersion), fields.getUint32(4, true));
+  const written = fields.getBigUint64(positionAt, true);
   const position = Number(written);
   const learnedSinks = fields.getUint32(112, true);
   const kept = fields.getUint32(116, true);
-  require("position", position >= learnedSinks && position <= MOST_POSITION, `from ${String(learnedSinks)} to 2^30`, written);
+  require("position", position >= learnedSinks && position <= mostPosition, `from ${String(learnedSinks)} to 2^30`, written);
   require("field of zeros", fields.getUint16(122, true) === 0, "0", fields.getUint16(122, true));
   const claimed = fields.getBigUint64(124, true);
   require("head", claimed <= BigInt(Number.MAX_SAFE_INTEGER), "below 2^53 bytes", claimed);
   const headBytes = Number(claimed);
   const count = fields.getUint32(132, true);
-  const length = FIXED_BYTES + count * GROUP_BYTES;
-  require("number of groups", count <= MOST_GROUPS && file.length >= length, "one that its length allows", count);
+  const length = fixedBytes + count * groupBytes;
+  require("number of groups", count <= mostGroups && file.length >= length, "one that its length allows", count);
   const groups = Array.from({ length: count }, (_, at) => {
-    const tokenBytes = fields.getUint32(FIXED_BYTES + GROUP_BYTES * at + 4, true);
-    require("bytes of one token", tokenBytes > 0 && tokenBytes <= MOST_TOKEN_BYTES, `from 1 to ${String(MOST_TOKEN_BYTES)}`, tokenBytes);
-    return { window: fields.getUint32(FIXED_BYTES + GROUP_BYTES * at, true), tokenBytes };
+    const tokenBytes = fields.getUint32(fixedBytes + groupBytes * at + 4, true);
+    require("bytes of one token", tokenBytes > 0 && tokenBytes <= mostTokenBytes, `from 1 to ${String(mostTokenBytes)}`, tokenBytes);
+    return { window: fields.getUint32(fixedBytes + groupBytes * at, true), tokenBytes };
   });
   const digest = (at: number) => toHex(file.subarray(at, at + 32));
   return {
@@ -81,7 +81,7 @@ export function parseHeader(file: Uint8Array): StateHeader {
 /** The header of the same file cut to an earlier position. */
 export function cutHeader(header: StateHeader, position: number): StateHeader {
   const bytes = header.bytes.slice();
-  view(bytes).setBigUint64(POSITION_AT, BigInt(position), true);
+  view(bytes).setBigUint64(positionAt, BigInt(position), true);
   return { ...header, bytes, position };
 }
 
@@ -89,7 +89,7 @@ export function cutHeader(header: StateHeader, position: number): StateHeader {
 export function layoutOf({ bytes }: StateHeader): string {
   const layout = bytes.slice();
   layout
-    .fill(0, POSITION_AT, POSITION_AT + 8)
+    .fill(0, positionAt, positionAt + 8)
     .fill(0, 121, 122)
     .fill(0, 124, 132);
   return toHex(layout);

@@ -1,5 +1,5 @@
 /** Which tokens' rows a state file holds, group by group, page by page. A page's tokens are the bits of a 32-bit mask. */
-import { PAGE_TOKENS } from "./page.ts";
+import { pageTokens } from "./page.ts";
 import type { StateGroup, StateHeader } from "./header.ts";
 
 export interface PageRows {
@@ -13,9 +13,9 @@ type Shape = Pick<StateHeader, "position" | "kept">;
 export function* pagesOf(shape: Shape, group: StateGroup, fromPage = 0): Generator<PageRows> {
   const start = startOf(shape, group);
   const kept = Math.min(shape.kept, start);
-  const end = Math.ceil(shape.position / PAGE_TOKENS);
-  const keptEnd = Math.ceil(kept / PAGE_TOKENS);
-  const pages = Math.floor(start / PAGE_TOKENS);
+  const end = Math.ceil(shape.position / pageTokens);
+  const keptEnd = Math.ceil(kept / pageTokens);
+  const pages = Math.floor(start / pageTokens);
   for (let page = fromPage; page < end; page++) {
     if (page >= keptEnd && page < pages) page = pages;
     const mask = (maskOf(page, 0, kept) | maskOf(page, start, shape.position)) >>> 0;
@@ -27,15 +27,15 @@ export function* pagesOf(shape: Shape, group: StateGroup, fromPage = 0): Generat
 export function extentOf(shape: Shape, group: StateGroup): { readonly tokens: number; readonly pages: number } {
   const start = startOf(shape, group);
   const kept = Math.min(shape.kept, start);
-  const keptEnd = Math.ceil(kept / PAGE_TOKENS);
-  const first = Math.max(keptEnd, Math.floor(start / PAGE_TOKENS));
-  const end = Math.ceil(shape.position / PAGE_TOKENS);
+  const keptEnd = Math.ceil(kept / pageTokens);
+  const first = Math.max(keptEnd, Math.floor(start / pageTokens));
+  const end = Math.ceil(shape.position / pageTokens);
   return { tokens: kept + shape.position - start, pages: keptEnd + (shape.position > start ? Math.max(0, end - first) : 0) };
 }
 
 /** Bytes of the file's rows in pages from this one on. */
 export function rowBytes(header: StateHeader, fromPage = 0): number {
-  const from = fromPage * PAGE_TOKENS;
+  const from = fromPage * pageTokens;
   return header.groups.reduce((sum, group) => {
     const start = startOf(header, group);
     const kept = Math.max(0, Math.min(header.kept, start) - from);
@@ -66,7 +66,7 @@ export function takeRows(rows: Uint8Array, mask: number, part: number, tokenByte
   const taken = new Uint8Array(countOf(part) * tokenBytes);
   let from = 0;
   let to = 0;
-  for (let bit = 0; bit < PAGE_TOKENS; bit++) {
+  for (let bit = 0; bit < pageTokens; bit++) {
     if (((mask >>> bit) & 1) === 0) continue;
     if (((part >>> bit) & 1) === 1) {
       taken.set(rows.subarray(from, from + tokenBytes), to);
@@ -84,9 +84,9 @@ function startOf({ position }: Shape, { window }: StateGroup): number {
 
 /** Tokens `[from, to)` as far as they lie in the page. */
 function maskOf(page: number, from: number, to: number): number {
-  const first = Math.max(0, from - page * PAGE_TOKENS);
-  const end = Math.min(PAGE_TOKENS, to - page * PAGE_TOKENS);
+  const first = Math.max(0, from - page * pageTokens);
+  const end = Math.min(pageTokens, to - page * pageTokens);
   if (end <= first) return 0;
-  const ones = end - first === PAGE_TOKENS ? 0xffffffff : (1 << (end - first)) - 1;
+  const ones = end - first === pageTokens ? 0xffffffff : (1 << (end - first)) - 1;
   return (ones << first) >>> 0;
 }

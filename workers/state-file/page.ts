@@ -1,2 +1,2 @@
 /** Tokens whose keys and values are one page of a state file (`wasm/STATE_FORMAT.md`). */
-export const PAGE_TOKENS = 32;
+export const pageTokens = 32;

@@ -15,7 +15,7 @@ export interface AddedTokenMatch {
 }
 
 /** Bounds the work per character, since the trie restarts at each; real tokens have at most some 40. */
-const LONGEST_CONTENT_CODE_UNITS = 512;
+const longestContentCodeUnits = 512;
 
 interface Node {
   readonly children: Map<number, Node>;
@@ -30,9 +30,9 @@ export class AddedTokenFinder {
   constructor(tokens: Iterable<AddedToken>) {
     for (const token of tokens) {
       const { length } = token.content;
-      if (length === 0 || length > LONGEST_CONTENT_CODE_UNITS) {
+      if (length === 0 || length > longestContentCodeUnits) {
         throw modelInvalid(
-          `tokenizer: added token ${String(token.id)} has ${String(length)} code units; 1 to ${String(LONGEST_CONTENT_CODE_UNITS)} are allowed`,
+          `tokenizer: added token ${String(token.id)} has ${String(length)} code units; 1 to ${String(longestContentCodeUnits)} are allowed`,
         );
       }
       let node = this.#root;

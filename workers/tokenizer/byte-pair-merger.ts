@@ -4,8 +4,8 @@ import { MergeQueue, positionOf, rankOf } from "./merge-queue.ts";
 import { MergeTable } from "./merge-table.ts";
 
 /** Up to here a scan for the lowest rank beats a queue; nearly every word of every language is shorter. */
-const LONGEST_SCANNED_WORD = 128;
-const ABSORBED = -1;
+const longestScannedWord = 128;
+const absorbed = -1;
 
 export class BytePairMerger {
   readonly #table: MergeTable;
@@ -13,8 +13,8 @@ export class BytePairMerger {
   /** By `left * 256 + right`: the rank of two bytes. The first look at a word needs only these. */
   readonly #bytePairRanks: Int32Array;
   /** Scratch of one call, always written before it is read, so that nothing of one text reaches the next. */
-  readonly #ids = new Int32Array(LONGEST_SCANNED_WORD);
-  readonly #ranks = new Int32Array(LONGEST_SCANNED_WORD);
+  readonly #ids = new Int32Array(longestScannedWord);
+  readonly #ranks = new Int32Array(longestScannedWord);
 
   /** `tokenOfByte` has -1 for a byte that the vocabulary lacks; such bytes vanish, as in Hugging Face `tokenizers` without an unknown token. */
   constructor(table: MergeTable, tokenOfByte: Int32Array) {
@@ -27,7 +27,7 @@ export class BytePairMerger {
   }
 
   append(bytes: Uint8Array, start: number, end: number, output: GrowingArray): void {
-    if (end - start <= LONGEST_SCANNED_WORD) this.#mergeByScanning(bytes, start, end, output);
+    if (end - start <= longestScannedWord) this.#mergeByScanning(bytes, start, end, output);
     else this.#mergeByQueue(bytes, start, end, output);
   }
 
@@ -37,7 +37,7 @@ export class BytePairMerger {
     let previous = 0;
     for (let position = start; position < end; position++) {
       const byte = bytes[position] ?? 0;
-      const id = tokenOfByte[byte] ?? ABSORBED;
+      const id = tokenOfByte[byte] ?? absorbed;
       if (id < 0) continue;
       if (count > 0) ranks[count - 1] = bytePairRanks[previous * 256 + byte] ?? MergeTable.NONE;
       ids[count++] = id;
@@ -72,7 +72,7 @@ export class BytePairMerger {
     const ids = new Int32Array(end - start);
     let count = 0;
     for (let position = start; position < end; position++) {
-      const id = this.#tokenOfByte[bytes[position] ?? 0] ?? ABSORBED;
+      const id = this.#tokenOfByte[bytes[position] ?? 0] ?? absorbed;
       if (id >= 0) ids[count++] = id;
     }
     const spans = new Int32Array(count).fill(1);
@@ -87,10 +87,10 @@ export class BytePairMerger {
       const rank = rankOf(key);
       const right = left + (spans[left] ?? 0);
       // Either side may have merged elsewhere since the pair was offered.
-      if (ids[left] === ABSORBED || right >= count || table.rankOf(ids[left] ?? 0, ids[right] ?? 0) !== rank) continue;
+      if (ids[left] === absorbed || right >= count || table.rankOf(ids[left] ?? 0, ids[right] ?? 0) !== rank) continue;
       const following = right + (spans[right] ?? 0);
       ids[left] = table.merged[rank] ?? 0;
-      ids[right] = ABSORBED;
+      ids[right] = absorbed;
       spans[left] = spans[following - 1] = following - left;
       if (left > 0) offer(left - (spans[left - 1] ?? 0), left);
       if (following < count) offer(left, following);

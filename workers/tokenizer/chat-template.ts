@@ -23,8 +23,8 @@ export interface RenderOptions {
 }
 
 /** Real templates have at most some 20,000; the parser is quadratic on whitespace. */
-const LONGEST_TEMPLATE_CODE_UNITS = 1 << 16;
-const LONGEST_REFUSAL_CODE_UNITS = 500;
+const longestTemplateCodeUnits = 1 << 16;
+const longestRefusalCodeUnits = 500;
 
 export class ChatTemplate {
   readonly #source: string;
@@ -34,9 +34,9 @@ export class ChatTemplate {
   readonly #continuable = new Map<"assistant" | "system", boolean>();
 
   constructor(source: string, tokenizer: Tokenizer) {
-    if (source.length > LONGEST_TEMPLATE_CODE_UNITS) {
+    if (source.length > longestTemplateCodeUnits) {
       throw modelInvalid(
-        `tokenizer.chat_template has ${String(source.length)} code units; at most ${String(LONGEST_TEMPLATE_CODE_UNITS)} are allowed`,
+        `tokenizer.chat_template has ${String(source.length)} code units; at most ${String(longestTemplateCodeUnits)} are allowed`,
       );
     }
     try {
@@ -162,7 +162,7 @@ export class ChatTemplate {
       return this.#template.render(variables, guard + marker);
     } catch (cause) {
       if (cause instanceof ServiceError) throw cause;
-      const message = messageOf(cause).replaceAll(guard, "").replaceAll(marker, "").slice(0, LONGEST_REFUSAL_CODE_UNITS);
+      const message = messageOf(cause).replaceAll(guard, "").replaceAll(marker, "").slice(0, longestRefusalCodeUnits);
       if (cause instanceof TemplateRefusal)
         throw invalidRequest(`the model's chat template refuses these messages: ${message}`, "messages");
       throw modelInvalid(`tokenizer.chat_template cannot be rendered: ${message}`, { cause });

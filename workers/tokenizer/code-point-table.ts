@@ -1,10 +1,10 @@
 /** What kind a code point is to the pre-tokenizers' expressions. */
-export const OTHER = 0;
-export const LETTER = 1;
-export const NUMBER = 2;
-export const WHITESPACE = 3;
+export const otherClass = 0;
+export const letterClass = 1;
+export const numberClass = 2;
+export const whitespaceClass = 3;
 /** Flag in `characterClassRuns`: the digit splitter of the smollm family takes it for a digit. */
-export const NUMERIC_FLAG = 4;
+export const numericFlag = 4;
 
 /** Values by code point; code points beyond the end have value 0. */
 export type CodePointTable = Uint8Array;

@@ -5,8 +5,8 @@ import { modelInvalid } from "./failures.ts";
 import { type Family, supportedFamilies } from "./pre-tokenizer.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
-const CONTROL = 3;
-const USER_DEFINED = 4;
+const controlType = 3;
+const userDefinedType = 4;
 
 export function vocabularyFromTokenizerFile(file: TokenizerFile): Vocabulary {
   if (file.model !== "gpt2") throw modelInvalid(`tokenizer.ggml.model is "${file.model}"; only "gpt2" (byte-level BPE) is served`);
@@ -19,7 +19,7 @@ export function vocabularyFromTokenizerFile(file: TokenizerFile): Vocabulary {
   const addedTokens: AddedToken[] = [];
   for (const [id, type] of file.tokenTypes.entries()) {
     const content = tokens[id];
-    if (content && (type === CONTROL || type === USER_DEFINED)) addedTokens.push({ id, content, special: type === CONTROL });
+    if (content && (type === controlType || type === userDefinedType)) addedTokens.push({ id, content, special: type === controlType });
   }
   return {
     family: supportedFamily(file.pre),

@@ -48,9 +48,9 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-const LONGEST_SHOWN_CODE_UNITS = 200;
+const longestShownCodeUnits = 200;
 
 export function wrong(path: string, says: string, value: unknown): Error {
-  const shown = value === undefined ? "absent" : JSON.stringify(value).slice(0, LONGEST_SHOWN_CODE_UNITS);
+  const shown = value === undefined ? "absent" : JSON.stringify(value).slice(0, longestShownCodeUnits);
   return modelInvalid(`${path} must ${says}; it is ${shown}`);
 }

@@ -13,7 +13,7 @@ import {
 } from "./hugging-face-checks.ts";
 import { type Family, supportedFamilies } from "./pre-tokenizer.ts";
 
-const QWEN2_EXPRESSION =
+const qwen2Expression =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 const shapes: Readonly<Record<Family, readonly string[]>> = {
@@ -26,7 +26,7 @@ const shapes: Readonly<Record<Family, readonly string[]>> = {
 const preTokenizers: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   ByteLevel: { add_prefix_space: exactly(false), trim_offsets: flag, use_regex: flag },
   Digits: { individual_digits: exactly(true) },
-  Split: { pattern: exactly({ Regex: QWEN2_EXPRESSION }), behavior: exactly("Isolated"), invert: exactly(false) },
+  Split: { pattern: exactly({ Regex: qwen2Expression }), behavior: exactly("Isolated"), invert: exactly(false) },
 };
 
 /** Of a byte-level post-processor or decoder, which reads none of them. */

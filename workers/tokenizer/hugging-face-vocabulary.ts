@@ -24,7 +24,7 @@ import { normalizeFormC } from "./normalization-form-c.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** Ids beyond this are a lie: the largest served vocabulary has 152,064. */
-const LARGEST_VOCABULARY = 1 << 20;
+const largestVocabulary = 1 << 20;
 
 const fileRules: Readonly<Record<string, Rule>> = {
   version: { says: 'be "1.0"', holds: (value) => value === undefined || value === "1.0" },
@@ -129,9 +129,9 @@ function checkedIds(model: JsonObject): Map<string, number> {
 }
 
 function checkedId(id: unknown, token: string): number {
-  if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id < LARGEST_VOCABULARY) return id;
+  if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id < largestVocabulary) return id;
   throw modelInvalid(
-    `tokenizer.json: token ${JSON.stringify(token)} has id ${JSON.stringify(id)}; ids are whole numbers below ${String(LARGEST_VOCABULARY)}`,
+    `tokenizer.json: token ${JSON.stringify(token)} has id ${JSON.stringify(id)}; ids are whole numbers below ${String(largestVocabulary)}`,
   );
 }
 

@@ -6,8 +6,8 @@
  */
 import { GrowingArray } from "./growing-array.ts";
 
-/** Above any position, so that `rank * RANK_UNIT + position` orders by rank, then position, exactly in a double. */
-const RANK_UNIT = 2 ** 32;
+/** Above any position, so that `rank * rankUnit + position` orders by rank, then position, exactly in a double. */
+const rankUnit = 2 ** 32;
 
 export class MergeQueue {
   readonly #buckets = new Map<number, GrowingArray>();
@@ -23,7 +23,7 @@ export class MergeQueue {
 
   push(rank: number, position: number): void {
     if (rank <= this.#rank) {
-      this.#late.push(rank * RANK_UNIT + position);
+      this.#late.push(rank * rankUnit + position);
       return;
     }
     if (rank !== this.#lastRank || this.#lastBucket === undefined) {
@@ -43,7 +43,7 @@ export class MergeQueue {
   pop(): number | undefined {
     const late = this.#late.peek();
     if (this.#cursor < this.#positions.length) {
-      const key = this.#rank * RANK_UNIT + (this.#positions[this.#cursor] ?? 0);
+      const key = this.#rank * rankUnit + (this.#positions[this.#cursor] ?? 0);
       if (late !== undefined && late < key) return this.#late.pop();
       this.#cursor++;
       return key;
@@ -60,11 +60,11 @@ export class MergeQueue {
 }
 
 export function rankOf(key: number): number {
-  return Math.floor(key / RANK_UNIT);
+  return Math.floor(key / rankUnit);
 }
 
 export function positionOf(key: number): number {
-  return key % RANK_UNIT;
+  return key % rankUnit;
 }
 
 function ascending(positions: Uint32Array): Uint32Array {

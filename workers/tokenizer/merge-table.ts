@@ -1,7 +1,7 @@
 import { modelInvalid } from "./failures.ts";
 
 /** The merges of a vocabulary: which rank, if any, joins two neighbouring tokens. Immutable once built. */
-const SLOT_WIDTH = 3;
+const slotWidth = 3;
 
 export class MergeTable {
   /** Larger than any rank. */
@@ -16,7 +16,7 @@ export class MergeTable {
   constructor(capacity: number) {
     // At most half full, so that probing stays short.
     const slots = 2 ** Math.ceil(Math.log2(Math.max(2, capacity * 2)));
-    this.#slots = new Int32Array(slots * SLOT_WIDTH).fill(-1);
+    this.#slots = new Int32Array(slots * slotWidth).fill(-1);
     this.#mask = slots - 1;
     this.merged = new Int32Array(capacity);
   }
@@ -41,7 +41,7 @@ export class MergeTable {
     let hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
     hash ^= hash >>> 15;
     while (true) {
-      const at = (hash & this.#mask) * SLOT_WIDTH;
+      const at = (hash & this.#mask) * slotWidth;
       const found = slots[at];
       if (found === -1 || (found === left && slots[at + 1] === right)) return at;
       hash++;

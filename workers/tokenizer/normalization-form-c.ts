@@ -9,25 +9,25 @@ import { type CodePointTable, expandRuns, lazily } from "./code-point-table.ts";
 import { combiningRankRuns, decompositionRuns } from "./unicode-classes.ts";
 
 /** No code point below it changes anything or is changed. */
-const FIRST_ACTIVE = 0x300;
+const firstActive = 0x300;
 /** `decompositionRuns`: taken apart and put together again. */
-const COMPOSES = 2;
+const composes = 2;
 
-const HANGUL_BASE = 0xac00;
-const LEADING_BASE = 0x1100;
-const VOWEL_BASE = 0x1161;
-const TRAILING_BASE = 0x11a7;
-const LEADING_COUNT = 19;
-const VOWEL_COUNT = 21;
-const TRAILING_COUNT = 28;
-const SYLLABLE_COUNT = LEADING_COUNT * VOWEL_COUNT * TRAILING_COUNT;
-const CODE_POINT_UNIT = 0x110000;
+const hangulBase = 0xac00;
+const leadingBase = 0x1100;
+const vowelBase = 0x1161;
+const trailingBase = 0x11a7;
+const leadingCount = 19;
+const vowelCount = 21;
+const trailingCount = 28;
+const syllableCount = leadingCount * vowelCount * trailingCount;
+const codePointUnit = 0x110000;
 
 interface Tables {
   /** 0 for a starter, otherwise the order of its combining class. */
   readonly ranks: CodePointTable;
   readonly decompositions: ReadonlyMap<number, readonly number[]>;
-  /** By `first * CODE_POINT_UNIT + second`. */
+  /** By `first * codePointUnit + second`. */
   readonly compositions: ReadonlyMap<number, number>;
   /** Non-zero where a code point is changed, or changes or joins what is before it. */
   readonly active: Uint8Array;
@@ -37,7 +37,7 @@ const tables = lazily(buildTables);
 
 export function normalizeFormC(text: string): string {
   let first = 0;
-  while (first < text.length && text.charCodeAt(first) < FIRST_ACTIVE) first++;
+  while (first < text.length && text.charCodeAt(first) < firstActive) first++;
   if (first === text.length) return text;
   const { active } = tables();
   let result = "";
@@ -71,12 +71,12 @@ function normalizeRun(run: string): string {
 }
 
 function decompose(code: number, output: number[]): void {
-  const syllable = code - HANGUL_BASE;
-  if (syllable >= 0 && syllable < SYLLABLE_COUNT) {
-    const trailing = syllable % TRAILING_COUNT;
-    const pair = (syllable - trailing) / TRAILING_COUNT;
-    output.push(LEADING_BASE + Math.floor(pair / VOWEL_COUNT), VOWEL_BASE + (pair % VOWEL_COUNT));
-    if (trailing > 0) output.push(TRAILING_BASE + trailing);
+  const syllable = code - hangulBase;
+  if (syllable >= 0 && syllable < syllableCount) {
+    const trailing = syllable % trailingCount;
+    const pair = (syllable - trailing) / trailingCount;
+    output.push(leadingBase + Math.floor(pair / vowelCount), vowelBase + (pair % vowelCount));
+    if (trailing > 0) output.push(trailingBase + trailing);
     return;
   }
   const parts = tables().decompositions.get(code);
@@ -128,38 +128,38 @@ function compose(codes: readonly number[]): number[] {
 }
 
 function composePair(first: number, second: number): number | undefined {
-  const leading = first - LEADING_BASE;
-  const vowel = second - VOWEL_BASE;
-  if (leading >= 0 && leading < LEADING_COUNT && vowel >= 0 && vowel < VOWEL_COUNT) {
-    return HANGUL_BASE + (leading * VOWEL_COUNT + vowel) * TRAILING_COUNT;
+  const leading = first - leadingBase;
+  const vowel = second - vowelBase;
+  if (leading >= 0 && leading < leadingCount && vowel >= 0 && vowel < vowelCount) {
+    return hangulBase + (leading * vowelCount + vowel) * trailingCount;
   }
-  const syllable = first - HANGUL_BASE;
-  const trailing = second - TRAILING_BASE;
-  if (syllable >= 0 && syllable < SYLLABLE_COUNT && syllable % TRAILING_COUNT === 0 && trailing > 0 && trailing < TRAILING_COUNT) {
+  const syllable = first - hangulBase;
+  const trailing = second - trailingBase;
+  if (syllable >= 0 && syllable < syllableCount && syllable % trailingCount === 0 && trailing > 0 && trailing < trailingCount) {
     return first + trailing;
   }
-  return tables().compositions.get(first * CODE_POINT_UNIT + second);
+  return tables().compositions.get(first * codePointUnit + second);
 }
 
 function buildTables(): Tables {
   const ranks = expandRuns(combiningRankRuns);
   const decompositions = new Map<number, readonly number[]>();
   const compositions = new Map<number, number>();
-  const active = new Uint8Array(Math.max(ranks.length, CODE_POINT_UNIT >> 2));
+  const active = new Uint8Array(Math.max(ranks.length, codePointUnit >> 2));
   for (const [code, rank] of ranks.entries()) if (rank > 0) active[code] = 1;
-  active.fill(1, VOWEL_BASE, VOWEL_BASE + VOWEL_COUNT).fill(1, TRAILING_BASE + 1, TRAILING_BASE + TRAILING_COUNT);
+  active.fill(1, vowelBase, vowelBase + vowelCount).fill(1, trailingBase + 1, trailingBase + trailingCount);
   const codePoints = (text: string): number[] => Array.from(text, (character) => character.codePointAt(0) ?? 0);
   for (const [code, kind] of expandRuns(decompositionRuns).entries()) {
     if (kind === 0) continue;
     const parts = codePoints(String.fromCodePoint(code).normalize("NFD"));
     decompositions.set(code, parts);
-    if (kind !== COMPOSES) {
+    if (kind !== composes) {
       active[code] = 1;
       continue;
     }
     const second = parts.at(-1) ?? 0;
     const [first = 0] = codePoints(String.fromCodePoint(...parts.slice(0, -1)).normalize("NFC"));
-    compositions.set(first * CODE_POINT_UNIT + second, code);
+    compositions.set(first * codePointUnit + second, code);
     active[second] = 1;
   }
   return { ranks, decompositions, compositions, active };

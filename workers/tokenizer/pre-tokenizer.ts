@@ -4,23 +4,32 @@
  * Scanners over UTF-8 and generated tables, not JavaScript regular expressions: those have another Unicode version, another idea of
  * whitespace, and a backtracking stack that a megabyte of spaces exhausts. Input is always valid UTF-8, made by `TextEncoder`.
  */
-import { type CodePointTable, expandRuns, lazily, LETTER, NUMBER, NUMERIC_FLAG, OTHER, WHITESPACE } from "./code-point-table.ts";
+import {
+  type CodePointTable,
+  expandRuns,
+  lazily,
+  letterClass,
+  numberClass,
+  numericFlag,
+  otherClass,
+  whitespaceClass,
+} from "./code-point-table.ts";
 import { characterClassRuns } from "./unicode-classes.ts";
 
 export const supportedFamilies = ["gpt-2", "smollm", "qwen2"] as const;
 export type Family = (typeof supportedFamilies)[number];
 
 /** Always a word of its own, and an end of text to whatever is before it. */
-const ISOLATED = 4;
-const END = 5;
+const isolatedClass = 4;
+const endClass = 5;
 
-const SPACE = 0x20;
-const APOSTROPHE = 0x27;
-const LINE_FEED = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
+const space = 0x20;
+const apostrophe = 0x27;
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
 
-const regexClasses = lazily(() => expandRuns(characterClassRuns).map((value) => value & ~NUMERIC_FLAG));
-const digitSplittingClasses = lazily(() => expandRuns(characterClassRuns).map((value) => (value & NUMERIC_FLAG ? ISOLATED : value)));
+const regexClasses = lazily(() => expandRuns(characterClassRuns).map((value) => value & ~numericFlag));
+const digitSplittingClasses = lazily(() => expandRuns(characterClassRuns).map((value) => (value & numericFlag ? isolatedClass : value)));
 
 /** Visits the words of a text, in order and without a gap. */
 export type WordSplitter = (bytes: Uint8Array, visit: (start: number, end: number) => void) => void;
@@ -60,13 +69,13 @@ function gpt2WordEnd(text: Text, start: number): number {
   const first = classAt(text, start);
   const contraction = contractionLength(text, start, false);
   if (contraction > 0) return start + contraction;
-  if (first === ISOLATED) return next(text, start);
-  if (first !== WHITESPACE) return runEnd(text, start, first);
-  if (text.bytes[start] === SPACE) {
+  if (first === isolatedClass) return next(text, start);
+  if (first !== whitespaceClass) return runEnd(text, start, first);
+  if (text.bytes[start] === space) {
     const second = classAt(text, start + 1);
-    if (second <= NUMBER) return runEnd(text, start + 1, second);
+    if (second <= numberClass) return runEnd(text, start + 1, second);
   }
-  return whitespaceEnd(text, start, runEnd(text, start, WHITESPACE));
+  return whitespaceEnd(text, start, runEnd(text, start, whitespaceClass));
 }
 
 /** `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+` */
@@ -74,13 +83,13 @@ function qwen2WordEnd(text: Text, start: number): number {
   const contraction = contractionLength(text, start, true);
   if (contraction > 0) return start + contraction;
   const first = classAt(text, start);
-  if (first === LETTER) return runEnd(text, start, LETTER);
+  if (first === letterClass) return runEnd(text, start, letterClass);
   const second = next(text, start);
-  if (first === NUMBER) return second;
-  if (!isLineBreak(text.bytes[start]) && classAt(text, second) === LETTER) return runEnd(text, second, LETTER);
-  if (first === OTHER) return lineBreaksEnd(text, runEnd(text, start, OTHER));
-  if (text.bytes[start] === SPACE && classAt(text, second) === OTHER) return lineBreaksEnd(text, runEnd(text, second, OTHER));
-  const end = runEnd(text, start, WHITESPACE);
+  if (first === numberClass) return second;
+  if (!isLineBreak(text.bytes[start]) && classAt(text, second) === letterClass) return runEnd(text, second, letterClass);
+  if (first === otherClass) return lineBreaksEnd(text, runEnd(text, start, otherClass));
+  if (text.bytes[start] === space && classAt(text, second) === otherClass) return lineBreaksEnd(text, runEnd(text, second, otherClass));
+  const end = runEnd(text, start, whitespaceClass);
   for (let position = end; position > start; position--) {
     if (isLineBreak(text.bytes[position - 1])) return position;
   }
@@ -89,7 +98,7 @@ function qwen2WordEnd(text: Text, start: number): number {
 
 /** `\s+(?!\S)|\s+` on the whitespace from `start` to `end`: the last one is left to the word that follows, unless it is the only one. */
 function whitespaceEnd(text: Text, start: number, end: number): number {
-  if (classAt(text, end) >= ISOLATED) return end;
+  if (classAt(text, end) >= isolatedClass) return end;
   let last = end - 1;
   while ((byteAt(text, last) & 0xc0) === 0x80) last--;
   return last > start ? last : end;
@@ -109,7 +118,7 @@ function lineBreaksEnd(text: Text, start: number): number {
 
 /** Bytes of the contraction at `start`, or 0. Case folding counts U+017F, the long s (C5 BF), as an s. */
 function contractionLength(text: Text, start: number, foldCase: boolean): number {
-  if (text.bytes[start] !== APOSTROPHE) return 0;
+  if (text.bytes[start] !== apostrophe) return 0;
   const lowered = foldCase ? 0x20 : 0;
   const first = byteAt(text, start + 1) | lowered;
   if (first === 0x73 || first === 0x74 || first === 0x6d || first === 0x64) return 2;
@@ -121,7 +130,7 @@ function contractionLength(text: Text, start: number, foldCase: boolean): number
 }
 
 function isLineBreak(byte: number | undefined): boolean {
-  return byte === LINE_FEED || byte === CARRIAGE_RETURN;
+  return byte === lineFeed || byte === carriageReturn;
 }
 
 /** Zero past the end: no rule of any family looks for it. */
@@ -135,14 +144,14 @@ function next(text: Text, position: number): number {
 }
 
 function classAt(text: Text, position: number): number {
-  if (position >= text.end) return END;
+  if (position >= text.end) return endClass;
   const { bytes, classes } = text;
   const lead = bytes[position] ?? 0;
-  if (lead < 0x80) return classes[lead] ?? OTHER;
+  if (lead < 0x80) return classes[lead] ?? otherClass;
   const second = (bytes[position + 1] ?? 0) & 0x3f;
-  if (lead < 0xe0) return classes[((lead & 0x1f) << 6) | second] ?? OTHER;
+  if (lead < 0xe0) return classes[((lead & 0x1f) << 6) | second] ?? otherClass;
   const third = (bytes[position + 2] ?? 0) & 0x3f;
-  if (lead < 0xf0) return classes[((lead & 0x0f) << 12) | (second << 6) | third] ?? OTHER;
+  if (lead < 0xf0) return classes[((lead & 0x0f) << 12) | (second << 6) | third] ?? otherClass;
   const fourth = (bytes[position + 3] ?? 0) & 0x3f;
-  return classes[((lead & 0x07) << 18) | (second << 12) | (third << 6) | fourth] ?? OTHER;
+  return classes[((lead & 0x07) << 18) | (second << 12) | (third << 6) | fourth] ?? otherClass;
 }

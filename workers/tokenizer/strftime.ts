@@ -1,7 +1,7 @@
 /** Python's `strftime`, in UTC and English. */
 import { TemplateError } from "./jinja/values.ts";
 
-const DAY_MILLISECONDS = 86_400_000;
+const dayMilliseconds = 86_400_000;
 
 type Directive = (now: Date) => string;
 
@@ -16,11 +16,11 @@ const named =
     now.toLocaleDateString("en-US", { ...options, timeZone: "UTC" });
 
 const hour12 = (now: Date): number => now.getUTCHours() % 12 || 12;
-const dayOfYear = (now: Date): number => Math.floor((now.getTime() - Date.UTC(now.getUTCFullYear(), 0, 1)) / DAY_MILLISECONDS) + 1;
+const dayOfYear = (now: Date): number => Math.floor((now.getTime() - Date.UTC(now.getUTCFullYear(), 0, 1)) / dayMilliseconds) + 1;
 /** Full weeks that begin on the day, counted from the year's first. */
 const week = (now: Date, firstDay: number): number => Math.floor((dayOfYear(now) + 6 - ((now.getUTCDay() + 7 - firstDay) % 7)) / 7);
 /** The Thursday of its week decides which year an ISO week belongs to. */
-const thursday = (now: Date): Date => new Date(now.getTime() + (4 - (now.getUTCDay() || 7)) * DAY_MILLISECONDS);
+const thursday = (now: Date): Date => new Date(now.getTime() + (4 - (now.getUTCDay() || 7)) * dayMilliseconds);
 
 const directives: Readonly<Record<string, Directive>> = {
   Y: padded(1, (now) => now.getUTCFullYear()),

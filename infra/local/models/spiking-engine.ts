@@ -7,7 +7,7 @@ import type { SpikingMode } from "../../../workers/contracts/spikes.ts";
 import { inRepository } from "../paths.ts";
 import { defaultConfigurations } from "../stack.ts";
 
-const ENGINE_CONFIGURATION = "workers/engine/wrangler.toml";
+const engineConfiguration = "workers/engine/wrangler.toml";
 
 /** Paths of the original, and what they are as seen from `dist`. */
 const moved = [
@@ -19,8 +19,8 @@ const moved = [
 export function configurationsFor(mode: SpikingMode | undefined): readonly string[] | undefined {
   if (mode === undefined) return undefined;
   const path = `dist/engine-${mode}.toml`;
-  writeFileSync(inRepository(path), withMode(readFileSync(inRepository(ENGINE_CONFIGURATION), "utf8"), mode));
-  return defaultConfigurations.map((configuration) => (configuration === ENGINE_CONFIGURATION ? path : configuration));
+  writeFileSync(inRepository(path), withMode(readFileSync(inRepository(engineConfiguration), "utf8"), mode));
+  return defaultConfigurations.map((configuration) => (configuration === engineConfiguration ? path : configuration));
 }
 
 export function withMode(toml: string, mode: string): string {

@@ -3,10 +3,10 @@ import { locateModel } from "../../../infra/local/models/source.ts";
 import { loadEngine } from "../../../infra/node/engine-package.ts";
 import { describeStateFile } from "../../../infra/node/state-file.ts";
 import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
-import { greedyParameters, STATE_CHUNK_BYTES } from "../../../workers/contracts/engine.ts";
+import { greedyParameters, stateChunkBytes } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
-import { PAGE_TOKENS } from "../../../workers/state-file/page.ts";
+import { pageTokens } from "../../../workers/state-file/page.ts";
 import type { SeriesCollector } from "../report/result.ts";
 import { timed, type Timed } from "../timed.ts";
 import { equalTokens } from "../engine/agreement.ts";
@@ -93,7 +93,7 @@ function measureState(engine: Engine, sequence: number, tokens: number, { text, 
 function writtenByTurn(engine: Engine, sequence: number, tokens: number, text: readonly number[]): number {
   const copy = engine.fork(sequence);
   feedAndRead(engine, copy, text.slice(0, turnTokens));
-  const bytes = sum(save(engine, copy, Math.floor(tokens / PAGE_TOKENS)));
+  const bytes = sum(save(engine, copy, Math.floor(tokens / pageTokens)));
   engine.close(copy);
   return bytes;
 }
@@ -102,7 +102,7 @@ function save(engine: Engine, sequence: number, fromPage: number): Uint8Array[] 
   engine.beginSave(sequence, fromPage, "{}");
   const chunks: Uint8Array[] = [];
   for (;;) {
-    const chunk = engine.readSaved(sequence, STATE_CHUNK_BYTES);
+    const chunk = engine.readSaved(sequence, stateChunkBytes);
     if (chunk.length === 0) break;
     chunks.push(chunk);
   }

@@ -4,7 +4,7 @@ import { inRepository } from "../../../infra/local/paths.ts";
 import { sessionConfiguration } from "../../../infra/local/stack.ts";
 
 /** Short, so that a test need not wait for it, and longer than a busy machine's pauses. */
-const GRACE_SECONDS = "0.5";
+const graceSeconds = "0.5";
 
 /** Around another entry, a tiny model and a key for tests only. */
 export function sessionToml(): string {
@@ -12,7 +12,7 @@ export function sessionToml(): string {
     [/^main = ".*"$/m, `main = "${inRepository("test/edge/scripted/worker/session.ts")}"`],
     [
       /^STREAM_GRACE_SECONDS = ".*"$/m,
-      `STREAM_GRACE_SECONDS = "${GRACE_SECONDS}"\nSTATE_KEYS = "1:${Buffer.alloc(32, 7).toString("base64")}"`,
+      `STREAM_GRACE_SECONDS = "${graceSeconds}"\nSTATE_KEYS = "1:${Buffer.alloc(32, 7).toString("base64")}"`,
     ],
     [/^\[assets\][^[]*/m, '[[services]]\nbinding = "ASSETS"\nservice = "spikingbrain-gateway"\nentrypoint = "FixtureAssets"\n\n'],
   ];

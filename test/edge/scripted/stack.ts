@@ -7,7 +7,7 @@ import type { EngineLoad } from "../../../workers/contracts/engine.ts";
 import type { BackendScript } from "../../workers/support/toy-backend.ts";
 import { sessionToml } from "./session-toml.ts";
 
-const READY_TIMEOUT_MILLISECONDS = 180_000;
+const readyTimeoutMilliseconds = 180_000;
 
 export interface ScriptedStack {
   readonly url: string;
@@ -24,8 +24,8 @@ export function useScriptedStack(variables: Readonly<Record<string, string>> = {
   beforeAll(async () => {
     const configurations = ["test/edge/scripted/worker/gateway.toml", sessionToml(), "test/edge/scripted/worker/engine.toml"];
     stack = await startStack({ port: await freePort(), configurations, variables, onOutput: (text) => process.stderr.write(text) });
-    await stack.untilReady(READY_TIMEOUT_MILLISECONDS);
-  }, READY_TIMEOUT_MILLISECONDS);
+    await stack.untilReady(readyTimeoutMilliseconds);
+  }, readyTimeoutMilliseconds);
   afterAll(async () => await stack?.stop());
 
   const url = () => stack?.url ?? "";

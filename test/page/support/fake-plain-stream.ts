@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MODEL } from "./fake-sessions.ts";
+import { model } from "./fake-sessions.ts";
 import type { StreamReply } from "./fake-stream.ts";
 
 /** An answer that ends with its connection, in every way that answers end. */
@@ -8,7 +8,7 @@ export async function writeStream(response: ServerResponse, reply: StreamReply):
   const { deltas, intervalMs = 5, ending = "done", finishReason = "stop" } = reply;
   const usage = reply.usage ?? { prompt_tokens: 12, completion_tokens: deltas.length };
   const send = (choices: object[], more: object = {}) =>
-    response.write(`data: ${JSON.stringify({ id: "chatcmpl-1", object: "chat.completion.chunk", model: MODEL, choices, ...more })}\n\n`);
+    response.write(`data: ${JSON.stringify({ id: "chatcmpl-1", object: "chat.completion.chunk", model: model, choices, ...more })}\n\n`);
   response.writeHead(200, { "content-type": "text/event-stream" });
   response.write(": keep-alive\n");
   send([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]);

@@ -30,8 +30,8 @@ export interface FakeResponse {
   readonly body?: object;
 }
 
-export const MODEL = "spikingbrain-135m";
-const STATE_BYTES = 13_400_000;
+export const model = "spikingbrain-135m";
+const stateBytes = 13_400_000;
 
 /** The server's sessions and shares, of all keys. */
 export class FakeSessions {
@@ -130,16 +130,16 @@ export class FakeSessions {
     if (share === undefined || (method === "DELETE" && share.session.key !== key)) return refused(404, "share_not_found", "No such share.");
     if (method === "DELETE") this.shares.delete(id);
     const { session, turns, expires } = share;
-    const shown = { object: "shared_session", name: session.name, model: MODEL, tokens: 60, state_bytes: STATE_BYTES, expires, turns };
+    const shown = { object: "shared_session", name: session.name, model: model, tokens: 60, state_bytes: stateBytes, expires, turns };
     return method === "DELETE" ? { status: 204 } : { status: 200, body: shown };
   }
 }
 
 export function factsOf({ id, kind, name, turns, parent, running, updated, ingest }: FakeSession): object {
   const tokens = ingest?.tokens ?? turns.length * 30;
-  const sizes = { tokens, turns: turns.length, state_bytes: STATE_BYTES, bytes: STATE_BYTES + tokens * 4, tier: "hot" };
+  const sizes = { tokens, turns: turns.length, state_bytes: stateBytes, bytes: stateBytes + tokens * 4, tier: "hot" };
   const times = { created: updated, updated, expires: updated + 2_592_000 };
-  return { id, object: "session", kind, name, model: MODEL, ...times, ...sizes, parent, running: running?.id ?? null, ingest };
+  return { id, object: "session", kind, name, model: model, ...times, ...sizes, parent, running: running?.id ?? null, ingest };
 }
 
 export function refused(status: number, code: string, message: string): FakeResponse {

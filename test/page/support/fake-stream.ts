@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Reply } from "./fake-api.ts";
-import { MODEL } from "./fake-sessions.ts";
+import { model } from "./fake-sessions.ts";
 
 export type StreamReply = Extract<Reply, { kind: "stream" }>;
 
@@ -106,5 +106,5 @@ function choice(delta: object, reason: string | null = null): object {
 }
 
 function chunk(choices: object[], more: object = {}): object {
-  return { id: "chatcmpl-1", object: "chat.completion.chunk", model: MODEL, choices, ...more };
+  return { id: "chatcmpl-1", object: "chat.completion.chunk", model: model, choices, ...more };
 }

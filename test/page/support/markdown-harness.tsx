@@ -10,7 +10,7 @@ export interface MarkdownHarness {
   sanitizeGrowing(html: string): string[];
 }
 
-const ALLOWED_ELEMENTS = new Set(
+const allowedElements = new Set(
   [
     "a",
     "b",
@@ -35,7 +35,7 @@ const ALLOWED_ELEMENTS = new Set(
     "ol",
   ].concat(["p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"]),
 );
-const ALLOWED_ATTRIBUTES = new Set([
+const allowedAttributes = new Set([
   "align",
   "class",
   "data-copy-code",
@@ -50,27 +50,27 @@ const ALLOWED_ATTRIBUTES = new Set([
   "type",
 ]);
 
-const MATH_ELEMENTS = new Set(
+const mathElements = new Set(
   ["math", "mrow", "mi", "mn", "mo", "mtext", "ms", "mspace", "mstyle", "mpadded", "mphantom", "merror", "mfrac", "msqrt"].concat(
     ["mroot", "msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "mtable", "mtr", "mtd"],
     ["menclose"],
   ),
 );
-const MATHML = "http://www.w3.org/1998/Math/MathML";
-const FORBIDDEN_IN_MATH = /^(?:href|src|style|id|class|on.*|xlink:.*|data-.*|encoding|definitionurl|actiontype)$/i;
+const mathml = "http://www.w3.org/1998/Math/MathML";
+const forbiddenInMath = /^(?:href|src|style|id|class|on.*|xlink:.*|data-.*|encoding|definitionurl|actiontype)$/i;
 
 /** Formulas are MathML of no more than its own elements, where there may be any. */
 function violations(root: Element, mayHaveMath: boolean): string[] {
   const found: string[] = [];
   for (const element of root.querySelectorAll("*")) {
-    if (mayHaveMath && element.namespaceURI === MATHML && MATH_ELEMENTS.has(element.localName)) {
+    if (mayHaveMath && element.namespaceURI === mathml && mathElements.has(element.localName)) {
       for (const { name, value } of element.attributes)
-        if (FORBIDDEN_IN_MATH.test(name)) found.push(`${element.localName}[${name}=${value}]`);
+        if (forbiddenInMath.test(name)) found.push(`${element.localName}[${name}=${value}]`);
       continue;
     }
-    if (!ALLOWED_ELEMENTS.has(element.localName)) found.push(`<${element.localName}>`);
+    if (!allowedElements.has(element.localName)) found.push(`<${element.localName}>`);
     for (const { name, value } of element.attributes) {
-      if (!ALLOWED_ATTRIBUTES.has(name)) found.push(`${element.localName}[${name}=${value}]`);
+      if (!allowedAttributes.has(name)) found.push(`${element.localName}[${name}=${value}]`);
       if (name === "class" && /dialog|toast/.test(value)) found.push(`${element.localName}[class=${value}]`);
     }
     if (!(element instanceof HTMLAnchorElement) || !element.hasAttribute("href")) continue;

@@ -20,7 +20,7 @@ interface SdkReading {
   readonly refusal: { readonly status: number | undefined; readonly code: string | null | undefined };
 }
 
-const DATA = "data: ";
+const dataField = "data: ";
 
 function deltaOf(data: string): string {
   const chunk = JSON.parse(data) as OpenAI.ChatCompletionChunk;
@@ -34,9 +34,9 @@ const otherSite: OtherSite = {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ ...request, stream: true }),
     });
-    const lines = (await response.text()).split("\n").filter((line) => line.startsWith(DATA));
-    if (lines.pop() !== `${DATA}[DONE]`) throw new Error(`status ${response.status}: no [DONE]`);
-    const text = lines.map((line) => deltaOf(line.slice(DATA.length))).join("");
+    const lines = (await response.text()).split("\n").filter((line) => line.startsWith(dataField));
+    if (lines.pop() !== `${dataField}[DONE]`) throw new Error(`status ${response.status}: no [DONE]`);
+    const text = lines.map((line) => deltaOf(line.slice(dataField.length))).join("");
     return { text, stream: response.headers.get("x-spikingbrain-stream"), cache: response.headers.get("x-spikingbrain-cache") };
   },
 

@@ -18,7 +18,7 @@ export interface PageTest {
 }
 
 /** Complaints that a test provokes on purpose: the browser logs every failed request. */
-const EXPECTED_COMPLAINT = /Failed to load resource|net::ERR_/;
+const expectedComplaint = /Failed to load resource|net::ERR_/;
 
 /** Builds the page, serves it beside a fake API and opens a fresh browser profile for each test of the file. */
 export function usePage({
@@ -97,7 +97,7 @@ export function launchBrowser(): Promise<Browser> {
 /** Collects what a page must not do: complain, open dialogs, ask other hosts. */
 export function watch(page: Page, origin: string, complaints: string[], foreignRequests: string[]): void {
   page.on("console", (message) => {
-    if (message.type() === "error" && !EXPECTED_COMPLAINT.test(message.text())) complaints.push(message.text());
+    if (message.type() === "error" && !expectedComplaint.test(message.text())) complaints.push(message.text());
   });
   page.on("pageerror", (error) => complaints.push(`exception: ${error.message}`));
   page.on("dialog", (dialog) => {

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 
-const TYPES: Readonly<Record<string, string>> = {
+const contentTypes: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
   ".css": "text/css",
@@ -16,7 +16,7 @@ export interface StaticFile {
 /** Serves a folder as Cloudflare's static assets do, `_headers` included; null where there is no such file. */
 export async function readStatic(directory: string, path: string): Promise<StaticFile | null> {
   const file = path === "/" ? "/index.html" : normalize(path);
-  const type = TYPES[extname(file)];
+  const type = contentTypes[extname(file)];
   if (type === undefined) return null;
   const content = await readFile(join(directory, file)).catch(() => null);
   if (content === null) return null;

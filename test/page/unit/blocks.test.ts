@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createBlockSplitter } from "../../../workers/page/src/markdown/blocks.ts";
 
-const DOCUMENT = `# Title
+const document = `# Title
 
 A paragraph of *text*
 over two lines.
@@ -51,17 +51,17 @@ describe("block splitter", () => {
   it("gives the same blocks for a text that grew by single characters as for the whole", () => {
     const splitter = createBlockSplitter();
     let blocks = splitter.split("", false);
-    for (let length = 1; length <= DOCUMENT.length; length += 1) blocks = splitter.split(DOCUMENT.slice(0, length), false);
-    expect(blocks.map((block) => block.source.trim())).toEqual(sources(DOCUMENT));
+    for (let length = 1; length <= document.length; length += 1) blocks = splitter.split(document.slice(0, length), false);
+    expect(blocks.map((block) => block.source.trim())).toEqual(sources(document));
     expect(blocks.length).toBeGreaterThan(8);
   });
 
   it("never changes a block that it has called settled", () => {
     const splitter = createBlockSplitter();
     let settled: string[] = [];
-    for (let length = 1; length <= DOCUMENT.length; length += 1) {
+    for (let length = 1; length <= document.length; length += 1) {
       const now = splitter
-        .split(DOCUMENT.slice(0, length), false)
+        .split(document.slice(0, length), false)
         .filter((block) => block.settled)
         .map((block) => block.source);
       expect(now.slice(0, settled.length)).toEqual(settled);
@@ -72,8 +72,8 @@ describe("block splitter", () => {
 
   it("loses no text", () => {
     const splitter = createBlockSplitter();
-    for (let length = 0; length <= DOCUMENT.length; length += 1) {
-      const text = DOCUMENT.slice(0, length);
+    for (let length = 0; length <= document.length; length += 1) {
+      const text = document.slice(0, length);
       const blocks = splitter.split(text, false);
       expect(blocks.map((block) => block.source.replace(/\s/g, "")).join("")).toBe(text.replace(/\s/g, ""));
     }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { chooseVersion, leaveCourse, sessionsOf, versionsAt } from "../../../workers/page/src/state/branches.ts";
 import { replaceMessages } from "../../../workers/page/src/state/conversation-reducer.ts";
-import { DEFAULT_SETTINGS } from "../../../workers/page/src/state/settings.ts";
+import { defaultSettings } from "../../../workers/page/src/state/settings.ts";
 import type { Conversation, Message } from "../../../workers/page/src/state/types.ts";
 
 const user = (id: string, text = id): Message => ({ id, role: "user", text });
@@ -10,7 +10,7 @@ const answer = (id: string, text = id): Message => ({
 });
 const link = (id: string) => ({ id, model: "m", system: "", turns: 1 });
 const begun = (...messages: Message[]): Conversation => ({
-  ...{ id: "c", name: null, updatedAt: 1, settings: DEFAULT_SETTINGS, messages },
+  ...{ id: "c", name: null, updatedAt: 1, settings: defaultSettings, messages },
   session: link("s0"),
 });
 const replace = (conversation: Conversation, from: string, ...added: Message[]) => replaceMessages(conversation, { from, added, now: 2 });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { chatMessages, chatRequest } from "../../../workers/page/src/api/chat-request.ts";
-import { DEFAULT_SETTINGS, NUMBER_RULES, parseNumberSetting } from "../../../workers/page/src/state/settings.ts";
+import { defaultSettings, numberRules, parseNumberSetting } from "../../../workers/page/src/state/settings.ts";
 
-const EMPTY = {
-  ...DEFAULT_SETTINGS,
+const emptyRequest = {
+  ...defaultSettings,
   temperature: null,
   topP: null,
   repetitionPenalty: null,
@@ -26,7 +26,7 @@ describe("chat request", () => {
   });
 
   it("sends no setting that is left to the server", () => {
-    expect(chatRequest("m", [], EMPTY, { reportState: false })).toEqual({
+    expect(chatRequest("m", [], emptyRequest, { reportState: false })).toEqual({
       model: "m",
       messages: [],
       stream: true,
@@ -35,7 +35,7 @@ describe("chat request", () => {
   });
 
   it("sends zero, which is not the same as empty", () => {
-    expect(chatRequest("m", [], { ...EMPTY, temperature: 0, topK: 0, seed: 0 }, { reportState: false })).toMatchObject({
+    expect(chatRequest("m", [], { ...emptyRequest, temperature: 0, topK: 0, seed: 0 }, { reportState: false })).toMatchObject({
       temperature: 0,
       top_k: 0,
       seed: 0,
@@ -43,13 +43,13 @@ describe("chat request", () => {
   });
 
   it("asks for spikes where the person wants them, and for the state where the server knows it", () => {
-    expect(chatRequest("m", [], { ...EMPTY, spikes: true }, { reportState: true })).toMatchObject({ spikes: true, state: true });
-    expect(Object.keys(chatRequest("m", [], EMPTY, { reportState: false }))).not.toContain("state");
+    expect(chatRequest("m", [], { ...emptyRequest, spikes: true }, { reportState: true })).toMatchObject({ spikes: true, state: true });
+    expect(Object.keys(chatRequest("m", [], emptyRequest, { reportState: false }))).not.toContain("state");
   });
 
   it("names every setting as the API does", () => {
-    const all = Object.fromEntries(NUMBER_RULES.map((rule) => [rule.setting, 1]));
-    expect(Object.keys(chatRequest("m", [], { ...EMPTY, ...all }, { reportState: false })).sort()).toEqual(
+    const all = Object.fromEntries(numberRules.map((rule) => [rule.setting, 1]));
+    expect(Object.keys(chatRequest("m", [], { ...emptyRequest, ...all }, { reportState: false })).sort()).toEqual(
       ["model", "messages", "stream", "stream_options", "temperature", "top_p", "top_k", "min_p", "presence_penalty"]
         .concat(["frequency_penalty", "repetition_penalty", "max_tokens", "seed"])
         .sort(),
@@ -58,7 +58,7 @@ describe("chat request", () => {
 });
 
 describe("typed settings", () => {
-  const rule = (setting: string) => NUMBER_RULES.find((candidate) => candidate.setting === setting) ?? expect.fail(setting);
+  const rule = (setting: string) => numberRules.find((candidate) => candidate.setting === setting) ?? expect.fail(setting);
 
   it("brings a number into its range", () => {
     expect(parseNumberSetting(rule("temperature"), "9")).toBe(2);

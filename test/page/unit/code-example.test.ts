@@ -6,25 +6,25 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chatRequest } from "../../../workers/page/src/api/chat-request.ts";
 import { codeExample, type ExamplePlan } from "../../../workers/page/src/api/code-example.ts";
 import { creation } from "../../../workers/page/src/api/sessions.ts";
-import { DEFAULT_SETTINGS } from "../../../workers/page/src/state/settings.ts";
+import { defaultSettings } from "../../../workers/page/src/state/settings.ts";
 
-const TRICKY = `It's "quoted" \\ $HOME \`id\` 你好 🎈\n\ttab {"a": true} \${x}`;
-const SETTINGS = { ...DEFAULT_SETTINGS, topK: 40, minP: 0.05, seed: 7, spikes: true };
+const trickyText = `It's "quoted" \\ $HOME \`id\` 你好 🎈\n\ttab {"a": true} \${x}`;
+const settings = { ...defaultSettings, topK: 40, minP: 0.05, seed: 7, spikes: true };
 const request = (session: string | null) =>
-  chatRequest("model-1", [{ role: "user", content: TRICKY }], SETTINGS, {
+  chatRequest("model-1", [{ role: "user", content: trickyText }], settings, {
     reportState: true,
     ...(session === null ? {} : { session }),
   });
-const CREATION = creation("model-1", TRICKY, null);
+const sessionCreation = creation("model-1", trickyText, null);
 
 /** To no session, to one that is there, and to one that is made just before. */
-const PLANS: readonly (readonly [string, ExamplePlan, string | null])[] = [
+const plans: readonly (readonly [string, ExamplePlan, string | null])[] = [
   ["without a session", { prepare: null, session: null, request }, null],
   ["to a session", { prepare: null, session: { id: "sess_there" }, request }, "sess_there"],
-  ["to a session that it makes", { prepare: CREATION, session: null, request }, "sess_made"],
+  ["to a session that it makes", { prepare: sessionCreation, session: null, request }, "sess_made"],
 ];
-const MADE = { id: "sess_made", object: "session", parent: { session_id: "sess_other" } };
-const environment = { ...process.env, SPIKINGBRAIN_KEY: "sk-1", MADE: JSON.stringify(MADE) };
+const madeSession = { id: "sess_made", object: "session", parent: { session_id: "sess_other" } };
+const environment = { ...process.env, SPIKINGBRAIN_KEY: "sk-1", MADE: JSON.stringify(madeSession) };
 
 let directory: string;
 
@@ -45,9 +45,9 @@ const run = (command: string, words: readonly string[]) =>
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as Seen);
 
-describe.each(PLANS)("code examples say exactly what the page sends, %s:", (_name, plan, session) => {
+describe.each(plans)("code examples say exactly what the page sends, %s:", (_name, plan, session) => {
   const expected: Seen[] = [
-    ...(plan.prepare === null ? [] : [{ path: "/v1/sessions", key: "sk-1", body: CREATION.json }]),
+    ...(plan.prepare === null ? [] : [{ path: "/v1/sessions", key: "sk-1", body: sessionCreation.json }]),
     { path: "/v1/chat/completions", key: "sk-1", body: request(session) },
   ];
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { SessionFacts } from "../../../workers/page/src/api/sessions.ts";
 import { reduce } from "../../../workers/page/src/state/reducer.ts";
-import { DEFAULT_SETTINGS } from "../../../workers/page/src/state/settings.ts";
+import { defaultSettings } from "../../../workers/page/src/state/settings.ts";
 import { transcriptOf } from "../../../workers/page/src/state/transcript.ts";
 import type { Conversation, Message, State } from "../../../workers/page/src/state/types.ts";
 
@@ -27,11 +27,11 @@ const answer = (id: string, turn?: number): Message => ({
 });
 const user = (id: string): Message => ({ id, role: "user", text: id });
 const conversation = (messages: readonly Message[], turns: number | null): Conversation => ({
-  ...{ id: "c", name: null, updatedAt: 1, settings: DEFAULT_SETTINGS, messages },
+  ...{ id: "c", name: null, updatedAt: 1, settings: defaultSettings, messages },
   session: { id: "s", model: "m", system: "", turns },
 });
 const state = (...conversations: Conversation[]): State => ({
-  ...{ preferences: { theme: "system", language: "en", settings: DEFAULT_SETTINGS }, conversations, currentId: "c" },
+  ...{ preferences: { theme: "system", language: "en", settings: defaultSettings }, conversations, currentId: "c" },
   ...{
     model: null,
     modelFailure: null,

@@ -2,27 +2,27 @@ import { describe, expect, it } from "vitest";
 import { createMeter } from "../../../workers/page/src/state/meter.ts";
 import { reduce } from "../../../workers/page/src/state/reducer.ts";
 import { contextTokens, conversationTitle, isRunning, latestState, tokensPerSecond } from "../../../workers/page/src/state/selectors.ts";
-import { DEFAULT_SETTINGS } from "../../../workers/page/src/state/settings.ts";
+import { defaultSettings } from "../../../workers/page/src/state/settings.ts";
 import { interrupted } from "../../../workers/page/src/state/update.ts";
 import type { AssistantMessage, Conversation, Message, State } from "../../../workers/page/src/state/types.ts";
 
-const MEASURE = { deltas: 0, streamingMs: 0 };
+const noMeasure = { deltas: 0, streamingMs: 0 };
 
 function user(id: string, text = id): Message {
   return { id, role: "user", text };
 }
 
 function answer(id: string, more: Partial<AssistantMessage> = {}): AssistantMessage {
-  return { id, role: "assistant", text: id, status: "done", model: "m", measure: MEASURE, ...more };
+  return { id, role: "assistant", text: id, status: "done", model: "m", measure: noMeasure, ...more };
 }
 
 function conversation(id: string, messages: readonly Message[], updatedAt = 1): Conversation {
-  return { id, name: null, updatedAt, settings: DEFAULT_SETTINGS, messages };
+  return { id, name: null, updatedAt, settings: defaultSettings, messages };
 }
 
 function state(...conversations: Conversation[]): State {
   return {
-    preferences: { theme: "system", language: "en", settings: DEFAULT_SETTINGS },
+    preferences: { theme: "system", language: "en", settings: defaultSettings },
     conversations,
     currentId: conversations[0]?.id ?? null,
     model: null,
@@ -65,9 +65,9 @@ describe("an answer", () => {
   it("grows and ends", () => {
     let current = state(conversation("c", [user("u"), answer("a", { text: "", status: "waiting" })]));
     expect(isRunning(current.conversations[0] ?? null)).toBe(true);
-    for (const text of ["Hel", "lo"]) current = reduce(current, { type: "answer-grew", id: "c", messageId: "a", text, measure: MEASURE });
+    for (const text of ["Hel", "lo"]) current = reduce(current, { type: "answer-grew", id: "c", messageId: "a", text, measure: noMeasure });
     const failure = { kind: "cut" } as const;
-    current = reduce(current, { type: "answer-ended", id: "c", messageId: "a", status: "failed", measure: MEASURE, failure, now: 5 });
+    current = reduce(current, { type: "answer-ended", id: "c", messageId: "a", status: "failed", measure: noMeasure, failure, now: 5 });
     expect(current.conversations[0]?.messages[1]).toMatchObject({ text: "Hello", status: "failed", failure });
     expect(isRunning(current.conversations[0] ?? null)).toBe(false);
   });
@@ -114,7 +114,7 @@ describe("conversations", () => {
   });
 
   it("take changed settings, and so do new ones", () => {
-    const settings = { ...DEFAULT_SETTINGS, system: "be brief" };
+    const settings = { ...defaultSettings, system: "be brief" };
     const after = reduce(state(conversation("c", [])), { type: "settings-changed", settings, now: 2 });
     expect(after.conversations[0]?.settings).toBe(settings);
     expect(after.preferences.settings).toBe(settings);
@@ -141,7 +141,7 @@ describe("measures", () => {
       { tokens: 5, bytes: 70 },
       { tokens: 9, bytes: 70 },
     ];
-    const told = (measured: typeof first) => ({ measure: { ...MEASURE, state: measured } });
+    const told = (measured: typeof first) => ({ measure: { ...noMeasure, state: measured } });
     let current = state(conversation("c", [user("u"), answer("a", told(first)), user("v"), answer("b", { status: "waiting" })]));
     expect(latestState(current.conversations[0] ?? null)).toBe(first);
     current = reduce(current, { type: "answer-measured", id: "c", messageId: "b", ...told(second) });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { STATE_CHUNK_BYTES, type GenerateEvent } from "../../../workers/contracts/engine.ts";
+import { stateChunkBytes, type GenerateEvent } from "../../../workers/contracts/engine.ts";
 import { decodeEvents, encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
 
 const usage = { promptTokens: 1, completionTokens: 2, cachedTokens: 0 };
@@ -103,13 +103,13 @@ describe("states", () => {
     ]);
   });
 
-  test.each([0, -1, 1.5, STATE_CHUNK_BYTES + 1])("a chunk of %d bytes is refused before it is read", async (length) => {
+  test.each([0, -1, 1.5, stateChunkBytes + 1])("a chunk of %d bytes is refused before it is read", async (length) => {
     const all = await read(new TextEncoder().encode(`{"type":"state","tokens":2,"length":${String(length)}}\n`));
     expect(all).toMatchObject([{ type: "error", failure: { message: expect.stringContaining(`has ${String(length)}`) as string } }]);
   });
 
   test("the longest chunk comes in many chunks", async () => {
-    const bytes = Uint8Array.from({ length: STATE_CHUNK_BYTES }, (_unused, at) => at);
+    const bytes = Uint8Array.from({ length: stateChunkBytes }, (_unused, at) => at);
     const [state] = await read(encodeEvent({ type: "state", tokens: 1, bytes }), 100);
     expect(state?.type === "state" && state.bytes.every((byte, at) => byte === (at & 255))).toBe(true);
   });

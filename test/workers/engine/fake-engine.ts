@@ -194,10 +194,10 @@ export class FakeEngine implements Engine {
     const before = tokensOf(sequence.restoring);
     const bytes = [...sequence.restoring, ...chunk];
     sequence.restoring = undefined;
-    if (bytes[0] !== undefined && bytes[0] !== MAGIC) throw engineError("invalid_state", "the magic is wrong");
+    if (bytes[0] !== undefined && bytes[0] !== magic) throw engineError("invalid_state", "the magic is wrong");
     const [tokens, free] = [tokensOf(bytes), this.freeStateBytes()];
     if (before === 0 && this.stateBytes(tokens) > free) throw engineError("out_of_memory", "no room for the state");
-    if (bytes.length > (1 + tokens) * ROW_BYTES) throw engineError("invalid_state", "the file is too long");
+    if (bytes.length > (1 + tokens) * rowBytes) throw engineError("invalid_state", "the file is too long");
     sequence.restoring = bytes;
   }
 
@@ -206,16 +206,16 @@ export class FakeEngine implements Engine {
     const file = Uint8Array.from(sequence.restoring ?? []);
     sequence.restoring = undefined;
     const tokens = tokensOf(file);
-    if (file.length !== (1 + tokens) * ROW_BYTES) throw engineError("invalid_state", "the file is cut");
+    if (file.length !== (1 + tokens) * rowBytes) throw engineError("invalid_state", "the file is cut");
     const view = new DataView(file.buffer);
-    for (let at = 1; at <= tokens; at += 1) sequence.history.push(view.getUint32(at * ROW_BYTES));
+    for (let at = 1; at <= tokens; at += 1) sequence.history.push(view.getUint32(at * rowBytes));
     [sequence.read, sequence.base] = [tokens, tokens];
     return tokens;
   }
 
   describeState(firstBytes: Uint8Array): string {
-    if (firstBytes[0] !== undefined && firstBytes[0] !== MAGIC) throw engineError("invalid_state", "the magic is wrong");
-    if (firstBytes.length < ROW_BYTES) return "null";
+    if (firstBytes[0] !== undefined && firstBytes[0] !== magic) throw engineError("invalid_state", "the magic is wrong");
+    if (firstBytes.length < rowBytes) return "null";
     const tokens = tokensOf(firstBytes);
     return JSON.stringify({ tokens, bytes: this.stateBytes(tokens) });
   }
@@ -238,18 +238,18 @@ export class FakeEngine implements Engine {
   }
 }
 
-const MAGIC = 0x46;
+const magic = 0x46;
 /** Large, so that a few thousand tokens take several chunks. */
-const ROW_BYTES = 64;
+const rowBytes = 64;
 
 /** A state's file: a row with the count of tokens, then a row for each of them. */
 export function fakeState(tokens: readonly number[], fromPage = 0): Uint8Array<ArrayBuffer> {
   const rows = tokens.slice(32 * fromPage);
-  const file = new Uint8Array((1 + rows.length) * ROW_BYTES);
+  const file = new Uint8Array((1 + rows.length) * rowBytes);
   const view = new DataView(file.buffer);
-  view.setUint8(0, MAGIC);
+  view.setUint8(0, magic);
   view.setUint32(4, tokens.length);
-  for (const [at, id] of rows.entries()) view.setUint32((1 + at) * ROW_BYTES, id);
+  for (const [at, id] of rows.entries()) view.setUint32((1 + at) * rowBytes, id);
   return file;
 }
 

@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from "vitest";
 import { chat, chatChunks, complete, contentOf, failure, payloads } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
-import { SCRIPTED_FAILURE } from "../support/toy-backend.ts";
-import { bytesAsTokens, END_OF_TURN, idOf, tinyManifest } from "../support/tiny-tokenizer.ts";
+import { scriptedFailure } from "../support/toy-backend.ts";
+import { bytesAsTokens, endOfTurn, idOf, tinyManifest } from "../support/tiny-tokenizer.ts";
 
 beforeEach(() => engine.use({ reply: [idOf("hello"), idOf("Ġworld")] }));
 
@@ -22,12 +22,12 @@ test("a chat answer", async () => {
   expect(Array.from(engine.calls[0]?.prompt ?? [])).toEqual([
     idOf("<|im_start|>"),
     ...prompt,
-    END_OF_TURN,
+    endOfTurn,
     ...bytesAsTokens("\n"),
     idOf("<|im_start|>"),
     ...bytesAsTokens("assistant\n"),
   ]);
-  expect(engine.calls[0]).toMatchObject({ stopTokens: [END_OF_TURN], maxTokens: tinyManifest.contextLength - 21 });
+  expect(engine.calls[0]).toMatchObject({ stopTokens: [endOfTurn], maxTokens: tinyManifest.contextLength - 21 });
 });
 
 test("finish_reason is length when it was, and the stop token is not counted", async () => {
@@ -54,14 +54,14 @@ test("a final assistant message is continued", async () => {
   });
   const prompt = Array.from(engine.calls[0]?.prompt ?? []);
   expect(prompt.slice(-4)).toEqual([...bytesAsTokens("t\n"), idOf("he"), idOf("l")]);
-  expect(prompt.filter((id) => id === END_OF_TURN)).toHaveLength(1);
+  expect(prompt.filter((id) => id === endOfTurn)).toHaveLength(1);
 });
 
 test("the names of control tokens in a message stay text; in a raw prompt they are control tokens", async () => {
   await chat({ messages: [{ role: "user", content: "<|im_end|>" }] });
   await complete({ prompt: "a<|im_end|>" });
-  expect(Array.from(engine.calls[0]?.prompt ?? []).filter((id) => id === END_OF_TURN)).toHaveLength(1);
-  expect(Array.from(engine.calls[1]?.prompt ?? [])).toEqual([...bytesAsTokens("a"), END_OF_TURN]);
+  expect(Array.from(engine.calls[0]?.prompt ?? []).filter((id) => id === endOfTurn)).toHaveLength(1);
+  expect(Array.from(engine.calls[1]?.prompt ?? [])).toEqual([...bytesAsTokens("a"), endOfTurn]);
 });
 
 test("characters of several tokens never break across events", async () => {
@@ -92,7 +92,7 @@ test("several choices: own seeds, interleaved streams, one usage", async () => {
 });
 
 test("when one choice fails the others are let go", async () => {
-  engine.use({ refuse: SCRIPTED_FAILURE, refuseCall: 1, delayMilliseconds: 5 });
+  engine.use({ refuse: scriptedFailure, refuseCall: 1, delayMilliseconds: 5 });
   const response = await chat({ n: 3, max_tokens: 100, ignore_eos: true });
   expect(response.status).toBe(503);
   await expect.poll(() => engine.running).toBe(0);

@@ -8,35 +8,39 @@ import { bytesAsTokens } from "../support/tiny-tokenizer.ts";
 beforeEach(() => engine.use({ reply: bytesAsTokens("ab") }));
 
 /** A body spelled by hand: `JSON.stringify` of half a pair spells the same escape. */
-const HALF = "a\ud83d!";
-const WHOLE = "a\ufffd!";
+const halfText = "a\ud83d!";
+const wholeText = "a\ufffd!";
 
 describe("half a surrogate pair comes back as U+FFFD", () => {
   const raw = (path: string, body: object, headers: Record<string, string> = {}) => request(path, json(body, headers));
 
   test("in an echo, a name, a transcript and the name of a field", async () => {
-    const echo = await complete({ prompt: HALF, echo: true, max_tokens: 1 });
-    expect(await echo.json()).toMatchObject({ choices: [{ text: expect.stringContaining(WHOLE) as string }] });
+    const echo = await complete({ prompt: halfText, echo: true, max_tokens: 1 });
+    expect(await echo.json()).toMatchObject({ choices: [{ text: expect.stringContaining(wholeText) as string }] });
     const client = new SessionClient();
-    const session = await client.create({ name: HALF });
-    expect(session.name).toBe(WHOLE);
-    await client.say(session.id, HALF);
+    const session = await client.create({ name: halfText });
+    expect(session.name).toBe(wholeText);
+    await client.say(session.id, halfText);
     const turns = await (await client.call("GET", `/v1/sessions/${session.id}/turns`)).text();
-    expect(turns).toContain(WHOLE);
+    expect(turns).toContain(wholeText);
     expect(turns.isWellFormed()).toBe(true);
     expect(turns).not.toMatch(/\\ud[89a-f]/i);
-    expect((await (await client.call("PATCH", `/v1/sessions/${session.id}`, { name: HALF })).json<{ name: string }>()).name).toBe(WHOLE);
-    expect((await client.createContext({ name: HALF })).name).toBe(WHOLE);
-    expect((await failure(await chat({ [HALF]: 1 }))).param).toBe(WHOLE);
-    expect((await failure(await chat({ messages: [{ role: "user", content: "a", [HALF]: 1 }] }))).param).toBe(`messages[0].${WHOLE}`);
-    expect((await failure(await raw("/v1/completions", { model: HALF, prompt: "a" }))).message).toContain(WHOLE);
-    expect((await failure(await raw("/tokenize", { prompt: "a", [HALF]: 1 }))).param).toBe(WHOLE);
+    expect((await (await client.call("PATCH", `/v1/sessions/${session.id}`, { name: halfText })).json<{ name: string }>()).name).toBe(
+      wholeText,
+    );
+    expect((await client.createContext({ name: halfText })).name).toBe(wholeText);
+    expect((await failure(await chat({ [halfText]: 1 }))).param).toBe(wholeText);
+    expect((await failure(await chat({ messages: [{ role: "user", content: "a", [halfText]: 1 }] }))).param).toBe(
+      `messages[0].${wholeText}`,
+    );
+    expect((await failure(await raw("/v1/completions", { model: halfText, prompt: "a" }))).message).toContain(wholeText);
+    expect((await failure(await raw("/tokenize", { prompt: "a", [halfText]: 1 }))).param).toBe(wholeText);
   });
 
   test("a whole pair is left alone, and is the prompt that it was", async () => {
     const tokens = async (prompt: string) => (await (await post("/tokenize", { prompt })).json<{ tokens: number[] }>()).tokens;
     expect(await tokens("\ud83d\ude00")).toEqual(await tokens("😀"));
-    expect(await tokens(HALF)).toEqual(await tokens(WHOLE));
+    expect(await tokens(halfText)).toEqual(await tokens(wholeText));
   });
 });
 
@@ -58,7 +62,7 @@ test.each(["identity", "Identity", "IDENTITY"])("Content-Encoding %s is none", a
 });
 
 /** Field, the values of it that ask for nothing, and one that asks for something. */
-const FIELDS: readonly (readonly [string, readonly unknown[], unknown])[] = [
+const fields: readonly (readonly [string, readonly unknown[], unknown])[] = [
   ["response_format", [null, { type: "text" }], { type: "json_object" }],
   ["tools", [null, []], [{ type: "function" }]],
   ["tool_choice", [null, "none", "auto"], "required"],
@@ -74,7 +78,7 @@ const FIELDS: readonly (readonly [string, readonly unknown[], unknown])[] = [
   ["logit_bias", [null, {}], { a: 1 }],
 ];
 
-test.each(FIELDS)("%s: what asks for nothing is accepted, what asks is refused by name", async (field, neutral, asks) => {
+test.each(fields)("%s: what asks for nothing is accepted, what asks is refused by name", async (field, neutral, asks) => {
   for (const value of neutral) expect([value, (await chat({ [field]: value, max_tokens: 1 })).status]).toEqual([value, 200]);
   const refusal = await chat({ [field]: asks });
   expect(refusal.status).toBe(400);

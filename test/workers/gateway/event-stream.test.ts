@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { chat, complete, dataLines, json, payloads, readToEnd, request, requestWith } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
-import { SCRIPTED_FAILURE } from "../support/toy-backend.ts";
+import { scriptedFailure } from "../support/toy-backend.ts";
 import { bytesAsTokens, idOf } from "../support/tiny-tokenizer.ts";
 
 beforeEach(() => engine.use({ reply: [idOf("hello"), idOf("Ġworld")] }));
@@ -92,7 +92,7 @@ test.each(["error", "end", "abort"] as const)(
     const lines = dataLines(text);
     const error = JSON.parse(lines.at(-1) ?? "null") as { error?: { code: string; type: string } };
     expect(error.error).toMatchObject({ code: "engine_unavailable", type: "server_error" });
-    if (how === "error") expect(error.error).toMatchObject({ message: SCRIPTED_FAILURE.message });
+    if (how === "error") expect(error.error).toMatchObject({ message: scriptedFailure.message });
     expect(lines.filter((line) => line.includes('"error"'))).toHaveLength(1);
     expect(text).not.toContain("[DONE]");
     expect(text).toContain('"content":"c"');

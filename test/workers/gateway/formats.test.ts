@@ -3,12 +3,12 @@ import { describe, expect, test } from "vitest";
 import type { StreamEntry } from "../../../workers/contracts/session.ts";
 import { streamedAnswer } from "../../../workers/gateway/stream/answer.ts";
 import type { AnswerFormat } from "../../../workers/gateway/stream/formats/format.ts";
-import { readRecipe, RECIPE_VERSION, type AnswerRecipe } from "../../../workers/gateway/stream/recipe.ts";
+import { readRecipe, recipeVersion, type AnswerRecipe } from "../../../workers/gateway/stream/recipe.ts";
 import { eventStream } from "../../../workers/gateway/stream/sse.ts";
 import { UsageCounter } from "../../../workers/gateway/stream/usage.ts";
 
 const recipe: AnswerRecipe = {
-  version: RECIPE_VERSION,
+  version: recipeVersion,
   endpoint: "chat",
   header: { id: "id", created: 0, model: "tiny", system_fingerprint: "fp" },
   topLogprobs: null,
@@ -82,7 +82,7 @@ describe("a recipe", () => {
   });
 
   test.each([
-    ["a later version", { ...recipe, version: RECIPE_VERSION + 1 }],
+    ["a later version", { ...recipe, version: recipeVersion + 1 }],
     ["none", { ...recipe, version: undefined }],
   ])("of %s is refused, not read wrongly", (_name, other) => {
     expect(() => readRecipe(JSON.stringify(other))).toThrow("made by another version of this server");

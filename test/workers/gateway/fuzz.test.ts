@@ -12,7 +12,7 @@ function randomizer(seed: number) {
   };
 }
 
-const NAMES = [
+const names = [
   ...["model", "messages", "prompt", "stream", "stream_options", "n", "stop", "seed", "temperature", "top_p", "top_k", "min_p", "logprobs"],
   ...["top_logprobs", "logit_bias", "max_tokens", "max_completion_tokens", "presence_penalty", "frequency_penalty", "repetition_penalty"],
   ...[
@@ -47,7 +47,7 @@ test("random bodies are answered or refused, never a server error", async () => 
           depth === 0
             ? {}
             : Object.fromEntries(
-                Array.from({ length: random(4) }, () => [pick([...NAMES, "role", "content", "type", "text", "7"]), value(depth - 1)]),
+                Array.from({ length: random(4) }, () => [pick([...names, "role", "content", "type", "text", "7"]), value(depth - 1)]),
               ),
       ])();
     const path = pick(["/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize"]);
@@ -58,7 +58,7 @@ test("random bodies are answered or refused, never a server error", async () => 
         : { model: "tiny", prompt: "hi" };
     const body: Record<string, unknown> = random(3) === 0 ? {} : good;
     for (let fields = random(4); fields > 0; fields--)
-      Object.defineProperty(body, pick(NAMES), { value: value(3), enumerable: true, configurable: true });
+      Object.defineProperty(body, pick(names), { value: value(3), enumerable: true, configurable: true });
     engine.use({ reply: bytesAsTokens("ok") });
     const response = await post(path, body);
     const text = await response.text();

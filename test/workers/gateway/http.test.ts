@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { chat, failure, json, post, request, requestWith } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
-import { SCRIPTED_FAILURE } from "../support/toy-backend.ts";
-import { bytesAsTokens, END_OF_TURN, idOf } from "../support/tiny-tokenizer.ts";
+import { scriptedFailure } from "../support/toy-backend.ts";
+import { bytesAsTokens, endOfTurn, idOf } from "../support/tiny-tokenizer.ts";
 
 beforeEach(() => engine.use({ reply: bytesAsTokens("ok") }));
 
@@ -131,7 +131,7 @@ describe("routes", () => {
   test("health is live; ready follows the engine", async () => {
     expect(await (await request("/health")).json()).toEqual({ status: "ok" });
     expect(await (await request("/ready")).json()).toMatchObject({ status: "ready", model: "tiny" });
-    engine.use({ notReady: { ...SCRIPTED_FAILURE, status: 500, message: "The weights are loading." } });
+    engine.use({ notReady: { ...scriptedFailure, status: 500, message: "The weights are loading." } });
     const waiting = await request("/ready");
     expect(waiting.status).toBe(503);
     expect(waiting.headers.get("retry-after")).toBe("1");
@@ -148,7 +148,7 @@ describe("routes", () => {
 
 describe("tokenize and detokenize", () => {
   test("text and back", async () => {
-    const tokens = [idOf("hello"), idOf("Ġworld"), END_OF_TURN];
+    const tokens = [idOf("hello"), idOf("Ġworld"), endOfTurn];
     const prompt = "hello world<|im_end|>";
     expect(await (await post("/tokenize", { model: "tiny", prompt })).json()).toEqual({
       tokens,
@@ -194,9 +194,9 @@ describe("headers", () => {
   });
 
   test("other origins are served only when they are named", async () => {
-    const CORS_ORIGINS = "https://one.test, https://two.test";
+    const corsOrigins = "https://one.test, https://two.test";
     const preflight = (origin: string) =>
-      requestWith({ CORS_ORIGINS, API_KEYS: "sk-1" }, "/v1/chat/completions", {
+      requestWith({ CORS_ORIGINS: corsOrigins, API_KEYS: "sk-1" }, "/v1/chat/completions", {
         method: "OPTIONS",
         headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization, content-type" },
       });
@@ -207,16 +207,16 @@ describe("headers", () => {
     expect(allowed.headers.get("access-control-allow-credentials")).toBeNull();
     const foreign = await preflight("https://three.test");
     expect(foreign.headers.get("access-control-allow-origin")).toBeNull();
-    const answer = await requestWith({ CORS_ORIGINS }, "/v1/models", { headers: { origin: "https://one.test" } });
+    const answer = await requestWith({ CORS_ORIGINS: corsOrigins }, "/v1/models", { headers: { origin: "https://one.test" } });
     expect(answer.headers.get("access-control-allow-origin")).toBe("https://one.test");
     expect(answer.headers.get("access-control-expose-headers")).toContain("x-request-id");
   });
 });
 
 describe("keys", () => {
-  const API_KEYS = "sk-one, sk-two";
+  const apiKeys = "sk-one, sk-two";
   const models = (authorization?: string) =>
-    requestWith({ API_KEYS }, "/v1/models", authorization === undefined ? {} : { headers: { authorization } });
+    requestWith({ API_KEYS: apiKeys }, "/v1/models", authorization === undefined ? {} : { headers: { authorization } });
 
   test.each([undefined, "", "Bearer", "Bearer ", "Bearer sk-three", "Bearer SK-ONE", "Basic sk-one", "sk-one", "Bearer sk-one, sk-two"])(
     "%j is refused",
@@ -235,9 +235,9 @@ describe("keys", () => {
   test("each configured key works, on every route that needs one", async () => {
     for (const key of ["sk-one", "sk-two"]) expect((await models(`Bearer ${key}`)).status).toBe(200);
     for (const path of ["/tokenize", "/detokenize", "/v1/completions"]) {
-      expect((await requestWith({ API_KEYS }, path, json({}))).status).toBe(401);
+      expect((await requestWith({ API_KEYS: apiKeys }, path, json({}))).status).toBe(401);
     }
-    expect((await requestWith({ API_KEYS }, "/health")).status).toBe(200);
+    expect((await requestWith({ API_KEYS: apiKeys }, "/health")).status).toBe(200);
   });
 
   test("without configured keys any key is fine", async () => {

@@ -7,14 +7,14 @@ import type { SessionEnvironment } from "../../../workers/session/environment.ts
 import { SessionService } from "../../../workers/session/index.ts";
 import { failure, json, requestWith } from "../support/gateway-client.ts";
 
-const KEY = { authorization: "Bearer sk-services" };
+const keyHeaders = { authorization: "Bearer sk-services" };
 const chat = { model: "tiny", messages: [{ role: "user", content: "hi" }], max_tokens: 1 };
-const SESSION_AWAY = { code: "session_unavailable", message: "The session service cannot be reached." };
-const ENGINE_AWAY = { code: "engine_unavailable", message: "The engine cannot be reached." };
-const SECRET_CAUSE = "Network connection lost: machine 7";
+const sessionAway = { code: "session_unavailable", message: "The session service cannot be reached." };
+const engineAway = { code: "engine_unavailable", message: "The engine cannot be reached." };
+const secretCause = "Network connection lost: machine 7";
 
 /** Every call of it breaks, as RPC does where the other side is gone. */
-const broken: object = new Proxy({}, { get: () => () => Promise.reject(new Error(SECRET_CAUSE)) });
+const broken: object = new Proxy({}, { get: () => () => Promise.reject(new Error(secretCause)) });
 const noSession = { SESSION: broken as Environment["SESSION"] };
 const noEngine = { ENGINE: broken as Environment["ENGINE"] };
 
@@ -27,7 +27,7 @@ function logged(): () => string {
   return () => log.mock.calls.flat().join("\n");
 }
 
-const ROUTES: [method: string, path: string, body: object | undefined][] = [
+const routes: [method: string, path: string, body: object | undefined][] = [
   ["POST", "/v1/chat/completions", chat],
   ["POST", "/v1/completions", { model: "tiny", prompt: "hi", max_tokens: 1 }],
   ["GET", "/v1/sessions", undefined],
@@ -43,15 +43,15 @@ const ROUTES: [method: string, path: string, body: object | undefined][] = [
 ];
 
 const init = (method: string, body: object | undefined): RequestInit =>
-  body === undefined ? { method, headers: KEY } : { ...json(body, KEY), method };
+  body === undefined ? { method, headers: keyHeaders } : { ...json(body, keyHeaders), method };
 
-test.each(ROUTES)("%s %s names the session service that is away", async (method, path, body) => {
+test.each(routes)("%s %s names the session service that is away", async (method, path, body) => {
   const log = logged();
   const answer = await requestWith(noSession, path, init(method, body));
   expect(answer.status).toBe(503);
   expect(answer.headers.get("retry-after")).toBe("1");
   const error = await failure(answer);
-  expect(error).toMatchObject(SESSION_AWAY);
+  expect(error).toMatchObject(sessionAway);
   expect(JSON.stringify(error)).not.toContain("machine 7");
   expect(log()).toContain(`"event":"service_unreachable","service":"session"`);
 });
@@ -60,14 +60,14 @@ test("an object of the session service that is away is not the engine either", a
   logged();
   const objects = { getByName: () => broken } as unknown as SessionEnvironment["DIRECTORY_OBJECT"];
   const environment = { ...(env as unknown as SessionEnvironment), DIRECTORY_OBJECT: objects };
-  const SESSION = new SessionService(createExecutionContext(), environment);
-  const answer = await requestWith({ SESSION }, "/v1/sessions", { headers: KEY });
-  expect([answer.status, await failure(answer)]).toMatchObject([503, SESSION_AWAY]);
+  const session = new SessionService(createExecutionContext(), environment);
+  const answer = await requestWith({ SESSION: session }, "/v1/sessions", { headers: keyHeaders });
+  expect([answer.status, await failure(answer)]).toMatchObject([503, sessionAway]);
 });
 
 test("/ready names the engine that is away", async () => {
   const log = logged();
   const answer = await requestWith(noEngine, "/ready");
-  expect([answer.status, await failure(answer)]).toMatchObject([503, ENGINE_AWAY]);
+  expect([answer.status, await failure(answer)]).toMatchObject([503, engineAway]);
   expect(log()).toContain(`"event":"service_unreachable","service":"engine"`);
 });

@@ -10,18 +10,18 @@ beforeEach(() => {
   alice = new SessionClient();
 });
 
-const LONG = "Tell me of the sea, and of ";
+const longText = "Tell me of the sea, and of ";
 
 describe("turns", () => {
   test("send what is new, read what is new, and answer as if all had been sent", async () => {
     const { id } = await alice.create({ name: "Sea" });
     const messages: Message[] = [];
     for (let turn = 0; turn < 6; turn++) {
-      messages.push(user(`${LONG}${String(turn)}`));
-      const answer = await alice.say(id, `${LONG}${String(turn)}`);
+      messages.push(user(`${longText}${String(turn)}`));
+      const answer = await alice.say(id, `${longText}${String(turn)}`);
       expect(answer.text).toBe(await oracle(messages));
       expect(answer.session).toBe(id);
-      if (turn > 0) expect(answer.prompt - answer.cached).toBeLessThan(LONG.length + 60);
+      if (turn > 0) expect(answer.prompt - answer.cached).toBeLessThan(longText.length + 60);
       messages.push(assistant(answer.text));
     }
     const session = await alice.facts(id);
@@ -34,8 +34,8 @@ describe("turns", () => {
 
   test("after a stop string, and after none was generated, go on exactly", async () => {
     const { id } = await alice.create();
-    const messages: Message[] = [user(LONG)];
-    const first = await alice.say(id, LONG, { stop: ["a", "b", "c", "f"] });
+    const messages: Message[] = [user(longText)];
+    const first = await alice.say(id, longText, { stop: ["a", "b", "c", "f"] });
     expect(first.text).toBe(await oracle(messages, { stop: ["a", "b", "c", "f"] }));
     messages.push(assistant(first.text), user("And?"));
     expect((await alice.say(id, "And?")).text).toBe(await oracle(messages));
@@ -43,7 +43,7 @@ describe("turns", () => {
 
   test("two at once: one has the session, the other a fork of it", async () => {
     const { id } = await alice.create();
-    const before = await alice.talk(id, LONG);
+    const before = await alice.talk(id, longText);
     engine.use({ delayMilliseconds: 3 });
     const [left, right] = await Promise.all([alice.say(id, "left?"), alice.say(id, "right?")]);
     engine.use({});
@@ -71,7 +71,7 @@ describe("turns", () => {
 describe("forks and rewinds", () => {
   test("go on from any turn's end", async () => {
     const { id } = await alice.create();
-    const messages = await alice.talk(id, LONG, `${LONG}1`, `${LONG}2`, `${LONG}3`, `${LONG}4`);
+    const messages = await alice.talk(id, longText, `${longText}1`, `${longText}2`, `${longText}3`, `${longText}4`);
     for (const turn of [1, 3, 5]) {
       const fork = await alice.create({ from: { session_id: id, turn } });
       expect(fork).toMatchObject({ turns: turn, parent: { session_id: id, turn } });
@@ -85,7 +85,7 @@ describe("forks and rewinds", () => {
 
   test("a fork outlives what it came from", async () => {
     const { id } = await alice.create();
-    const messages = await alice.talk(id, LONG, `${LONG}1`);
+    const messages = await alice.talk(id, longText, `${longText}1`);
     const { id: fork } = await (await alice.call("POST", `/v1/sessions/${id}/fork`, { name: "Mine" })).json<Session>();
     expect((await alice.call("DELETE", `/v1/sessions/${id}`)).status).toBe(204);
     expect((await alice.call("GET", `/v1/sessions/${id}`)).status).toBe(404);
@@ -109,7 +109,7 @@ test("lists are a key's own, latest first, in pages", async () => {
 
 test("another's session, and one that was never made, get the same answer", async () => {
   const { id } = await alice.create();
-  await alice.say(id, LONG);
+  await alice.say(id, longText);
   const mallory = new SessionClient();
   for (const [method, path, body] of [
     ["GET", "", undefined],
@@ -141,7 +141,7 @@ test("without a key there are no sessions", async () => {
 describe("shares", () => {
   test("show what was said, can be gone on from, and end", async () => {
     const { id } = await alice.create({ name: "Sea" });
-    const messages = await alice.talk(id, LONG, `${LONG}1`);
+    const messages = await alice.talk(id, longText, `${longText}1`);
     const { id: share } = await (await alice.call("POST", `/v1/sessions/${id}/share`, { expires_in: 60 })).json<{ id: string }>();
     await alice.say(id, "This came later.");
     const response = await request(`/v1/shares/${share}`);
@@ -162,7 +162,7 @@ describe("shares", () => {
 });
 
 describe("contexts", () => {
-  const TEXT = Array.from({ length: 4 }, (_unused, at) => `Line ${String(at)} of a naïve document, 你好, about ships and harbours. `).join(
+  const text = Array.from({ length: 4 }, (_unused, at) => `Line ${String(at)} of a naïve document, 你好, about ships and harbours. `).join(
     "",
   );
 
@@ -173,7 +173,7 @@ describe("contexts", () => {
 
   test("are read once, in chunks of any size, and asked often", async () => {
     const { id } = await (await alice.call("POST", "/v1/contexts", { model: "tiny", name: "Book" })).json<Session>();
-    const bytes = new TextEncoder().encode(TEXT);
+    const bytes = new TextEncoder().encode(text);
     let offset = 0;
     for (const size of [1, 100, 7, 101, bytes.length]) {
       const part = bytes.slice(offset, offset + size);
@@ -189,10 +189,10 @@ describe("contexts", () => {
     for (const question of ["What is line 7?", "And ships?"]) {
       const { id: session } = await alice.create({ from: { context_id: id } });
       const answer = await alice.say(session, question);
-      expect(answer.text).toBe(await oracle([{ role: "system", content: TEXT }, user(question)]));
+      expect(answer.text).toBe(await oracle([{ role: "system", content: text }, user(question)]));
       expect(answer.cached).toBe(context.tokens);
       const more = await alice.say(session, "More?");
-      expect(more.text).toBe(await oracle([{ role: "system", content: TEXT }, user(question), assistant(answer.text), user("More?")]));
+      expect(more.text).toBe(await oracle([{ role: "system", content: text }, user(question), assistant(answer.text), user("More?")]));
     }
   });
 
@@ -203,7 +203,7 @@ describe("contexts", () => {
     expect((await put("offset=5", "abc")).status).toBe(409);
     expect((await put("offset=0", new Uint8Array([0x61, 0xff, 0x62]))).status).toBe(400);
     await expect(alice.create({ from: { context_id: id } })).rejects.toThrow("not ready");
-    await put("offset=0&last=true", TEXT);
+    await put("offset=0&last=true", text);
     const events = await (await alice.call("GET", `/v1/contexts/${id}/events`)).text();
     expect(events.endsWith("data: [DONE]\n\n")).toBe(true);
     expect(events).toContain('"stage":"ready"');
@@ -224,7 +224,7 @@ describe("files", () => {
 
   test("go on elsewhere, under a passphrase with whoever is told it", async () => {
     const { id } = await alice.create({ name: "Sea" });
-    const messages = await alice.talk(id, LONG, `${LONG}1`);
+    const messages = await alice.talk(id, longText, `${longText}1`);
     const file = await exported(id, { passphrase: "sesam öffne dich" });
     expect(new TextDecoder().decode(file)).not.toContain("Sea");
     const bob = new SessionClient();
@@ -248,7 +248,7 @@ describe("files", () => {
 
   test("under a tenant's key are nobody else's, and hold as a whole or not at all", async () => {
     const { id } = await alice.create();
-    await alice.talk(id, LONG);
+    await alice.talk(id, longText);
     const file = await exported(id, {});
     expect((await imported(file)).status).toBe(201);
     expect(await failure(await imported(file, new SessionClient()))).toMatchObject({ code: "snapshot_sealed" });

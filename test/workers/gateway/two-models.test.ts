@@ -8,10 +8,10 @@ import { engine } from "../support/gateway-worker.ts";
 import { SessionClient, user } from "../support/session-client.ts";
 import { bytesAsTokens } from "../support/tiny-tokenizer.ts";
 
-const REPLY = "abc DEF";
-const SWAPPED = "ABC def";
+const reply = "abc DEF";
+const swapped = "ABC def";
 
-beforeEach(() => engine.use({ reply: bytesAsTokens(REPLY), delayMilliseconds: 1 }));
+beforeEach(() => engine.use({ reply: bytesAsTokens(reply), delayMilliseconds: 1 }));
 
 const contentOfAnswer = async (response: Response) =>
   (await response.json<{ model: string; choices: { message: { content: string } }[] }>()).choices[0]?.message.content;
@@ -20,7 +20,7 @@ describe("a request names its model", () => {
   test("and each answers in its own text, also at the same time", async () => {
     const answers = await Promise.all(["tiny", "swapped", "tiny", "swapped"].map((model) => chat({ model, stream: true })));
     const texts = await Promise.all(answers.map(async (answer) => contentOf(await chatChunks(answer))));
-    expect(texts).toEqual([REPLY, SWAPPED, REPLY, SWAPPED]);
+    expect(texts).toEqual([reply, swapped, reply, swapped]);
     expect(engine.calls.map(({ model }) => model.id).sort()).toEqual(["swapped", "swapped", "tiny", "tiny"]);
   });
 
@@ -48,7 +48,7 @@ describe("a request names its model", () => {
     ["completions", (body: Json) => post("/v1/completions", { prompt: "hi", ...body })],
   ])("and what the request leaves out of sampling is the model's: %s", async (_name, send) => {
     const sampling = async (body: Json) => {
-      engine.use({ reply: bytesAsTokens(REPLY) });
+      engine.use({ reply: bytesAsTokens(reply) });
       const response = await send({ max_tokens: 2, ...body });
       await response.text();
       expect(response.status).toBe(200);
@@ -78,7 +78,7 @@ describe("what is kept belongs to its model", () => {
     const session = await client.create({ model: "swapped" });
     const say = (body: Json) =>
       client.call("POST", "/v1/chat/completions", { session_id: session.id, messages: [user("hi")], temperature: 0, ...body });
-    expect(await contentOfAnswer(await say({ model: "swapped" }))).toBe(SWAPPED);
+    expect(await contentOfAnswer(await say({ model: "swapped" }))).toBe(swapped);
     const refused = await say({ model: "tiny" });
     expect(refused.status).toBe(400);
     expect((await failure(refused)).message).toContain("the session was made with the model 'swapped'");
@@ -106,8 +106,8 @@ describe("what is kept belongs to its model", () => {
       json({ model: "swapped", messages: [user("hi")], stream: true }, client.headers),
     );
     const stream = response.headers.get("x-spikingbrain-stream") ?? "";
-    expect(contentOf(await chatChunks(response))).toBe(SWAPPED);
-    expect(contentOf(await chatChunks(await request(`/v1/streams/${stream}`, { headers: client.headers })))).toBe(SWAPPED);
+    expect(contentOf(await chatChunks(response))).toBe(swapped);
+    expect(contentOf(await chatChunks(await request(`/v1/streams/${stream}`, { headers: client.headers })))).toBe(swapped);
   });
 
   test("a stream that another deployment's tokenizer would read wrongly is refused, not decoded", async () => {

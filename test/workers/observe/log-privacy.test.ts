@@ -10,7 +10,7 @@ import { engine } from "../support/gateway-worker.ts";
 import { eventOf, formIn, newSecret, spyOnLog } from "../support/log-spy.ts";
 import { greedy, SessionClient } from "../support/session-client.ts";
 import { bytesAsTokens } from "../support/tiny-tokenizer.ts";
-import { SCRIPTED_FAILURE } from "../support/toy-backend.ts";
+import { scriptedFailure } from "../support/toy-backend.ts";
 
 const secrets = {
   answer: newSecret(),
@@ -27,7 +27,7 @@ const secrets = {
   value: newSecret(),
 };
 
-const KEY = { authorization: `Bearer ${secrets.key}` };
+const keyHeaders = { authorization: `Bearer ${secrets.key}` };
 const chat: Json = {
   ...greedy,
   messages: [
@@ -35,7 +35,7 @@ const chat: Json = {
     { role: "user", content: secrets.prompt },
   ],
 };
-const CHAT = "/v1/chat/completions";
+const chatPath = "/v1/chat/completions";
 
 let lines: string[] = [];
 
@@ -91,14 +91,14 @@ describe("the check itself", () => {
 test("answers, whole and streamed, of chats and completions", async () => {
   for (const stream of [false, true]) {
     for (const [path, body] of [
-      [CHAT, { ...chat, user: secrets.value, stop: [secrets.value] }],
+      [chatPath, { ...chat, user: secrets.value, stop: [secrets.value] }],
       ["/v1/completions", { ...greedy, prompt: secrets.prompt, echo: true, suffix: "" }],
     ] as const) {
-      const answer = await request(path, json({ ...body, max_tokens: 32, logit_bias: null, logprobs: null, stream }, KEY));
+      const answer = await request(path, json({ ...body, max_tokens: 32, logit_bias: null, logprobs: null, stream }, keyHeaders));
       expect([path, answer.status, (await readToEnd(answer)).text]).toEqual([path, 200, expect.stringContaining("object")]);
     }
   }
-  await request("/tokenize", json({ model: "tiny", prompt: secrets.prompt }, KEY));
+  await request("/tokenize", json({ model: "tiny", prompt: secrets.prompt }, keyHeaders));
   await logged("stream_ended", "generation_ended", "tokens_metered");
 });
 
@@ -120,8 +120,13 @@ test("sessions, documents, shares and files", async () => {
   const exported = await alice.call("POST", `/v1/sessions/${id}/export`, { passphrase: secrets.passphrase });
   const body = await exported.arrayBuffer();
   const send = async (passphrase: string, file: BodyInit) =>
-    (await request("/v1/sessions/import", { method: "POST", headers: { ...KEY, "x-spikingbrain-passphrase": passphrase }, body: file }))
-      .status;
+    (
+      await request("/v1/sessions/import", {
+        method: "POST",
+        headers: { ...keyHeaders, "x-spikingbrain-passphrase": passphrase },
+        body: file,
+      })
+    ).status;
   expect(await send(secrets.passphrase, body)).toBe(201);
   expect(await send(`${secrets.passphrase}?`, body)).toBe(400);
   expect(await send(`${secrets.passphrase}%`, body)).toBe(400);
@@ -133,33 +138,33 @@ test("sessions, documents, shares and files", async () => {
 describe("requests that are refused", () => {
   const as = (body: BodyInit, type = "application/json"): RequestInit => ({
     method: "POST",
-    headers: { ...KEY, "content-type": type },
+    headers: { ...keyHeaders, "content-type": type },
     body,
   });
   test.each<readonly [name: string, path: string, init: RequestInit, status: number]>([
-    ["broken JSON", CHAT, as(`{"model": ${secrets.prompt}`), 400],
-    ["JSON that is cut", CHAT, as(`{"model": "tiny", "messages": "${secrets.prompt}`), 400],
-    ["an unknown field", CHAT, json({ ...chat, [secrets.field]: secrets.value }, KEY), 400],
-    ["a wrong value", CHAT, json({ ...chat, temperature: secrets.value }, KEY), 400],
-    ["a wrong role", CHAT, json({ ...chat, messages: [{ role: secrets.value, content: secrets.prompt }] }, KEY), 400],
+    ["broken JSON", chatPath, as(`{"model": ${secrets.prompt}`), 400],
+    ["JSON that is cut", chatPath, as(`{"model": "tiny", "messages": "${secrets.prompt}`), 400],
+    ["an unknown field", chatPath, json({ ...chat, [secrets.field]: secrets.value }, keyHeaders), 400],
+    ["a wrong value", chatPath, json({ ...chat, temperature: secrets.value }, keyHeaders), 400],
+    ["a wrong role", chatPath, json({ ...chat, messages: [{ role: secrets.value, content: secrets.prompt }] }, keyHeaders), 400],
     [
       "tools",
-      CHAT,
-      json({ ...chat, tools: [{ type: "function", function: { name: secrets.tool } }], tool_choice: secrets.tool }, KEY),
+      chatPath,
+      json({ ...chat, tools: [{ type: "function", function: { name: secrets.tool } }], tool_choice: secrets.tool }, keyHeaders),
       400,
     ],
-    ["a bias for no token", CHAT, json({ ...chat, logit_bias: { [secrets.field]: 1 } }, KEY), 400],
-    ["a longer prompt than the context", "/v1/completions", json({ ...greedy, prompt: secrets.prompt.repeat(40) }, KEY), 400],
-    ["another model", CHAT, json({ ...chat, model: secrets.value }, KEY), 404],
-    ["another session", CHAT, json({ ...chat, session_id: secrets.value }, KEY), 404],
-    ["another path", `/v1/${secrets.path}?${secrets.field}=${secrets.value}`, { headers: KEY }, 404],
-    ["another stream", `/v1/streams/${secrets.path}`, { headers: KEY }, 404],
-    ["another event", `/v1/streams/${secrets.path}`, { headers: { ...KEY, "last-event-id": secrets.value } }, 400],
-    ["another method", `/v1/sessions/${secrets.path}`, { method: "PUT", headers: KEY, body: secrets.value }, 405],
-    ["too much", CHAT, as(JSON.stringify({ ...chat, user: secrets.value.repeat(1 << 18) })), 413],
-    ["another type", CHAT, as(secrets.prompt, `text/${secrets.value}`), 415],
-    ["a query's wrong value", `/v1/sessions?limit=${secrets.value}`, { headers: KEY }, 400],
-    ["a request id that can't be one", CHAT, json({}, { ...KEY, "x-request-id": `${secrets.value} ${secrets.value}` }), 400],
+    ["a bias for no token", chatPath, json({ ...chat, logit_bias: { [secrets.field]: 1 } }, keyHeaders), 400],
+    ["a longer prompt than the context", "/v1/completions", json({ ...greedy, prompt: secrets.prompt.repeat(40) }, keyHeaders), 400],
+    ["another model", chatPath, json({ ...chat, model: secrets.value }, keyHeaders), 404],
+    ["another session", chatPath, json({ ...chat, session_id: secrets.value }, keyHeaders), 404],
+    ["another path", `/v1/${secrets.path}?${secrets.field}=${secrets.value}`, { headers: keyHeaders }, 404],
+    ["another stream", `/v1/streams/${secrets.path}`, { headers: keyHeaders }, 404],
+    ["another event", `/v1/streams/${secrets.path}`, { headers: { ...keyHeaders, "last-event-id": secrets.value } }, 400],
+    ["another method", `/v1/sessions/${secrets.path}`, { method: "PUT", headers: keyHeaders, body: secrets.value }, 405],
+    ["too much", chatPath, as(JSON.stringify({ ...chat, user: secrets.value.repeat(1 << 18) })), 413],
+    ["another type", chatPath, as(secrets.prompt, `text/${secrets.value}`), 415],
+    ["a query's wrong value", `/v1/sessions?limit=${secrets.value}`, { headers: keyHeaders }, 400],
+    ["a request id that can't be one", chatPath, json({}, { ...keyHeaders, "x-request-id": `${secrets.value} ${secrets.value}` }), 400],
   ])("%s", async (_name, path, init, status) => {
     const answer = await request(path, init);
     expect([answer.status, await answer.text()]).toEqual([status, expect.stringContaining("error")]);
@@ -167,8 +172,8 @@ describe("requests that are refused", () => {
   });
 
   test("a key that is not one, and keys that break their rule", async () => {
-    expect((await requestWith({ API_KEYS: "sk-one" }, CHAT, json(chat, KEY))).status).toBe(401);
-    expect((await requestWith({ API_KEYS: `${secrets.key} ${secrets.key}` }, CHAT, json(chat, KEY))).status).toBe(500);
+    expect((await requestWith({ API_KEYS: "sk-one" }, chatPath, json(chat, keyHeaders))).status).toBe(401);
+    expect((await requestWith({ API_KEYS: `${secrets.key} ${secrets.key}` }, chatPath, json(chat, keyHeaders))).status).toBe(500);
     await logged("request_failed");
   });
 });
@@ -184,14 +189,14 @@ const bytes = (text: string) =>
 describe("failures", () => {
   test("an engine that refuses, crashes or dies late", async () => {
     for (const { status: expected, ...script } of [
-      { refuse: { ...SCRIPTED_FAILURE, code: "internal_error", status: 500, retryable: false }, status: 500 },
+      { refuse: { ...scriptedFailure, code: "internal_error", status: 500, retryable: false }, status: 500 },
       { throwOnGenerate: true, status: 503 },
       { reply: bytesAsTokens(secrets.answer), breakAt: { token: 14, how: "error" }, status: 503 },
       { reply: bytesAsTokens(secrets.answer), breakAt: { token: 14, how: "abort" }, status: 502 },
     ] as const) {
       engine.use(script);
-      const plain = request(CHAT, json({ ...chat, logit_bias: null, max_tokens: 32 }, KEY));
-      const streamed = request(CHAT, json({ ...chat, logit_bias: null, max_tokens: 32, stream: true }, KEY)).then(readToEnd);
+      const plain = request(chatPath, json({ ...chat, logit_bias: null, max_tokens: 32 }, keyHeaders));
+      const streamed = request(chatPath, json({ ...chat, logit_bias: null, max_tokens: 32, stream: true }, keyHeaders)).then(readToEnd);
       const [{ status }, { text }] = await Promise.all([plain, streamed]);
       expect([status, text]).toEqual([expected, expect.stringContaining("error")]);
     }
@@ -199,7 +204,7 @@ describe("failures", () => {
   });
 
   test("a document whose engine dies", async () => {
-    engine.use({ refuse: { ...SCRIPTED_FAILURE, code: "internal_error", status: 500, retryable: false } });
+    engine.use({ refuse: { ...scriptedFailure, code: "internal_error", status: 500, retryable: false } });
     const alice = new SessionClient(secrets.key);
     const { id } = await alice.createContext({ name: secrets.name });
     await alice.upload(id, "offset=0&last=true", secrets.document);
@@ -217,7 +222,7 @@ describe("failures", () => {
         return { ok: true, value: { ...outcome.value, entries: bytes(`${secrets.answer.slice(0, 16)}\n`) } };
       },
     } as unknown as Environment["SESSION"];
-    await readToEnd(await requestWith({ SESSION: garbled }, CHAT, json({ ...chat, stream: true }, KEY)));
+    await readToEnd(await requestWith({ SESSION: garbled }, chatPath, json({ ...chat, stream: true }, keyHeaders)));
     await logged("stream_failed");
   });
 });

@@ -13,7 +13,7 @@ import { tenantOf } from "../support/stores.ts";
 import { lose, sessionObject } from "./sessions/support.ts";
 
 const bindings = env as unknown as SessionEnvironment;
-const FORGED = 200;
+const forgedIds = 200;
 
 beforeEach(() => {
   engine.use({});
@@ -49,7 +49,7 @@ describe("an id that was never given out creates nothing", () => {
     const before = await objects();
     for (const headers of [client.headers, {}]) {
       const answers = await Promise.all(
-        Array.from({ length: FORGED }, async () => {
+        Array.from({ length: forgedIds }, async () => {
           const response = await request(path(), { method, headers });
           await response.text();
           return response.status;

@@ -12,9 +12,9 @@ import { plainLetters } from "../support/plain-letters.ts";
 import { seeded, type Dice } from "../support/dice.ts";
 import { tenantOf, damageStore } from "../support/stores.ts";
 
-const STEPS = 2_000;
-const SEED = 20_261_125;
-const MODEL = "tiny";
+const steps = 2_000;
+const seed = 20_261_125;
+const model = "tiny";
 
 interface Message {
   readonly role: "system" | "user" | "assistant";
@@ -80,7 +80,7 @@ class Walk {
   }
 
   async begin(asSession: boolean): Promise<void> {
-    const system = this.#dice.below(2) === 0 ? [{ role: "system", content: this.#dice.of(SYSTEMS) } as const] : [];
+    const system = this.#dice.below(2) === 0 ? [{ role: "system", content: this.#dice.of(systems) } as const] : [];
     const session = asSession ? await createSession(this.key, {}) : null;
     await this.answer({ session, messages: system }, this.userMessage());
   }
@@ -220,7 +220,7 @@ class Walk {
   }
 
   any(fits: (conversation: Conversation) => boolean = () => true): Conversation | undefined {
-    const fitting = this.conversations.filter((one) => fits(one) && lengthOf(one) < LONGEST_CONVERSATION);
+    const fitting = this.conversations.filter((one) => fits(one) && lengthOf(one) < longestConversation);
     return fitting.length === 0 ? undefined : this.#dice.of(fitting);
   }
 
@@ -232,23 +232,23 @@ class Walk {
   }
 
   userMessage(): Message {
-    return { role: "user", content: `${this.#dice.of(QUESTIONS)} ${String(this.#dice.below(10))}` };
+    return { role: "user", content: `${this.#dice.of(questions)} ${String(this.#dice.below(10))}` };
   }
 }
 
-const base: Json = { model: MODEL, temperature: 0, max_tokens: 6, ignore_eos: true, logit_bias: plainLetters };
-const SYSTEMS = ["Be brief.", "You are a lighthouse keeper who knows the sea, its winds, its ships and all of its stories by heart."];
-const QUESTIONS = ["Why?", "What is it", "Tell me a story of the sea and of those who never came back from it", "And"];
+const base: Json = { model: model, temperature: 0, max_tokens: 6, ignore_eos: true, logit_bias: plainLetters };
+const systems = ["Be brief.", "You are a lighthouse keeper who knows the sea, its winds, its ships and all of its stories by heart."];
+const questions = ["Why?", "What is it", "Tell me a story of the sea and of those who never came back from it", "And"];
 
 /** Characters, with room for headers: the toy takes 512 tokens in a request. */
-const LONGEST_CONVERSATION = 380;
-const HEADER_CHARACTERS = 18;
-const lengthOf = ({ messages }: Conversation): number => messages.reduce((sum, { content }) => sum + content.length + HEADER_CHARACTERS, 0);
+const longestConversation = 380;
+const headerCharacters = 18;
+const lengthOf = ({ messages }: Conversation): number => messages.reduce((sum, { content }) => sum + content.length + headerCharacters, 0);
 
 const authorization = (key: string) => ({ authorization: `Bearer ${key}` });
 
 async function createSession(key: string, body: Json): Promise<string> {
-  const response = await request("/v1/sessions", json({ model: MODEL, ...body }, authorization(key)));
+  const response = await request("/v1/sessions", json({ model: model, ...body }, authorization(key)));
   const { id } = await response.json<{ id: string }>();
   expect(id).toMatch(/^sess_/);
   return id;
@@ -276,10 +276,10 @@ async function lose(namespace: string, name: Promise<string>): Promise<void> {
   await expect(call).rejects.toThrow("lost");
 }
 
-test(`${String(STEPS)} steps with seed ${String(SEED)}: every answer is the oracle's`, { timeout: 300_000 }, async () => {
-  const walk = new Walk(seeded(SEED));
-  for (let step = 0; step < STEPS; step++) await walk.step();
+test(`${String(steps)} steps with seed ${String(seed)}: every answer is the oracle's`, { timeout: 300_000 }, async () => {
+  const walk = new Walk(seeded(seed));
+  for (let step = 0; step < steps; step++) await walk.step();
   console.log(JSON.stringify({ hits: walk.hits, ...walk.counts }));
   // A walk that never finds a state proves nothing.
-  expect(walk.hits).toBeGreaterThan(STEPS / 10);
+  expect(walk.hits).toBeGreaterThan(steps / 10);
 });

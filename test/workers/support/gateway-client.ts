@@ -7,19 +7,19 @@ import type { Environment } from "../../../workers/gateway/environment.ts";
 export type Variables = Partial<Pick<Environment, "API_KEYS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS" | "ASSETS" | "ENGINE" | "SESSION">>;
 export type Json = Record<string, unknown>;
 
-const ORIGIN = "https://gateway.test";
+const gatewayOrigin = "https://gateway.test";
 const app = createApp();
 
 /** Through the Worker's own fetch handler. */
 export function request(path: string, init: RequestInit = {}): Promise<Response> {
   const { default: worker } = exports as unknown as { default: { fetch(request: Request): Promise<Response> } };
-  return worker.fetch(new Request(`${ORIGIN}${path}`, init));
+  return worker.fetch(new Request(`${gatewayOrigin}${path}`, init));
 }
 
 /** With other variables than the configuration's. */
 export async function requestWith(variables: Variables, path: string, init: RequestInit = {}): Promise<Response> {
   const environment = { ...(env as unknown as Environment), ...variables };
-  return app.fetch(new Request(`${ORIGIN}${path}`, init), environment, createExecutionContext());
+  return app.fetch(new Request(`${gatewayOrigin}${path}`, init), environment, createExecutionContext());
 }
 
 export function json(body: unknown, headers: Record<string, string> = {}): RequestInit {

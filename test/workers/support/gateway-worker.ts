@@ -2,7 +2,7 @@
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { GenerateRequest, GenerationBackend } from "../../../workers/contracts/engine.ts";
 import type { ModelIndex } from "../../../workers/contracts/model-files.ts";
-import { END_OF_TURN, swappedManifest, swappedTokenizer, tinyManifest, tinyTokenizer, versionOf } from "./tiny-tokenizer.ts";
+import { endOfTurn, swappedManifest, swappedTokenizer, tinyManifest, tinyTokenizer, versionOf } from "./tiny-tokenizer.ts";
 import { ToyBackend } from "./toy-backend.ts";
 
 export { default } from "../../../workers/gateway/index.ts";
@@ -12,7 +12,7 @@ export { DirectoryObject, SessionObject, SessionService, ShareObject, StreamObje
 export const engine = new ToyBackend({
   vocabularySize: tinyTokenizer.tokens.length,
   contextLength: tinyManifest.contextLength,
-  endOfTurn: END_OF_TURN,
+  endOfTurn: endOfTurn,
   models: [versionOf(tinyManifest), versionOf(swappedManifest)],
 });
 

@@ -2,21 +2,21 @@
 import { vi } from "vitest";
 import { toBase64 } from "../../../workers/encoding/base64.ts";
 import { toHex } from "../../../workers/encoding/hex.ts";
-import { EVENTS } from "../../../workers/observe/events.ts";
+import { logEvents } from "../../../workers/observe/events.ts";
 import { bytesAsTokens } from "./tiny-tokenizer.ts";
 
 /** A shorter part says little, and could be in a line by chance. */
-const PART_CHARACTERS = 12;
-const TOKEN_RUN = 6;
+const partCharacters = 12;
+const tokenRun = 6;
 /** Neither hexadecimal digits nor letters that the tiny tokenizer merges. */
-const LETTERS = "gijkmnopqrstuvxy";
+const letters = "gijkmnopqrstuvxy";
 
 /** 32 letters that nothing else holds. */
 export function newSecret(): string {
   return crypto
     .randomUUID()
     .replaceAll("-", "")
-    .replaceAll(/./g, (digit) => LETTERS[Number.parseInt(digit, 16)] ?? "");
+    .replaceAll(/./g, (digit) => letters[Number.parseInt(digit, 16)] ?? "");
 }
 
 /** Collects every line that goes to the console until mocks are restored. */
@@ -31,7 +31,7 @@ export function spyOnLog(): string[] {
 export function eventOf(line: string): string {
   const parsed: unknown = JSON.parse(line);
   const event = typeof parsed === "object" && parsed !== null && "event" in parsed ? parsed.event : undefined;
-  if (typeof event !== "string" || !Object.hasOwn(EVENTS, event)) throw new Error(`not an event of the table: ${line}`);
+  if (typeof event !== "string" || !Object.hasOwn(logEvents, event)) throw new Error(`not an event of the table: ${line}`);
   return event;
 }
 
@@ -42,13 +42,13 @@ export function formIn(line: string, secret: string): string | undefined {
 
 function* formsOf(secret: string): Generator<readonly [form: string, part: string]> {
   const bytes = new TextEncoder().encode(secret);
-  for (const part of windows(bytes, PART_CHARACTERS)) {
+  for (const part of windows(bytes, partCharacters)) {
     yield ["text", new TextDecoder().decode(part)];
     yield ["hexadecimal", toHex(part)];
     // Parts of every start fill base64's groups of three, wherever in an encoded text the secret begins.
     yield ["base64", toBase64(part)];
   }
-  for (const run of windows(Uint32Array.from(bytesAsTokens(secret)), TOKEN_RUN)) yield ["token ids", run.join(",")];
+  for (const run of windows(Uint32Array.from(bytesAsTokens(secret)), tokenRun)) yield ["token ids", run.join(",")];
 }
 
 function windows<T extends Uint8Array | Uint32Array>(items: T, length: number): T[] {

@@ -13,7 +13,7 @@ export interface StateShape {
   readonly recurrent?: number;
 }
 
-const PAGE_TOKENS = 32;
+const pageTokens = 32;
 
 /** The file of a text's state, without the rows of positions in pages before this one. */
 export function stateFile(shape: StateShape, tokens: Uint32Array, fromPage = 0): Uint8Array<ArrayBuffer> {
@@ -45,7 +45,7 @@ export function stateFile(shape: StateShape, tokens: Uint32Array, fromPage = 0):
     view.setUint32(140 + 8 * at, tokenBytes, true);
   }
   const rows = groups.flatMap(({ tokenBytes }, group) =>
-    (seen[group] ?? []).filter((at) => at >= fromPage * PAGE_TOKENS).map((at) => noise(mix((digests[at] ?? 0) + group), tokenBytes)),
+    (seen[group] ?? []).filter((at) => at >= fromPage * pageTokens).map((at) => noise(mix((digests[at] ?? 0) + group), tokenBytes)),
   );
   return concatenate([header, noise(mix((digests.at(-1) ?? 0) + 99), headBytes), ...rows]);
 }

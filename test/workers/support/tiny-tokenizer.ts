@@ -5,17 +5,17 @@
 import type { ModelVersion } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest, TokenizerFile } from "../../../workers/contracts/model-files.ts";
 
-const MERGES = ["h e", "l l", "he ll", "hell o", "Ġ w", "Ġw o", "Ġwo r", "Ġwor l", "Ġworl d"];
-const CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+const merges = ["h e", "l l", "he ll", "hell o", "Ġ w", "Ġw o", "Ġwo r", "Ġwor l", "Ġworl d"];
+const controlTokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
 
-const tokens = [...byteAlphabet(), ...MERGES.map((merge) => merge.replace(" ", "")), ...CONTROL];
+const tokens = [...byteAlphabet(), ...merges.map((merge) => merge.replace(" ", "")), ...controlTokens];
 
 export const tinyTokenizer: TokenizerFile = {
   model: "gpt2",
   pre: "gpt-2",
   tokens,
-  tokenTypes: tokens.map((token) => (CONTROL.includes(token) ? 3 : 1)),
-  merges: MERGES,
+  tokenTypes: tokens.map((token) => (controlTokens.includes(token) ? 3 : 1)),
+  merges: merges,
   bosTokenId: tokens.indexOf("<|im_start|>"),
   eosTokenIds: [tokens.indexOf("<|im_end|>")],
   addBosToken: false,
@@ -77,7 +77,7 @@ export const idOf = (token: string): number => {
   return id;
 };
 
-export const END_OF_TURN = idOf("<|im_end|>");
+export const endOfTurn = idOf("<|im_end|>");
 
 /** One token a byte. */
 export const bytesAsTokens = (text: string): number[] =>

@@ -15,7 +15,7 @@ import { tinyManifest, versionOf } from "./tiny-tokenizer.ts";
 import { ToyGeneration, type Break, type ToyCourse } from "./toy-generation.ts";
 import { toyStates } from "./toy-reports.ts";
 
-export { SCRIPTED_FAILURE } from "./toy-generation.ts";
+export { scriptedFailure } from "./toy-generation.ts";
 export { toySpikes, toyState } from "./toy-reports.ts";
 
 export interface BackendScript {
@@ -51,7 +51,7 @@ export interface ToyBackendOptions {
   readonly models?: readonly ModelVersion[];
 }
 
-const MEMORY_BYTES = 1 << 20;
+const memoryBytes = 1 << 20;
 const tinyVersion = versionOf(tinyManifest);
 
 export class ToyBackend implements GenerationBackend {
@@ -102,7 +102,7 @@ export class ToyBackend implements GenerationBackend {
       loaded: true,
       running,
       waiting: 0,
-      freeStateBytes: MEMORY_BYTES - this.#states * toyStates.bytes,
+      freeStateBytes: memoryBytes - this.#states * toyStates.bytes,
       generatedTokens,
     });
   }

@@ -1,7 +1,7 @@
 /** One request to the toy: the events of its answer, with the states that go in and come out. */
 import type { GenerateEvent } from "../../../workers/contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../../workers/contracts/errors.ts";
-import { HEARTBEAT_MILLISECONDS } from "../../../workers/contracts/event-stream.ts";
+import { heartbeatMilliseconds } from "../../../workers/contracts/event-stream.ts";
 import { addSpikes, layerTotals, noSpikes } from "../../../workers/contracts/spikes.ts";
 import type { OpenedRequest } from "../../../workers/engine/open-state.ts";
 import { ToyHistory, toyChoose, toyLogits, toyLogprob } from "./toy-model.ts";
@@ -27,7 +27,7 @@ export type Break = "error" | "end" | "abort" | "hang";
 /** An event, or what is no event: a broken stream, an empty line. */
 export type ToyOutput = GenerateEvent | "abort" | "heartbeat";
 
-export const SCRIPTED_FAILURE: ServiceFailure = {
+export const scriptedFailure: ServiceFailure = {
   code: "engine_unavailable",
   status: 503,
   message: "The scripted engine broke.",
@@ -35,7 +35,7 @@ export const SCRIPTED_FAILURE: ServiceFailure = {
 };
 
 /** Small, so that even a toy's file comes in several. */
-const CHUNK_BYTES = 300;
+const chunkBytes = 300;
 
 const stateFailure = (code: "state_rejected" | "state_lost", message: string): ServiceFailure => ({
   code,
@@ -127,15 +127,15 @@ export class ToyGeneration {
       yield "heartbeat";
     }
     if (how === "abort") yield "abort";
-    if (how === "error") yield { type: "error", failure: SCRIPTED_FAILURE };
+    if (how === "error") yield { type: "error", failure: scriptedFailure };
   }
 
   *#save(fromPage: number): Generator<ToyOutput, void, undefined> {
     const { tokens } = this.#state;
     const file = encodeState(this.#state, fromPage);
     const most = this.#course.failSaveAfterBytes ?? file.length;
-    for (let at = 0; at < Math.min(file.length, most); at += CHUNK_BYTES)
-      yield { type: "state", tokens, bytes: file.slice(at, Math.min(at + CHUNK_BYTES, most)) };
+    for (let at = 0; at < Math.min(file.length, most); at += chunkBytes)
+      yield { type: "state", tokens, bytes: file.slice(at, Math.min(at + chunkBytes, most)) };
     yield most < file.length ? { type: "unsaved", tokens, reason: "The scripted engine could not save." } : { type: "saved", tokens };
   }
 
@@ -168,7 +168,7 @@ async function* bytesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<"hea
   let next = reader.read();
   try {
     while (true) {
-      const part = await Promise.race([next, pause(HEARTBEAT_MILLISECONDS)]);
+      const part = await Promise.race([next, pause(heartbeatMilliseconds)]);
       if (part === undefined) yield "heartbeat";
       else if (part.done) return Uint8Array.from(chunks.flatMap((chunk) => [...chunk]));
       else {

@@ -3,12 +3,12 @@ import type { SamplingParameters, TokenLogprob } from "../../../workers/contract
 import { mix } from "./toy-state.ts";
 
 /** Added to a scripted token's logit: its probability is then all but 1. */
-const SCRIPTED_BONUS = 60;
+const scriptedBonus = 60;
 
 export function toyLogits(digest: number, vocabularySize: number, scripted: number | undefined): Float64Array {
   return Float64Array.from(
     { length: vocabularySize },
-    (_unused, id) => 6 * unit(mix(digest + id * 7919)) + (id === scripted ? SCRIPTED_BONUS : 0),
+    (_unused, id) => 6 * unit(mix(digest + id * 7919)) + (id === scripted ? scriptedBonus : 0),
   );
 }
 

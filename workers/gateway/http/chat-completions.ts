@@ -3,7 +3,7 @@ import { renderChat } from "../../models/render-chat.ts";
 import type { GatewayContext } from "../environment.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { chatCompletionBody, type ChatCompletionBody } from "../schema/chat-completion.ts";
-import { DEFAULT_COMPLETION_TOKENS } from "../schema/limits.ts";
+import { defaultCompletionTokens } from "../schema/limits.ts";
 import { isAbsent } from "../schema/parse.ts";
 
 const topLogprobs = (body: ChatCompletionBody) => (body.logprobs === true ? (body.top_logprobs ?? 0) : null);
@@ -17,7 +17,7 @@ const endpoint: GenerationEndpoint<ChatCompletionBody> = {
     promptField: "messages",
     prompts: [{ tokens: isAbsent(body.session_id) ? renderChat(model, body.messages) : null, echo: null }],
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
-    defaultMaxTokens: DEFAULT_COMPLETION_TOKENS,
+    defaultMaxTokens: defaultCompletionTokens,
     topLogprobs: topLogprobs(body),
     promptLogprobs: null,
   }),

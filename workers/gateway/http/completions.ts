@@ -7,7 +7,7 @@ import { completionBody, type CompletionBody, type Prompt } from "../schema/comp
 import { encodePrompt, requireVocabulary } from "../prompt/encode-prompt.ts";
 
 /** OpenAI's default for this endpoint. */
-const DEFAULT_MAX_TOKENS = 16;
+const defaultMaxTokens = 16;
 
 function renderPrompt(prompt: Prompt, echo: boolean, model: ServedModel): RenderedPrompt {
   if ("text" in prompt) return { tokens: encodePrompt(model, prompt.text), echo: echo ? prompt.text : null };
@@ -23,7 +23,7 @@ const endpoint: GenerationEndpoint<CompletionBody> = {
     promptField: "prompt",
     prompts: body.prompt.map((prompt) => renderPrompt(prompt, body.echo === true, model)),
     maxTokens: body.max_tokens ?? null,
-    defaultMaxTokens: DEFAULT_MAX_TOKENS,
+    defaultMaxTokens: defaultMaxTokens,
     topLogprobs: body.logprobs ?? null,
     promptLogprobs: body.echo === true ? (body.logprobs ?? null) : null,
   }),

@@ -6,7 +6,7 @@ import { unsupportedMediaType } from "../failures.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
 import { newContextBody, newContextQuery, uploadQuery } from "../schema/session.ts";
-import { EVENT_STREAM_HEADERS, eventStream, type SseEvent } from "../stream/sse.ts";
+import { eventStreamHeaders, eventStream, type SseEvent } from "../stream/sse.ts";
 import { readJson } from "./read-json.ts";
 import { bodyStream } from "./request-body.ts";
 import { sessionJson } from "./session-json.ts";
@@ -49,7 +49,7 @@ export async function contextEvents(c: GatewayContext): Promise<Response> {
       c.var.facts["failure"] = failure.code;
     },
   });
-  return c.body(stream, 200, EVENT_STREAM_HEADERS);
+  return c.body(stream, 200, eventStreamHeaders);
 }
 
 async function* progress(lines: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<SseEvent, void, undefined> {

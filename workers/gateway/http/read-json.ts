@@ -1,14 +1,14 @@
 /** Reads a request's JSON body: right type, bounded size (counted, whatever `Content-Length` says), valid UTF-8, valid JSON. */
 import { invalidRequest, payloadTooLarge, unsupportedMediaType } from "../failures.ts";
-import { BODY_LIMIT_BYTES } from "../schema/limits.ts";
+import { bodyLimitBytes } from "../schema/limits.ts";
 
 export async function readJson(request: Request): Promise<unknown> {
   const type = (request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json") throw unsupportedMediaType("The request body must be JSON, with 'Content-Type: application/json'.");
   const encoding = (request.headers.get("content-encoding") ?? "identity").trim().toLowerCase();
   if (encoding !== "identity") throw unsupportedMediaType("Compressed request bodies are not supported: send the JSON as it is.");
-  if (Number(request.headers.get("content-length")) > BODY_LIMIT_BYTES) throw payloadTooLarge(BODY_LIMIT_BYTES);
-  const bytes = await readAtMost(request.body, BODY_LIMIT_BYTES);
+  if (Number(request.headers.get("content-length")) > bodyLimitBytes) throw payloadTooLarge(bodyLimitBytes);
+  const bytes = await readAtMost(request.body, bodyLimitBytes);
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
     const body = parsed(text);

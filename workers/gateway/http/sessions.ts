@@ -20,9 +20,9 @@ import { readJson } from "./read-json.ts";
 import { bodyStream } from "./request-body.ts";
 import { listJson, sessionJson, sharedJson, shareJson, turnJson } from "./session-json.ts";
 
-const DEFAULT_SESSIONS = 20;
-const DEFAULT_TURNS = 100;
-const DEFAULT_SHARE_SECONDS = 24 * 3600;
+const defaultSessions = 20;
+const defaultTurns = 100;
+const defaultShareSeconds = 24 * 3600;
 
 const idOf = (c: GatewayContext): string => c.req.param("id") ?? "";
 const body = async <T>(c: GatewayContext, schema: z.ZodType<T>): Promise<T> => parseBody(schema, await readJson(c.req.raw));
@@ -47,7 +47,7 @@ export const listSessions = (c: GatewayContext) => list(c, "session");
 
 export async function list(c: GatewayContext, kind: "session" | "context"): Promise<Response> {
   const tenant = requireTenant(c);
-  const { limit = DEFAULT_SESSIONS, after } = parseBody(listQuery, c.req.query());
+  const { limit = defaultSessions, after } = parseBody(listQuery, c.req.query());
   const found = await fromSession(c.env.SESSION.sessions(tenant, kind, limit + 1, after));
   return c.json(listJson(found, limit, sessionJson));
 }
@@ -58,7 +58,7 @@ export async function oneSession(c: GatewayContext): Promise<Response> {
 
 export async function sessionTurns(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
-  const { limit = DEFAULT_TURNS, after } = parseBody(turnsQuery, c.req.query());
+  const { limit = defaultTurns, after } = parseBody(turnsQuery, c.req.query());
   const turns = await fromSession(c.env.SESSION.turns(tenant, idOf(c), limit + 1, after ?? -1));
   return c.json(listJson(turns, limit, turnJson));
 }
@@ -91,13 +91,13 @@ export async function forkSession(c: GatewayContext): Promise<Response> {
 export async function shareSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { expires_in: seconds } = await body(c, shareBody);
-  const { share, expires } = await fromSession(c.env.SESSION.shareSession(tenant, idOf(c), seconds ?? DEFAULT_SHARE_SECONDS));
+  const { share, expires } = await fromSession(c.env.SESSION.shareSession(tenant, idOf(c), seconds ?? defaultShareSeconds));
   return c.json({ object: "share", id: share, expires }, 201);
 }
 
 export async function listShares(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
-  const { limit = DEFAULT_SESSIONS, after, session_id: session } = parseBody(sharesQuery, c.req.query());
+  const { limit = defaultSessions, after, session_id: session } = parseBody(sharesQuery, c.req.query());
   return c.json(listJson(await fromSession(c.env.SESSION.shares(tenant, limit + 1, after, session)), limit, shareJson));
 }
 

@@ -3,7 +3,7 @@ import { cors } from "hono/cors";
 import { createMiddleware } from "hono/factory";
 import type { GatewayTypes } from "../environment.ts";
 
-const PREFLIGHT_MAX_AGE_SECONDS = 600;
+const preflightMaxAgeSeconds = 600;
 
 export const crossOrigin = createMiddleware<GatewayTypes>(async (c, next) => {
   const origins = [...c.var.settings.corsOrigins];
@@ -15,7 +15,7 @@ export const crossOrigin = createMiddleware<GatewayTypes>(async (c, next) => {
     // Whatever is asked for: SDKs send headers of their own (`x-stainless-…`), and no header gives a named origin more than its key does.
     allowHeaders: [],
     exposeHeaders: ["x-request-id", "retry-after", "x-spikingbrain-cache", "x-spikingbrain-session", "x-spikingbrain-stream"],
-    maxAge: PREFLIGHT_MAX_AGE_SECONDS,
+    maxAge: preflightMaxAgeSeconds,
   });
   const answer = await respond(c, next);
   c.header("cross-origin-resource-policy", "cross-origin");

@@ -5,11 +5,11 @@ import type { GatewayTypes } from "../environment.ts";
 import { logLine } from "../../observe/log-line.ts";
 
 /** Bounded, and nothing that a log line or a header could be broken with. */
-const CLIENT_ID = /^[\w.:-]{1,128}$/;
+const clientId = /^[\w.:-]{1,128}$/;
 
 /** The client's own `x-request-id` where it can be one, so that both sides' logs name a request alike. */
 function requestIdOf(header: string | undefined): string {
-  return header !== undefined && CLIENT_ID.test(header) ? header : crypto.randomUUID();
+  return header !== undefined && clientId.test(header) ? header : crypto.randomUUID();
 }
 
 export const requestLog = createMiddleware<GatewayTypes>(async (c, next) => {

@@ -8,8 +8,8 @@ import type { GatewayTypes } from "../environment.ts";
 import { bearerToken } from "./api-key.ts";
 
 /** Domain of the digest: the same key hashed for another purpose gives another value. */
-const DOMAIN = "spikingbrain tenant 1\n";
-const TENANT_BYTES = 16;
+const tenantDomain = "spikingbrain tenant 1\n";
+const tenantBytes = 16;
 
 export const tenant = createMiddleware<GatewayTypes>(async (c, next) => {
   const key = bearerToken(c.req.header("authorization"));
@@ -19,6 +19,6 @@ export const tenant = createMiddleware<GatewayTypes>(async (c, next) => {
 
 /** A name for the holder of a key, from which the key cannot be told. */
 export async function tenantOf(key: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(DOMAIN + key));
-  return toHex(new Uint8Array(digest, 0, TENANT_BYTES));
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(tenantDomain + key));
+  return toHex(new Uint8Array(digest, 0, tenantBytes));
 }

@@ -1,14 +1,14 @@
 /** Turns a parsed body and its rendered prompts into what backends are asked: one job a choice. */
 import type { Job } from "../../contracts/choice.ts";
 import type { TokenLimits } from "../../contracts/session.ts";
-import { PROMPT_SCORES_LIMIT, type SamplingParameters } from "../../contracts/engine.ts";
+import { promptScoresLimit, type SamplingParameters } from "../../contracts/engine.ts";
 import { requireVocabulary } from "../prompt/encode-prompt.ts";
 import { invalidRequest } from "../failures.ts";
 import { samplingDefaults } from "../../models/sampling-defaults.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
-import { GENERATIONS_TOKENS_LIMIT } from "../schema/limits.ts";
+import { generationsTokensLimit } from "../schema/limits.ts";
 
 /** A prompt as the model reads it. */
 export interface RenderedPrompt {
@@ -74,16 +74,16 @@ export function tokenLimits(
 
 function requireTokenBudget({ prompts, promptField }: JobOptions, choices: number): void {
   const total = choices * prompts.reduce((sum, { tokens }) => sum + (tokens?.length ?? 0), 0);
-  if (prompts.length * choices === 1 || total <= GENERATIONS_TOKENS_LIMIT) return;
+  if (prompts.length * choices === 1 || total <= generationsTokensLimit) return;
   throw invalidRequest(
-    `'${promptField}': the prompts of all choices together may have ${GENERATIONS_TOKENS_LIMIT} tokens; they have ${total}.`,
+    `'${promptField}': the prompts of all choices together may have ${generationsTokensLimit} tokens; they have ${total}.`,
     promptField,
   );
 }
 
 function requireScorable(promptTokens: number, { promptLogprobs }: JobOptions): void {
-  if (promptLogprobs === null || promptTokens * (promptLogprobs + 1) <= PROMPT_SCORES_LIMIT) return;
-  const most = Math.floor(PROMPT_SCORES_LIMIT / (promptLogprobs + 1));
+  if (promptLogprobs === null || promptTokens * (promptLogprobs + 1) <= promptScoresLimit) return;
+  const most = Math.floor(promptScoresLimit / (promptLogprobs + 1));
   throw invalidRequest(
     `'logprobs': with ${promptLogprobs} alternatives a prompt of ${most} tokens can be scored; this one has ${promptTokens}.`,
     "logprobs",

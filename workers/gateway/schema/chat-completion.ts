@@ -1,7 +1,7 @@
 /** The body of `POST /v1/chat/completions`. */
 import * as z from "zod";
 import { generationFields, tokenCount } from "./generation-fields.ts";
-import { TOP_LOGPROBS_LIMIT } from "./limits.ts";
+import { topLogprobsLimit } from "./limits.ts";
 import { messages } from "./messages.ts";
 import { accepted, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
 
@@ -18,7 +18,7 @@ export const chatCompletionBody = z
     max_tokens: tokenCount(1),
     max_completion_tokens: tokenCount(1),
     logprobs: z.boolean().nullish(),
-    top_logprobs: z.int().min(0).max(TOP_LOGPROBS_LIMIT).nullish(),
+    top_logprobs: z.int().min(0).max(topLogprobsLimit).nullish(),
     /** Says how tools may be called; there are none to call. */
     parallel_tool_calls: accepted,
     response_format: unsupported(isPlainText, '\'response_format\' other than {"type":"text"} is not supported by this server.'),

@@ -1,7 +1,7 @@
 /** The body of `POST /v1/completions`. */
 import * as z from "zod";
 import { generationFields, tokenCount } from "./generation-fields.ts";
-import { GENERATIONS_LIMIT, TOP_LOGPROBS_LIMIT } from "./limits.ts";
+import { generationsLimit, topLogprobsLimit } from "./limits.ts";
 import { isAbsent, unsupported } from "./parse.ts";
 
 /** One prompt: text still to be tokenized, or token ids as they are. */
@@ -23,8 +23,8 @@ function toPrompts(value: unknown): Prompt[] | string {
   if (isTokenList(value)) return [{ tokens: value }];
   if (!Array.isArray(value) || value.length === 0)
     return "must be a string, an array of strings, token ids, or an array of token-id arrays";
-  if (value.length > GENERATIONS_LIMIT && typeof value[0] !== "number")
-    return `holds ${value.length} prompts; at most ${GENERATIONS_LIMIT} are allowed`;
+  if (value.length > generationsLimit && typeof value[0] !== "number")
+    return `holds ${value.length} prompts; at most ${generationsLimit} are allowed`;
   if (value.every((item) => typeof item === "string")) return value.map((text) => ({ text }));
   if (value.every(isTokenList)) return value.map((tokens) => ({ tokens }));
   return "must hold only strings, only token ids (integers from 0), or only non-empty arrays of token ids";
@@ -35,7 +35,7 @@ export const completionBody = z
     ...generationFields,
     prompt: prompts,
     max_tokens: tokenCount(0),
-    logprobs: z.int().min(0).max(TOP_LOGPROBS_LIMIT).nullish(),
+    logprobs: z.int().min(0).max(topLogprobsLimit).nullish(),
     echo: z.boolean().nullish(),
     suffix: unsupported((value) => value === ""),
     best_of: unsupported((value) => value === 1),
@@ -44,9 +44,9 @@ export const completionBody = z
     path: ["stream_options"],
     message: "needs 'stream' to be true",
   })
-  .refine((body) => body.prompt.length * (body.n ?? 1) <= GENERATIONS_LIMIT, {
+  .refine((body) => body.prompt.length * (body.n ?? 1) <= generationsLimit, {
     path: ["n"],
-    message: `times the number of prompts must be at most ${GENERATIONS_LIMIT}`,
+    message: `times the number of prompts must be at most ${generationsLimit}`,
   });
 
 export type CompletionBody = z.output<typeof completionBody>;

@@ -1,25 +1,25 @@
 /** Fields that chat completions and completions share, with the names and ranges of OpenAI's API and of vLLM's extras. */
 import * as z from "zod";
-import { CHOICES_LIMIT, LOGIT_BIAS_LIMIT, STOPS_LIMIT, STOP_LENGTH_LIMIT, STOP_TOKENS_LIMIT } from "./limits.ts";
+import { choicesLimit, logitBiasLimit, stopsLimit, stopLengthLimit, stopTokensLimit } from "./limits.ts";
 import { accepted, isAbsent, unsupported } from "./parse.ts";
 
 const number = (minimum: number, maximum: number) => z.number().min(minimum).max(maximum).nullish();
 const count = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum).nullish();
 /** Far above any context: the context check, which knows the model, names the real figures. */
-const TOKENS_LIMIT = 2 ** 31 - 1;
-export const tokenCount = (minimum: number) => count(minimum, TOKENS_LIMIT);
+const tokensLimit = 2 ** 31 - 1;
+export const tokenCount = (minimum: number) => count(minimum, tokensLimit);
 
 const stop = z
   .preprocess(
     (value) => (typeof value === "string" ? [value] : value),
-    z.array(z.unknown(), { error: "must be a string or an array of strings" }).max(STOPS_LIMIT),
+    z.array(z.unknown(), { error: "must be a string or an array of strings" }).max(stopsLimit),
   )
-  .pipe(z.array(z.string().min(1).max(STOP_LENGTH_LIMIT)))
+  .pipe(z.array(z.string().min(1).max(stopLengthLimit)))
   .nullish();
 
 /** Signed or unsigned: clients have either. */
-const LEAST_SEED = -(2n ** 63n);
-const LARGEST_SEED = 2n ** 64n - 1n;
+const leastSeed = -(2n ** 63n);
+const largestSeed = 2n ** 64n - 1n;
 
 /** A number that JavaScript can't hold comes as a `bigint` (`http/read-json.ts`). */
 const seed = z
@@ -27,8 +27,8 @@ const seed = z
   .transform((value, context): bigint | null => {
     if (isAbsent(value)) return null;
     const integer = typeof value === "bigint" ? value : Number.isInteger(value) ? BigInt(value as number) : undefined;
-    if (integer !== undefined && integer >= LEAST_SEED && integer <= LARGEST_SEED) return integer;
-    const message = `must be an integer from ${String(LEAST_SEED)} to ${String(LARGEST_SEED)}`;
+    if (integer !== undefined && integer >= leastSeed && integer <= largestSeed) return integer;
+    const message = `must be an integer from ${String(leastSeed)} to ${String(largestSeed)}`;
     context.addIssue({ code: "custom", message, input: value });
     return null;
   })
@@ -47,7 +47,7 @@ const logitBias = z
     for (const [key, bias] of Object.entries(value)) {
       if (!/^(0|[1-9]\d{0,8})$/.test(key)) return refuse("must be a token id", key);
       if (typeof bias !== "number" || bias < -100 || bias > 100) return refuse("must be a number from -100 to 100", key);
-      if (pairs.length === LOGIT_BIAS_LIMIT) return refuse(`holds more than ${LOGIT_BIAS_LIMIT} tokens`);
+      if (pairs.length === logitBiasLimit) return refuse(`holds more than ${logitBiasLimit} tokens`);
       pairs.push([Number(key), bias]);
     }
     return pairs;
@@ -63,7 +63,7 @@ export const generationFields = {
       include_obfuscation: unsupported((value) => value === false),
     })
     .nullish(),
-  n: count(1, CHOICES_LIMIT),
+  n: count(1, choicesLimit),
   stop,
   seed,
   temperature: number(0, 2),
@@ -80,7 +80,7 @@ export const generationFields = {
   spikes: z.boolean().nullish(),
   /** An extension: tells what the conversation's state holds and takes, while a prompt is read too. */
   state: z.boolean().nullish(),
-  stop_token_ids: z.array(z.int().min(0)).max(STOP_TOKENS_LIMIT).nullish(),
+  stop_token_ids: z.array(z.int().min(0)).max(stopTokensLimit).nullish(),
   user: accepted,
   metadata: accepted,
   store: accepted,

@@ -1,6 +1,6 @@
 /** Chat messages: text only, as strings or as text parts; anything else is refused by name. */
 import * as z from "zod";
-import { MESSAGES_LIMIT, PARTS_LIMIT } from "./limits.ts";
+import { messagesLimit, partsLimit } from "./limits.ts";
 import { isEmptyArray, unsupported } from "./parse.ts";
 
 const refusedKind = (field: "type" | "role", kind: string) =>
@@ -25,7 +25,7 @@ const part = z.discriminatedUnion("type", [
 const parts = z
   .preprocess(
     (value) => (typeof value === "string" ? [{ type: "text", text: value }] : value),
-    z.array(z.unknown(), { error: "must be a string or an array of text parts" }).min(1).max(PARTS_LIMIT),
+    z.array(z.unknown(), { error: "must be a string or an array of text parts" }).min(1).max(partsLimit),
   )
   .pipe(z.array(part));
 
@@ -62,7 +62,7 @@ export interface TextMessage {
 export const messages = z
   .array(z.unknown())
   .min(1)
-  .max(MESSAGES_LIMIT)
+  .max(messagesLimit)
   .pipe(z.array(message))
   .transform((list): TextMessage[] =>
     // `developer` is the newer name of `system`; templates know the older one.

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { invalidRequest, unknownField, unsupportedField } from "../failures.ts";
 
-const NAME_LENGTH_LIMIT = 100;
+const nameLengthLimit = 100;
 
 /** Clients send `null` for what they leave out. */
 export function isAbsent(value: unknown): value is null | undefined {
@@ -43,7 +43,7 @@ function isUnsupported(issue: z.core.$ZodIssue): issue is z.core.$ZodIssueCustom
 function fieldName(path: readonly PropertyKey[]): string {
   let name = "";
   for (const step of path) name += typeof step === "number" ? `[${step}]` : name === "" ? String(step) : `.${String(step)}`;
-  return name.length > NAME_LENGTH_LIMIT ? `${name.slice(0, NAME_LENGTH_LIMIT)}…` : name;
+  return name.length > nameLengthLimit ? `${name.slice(0, nameLengthLimit)}…` : name;
 }
 
 /** The offending value where it is a number or a word; anything longer may be somebody's prompt. */

@@ -1,10 +1,10 @@
 /** Bodies and queries of sessions, contexts and shares. */
 import * as z from "zod";
 
-const NAME_LIMIT = 200;
-const MOST_SHARE_SECONDS = 30 * 24 * 3600;
+const nameLimit = 200;
+const mostShareSeconds = 30 * 24 * 3600;
 
-const name = z.string().max(NAME_LIMIT);
+const name = z.string().max(nameLimit);
 const model = z.string().min(1).max(256);
 const turn = z.int().min(0);
 
@@ -29,7 +29,7 @@ export const newContextBody = z.strictObject({ model, name: name.nullish() });
 export const renameBody = z.strictObject({ name });
 export const rewindBody = z.strictObject({ turn });
 export const forkBody = z.strictObject({ turn: turn.nullish(), name: name.nullish() });
-export const shareBody = z.strictObject({ expires_in: z.int().min(1).max(MOST_SHARE_SECONDS).nullish() });
+export const shareBody = z.strictObject({ expires_in: z.int().min(1).max(mostShareSeconds).nullish() });
 export const exportBody = z.strictObject({ passphrase: z.string().min(1).max(1024).nullish() });
 
 /** Of a query, whose values are text. */

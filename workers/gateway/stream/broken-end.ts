@@ -5,7 +5,7 @@
  */
 import { settledWithin } from "./settled-within.ts";
 
-const PATIENCE_MILLISECONDS = 250;
+const patienceMilliseconds = 250;
 
 export class BrokenEnd {
   readonly #filler: string;
@@ -22,7 +22,7 @@ export class BrokenEnd {
     if (!this.#filled) {
       this.#filled = true;
       controller.enqueue(new TextEncoder().encode(this.#filler));
-    } else if ((await settledWithin(this.#left.promise, PATIENCE_MILLISECONDS)) === null) controller.error(cause);
+    } else if ((await settledWithin(this.#left.promise, patienceMilliseconds)) === null) controller.error(cause);
   }
 
   /** The client has gone. */

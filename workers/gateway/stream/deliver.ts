@@ -9,9 +9,9 @@ import { cancelled } from "../failures.ts";
 import { streamedAnswer, wholeAnswer } from "./answer.ts";
 import type { AnswerUsage } from "./formats/format.ts";
 import { formatOf, readRecipe } from "./recipe.ts";
-import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
+import { eventStreamHeaders, eventStream } from "./sse.ts";
 import { settledWithin } from "./settled-within.ts";
-import { SLOW_JSON_HEADERS, slowJson } from "./slow-json.ts";
+import { slowJsonHeaders, slowJson } from "./slow-json.ts";
 import { eventId } from "./stream-id.ts";
 import { UsageCounter } from "./usage.ts";
 
@@ -19,7 +19,7 @@ import { UsageCounter } from "./usage.ts";
  * How long a whole answer, once begun, is computed before its first byte, and how long it is silent after that. Runtimes that stand alone notice
  * that a client has closed its connection only when they write to it, so an answer nobody waits for would be computed to its end.
  */
-const WHOLE_SILENCE_MILLISECONDS = 2_000;
+const wholeSilenceMilliseconds = 2_000;
 
 export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer): Promise<Response> {
   const { recipe, format, usage, entries, abort } = prepared(c, open, tokenizer);
@@ -29,10 +29,10 @@ export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenize
   });
   // Until it has begun, whatever keeps it from that is told by a status.
   await Promise.race([begun.promise, answer]);
-  const soon = await settledWithin(answer, WHOLE_SILENCE_MILLISECONDS);
+  const soon = await settledWithin(answer, wholeSilenceMilliseconds);
   if (soon !== null) return c.json(soon, 200, streamHeaders(open));
-  const body = slowJson(answer, { silenceMilliseconds: WHOLE_SILENCE_MILLISECONDS, abort, onFailure: failureReporter(c) });
-  return c.body(body, 200, { ...SLOW_JSON_HEADERS, ...streamHeaders(open) });
+  const body = slowJson(answer, { silenceMilliseconds: wholeSilenceMilliseconds, abort, onFailure: failureReporter(c) });
+  return c.body(body, 200, { ...slowJsonHeaders, ...streamHeaders(open) });
 }
 
 /** `after` is the number of the last entry that the client has. */
@@ -49,7 +49,7 @@ export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: To
     keepAliveMilliseconds: c.var.settings.keepAliveMilliseconds,
     onFailure: failureReporter(c),
   });
-  return c.body(stream, 200, { ...EVENT_STREAM_HEADERS, ...streamHeaders(open) });
+  return c.body(stream, 200, { ...eventStreamHeaders, ...streamHeaders(open) });
 }
 
 function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {

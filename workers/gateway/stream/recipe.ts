@@ -7,10 +7,10 @@ import { completionFormat } from "./formats/completion.ts";
 import type { AnswerFormat, AnswerHeader } from "./formats/format.ts";
 
 /** Raised when what is written down changes so that an older or newer gateway would read it wrongly. */
-export const RECIPE_VERSION = 1;
+export const recipeVersion = 1;
 
 export interface AnswerRecipe {
-  readonly version: typeof RECIPE_VERSION;
+  readonly version: typeof recipeVersion;
   readonly endpoint: "chat" | "completion";
   readonly header: AnswerHeader;
   readonly topLogprobs: number | null;
@@ -30,8 +30,8 @@ export interface RecipeChoice {
 /** A stream's recipe as it was written down. @throws ServiceError where another version of the gateway wrote it. */
 export function readRecipe(text: string): AnswerRecipe {
   const recipe = JSON.parse(text) as AnswerRecipe | { readonly version?: unknown };
-  if (recipe.version === RECIPE_VERSION) return recipe as AnswerRecipe;
-  throw streamUnreadable(`Its form is ${JSON.stringify(recipe.version ?? null)}; this server reads ${RECIPE_VERSION}.`);
+  if (recipe.version === recipeVersion) return recipe as AnswerRecipe;
+  throw streamUnreadable(`Its form is ${JSON.stringify(recipe.version ?? null)}; this server reads ${recipeVersion}.`);
 }
 
 export function formatOf({ endpoint, version: _version, ...recipe }: AnswerRecipe, tokenizer: Tokenizer): AnswerFormat {

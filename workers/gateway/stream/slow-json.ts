@@ -8,10 +8,10 @@ import { asServiceError, cancelled } from "../failures.ts";
 import { BrokenEnd } from "./broken-end.ts";
 import { settledWithin } from "./settled-within.ts";
 
-const SPACE = "\n";
+const whitespace = "\n";
 
 /** A compressor on the way would hold the spaces back, and with them the news that nobody waits. */
-export const SLOW_JSON_HEADERS = {
+export const slowJsonHeaders = {
   "content-type": "application/json; charset=utf-8",
   "content-encoding": "identity",
   "cache-control": "no-store, no-transform",
@@ -26,7 +26,7 @@ export interface SlowJsonOptions {
 }
 
 export function slowJson(answer: Promise<object>, { silenceMilliseconds, abort, onFailure }: SlowJsonOptions): ReadableStream<Uint8Array> {
-  const end = new BrokenEnd(SPACE);
+  const end = new BrokenEnd(whitespace);
   let broken: Error | null = null;
   let finished = false;
   let gone = false;
@@ -34,7 +34,7 @@ export function slowJson(answer: Promise<object>, { silenceMilliseconds, abort, 
     try {
       const value = await settledWithin(answer, silenceMilliseconds);
       finished = value !== null;
-      return value === null ? SPACE : JSON.stringify(value);
+      return value === null ? whitespace : JSON.stringify(value);
     } catch (cause) {
       const error = asServiceError(cause);
       broken = error;
@@ -44,7 +44,7 @@ export function slowJson(answer: Promise<object>, { silenceMilliseconds, abort, 
   };
   return new ReadableStream({
     type: "bytes",
-    start: (controller) => controller.enqueue(new TextEncoder().encode(SPACE)),
+    start: (controller) => controller.enqueue(new TextEncoder().encode(whitespace)),
     async pull(controller) {
       if (broken !== null) {
         await end.pull(controller, broken);

@@ -5,9 +5,9 @@
  */
 import { addSpikes, layerTotals, noSpikes, type SpikeCounts, type SpikesByLayer, type SpikingMode } from "../../contracts/spikes.ts";
 
-const FP16_MAC_PICOJOULES = 1.5;
-const INT8_MAC_PICOJOULES = 0.23;
-const INT8_ADDITION_PICOJOULES = 0.03;
+const fp16MacPicojoules = 1.5;
+const int8MacPicojoules = 0.23;
+const int8AdditionPicojoules = 0.03;
 
 export interface SpikeShares {
   /** Share of inputs that do not fire. */
@@ -63,11 +63,11 @@ export function spikeReport(mode: SpikingMode, total: SpikeCounts, layers: reado
       additions,
     },
     energy_estimate: {
-      spikes_microjoules: microjoules(additions, INT8_ADDITION_PICOJOULES),
-      int8_microjoules: microjoules(multiplyAccumulates, INT8_MAC_PICOJOULES),
-      fp16_microjoules: microjoules(multiplyAccumulates, FP16_MAC_PICOJOULES),
+      spikes_microjoules: microjoules(additions, int8AdditionPicojoules),
+      int8_microjoules: microjoules(multiplyAccumulates, int8MacPicojoules),
+      fp16_microjoules: microjoules(multiplyAccumulates, fp16MacPicojoules),
       formula: "spikes: additions * int8_addition; int8, fp16: multiply_accumulates * int8_mac, fp16_mac",
-      picojoules: { int8_addition: INT8_ADDITION_PICOJOULES, int8_mac: INT8_MAC_PICOJOULES, fp16_mac: FP16_MAC_PICOJOULES },
+      picojoules: { int8_addition: int8AdditionPicojoules, int8_mac: int8MacPicojoules, fp16_mac: fp16MacPicojoules },
     },
     layers: layers?.map(spikeShares) ?? null,
   };

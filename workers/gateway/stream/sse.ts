@@ -25,7 +25,7 @@ export interface EventStreamOptions {
   readonly onFailure: (failure: ServiceFailure, cause: unknown) => void;
 }
 
-export const EVENT_STREAM_HEADERS = {
+export const eventStreamHeaders = {
   "content-type": "text/event-stream; charset=utf-8",
   "cache-control": "no-cache, no-transform",
   "x-accel-buffering": "no",
@@ -34,14 +34,14 @@ export const EVENT_STREAM_HEADERS = {
 /** Bytes made anew each time: a byte stream takes the buffer it is given away from the giver. */
 const encode = (text: string) => new TextEncoder().encode(text);
 /** A comment without a blank line: some readers take any blank line for the end of an event, and an event without data for a broken one. */
-const KEEP_ALIVE = ": keep-alive\n";
+const keepAlive = ": keep-alive\n";
 
 export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>, options: EventStreamOptions): ReadableStream<Uint8Array> {
   let outstanding: Promise<IteratorResult<SseEvent, void>> | null = null;
   let broken: Error | null = null;
   let finished = false;
   let gone = false;
-  const end = new BrokenEnd(KEEP_ALIVE);
+  const end = new BrokenEnd(keepAlive);
 
   const close = (controller: ReadableByteStreamController) => {
     controller.close();
@@ -51,7 +51,7 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
   const nextBytes = async (): Promise<Uint8Array> => {
     outstanding ??= payloads.next();
     const result = await settledWithin(outstanding, options.keepAliveMilliseconds);
-    if (result === null) return encode(KEEP_ALIVE);
+    if (result === null) return encode(keepAlive);
     outstanding = null;
     finished = result.done === true;
     return encode(result.done === true ? "data: [DONE]\n\n" : written(result.value));
@@ -65,7 +65,7 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
 
   return new ReadableStream({
     type: "bytes",
-    start: (controller) => controller.enqueue(encode(KEEP_ALIVE)),
+    start: (controller) => controller.enqueue(encode(keepAlive)),
     async pull(controller) {
       if (broken !== null) {
         await end.pull(controller, broken);

@@ -1,7 +1,7 @@
 /** Names of a stream's events: `STREAM.NUMBER`, so that `Last-Event-ID` alone says where a client was. */
 import { invalidRequest } from "../failures.ts";
 
-const LARGEST_NUMBER_DIGITS = 12;
+const largestNumberDigits = 12;
 
 export const eventId = (stream: string, number: number): string => `${stream}.${number}`;
 
@@ -9,7 +9,7 @@ export const eventId = (stream: string, number: number): string => `${stream}.${
 export function lastNumber(stream: string, header: string | undefined): number {
   if (header === undefined || header === "") return 0;
   const number = header.startsWith(`${stream}.`) ? header.slice(stream.length + 1) : "";
-  if (/^\d+$/.test(number) && number.length <= LARGEST_NUMBER_DIGITS) return Number(number);
+  if (/^\d+$/.test(number) && number.length <= largestNumberDigits) return Number(number);
   throw notOfThisStream();
 }
 

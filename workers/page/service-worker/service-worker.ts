@@ -4,19 +4,19 @@
  */
 declare const self: ServiceWorkerGlobalScope;
 /** Written in by `build.mjs`: a digest of all below, and what a first visit loads. */
-declare const VERSION: string;
-declare const SHELL: readonly string[];
+declare const pageVersion: string;
+declare const pageShell: readonly string[];
 
-const PREFIX = "page-";
-const CACHE = PREFIX + VERSION;
-const DOCUMENT = "/";
-const ASSETS = "/assets/";
+const cachePrefix = "page-";
+const cacheName = cachePrefix + pageVersion;
+const documentPath = "/";
+const assetsPath = "/assets/";
 /** A network that answers later than this is as good as none. */
-const PATIENCE_MS = 4_000;
+const patienceMs = 4_000;
 
 self.addEventListener("install", (event) => {
   // Past the browser's own cache: what is kept is what is deployed. A new worker does not wait until every tab is closed.
-  event.waitUntil(keep([DOCUMENT, ...SHELL]).then(() => self.skipWaiting()));
+  event.waitUntil(keep([documentPath, ...pageShell]).then(() => self.skipWaiting()));
 });
 
 self.addEventListener("activate", (event) => {
@@ -27,30 +27,30 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);
   if (request.method !== "GET" || origin !== location.origin) return;
-  if (request.mode === "navigate" && pathname === DOCUMENT) event.respondWith(freshDocument(request));
-  else if (pathname.startsWith(ASSETS)) event.respondWith(asset(request));
+  if (request.mode === "navigate" && pathname === documentPath) event.respondWith(freshDocument(request));
+  else if (pathname.startsWith(assetsPath)) event.respondWith(asset(request));
 });
 
 async function keep(paths: readonly string[]): Promise<void> {
-  const cache = await caches.open(CACHE);
+  const cache = await caches.open(cacheName);
   await cache.addAll(paths.map((path) => new Request(path, { cache: "reload" })));
 }
 
 /** What a tab of the version before still asks for, its own server has no more, and it does without. */
 async function dropOthers(): Promise<void> {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)));
+  await Promise.all(names.filter((name) => name.startsWith(cachePrefix) && name !== cacheName).map((name) => caches.delete(name)));
 }
 
 async function freshDocument(request: Request): Promise<Response> {
-  const response = await fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => null);
+  const response = await fetch(request, { signal: AbortSignal.timeout(patienceMs) }).catch(() => null);
   if (response?.ok === true) return response;
-  return (await caches.match(DOCUMENT, { cacheName: CACHE })) ?? response ?? Response.error();
+  return (await caches.match(documentPath, { cacheName })) ?? response ?? Response.error();
 }
 
 /** Kept when first asked for, as the highlighter is. */
 async function asset(request: Request): Promise<Response> {
-  const cache = await caches.open(CACHE);
+  const cache = await caches.open(cacheName);
   const kept = await cache.match(request);
   if (kept !== undefined) return kept;
   const response = await fetch(request);

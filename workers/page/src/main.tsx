@@ -50,11 +50,11 @@ async function begin(target: Store): Promise<void> {
 }
 
 /** How long to leave a server alone that did not say which model it has. */
-const MODEL_RETRY_MS = 3_000;
+const modelRetryMs = 3_000;
 
 async function keepLookingForModel(target: Store): Promise<void> {
   while (target.get().model === null) {
     const found = await loadModel(target, AbortSignal.timeout(30_000)).catch(() => null);
-    if (found === null) await new Promise((resolve) => setTimeout(resolve, MODEL_RETRY_MS));
+    if (found === null) await new Promise((resolve) => setTimeout(resolve, modelRetryMs));
   }
 }

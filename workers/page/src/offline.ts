@@ -1,5 +1,5 @@
 /** Must be served from the root, whose pages it serves. */
-const PATH = "/sw.js";
+const serviceWorkerPath = "/sw.js";
 
 interface TrustedTypes {
   createPolicy(name: string, rules: { createScriptURL: (url: string) => string }): { createScriptURL: (url: string) => string };
@@ -14,5 +14,7 @@ export async function keepForOffline(): Promise<void> {
 /** The page's policy takes script addresses from this function only, which knows one. */
 function trustedPath(): string {
   const { trustedTypes } = globalThis as { readonly trustedTypes?: TrustedTypes };
-  return trustedTypes?.createPolicy("service-worker", { createScriptURL: () => PATH }).createScriptURL("") ?? PATH;
+  return (
+    trustedTypes?.createPolicy("service-worker", { createScriptURL: () => serviceWorkerPath }).createScriptURL("") ?? serviceWorkerPath
+  );
 }

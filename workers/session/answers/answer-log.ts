@@ -18,8 +18,8 @@ export type LogRecord =
   | { readonly type: "failed"; readonly failure: ServiceFailure };
 
 /** Characters that may wait. */
-const WAITING_CHARACTERS = 64 << 10;
-const WAITING_MILLISECONDS = 100;
+const waitingCharacters = 64 << 10;
+const waitingMilliseconds = 100;
 
 export class AnswerLog {
   readonly #rows: LogRows;
@@ -34,11 +34,11 @@ export class AnswerLog {
 
   append(record: LogRecord): void {
     this.#waiting += `${JSON.stringify(record)}\n`;
-    if (this.#waiting.length > WAITING_CHARACTERS) this.flush();
+    if (this.#waiting.length > waitingCharacters) this.flush();
     else
       this.#timer ??= setTimeout(() => {
         this.flush();
-      }, WAITING_MILLISECONDS);
+      }, waitingMilliseconds);
   }
 
   /** What there is no room for stays in memory, and is tried again with what comes next: an answer is not lost to a full disk. */

@@ -1,11 +1,11 @@
 /** Hands a stream's entries to its readers: any number of them, from anywhere, each at its own pace. */
 import type { StreamEntry } from "../../contracts/session.ts";
-import { HEARTBEAT_MILLISECONDS } from "../../contracts/event-stream.ts";
+import { heartbeatMilliseconds } from "../../contracts/event-stream.ts";
 
 /** Characters of entries kept in memory; readers that are further behind are served from the log. */
-const KEPT_CHARACTERS = 4 << 20;
+const keptCharacters = 4 << 20;
 /** Characters that one read hands out. */
-const BATCH_CHARACTERS = 1 << 16;
+const batchCharacters = 1 << 16;
 
 export interface FeedHost {
   /** Lines of the entries from this number on, up to and without the second. */
@@ -44,7 +44,7 @@ export class EntryFeed {
       this.#momentary = "";
       this.#lines.push(line);
       this.#characters += line.length;
-      while (this.#characters > KEPT_CHARACTERS && this.#lines.length > 1) {
+      while (this.#characters > keptCharacters && this.#lines.length > 1) {
         this.#characters -= this.#lines.shift()?.length ?? 0;
         this.#first++;
       }
@@ -102,7 +102,7 @@ export class EntryFeed {
 
   #take(next: number): { readonly lines: string; readonly count: number } {
     if (next < this.#first) return batch(this.#host.older(next, this.#first));
-    return batch(this.#lines.slice(next - this.#first, next - this.#first + BATCH_CHARACTERS));
+    return batch(this.#lines.slice(next - this.#first, next - this.#first + batchCharacters));
   }
 
   /** Until something happens, or it is time for a heartbeat. */
@@ -112,7 +112,7 @@ export class EntryFeed {
     await new Promise<void>((resolve) => {
       waker = resolve;
       this.#wakers.add(waker);
-      timer = setTimeout(resolve, HEARTBEAT_MILLISECONDS);
+      timer = setTimeout(resolve, heartbeatMilliseconds);
     });
     clearTimeout(timer);
     this.#wakers.delete(waker);
@@ -129,7 +129,7 @@ function batch(lines: Iterable<string>): { readonly lines: string; readonly coun
   let text = "";
   let count = 0;
   for (const line of lines) {
-    if (count > 0 && text.length + line.length > BATCH_CHARACTERS) break;
+    if (count > 0 && text.length + line.length > batchCharacters) break;
     text += line;
     count++;
   }

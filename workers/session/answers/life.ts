@@ -19,9 +19,9 @@ import { GenerationRun, type RunEnd } from "./generation-run.ts";
 import type { LogRows } from "./log-rows.ts";
 import type { StoredOrder } from "./order-rows.ts";
 
-const UNDER_WAY_MILLISECONDS = 2_000;
-const STATELESS_PATIENCE_MILLISECONDS = 1_000;
-const TURN_PATIENCE_MILLISECONDS = 10_000;
+const underWayMilliseconds = 2_000;
+const statelessPatienceMilliseconds = 1_000;
+const turnPatienceMilliseconds = 10_000;
 
 export interface LifeOptions {
   readonly stored: StoredOrder;
@@ -84,7 +84,7 @@ export class Life {
       onDefect: (cause) => {
         logLine("error", "generation_defect", { stream: stored.order.stream, cause: describeCause(cause) });
       },
-      patience: stored.prepared === null ? STATELESS_PATIENCE_MILLISECONDS : TURN_PATIENCE_MILLISECONDS,
+      patience: stored.prepared === null ? statelessPatienceMilliseconds : turnPatienceMilliseconds,
       settle: (end) => this.#settle(end),
     });
   }
@@ -152,7 +152,7 @@ export class Life {
   /** Once it is known whether a state that was found was also taken, because the answer's header says it; or after a while. */
   async openUnderWay(): Promise<OpenStream> {
     const open = this.open(0);
-    await Promise.race([this.#run.underWay, new Promise((resolve) => setTimeout(resolve, UNDER_WAY_MILLISECONDS))]);
+    await Promise.race([this.#run.underWay, new Promise((resolve) => setTimeout(resolve, underWayMilliseconds))]);
     return { ...open, cache: this.#run.cache };
   }
 

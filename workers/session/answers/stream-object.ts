@@ -13,7 +13,7 @@ import { SqlLogRows } from "./log-rows.ts";
 import { OrderRows, type StoredOrder } from "./order-rows.ts";
 
 /** While something runs or is kept, the object looks after it so often: generations that were cut off with it go on, old ones go. */
-const WATCH_MILLISECONDS = 30_000;
+const watchMilliseconds = 30_000;
 /** Owns running generations, and what they brought until some time after their end. */
 export class StreamObject extends DurableObject<SessionEnvironment> {
   readonly #orders: OrderRows;
@@ -96,7 +96,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       if (life !== undefined && life.readers > 0) continue;
       this.#erase(stream);
     }
-    if (this.#orders.count() > 0) await this.ctx.storage.setAlarm(Date.now() + WATCH_MILLISECONDS);
+    if (this.#orders.count() > 0) await this.ctx.storage.setAlarm(Date.now() + watchMilliseconds);
   }
 
   #erase(stream: string): void {
@@ -106,7 +106,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   async #watch(): Promise<void> {
-    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + WATCH_MILLISECONDS);
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + watchMilliseconds);
   }
 
   /** The engine is at work already: whoever writes first lets everybody wait for the disk. */

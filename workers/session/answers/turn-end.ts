@@ -7,8 +7,8 @@ import type { StoredOrder } from "./order-rows.ts";
 import type { ChoiceAssembler } from "./text/choice-assembler.ts";
 import type { RunEnd } from "./generation-run.ts";
 
-const ATTEMPTS = 6;
-const PAUSE_MILLISECONDS = 50;
+const mostAttempts = 6;
+const pauseMilliseconds = 50;
 
 /** What the session writes down of the turn; undefined where the order has no choice. */
 export function turnResult(
@@ -42,7 +42,7 @@ export async function endTurn(
   prepared: PreparedTurn,
   store: Pick<SnapshotStore, "release"> | undefined,
 ): Promise<void> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < mostAttempts; attempt++) {
     try {
       const outcome = await session.endTurn(result);
       if (outcome.ok) return;
@@ -52,7 +52,7 @@ export async function endTurn(
       return;
     } catch (cause) {
       logLine("error", "turn_not_ended", { stream: result.stream, cause: describeCause(cause) });
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS * 2 ** attempt));
+      await new Promise((resolve) => setTimeout(resolve, pauseMilliseconds * 2 ** attempt));
     }
   }
 }

@@ -8,7 +8,7 @@ import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelVersion, O
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
 import type { AnswerEvent, PromptUsage } from "./answer-event.ts";
-import { PAGE_TOKENS } from "../../state-file/page.ts";
+import { pageTokens } from "../../state-file/page.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
 import { release } from "../../contracts/release.ts";
 import type { Memory, Start } from "./start.ts";
@@ -17,8 +17,8 @@ import { StateOpening } from "./state-opening.ts";
 import { StateReceiver } from "./state-receiver.ts";
 
 /** Attempts in a row that bring no new token before the answer fails. */
-const MOST_FRUITLESS_ATTEMPTS = 4;
-const FIRST_PAUSE_MILLISECONDS = 20;
+const mostFruitlessAttempts = 4;
+const firstPauseMilliseconds = 20;
 
 export type AttemptEvent = AnswerEvent | { readonly type: "start"; readonly usage: PromptUsage };
 
@@ -126,12 +126,12 @@ export class Attempts {
   async *#goOn(failure: ServiceFailure): AsyncGenerator<AttemptEvent, boolean, undefined> {
     const { signal, memory, onRetry } = this.#options;
     if (signal.aborted || !failure.retryable || this.#start === undefined) return false;
-    if (++this.#fruitless > MOST_FRUITLESS_ATTEMPTS) return false;
+    if (++this.#fruitless > mostFruitlessAttempts) return false;
     onRetry(failure, this.#sampled.length);
     if (failure.code === "state_rejected") {
       this.#start = await memory.without(this.#start, "the engine refused the state");
       if (this.#sampled.length === 0) yield this.#started(this.#start);
-    } else await pause(FIRST_PAUSE_MILLISECONDS * 4 ** (this.#fruitless - 1));
+    } else await pause(firstPauseMilliseconds * 4 ** (this.#fruitless - 1));
     return true;
   }
 
@@ -182,7 +182,7 @@ export class Attempts {
       ...(state === undefined ? {} : { resume: { tokens: start.tokens, state, seen: start.seen } }),
       ...(keeps === null || (at.length === 0 && !keeps.end)
         ? {}
-        : { save: { at, end: keeps.end, fromPage: start.snapshot === null ? 0 : Math.floor(start.tokens / PAGE_TOKENS) } }),
+        : { save: { at, end: keeps.end, fromPage: start.snapshot === null ? 0 : Math.floor(start.tokens / pageTokens) } }),
     };
   }
 }

@@ -6,8 +6,8 @@ import type { SessionEnvironment } from "../environment.ts";
 import { stateRecurrent } from "../settings.ts";
 
 /** Domain of the digest: a tenant's share says nothing of what else the tenant is called. */
-const DOMAIN = "spikingbrain share 1\n";
-const SHARE_BYTES = 16;
+const shareDomain = "spikingbrain share 1\n";
+const shareBytes = 16;
 
 export interface Asker {
   /** Null: the share of all who have no key. */
@@ -35,6 +35,6 @@ export function engineOf(
 
 /** The name under which the engine shares its time and memory out to a tenant. */
 export async function shareOf(tenant: TenantId): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(DOMAIN + tenant));
-  return toHex(new Uint8Array(digest, 0, SHARE_BYTES));
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(shareDomain + tenant));
+  return toHex(new Uint8Array(digest, 0, shareBytes));
 }

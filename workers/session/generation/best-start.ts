@@ -1,6 +1,6 @@
 /** Which of the snapshots that share a prefix with a prompt saves most of its reading. */
 import { tailDigest } from "../snapshots/index/chain.ts";
-import { PAGE_TOKENS } from "../../state-file/page.ts";
+import { pageTokens } from "../../state-file/page.ts";
 import type { Candidate, TokenChain } from "../snapshots/contract.ts";
 
 export interface BestStart {
@@ -21,14 +21,14 @@ export async function bestStart(candidates: readonly Candidate[], chain: TokenCh
 
 async function usableTokens(candidate: Candidate, chain: TokenChain, prompt: Uint32Array): Promise<number> {
   const most = prompt.length - 1;
-  const common = candidate.commonPages * PAGE_TOKENS;
+  const common = candidate.commonPages * pageTokens;
   if (await isPrefix(candidate, chain, prompt)) return candidate.tokens <= most ? candidate.tokens : candidate.cuttable ? most : 0;
   return candidate.cuttable ? Math.min(common, most) : 0;
 }
 
 /** Whether the prompt begins with all of the candidate's tokens. */
 async function isPrefix({ tokens, commonPages, tail }: Candidate, chain: TokenChain, prompt: Uint32Array): Promise<boolean> {
-  const pages = Math.floor(tokens / PAGE_TOKENS);
+  const pages = Math.floor(tokens / pageTokens);
   if (tokens > prompt.length || commonPages < pages) return false;
-  return (await tailDigest(chain, pages, prompt.subarray(pages * PAGE_TOKENS, tokens))) === tail;
+  return (await tailDigest(chain, pages, prompt.subarray(pages * pageTokens, tokens))) === tail;
 }

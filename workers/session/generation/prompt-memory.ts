@@ -5,13 +5,13 @@
 import type { Job } from "../../contracts/choice.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import { tokenChain } from "../snapshots/index/chain.ts";
-import { PAGE_TOKENS } from "../../state-file/page.ts";
+import { pageTokens } from "../../state-file/page.ts";
 import type { Findings, ModelIdentity, SnapshotStore, TokenChain } from "../snapshots/contract.ts";
 import { bestStart } from "./best-start.ts";
 import { coldStart, type Memory, type Start } from "./start.ts";
 
 /** A lookup that takes longer is done without. */
-const FIND_MILLISECONDS = 2_000;
+const findMilliseconds = 2_000;
 
 export interface PromptMemoryOptions {
   readonly store: Pick<SnapshotStore, "find" | "open" | "put">;
@@ -37,19 +37,19 @@ export class PromptMemory implements Memory {
    */
   get keeps() {
     const { job } = this.#options;
-    const page = Math.floor((this.#prompt.length - 1) / PAGE_TOKENS) * PAGE_TOKENS;
+    const page = Math.floor((this.#prompt.length - 1) / pageTokens) * pageTokens;
     const at = job.stops.length > 0 && page > 0 ? [...this.#at, page] : this.#at;
     return { at: [...new Set(at)].sort((left, right) => left - right), end: job.request.maxTokens > 0 };
   }
 
   async start(): Promise<Start> {
     const prompt = this.#prompt;
-    if (prompt.length <= PAGE_TOKENS) return coldStart(prompt, "miss", "shorter than a page");
+    if (prompt.length <= pageTokens) return coldStart(prompt, "miss", "shorter than a page");
     const { store, identity, onStoreFailure } = this.#options;
     const chain = await this.#chain(prompt);
     let findings: Findings;
     try {
-      findings = await within(FIND_MILLISECONDS, store.find(identity, chain));
+      findings = await within(findMilliseconds, store.find(identity, chain));
     } catch (cause) {
       onStoreFailure("find", cause);
       return coldStart(prompt, "miss", "the store could not be reached");
@@ -96,7 +96,7 @@ export class PromptMemory implements Memory {
     const text = Uint32Array.from([...this.#prompt, ...answer]).subarray(0, tokens);
     try {
       const chain = await this.#chain(text);
-      const fromPage = start.snapshot === null ? 0 : Math.floor(start.tokens / PAGE_TOKENS);
+      const fromPage = start.snapshot === null ? 0 : Math.floor(start.tokens / pageTokens);
       const outcome = await store.put({ identity, tokens, parent: start.snapshot, fromPage, chain, owner: null, expires: null }, bytes);
       if (outcome.ok) return outcome.value;
       onStoreFailure("put", outcome.failure.message);

@@ -13,7 +13,7 @@ import { Meter, type MeteredWork } from "./meter.ts";
 import { turnMemory } from "./turn-memory.ts";
 
 /** Tokens of one part: half a minute of reading on a slow engine is the most that a failure costs. */
-const PART_TOKENS = 8_192;
+const mostPartTokens = 8_192;
 
 /** How many tokens a part has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away. */
 export async function partTokens(backend: Pick<GenerationBackend, "models">, model: ModelVersion): Promise<number> {
@@ -22,7 +22,7 @@ export async function partTokens(backend: Pick<GenerationBackend, "models">, mod
   if (!models.ok) throw new ServiceError(models.failure);
   const description = models.value.find(({ id, digest }) => id === model.id && digest === model.digest);
   if (description === undefined) throw new ServiceError(modelUnavailable(model.id));
-  return Math.min(PART_TOKENS, Math.floor(description.contextLength / 2));
+  return Math.min(mostPartTokens, Math.floor(description.contextLength / 2));
 }
 
 export interface Base {
@@ -99,13 +99,13 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
   }
   const saved = await attempts.saved();
   if (saved === null) return { outcome: "not kept", failure };
-  const letGo = isLast ? `${owner}${PART_OWNER}` : partOwner(owner, number + 1);
+  const letGo = isLast ? `${owner}${partOwnerSuffix}` : partOwner(owner, number + 1);
   return { outcome: "read", base: { snapshot: saved.id, tokens: saved.tokens }, letGo };
 }
 
 /** Stored with owners under this name. */
-const PART_OWNER = "piece";
-const partOwner = (owner: string, number: number): string => `${owner}${PART_OWNER}${String(number % 2)}`;
+const partOwnerSuffix = "piece";
+const partOwner = (owner: string, number: number): string => `${owner}${partOwnerSuffix}${String(number % 2)}`;
 
 function notKept(): ServiceFailure {
   const message = "The state of what was read could not be kept.";

@@ -3,7 +3,7 @@ import type { Job } from "../../contracts/choice.ts";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { PreparedTurn, TurnBase } from "./turn-base.ts";
-import { PAGE_TOKENS } from "../../state-file/page.ts";
+import { pageTokens } from "../../state-file/page.ts";
 import type { ModelIdentity, SnapshotStore } from "../snapshots/contract.ts";
 import type { Memory, Start } from "./start.ts";
 
@@ -53,7 +53,7 @@ export function turnMemory({ store, identity, job, prepared, owner, rebuild, onS
           identity,
           tokens,
           parent: snapshot,
-          fromPage: snapshot === null ? 0 : Math.floor(from / PAGE_TOKENS),
+          fromPage: snapshot === null ? 0 : Math.floor(from / pageTokens),
           chain: null,
           owner,
           expires: null,

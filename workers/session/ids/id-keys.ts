@@ -8,8 +8,8 @@ import { stateSecrets } from "../state-secrets.ts";
 
 export type IdKeys = Pick<SessionEnvironment, "STATE_KEYS">;
 
-const SALT = "spikingbrain id 1";
-const PUBLIC_SECRET = new Uint8Array(32);
+const derivationSalt = "spikingbrain id 1";
+const publicSecret = new Uint8Array(32);
 
 /** Of one isolate: its secrets never change while it lives, except in tests. */
 const derived = new Map<string, Promise<readonly CryptoKey[]>>();
@@ -25,14 +25,14 @@ async function keysOf(secrets: string): Promise<readonly CryptoKey[]> {
   const known = derived.get(secrets);
   if (known !== undefined) return await known;
   const parsed = stateSecrets({ STATE_KEYS: secrets }).map(([, secret]) => secret);
-  const keys = Promise.all((parsed.length === 0 ? [PUBLIC_SECRET] : parsed).map(derive));
+  const keys = Promise.all((parsed.length === 0 ? [publicSecret] : parsed).map(derive));
   derived.set(secrets, keys);
   return await keys;
 }
 
 async function derive(secret: Uint8Array<ArrayBuffer>): Promise<CryptoKey> {
   const base = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveKey"]);
-  const salt = new TextEncoder().encode(SALT);
+  const salt = new TextEncoder().encode(derivationSalt);
   const parameters = { name: "HKDF", hash: "SHA-256", salt, info: new Uint8Array() };
   return await crypto.subtle.deriveKey(parameters, base, { name: "HMAC", hash: "SHA-256", length: 256 }, false, ["sign"]);
 }

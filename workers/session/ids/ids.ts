@@ -8,10 +8,10 @@ import { signaturesOf, type IdKeys } from "./id-keys.ts";
 
 export type IdPrefix = "sess" | "ctx" | "share";
 
-const SHARDS = 16;
-const SIGNATURE_DIGITS = 16;
-const SIGNED = /^((?:sess|ctx|share)_[0-9a-f]{32}|[a-z]{2,8}[0-9]{2}-[0-9a-f]{32})([0-9a-f]{16})$/;
-const STREAM = /^([a-z]{2,8}[0-9]{2})-/;
+const shardCount = 16;
+const signatureDigits = 16;
+const signedId = /^((?:sess|ctx|share)_[0-9a-f]{32}|[a-z]{2,8}[0-9]{2}-[0-9a-f]{32})([0-9a-f]{16})$/;
+const streamId = /^([a-z]{2,8}[0-9]{2})-/;
 
 /** Only the tenant that it was made for can use it; null: whoever has it, or somebody without a key. */
 export type IdHolder = string | null;
@@ -27,24 +27,24 @@ export async function newId(keys: IdKeys, prefix: IdPrefix, holder: IdHolder): P
  */
 export async function newStreamId(keys: IdKeys, place: string | undefined, holder: IdHolder): Promise<string> {
   const known = /^[a-z]{2,8}$/i.test(place ?? "") ? (place ?? "").toLowerCase() : "edge";
-  const shard = String((crypto.getRandomValues(new Uint8Array(1))[0] ?? 0) % SHARDS).padStart(2, "0");
+  const shard = String((crypto.getRandomValues(new Uint8Array(1))[0] ?? 0) % shardCount).padStart(2, "0");
   return await signed(keys, `${known}${shard}-${randomHex()}`, holder);
 }
 
 /** Whether it was given out to this holder, as one of these kinds. @throws ServiceError where the secrets break their rule. */
 export async function isGivenOut(keys: IdKeys, id: string, holder: IdHolder, ...kinds: readonly (IdPrefix | "stream")[]): Promise<boolean> {
-  const [, text = "", signature = ""] = SIGNED.exec(id) ?? [];
+  const [, text = "", signature = ""] = signedId.exec(id) ?? [];
   if (text === "" || !kinds.includes(kindOf(text))) return false;
   const right = await signaturesOf(keys, signedText(text, holder));
-  return right.some((one) => equals(one.slice(0, SIGNATURE_DIGITS), signature));
+  return right.some((one) => equals(one.slice(0, signatureDigits), signature));
 }
 
 /** The name of the object that runs a stream; undefined for what is no stream's name. */
-export const streamObjectName = (stream: string): string | undefined => STREAM.exec(stream)?.[1];
+export const streamObjectName = (stream: string): string | undefined => streamId.exec(stream)?.[1];
 
 async function signed(keys: IdKeys, text: string, holder: IdHolder): Promise<string> {
   const [newest = ""] = await signaturesOf(keys, signedText(text, holder));
-  return text + newest.slice(0, SIGNATURE_DIGITS);
+  return text + newest.slice(0, signatureDigits);
 }
 
 const signedText = (text: string, holder: IdHolder) => `${text}\n${holder ?? ""}`;

@@ -14,19 +14,19 @@ import { conflict, contextNotFound, documentTooLarge, internalError, invalidRequ
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { ownerOf } from "./contract.ts";
 import { DocumentText } from "./document-text.ts";
-import { MOST_DOCUMENT_TOKENS } from "./limits.ts";
+import { mostDocumentTokens } from "./limits.ts";
 import { partTokens, readPart } from "../generation/read-tokens.ts";
 import { unixSeconds, type RecordRow, type SessionRecord, type UploadRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
 
 /** Of the document, in its transcript. */
-const PREVIEW_CHARACTERS = 500;
+const previewCharacters = 500;
 /** An alarm goes on with what was cut off. */
-const CONTINUE_MILLISECONDS = 20_000;
-const FOLLOW_MILLISECONDS = 250;
+const continueMilliseconds = 20_000;
+const followMilliseconds = 250;
 /** An upload that brings nothing for so long has broken off. */
-const SILENCE_MILLISECONDS = 60_000;
+const silenceMilliseconds = 60_000;
 
 export interface DocumentParts {
   readonly storage: DurableObjectStorage;
@@ -148,7 +148,7 @@ export class DocumentReader {
       ended = facts.ingest?.stage === "ready" || facts.ingest?.stage === "failed";
       const line = `${JSON.stringify(facts)}\n`;
       if (line !== told) return (told = line);
-      await new Promise((resolve) => setTimeout(resolve, FOLLOW_MILLISECONDS));
+      await new Promise((resolve) => setTimeout(resolve, followMilliseconds));
       return "\n";
     };
     const stream = new ReadableStream(
@@ -203,7 +203,7 @@ export class DocumentReader {
         receivedBytes: upload.receivedBytes + chunk.length,
         halfCharacter: toBase64(bytes.subarray(whole)),
         pending: document.pending,
-        preview: upload.preview + decoded.slice(0, Math.max(0, PREVIEW_CHARACTERS - upload.preview.length)),
+        preview: upload.preview + decoded.slice(0, Math.max(0, previewCharacters - upload.preview.length)),
         length: upload.length + decoded.length,
       });
     }
@@ -215,7 +215,7 @@ export class DocumentReader {
     if (upload.halfCharacter !== "") throw new ServiceError(invalidRequest("The text ends within a character of UTF-8.", "text"));
     if (upload.length === 0) throw new ServiceError(invalidRequest("The text is empty.", "text"));
     // Should this object be lost right after it has said that it has everything.
-    await this.#parts.storage.setAlarm(Date.now() + CONTINUE_MILLISECONDS);
+    await this.#parts.storage.setAlarm(Date.now() + continueMilliseconds);
     await this.#write(upload.pending, { pending: "", whole: true, stage: "reading" });
   }
 
@@ -235,7 +235,7 @@ export class DocumentReader {
       // What the template says before a document may grow together with its first word.
       const isFirst = tokens.length === 0 && chatTemplate !== null;
       if (text !== "") tokens.append(isFirst ? chatTemplate.renderOpenSystem(text) : tokenizer.encode(text));
-      if (tokens.length > MOST_DOCUMENT_TOKENS) throw new ServiceError(documentTooLarge(MOST_DOCUMENT_TOKENS));
+      if (tokens.length > mostDocumentTokens) throw new ServiceError(documentTooLarge(mostDocumentTokens));
       this.#change(change);
     });
     this.#kick();
@@ -262,7 +262,7 @@ export class DocumentReader {
           this.#ready(upload);
           return;
         }
-        await storage.setAlarm(Date.now() + CONTINUE_MILLISECONDS);
+        await storage.setAlarm(Date.now() + continueMilliseconds);
         await this.#readOne(upload, model, Math.min(left, most));
       }
     } catch (cause) {
@@ -271,7 +271,7 @@ export class DocumentReader {
       logLine("error", "document_not_read", { code: failure.code, cause: describeCause(cause) });
       if (!failure.retryable && this.#upload() !== undefined) this.#change({ stage: "failed", failure });
       // What may succeed later is tried again by alarm.
-      else await storage.setAlarm(Date.now() + CONTINUE_MILLISECONDS);
+      else await storage.setAlarm(Date.now() + continueMilliseconds);
     }
   }
 
@@ -343,7 +343,7 @@ async function* chunksOf(text: ReadableStream<Uint8Array>, abort: AbortControlle
     while (true) {
       const silence = setTimeout(() => {
         abort.abort(new Error("nothing has come for long"));
-      }, SILENCE_MILLISECONDS);
+      }, silenceMilliseconds);
       const part = await Promise.race([reader.read(), aborted]).finally(() => {
         clearTimeout(silence);
       });

@@ -2,7 +2,7 @@
  * Cuts text that arrives in chunks where its tokenization would be cut anyway, so that the parts' tokens are those of the whole text: before
  * a space that stands between two characters which are none. Text without such a place for very long is cut where it is.
  */
-const LONGEST_PART = 1 << 16;
+const longestPart = 1 << 16;
 
 export class DocumentText {
   #pending: string;
@@ -21,7 +21,7 @@ export class DocumentText {
   push(text: string): string {
     const all = this.#pending + text;
     const at = lastCut(all);
-    const cut = at > 0 ? at : all.length > LONGEST_PART ? wholeCharacters(all) : 0;
+    const cut = at > 0 ? at : all.length > longestPart ? wholeCharacters(all) : 0;
     this.#pending = all.slice(cut);
     return all.slice(0, cut);
   }

@@ -12,7 +12,7 @@ export type SessionSurface = Pick<
 
 type Needs = Pick<SessionEnvironment, "SESSION_OBJECT" | "DIRECTORY_OBJECT" | "STATE_KEYS">;
 
-const LISTED = /^(sess|ctx)_[0-9a-f]{32,48}$/;
+const listedId = /^(sess|ctx)_[0-9a-f]{32,48}$/;
 
 /** Without asking whether it was. */
 export function sessionAt(environment: Pick<Needs, "SESSION_OBJECT">, tenant: TenantId, id: string): SessionSurface {
@@ -32,7 +32,7 @@ export async function findSession(
 
 /** A session outlives the secret that its id was signed with: the directory still knows it. */
 async function isListed(environment: Needs, tenant: TenantId, id: string, prefixes: readonly ("sess" | "ctx")[]): Promise<boolean> {
-  const prefix = LISTED.exec(id)?.[1];
+  const prefix = listedId.exec(id)?.[1];
   if (!prefixes.some((one) => one === prefix)) return false;
   return await environment.DIRECTORY_OBJECT.getByName(tenant).has(id);
 }

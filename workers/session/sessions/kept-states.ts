@@ -10,7 +10,7 @@ export interface StateOwner {
 }
 
 /** A session lets go of its states itself; this is for a fork that never comes to it. */
-const FORK_MILLISECONDS = 60 * 24 * 3600 * 1000;
+const forkMilliseconds = 60 * 24 * 3600 * 1000;
 
 /**
  * Of the turns that have a state, those that keep it: the last two, for who goes on and for who takes the last one back; those whose numbers
@@ -27,7 +27,7 @@ export async function keepShared({ session, turns, store }: StateOwner): Promise
   const states = turns.states();
   const kept = keptTurns(states.map(({ number }) => number));
   for (const { number, snapshot } of states) {
-    const keep = async () => (await store.keep(snapshot, ownerOf(session, number), Date.now() + FORK_MILLISECONDS)).ok;
+    const keep = async () => (await store.keep(snapshot, ownerOf(session, number), Date.now() + forkMilliseconds)).ok;
     if (!kept.has(number) || !(await keep().catch(() => false))) turns.forget(snapshot);
   }
 }

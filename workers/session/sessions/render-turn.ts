@@ -6,7 +6,7 @@ import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
 import { conversationTooLong, invalidRequest } from "../failures.ts";
 import type { RenderedTurn } from "./contract.ts";
-import { MOST_CONVERSATION_TOKENS } from "./limits.ts";
+import { mostConversationTokens } from "./limits.ts";
 
 /** What the session holds before the turn. */
 export interface Position {
@@ -21,8 +21,8 @@ export function renderTurn(model: ServedModel, { messages, limits, countsHeld }:
   const held = countsHeld ? position.tokens : 0;
   const maxTokens = tokensToGenerate(prompt.length, { ...limits, contextLength: limits.contextLength - held });
   const added = prompt.length + maxTokens;
-  if (position.tokens + added > MOST_CONVERSATION_TOKENS)
-    throw new ServiceError(conversationTooLong(position.tokens, added, MOST_CONVERSATION_TOKENS));
+  if (position.tokens + added > mostConversationTokens)
+    throw new ServiceError(conversationTooLong(position.tokens, added, mostConversationTokens));
   return { prompt, maxTokens };
 }
 

@@ -6,7 +6,7 @@ import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
 
 /** After its last use. */
-export const LIFE_SECONDS = 30 * 24 * 3600;
+export const lifeSeconds = 30 * 24 * 3600;
 
 export interface FactSources {
   readonly turns: TurnRows;
@@ -26,7 +26,7 @@ export async function sessionFacts(record: SessionRecord, sources: FactSources):
     id,
     kind: kind === "context" ? "context" : "session",
     ...{ name, model: model.id, created, updated },
-    expires: updated + LIFE_SECONDS,
+    expires: updated + lifeSeconds,
     tokens: tokens.length,
     turns: Math.max(0, turns.last),
     stateBytes: state?.fileBytes ?? 0,

@@ -19,7 +19,7 @@ import type { ShareObject } from "./share-object.ts";
 export type Sessions = Omit<SessionBackend, "start" | "attach" | "stop" | "exportSession" | "importSession">;
 
 /** Beyond it the oldest must be deleted first. */
-const MOST_SESSIONS = 10_000;
+const mostSessions = 10_000;
 
 export class SessionKeeper implements Sessions {
   readonly #environment: SessionEnvironment;
@@ -168,7 +168,7 @@ export class SessionKeeper implements Sessions {
   async #admit(tenant: TenantId, model: string): Promise<ModelVersion> {
     const { version } = await modelNamed(this.#environment, model);
     const count = await this.#directory(tenant).count();
-    if (count < MOST_SESSIONS) return version;
+    if (count < mostSessions) return version;
     throw new ServiceError(invalidRequest(`There are ${String(count)} sessions and contexts, which is the limit: delete some.`));
   }
 

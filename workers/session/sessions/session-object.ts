@@ -24,13 +24,13 @@ import { newId, streamObjectName } from "../ids/ids.ts";
 import { keepShared, letOldStatesGo, type StateOwner } from "./kept-states.ts";
 import { RecordRow, unixSeconds, type SessionRecord } from "./record.ts";
 import { renderTurn } from "./render-turn.ts";
-import { LIFE_SECONDS, sessionFacts } from "./session-facts.ts";
+import { lifeSeconds, sessionFacts } from "./session-facts.ts";
 import { StreamRows } from "./stream-rows.ts";
 import { TokenLog } from "./token-log.ts";
 import { TurnRows, type StoredTurn } from "./turn-rows.ts";
 
 /** Until a deletion that did not work is tried again. */
-const AGAIN_MILLISECONDS = 3_600_000;
+const againMilliseconds = 3_600_000;
 
 /** All that a fork takes with it; its states it shares. */
 export interface SessionCopy {
@@ -256,7 +256,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       await this.delete(record.tenant);
     } catch (cause) {
       logLine("error", "session_not_deleted", { session: record.id, cause: describeCause(cause) });
-      await this.ctx.storage.setAlarm(Date.now() + AGAIN_MILLISECONDS);
+      await this.ctx.storage.setAlarm(Date.now() + againMilliseconds);
     }
   }
 
@@ -362,4 +362,4 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
 type ForkSurface = Pick<SessionObject, "create" | "beginTurn">;
 
 /** Unix seconds. A share is deleted when its link ends, which is sooner; this is for one whose link has been lost. */
-const expiryOf = ({ kind, updated }: SessionRecord): number => updated + (kind === "share" ? 2 * LIFE_SECONDS : LIFE_SECONDS);
+const expiryOf = ({ kind, updated }: SessionRecord): number => updated + (kind === "share" ? 2 * lifeSeconds : lifeSeconds);

@@ -11,31 +11,31 @@ export interface ShareRecord {
   readonly expires: number;
 }
 
-const KEY = "share";
+const storageKey = "share";
 
 /** One link to a fork, until it expires. */
 export class ShareObject extends DurableObject<SessionEnvironment> {
   async open(record: ShareRecord): Promise<void> {
-    await this.ctx.storage.put(KEY, record);
+    await this.ctx.storage.put(storageKey, record);
     await this.ctx.storage.setAlarm(record.expires * 1000);
   }
 
   /** Null for one that was never made, or has ended: the clock decides, the alarm only cleans up. */
   async get(): Promise<ShareRecord | null> {
-    const record = await this.ctx.storage.get<ShareRecord>(KEY);
+    const record = await this.ctx.storage.get<ShareRecord>(storageKey);
     return record === undefined || Date.now() >= record.expires * 1000 ? null : record;
   }
 
   /** Only its own tenant ends it. */
   async end(tenant: string): Promise<boolean> {
-    const record = await this.ctx.storage.get<ShareRecord>(KEY);
+    const record = await this.ctx.storage.get<ShareRecord>(storageKey);
     if (record?.tenant !== tenant) return false;
     await this.#remove(record);
     return true;
   }
 
   override async alarm(): Promise<void> {
-    const record = await this.ctx.storage.get<ShareRecord>(KEY);
+    const record = await this.ctx.storage.get<ShareRecord>(storageKey);
     if (record === undefined) return;
     if (Date.now() < record.expires * 1000) await this.ctx.storage.setAlarm(record.expires * 1000);
     else await this.#remove(record);

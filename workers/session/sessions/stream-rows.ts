@@ -2,7 +2,7 @@
 import { hasTable } from "../storage/tables.ts";
 
 /** Longer than any stream is kept after its end. */
-const FORGOTTEN_MILLISECONDS = 24 * 3_600_000;
+const forgottenMilliseconds = 24 * 3_600_000;
 
 export class StreamRows {
   readonly #sql: SqlStorage;
@@ -13,7 +13,7 @@ export class StreamRows {
 
   begin(stream: string): void {
     this.#sql.exec("CREATE TABLE IF NOT EXISTS streams (stream TEXT PRIMARY KEY, ended INTEGER)");
-    this.#sql.exec("DELETE FROM streams WHERE ended < ?", Date.now() - FORGOTTEN_MILLISECONDS);
+    this.#sql.exec("DELETE FROM streams WHERE ended < ?", Date.now() - forgottenMilliseconds);
     this.#sql.exec("INSERT OR REPLACE INTO streams (stream, ended) VALUES (?, NULL)", stream);
   }
 

@@ -1,6 +1,6 @@
 /** A conversation's tokens, all of them, 4 bytes each: what a state was made of, and what makes it again where it is lost. */
-const ROW_TOKENS = 1 << 16;
-const TOKEN_BYTES = Uint32Array.BYTES_PER_ELEMENT;
+const rowTokens = 1 << 16;
+const bytesPerToken = Uint32Array.BYTES_PER_ELEMENT;
 
 interface Row extends Record<string, SqlStorageValue> {
   readonly first: number;
@@ -25,8 +25,8 @@ export class TokenLog {
 
   append(tokens: Uint32Array): void {
     let first = this.length;
-    for (let at = 0; at < tokens.length; at += ROW_TOKENS) {
-      const part = tokens.slice(at, at + ROW_TOKENS);
+    for (let at = 0; at < tokens.length; at += rowTokens) {
+      const part = tokens.slice(at, at + rowTokens);
       this.#sql.exec("INSERT INTO tokens (first, count, bytes) VALUES (?, ?, ?)", first, part.length, part.buffer);
       first += part.length;
     }
@@ -50,14 +50,14 @@ export class TokenLog {
     const [row] = this.#sql.exec<Row>("SELECT first, bytes FROM tokens WHERE first < ? AND first + count > ?", length, length).toArray();
     this.#sql.exec("DELETE FROM tokens WHERE first + count > ?", length);
     if (row === undefined) return;
-    const kept = new Uint8Array(row.bytes, 0, (length - row.first) * TOKEN_BYTES).slice();
+    const kept = new Uint8Array(row.bytes, 0, (length - row.first) * bytesPerToken).slice();
     this.#sql.exec("INSERT INTO tokens (first, count, bytes) VALUES (?, ?, ?)", row.first, length - row.first, kept.buffer);
   }
 
   /** Ids that occur in the first `end` tokens. */
   distinct(end: number): Uint32Array {
     const seen = new Set<number>();
-    for (let at = 0; at < end; at += ROW_TOKENS) for (const id of this.read(at, Math.min(end, at + ROW_TOKENS))) seen.add(id);
+    for (let at = 0; at < end; at += rowTokens) for (const id of this.read(at, Math.min(end, at + rowTokens))) seen.add(id);
     return Uint32Array.from(seen);
   }
 }

@@ -3,7 +3,7 @@ import type { TranscriptMessage, Turn } from "../../contracts/session.ts";
 import { BlobRows } from "../storage/blob-rows.ts";
 
 /** UTF-16 units; in UTF-8 each is three bytes at the most, and the platform's rows hold 2 MB. */
-const LONG_CHARACTERS = 400_000;
+const longCharacters = 400_000;
 
 export interface StoredTurn extends Turn {
   readonly stream: string;
@@ -23,7 +23,7 @@ interface Row extends Record<string, SqlStorageValue> {
   readonly snapshot_tokens: number;
 }
 
-const COLUMNS = "number, messages, tokens, finish, created, stream, snapshot, snapshot_tokens";
+const columns = "number, messages, tokens, finish, created, stream, snapshot, snapshot_tokens";
 
 export class TurnRows {
   readonly #sql: SqlStorage;
@@ -71,11 +71,11 @@ export class TurnRows {
 
   put(turn: StoredTurn): void {
     const messages = JSON.stringify(turn.messages);
-    const isLong = messages.length > LONG_CHARACTERS;
+    const isLong = messages.length > longCharacters;
     this.#long.delete(String(turn.number));
     if (isLong) this.#long.put(String(turn.number), new TextEncoder().encode(messages));
     this.#sql.exec(
-      `INSERT OR REPLACE INTO turns (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT OR REPLACE INTO turns (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
       ...[turn.number, isLong ? "" : messages, turn.tokens, turn.finish, turn.created, turn.stream, turn.snapshot, turn.snapshotTokens],
     );
   }
@@ -96,7 +96,7 @@ export class TurnRows {
   }
 
   #select(where: string, ...values: readonly number[]): StoredTurn[] {
-    return Array.from(this.#sql.exec<Row>(`SELECT ${COLUMNS} FROM turns ${where}`, ...values), (row) => ({
+    return Array.from(this.#sql.exec<Row>(`SELECT ${columns} FROM turns ${where}`, ...values), (row) => ({
       number: row.number,
       messages: JSON.parse(row.messages === "" ? this.#longMessages(row.number) : row.messages) as TranscriptMessage[],
       tokens: row.tokens,

@@ -2,8 +2,8 @@
 import { ServiceError } from "../../contracts/errors.ts";
 import { invalidRequest } from "../failures.ts";
 import { snapshotInvalid } from "../../state-file/failures.ts";
-import { DIGEST_BYTES } from "./index/chain.ts";
-import { PAGE_TOKENS } from "../../state-file/page.ts";
+import { digestBytes } from "./index/chain.ts";
+import { pageTokens } from "../../state-file/page.ts";
 import type { PutOrder } from "./contract.ts";
 import type { StateHeader } from "../../state-file/header.ts";
 
@@ -13,13 +13,13 @@ export function checkOrder({ tokens, parent, fromPage, chain }: PutOrder): void 
     if (!holds) throw new ServiceError(invalidRequest(`${param}: it must be ${rule}; it is ${String(value)}`, param));
   };
   require("tokens", Number.isSafeInteger(tokens) && tokens > 0, "an integer above 0", tokens);
-  const mostPages = parent === null ? 0 : Math.floor(tokens / PAGE_TOKENS);
+  const mostPages = parent === null ? 0 : Math.floor(tokens / pageTokens);
   require("fromPage", Number.isSafeInteger(fromPage) &&
     fromPage >= 0 &&
     fromPage <= mostPages, `an integer from 0 to ${String(mostPages)}`, fromPage);
   if (chain === null) return;
   require("chain.tokens", chain.tokens === tokens, String(tokens), chain.tokens);
-  const length = DIGEST_BYTES * Math.floor(tokens / PAGE_TOKENS);
+  const length = digestBytes * Math.floor(tokens / pageTokens);
   require("chain.pages", chain.pages.length === length, `${String(length)} bytes`, chain.pages.length);
 }
 

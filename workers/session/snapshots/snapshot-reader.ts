@@ -7,8 +7,8 @@ import { BlobSource } from "./blobs/blob-source.ts";
 import type { Collection } from "./index/collection.ts";
 import { headContext, pageContext } from "./seal/chunk-context.ts";
 import { checkProof } from "./seal/proof.ts";
-import { BlobBroken, CHUNK_BYTES, chunkCount, SealBroken, type ChunkContext, type Sealer } from "./seal/seal.ts";
-import { HEAD_GROUP, type Part, type Snapshot } from "./index/snapshot-rows.ts";
+import { BlobBroken, chunkBytes, chunkCount, SealBroken, type ChunkContext, type Sealer } from "./seal/seal.ts";
+import { headGroup, type Part, type Snapshot } from "./index/snapshot-rows.ts";
 import { cutHeader, layoutOf, parseHeader, type StateHeader } from "../../state-file/header.ts";
 import { contains, pagesOf, takeRows, type PageRows } from "../../state-file/layout.ts";
 
@@ -65,7 +65,7 @@ class SnapshotReader {
 
   async start(tokens: number, fromPage: number): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
     await this.#check(this.#snapshot);
-    const head = this.#places.get(placeOf(HEAD_GROUP, 0))?.blob;
+    const head = this.#places.get(placeOf(headGroup, 0))?.blob;
     if (head === undefined) throw new SealBroken("the head is missing");
     const first = await this.#chunk(head, this.#headContext(head), 0);
     const header = parseHeader(first);
@@ -96,7 +96,7 @@ class SnapshotReader {
     const context = pageContext(blob, this.#snapshot.identity, group, page);
     const rows = new Uint8Array(blob.bytes);
     try {
-      for (let number = 0; number < context.count; number++) rows.set(await this.#chunk(blob, context, number), number * CHUNK_BYTES);
+      for (let number = 0; number < context.count; number++) rows.set(await this.#chunk(blob, context, number), number * chunkBytes);
     } catch (cause) {
       // A fuller page stands for this one since the read began.
       if (isAgain || this.#parts.collection.shelf.get(blob.key) !== undefined) throw cause;
@@ -157,5 +157,5 @@ class SnapshotReader {
 const placeOf = (group: number, page: number) => `${String(group)}:${String(page)}`;
 
 function* inChunks(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.slice(at, at + CHUNK_BYTES);
+  for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.slice(at, at + chunkBytes);
 }

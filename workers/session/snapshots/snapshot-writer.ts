@@ -2,7 +2,7 @@
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { BlobWriter, type BlobWriterParts } from "./blobs/blob-writer.ts";
 import type { ByteReader } from "../../state-file/byte-reader.ts";
-import { DIGEST_BYTES } from "./index/chain.ts";
+import { digestBytes } from "./index/chain.ts";
 import type { PutOrder, StoredSnapshot } from "./contract.ts";
 import type { Eviction } from "./tiers/eviction.ts";
 import { randomHex } from "../../encoding/hex.ts";
@@ -53,7 +53,7 @@ export class SnapshotWriter {
   async finish(): Promise<StoredSnapshot> {
     const { storage, collection, sealer } = this.#parts;
     const { tokens, chain, identity } = this.#order;
-    const node = chain === null ? null : nodeOf(chain, chain.pages.length / DIGEST_BYTES - 1);
+    const node = chain === null ? null : nodeOf(chain, chain.pages.length / digestBytes - 1);
     const tail = chain?.tail ?? null;
     const proof = await prove(sealer, collection.shelf, { id: this.#id, identity, tokens, node, tail }, collection.rows.parts(this.#key));
     const id = storage.transactionSync(() => this.#commit(proof, node, tail));

@@ -5,7 +5,7 @@ import type { LogEvent } from "../../observe/events.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { internalError } from "../failures.ts";
 import { snapshotInvalid } from "../../state-file/failures.ts";
-import { PAGE_TOKENS } from "../../state-file/page.ts";
+import { pageTokens } from "../../state-file/page.ts";
 import type { Collection } from "./index/collection.ts";
 import type {
   Candidate,
@@ -164,8 +164,8 @@ export class Store implements SnapshotStore {
 
 /** Of the text, what a snapshot is likely to spare reading: only whoever has the tokens can tell whether they are its own to the end. */
 function coveredTokens({ snapshot: { tokens, cuttable }, commonPages }: Found, chain: TokenChain): number {
-  const common = commonPages * PAGE_TOKENS;
-  if (Math.floor(tokens / PAGE_TOKENS) === commonPages && tokens <= chain.tokens) return tokens;
+  const common = commonPages * pageTokens;
+  if (Math.floor(tokens / pageTokens) === commonPages && tokens <= chain.tokens) return tokens;
   return cuttable ? common : 0;
 }
 

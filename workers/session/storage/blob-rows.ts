@@ -1,5 +1,5 @@
 /** Bytes of any length in an object's SQLite, in rows of at most 1 MiB: what a row may hold differs from runtime to runtime. */
-const ROW_BYTES = 1 << 20;
+const rowBytes = 1 << 20;
 
 export class BlobRows {
   readonly #sql: SqlStorage;
@@ -19,8 +19,8 @@ export class BlobRows {
 
   put(name: string, bytes: Uint8Array): void {
     this.delete(name);
-    for (let row = 0; row * ROW_BYTES < Math.max(1, bytes.length); row++) {
-      const part = bytes.slice(row * ROW_BYTES, (row + 1) * ROW_BYTES);
+    for (let row = 0; row * rowBytes < Math.max(1, bytes.length); row++) {
+      const part = bytes.slice(row * rowBytes, (row + 1) * rowBytes);
       this.#sql.exec(`INSERT INTO ${this.#table} (name, row, bytes) VALUES (?, ?, ?)`, name, row, part);
     }
   }

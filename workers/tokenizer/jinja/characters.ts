@@ -1,10 +1,10 @@
 /** What Python's `str` counts as white space, a line's end, a letter, and a title's case. */
 
 /** Beside JavaScript's white space, four separators and NEL; U+FEFF is none. */
-const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const spaces = new RegExp(`[${SPACE}]+`);
-const leading = new RegExp(`^[${SPACE}]+`);
-const onlySpaces = new RegExp(`^[${SPACE}]+$`);
+const space = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const spaces = new RegExp(`[${space}]+`);
+const leading = new RegExp(`^[${space}]+`);
+const onlySpaces = new RegExp(`^[${space}]+$`);
 const lineEnds = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/g;
 
 export function stripStart(text: string, chars?: string): string {

@@ -1,7 +1,7 @@
 /** Expressions of the syntax tree as functions of a scope. What Jinja2 would do otherwise, and what is not served, is refused here, by name. */
 import { attribute, item, slice } from "./members.ts";
 import { operators } from "./operators.ts";
-import { NOT_TEST, TEST } from "./parsing.ts";
+import { notTestPrefix, testPrefix } from "./parsing.ts";
 import { filterNamed } from "./filters.ts";
 import type { Scope } from "./scope.ts";
 import { testNamed } from "./tests.ts";
@@ -169,7 +169,7 @@ export function compileFilter(node: FilterNode): (value: Value, scope: Scope) =>
   const named = node.type === "Identifier" ? node : node.callee;
   if (named.type !== "Identifier") throw new TemplateError("a filter's value can't be called");
   const input = node.type === "Identifier" ? noArguments : compileArguments(node.args);
-  for (const [prefix, wanted] of [[NOT_TEST, false] as const, [TEST, true] as const]) {
+  for (const [prefix, wanted] of [[notTestPrefix, false] as const, [testPrefix, true] as const]) {
     if (!named.value.startsWith(prefix)) continue;
     const test = testNamed(named.value.slice(prefix.length));
     return (value, scope) => test(value, input(scope).positional, scope.rendering) === wanted;

@@ -4,7 +4,7 @@ import { Float, int, intArgument, numberOf, TemplateError, typeName, type Value 
 
 const wholeNumber = /^[+-]?\d+(?:_\d+)*$/;
 /** Of `toFixed`. */
-const MOST_DIGITS = 100;
+const mostDigits = 100;
 const realNumber = /^[+-]?(?:(?:\d+(?:_\d+)*)?\.?\d+(?:_\d+)*|\d+(?:_\d+)*\.)(?:e[+-]?\d+)?$/i;
 
 /** Undefined where Python's `int`, of the value or of its `float`, fails. */
@@ -42,8 +42,8 @@ export function roundNumber(value: Value, options: { readonly precision?: Value;
 function rounded(number: number, digits: number): number {
   const scale = 10 ** digits;
   if (digits < 0) return halfToEven(number * scale) / scale;
-  const fraction = number.toFixed(MOST_DIGITS).split(".")[1] ?? "";
-  return /^50*$/.test(fraction.slice(digits)) ? halfToEven(number * scale) / scale : Number(number.toFixed(Math.min(digits, MOST_DIGITS)));
+  const fraction = number.toFixed(mostDigits).split(".")[1] ?? "";
+  return /^50*$/.test(fraction.slice(digits)) ? halfToEven(number * scale) / scale : Number(number.toFixed(Math.min(digits, mostDigits)));
 }
 
 function halfToEven(number: number): number {

@@ -83,14 +83,14 @@ function add(left: Value, right: Value): Value {
 }
 
 /** More can only be meant to exhaust the Worker. */
-const LONGEST_REPETITION = 1 << 20;
+const longestRepetition = 1 << 20;
 
 function multiply(left: Value, right: Value): Value {
   if (typeof left === "number" && typeof right !== "number" && numberOf(right) === undefined) return multiply(right, left);
   if (typeof right === "number" && (typeof left === "string" || isList(left) || left instanceof Tuple)) {
     const count = Math.max(0, right);
     const items = typeof left === "string" ? left : (sequence(left) ?? []);
-    if (count * items.length > LONGEST_REPETITION) throw new TemplateError(`a repetition of ${String(count * items.length)} is too long`);
+    if (count * items.length > longestRepetition) throw new TemplateError(`a repetition of ${String(count * items.length)} is too long`);
     if (typeof items === "string") return items.repeat(count);
     const repeated = Array.from({ length: count }, () => items).flat();
     return left instanceof Tuple ? new Tuple(repeated) : repeated;

@@ -13,8 +13,8 @@ type Token = ReturnType<typeof tokenize>[number];
 type Type = Token["type"];
 
 /** What names a test that was turned into a filter; no filter's name has a space. */
-export const TEST = "is ";
-export const NOT_TEST = "is not ";
+export const testPrefix = "is ";
+export const notTestPrefix = "is not ";
 
 export function parseTemplate(source: string): readonly Node[] {
   const tokens = partsOf(source).flatMap((part) => {
@@ -94,7 +94,7 @@ function testsAsFilters(tokens: readonly Token[]): Token[] {
     at += negated ? 2 : 1;
     const name = tokens[at];
     if (name?.type !== "Identifier") throw new TemplateError("'is' goes before the name of a test");
-    made.push(token("|", "Pipe"), token((negated ? NOT_TEST : TEST) + name.value, "Identifier"));
+    made.push(token("|", "Pipe"), token((negated ? notTestPrefix : testPrefix) + name.value, "Identifier"));
     const length = argumentLength(tokens, at + 1);
     if (length === 0) continue;
     made.push(token("(", "OpenParen"), ...testsAsFilters(tokens.slice(at + 1, at + 1 + length)), token(")", "CloseParen"));

@@ -17,7 +17,7 @@ import {
 } from "./values.ts";
 
 /** A longer range can only be meant to exhaust the Worker. */
-const LONGEST_RANGE = 100_000;
+const longestRange = 100_000;
 
 export class JinjaTemplate {
   readonly #body: Statement;
@@ -57,8 +57,8 @@ const range: Callable = (input) => {
   const by = intArgument("range", step);
   const length = Math.max(0, Math.ceil((stop - start) / by));
   const printed = `range(${[start, stop, ...(by === 1 ? [] : [by])].map(String).join(", ")})`;
-  if (!Number.isInteger(length) || length > LONGEST_RANGE)
-    throw new TemplateError(`${printed} is not a range of at most ${String(LONGEST_RANGE)} numbers`);
+  if (!Number.isInteger(length) || length > longestRange)
+    throw new TemplateError(`${printed} is not a range of at most ${String(longestRange)} numbers`);
   return new View(
     printed,
     Array.from({ length }, (_, index) => start + index * by),

@@ -7,12 +7,12 @@ import { dataLines, failure, json, request } from "../../support/gateway-client.
 import { engine } from "../../support/gateway-worker.ts";
 import { bytesAsTokens } from "../../support/tiny-tokenizer.ts";
 
-const KEY = "sk-alice";
-const REPLY = "The quick brown fox jumps over the lazy dog.";
+const aliceKey = "sk-alice";
+const reply = "The quick brown fox jumps over the lazy dog.";
 
-beforeEach(() => engine.use({ reply: bytesAsTokens(REPLY) }));
+beforeEach(() => engine.use({ reply: bytesAsTokens(reply) }));
 
-const ask = (body: Record<string, unknown> = {}, key = KEY) =>
+const ask = (body: Record<string, unknown> = {}, key = aliceKey) =>
   request(
     "/v1/chat/completions",
     json(
@@ -20,11 +20,11 @@ const ask = (body: Record<string, unknown> = {}, key = KEY) =>
       { authorization: `Bearer ${key}` },
     ),
   );
-const comeBack = (stream: string, lastEventId?: string, key = KEY) =>
+const comeBack = (stream: string, lastEventId?: string, key = aliceKey) =>
   request(`/v1/streams/${stream}`, {
     headers: { authorization: `Bearer ${key}`, ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }) },
   });
-const stop = (stream: string, key = KEY) =>
+const stop = (stream: string, key = aliceKey) =>
   request(`/v1/streams/${stream}`, { method: "DELETE", headers: { authorization: `Bearer ${key}` } });
 const idOf = (response: Response) => response.headers.get("x-spikingbrain-stream") ?? "none";
 
@@ -64,7 +64,7 @@ async function uninterrupted(body: Record<string, unknown> = {}): Promise<string
 describe("a client that comes back", () => {
   test.each([1, 7, 30])("after %i events gets every event once, in order, with the end", async (count) => {
     const whole = await uninterrupted();
-    engine.use({ reply: bytesAsTokens(REPLY), delayMilliseconds: 3 });
+    engine.use({ reply: bytesAsTokens(reply), delayMilliseconds: 3 });
     const response = await ask();
     const first = await readSome(response, count);
     const again = await comeBack(idOf(response), lastId(first));
@@ -143,7 +143,7 @@ test("stopping ends the answer as if it had ended there", async () => {
 describe("an object that is lost while it runs", () => {
   test.each([1, 12, 40])("after %i events: the answer goes on without a gap or a repeat", async (count) => {
     const whole = await uninterrupted();
-    engine.use({ reply: bytesAsTokens(REPLY), delayMilliseconds: 4 });
+    engine.use({ reply: bytesAsTokens(reply), delayMilliseconds: 4 });
     const response = await ask();
     const stream = idOf(response);
     const first = await readSome(response, count);
@@ -172,7 +172,7 @@ describe("objects whose disk is full", () => {
     const whole = await uninterrupted();
     await onEveryDisk(`CREATE TRIGGER full BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, 'full'); END`);
     try {
-      engine.use({ reply: bytesAsTokens(REPLY) });
+      engine.use({ reply: bytesAsTokens(reply) });
       const response = await ask();
       expect(eventsOf(bare(await response.text(), idOf(response)))).toEqual(whole);
       await expect.poll(() => engine.running).toBe(0);

@@ -7,13 +7,13 @@ import { tinyManifest, versionOf } from "../../support/tiny-tokenizer.ts";
 
 function engine() {
   const asked: GenerateRequest[] = [];
-  const ENGINE = {
+  const binding = {
     generate: (request: GenerateRequest) => {
       asked.push(request);
       return Promise.resolve({ ok: true, value: new ReadableStream() });
     },
   } as unknown as GenerationBackend;
-  return { asked, ENGINE };
+  return { asked, ENGINE: binding };
 }
 
 const plain: GenerateRequest = { ...greedy([1]), model: versionOf(tinyManifest) };

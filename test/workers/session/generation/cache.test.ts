@@ -52,13 +52,13 @@ async function ask(key: string, messages: readonly Message[], body: Json = {}): 
 const cold = (messages: readonly Message[], body: Json = {}) => ask(newKey(), messages, body);
 const user = (content: string): Message => ({ role: "user", content });
 const assistant = (content: string): Message => ({ role: "assistant", content });
-const LONG = "Tell me something about the sea. ";
+const longText = "Tell me something about the sea. ";
 
 /** Some turns of a conversation, with the answers that a client would send back. */
 async function talk(key: string, turns: number, body: Json = {}): Promise<Message[]> {
   const messages: Message[] = [];
   for (let turn = 0; turn < turns; turn++) {
-    messages.push(user(`${LONG}${String(turn)}`));
+    messages.push(user(`${longText}${String(turn)}`));
     messages.push(assistant((await ask(key, messages, body)).text));
   }
   return messages;
@@ -69,7 +69,7 @@ describe("a conversation that is sent again", () => {
     const key = newKey();
     const messages: Message[] = [];
     for (let turn = 0; turn < 5; turn++) {
-      messages.push(user(`${LONG}${String(turn)}`));
+      messages.push(user(`${longText}${String(turn)}`));
       const answer = await ask(key, messages);
       const oracle = await cold(messages);
       expect(answer.text).toBe(oracle.text);
@@ -79,7 +79,7 @@ describe("a conversation that is sent again", () => {
       else {
         expect(answer.header).toBe(`hit; tokens=${String(answer.cached)}; reason="hot"`);
         // New are the end of the last answer, the message and the header of the next answer.
-        expect(answer.prompt - answer.cached).toBeLessThan(LONG.length + 60);
+        expect(answer.prompt - answer.cached).toBeLessThan(longText.length + 60);
       }
       messages.push(assistant(answer.text));
     }
@@ -167,7 +167,7 @@ describe("a conversation that is sent again", () => {
 describe("a prefix that many conversations share", () => {
   test("is kept from its third coming on", async () => {
     const key = newKey();
-    const system = { role: "system", content: LONG.repeat(8) };
+    const system = { role: "system", content: longText.repeat(8) };
     const cached: number[] = [];
     for (let at = 0; at < 5; at++) {
       const messages = [system, user(`Question ${String(at)} ${crypto.randomUUID()}`)];
@@ -176,7 +176,7 @@ describe("a prefix that many conversations share", () => {
       cached.push(answer.cached);
     }
     expect(cached.slice(0, 2)).toEqual([0, 0]);
-    expect(Math.min(...cached.slice(3))).toBeGreaterThan(LONG.length * 7);
+    expect(Math.min(...cached.slice(3))).toBeGreaterThan(longText.length * 7);
   });
 });
 
@@ -192,7 +192,7 @@ describe("others", () => {
   });
 
   test("without a key nothing is kept", async () => {
-    const body = { model: "tiny", messages: [user(LONG)], temperature: 0, max_tokens: 4, ignore_eos: true };
+    const body = { model: "tiny", messages: [user(longText)], temperature: 0, max_tokens: 4, ignore_eos: true };
     await request("/v1/chat/completions", json(body));
     const response = await request("/v1/chat/completions", json(body));
     expect(response.headers.get("x-spikingbrain-cache")).toBe('miss; tokens=0; reason="no key, so nothing is kept"');

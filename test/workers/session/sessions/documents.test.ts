@@ -8,8 +8,8 @@ import { engine } from "../../support/gateway-worker.ts";
 import { oracle, SessionClient, user, type Session } from "../../support/session-client.ts";
 import { inSession, lose, owners, sessionObject } from "./support.ts";
 
-const TEXT = Array.from({ length: 7 }, (_unused, at) => `Line ${String(at)} of a document about ships and harbours. `).join("");
-const AWAY: ServiceFailure = { code: "engine_unavailable", status: 503, message: "away", retryable: true };
+const documentText = Array.from({ length: 7 }, (_unused, at) => `Line ${String(at)} of a document about ships and harbours. `).join("");
+const engineAway: ServiceFailure = { code: "engine_unavailable", status: 503, message: "away", retryable: true };
 
 let alice = new SessionClient();
 beforeEach(() => {
@@ -28,12 +28,12 @@ async function alarm(id: string): Promise<void> {
 
 async function answers(id: string): Promise<void> {
   const { id: session } = await alice.create({ from: { context_id: id } });
-  expect((await alice.say(session, "Ships?")).text).toBe(await oracle([{ role: "system", content: TEXT }, user("Ships?")]));
+  expect((await alice.say(session, "Ships?")).text).toBe(await oracle([{ role: "system", content: documentText }, user("Ships?")]));
 }
 
 test("keep one state, however many parts they were read in", async () => {
   const { id } = await alice.createContext();
-  await alice.upload(id, "offset=0&last=true", TEXT);
+  await alice.upload(id, "offset=0&last=true", documentText);
   await until(id, "ready");
   expect(engine.calls.length).toBeGreaterThan(1);
   expect(await owners(alice)).toEqual([ownerOf(id, 0)]);
@@ -44,7 +44,7 @@ test("tell how far a part is read before it is kept", async () => {
   const { id } = await alice.createContext();
   engine.use({ readingMilliseconds: 300 });
   const events = alice.call("GET", `/v1/contexts/${id}/events`).then((response) => response.text());
-  await alice.upload(id, "offset=0&last=true", TEXT);
+  await alice.upload(id, "offset=0&last=true", documentText);
   const told = (await events)
     .split("\n")
     .filter((line) => line.startsWith("data: {"))
@@ -57,8 +57,8 @@ test("tell how far a part is read before it is kept", async () => {
 
 test("wait for an engine that is away, also where they are renamed meanwhile", async () => {
   const { id } = await alice.createContext();
-  engine.use({ refuse: AWAY });
-  expect((await alice.upload(id, "offset=0&last=true", TEXT)).status).toBe(200);
+  engine.use({ refuse: engineAway });
+  expect((await alice.upload(id, "offset=0&last=true", documentText)).status).toBe(200);
   await alice.call("PATCH", `/v1/contexts/${id}`, { name: "Book" });
   await expect
     .poll(() => inSession(alice, id, async ({ storage }) => ((await storage.getAlarm()) ?? Infinity) - Date.now()))
@@ -72,9 +72,9 @@ test("wait for an engine that is away, also where they are renamed meanwhile", a
 test("go on where a lost object was", async () => {
   const { id } = await alice.createContext();
   engine.use({ delayMilliseconds: 1 });
-  await alice.upload(id, `offset=0`, TEXT.slice(0, 100));
+  await alice.upload(id, `offset=0`, documentText.slice(0, 100));
   await lose(alice, id);
-  await alice.upload(id, "offset=100&last=true", TEXT.slice(100));
+  await alice.upload(id, "offset=100&last=true", documentText.slice(100));
   await lose(alice, id);
   engine.use({});
   await alarm(id);
@@ -84,11 +84,11 @@ test("go on where a lost object was", async () => {
 
 test("that an engine refuses say why, and go on when they are asked to", async () => {
   const { id } = await alice.createContext();
-  engine.use({ refuse: { ...AWAY, code: "model_invalid", message: "broken", retryable: false } });
-  await alice.upload(id, "offset=0&last=true", TEXT);
+  engine.use({ refuse: { ...engineAway, code: "model_invalid", message: "broken", retryable: false } });
+  await alice.upload(id, "offset=0&last=true", documentText);
   const failed = await until(id, "failed");
   expect(failed.ingest).toMatchObject({ error: { code: "model_invalid" } });
-  const offset = `offset=${String(TEXT.length)}`;
+  const offset = `offset=${String(documentText.length)}`;
   expect(await failure(await alice.upload(id, offset, "more"))).toMatchObject({ code: "conflict" });
   engine.use({});
   expect((await alice.upload(id, offset, "")).status).toBe(200);
@@ -99,7 +99,7 @@ test("that an engine refuses say why, and go on when they are asked to", async (
 test("that are deleted while they are read leave nothing", async () => {
   const { id } = await alice.createContext();
   engine.use({ delayMilliseconds: 5 });
-  await alice.upload(id, "offset=0&last=true", TEXT);
+  await alice.upload(id, "offset=0&last=true", documentText);
   expect((await alice.call("DELETE", `/v1/contexts/${id}`)).status).toBe(204);
   await expect.poll(() => engine.running).toBe(0);
   expect(await owners(alice)).toEqual([]);

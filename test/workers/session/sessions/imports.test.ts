@@ -8,8 +8,8 @@ import { SessionClient, type Message, type Session } from "../../support/session
 import { tinyManifest, versionOf } from "../../support/tiny-tokenizer.ts";
 import { inSession, lose } from "./support.ts";
 
-const PASSPHRASE = "sesam";
-const ROW_BYTES = 1 << 20;
+const passphrase = "sesam";
+const longestRowBytes = 1 << 20;
 
 let alice = new SessionClient();
 beforeEach(() => {
@@ -28,11 +28,11 @@ const turn = (number: number, tokens: number, content = "Hello?") => ({
 });
 
 async function imported(turns: readonly object[], stateTokens = 0): Promise<Response> {
-  const { key, sealed } = await newPassphraseKey(PASSPHRASE);
+  const { key, sealed } = await newPassphraseKey(passphrase);
   const tokens = Uint32Array.from({ length: turns.length }, () => 1);
   const header = { ...identityOf(versionOf(tinyManifest)), tokens: tokens.length, created: 1_700_000_000, sealed };
   const file = sealSessionFile({ header, transcript: { name: "", turns, stateTokens }, tokens, state: null }, key);
-  const headers = { ...alice.headers, "x-spikingbrain-passphrase": PASSPHRASE };
+  const headers = { ...alice.headers, "x-spikingbrain-passphrase": passphrase };
   return await request("/v1/sessions/import", { method: "POST", headers, body: await new Response(file).arrayBuffer() });
 }
 
@@ -70,7 +70,7 @@ test("a turn of 3 MB is kept in rows that every runtime holds, and is read, fork
   for (const session of [id, fork.id]) {
     const { data } = await (await alice.call("GET", `/v1/sessions/${session}/turns`)).json<{ data: { messages: Message[] }[] }>();
     expect(data.map(({ messages }) => messages[0]?.content === long)).toEqual([false, true]);
-    expect(Math.max(...(await rowBytes(session)))).toBeLessThanOrEqual(ROW_BYTES);
+    expect(Math.max(...(await rowBytes(session)))).toBeLessThanOrEqual(longestRowBytes);
   }
   expect((await rowBytes(id)).reduce((sum, bytes) => sum + bytes, 0)).toBeGreaterThan(3 << 20);
   expect((await alice.call("POST", `/v1/sessions/${id}/rewind`, { turn: 1 })).status).toBe(200);

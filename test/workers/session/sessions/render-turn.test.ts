@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { ServiceError, type ServiceFailure } from "../../../../workers/contracts/errors.ts";
 import type { TokenLimits, TranscriptMessage } from "../../../../workers/contracts/session.ts";
 import type { ServedModel } from "../../../../workers/models/served-model.ts";
-import { MOST_CONVERSATION_TOKENS } from "../../../../workers/session/sessions/limits.ts";
+import { mostConversationTokens } from "../../../../workers/session/sessions/limits.ts";
 import { renderTurn, type Position } from "../../../../workers/session/sessions/render-turn.ts";
 import { ChatTemplate } from "../../../../workers/tokenizer/chat-template.ts";
 import { Tokenizer } from "../../../../workers/tokenizer/tokenizer.ts";
@@ -67,7 +67,7 @@ test("refusals name the bound and the value, with what the session holds where t
     ...{ code: "invalid_request", param: "min_tokens" },
     message: "'min_tokens': 6 is more than the 5 tokens allowed.",
   });
-  const most = MOST_CONVERSATION_TOKENS;
+  const most = mostConversationTokens;
   const nearTheEnd = { turns: 9, tokens: most - length - 4 };
   expect(renderTurn(model, turn({ maxTokens: 4 }), nearTheEnd).maxTokens).toBe(4);
   expect(refusalOf({ maxTokens: 5 }, nearTheEnd)).toMatchObject({

@@ -9,7 +9,7 @@ import { engine } from "../../support/gateway-worker.ts";
 import { assistant, greedy, oracle, said, SessionClient, user } from "../../support/session-client.ts";
 import { dropStates, inSession, lose, owners } from "./support.ts";
 
-const LONG = "Tell me of the sea, of its winds, its ships, its islands and of all those who live by it and of ";
+const longText = "Tell me of the sea, of its winds, its ships, its islands and of all those who live by it and of ";
 
 let alice = new SessionClient();
 beforeEach(() => {
@@ -90,13 +90,13 @@ describe("a turn is rendered where its session ends", () => {
 
   test("two at once after a document both follow it", async () => {
     const { id: context } = await alice.createContext();
-    await (await alice.upload(context, "offset=0&last=true", LONG)).text();
+    await (await alice.upload(context, "offset=0&last=true", longText)).text();
     await expect.poll(async () => (await alice.facts(context)).ingest?.stage).toBe("ready");
     const { id } = await alice.create({ from: { context_id: context } });
     engine.use({ delayMilliseconds: 3 });
     const [left, right] = await Promise.all([alice.say(id, "left?"), alice.say(id, "right?")]);
     engine.use({});
-    const document = { role: "system", content: LONG };
+    const document = { role: "system", content: longText };
     expect(left.text).toBe(await oracle([document, user("left?")]));
     expect(right.text).toBe(await oracle([document, user("right?")]));
     expect(new Set([left.session, right.session]).size).toBe(2);
@@ -160,7 +160,7 @@ describe("states", () => {
 
   test("that are gone are made again from the tokens, in parts of which one is kept", async () => {
     const { id } = await alice.create();
-    const messages = await alice.talk(id, `${LONG}one`, `${LONG}two`, `${LONG}three`);
+    const messages = await alice.talk(id, `${longText}one`, `${longText}two`, `${longText}three`);
     await dropStates(alice);
     engine.use({});
     const answer = await alice.say(id, "Why?");
@@ -173,7 +173,7 @@ describe("states", () => {
 
   test("that can't be kept cost the next turn its reading, not its answer", async () => {
     const { id } = await alice.create();
-    const messages = await alice.talk(id, `${LONG}one`, `${LONG}two`, `${LONG}three`);
+    const messages = await alice.talk(id, `${longText}one`, `${longText}two`, `${longText}three`);
     await dropStates(alice);
     engine.use({ failSaveAfterBytes: 0 });
     expect((await alice.say(id, "Why?")).text).toBe(await oracle([...messages, user("Why?")]));
@@ -181,7 +181,7 @@ describe("states", () => {
 
   test("are not needed by an engine that is away: the turn says so, and the session takes another", async () => {
     const { id } = await alice.create();
-    const messages = await alice.talk(id, `${LONG}one`, `${LONG}two`, `${LONG}three`);
+    const messages = await alice.talk(id, `${longText}one`, `${longText}two`, `${longText}three`);
     await dropStates(alice);
     const away = { code: "engine_unavailable", status: 503, message: "away", retryable: true } as const;
     engine.use({ refuse: away });
@@ -194,7 +194,7 @@ describe("states", () => {
 
 test("a session that is deleted during its turn takes the turn and its state along", async () => {
   const { id } = await alice.create();
-  await alice.say(id, LONG);
+  await alice.say(id, longText);
   engine.use({ delayMilliseconds: 20 });
   const body = { ...greedy, max_tokens: 100, stream: true, session_id: id, messages: [user("Go on")] };
   const response = await alice.call("POST", "/v1/chat/completions", body);
@@ -208,7 +208,7 @@ test("a session that is deleted during its turn takes the turn and its state alo
 
 test("a session whose object is lost has lost nothing", async () => {
   const { id } = await alice.create({ name: "Sea" });
-  const messages = await alice.talk(id, LONG, "And?");
+  const messages = await alice.talk(id, longText, "And?");
   await lose(alice, id);
   expect((await alice.say(id, "Why?")).text).toBe(await oracle([...messages, user("Why?")]));
 });

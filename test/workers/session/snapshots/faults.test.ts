@@ -6,13 +6,13 @@ import { Eviction } from "../../../../workers/session/snapshots/tiers/eviction.t
 import { stateFile } from "../../support/state-files.ts";
 import { compare, find, identity, inside, newTenant, put, randomTokens, read, storeOf, stored, windowed } from "./support.ts";
 
-const TOKENS = 150;
+const tokenCount = 150;
 const sql = (tenant: string, statement: string, ...values: SqlStorageValue[]) =>
   inside(tenant, (_object, { storage }) => void storage.sql.exec(statement, ...values));
 
 /** Two conversations of the same length that begin with the same page. */
 async function two(tenant: string) {
-  const [first, second] = [randomTokens(TOKENS, 1), Uint32Array.from([...randomTokens(32, 1), ...randomTokens(TOKENS - 32, 2)])];
+  const [first, second] = [randomTokens(tokenCount, 1), Uint32Array.from([...randomTokens(32, 1), ...randomTokens(tokenCount - 32, 2)])];
   return { first, second, one: stored(await put(tenant, first)).id, other: stored(await put(tenant, second)).id };
 }
 
@@ -48,8 +48,8 @@ describe("rows that were", () => {
 
   test("another tenant's", async () => {
     const [alice, mallory] = [newTenant(), newTenant()];
-    const { id } = stored(await put(alice, randomTokens(TOKENS, 3)));
-    await put(mallory, randomTokens(TOKENS, 4));
+    const { id } = stored(await put(alice, randomTokens(tokenCount, 3)));
+    await put(mallory, randomTokens(tokenCount, 4));
     const tables = ["snapshots", "blobs", "pieces", "parts"];
     const rows = await inside(alice, (_object, { storage }) => tables.map((table) => storage.sql.exec(`SELECT * FROM ${table}`).toArray()));
     await inside(mallory, (_object, { storage }) => {
@@ -64,25 +64,25 @@ describe("rows that were", () => {
         }
     });
     expect(await read(storeOf(mallory), id)).toMatch(/is not valid/);
-    expect(compare(await read(storeOf(alice), id), stateFile(windowed, randomTokens(TOKENS, 3)))).toBe("same");
+    expect(compare(await read(storeOf(alice), id), stateFile(windowed, randomTokens(tokenCount, 3)))).toBe("same");
   });
 });
 
 describe("others", () => {
   test("find nothing of it by its tokens or its chain, and open nothing by its id", async () => {
     const [alice, mallory] = [newTenant(), newTenant()];
-    const tokens = randomTokens(TOKENS, 4);
+    const tokens = randomTokens(tokenCount, 4);
     const { id } = stored(await put(alice, tokens));
     expect((await find(alice, tokens)).candidates).toMatchObject([{ id }]);
     expect((await find(mallory, tokens)).candidates).toEqual([]);
     expect((await storeOf(mallory).find(identity, await tokenChain(identity, alice, tokens))).candidates).toEqual([]);
-    expect(await storeOf(mallory).open(id, TOKENS)).toEqual(await storeOf(mallory).open("0".repeat(32), TOKENS));
+    expect(await storeOf(mallory).open(id, tokenCount)).toEqual(await storeOf(mallory).open("0".repeat(32), tokenCount));
     expect(compare(await read(storeOf(alice), id), stateFile(windowed, tokens))).toBe("same");
   });
 
   test("cannot tell from a stored page what it holds: nothing of a state lies there in the clear", async () => {
     const tenant = newTenant();
-    const tokens = randomTokens(TOKENS, 5);
+    const tokens = randomTokens(tokenCount, 5);
     stored(await put(tenant, tokens));
     const page = stateFile(windowed, tokens).subarray(-300, -200);
     const chunks = await inside(tenant, (_object, { storage }) =>
@@ -99,7 +99,7 @@ describe("others", () => {
 
 test("storage that fails at any write leaves nothing half, and what was there as it was", async () => {
   const tenant = newTenant();
-  const tokens = randomTokens(TOKENS, 6);
+  const tokens = randomTokens(tokenCount, 6);
   const before = stored(await put(tenant, tokens.subarray(0, 100)));
   let failures = 0;
   for (const table of ["snapshots", "blobs", "pieces", "parts", "owners"]) {
@@ -129,11 +129,11 @@ test("storage that fails at any write leaves nothing half, and what was there as
 
 test.each([100, 2_000, 3_500])("an object that dies after %d bytes of a state has nothing of it when it starts again", async (bytes) => {
   const tenant = newTenant();
-  const tokens = randomTokens(TOKENS, 11);
+  const tokens = randomTokens(tokenCount, 11);
   const before = stored(await put(tenant, tokens.subarray(0, 100)));
   const { hotBytes } = await storeOf(tenant).usage();
   const { readable, writable } = new IdentityTransformStream();
-  const order = { identity, tokens: TOKENS, parent: before.id, fromPage: 3, chain: null, owner: "session:a:1", expires: null };
+  const order = { identity, tokens: tokenCount, parent: before.id, fromPage: 3, chain: null, owner: "session:a:1", expires: null };
   const outcome = storeOf(tenant)
     .put(order, readable)
     .then(

@@ -6,14 +6,14 @@ import { TenantKeys } from "../../../../workers/session/snapshots/seal/tenant-ke
 import { identity } from "./support.ts";
 
 const secret = (byte: number) => btoa(String.fromCharCode(...new Uint8Array(32).fill(byte)));
-const [OLD, NEW, ROTATED] = [`1:${secret(1)}`, `2:${secret(2)}`, `2:${secret(2)},1:${secret(1)}`];
+const [oldKeys, newKeys, rotatedKeys] = [`1:${secret(1)}`, `2:${secret(2)}`, `2:${secret(2)},1:${secret(1)}`];
 const sealer = (secrets: string, tenant = "alice") => new Sealer(new TenantKeys(secrets, tenant), tenant);
 const context: ChunkContext = { kind: "page", name: "n", identity, tokens: "0:1:7", number: 1, count: 3 };
 const plain = new TextEncoder().encode("rows of tokens");
 
 test("opens as what it was sealed as, and twice the same is never the same", async () => {
-  const [one, other] = [await sealer(OLD).seal(plain, context), await sealer(OLD).seal(plain, context)];
-  expect(await sealer(OLD).open(one, context)).toEqual(plain);
+  const [one, other] = [await sealer(oldKeys).seal(plain, context), await sealer(oldKeys).seal(plain, context)];
+  expect(await sealer(oldKeys).open(one, context)).toEqual(plain);
   expect(one).not.toEqual(other);
   expect(new TextDecoder("latin1").decode(one)).not.toContain("rows");
 });
@@ -27,31 +27,31 @@ test.each<[string, Partial<ChunkContext>]>([
   ["number", { number: 0 }],
   ["count", { count: 2 }],
 ])("does not open as of another %s", async (_field, change) => {
-  const sealed = await sealer(OLD).seal(plain, context);
-  await expect(sealer(OLD).open(sealed, { ...context, ...change })).rejects.toBeInstanceOf(SealBroken);
+  const sealed = await sealer(oldKeys).seal(plain, context);
+  await expect(sealer(oldKeys).open(sealed, { ...context, ...change })).rejects.toBeInstanceOf(SealBroken);
 });
 
 test("does not open for another tenant, or under another secret", async () => {
-  const sealed = await sealer(OLD).seal(plain, context);
-  await expect(sealer(OLD, "mallory").open(sealed, context)).rejects.toBeInstanceOf(SealBroken);
+  const sealed = await sealer(oldKeys).seal(plain, context);
+  await expect(sealer(oldKeys, "mallory").open(sealed, context)).rejects.toBeInstanceOf(SealBroken);
   await expect(sealer(`1:${secret(3)}`).open(sealed, context)).rejects.toBeInstanceOf(SealBroken);
 });
 
 test("does not open with any bit flipped, cut or extended", async () => {
-  const sealed = await sealer(OLD).seal(plain, context);
+  const sealed = await sealer(oldKeys).seal(plain, context);
   const changed = Array.from(sealed, (byte, at) => sealed.with(at, byte ^ (1 << (at % 8))));
   for (const chunk of [...changed, sealed.subarray(0, sealed.length - 1), sealed.subarray(0, 20), Uint8Array.from([...sealed, 0])])
-    await expect(sealer(OLD).open(chunk, context)).rejects.toBeInstanceOf(SealBroken);
+    await expect(sealer(oldKeys).open(chunk, context)).rejects.toBeInstanceOf(SealBroken);
 });
 
 describe("rotation", () => {
   test("seals under the newest key and opens what older ones sealed, as long as they are there", async () => {
-    const old = await sealer(OLD).seal(plain, context);
-    const now = await sealer(ROTATED).seal(plain, context);
-    expect(await sealer(ROTATED).open(old, context)).toEqual(plain);
-    expect(await sealer(NEW).open(now, context)).toEqual(plain);
-    await expect(sealer(NEW).open(old, context)).rejects.toThrow("key version 1 is not set");
-    await expect(sealer(OLD).open(now, context)).rejects.toThrow("key version 2 is not set");
+    const old = await sealer(oldKeys).seal(plain, context);
+    const now = await sealer(rotatedKeys).seal(plain, context);
+    expect(await sealer(rotatedKeys).open(old, context)).toEqual(plain);
+    expect(await sealer(newKeys).open(now, context)).toEqual(plain);
+    await expect(sealer(newKeys).open(old, context)).rejects.toThrow("key version 1 is not set");
+    await expect(sealer(oldKeys).open(now, context)).rejects.toThrow("key version 2 is not set");
   });
 
   test.each([
@@ -69,11 +69,11 @@ describe("rotation", () => {
 
 test("equal pages of one tenant have one name; of another tenant, model or place another", async () => {
   const place = { identity, layout: "l", group: 0, page: 1, mask: 7 };
-  const keys = new TenantKeys(OLD, "alice");
+  const keys = new TenantKeys(oldKeys, "alice");
   const name = await pageName(keys, place, plain);
-  expect(await pageName(new TenantKeys(OLD, "alice"), place, plain)).toBe(name);
+  expect(await pageName(new TenantKeys(oldKeys, "alice"), place, plain)).toBe(name);
   const others = await Promise.all([
-    pageName(new TenantKeys(OLD, "mallory"), place, plain),
+    pageName(new TenantKeys(oldKeys, "mallory"), place, plain),
     pageName(keys, { ...place, page: 2 }, plain),
     pageName(keys, { ...place, mask: 15 }, plain),
     pageName(keys, { ...place, identity: { ...identity, model: "ff".repeat(32) } }, plain),

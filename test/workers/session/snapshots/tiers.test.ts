@@ -21,9 +21,9 @@ import {
   windowed,
 } from "./support.ts";
 
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
-const OWNER = "session:a:1";
+const hour = 3_600_000;
+const day = 24 * hour;
+const owner = "session:a:1";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"] }));
 afterEach(() => {
@@ -44,8 +44,8 @@ function replace(service: R2Bucket | KVNamespace, method: string, by: (...values
 
 /** A state that is kept and has gone to R2. */
 async function durable(tenant: string, tokens: Uint32Array, shape = windowed): Promise<string> {
-  const { id } = stored(await put(tenant, tokens, { shape, owner: OWNER, isFindable: false }));
-  later(2 * HOUR);
+  const { id } = stored(await put(tenant, tokens, { shape, owner: owner, isFindable: false }));
+  later(2 * hour);
   await alarm(tenant);
   expect(await storeOf(tenant).facts(id)).toMatchObject({ tier: "durable" });
   return id;
@@ -73,8 +73,8 @@ describe("what is kept and not used", () => {
   test("leaves behind what a fresher one shares with it", async () => {
     const tenant = newTenant();
     const tokens = randomTokens(70, 2);
-    const first = stored(await put(tenant, tokens.subarray(0, 39), { owner: OWNER }));
-    later(2 * HOUR);
+    const first = stored(await put(tenant, tokens.subarray(0, 39), { owner: owner }));
+    later(2 * hour);
     const second = stored(await put(tenant, tokens, { parent: first.id, fromPage: 1 }));
     await alarm(tenant);
     expect(await storeOf(tenant).facts(first.id)).toMatchObject({ tier: "durable" });
@@ -89,9 +89,9 @@ describe("what is kept and not used", () => {
   test("stays where it is while R2 takes nothing", async () => {
     const tenant = newTenant();
     const tokens = randomTokens(50, 3);
-    const { id } = stored(await put(tenant, tokens, { owner: OWNER }));
+    const { id } = stored(await put(tenant, tokens, { owner: owner }));
     replace(bindings.SNAPSHOTS, "put", () => Promise.reject(new Error("R2 is down")));
-    later(2 * HOUR);
+    later(2 * hour);
     await alarm(tenant);
     vi.restoreAllMocks();
     expect(await storeOf(tenant).facts(id)).toMatchObject({ tier: "hot" });
@@ -211,12 +211,12 @@ describe("time", () => {
     const { id } = stored(await put(tenant, used));
     stored(await put(tenant, unused));
     for (let half = 0; half < 3; half++) {
-      later(DAY / 2 + HOUR);
+      later(day / 2 + hour);
       await read(storeOf(tenant), id);
     }
     expect((await find(tenant, used)).candidates).toHaveLength(1);
     expect((await find(tenant, unused)).candidates).toHaveLength(0);
-    later(2 * DAY);
+    later(2 * day);
     await alarm(tenant);
     expect(await usage(tenant)).toMatchObject({ hotBytes: 0, sharedBytes: 0, durableBytes: 0 });
   });
@@ -224,28 +224,28 @@ describe("time", () => {
   test("ends what owners keep when they said so, and when all of them let go", async () => {
     const tenant = newTenant();
     const tokens = randomTokens(50, 14);
-    const { id } = stored(await put(tenant, tokens, { owner: OWNER, expires: Date.now() + 3 * DAY, isFindable: false }));
-    expect(await storeOf(tenant).keep(id, "session:b:1", Date.now() + 5 * DAY)).toMatchObject({ ok: true });
+    const { id } = stored(await put(tenant, tokens, { owner: owner, expires: Date.now() + 3 * day, isFindable: false }));
+    expect(await storeOf(tenant).keep(id, "session:b:1", Date.now() + 5 * day)).toMatchObject({ ok: true });
     await storeOf(tenant).release("session:a:");
-    later(4 * DAY);
+    later(4 * day);
     expect(compare(await read(storeOf(tenant), id), stateFile(windowed, tokens))).toBe("same");
-    later(2 * DAY);
+    later(2 * day);
     expect(await read(storeOf(tenant), id)).toMatch(/there is none/);
-    expect(await storeOf(tenant).keep(id, OWNER, Date.now() + DAY)).toMatchObject({ ok: false });
+    expect(await storeOf(tenant).keep(id, owner, Date.now() + day)).toMatchObject({ ok: false });
   });
 
   test("that jumps ahead and back again leaves no entry for ever and no alarm too late", async () => {
     const tenant = newTenant();
     const start = Date.now();
-    later(3_650 * DAY);
+    later(3_650 * day);
     stored(await put(tenant, randomTokens(50, 15)));
-    const { id } = stored(await put(tenant, randomTokens(60, 15), { owner: OWNER, isFindable: false }));
+    const { id } = stored(await put(tenant, randomTokens(60, 15), { owner: owner, isFindable: false }));
     vi.setSystemTime(start);
-    await storeOf(tenant).keep(id, OWNER, start + 30 * DAY);
+    await storeOf(tenant).keep(id, owner, start + 30 * day);
     const due = await inside(tenant, (_object, state) => state.storage.getAlarm());
-    expect(due).toBeLessThanOrEqual(start + 2 * HOUR);
+    expect(due).toBeLessThanOrEqual(start + 2 * hour);
     await alarm(tenant);
-    vi.setSystemTime(start + 2 * DAY);
+    vi.setSystemTime(start + 2 * day);
     await alarm(tenant);
     expect((await find(tenant, randomTokens(50, 15))).candidates).toEqual([]);
     expect(await storeOf(tenant).facts(id)).toMatchObject({ tier: "durable" });

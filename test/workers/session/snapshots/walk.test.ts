@@ -4,14 +4,14 @@
  */
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { PAGE_TOKENS } from "../../../../workers/state-file/page.ts";
+import { pageTokens } from "../../../../workers/state-file/page.ts";
 import { seeded, type Dice } from "../../support/dice.ts";
 import { stateFile } from "../../support/state-files.ts";
 import { bindings, compare, find, inside, newTenant, objectOf, put, read, storeOf, windowed } from "./support.ts";
 
-const STEPS = 250;
-const HOUR = 3_600_000;
-const LONGEST = 300;
+const steps = 250;
+const hour = 3_600_000;
+const longest = 300;
 
 interface Known {
   readonly id: string;
@@ -59,10 +59,10 @@ class Walk {
     const from = parent === undefined ? 0 : isCuttable ? dice.below(parent.tokens.length) : parent.tokens.length;
     const more = Uint32Array.from({ length: 1 + dice.below(60) }, () => dice.below(3));
     const tokens = Uint32Array.from([...(parent?.tokens.subarray(0, from) ?? []), ...more]);
-    if (tokens.length > LONGEST) return false;
+    if (tokens.length > longest) return false;
     const isKept = dice.below(2) === 0;
     const outcome = await put(this.tenant, tokens, {
-      ...{ parent: parent?.id ?? null, fromPage: Math.floor(from / PAGE_TOKENS) },
+      ...{ parent: parent?.id ?? null, fromPage: Math.floor(from / pageTokens) },
       ...{ owner: isKept ? `session:${String(dice.below(5))}:1` : null, isFindable: !isKept || dice.below(2) === 0 },
       ...(dice.below(12) === 0 ? { breakAfter: dice.below(3_000) } : {}),
     });
@@ -97,7 +97,7 @@ class Walk {
     const asked = Uint32Array.from([...tokens.subarray(0, 1 + this.#dice.below(tokens.length)), ...Array(40).keys()]);
     for (const { id, tokens: count, commonPages } of (await find(this.tenant, asked)).candidates) {
       const known = this.#known.find((one) => one.id === id && one.tokens.length === count);
-      const common = commonPages * PAGE_TOKENS;
+      const common = commonPages * pageTokens;
       expect(known?.tokens.subarray(0, common)).toEqual(asked.subarray(0, common));
       this.counts.found++;
     }
@@ -111,7 +111,7 @@ class Walk {
   }
 
   async #wait(): Promise<void> {
-    vi.setSystemTime(Date.now() + this.#dice.of([HOUR / 2, 3 * HOUR, 30 * HOUR, -40 * HOUR]));
+    vi.setSystemTime(Date.now() + this.#dice.of([hour / 2, 3 * hour, 30 * hour, -40 * hour]));
     await runDurableObjectAlarm(objectOf(this.tenant));
   }
 
@@ -177,9 +177,9 @@ class Walk {
 test.each([1, 2])("walk %d", { timeout: 120_000 }, async (seed) => {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2026, 10, 25) });
   const walk = new Walk(seed);
-  for (let step = 0; step < STEPS; step++) await walk.step();
+  for (let step = 0; step < steps; step++) await walk.step();
   await walk.end();
-  expect(walk.counts.whole).toBeGreaterThan(STEPS / 20);
+  expect(walk.counts.whole).toBeGreaterThan(steps / 20);
   expect(walk.counts.cut).toBeGreaterThan(0);
-  expect(walk.counts.found).toBeGreaterThan(STEPS / 20);
+  expect(walk.counts.found).toBeGreaterThan(steps / 20);
 });

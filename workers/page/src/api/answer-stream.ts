@@ -26,7 +26,7 @@ export type AnswerEvent =
 export type AnswerSource = { readonly request: ChatRequest } | { readonly position: StreamPosition };
 
 /** Tries without a single event in between. The server keeps an answer's stream for longer than these take together. */
-const RETRY_DELAYS_MS = [0, 500, 1_500, 4_000, 8_000] as const;
+const retryDelaysMs = [0, 500, 1_500, 4_000, 8_000] as const;
 
 /** Its return is the one good end, a thrown {@link FailureError} the only bad one. Aborting `signal` closes the connection. */
 export async function* streamAnswer(source: AnswerSource, signal: AbortSignal): AsyncGenerator<AnswerEvent, void, undefined> {
@@ -51,7 +51,7 @@ export async function* streamAnswer(source: AnswerSource, signal: AbortSignal): 
       throw new FailureError({ kind: "cut" });
     } catch (cause) {
       signal.throwIfAborted();
-      const delay = RETRY_DELAYS_MS[tries++];
+      const delay = retryDelaysMs[tries++];
       if (position === null || !(cause instanceof FailureError)) throw cause;
       // The server has given the answer up; what had arrived is all there is.
       if (cause.failure.kind === "gone") throw new FailureError({ kind: "cut" }, { cause });

@@ -7,11 +7,11 @@ export interface CacheReport {
   readonly reason: string;
 }
 
-const HEADER = /^(hit|miss|rejected); tokens=(\d+); reason="([^"]*)"$/;
+const cacheHeader = /^(hit|miss|rejected); tokens=(\d+); reason="([^"]*)"$/;
 
 /** From `x-spikingbrain-cache`; null where there is none, or one this page cannot read. */
 export function cacheReport(header: string | null): CacheReport | null {
-  const [, outcome, tokens, reason] = HEADER.exec(header ?? "") ?? [];
+  const [, outcome, tokens, reason] = cacheHeader.exec(header ?? "") ?? [];
   if (outcome !== "hit" && outcome !== "miss" && outcome !== "rejected") return null;
   return { outcome, tokens: Number(tokens), reason: reason ?? "" };
 }

@@ -61,7 +61,7 @@ export function chatRequest(
 }
 
 /** What a request calls each setting. */
-export const FIELD_NAMES = {
+export const fieldNames = {
   temperature: "temperature",
   topP: "top_p",
   topK: "top_k",
@@ -76,6 +76,6 @@ export const FIELD_NAMES = {
 type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options" | "spikes" | "state" | "session_id">;
 
 function samplingFields(settings: Settings): SamplingFields {
-  const fields = Object.entries(FIELD_NAMES) as [NumberSetting, keyof SamplingFields][];
+  const fields = Object.entries(fieldNames) as [NumberSetting, keyof SamplingFields][];
   return Object.fromEntries(fields.map(([setting, field]) => [field, settings[setting]] as const).filter(([, value]) => value !== null));
 }

@@ -17,8 +17,8 @@ export function codeExample(language: ExampleLanguage, origin: string, plan: Exa
   return language === "javascript" ? javascriptExample(origin, plan) : pythonExample(origin, plan);
 }
 
-const KEY = "SPIKINGBRAIN_KEY";
-const PATH_PREFIX = "/v1";
+const keyVariable = "SPIKINGBRAIN_KEY";
+const pathPrefix = "/v1";
 
 /** The fields in the order they are sent. Where the session's id is known only once the example runs, `named` stands for it. */
 function fieldsOf({ prepare, session, request }: ExamplePlan, literal: (value: unknown) => string, named: string): [string, string][] {
@@ -31,7 +31,7 @@ function curlExample(origin: string, plan: ExamplePlan): string {
   const { prepare } = plan;
   const quoted = (value: unknown) => JSON.stringify(value, null, 2).replaceAll("\n", "\n  ").replaceAll("'", `'\\''`);
   const fields = fieldsOf(plan, quoted, `"'"$SESSION"'"`).map(([name, value]) => `  ${JSON.stringify(name)}: ${value}`);
-  const headers = `  -H "authorization: Bearer $${KEY}" \\\n  -H 'content-type: application/json' \\\n`;
+  const headers = `  -H "authorization: Bearer $${keyVariable}" \\\n  -H 'content-type: application/json' \\\n`;
   const first =
     prepare === null
       ? ""
@@ -46,10 +46,10 @@ function javascriptExample(origin: string, plan: ExamplePlan): string {
   const first =
     prepare === null
       ? ""
-      : `const session = await client.post("${prepare.path.slice(PATH_PREFIX.length)}", { body: ${JSON.stringify(prepare.json, null, 2)} });\n\n`;
+      : `const session = await client.post("${prepare.path.slice(pathPrefix.length)}", { body: ${JSON.stringify(prepare.json, null, 2)} });\n\n`;
   return `import OpenAI from "openai";
 
-const client = new OpenAI({ baseURL: "${origin}${PATH_PREFIX}", apiKey: process.env.${KEY} });
+const client = new OpenAI({ baseURL: "${origin}${pathPrefix}", apiKey: process.env.${keyVariable} });
 
 ${first}const stream = await client.chat.completions.create({
 ${fields.join("\n")}
@@ -62,11 +62,11 @@ for await (const chunk of stream) {
 }
 
 /** Fields of this server that the Python SDK's method does not name; it sends what is in `extra_body` beside the rest. */
-const EXTRA_FIELDS: readonly string[] = ["session_id", "top_k", "min_p", "repetition_penalty", "spikes", "state"];
+const extraFields: readonly string[] = ["session_id", "top_k", "min_p", "repetition_penalty", "spikes", "state"];
 
 function pythonExample(origin: string, plan: ExamplePlan): string {
   const { prepare } = plan;
-  const isExtra = ([name]: readonly [string, string]) => EXTRA_FIELDS.includes(name);
+  const isExtra = ([name]: readonly [string, string]) => extraFields.includes(name);
   const named = fieldsOf(plan, (value) => pythonLiteral(value, 1), `session["id"]`).filter((field) => !isExtra(field));
   const extra = fieldsOf(plan, (value) => pythonLiteral(value, 2), `session["id"]`).filter(isExtra);
   const lines = named.map(([name, value]) => `    ${name}=${value},`);
@@ -74,12 +74,12 @@ function pythonExample(origin: string, plan: ExamplePlan): string {
     const items = extra.map(([name, value]) => `        ${JSON.stringify(name)}: ${value},`);
     lines.push(`    extra_body={\n${items.join("\n")}\n    },`);
   }
-  const path = prepare?.path.slice(PATH_PREFIX.length) ?? "";
+  const path = prepare?.path.slice(pathPrefix.length) ?? "";
   const first = prepare === null ? "" : `session = client.post("${path}", body=${pythonLiteral(prepare.json, 0)}, cast_to=object)\n\n`;
   return `import os
 from openai import OpenAI
 
-client = OpenAI(base_url="${origin}${PATH_PREFIX}", api_key=os.environ["${KEY}"])
+client = OpenAI(base_url="${origin}${pathPrefix}", api_key=os.environ["${keyVariable}"])
 
 ${first}stream = client.chat.completions.create(
 ${lines.join("\n")}

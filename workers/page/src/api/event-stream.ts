@@ -5,7 +5,7 @@ export interface StreamEvent {
 }
 
 /** Servers send a comment every 15 s; a connection that is silent for three of them is dead, whatever the browser believes. */
-const SILENCE_MS = 45_000;
+const silenceMs = 45_000;
 
 /**
  * Reads `text/event-stream` bytes into events, whatever the chunking. Line ends may be CR, LF or CRLF; comments and the fields this page has
@@ -31,7 +31,7 @@ export async function* readEventStream(stream: ReadableStream<Uint8Array>): Asyn
 async function withinSilence<T>(read: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`nothing came for ${SILENCE_MS} ms`)), SILENCE_MS);
+    timer = setTimeout(() => reject(new Error(`nothing came for ${silenceMs} ms`)), silenceMs);
   });
   try {
     return await Promise.race([read, silence]);

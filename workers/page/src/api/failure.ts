@@ -68,14 +68,14 @@ export function failureFromError(body: unknown, status?: number, retryAfter?: nu
     ...(retryAfter === undefined ? {} : { retryAfterSeconds: retryAfter }),
   };
   const code = error?.["code"];
-  const known = typeof code === "string" ? KINDS[code] : undefined;
+  const known = typeof code === "string" ? kinds[code] : undefined;
   if (known !== undefined) return { kind: known, ...details };
   if (status === 401) return { kind: "key", ...details };
   return { kind: status === 429 || status === 503 ? "busy" : "server", ...details };
 }
 
 /** The server's codes (`FailureCode` in the contracts) that call for words or deeds of their own. */
-const KINDS: Readonly<Partial<Record<string, FailureKind>>> = {
+const kinds: Readonly<Partial<Record<string, FailureKind>>> = {
   context_length_exceeded: "context",
   invalid_api_key: "key",
   stream_not_found: "gone",

@@ -1,7 +1,7 @@
 import { record } from "./failure.ts";
 import { requestRecord } from "./request.ts";
 
-const PAGE_SIZE = 100;
+const pageSize = 100;
 
 /** Follows a list through its pages; `cursor` is the field of the last item that the next page comes after. */
 export async function listAll(path: string, cursor: "id" | "number", signal: AbortSignal): Promise<unknown[]> {
@@ -19,6 +19,6 @@ export async function listAll(path: string, cursor: "id" | "number", signal: Abo
 }
 
 function pageOf(path: string, after: string | null): string {
-  const query = new URLSearchParams({ limit: String(PAGE_SIZE), ...(after === null ? {} : { after }) });
+  const query = new URLSearchParams({ limit: String(pageSize), ...(after === null ? {} : { after }) });
   return `${path}?${query.toString()}`;
 }

@@ -3,19 +3,19 @@ import { chinese } from "./chinese.ts";
 
 export type Language = "en" | "zh";
 
-export const LANGUAGES: readonly Language[] = ["en", "zh"];
+export const languages: readonly Language[] = ["en", "zh"];
 
-const TEXTS: Readonly<Record<Language, Texts>> = { en: english, zh: chinese };
+const texts: Readonly<Record<Language, Texts>> = { en: english, zh: chinese };
 
 export function textsOf(language: Language): Texts {
-  return TEXTS[language];
+  return texts[language];
 }
 
 /** The first language the person reads that this page speaks; English for everyone else. */
 export function preferredLanguage(accepted: readonly string[]): Language {
   for (const tag of accepted) {
     const primary = tag.toLowerCase().split("-")[0];
-    const known = LANGUAGES.find((language) => language === primary);
+    const known = languages.find((language) => language === primary);
     if (known !== undefined) return known;
   }
   return "en";

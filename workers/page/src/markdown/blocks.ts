@@ -1,8 +1,8 @@
 import { Lexer, Marked } from "marked";
-import { MATH } from "./math-syntax.ts";
+import { math } from "./math-syntax.ts";
 
 /** What is a block is the renderer's to say, too. */
-const syntax = new Marked(MATH);
+const syntax = new Marked(math);
 
 /** A top-level Markdown block: a paragraph, a list, a table, a code block. Blocks are rendered and sanitized one by one. */
 export interface Block {
@@ -21,7 +21,7 @@ export interface BlockSplitter {
  * Text still to come can change the last block (a paragraph becomes a heading by the `===` below it) and, through it, the one before
  * (`1. a`, blank line, `2` is a list and a paragraph until the `.` arrives). So two stay open.
  */
-const OPEN_BLOCKS = 2;
+const openBlocks = 2;
 
 export function createBlockSplitter(): BlockSplitter {
   let settled: Block[] = [];
@@ -47,7 +47,7 @@ export function createBlockSplitter(): BlockSplitter {
 /** Where the open end begins; blank lines between blocks do not count as blocks. */
 function openFrom(tail: readonly string[]): number {
   const visible = [...tail.keys()].filter((index) => isVisible(tail[index] ?? ""));
-  return visible.at(-OPEN_BLOCKS) ?? 0;
+  return visible.at(-openBlocks) ?? 0;
 }
 
 /** Link definitions may stand anywhere in a text, so a complete text gives each block the ones that exist. */

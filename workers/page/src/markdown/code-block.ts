@@ -7,7 +7,7 @@ let highlight: Highlight | null = null;
 let loading: Promise<void> | null = null;
 
 /** Longer code stays plain: colouring it would hold the page up for longer than it helps. */
-const MAXIMUM_HIGHLIGHTED_CHARACTERS = 50_000;
+const maximumHighlightedCharacters = 50_000;
 
 /** Puts each code block into a frame that names its language and offers a copy button. The buttons are handled by whoever shows the answer. */
 export function frameCodeBlocks(fragment: DocumentFragment, copyLabel: string): void {
@@ -44,7 +44,7 @@ async function loadHighlighter(): Promise<void> {
 
 function highlightBlock(code: Element, run: Highlight): void {
   const text = code.textContent;
-  if (text.length > MAXIMUM_HIGHLIGHTED_CHARACTERS) return;
+  if (text.length > maximumHighlightedCharacters) return;
   const html = run(text, code.getAttribute("data-language") ?? "");
   if (html !== null) patchChildren(code, sanitize(html));
 }

@@ -13,9 +13,9 @@ import sql from "highlight.js/lib/languages/sql";
 import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
 
-const LANGUAGES = { bash, c, css, go, java, javascript, json, python, rust, sql, typescript, xml };
+const languages = { bash, c, css, go, java, javascript, json, python, rust, sql, typescript, xml };
 
-for (const [name, definition] of Object.entries(LANGUAGES)) highlighter.registerLanguage(name, definition);
+for (const [name, definition] of Object.entries(languages)) highlighter.registerLanguage(name, definition);
 highlighter.registerAliases(["shell", "console"], { languageName: "bash" });
 highlighter.registerAliases(["c++"], { languageName: "c" });
 

@@ -1,12 +1,12 @@
 import { Marked, type Tokens } from "marked";
 import { escapeHtml } from "./escape.ts";
-import { MATH } from "./math-syntax.ts";
+import { math } from "./math-syntax.ts";
 
 /**
  * Markdown to HTML. Raw HTML in an answer is shown as the text it is, but for line breaks, which models put into table cells;
  * images become links. What comes out still goes through the sanitizer.
  */
-const renderer = new Marked(MATH, {
+const renderer = new Marked(math, {
   gfm: true,
   async: false,
   renderer: {

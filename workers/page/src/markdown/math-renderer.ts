@@ -2,8 +2,8 @@
 import temml from "temml";
 
 /** Macros that an answer defines may unfold no further, and no rule or space may be larger, in em. */
-const MOST_EXPANSIONS = 100;
-const LARGEST_EM = 20;
+const mostExpansions = 100;
+const largestEm = 20;
 
 interface MathNode {
   style?: object;
@@ -26,8 +26,8 @@ export function renderMath(tex: string, display: boolean): string | null {
       displayMode: display,
       throwOnError: true,
       trust: false,
-      maxExpand: MOST_EXPANSIONS,
-      maxSize: [LARGEST_EM, LARGEST_EM],
+      maxExpand: mostExpansions,
+      maxSize: [largestEm, largestEm],
     }) as MathNode;
     undress(tree);
     return tree.toMarkup();

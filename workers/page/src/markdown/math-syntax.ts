@@ -3,17 +3,17 @@ import type { MarkedExtension, Tokens } from "marked";
 import { escapeHtml } from "./escape.ts";
 
 /** Longer formulas are text; it also bounds what an opening delimiter without its end costs. */
-const LONGEST = 2_000;
+const longest = 2_000;
 /** A formula has no blank line: one that is not closed must not take in the rest of the answer. */
-const TEX = `(?:(?!\\n[ \\t]*\\n)[^]){1,${LONGEST}}?`;
-const DISPLAY = `\\$\\$${TEX}\\$\\$|\\\\\\[${TEX}\\\\\\]`;
+const tex = `(?:(?!\\n[ \\t]*\\n)[^]){1,${longest}}?`;
+const display = `\\$\\$${tex}\\$\\$|\\\\\\[${tex}\\\\\\]`;
 /** As Pandoc has it, so that prices are none: no space inside the dollars, no digit behind the last. */
-const DOLLARS = `\\$(?![\\s$])(?:\\\\[^\\n]|[^$\\\\]){1,${LONGEST}}?(?<!\\s)\\$(?![\\d$])`;
-const INLINE = `${DISPLAY}|\\\\\\(${TEX}\\\\\\)|${DOLLARS}`;
+const dollars = `\\$(?![\\s$])(?:\\\\[^\\n]|[^$\\\\]){1,${longest}}?(?<!\\s)\\$(?![\\d$])`;
+const inline = `${display}|\\\\\\(${tex}\\\\\\)|${dollars}`;
 
-const blockRule = new RegExp(`^ {0,3}(${DISPLAY})[ \\t]*(?:\\n+|$)`);
-const inlineRule = new RegExp(`^(?:${INLINE})`);
-const anywhere = new RegExp(INLINE, "g");
+const blockRule = new RegExp(`^ {0,3}(${display})[ \\t]*(?:\\n+|$)`);
+const inlineRule = new RegExp(`^(?:${inline})`);
+const anywhere = new RegExp(inline, "g");
 
 interface MathToken extends Tokens.Generic {
   /** With its delimiters. */
@@ -22,7 +22,7 @@ interface MathToken extends Tokens.Generic {
 
 const html = ({ text }: MathToken) => `<span class="${isDisplay(text) ? "math math-display" : "math"}">${escapeHtml(text)}</span>`;
 
-export const MATH: MarkedExtension = {
+export const math: MarkedExtension = {
   extensions: [
     {
       name: "mathBlock",

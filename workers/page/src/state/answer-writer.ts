@@ -5,7 +5,7 @@ import type { Store } from "./store.ts";
 import type { AssistantMessage } from "./types.ts";
 
 /** Often enough to look continuous, seldom enough that a fast stream does not render for every token. */
-const FLUSH_INTERVAL_MS = 40;
+const flushIntervalMs = 40;
 
 /** One answer while it is written. */
 export interface AnswerJob {
@@ -66,7 +66,7 @@ export async function writeAnswer(store: Store, job: AnswerJob, events: AsyncIte
     text += event.text;
     // The first text is shown at once.
     if (meter.read().deltas === 1) flush();
-    else timer ??= setTimeout(flush, FLUSH_INTERVAL_MS);
+    else timer ??= setTimeout(flush, flushIntervalMs);
   }
 
   try {

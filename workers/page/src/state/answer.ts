@@ -9,7 +9,7 @@ import type { Store } from "./store.ts";
 import type { AssistantMessage, Message } from "./types.ts";
 
 /** How long a stopped answer may take to send its end before the connection is closed on it. */
-const STOP_PATIENCE_MS = 3_000;
+const stopPatienceMs = 3_000;
 
 /** The answers being written, by conversation: one each, so that a second cannot interleave with the first. */
 export interface Answers {
@@ -47,7 +47,7 @@ export function createAnswers(store: Store): Answers {
       abort();
       return;
     }
-    const patience = setTimeout(abort, STOP_PATIENCE_MS);
+    const patience = setTimeout(abort, stopPatienceMs);
     await stopStream(job.stream, soon()).catch(() => {
       clearTimeout(patience);
       abort();

@@ -3,9 +3,9 @@ import type { Store } from "./store.ts";
 import type { Notice } from "./types.ts";
 
 /** Longest that a request beside the conversation may take. */
-const REQUEST_MS = 30_000;
+const requestMs = 30_000;
 
-export const soon = (): AbortSignal => AbortSignal.timeout(REQUEST_MS);
+export const soon = (): AbortSignal => AbortSignal.timeout(requestMs);
 
 /** Does something that can fail, and gives the failure; null where it did not. */
 export async function attempt(act: () => Promise<unknown>): Promise<Failure | null> {

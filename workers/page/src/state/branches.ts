@@ -3,8 +3,8 @@ import type { Branch, Conversation, Message } from "./types.ts";
 import { interrupted, without } from "./update.ts";
 
 /** Bounds of what one conversation keeps beside its present course. The course that was left first makes room, never the latest. */
-const MOST_BRANCHES = 16;
-const MOST_BRANCH_CHARACTERS = 400_000;
+const mostBranches = 16;
+const mostBranchCharacters = 400_000;
 
 /** The conversation without message `at` and what follows it, which becomes a branch if there is anything in it. */
 export function leaveCourse(conversation: Conversation, at: number): Conversation {
@@ -76,16 +76,16 @@ function bounded(conversation: Conversation): Conversation {
   const seen = new Set(conversation.messages.map(({ id }) => id));
   let characters = 0;
   const kept = branchesOf(conversation)
-    .slice(-MOST_BRANCHES)
+    .slice(-mostBranches)
     .findLastIndex(({ messages }, index, { length }) => {
       for (const { id, text } of messages) if (!seen.has(id)) characters += text.length;
       for (const { id } of messages) seen.add(id);
-      return index < length - 1 && characters > MOST_BRANCH_CHARACTERS;
+      return index < length - 1 && characters > mostBranchCharacters;
     });
   return {
     ...conversation,
     branches: branchesOf(conversation)
-      .slice(-MOST_BRANCHES)
+      .slice(-mostBranches)
       .slice(kept + 1),
   };
 }

@@ -1,16 +1,16 @@
 /** The browser's database: conversations, and texts on their way to the server. Every record has its key as `id`. */
-const NAME = "spikingbrain";
+const databaseName = "spikingbrain";
 /** 2 added `uploads`. */
-const VERSION = 2;
-const STORES = ["conversations", "uploads"] as const;
+const databaseVersion = 2;
+const stores = ["conversations", "uploads"] as const;
 
-type StoreName = (typeof STORES)[number];
+type StoreName = (typeof stores)[number];
 
 export function openDatabase(): Promise<IDBDatabase> {
-  const request = indexedDB.open(NAME, VERSION);
+  const request = indexedDB.open(databaseName, databaseVersion);
   request.onupgradeneeded = () => {
     const { result } = request;
-    for (const store of STORES) if (!result.objectStoreNames.contains(store)) result.createObjectStore(store, { keyPath: "id" });
+    for (const store of stores) if (!result.objectStoreNames.contains(store)) result.createObjectStore(store, { keyPath: "id" });
   };
   return settled(request).then((database) => {
     // A newer page in another tab must not wait for this one.

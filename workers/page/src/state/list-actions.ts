@@ -6,7 +6,7 @@ import type { Store } from "./store.ts";
 import type { Conversation, DocumentRef } from "./types.ts";
 
 /** Long enough to notice a mistake. */
-const UNDO_TIME_MS = 8_000;
+const undoTimeMs = 8_000;
 
 /** What a person can do with the list of conversations. */
 export interface ListActions {
@@ -50,7 +50,7 @@ export function createListActions(store: Store, answers: Answers): ListActions {
       if (deleted !== null) settle(deleted);
       planRemoval(conversation);
       store.dispatch({ type: "conversation-deleted", id });
-      setTimeout(() => settle(conversation), UNDO_TIME_MS);
+      setTimeout(() => settle(conversation), undoTimeMs);
     },
     undoRemove() {
       const { deleted } = store.get();

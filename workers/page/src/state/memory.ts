@@ -6,7 +6,7 @@ export function cheaperFrom({ bytes, fullAttentionBytesPerToken }: ModelState): 
 }
 
 /** How much longer and shorter than the length at which the lines cross the chart's conversations are, at least. */
-const SPAN = 16;
+const leastSpan = 16;
 
 /** Where something lies on the chart: both from 0 to 1, in the logarithm of its tokens and of its bytes. */
 export interface ChartPoint {
@@ -27,7 +27,7 @@ export interface MemoryChart {
 export function memoryChart(tokens: number, bytes: number, model: ModelState): MemoryChart {
   const { fullAttentionBytesPerToken: perToken } = model;
   const cross = model.bytes / perToken;
-  const span = Math.max(SPAN, (2 * tokens) / cross, (2 * cross) / Math.max(tokens, 1));
+  const span = Math.max(leastSpan, (2 * tokens) / cross, (2 * cross) / Math.max(tokens, 1));
   const place = (length: number) => Math.min(1, Math.max(0, 0.5 + Math.log(length / cross) / (2 * Math.log(span))));
   const point = (length: number, size: number): ChartPoint => ({ x: place(length), y: place(size / perToken) });
   const now = Math.max(tokens, 1);

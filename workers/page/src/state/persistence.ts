@@ -6,7 +6,7 @@ import type { Conversation, Message } from "./types.ts";
 import { interrupted } from "./update.ts";
 
 /** Long enough that a stream does not write on every token. */
-const SAVE_DELAY_MS = 400;
+const saveDelayMs = 400;
 
 /** Reads the history into the store and from then on writes every change back. Without storage the page works and remembers nothing. */
 export async function persist(store: Store): Promise<void> {
@@ -93,7 +93,7 @@ function createWriter(storage: ConversationStorage, stored: readonly Conversatio
     changed(conversations) {
       if (conversations === latest) return;
       latest = conversations;
-      timer ??= setTimeout(() => void flush(), SAVE_DELAY_MS);
+      timer ??= setTimeout(() => void flush(), saveDelayMs);
     },
     leave() {
       for (const [id, conversation] of unconfirmed()) writeJournal(id, conversation);

@@ -1,30 +1,30 @@
-import { LANGUAGES, preferredLanguage } from "../language/language.ts";
-import { DEFAULT_SETTINGS } from "./settings.ts";
+import { languages, preferredLanguage } from "../language/language.ts";
+import { defaultSettings } from "./settings.ts";
 import type { Preferences } from "./types.ts";
 
 /** `theme.ts`, which runs before anything is painted, reads the same key. */
-const PREFERENCES_KEY = "spikingbrain.preferences";
-const CURRENT_KEY = "spikingbrain.conversation";
+const preferencesKey = "spikingbrain.preferences";
+const currentKey = "spikingbrain.conversation";
 
 export function loadPreferences(): Preferences {
-  const stored = readJson(PREFERENCES_KEY) as Partial<Preferences> | null;
-  const language = LANGUAGES.find((known) => known === stored?.language) ?? preferredLanguage(navigator.languages);
+  const stored = readJson(preferencesKey) as Partial<Preferences> | null;
+  const language = languages.find((known) => known === stored?.language) ?? preferredLanguage(navigator.languages);
   const theme = stored?.theme === "light" || stored?.theme === "dark" ? stored.theme : "system";
-  return { theme, language, settings: { ...DEFAULT_SETTINGS, ...stored?.settings } };
+  return { theme, language, settings: { ...defaultSettings, ...stored?.settings } };
 }
 
 export function savePreferences(preferences: Preferences): void {
-  write(localStorage, PREFERENCES_KEY, JSON.stringify(preferences));
+  write(localStorage, preferencesKey, JSON.stringify(preferences));
 }
 
 /** Each tab keeps its own open conversation, so this is session storage. */
 export function loadCurrentId(): string | null {
-  return sessionStorage.getItem(CURRENT_KEY);
+  return sessionStorage.getItem(currentKey);
 }
 
 export function saveCurrentId(id: string | null): void {
-  if (id === null) sessionStorage.removeItem(CURRENT_KEY);
-  else write(sessionStorage, CURRENT_KEY, id);
+  if (id === null) sessionStorage.removeItem(currentKey);
+  else write(sessionStorage, currentKey, id);
 }
 
 function readJson(key: string): unknown {

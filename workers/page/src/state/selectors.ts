@@ -13,7 +13,7 @@ export function isRunning(conversation: Conversation | null): boolean {
   return last?.role === "assistant" && (last.status === "waiting" || last.status === "streaming");
 }
 
-const TITLE_LENGTH = 60;
+const titleLength = 60;
 
 /** The name a person gave, or the beginning of the first message. */
 export function conversationTitle(conversation: Conversation): string | null {
@@ -23,7 +23,7 @@ export function conversationTitle(conversation: Conversation): string | null {
   if (words === "") return null;
   // Cut between what a reader sees as characters, so that no emoji is split.
   const characters = Array.from(new Intl.Segmenter().segment(words), ({ segment }) => segment);
-  return characters.length <= TITLE_LENGTH ? words : `${characters.slice(0, TITLE_LENGTH).join("")}…`;
+  return characters.length <= titleLength ? words : `${characters.slice(0, titleLength).join("")}…`;
 }
 
 /** Tokens of the answer: exact once the server has told, the number of text events until then. */

@@ -2,7 +2,7 @@ import type { ServedModel } from "../api/model.ts";
 import type { Settings } from "./types.ts";
 
 /** How a token is drawn is left to the model's own defaults; a small model is kept from repeating itself, and a long ramble is cut. */
-export const DEFAULT_SETTINGS: Settings = {
+export const defaultSettings: Settings = {
   system: "",
   temperature: null,
   topP: null,
@@ -36,7 +36,7 @@ interface NumberRule {
 }
 
 /** The ranges of `SamplingParameters` in the contracts; the server has the last word. */
-export const NUMBER_RULES: readonly NumberRule[] = [
+export const numberRules: readonly NumberRule[] = [
   { setting: "temperature", minimum: 0, maximum: 2, step: 0.1 },
   { setting: "topP", minimum: 0.01, maximum: 1, step: 0.01 },
   { setting: "topK", minimum: 0, maximum: 1000, step: 1 },

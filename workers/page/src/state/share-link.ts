@@ -1,16 +1,16 @@
 /** Links to shares. The id is in the fragment, which browsers send to nobody: no server's log and no other page's `Referer` has it. */
-const PREFIX = "#share=";
+const sharePrefix = "#share=";
 
 export function shareLink(id: string): string {
-  return `${location.origin}/${PREFIX}${id}`;
+  return `${location.origin}/${sharePrefix}${id}`;
 }
 
 /** The share that the page was opened with. */
 export function shareInAddress(): string | null {
-  const id = location.hash.startsWith(PREFIX) ? location.hash.slice(PREFIX.length) : "";
+  const id = location.hash.startsWith(sharePrefix) ? location.hash.slice(sharePrefix.length) : "";
   return /^[\w-]+$/.test(id) ? id : null;
 }
 
 export function leaveShareAddress(): void {
-  if (location.hash.startsWith(PREFIX)) history.replaceState(null, "", location.pathname);
+  if (location.hash.startsWith(sharePrefix)) history.replaceState(null, "", location.pathname);
 }

@@ -10,7 +10,7 @@ import type { Store } from "./store.ts";
 import type { Conversation } from "./types.ts";
 
 /** Files are as large as a memory is; a slow line needs its time. */
-const FILE_MS = 300_000;
+const fileMs = 300_000;
 
 /** Each gives the failure, or null. */
 export interface Sharing {
@@ -53,12 +53,11 @@ export function createSharing(store: Store): Sharing {
       }),
     exportFile: (conversation, passphrase, save) =>
       attempt(async () => {
-        if (conversation.session !== undefined)
-          save(await exportSession(conversation.session.id, passphrase, AbortSignal.timeout(FILE_MS)));
+        if (conversation.session !== undefined) save(await exportSession(conversation.session.id, passphrase, AbortSignal.timeout(fileMs)));
       }),
     importFile: (file, passphrase) =>
       attempt(async () => {
-        const facts = await importSession(file, passphrase, AbortSignal.timeout(FILE_MS));
+        const facts = await importSession(file, passphrase, AbortSignal.timeout(fileMs));
         openSession(store, facts, await fetchTurns(facts.id, soon()));
       }),
   };

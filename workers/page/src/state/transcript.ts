@@ -3,7 +3,7 @@ import type { Turn } from "../api/turns.ts";
 import type { AssistantMessage, Message } from "./types.ts";
 
 /** As much of a document as names it where its own name is not known. */
-const DOCUMENT_CHARACTERS = 40;
+const documentCharacters = 40;
 
 export interface Transcript {
   readonly messages: readonly Message[];
@@ -20,7 +20,7 @@ export function transcriptOf(name: string, model: string, turns: readonly Turn[]
   let document: string | null = null;
   for (const turn of turns) {
     if (turn.number === 0) {
-      document = turn.messages[0]?.content.slice(0, DOCUMENT_CHARACTERS) ?? "";
+      document = turn.messages[0]?.content.slice(0, documentCharacters) ?? "";
       continue;
     }
     for (const [index, { role, content }] of turn.messages.entries()) {

@@ -21,7 +21,7 @@ export async function prepareTurn(store: Store, id: string, answerId: string, si
   const earlier = conversation.messages.filter((message) => message.id !== answerId);
   const plan = planTurn(model, conversation, earlier, true);
   const session = plan.session?.id ?? (await sessionOf(store, conversation, plan, signal));
-  if (session === GONE) {
+  if (session === gone) {
     store.dispatch({ type: "session-linked", id, session: null });
     return prepareTurn(store, id, answerId, signal);
   }
@@ -35,8 +35,8 @@ export async function prepareTurn(store: Store, id: string, answerId: string, si
 }
 
 /** The session is not there any more, and another is needed. */
-const GONE = Symbol("gone");
-const CLEANUP_MS = 30_000;
+const gone = Symbol("gone");
+const cleanupMs = 30_000;
 
 /** The id of the session to go on with; null where the server keeps none, which costs time and nothing else. */
 async function sessionOf(store: Store, conversation: Conversation, plan: TurnPlan, signal: AbortSignal) {
@@ -58,11 +58,11 @@ async function sessionOf(store: Store, conversation: Conversation, plan: TurnPla
     if (kind === "conflict" && session !== undefined) {
       // A turn still runs there whose answer nobody wants any more.
       const fork = await callSession(forking(session.id, base), signal);
-      if (!isKept(conversation, session.id)) deleteSession(session.id, AbortSignal.timeout(CLEANUP_MS)).catch(() => undefined);
+      if (!isKept(conversation, session.id)) deleteSession(session.id, AbortSignal.timeout(cleanupMs)).catch(() => undefined);
       return fork.id;
     }
     if (kind !== "gone" && kind !== "server") throw error;
-    return GONE;
+    return gone;
   }
 }
 

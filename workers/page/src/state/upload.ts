@@ -4,8 +4,8 @@ import { failureOf, FailureError } from "../api/failure.ts";
 import { pause } from "../api/pause.ts";
 
 /** Small enough to show progress on a slow line, and to send again when it is lost. */
-const CHUNK_BYTES = 256 * 1024;
-const RETRY_DELAYS_MS = [500, 2_000, 5_000, 15_000] as const;
+const chunkBytes = 256 * 1024;
+const retryDelaysMs = [500, 2_000, 5_000, 15_000] as const;
 
 /** `told` hears of every change. Throws what the server or the connection refuses for good, and the abort's reason. */
 export async function uploadText(facts: ContextFacts, text: Blob, told: (facts: ContextFacts) => void, signal: AbortSignal): Promise<void> {
@@ -30,7 +30,7 @@ export async function followReading(id: string, told: (facts: ContextFacts) => v
 }
 
 async function sendChunk({ id, receivedBytes }: ContextFacts, text: Blob, signal: AbortSignal): Promise<ContextFacts> {
-  const end = Math.min(receivedBytes + CHUNK_BYTES, text.size);
+  const end = Math.min(receivedBytes + chunkBytes, text.size);
   try {
     return await appendContext(id, receivedBytes, text.slice(receivedBytes, end), end === text.size, signal);
   } catch (error) {
@@ -51,7 +51,7 @@ async function persistently<T>(act: (progressed: () => void) => Promise<T>, sign
     } catch (error) {
       signal.throwIfAborted();
       const failure = failureOf(error);
-      const delay = RETRY_DELAYS_MS[tries++];
+      const delay = retryDelaysMs[tries++];
       const passing = failure !== undefined && ["network", "offline", "cut", "busy", "conflict"].includes(failure.kind);
       if (!passing || delay === undefined) throw error;
       await pause(failure.retryAfterSeconds === undefined ? delay : failure.retryAfterSeconds * 1000, signal);

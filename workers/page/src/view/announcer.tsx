@@ -3,7 +3,7 @@ import { currentConversation } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
 
 /** More would not be listened to; the answer itself can be read at leisure. */
-const MAXIMUM_SPOKEN_CHARACTERS = 1_000;
+const maximumSpokenCharacters = 1_000;
 
 /** Tells a screen reader that an answer has begun and, once it is whole, what it says: read token by token it would be noise. Failures are alerts of their own. */
 export function Announcer() {
@@ -21,7 +21,7 @@ export function Announcer() {
     } else if (running.current === answer.id) {
       running.current = null;
       setSpoken(
-        status === "done" ? texts.finished(answer.text.slice(0, MAXIMUM_SPOKEN_CHARACTERS)) : status === "stopped" ? texts.stopped : "",
+        status === "done" ? texts.finished(answer.text.slice(0, maximumSpokenCharacters)) : status === "stopped" ? texts.stopped : "",
       );
     }
   }, [answer?.id, status]);

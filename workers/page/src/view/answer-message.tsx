@@ -64,8 +64,8 @@ export function AnswerMessage({ message, last, versions, running }: AnswerMessag
 }
 
 /** After this long, an explanation helps more than a clock. */
-const SLOW_MS = 4_000;
-const TICK_MS = 100;
+const slowMs = 4_000;
+const tickMs = 100;
 
 /** While a long prompt is read, how far; before that, for how long. */
 function Waiting({ tokensRead }: { readonly tokensRead: number | null }) {
@@ -73,7 +73,7 @@ function Waiting({ tokensRead }: { readonly tokensRead: number | null }) {
   const [start] = useState(() => performance.now());
   const [elapsed, setElapsed] = useState(0);
   useEffect(() => {
-    const timer = setInterval(() => setElapsed(performance.now() - start), TICK_MS);
+    const timer = setInterval(() => setElapsed(performance.now() - start), tickMs);
     return () => clearInterval(timer);
   }, []);
   return (
@@ -81,7 +81,7 @@ function Waiting({ tokensRead }: { readonly tokensRead: number | null }) {
       <span class="pulse" aria-hidden="true" />
       {tokensRead === null ? texts.waiting : texts.reading(formatCount(tokensRead, texts.code))}{" "}
       <span class="clock">{formatSeconds(elapsed, texts.code)}</span>
-      {elapsed > SLOW_MS && tokensRead === null ? <span class="waiting-hint">{texts.loadingModel}</span> : null}
+      {elapsed > slowMs && tokensRead === null ? <span class="waiting-hint">{texts.loadingModel}</span> : null}
     </p>
   );
 }

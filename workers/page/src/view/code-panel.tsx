@@ -6,7 +6,7 @@ import { useApp } from "./context.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { Dialog } from "./dialog.tsx";
 
-const LANGUAGES: readonly (readonly [ExampleLanguage, string])[] = [
+const languages: readonly (readonly [ExampleLanguage, string])[] = [
   ["curl", "curl"],
   ["javascript", "JavaScript"],
   ["python", "Python"],
@@ -22,7 +22,7 @@ export function CodePanel({ draft, onClose }: { readonly draft: string; readonly
       <p class="panel-intro">{texts.codeIntro}</p>
       <div class="code-bar">
         <div class="choice" role="group" aria-label={texts.language}>
-          {LANGUAGES.map(([value, label]) => (
+          {languages.map(([value, label]) => (
             <button key={value} type="button" aria-pressed={value === language} onClick={() => setLanguage(value)}>
               {label}
             </button>

@@ -16,7 +16,7 @@ interface ComposerProps {
 }
 
 /** A draft this long is hardly a question. */
-const LONG_DRAFT_CHARACTERS = 8_000;
+const longDraftCharacters = 8_000;
 
 export function Composer({ box, draft, onDraft, onSend, onEditLast, onDocument }: ComposerProps) {
   const { state, texts, actions } = useApp();
@@ -45,7 +45,7 @@ export function Composer({ box, draft, onDraft, onSend, onEditLast, onDocument }
         />
         <div class="composer-foot">
           <ContextMeter draft={draft} />
-          {draft.length >= LONG_DRAFT_CHARACTERS ? (
+          {draft.length >= longDraftCharacters ? (
             <button type="button" class="button make-document" onClick={onDocument}>
               <DocumentIcon />
               {texts.makeDocument}

@@ -9,7 +9,7 @@ import { MemoryMeter } from "./memory-meter.tsx";
 import { SessionPlace } from "./session-place.tsx";
 
 /** Above this share there is hardly room for another turn. */
-const NEARLY_FULL = 0.85;
+const nearlyFull = 0.85;
 
 /** How much of the model's context the next request takes, or the running one has taken; and what that costs, where it has no end. */
 export function ContextMeter({ draft }: { readonly draft: string }) {
@@ -25,7 +25,7 @@ export function ContextMeter({ draft }: { readonly draft: string }) {
 function LimitMeter({ used, limit }: { readonly used: number; readonly limit: number }) {
   const { texts } = useApp();
   const share = Math.min(1, used / limit);
-  const level = used >= limit ? "full" : share > NEARLY_FULL ? "high" : "normal";
+  const level = used >= limit ? "full" : share > nearlyFull ? "high" : "normal";
   const words = texts.contextUse(formatCount(used, texts.code), formatCount(limit, texts.code));
   return (
     <div class="meter" data-level={level}>
@@ -59,7 +59,7 @@ function usedTokens(last: Message | undefined, counted: number | null, running: 
 }
 
 /** Typing should not send a request per key. */
-const COUNT_DELAY_MS = 500;
+const countDelayMs = 500;
 
 /** Tokens of the conversation with the draft, by the server's own count; keeps the last count while an answer is written. */
 function usePromptTokens(draft: string): number | null {
@@ -83,7 +83,7 @@ function usePromptTokens(draft: string): number | null {
     const timer = setTimeout(() => {
       // Without a count the meter shows what the last answer's usage said.
       countTokens(model, chatMessages(system, turns), controller.signal).then(setCount, () => controller.signal.aborted || setCount(null));
-    }, COUNT_DELAY_MS);
+    }, countDelayMs);
     return () => {
       clearTimeout(timer);
       controller.abort();

@@ -3,7 +3,7 @@ import { useApp } from "./context.ts";
 import { CheckIcon, CopyIcon } from "./icons.tsx";
 
 /** How long a button says that it has copied. */
-export const COPIED_MS = 1_600;
+export const copiedMs = 1_600;
 
 interface CopyButtonProps {
   readonly label: string;
@@ -15,7 +15,7 @@ export function CopyButton({ label, text }: CopyButtonProps) {
   const [result, setResult] = useState<"copied" | "failed" | null>(null);
   useEffect(() => {
     if (result === null) return undefined;
-    const timer = setTimeout(() => setResult(null), COPIED_MS);
+    const timer = setTimeout(() => setResult(null), copiedMs);
     return () => clearTimeout(timer);
   }, [result]);
   const shown = result === null ? label : result === "copied" ? texts.copied : texts.copyFailed;

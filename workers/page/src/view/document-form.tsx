@@ -2,7 +2,7 @@ import { useId, useState } from "preact/hooks";
 import { useApp } from "./context.ts";
 
 /** Longest name that the server takes for a session or a context. */
-const NAME_LENGTH = 120;
+const nameLength = 120;
 
 /** A file to choose, or a text to paste. */
 export function DocumentForm({ pasted, onAdded }: { readonly pasted: string; readonly onAdded: (() => void) | null }) {
@@ -12,7 +12,7 @@ export function DocumentForm({ pasted, onAdded }: { readonly pasted: string; rea
   const id = useId();
 
   function add(name: string, content: Blob): void {
-    actions.documents.add(name.slice(0, NAME_LENGTH), content);
+    actions.documents.add(name.slice(0, nameLength), content);
   }
 
   return (
@@ -49,7 +49,7 @@ export function DocumentForm({ pasted, onAdded }: { readonly pasted: string; rea
             class="input"
             dir={name === "" ? undefined : "auto"}
             value={name}
-            maxLength={NAME_LENGTH}
+            maxLength={nameLength}
             placeholder={texts.documentPasted}
             onInput={(event) => setName(event.currentTarget.value)}
           />

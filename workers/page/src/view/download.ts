@@ -1,5 +1,5 @@
 /** Long enough for a browser to have begun to read the file. */
-const KEEP_FILE_MS = 10_000;
+const keepFileMs = 10_000;
 
 export function downloadText(name: string, type: string, content: string): void {
   download(name, new Blob([content], { type: `${type};charset=utf-8` }));
@@ -11,5 +11,5 @@ export function download(name: string, file: Blob): void {
   link.href = url;
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), KEEP_FILE_MS);
+  setTimeout(() => URL.revokeObjectURL(url), keepFileMs);
 }

@@ -12,8 +12,8 @@ interface MenuProps {
   readonly items: readonly MenuItem[];
 }
 
-const GAP_PX = 4;
-const EDGE_PX = 8;
+const gapPx = 4;
+const edgePx = 8;
 
 /** A button that opens a short list of actions in the browser's top layer, where no scrolling container can cut it off. */
 export function Menu({ label, items }: MenuProps) {
@@ -25,10 +25,10 @@ export function Menu({ label, items }: MenuProps) {
     if (button.current === null || popover.current === null) return;
     const anchor = button.current.getBoundingClientRect();
     const { width, height } = popover.current.getBoundingClientRect();
-    const below = anchor.bottom + GAP_PX;
-    const top = below + height > innerHeight - EDGE_PX ? anchor.top - GAP_PX - height : below;
-    popover.current.style.top = `${Math.max(EDGE_PX, top)}px`;
-    popover.current.style.left = `${Math.max(EDGE_PX, Math.min(anchor.right - width, innerWidth - EDGE_PX - width))}px`;
+    const below = anchor.bottom + gapPx;
+    const top = below + height > innerHeight - edgePx ? anchor.top - gapPx - height : below;
+    popover.current.style.top = `${Math.max(edgePx, top)}px`;
+    popover.current.style.left = `${Math.max(edgePx, Math.min(anchor.right - width, innerWidth - edgePx - width))}px`;
   }
 
   return (

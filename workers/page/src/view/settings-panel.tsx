@@ -1,7 +1,7 @@
 import { useEffect, useId, useState } from "preact/hooks";
-import { FIELD_NAMES } from "../api/chat-request.ts";
+import { fieldNames } from "../api/chat-request.ts";
 import { currentSettings } from "../state/selectors.ts";
-import { DEFAULT_SETTINGS, NUMBER_RULES, parseNumberSetting } from "../state/settings.ts";
+import { defaultSettings, numberRules, parseNumberSetting } from "../state/settings.ts";
 import { useApp } from "./context.ts";
 import { Dialog } from "./dialog.tsx";
 import { KeyField } from "./key-field.tsx";
@@ -33,12 +33,12 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
       </div>
       <fieldset class="sampling">
         <legend>{texts.sampling}</legend>
-        {NUMBER_RULES.map((rule) => (
+        {numberRules.map((rule) => (
           <NumberField
             key={rule.setting}
             rule={rule}
             value={settings[rule.setting]}
-            fallback={state.model?.defaults[FIELD_NAMES[rule.setting]]}
+            fallback={state.model?.defaults[fieldNames[rule.setting]]}
             onChange={(value) => actions.changeSettings({ ...settings, [rule.setting]: value })}
           />
         ))}
@@ -59,7 +59,7 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
           </p>
         </div>
       </div>
-      <button type="button" class="button" onClick={() => actions.changeSettings(DEFAULT_SETTINGS)}>
+      <button type="button" class="button" onClick={() => actions.changeSettings(defaultSettings)}>
         {texts.resetSettings}
       </button>
       <KeyField />
@@ -68,7 +68,7 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
 }
 
 interface NumberFieldProps {
-  readonly rule: (typeof NUMBER_RULES)[number];
+  readonly rule: (typeof numberRules)[number];
   readonly value: number | null;
   /** What the server takes where there is no value, if it says. */
   readonly fallback: number | undefined;

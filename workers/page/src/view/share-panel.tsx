@@ -10,8 +10,8 @@ import { formatDate } from "./format.ts";
 import { DocumentIcon } from "./icons.tsx";
 import { useAttempt } from "./use-attempt.ts";
 
-const SECONDS = { hour: 3_600, day: 86_400, week: 7 * 86_400, month: 30 * 86_400 } as const;
-const TIMES = ["hour", "day", "week", "month"] as const;
+const shareSeconds = { hour: 3_600, day: 86_400, week: 7 * 86_400, month: 30 * 86_400 } as const;
+const shareTimes = ["hour", "day", "week", "month"] as const;
 
 export function SharePanel({ onClose }: { readonly onClose: () => void }) {
   const { state, texts } = useApp();
@@ -32,7 +32,7 @@ export function SharePanel({ onClose }: { readonly onClose: () => void }) {
 
 function ShareForm({ conversation }: { readonly conversation: Conversation }) {
   const { texts, actions } = useApp();
-  const [time, setTime] = useState<(typeof TIMES)[number]>("week");
+  const [time, setTime] = useState<(typeof shareTimes)[number]>("week");
   const { busy, failure, run } = useAttempt();
   const id = useId();
   return (
@@ -41,7 +41,7 @@ function ShareForm({ conversation }: { readonly conversation: Conversation }) {
         class="share-form"
         onSubmit={(event) => {
           event.preventDefault();
-          run(() => actions.sharing.share(conversation, SECONDS[time]));
+          run(() => actions.sharing.share(conversation, shareSeconds[time]));
         }}
       >
         <label for={id}>{texts.shareFor}</label>
@@ -49,9 +49,9 @@ function ShareForm({ conversation }: { readonly conversation: Conversation }) {
           id={id}
           class="input"
           value={time}
-          onChange={(event) => setTime(TIMES.find((known) => known === event.currentTarget.value) ?? time)}
+          onChange={(event) => setTime(shareTimes.find((known) => known === event.currentTarget.value) ?? time)}
         >
-          {TIMES.map((known) => (
+          {shareTimes.map((known) => (
             <option key={known} value={known}>
               {texts.shareTimes[known]}
             </option>

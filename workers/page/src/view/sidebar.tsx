@@ -1,4 +1,4 @@
-import { LANGUAGES, textsOf } from "../language/language.ts";
+import { languages, textsOf } from "../language/language.ts";
 import type { Theme } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { ConversationRow } from "./conversation-row.tsx";
@@ -11,7 +11,7 @@ interface SidebarProps {
   readonly onChosen: () => void;
 }
 
-const THEMES: readonly Theme[] = ["system", "light", "dark"];
+const themes: readonly Theme[] = ["system", "light", "dark"];
 
 export function Sidebar({ onNewChat, onChosen }: SidebarProps) {
   const { state, texts, actions, openPanel } = useApp();
@@ -46,13 +46,13 @@ export function Sidebar({ onNewChat, onChosen }: SidebarProps) {
       <div class="sidebar-foot">
         <Choice
           label={texts.theme}
-          options={THEMES.map((theme) => ({ value: theme, label: texts.themes[theme] }))}
+          options={themes.map((theme) => ({ value: theme, label: texts.themes[theme] }))}
           value={preferences.theme}
           onChange={(theme) => actions.changePreferences({ theme })}
         />
         <Choice
           label={texts.language}
-          options={LANGUAGES.map((language) => ({ value: language, label: textsOf(language).languageName }))}
+          options={languages.map((language) => ({ value: language, label: textsOf(language).languageName }))}
           value={preferences.language}
           onChange={(language) => actions.changePreferences({ language })}
         />

@@ -4,7 +4,7 @@ import { isRunning } from "../state/selectors.ts";
 import type { Conversation } from "../state/types.ts";
 import { AnswerMessage } from "./answer-message.tsx";
 import { useApp } from "./context.ts";
-import { COPIED_MS } from "./copy-button.tsx";
+import { copiedMs } from "./copy-button.tsx";
 import { DocumentIcon, DownIcon } from "./icons.tsx";
 import { UserMessage } from "./user-message.tsx";
 
@@ -15,7 +15,7 @@ interface TranscriptProps {
 }
 
 /** Closer to the end than this counts as at the end. */
-const END_PX = 24;
+const endPx = 24;
 
 export function Transcript({ conversation, editingId, onEdit }: TranscriptProps) {
   const { state, texts } = useApp();
@@ -124,7 +124,7 @@ function useFollowing(scroller: ElementRef, content: ElementRef): Following {
       if (element === null) return;
       const fromEnd = element.scrollHeight - element.clientHeight - element.scrollTop;
       // Only a movement upwards is the reader's; content that grows below is not.
-      if (fromEnd <= END_PX && element.scrollTop >= lastTop.current) change(true);
+      if (fromEnd <= endPx && element.scrollTop >= lastTop.current) change(true);
       else if (element.scrollTop < lastTop.current && fromEnd > 2) change(false);
       lastTop.current = element.scrollTop;
     },
@@ -144,7 +144,7 @@ function copyCode(target: EventTarget | null, texts: CopyTexts): void {
   if (button === null || code === undefined) return;
   const say = (text: string) => {
     button.textContent = text;
-    setTimeout(() => (button.textContent = texts.copyCode), COPIED_MS);
+    setTimeout(() => (button.textContent = texts.copyCode), copiedMs);
   };
   navigator.clipboard.writeText(code).then(
     () => say(texts.copied),

@@ -18,21 +18,21 @@ export type SealedBy =
   | { readonly by: "tenant"; readonly key: string; readonly salt: string }
   | { readonly by: "passphrase"; readonly kdf: "PBKDF2-SHA-256"; readonly rounds: number; readonly salt: string };
 
-export const FILE_MAGIC = "SBSF";
-const VERSION = 1;
-const FIXED_BYTES = 12;
-const MOST_HEADER_BYTES = 64 << 10;
-const DIGEST = /^[0-9a-f]{64}$/;
+export const fileMagic = "SBSF";
+const fileVersion = 1;
+const fixedBytes = 12;
+const mostHeaderBytes = 64 << 10;
+const digestPattern = /^[0-9a-f]{64}$/;
 
 export function headerBytes(header: FileHeader): Uint8Array {
   const encoder = new TextEncoder();
   const json = encoder.encode(JSON.stringify(header));
-  const bytes = new Uint8Array(FIXED_BYTES + json.length);
-  bytes.set(encoder.encode(FILE_MAGIC));
+  const bytes = new Uint8Array(fixedBytes + json.length);
+  bytes.set(encoder.encode(fileMagic));
   const view = new DataView(bytes.buffer);
-  view.setUint32(4, VERSION, true);
+  view.setUint32(4, fileVersion, true);
   view.setUint32(8, json.length, true);
-  bytes.set(json, FIXED_BYTES);
+  bytes.set(json, fixedBytes);
   return bytes;
 }
 
@@ -48,17 +48,17 @@ export async function readFileHeader(file: ReadableStream<Uint8Array>): Promise<
 
 /** `bytes`: all before the first chunk, which the chunks' seals cover. @throws ServiceError; RangeError where the file ends in it. */
 export async function takeHeader(reader: ByteReader): Promise<{ readonly header: FileHeader; readonly bytes: Uint8Array<ArrayBuffer> }> {
-  const fixed = await reader.exact(FIXED_BYTES);
+  const fixed = await reader.exact(fixedBytes);
   const magic = new TextDecoder().decode(fixed.subarray(0, 4));
-  if (magic !== FILE_MAGIC) throw invalidFile(`it must start with '${FILE_MAGIC}'`);
+  if (magic !== fileMagic) throw invalidFile(`it must start with '${fileMagic}'`);
   const view = new DataView(fixed.buffer);
   const [version, length] = [view.getUint32(4, true), view.getUint32(8, true)];
-  if (version !== VERSION) throw invalidFile(`its version must be ${String(VERSION)}; it is ${String(version)}`);
-  if (length > MOST_HEADER_BYTES) throw invalidFile(`its header may have ${String(MOST_HEADER_BYTES)} bytes; it has ${String(length)}`);
+  if (version !== fileVersion) throw invalidFile(`its version must be ${String(fileVersion)}; it is ${String(version)}`);
+  if (length > mostHeaderBytes) throw invalidFile(`its header may have ${String(mostHeaderBytes)} bytes; it has ${String(length)}`);
   const json = await reader.exact(length);
-  const bytes = new Uint8Array(FIXED_BYTES + length);
+  const bytes = new Uint8Array(fixedBytes + length);
   bytes.set(fixed);
-  bytes.set(json, FIXED_BYTES);
+  bytes.set(json, fixedBytes);
   return { header: parsed(json), bytes };
 }
 
@@ -80,7 +80,7 @@ function parsed(json: Uint8Array): FileHeader {
   return { model, tokenizer, tokens, created, sealed };
 }
 
-const isDigest = (value: unknown): value is string => typeof value === "string" && DIGEST.test(value);
+const isDigest = (value: unknown): value is string => typeof value === "string" && digestPattern.test(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** Which keys and how many rounds are taken, who makes the key decides. */

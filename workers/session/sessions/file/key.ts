@@ -8,17 +8,17 @@ import type { SealedBy } from "./header.ts";
 export type FileKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
 /** OWASP's figure for PBKDF2 with SHA-256. */
-const ROUNDS = 600_000;
-const MOST_ROUNDS = 1_000_000;
+const writtenRounds = 600_000;
+const mostRounds = 1_000_000;
 /** What workerd computes in one call; more are a chain of calls, each one's output the next one's password. */
-const ROUNDS_PER_CALL = 100_000;
-const SALT_BYTES = 16;
-const KEY_BITS = 256;
+const roundsPerCall = 100_000;
+const saltBytes = 16;
+const keyBits = 256;
 const encoder = new TextEncoder();
 
 export async function newPassphraseKey(passphrase: string): Promise<{ readonly key: FileKey; readonly sealed: SealedBy }> {
-  const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
-  const sealed = { by: "passphrase", kdf: "PBKDF2-SHA-256", rounds: ROUNDS, salt: toBase64(salt) } as const;
+  const salt = crypto.getRandomValues(new Uint8Array(saltBytes));
+  const sealed = { by: "passphrase", kdf: "PBKDF2-SHA-256", rounds: writtenRounds, salt: toBase64(salt) } as const;
   return { key: await passphraseKey(passphrase, sealed), sealed };
 }
 
@@ -26,16 +26,16 @@ export async function newPassphraseKey(passphrase: string): Promise<{ readonly k
 export async function passphraseKey(passphrase: string, sealed: SealedBy): Promise<FileKey> {
   if (sealed.by !== "passphrase") throw refused("The file is sealed under its tenant's key: a passphrase does not open it.");
   const { rounds, salt } = sealed;
-  if (rounds < ROUNDS_PER_CALL || rounds > MOST_ROUNDS) {
+  if (rounds < roundsPerCall || rounds > mostRounds) {
     throw refused(
-      `The file's passphrase must be stretched in ${String(ROUNDS_PER_CALL)} to ${String(MOST_ROUNDS)} rounds; it says ${String(rounds)}.`,
+      `The file's passphrase must be stretched in ${String(roundsPerCall)} to ${String(mostRounds)} rounds; it says ${String(rounds)}.`,
     );
   }
   let secret: Uint8Array = encoder.encode(passphrase);
-  for (let left = rounds; left > 0; left -= ROUNDS_PER_CALL) {
+  for (let left = rounds; left > 0; left -= roundsPerCall) {
     const password = await crypto.subtle.importKey("raw", secret, "PBKDF2", false, ["deriveBits"]);
-    const parameters = { name: "PBKDF2", hash: "SHA-256", salt: bytesOf(salt), iterations: Math.min(left, ROUNDS_PER_CALL) };
-    secret = new Uint8Array(await crypto.subtle.deriveBits(parameters, password, KEY_BITS));
+    const parameters = { name: "PBKDF2", hash: "SHA-256", salt: bytesOf(salt), iterations: Math.min(left, roundsPerCall) };
+    secret = new Uint8Array(await crypto.subtle.deriveBits(parameters, password, keyBits));
   }
   return await fileKey(secret);
 }
@@ -48,7 +48,7 @@ export async function newTenantKey(
   const [newest] = stateSecrets({ STATE_KEYS: stateKeys });
   if (newest === undefined)
     throw new ServiceError(invalidRequest("This server has no keys to seal files under: name a passphrase.", "passphrase"));
-  const sealed = { by: "tenant", key: String(newest[0]), salt: toBase64(crypto.getRandomValues(new Uint8Array(SALT_BYTES))) } as const;
+  const sealed = { by: "tenant", key: String(newest[0]), salt: toBase64(crypto.getRandomValues(new Uint8Array(saltBytes))) } as const;
   return { key: await tenantKey(stateKeys, tenant, sealed), sealed };
 }
 
@@ -59,7 +59,7 @@ export async function tenantKey(stateKeys: string | undefined, tenant: string, s
   const secret = await crypto.subtle.importKey("raw", entry[1], "HKDF", false, ["deriveBits"]);
   const info = encoder.encode(`spikingbrain session file 1\n${tenant}`);
   const parameters = { name: "HKDF", hash: "SHA-256", salt: bytesOf(sealed.salt), info };
-  return await fileKey(new Uint8Array(await crypto.subtle.deriveBits(parameters, secret, KEY_BITS)));
+  return await fileKey(new Uint8Array(await crypto.subtle.deriveBits(parameters, secret, keyBits)));
 }
 
 function fileKey(secret: Uint8Array): Promise<FileKey> {

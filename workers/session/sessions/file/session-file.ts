@@ -7,7 +7,7 @@
 import { ServiceError } from "../../../contracts/errors.ts";
 import { invalidRequest, snapshotSealed } from "../../failures.ts";
 import { ByteReader } from "../../../state-file/byte-reader.ts";
-import { MOST_CONVERSATION_TOKENS } from "../limits.ts";
+import { mostConversationTokens } from "../limits.ts";
 import { headerBytes, invalidFile, takeHeader, type FileHeader } from "./header.ts";
 import type { FileKey } from "./key.ts";
 
@@ -19,19 +19,19 @@ export interface FileContent {
   readonly state: ReadableStream<Uint8Array> | null;
 }
 
-const CHUNK_BYTES = 1 << 20;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-const TOKEN_BYTES = Uint32Array.BYTES_PER_ELEMENT;
+const chunkBytes = 1 << 20;
+const nonceBytes = 12;
+const tagBytes = 16;
+const bytesPerToken = Uint32Array.BYTES_PER_ELEMENT;
 /** Far beyond what people say, and what an isolate has room for beside it. */
-const MOST_TRANSCRIPT_BYTES = 8 << 20;
+const mostTranscriptBytes = 8 << 20;
 
 /** Chunks are made as they are read. @throws ServiceError `invalid_request` for what could not be opened again. */
 export function sealSessionFile(content: FileContent, key: FileKey): ReadableStream<Uint8Array> {
   const transcript = new TextEncoder().encode(JSON.stringify(content.transcript));
   for (const [what, amount, most] of [
-    ["bytes of transcript", transcript.length, MOST_TRANSCRIPT_BYTES],
-    ["tokens", content.tokens.length, MOST_CONVERSATION_TOKENS],
+    ["bytes of transcript", transcript.length, mostTranscriptBytes],
+    ["tokens", content.tokens.length, mostConversationTokens],
   ] as const)
     if (amount > most)
       throw new ServiceError(invalidRequest(`A session file may have ${String(most)} ${what}; this one would have ${String(amount)}.`));
@@ -61,7 +61,7 @@ export async function openSessionFile(
 
 async function takeTranscript(plain: ByteReader): Promise<unknown> {
   const length = await takeNumber(plain);
-  if (length > MOST_TRANSCRIPT_BYTES) throw invalidFile(`its transcript may have ${String(MOST_TRANSCRIPT_BYTES)} bytes`);
+  if (length > mostTranscriptBytes) throw invalidFile(`its transcript may have ${String(mostTranscriptBytes)} bytes`);
   const text = new TextDecoder().decode(await plain.exact(length));
   try {
     return JSON.parse(text) as unknown;
@@ -72,11 +72,11 @@ async function takeTranscript(plain: ByteReader): Promise<unknown> {
 
 async function takeTokens(plain: ByteReader, header: FileHeader): Promise<Uint32Array> {
   const count = await takeNumber(plain);
-  if (count > MOST_CONVERSATION_TOKENS || count !== header.tokens)
+  if (count > mostConversationTokens || count !== header.tokens)
     throw invalidFile(
-      `it must hold the ${String(header.tokens)} tokens that its header names, at most ${String(MOST_CONVERSATION_TOKENS)}; it holds ${String(count)}`,
+      `it must hold the ${String(header.tokens)} tokens that its header names, at most ${String(mostConversationTokens)}; it holds ${String(count)}`,
     );
-  return new Uint32Array((await plain.exact(TOKEN_BYTES * count)).buffer);
+  return new Uint32Array((await plain.exact(bytesPerToken * count)).buffer);
 }
 
 async function takeNumber(plain: ByteReader): Promise<number> {
@@ -98,15 +98,15 @@ async function* sealed(
   try {
     let ended = reader === undefined;
     for (let number = 0; ; number++) {
-      while (!ended && held.length <= CHUNK_BYTES) {
+      while (!ended && held.length <= chunkBytes) {
         const part = await reader?.read();
         if (part?.done === false) held = joined([held, part.value]);
         else ended = true;
       }
-      const last = ended && held.length <= CHUNK_BYTES;
-      yield await sealChunk(held.subarray(0, CHUNK_BYTES), key, bound, number, last);
+      const last = ended && held.length <= chunkBytes;
+      yield await sealChunk(held.subarray(0, chunkBytes), key, bound, number, last);
       if (last) return;
-      held = held.slice(CHUNK_BYTES);
+      held = held.slice(chunkBytes);
     }
   } finally {
     await reader?.cancel().catch(() => undefined);
@@ -114,7 +114,7 @@ async function* sealed(
 }
 
 async function sealChunk(plain: Uint8Array, key: FileKey, bound: Uint8Array, number: number, last: boolean): Promise<Uint8Array> {
-  const iv = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
+  const iv = crypto.getRandomValues(new Uint8Array(nonceBytes));
   const algorithm = { name: "AES-GCM", iv, additionalData: associated(bound, number, last) };
   const cipher = new Uint8Array(await crypto.subtle.encrypt(algorithm, key, plain));
   return joined([u32(cipher.length), iv, cipher]);
@@ -124,9 +124,9 @@ async function sealChunk(plain: Uint8Array, key: FileKey, bound: Uint8Array, num
 async function* opened(file: ByteReader, key: FileKey, bound: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     for (let number = 0, last = false; !last; number++) {
-      const start = await file.exact(4 + NONCE_BYTES);
+      const start = await file.exact(4 + nonceBytes);
       const length = new DataView(start.buffer).getUint32(0, true);
-      if (length < TAG_BYTES || length > CHUNK_BYTES + TAG_BYTES) throw invalidFile(`chunk ${String(number)} has ${String(length)} bytes`);
+      if (length < tagBytes || length > chunkBytes + tagBytes) throw invalidFile(`chunk ${String(number)} has ${String(length)} bytes`);
       const cipher = await file.exact(length);
       last = await file.ended();
       yield await openChunk(cipher, start.slice(4), key, associated(bound, number, last));

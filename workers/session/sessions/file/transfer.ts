@@ -13,7 +13,7 @@ import { identityOf } from "../../identity.ts";
 import type { ModelIdentity, SnapshotStore } from "../../snapshots/contract.ts";
 import { keepState } from "../adopt.ts";
 import { findSession, sessionAt } from "../find-session.ts";
-import { MOST_CONVERSATION_TOKENS } from "../limits.ts";
+import { mostConversationTokens } from "../limits.ts";
 import { unixSeconds } from "../record.ts";
 import { openSessionFile, sealSessionFile, type FileContent } from "./session-file.ts";
 import { newPassphraseKey, newTenantKey, passphraseKey, tenantKey } from "./key.ts";
@@ -21,21 +21,21 @@ import { newRecord } from "../session-keeper.ts";
 import type { StoredTurn } from "../turn-rows.ts";
 
 /** The year 9999: no later one is shown rightly everywhere. */
-const LATEST_SECONDS = 253_402_300_799;
+const latestSeconds = 253_402_300_799;
 
 const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
 const turn = z.strictObject({
-  number: z.int().min(0).max(MOST_CONVERSATION_TOKENS),
+  number: z.int().min(0).max(mostConversationTokens),
   messages: z.array(message),
-  tokens: z.int().min(0).max(MOST_CONVERSATION_TOKENS),
+  tokens: z.int().min(0).max(mostConversationTokens),
   finish: z.enum(turnFinishes),
-  created: z.int().min(0).max(LATEST_SECONDS),
+  created: z.int().min(0).max(latestSeconds),
 });
 const transcript = z.strictObject({
   name: z.string().max(200),
   turns: z.array(turn),
   /** Tokens that the state has read; 0 without one. */
-  stateTokens: z.int().min(0).max(MOST_CONVERSATION_TOKENS),
+  stateTokens: z.int().min(0).max(mostConversationTokens),
 });
 
 export async function exportSession(

@@ -7,8 +7,8 @@ import type { ModelIdentity } from "../contract.ts";
 import { randomHex } from "../../../encoding/hex.ts";
 import { pageName } from "./page-names.ts";
 import { headContext, pageContext } from "../seal/chunk-context.ts";
-import { CHUNK_BYTES, chunkCount, sealedBytes, type ChunkContext, type Sealer } from "../seal/seal.ts";
-import { HEAD_GROUP, type Part } from "../index/snapshot-rows.ts";
+import { chunkBytes, chunkCount, sealedBytes, type ChunkContext, type Sealer } from "../seal/seal.ts";
+import { headGroup, type Part } from "../index/snapshot-rows.ts";
 import type { StateHeader } from "../../../state-file/header.ts";
 import type { PageRows } from "../../../state-file/layout.ts";
 import type { TenantKeys } from "../seal/tenant-keys.ts";
@@ -44,10 +44,10 @@ export class BlobWriter {
     const { collection, storage, sealer } = this.#parts;
     const bytes = header.bytes.length + header.headBytes;
     const name = randomHex();
-    const blob = storage.transactionSync(() => this.#addPart(HEAD_GROUP, 0, collection.shelf.add(name, 0, bytes)));
+    const blob = storage.transactionSync(() => this.#addPart(headGroup, 0, collection.shelf.add(name, 0, bytes)));
     const context = headContext(name, this.#identity, tokens, bytes);
     for (let number = 0; number < context.count; number++) {
-      const plain = new Uint8Array(Math.min(CHUNK_BYTES, bytes - number * CHUNK_BYTES));
+      const plain = new Uint8Array(Math.min(chunkBytes, bytes - number * chunkBytes));
       const known = number === 0 ? header.bytes : new Uint8Array();
       plain.set(known);
       plain.set(await reader.exact(plain.length - known.length), known.length);
@@ -87,7 +87,7 @@ export class BlobWriter {
   async #seal(context: Omit<ChunkContext, "number">, bytes: Uint8Array): Promise<Uint8Array[]> {
     const sealed: Uint8Array[] = [];
     for (let number = 0; number < chunkCount(bytes.length); number++)
-      sealed.push(await this.#parts.sealer.seal(bytes.subarray(number * CHUNK_BYTES, (number + 1) * CHUNK_BYTES), { ...context, number }));
+      sealed.push(await this.#parts.sealer.seal(bytes.subarray(number * chunkBytes, (number + 1) * chunkBytes), { ...context, number }));
     return sealed;
   }
 

@@ -4,7 +4,7 @@ import { within } from "../tiers/deadline.ts";
 export type Place = "R2" | "KV";
 
 /** Most names of one call to R2. */
-const MOST_NAMES = 100;
+const mostNames = 100;
 
 export class Trash {
   readonly #sql: SqlStorage;
@@ -34,7 +34,7 @@ export class Trash {
   }
 
   #names(place: Place): string[] {
-    const rows = this.#sql.exec<{ name: string }>("SELECT name FROM trash WHERE service = ? LIMIT ?", place, MOST_NAMES);
+    const rows = this.#sql.exec<{ name: string }>("SELECT name FROM trash WHERE service = ? LIMIT ?", place, mostNames);
     return rows.toArray().map(({ name }) => name);
   }
 

@@ -3,10 +3,10 @@
  * begin with model, tokenizer and tenant: the same text of somebody else's, or for another model, has other digests.
  */
 import { fromHex, toHex } from "../../../encoding/hex.ts";
-import { PAGE_TOKENS } from "../../../state-file/page.ts";
+import { pageTokens } from "../../../state-file/page.ts";
 import type { ModelIdentity, TokenChain } from "../contract.ts";
 
-export const DIGEST_BYTES = 32;
+export const digestBytes = 32;
 
 /** The chain of a text, or of one that begins with the text of `known`, whose pages are not computed again. */
 export async function tokenChain(
@@ -15,22 +15,22 @@ export async function tokenChain(
   tokens: Uint32Array,
   known?: Pick<TokenChain, "pages">,
 ): Promise<TokenChain> {
-  const count = Math.floor(tokens.length / PAGE_TOKENS);
-  const pages = new Uint8Array(count * DIGEST_BYTES);
-  const had = Math.min(count, Math.floor((known?.pages.length ?? 0) / DIGEST_BYTES));
-  if (known !== undefined) pages.set(known.pages.subarray(0, had * DIGEST_BYTES));
+  const count = Math.floor(tokens.length / pageTokens);
+  const pages = new Uint8Array(count * digestBytes);
+  const had = Math.min(count, Math.floor((known?.pages.length ?? 0) / digestBytes));
+  if (known !== undefined) pages.set(known.pages.subarray(0, had * digestBytes));
   const origin = await originDigest(identity, tenant);
-  let previous = had === 0 ? origin : pages.subarray((had - 1) * DIGEST_BYTES, had * DIGEST_BYTES);
+  let previous = had === 0 ? origin : pages.subarray((had - 1) * digestBytes, had * digestBytes);
   for (let page = had; page < count; page++) {
-    previous = await digest(previous, tokens.subarray(page * PAGE_TOKENS, (page + 1) * PAGE_TOKENS));
-    pages.set(previous, page * DIGEST_BYTES);
+    previous = await digest(previous, tokens.subarray(page * pageTokens, (page + 1) * pageTokens));
+    pages.set(previous, page * digestBytes);
   }
-  return { origin: toHex(origin), pages, tail: toHex(await digest(previous, tokens.subarray(count * PAGE_TOKENS))), tokens: tokens.length };
+  return { origin: toHex(origin), pages, tail: toHex(await digest(previous, tokens.subarray(count * pageTokens))), tokens: tokens.length };
 }
 
 /** Digest of the first `pages` whole pages of a chain and these tokens after them: what a text's tail is that ends there. */
 export async function tailDigest(chain: TokenChain, pages: number, rest: Uint32Array): Promise<string> {
-  const previous = pages === 0 ? fromHex(chain.origin) : chain.pages.subarray((pages - 1) * DIGEST_BYTES, pages * DIGEST_BYTES);
+  const previous = pages === 0 ? fromHex(chain.origin) : chain.pages.subarray((pages - 1) * digestBytes, pages * digestBytes);
   return toHex(await digest(previous, rest));
 }
 

@@ -6,7 +6,7 @@ import { Demand } from "./demand.ts";
 import { Owners } from "./owners.ts";
 import { Packs } from "../blobs/packs.ts";
 import { PrefixIndex } from "./prefix-index.ts";
-import { createTables, TABLES } from "./schema.ts";
+import { createTables, tables } from "./schema.ts";
 import { sealedBytes } from "../seal/seal.ts";
 import { SnapshotRows, type Snapshot } from "./snapshot-rows.ts";
 import { Trash } from "../blobs/trash.ts";
@@ -97,7 +97,7 @@ export class Collection {
     this.#storage.transactionSync(() => {
       for (const { key } of this.rows.select("1 = 1")) this.remove(key);
       this.packs.dropUnfinished();
-      for (const table of TABLES) if (table !== "trash") this.#storage.sql.exec(`DELETE FROM ${table}`);
+      for (const table of tables) if (table !== "trash") this.#storage.sql.exec(`DELETE FROM ${table}`);
     });
   }
 

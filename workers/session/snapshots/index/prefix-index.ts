@@ -2,7 +2,7 @@
  * Finds snapshots by the chain of a text. One that has lost nothing can be cut and is found by any of its pages: pages of such chains are
  * nodes of a tree. Others are found by their last whole page only.
  */
-import { DIGEST_BYTES } from "./chain.ts";
+import { digestBytes } from "./chain.ts";
 import type { TokenChain } from "../contract.ts";
 import { toHex } from "../../../encoding/hex.ts";
 import type { Snapshot, SnapshotRows } from "./snapshot-rows.ts";
@@ -12,12 +12,12 @@ export interface Found {
   readonly commonPages: number;
 }
 
-const MOST_FOUND = 8;
+const mostFound = 8;
 /** Of snapshots that end in the same page only so many are worth telling: their ends differ, and the text has one. */
-const MOST_AT_NODE = 3;
-const BATCH_PAGES = 512;
+const mostAtNode = 3;
+const batchPages = 512;
 /** Pages that are gone through for one that can be cut. */
-const MOST_DESCENT = 4_096;
+const mostDescent = 4_096;
 
 export class PrefixIndex {
   readonly #sql: SqlStorage;
@@ -30,7 +30,7 @@ export class PrefixIndex {
 
   /** Pages of the chain of a snapshot that can be cut. Writes those that are new. */
   add(chain: TokenChain): void {
-    for (let page = chain.pages.length / DIGEST_BYTES - 1; page >= 0; page--) {
+    for (let page = chain.pages.length / digestBytes - 1; page >= 0; page--) {
       const digest = nodeOf(chain, page);
       if (this.#has(digest)) return;
       this.#sql.exec("INSERT INTO nodes (digest, previous) VALUES (?, ?)", digest, nodeOf(chain, page - 1));
@@ -60,14 +60,14 @@ export class PrefixIndex {
     const found = [...this.#ending(chain), ...this.#passing(chain)];
     const best = new Map<number, Found>();
     for (const one of found) best.set(one.snapshot.key, one);
-    return [...best.values()].sort((left, right) => right.snapshot.tokens - left.snapshot.tokens).slice(0, MOST_FOUND);
+    return [...best.values()].sort((left, right) => right.snapshot.tokens - left.snapshot.tokens).slice(0, mostFound);
   }
 
   /** Those whose whole pages the text begins with. */
   *#ending(chain: TokenChain): Generator<Found> {
     let count = 0;
-    for (let end = chain.pages.length / DIGEST_BYTES; end >= 0 && count < MOST_FOUND; end -= BATCH_PAGES) {
-      const first = Math.max(-1, end - BATCH_PAGES);
+    for (let end = chain.pages.length / digestBytes; end >= 0 && count < mostFound; end -= batchPages) {
+      const first = Math.max(-1, end - batchPages);
       const nodes = Array.from({ length: end - first }, (_, at) => nodeOf(chain, first + at));
       const snapshots = this.#rows.select(
         `node IN (SELECT value FROM json_each(?)) AND proof IS NOT NULL AND (cuttable = 1 OR tokens < ? OR (tokens = ? AND tail = ?))
@@ -78,9 +78,9 @@ export class PrefixIndex {
       for (const snapshot of snapshots) {
         const node = snapshot.node ?? "";
         atNode.set(node, (atNode.get(node) ?? 0) + 1);
-        if ((atNode.get(node) ?? 0) > MOST_AT_NODE) continue;
+        if ((atNode.get(node) ?? 0) > mostAtNode) continue;
         yield { snapshot, commonPages: first + nodes.indexOf(node) + 1 };
-        if (++count === MOST_FOUND) return;
+        if (++count === mostFound) return;
       }
     }
   }
@@ -93,7 +93,7 @@ export class PrefixIndex {
       `cuttable = 1 AND proof IS NOT NULL AND node IN (
          WITH RECURSIVE below (digest, depth) AS (
            SELECT ?, 0 UNION ALL
-           SELECT nodes.digest, depth + 1 FROM below JOIN nodes ON nodes.previous = below.digest ORDER BY 2 DESC LIMIT ${String(MOST_DESCENT)}
+           SELECT nodes.digest, depth + 1 FROM below JOIN nodes ON nodes.previous = below.digest ORDER BY 2 DESC LIMIT ${String(mostDescent)}
          ) SELECT digest FROM below
        ) ORDER BY used DESC LIMIT 2`,
       nodeOf(chain, pages - 1),
@@ -103,7 +103,7 @@ export class PrefixIndex {
 
   /** Pages of the text that are nodes; with a page, all before it are. */
   #deepest(chain: TokenChain): number {
-    let [low, high] = [0, chain.pages.length / DIGEST_BYTES];
+    let [low, high] = [0, chain.pages.length / digestBytes];
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
       if (this.#has(nodeOf(chain, middle - 1))) low = middle;
@@ -119,5 +119,5 @@ export class PrefixIndex {
 
 /** Digest of a chain up to a page; -1 is before the first. */
 export function nodeOf({ origin, pages }: TokenChain, page: number): string {
-  return page < 0 ? origin : toHex(pages.subarray(page * DIGEST_BYTES, (page + 1) * DIGEST_BYTES));
+  return page < 0 ? origin : toHex(pages.subarray(page * digestBytes, (page + 1) * digestBytes));
 }

@@ -57,4 +57,4 @@ export function createTables(sql: SqlStorage): void {
   `);
 }
 
-export const TABLES = ["snapshots", "owners", "blobs", "pieces", "parts", "nodes", "asked", "packs", "copies", "trash", "facts"] as const;
+export const tables = ["snapshots", "owners", "blobs", "pieces", "parts", "nodes", "asked", "packs", "copies", "trash", "facts"] as const;

@@ -23,7 +23,7 @@ export interface Snapshot {
 export type NewSnapshot = Omit<Snapshot, "key" | "node" | "tail" | "proof" | "opens">;
 
 /** The head is page 0 of group -1. */
-export const HEAD_GROUP = -1;
+export const headGroup = -1;
 
 export interface Part {
   readonly group: number;

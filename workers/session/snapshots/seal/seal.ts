@@ -8,14 +8,14 @@
 import type { ModelIdentity } from "../contract.ts";
 import type { TenantKeys } from "./tenant-keys.ts";
 
-const FORMAT = "spikingbrain sealed piece 1";
-const VERSION_BYTES = 4;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
+const sealFormat = "spikingbrain sealed piece 1";
+const versionBytes = 4;
+const nonceBytes = 12;
+const tagBytes = 16;
 /** What sealing adds to a chunk. */
-const SEAL_BYTES = VERSION_BYTES + NONCE_BYTES + TAG_BYTES;
+const sealBytes = versionBytes + nonceBytes + tagBytes;
 /** Most bytes of one chunk before it is sealed: a row or a message of 1 MiB holds it afterwards. */
-export const CHUNK_BYTES = (1 << 20) - SEAL_BYTES;
+export const chunkBytes = (1 << 20) - sealBytes;
 
 /** What a chunk belongs to; one that is opened as anything else does not open. */
 export interface ChunkContext {
@@ -54,25 +54,25 @@ export class Sealer {
     const version = this.#keys.newest;
     const key = await this.#keys.sealing(version);
     if (key === undefined) throw new SealBroken(`key version ${String(version)} is not set`);
-    const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
+    const nonce = crypto.getRandomValues(new Uint8Array(nonceBytes));
     const sealed = new Uint8Array(await crypto.subtle.encrypt(this.#algorithm(nonce, version, context), key, plain));
-    const chunk = new Uint8Array(SEAL_BYTES + plain.length);
+    const chunk = new Uint8Array(sealBytes + plain.length);
     new DataView(chunk.buffer).setUint32(0, version, true);
-    chunk.set(nonce, VERSION_BYTES);
-    chunk.set(sealed, VERSION_BYTES + NONCE_BYTES);
+    chunk.set(nonce, versionBytes);
+    chunk.set(sealed, versionBytes + nonceBytes);
     return chunk;
   }
 
   /** @throws SealBroken */
   async open(chunk: Uint8Array, context: ChunkContext): Promise<Uint8Array<ArrayBuffer>> {
-    if (chunk.length < SEAL_BYTES)
-      throw new SealBroken(`a chunk must have at least ${String(SEAL_BYTES)} bytes; it has ${String(chunk.length)}`);
+    if (chunk.length < sealBytes)
+      throw new SealBroken(`a chunk must have at least ${String(sealBytes)} bytes; it has ${String(chunk.length)}`);
     const version = new DataView(chunk.buffer, chunk.byteOffset).getUint32(0, true);
     const key = await this.#keys.sealing(version);
     if (key === undefined) throw new SealBroken(`key version ${String(version)} is not set`);
-    const nonce = chunk.slice(VERSION_BYTES, VERSION_BYTES + NONCE_BYTES);
+    const nonce = chunk.slice(versionBytes, versionBytes + nonceBytes);
     try {
-      const sealed = chunk.subarray(VERSION_BYTES + NONCE_BYTES);
+      const sealed = chunk.subarray(versionBytes + nonceBytes);
       return new Uint8Array(await crypto.subtle.decrypt(this.#algorithm(nonce, version, context), key, sealed));
     } catch (cause) {
       const { kind, number, count } = context;
@@ -81,15 +81,14 @@ export class Sealer {
   }
 
   #algorithm(iv: Uint8Array<ArrayBuffer>, version: number, { kind, name, identity, tokens, number, count }: ChunkContext) {
-    const facts = [FORMAT, version, this.#tenant, kind, name, identity.model, identity.tokenizer, tokens, number, count];
-    return { name: "AES-GCM", iv, additionalData: new TextEncoder().encode(JSON.stringify(facts)), tagLength: 8 * TAG_BYTES };
+    const facts = [sealFormat, version, this.#tenant, kind, name, identity.model, identity.tokenizer, tokens, number, count];
+    return { name: "AES-GCM", iv, additionalData: new TextEncoder().encode(JSON.stringify(facts)), tagLength: 8 * tagBytes };
   }
 }
 
-export const chunkCount = (plainBytes: number) => Math.max(1, Math.ceil(plainBytes / CHUNK_BYTES));
+export const chunkCount = (plainBytes: number) => Math.max(1, Math.ceil(plainBytes / chunkBytes));
 
-export const sealedBytes = (plainBytes: number) => plainBytes + SEAL_BYTES * chunkCount(plainBytes);
+export const sealedBytes = (plainBytes: number) => plainBytes + sealBytes * chunkCount(plainBytes);
 
 /** Sealed length of chunk `number` of something so long. */
-export const sealedChunkBytes = (plainBytes: number, number: number) =>
-  SEAL_BYTES + Math.min(CHUNK_BYTES, plainBytes - number * CHUNK_BYTES);
+export const sealedChunkBytes = (plainBytes: number, number: number) => sealBytes + Math.min(chunkBytes, plainBytes - number * chunkBytes);

@@ -3,7 +3,7 @@ import { internalError } from "../../failures.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
 import { stateSecrets } from "../../state-secrets.ts";
 
-const SALT = "spikingbrain state";
+const derivationSalt = "spikingbrain state";
 
 export class TenantKeys {
   /** Version that is sealed under. */
@@ -45,7 +45,12 @@ export class TenantKeys {
   ): Promise<CryptoKey> {
     const text = new TextEncoder();
     const base = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveKey"]);
-    const parameters = { name: "HKDF", hash: "SHA-256", salt: text.encode(SALT), info: text.encode(`${purpose}\n${this.#tenant}`) };
+    const parameters = {
+      name: "HKDF",
+      hash: "SHA-256",
+      salt: text.encode(derivationSalt),
+      info: text.encode(`${purpose}\n${this.#tenant}`),
+    };
     return await crypto.subtle.deriveKey(parameters, base, algorithm, false, uses);
   }
 }

@@ -1,5 +1,5 @@
 /** What other services have to answer within: a slower one is done without. */
-export const SERVICE_MILLISECONDS = 5_000;
+export const serviceMilliseconds = 5_000;
 
 /** Another service did not answer, or not in time. What it holds may be well. */
 export class ServiceUnreachable extends Error {
@@ -7,7 +7,7 @@ export class ServiceUnreachable extends Error {
 }
 
 /** @throws ServiceUnreachable where the work throws or takes longer. */
-export async function within<T>(service: string, work: Promise<T>, milliseconds = SERVICE_MILLISECONDS): Promise<T> {
+export async function within<T>(service: string, work: Promise<T>, milliseconds = serviceMilliseconds): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {

@@ -7,7 +7,7 @@ import { quotaExceeded } from "../../failures.ts";
 import type { Collection } from "../index/collection.ts";
 import type { Snapshot } from "../index/snapshot-rows.ts";
 
-const AGE = "age";
+const ageFact = "age";
 
 export class Eviction {
   readonly #storage: DurableObjectStorage;
@@ -66,10 +66,10 @@ export class Eviction {
   }
 
   #age(): number {
-    return this.#storage.sql.exec<{ value: number }>("SELECT value FROM facts WHERE name = ?", AGE).toArray()[0]?.value ?? 0;
+    return this.#storage.sql.exec<{ value: number }>("SELECT value FROM facts WHERE name = ?", ageFact).toArray()[0]?.value ?? 0;
   }
 
   #setAge(age: number): void {
-    this.#storage.sql.exec("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", AGE, age);
+    this.#storage.sql.exec("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", ageFact, age);
   }
 }

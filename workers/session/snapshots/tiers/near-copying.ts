@@ -9,10 +9,10 @@ import { readSnapshot } from "../snapshot-reader.ts";
 import type { Snapshot } from "../index/snapshot-rows.ts";
 import { upload } from "./upload.ts";
 
-const OPENS = 3;
+const opensBeforeCopy = 3;
 /** What a value in KV may hold. */
-const MOST_BYTES = 25 * (1 << 20);
-const LIFE_SECONDS = 86_400;
+const mostBytes = 25 * (1 << 20);
+const lifeSeconds = 86_400;
 
 export interface SharingParts {
   readonly collection: Collection;
@@ -37,7 +37,8 @@ export class Sharing {
   consider(snapshot: Snapshot, now: number): void {
     const { collection, eviction, waitUntil } = this.#parts;
     const bytes = sharedBytes(snapshot.fileBytes);
-    if (snapshot.opens < OPENS || bytes > MOST_BYTES || collection.copies.isKnown(snapshot.key) || !eviction.hasRoom(bytes)) return;
+    if (snapshot.opens < opensBeforeCopy || bytes > mostBytes || collection.copies.isKnown(snapshot.key) || !eviction.hasRoom(bytes))
+      return;
     waitUntil(
       this.#copy(snapshot, now).catch((cause: unknown) => {
         logLine("error", "snapshot_not_shared", { cause: describeCause(cause) });
@@ -50,12 +51,12 @@ export class Sharing {
     const { collection, sealer, kv, r2, tenant } = this.#parts;
     const { key, id, identity, tokens, fileBytes } = snapshot;
     const name = sharedName(tenant, id);
-    collection.copies.begin(key, name, sharedBytes(fileBytes), now + LIFE_SECONDS * 1_000);
+    collection.copies.begin(key, name, sharedBytes(fileBytes), now + lifeSeconds * 1_000);
     const end = collection.beginReading(key);
     try {
       const { chunks } = await readSnapshot({ collection, sealer, r2: r2() }, snapshot, tokens);
       const sealed = sealFile(sealer, { id, identity, tokens }, fileBytes, chunkStream(chunks));
-      const put = (value: ReadableStream<Uint8Array>) => kv().put(name, value, { expirationTtl: LIFE_SECONDS });
+      const put = (value: ReadableStream<Uint8Array>) => kv().put(name, value, { expirationTtl: lifeSeconds });
       await upload({ service: "KV", bytes: sharedBytes(fileBytes), chunks: sealed, put });
       collection.copies.stored(name);
     } catch (cause) {

@@ -1,11 +1,11 @@
 /** A whole state file as one sealed value: its length (u64), then chunks of it. */
 import { ByteReader } from "../../../state-file/byte-reader.ts";
 import type { ModelIdentity } from "../contract.ts";
-import { CHUNK_BYTES, chunkCount, SealBroken, sealedBytes, sealedChunkBytes, type ChunkContext, type Sealer } from "../seal/seal.ts";
+import { chunkBytes, chunkCount, SealBroken, sealedBytes, sealedChunkBytes, type ChunkContext, type Sealer } from "../seal/seal.ts";
 import { cutHeader, readHeader } from "../../../state-file/header.ts";
 import { rowBytes } from "../../../state-file/layout.ts";
 
-const LENGTH_BYTES = 8;
+const lengthBytes = 8;
 
 export interface SharedFile {
   readonly id: string;
@@ -13,7 +13,7 @@ export interface SharedFile {
   readonly tokens: number;
 }
 
-export const sharedBytes = (fileBytes: number) => LENGTH_BYTES + sealedBytes(fileBytes);
+export const sharedBytes = (fileBytes: number) => lengthBytes + sealedBytes(fileBytes);
 
 export async function* sealFile(
   sealer: Sealer,
@@ -23,12 +23,12 @@ export async function* sealFile(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = new ByteReader(plain);
   try {
-    const length = new Uint8Array(LENGTH_BYTES);
+    const length = new Uint8Array(lengthBytes);
     new DataView(length.buffer).setBigUint64(0, BigInt(fileBytes), true);
     yield length;
     const context = contextOf(file, fileBytes);
     for (let number = 0; number < context.count; number++)
-      yield await sealer.seal(await reader.exact(Math.min(CHUNK_BYTES, fileBytes - number * CHUNK_BYTES)), { ...context, number });
+      yield await sealer.seal(await reader.exact(Math.min(chunkBytes, fileBytes - number * chunkBytes)), { ...context, number });
   } finally {
     await reader.cancel("done");
   }
@@ -42,7 +42,7 @@ export async function* openFile(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = new ByteReader(sealed);
   try {
-    const length = await reader.exact(LENGTH_BYTES);
+    const length = await reader.exact(lengthBytes);
     const fileBytes = Number(new DataView(length.buffer).getBigUint64(0, true));
     const context = contextOf(file, fileBytes);
     for (let number = 0; number < context.count; number++)
@@ -71,11 +71,11 @@ export async function* cutFile(plain: ReadableStream<Uint8Array>, tokens: number
 }
 
 async function* chunks(reader: ByteReader, bytes: number): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bytes; at += CHUNK_BYTES) yield await reader.exact(Math.min(CHUNK_BYTES, bytes - at));
+  for (let at = 0; at < bytes; at += chunkBytes) yield await reader.exact(Math.min(chunkBytes, bytes - at));
 }
 
 async function skip(reader: ByteReader, bytes: number): Promise<void> {
-  for (let at = 0; at < bytes; at += CHUNK_BYTES) await reader.exact(Math.min(CHUNK_BYTES, bytes - at));
+  for (let at = 0; at < bytes; at += chunkBytes) await reader.exact(Math.min(chunkBytes, bytes - at));
 }
 
 function contextOf({ id, identity, tokens }: SharedFile, fileBytes: number): Omit<ChunkContext, "number"> {

@@ -14,7 +14,7 @@ import { sharedName } from "./near-copying.ts";
 import { TenantKeys } from "../seal/tenant-keys.ts";
 
 /** Seconds that an edge may keep a copy: what it holds never changes. */
-const EDGE_SECONDS = 3_600;
+const edgeSeconds = 3_600;
 
 type Needs = Pick<SessionEnvironment, "TENANT_OBJECT" | "PREFIXES" | "STATE_KEYS">;
 interface TenantSurface extends SnapshotStore {
@@ -77,7 +77,7 @@ class NearStore implements SnapshotStore {
     const { PREFIXES, STATE_KEYS } = this.#environment;
     const sealer = new Sealer(new TenantKeys(STATE_KEYS, this.#tenant), this.#tenant);
     const name = sharedName(this.#tenant, file.id);
-    const sealed = await within<ReadableStream<Uint8Array> | null>("KV", PREFIXES.get(name, { type: "stream", cacheTtl: EDGE_SECONDS }));
+    const sealed = await within<ReadableStream<Uint8Array> | null>("KV", PREFIXES.get(name, { type: "stream", cacheTtl: edgeSeconds }));
     if (sealed === null) throw new Error("the copy is gone");
     const whole = openFile(sealer, file, sealed);
     const chunks = tokens < file.tokens ? cutFile(chunkStream(whole), tokens) : whole;

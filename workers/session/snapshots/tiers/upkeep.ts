@@ -4,13 +4,13 @@ import { describeCause, logLine } from "../../../observe/log-line.ts";
 import type { Collection } from "../index/collection.ts";
 import { idleSnapshots, moveToDurable } from "./durable.ts";
 
-const LEAST_MILLISECONDS = 1_000;
+const leastMilliseconds = 1_000;
 /** Also the latest: an alarm that a wrong clock set is not late by more. */
-const MOST_MILLISECONDS = 3_600_000;
+const mostMilliseconds = 3_600_000;
 /** Until what did not work, or could not move yet, is tried again. */
-const AGAIN_MILLISECONDS = 60_000;
+const againMilliseconds = 60_000;
 /** Of one alarm: 13 MB each. */
-const MOST_MOVES = 8;
+const mostMoves = 8;
 
 export interface UpkeepParts {
   readonly storage: DurableObjectStorage;
@@ -36,7 +36,7 @@ export class Upkeep {
     collection.expire(now);
     await this.#attempt("snapshots_not_moved", () => this.#moveIdle(now));
     await this.emptyTrash();
-    await this.schedule(now, AGAIN_MILLISECONDS);
+    await this.schedule(now, againMilliseconds);
   }
 
   async emptyTrash(): Promise<void> {
@@ -44,11 +44,11 @@ export class Upkeep {
   }
 
   /** The next alarm, not before `least` from now. Called after everything that may bring its time forward. */
-  async schedule(now: number, least = LEAST_MILLISECONDS): Promise<void> {
+  async schedule(now: number, least = leastMilliseconds): Promise<void> {
     const { storage } = this.#parts;
     const due = this.#due(now);
     if (due === null) return;
-    const at = Math.min(Math.max(due, now + least), now + MOST_MILLISECONDS);
+    const at = Math.min(Math.max(due, now + least), now + mostMilliseconds);
     const set = await storage.getAlarm();
     if (set === null || set > at) await storage.setAlarm(at);
   }
@@ -56,7 +56,7 @@ export class Upkeep {
   async #moveIdle(now: number): Promise<void> {
     const { r2, hotMilliseconds } = this.#parts;
     const cutoff = now - hotMilliseconds;
-    for (const snapshot of idleSnapshots(this.#parts, cutoff, MOST_MOVES))
+    for (const snapshot of idleSnapshots(this.#parts, cutoff, mostMoves))
       await moveToDurable({ ...this.#parts, r2: r2() }, snapshot, cutoff);
   }
 

@@ -2,7 +2,7 @@
 import { within } from "./deadline.ts";
 
 /** 13 MB take a second or two. */
-const UPLOAD_MILLISECONDS = 60_000;
+const uploadMilliseconds = 60_000;
 
 export interface Upload {
   readonly service: string;
@@ -20,7 +20,7 @@ export async function upload({ service, bytes, chunks, put }: Upload): Promise<v
     await writer.close();
   };
   try {
-    await within(service, Promise.all([put(readable), write()]), UPLOAD_MILLISECONDS);
+    await within(service, Promise.all([put(readable), write()]), uploadMilliseconds);
   } catch (cause) {
     // A service that fails early leaves a writer behind that nobody reads from.
     await writer.abort(cause).catch(() => undefined);
