@@ -46,7 +46,7 @@ const command = new Command("npm run bench --")
   .showHelpAfterError()
   .addArgument(new Argument("<suite>", "which suite").choices(suites.map(({ name }) => name)))
   .option("--record", "keep the result under test/bench/records", false)
-  .option("--rounds <number>", "how often everything is measured, in turns", rounds)
+  .option("--rounds <number>", "how often everything is measured, alternately", rounds)
   .action(async (name: string, options: Options) => {
     const suite = suites.find((other) => other.name === name);
     if (suite === undefined) throw new Error(`There is no suite "${name}"; the suites are:\n${list}`);

@@ -4,7 +4,7 @@ import type { SuiteResult } from "./report/result.ts";
 
 export interface SuiteOptions {
   readonly model: ModelManifest;
-  /** Times that everything is measured, in turns. */
+  /** Times that everything is measured, alternately. */
   readonly rounds: number;
   /** Says how far it is. */
   readonly progress: (message: string) => void;

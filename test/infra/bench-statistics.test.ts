@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { compare, SeriesCollector, type Series } from "../bench/report/result.ts";
 import { median, pairedDifferences, pairedRatios, rounded, summarize } from "../bench/report/statistics.ts";
-import { inTurn } from "../bench/turns.ts";
+import { alternately } from "../bench/alternately.ts";
 
 test("the median is the middle by size, or half-way between the two middle ones", () => {
   expect(median([9, 1, 5])).toBe(5);
@@ -51,5 +51,5 @@ test("a collector keeps the rounds of each program in order", () => {
 });
 
 test("who goes first changes every round", () => {
-  expect([0, 1, 2].map((round) => inTurn(["a", "b", "c"], round).join(""))).toEqual(["abc", "cba", "abc"]);
+  expect([0, 1, 2].map((round) => alternately(["a", "b", "c"], round).join(""))).toEqual(["abc", "cba", "abc"]);
 });

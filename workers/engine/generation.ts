@@ -6,11 +6,11 @@ import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
 import type { StateReport } from "../contracts/state.ts";
 import { engineErrorCode, type Engine } from "./engine-surface.ts";
-import { EventSink } from "./event-sink.ts";
+import { EventWriter } from "./event-writer.ts";
 import { stateLost } from "./failures.ts";
 import { SequenceStates } from "./sequence-states.ts";
 import type { StateRestorer } from "./state-restorer.ts";
-import type { PlanEntry } from "./step-plan.ts";
+import type { Candidate } from "./step-plan.ts";
 
 /** What `Engine.sample` prints. */
 interface Sample {
@@ -33,7 +33,7 @@ const tokensBetweenReports = 256;
 
 export class Generation {
   readonly request: OpenedRequest;
-  readonly sink: EventSink;
+  readonly writer: EventWriter;
   /** When it began to wait for memory; clock of the scheduler. */
   waitingSince: number;
   /** When it came; clock of the scheduler. */
@@ -70,10 +70,10 @@ export class Generation {
     const wake = (): void => {
       host.wake();
     };
-    this.sink = new EventSink({ onDrain: wake, onCancel: wake }, request.save?.end === true);
+    this.writer = new EventWriter({ onDrain: wake, onCancel: wake }, request.save?.end === true);
     this.createdAt = host.now();
     this.waitingSince = this.createdAt;
-    this.#states = new SequenceStates(engine, this.sink, request, { now: () => host.now(), onArrival: wake });
+    this.#states = new SequenceStates(engine, this.writer, request, { now: () => host.now(), onArrival: wake });
   }
 
   get share(): string | null {
@@ -138,7 +138,7 @@ export class Generation {
     return this.finished || this.#states.savesCopy;
   }
 
-  get planEntry(): PlanEntry | undefined {
+  get candidate(): Candidate | undefined {
     if (this.#handle === undefined || this.#evicted || this.#states.restorer !== undefined) return undefined;
     if (this.#states.saving && !this.#states.savesCopy) return undefined;
     const pending = this.#engine.pending(this.#handle);
@@ -194,7 +194,7 @@ export class Generation {
    * and it waits again. @throws ServiceError where the incoming state is of no use
    */
   moveState(): "idle" | "moved" | "stuck" {
-    if (this.#handle === undefined || this.sink.closed) return "idle";
+    if (this.#handle === undefined || this.writer.closed) return "idle";
     const { restorer } = this.#states;
     if (restorer !== undefined) return this.#restore(this.#handle, restorer);
     if (this.finished && !this.#states.saving && this.#engine.pending(this.#handle) === 0) this.#states.saveEnd(this.#handle, this.tokens);
@@ -203,7 +203,7 @@ export class Generation {
 
   /** After a step or a state's move: reports what it brought. True when a token was sampled. */
   advance(): boolean {
-    if (this.#handle === undefined || this.#states.restorer !== undefined || this.finished || this.sink.closed) return false;
+    if (this.#handle === undefined || this.#states.restorer !== undefined || this.finished || this.writer.closed) return false;
     this.#collectPromptLogprobs(this.#handle);
     const pending = this.#engine.pending(this.#handle);
     const position = this.tokens - pending;
@@ -219,7 +219,7 @@ export class Generation {
     if (this.#states.saving) return false;
     if (this.request.promptLogprobs !== null && !this.#promptReported) {
       this.#promptReported = true;
-      this.sink.send({ type: "prompt", logprobs: this.#promptLogprobs });
+      this.writer.send({ type: "prompt", logprobs: this.#promptLogprobs });
       this.#promptLogprobs = [];
     }
     if (this.request.maxTokens === 0) {
@@ -238,13 +238,13 @@ export class Generation {
 
   /** Ends it; an answer that is whole stays so, and only its state does not come. */
   fail(failure: ServiceFailure): void {
-    if (this.finished) this.sink.send({ type: "unsaved", tokens: this.tokens, reason: failure.message });
-    else this.sink.send({ type: "error", failure });
+    if (this.finished) this.writer.send({ type: "unsaved", tokens: this.tokens, reason: failure.message });
+    else this.writer.send({ type: "error", failure });
   }
 
   /** Frees memory that is held for saving only, or stops the saving of what goes on. */
   abandonSave(reason: string): void {
-    if (!this.#states.abandonSave(reason) && this.finished) this.sink.send({ type: "unsaved", tokens: this.tokens, reason });
+    if (!this.#states.abandonSave(reason) && this.finished) this.writer.send({ type: "unsaved", tokens: this.tokens, reason });
   }
 
   /** Gives up a state that can't be made again from what is here. */
@@ -288,7 +288,7 @@ export class Generation {
     }
     this.#states.endRestore();
     this.#engine.feed(handle, this.request.prompt);
-    this.sink.send({ type: "restored", tokens: this.request.resume?.tokens ?? 0 });
+    this.writer.send({ type: "restored", tokens: this.request.resume?.tokens ?? 0 });
     return "moved";
   }
 
@@ -301,7 +301,7 @@ export class Generation {
     }
     this.#generated += 1;
     const spikes = this.request.countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeTotals(handle)) as SpikeCounts } : {};
-    this.sink.send({ type: "token", id, ...(logprob === undefined ? {} : { logprob }), ...spikes, ...this.#state(handle) });
+    this.writer.send({ type: "token", id, ...(logprob === undefined ? {} : { logprob }), ...spikes, ...this.#state(handle) });
     if (this.#generated >= this.request.maxTokens) this.#finish(handle, "length");
   }
 
@@ -315,7 +315,7 @@ export class Generation {
   #finish(handle: number, reason: BackendFinish, stopToken?: number): void {
     const { prompt, resume, countSpikes } = this.request;
     const cachedTokens = resume?.tokens ?? 0;
-    this.sink.send({
+    this.writer.send({
       type: "finish",
       reason,
       ...(stopToken === undefined ? {} : { stopToken }),
@@ -330,7 +330,7 @@ export class Generation {
     const { state } = this.#state(handle);
     if (state === undefined || Math.abs(state.tokens - this.#reportedAt) < tokensBetweenReports) return;
     this.#reportedAt = state.tokens;
-    this.sink.send({ type: "read", state });
+    this.writer.send({ type: "read", state });
   }
 
   #state(handle: number): { readonly state?: StateReport } {

@@ -1,9 +1,9 @@
 /**
- * Whose turn it is where somebody reads much beside others who answer: without this every token of theirs would wait for a whole budget of
+ * Who reads in a round where somebody reads much beside others who answer: without this every token of theirs would wait for a whole budget of
  * it. After a pass with a part of a long prompt come passes without, for as long as that one took; after one with a part of what is read in
  * the background, for three times as long, so that it has a quarter of the time and never less.
  */
-import { grainLeft, prefillGrain, type PlanEntry } from "./step-plan.ts";
+import { grainLeft, prefillGrain, type Candidate } from "./step-plan.ts";
 import { TimeShare } from "./time-share.ts";
 
 /** More than this still to read is long; what is shorter is a message, whose sender waits for the first token. */
@@ -14,7 +14,7 @@ const forBackground = 3;
 
 export interface PassChoice {
   /** Who takes part in the pass, in that order. */
-  readonly taking: readonly PlanEntry[];
+  readonly taking: readonly Candidate[];
   /** How many prompt tokens it may read. */
   readonly budget: number;
 }
@@ -29,12 +29,12 @@ export class LongPrompts {
   }
 
   /** What the next pass is for. */
-  next(entries: readonly PlanEntry[], budget: number): PassChoice {
-    const yielding = entries.filter(({ yields }) => yields === true);
-    const others = entries.filter(({ yields }) => yields !== true);
+  next(candidates: readonly Candidate[], budget: number): PassChoice {
+    const yielding = candidates.filter(({ yields }) => yields === true);
+    const others = candidates.filter(({ yields }) => yields !== true);
     if (yielding.length === 0 || others.length === 0) {
       this.#background.reset();
-      return this.#among(entries, budget);
+      return this.#among(candidates, budget);
     }
     if (!this.#background.next()) return this.#among(others, budget);
     this.#long.pause();
@@ -51,15 +51,15 @@ export class LongPrompts {
     this.#background.pause();
   }
 
-  #among(entries: readonly PlanEntry[], budget: number): PassChoice {
-    const small = entries.filter(({ pending }) => pending <= longTokens);
-    if (small.length === 0 || small.length === entries.length) {
+  #among(candidates: readonly Candidate[], budget: number): PassChoice {
+    const small = candidates.filter(({ pending }) => pending <= longTokens);
+    if (small.length === 0 || small.length === candidates.length) {
       this.#long.reset();
-      return { taking: entries, budget };
+      return { taking: candidates, budget };
     }
     if (!this.#long.next()) return { taking: small, budget };
     // A grain of one long prompt, however many messages there are, and beside it what they would have without.
-    const long = entries.filter(({ pending }) => pending > longTokens);
+    const long = candidates.filter(({ pending }) => pending > longTokens);
     return {
       taking: [...long.slice(0, 1), ...small, ...long.slice(1)],
       budget: prefillGrain + Math.min(budget, messageTokens(small)),
@@ -67,6 +67,6 @@ export class LongPrompts {
   }
 }
 
-function messageTokens(entries: readonly PlanEntry[]): number {
-  return entries.reduce((sum, { pending }) => sum + (pending > 1 ? pending : 0), 0);
+function messageTokens(candidates: readonly Candidate[]): number {
+  return candidates.reduce((sum, { pending }) => sum + (pending > 1 ? pending : 0), 0);
 }

@@ -35,7 +35,7 @@ export class OncePerIsolate<T> {
     return this.#status.kind === "made" ? this.#status.value : undefined;
   }
 
-  /** Makes every later `get` fail: the value turned out to be unusable and cannot be made again. */
+  /** Makes every later `get` fail: the value was found unusable and cannot be made again. */
   poison(error: unknown): void {
     this.#status = { kind: "failed", error, at: Number.POSITIVE_INFINITY };
   }

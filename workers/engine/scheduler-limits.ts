@@ -21,8 +21,8 @@ export interface SchedulerLimits {
   readonly savingMilliseconds: number;
   /** Room kept for each running sequence's next tokens when another one is admitted. */
   readonly growthTokens: number;
-  /** Turns of the event loop after a pass that read of a prompt or brought a first token. */
-  readonly promptTurns: number;
+  /** Iterations of the event loop after a pass that read of a prompt or brought a first token. */
+  readonly promptIterations: number;
 }
 
 export const defaultLimits: SchedulerLimits = {
@@ -36,7 +36,7 @@ export const defaultLimits: SchedulerLimits = {
   stallEvictionMilliseconds: 1000,
   savingMilliseconds: 3000,
   growthTokens: 32,
-  promptTurns: 6,
+  promptIterations: 6,
 };
 
 /** What the scheduler needs of its surroundings. */
@@ -45,7 +45,7 @@ export interface SchedulerHost {
   waitUntil(promise: Promise<unknown>): void;
   /** Milliseconds. */
   now(): number;
-  /** Gives the event loop a turn. */
+  /** Lets the event loop run one iteration. */
   yield(): Promise<void>;
   sleep(milliseconds: number): Promise<void>;
   /** Called while there is work: asks the runtime for more of the time that one call may compute. */

@@ -1,6 +1,6 @@
 /**
- * Continuous batching over one engine. Each turn of the loop: let go of what has ended, admit what fits (by bytes, shares first, then first
- * come first served), compute one step of the running sequences whose readers keep up, report it, and give the event loop a turn so that
+ * Continuous batching over one engine. Each round: let go of what has ended, admit what fits (by bytes, shares first, then first
+ * come first served), compute one step of the running sequences whose readers keep up, report it, and let the event loop run so that
  * cancels and new requests get in. Memory never runs out: a sequence that would not fit waits, and when growth does not fit, or a share waits
  * that has less than another, somebody gives way (`giving-way.ts`).
  * States go in and out by a chunk at a time, beside the steps.
@@ -15,8 +15,8 @@ import { LongPrompts } from "./long-prompts.ts";
 import { defaultLimits, type SchedulerHost, type SchedulerLimits } from "./scheduler-limits.ts";
 import type { Admission, OpenedRequest, RequestToCheck } from "./open-state.ts";
 import { fullQueue, retryAfterSeconds } from "./queue.ts";
-import { hasPlace, inTurn, nextToAdmit } from "./shares.ts";
-import { planStep, type PlanEntry } from "./step-plan.ts";
+import { hasPlace, inOrder, nextToAdmit } from "./shares.ts";
+import { planStep, type Candidate } from "./step-plan.ts";
 import { refusalOf, type RequestLimits } from "./validate.ts";
 
 /** Another object's sequences may free memory without a word, so a waiting queue looks again this often. */
@@ -43,8 +43,8 @@ export class Scheduler implements Admission {
   #generatedTokens = 0;
   #looping = false;
   #wake: (() => void) | undefined;
-  /** Counts steps, so that shares and sequences take turns. */
-  #turn = 0;
+  /** Counts passes, so that each share and each sequence comes first in some. */
+  #round = 0;
   readonly #longPrompts: LongPrompts;
   /** Whether the last pass read tokens of a prompt, or computed the first token of an answer. */
   #readPrompt = false;
@@ -91,7 +91,7 @@ export class Scheduler implements Admission {
       this.#looping = true;
       this.#host.waitUntil(this.#loop());
     }
-    return { ok: true, value: generation.sink.stream };
+    return { ok: true, value: generation.writer.stream };
   }
 
   async #loop(): Promise<void> {
@@ -126,31 +126,31 @@ export class Scheduler implements Admission {
 
   /**
    * Requests come and first tokens go through other Workers, which may share this thread: were the next pass computed at once, they would wait
-   * for one at every hop. A turn costs a millisecond: little beside a pass that reads of a prompt, much beside one of a token each.
+   * for one at every hop. An iteration costs a millisecond: little beside a pass that reads of a prompt, much beside one of a token each.
    */
   async #yield(): Promise<void> {
-    const turns = this.#readPrompt ? this.#limits.promptTurns : 1;
+    const iterations = this.#readPrompt ? this.#limits.promptIterations : 1;
     this.#readPrompt = false;
-    for (let turn = 0; turn < turns; turn += 1) await this.#host.yield();
+    for (let iteration = 0; iteration < iterations; iteration += 1) await this.#host.yield();
   }
 
   /** Lets go of finished and cancelled generations, and ends those that nothing can be done for. */
   #dropEnded(): void {
     const now = this.#host.now();
     for (const generation of this.#waiting) {
-      if (!generation.sink.wantsMore || now - generation.waitingSince < this.#limits.waitingMilliseconds) continue;
+      if (!generation.writer.wantsMore || now - generation.waitingSince < this.#limits.waitingMilliseconds) continue;
       const seconds = String(this.#limits.waitingMilliseconds / 1000);
       generation.fail(overloaded(`no memory became free for ${seconds} s`, retryAfterSeconds));
     }
     for (const generation of this.#all()) {
-      generation.sink.heartbeat(now);
-      generation.stalledSince = generation.sink.wantsMore ? undefined : (generation.stalledSince ?? now);
+      generation.writer.heartbeat(now);
+      generation.stalledSince = generation.writer.wantsMore ? undefined : (generation.stalledSince ?? now);
       if (generation.stalledSince === undefined || now - generation.stalledSince < this.#limits.stallMilliseconds) continue;
       generation.fail(consumerGone(`the reader read nothing for ${String(this.#limits.stallMilliseconds / 1000)} s`));
     }
     const isOpen = (generation: Generation): boolean => {
-      if (generation.sink.closed) generation.release();
-      return !generation.sink.closed;
+      if (generation.writer.closed) generation.release();
+      return !generation.writer.closed;
     };
     const open = [...this.#saving, ...this.#running].filter(isOpen);
     this.#running = open.filter(({ finished }) => !finished);
@@ -190,7 +190,7 @@ export class Scheduler implements Admission {
 
   /** One whose reader does not read would only take memory from the others. A state that is of no use ends its request here. */
   #isReady(generation: Generation): boolean {
-    return generation.sink.wantsMore && this.#guard(generation, () => generation.ready(), false);
+    return generation.writer.wantsMore && this.#guard(generation, () => generation.ready(), false);
   }
 
   /** False when the engine refuses the sequence, which then ends with the engine's reason. */
@@ -230,7 +230,7 @@ export class Scheduler implements Admission {
         this.#waitAgain(generation);
       }
       if (move === "moved") moved = true;
-      if (!generation.sink.closed && generation.halted && this.#advance(generation)) this.#generatedTokens += 1;
+      if (!generation.writer.closed && generation.halted && this.#advance(generation)) this.#generatedTokens += 1;
     }
     if (moved) this.#dropEnded();
     return moved;
@@ -239,15 +239,15 @@ export class Scheduler implements Admission {
   /** One forward pass. False when there was nothing to compute. */
   #step(): boolean {
     const byHandle = new Map<number, Generation>();
-    const entries: PlanEntry[] = [];
+    const candidates: Candidate[] = [];
     for (const generation of [...this.#running, ...this.#saving]) {
-      const entry = generation.sink.wantsMore ? generation.planEntry : undefined;
-      if (entry === undefined) continue;
-      entries.push(entry);
-      byHandle.set(entry.handle, generation);
+      const candidate = generation.writer.wantsMore ? generation.candidate : undefined;
+      if (candidate === undefined) continue;
+      candidates.push(candidate);
+      byHandle.set(candidate.handle, generation);
     }
-    this.#turn += 1;
-    const { taking, budget } = this.#longPrompts.next(inTurn(entries, this.#turn), this.#limits.prefillTokensPerStep);
+    this.#round += 1;
+    const { taking, budget } = this.#longPrompts.next(inOrder(candidates, this.#round), this.#limits.prefillTokensPerStep);
     const plan = planStep(taking, budget);
     if (plan.length === 0) {
       this.#longPrompts.idle();
@@ -263,7 +263,7 @@ export class Scheduler implements Admission {
     for (let index = 0; index < plan.length; index += 2) {
       const generation = byHandle.get(plan[index] ?? 0);
       if (generation === undefined) continue;
-      generation.servedAt = this.#turn;
+      generation.servedAt = this.#round;
       if (!this.#advance(generation)) continue;
       this.#generatedTokens += 1;
       if (generation.generated === 1) this.#readPrompt = true;
@@ -310,8 +310,8 @@ export class Scheduler implements Admission {
   #giveWay(generation: Generation): void {
     if (generation.holdsForSaving) {
       generation.abandonSave(neededForOthers);
-      if (generation.sink.closed) generation.release();
-      this.#saving = this.#saving.filter(({ sink }) => !sink.closed);
+      if (generation.writer.closed) generation.release();
+      this.#saving = this.#saving.filter(({ writer }) => !writer.closed);
       return;
     }
     if (!generation.canReadAgain) {

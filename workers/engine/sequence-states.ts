@@ -1,7 +1,7 @@
 /** The states of one generation: the one that its request came with, on its way in, and those that it asked for, on their way out. */
 import type { OpenedRequest } from "./open-state.ts";
 import { engineErrorCode, type Engine } from "./engine-surface.ts";
-import type { EventSink } from "./event-sink.ts";
+import type { EventWriter } from "./event-writer.ts";
 import { messageOf } from "./failures.ts";
 import type { IncomingStateHost } from "./incoming-state.ts";
 import { StateRestorer } from "./state-restorer.ts";
@@ -9,7 +9,7 @@ import { StateSaver, type SavedSequence } from "./state-saver.ts";
 
 export class SequenceStates {
   readonly #engine: Engine;
-  readonly #sink: EventSink;
+  readonly #writer: EventWriter;
   readonly #save: OpenedRequest["save"];
   /** Until the state is in place. */
   #restorer: StateRestorer | undefined;
@@ -18,9 +18,9 @@ export class SequenceStates {
   /** How many of `save.at` have been begun. */
   #begun = 0;
 
-  constructor(engine: Engine, sink: EventSink, { resume, save }: OpenedRequest, host: IncomingStateHost) {
+  constructor(engine: Engine, writer: EventWriter, { resume, save }: OpenedRequest, host: IncomingStateHost) {
     this.#engine = engine;
-    this.#sink = sink;
+    this.#writer = writer;
     this.#save = save;
     if (resume !== undefined) this.#restorer = new StateRestorer(engine, resume, host);
   }
@@ -63,7 +63,7 @@ export class SequenceStates {
 
   /** Sends the next chunk to a reader that keeps up; false where there is nothing to send, or nobody to send it to. */
   advanceSave(): boolean {
-    if (this.#saver === undefined || !this.#sink.wantsMore) return false;
+    if (this.#saver === undefined || !this.#writer.wantsMore) return false;
     if (this.#saver.advance()) this.#saver = undefined;
     return true;
   }
@@ -95,11 +95,11 @@ export class SequenceStates {
   #open(sequence: Omit<SavedSequence, "fromPage" | "recurrent">): void {
     const { fromPage = 0, recurrent = "f32" } = this.#save ?? {};
     try {
-      this.#saver = new StateSaver(this.#engine, this.#sink, { ...sequence, fromPage, recurrent });
+      this.#saver = new StateSaver(this.#engine, this.#writer, { ...sequence, fromPage, recurrent });
     } catch (error) {
       if (engineErrorCode(error) === undefined) throw error;
       if (sequence.forked) this.#engine.close(sequence.handle);
-      this.#sink.send({ type: "unsaved", tokens: sequence.tokens, reason: messageOf(error) });
+      this.#writer.send({ type: "unsaved", tokens: sequence.tokens, reason: messageOf(error) });
     }
   }
 }

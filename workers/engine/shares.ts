@@ -50,13 +50,13 @@ export function holdings(running: readonly Holding[]): (readonly [share: string 
 }
 
 /** The sequences of each share, in the order of the first of each. */
-export function byShare<T extends { readonly share?: string | null }>(entries: readonly T[]): T[][] {
+export function byShare<T extends { readonly share?: string | null }>(candidates: readonly T[]): T[][] {
   const groups = new Map<string | null, T[]>();
-  for (const entry of entries) {
-    const share = entry.share ?? null;
+  for (const candidate of candidates) {
+    const share = candidate.share ?? null;
     const group = groups.get(share);
-    if (group === undefined) groups.set(share, [entry]);
-    else group.push(entry);
+    if (group === undefined) groups.set(share, [candidate]);
+    else group.push(candidate);
   }
   return [...groups.values()];
 }
@@ -68,11 +68,14 @@ export function interleaved<T>(groups: readonly (readonly T[])[]): T[] {
 }
 
 /**
- * The order in which sequences are considered for a pass: shares take turns at being first, and of each share those come first that took
+ * The order in which sequences are considered for a pass: another share is first in every round, and of each share those come first that took
  * part the longest ago.
  */
-export function inTurn<T extends { readonly share?: string | null; readonly servedAt?: number }>(entries: readonly T[], turn: number): T[] {
-  const groups = byShare(entries).map((group) => group.toSorted((left, right) => (left.servedAt ?? 0) - (right.servedAt ?? 0)));
-  const first = turn % Math.max(1, groups.length);
+export function inOrder<T extends { readonly share?: string | null; readonly servedAt?: number }>(
+  candidates: readonly T[],
+  round: number,
+): T[] {
+  const groups = byShare(candidates).map((group) => group.toSorted((left, right) => (left.servedAt ?? 0) - (right.servedAt ?? 0)));
+  const first = round % Math.max(1, groups.length);
   return interleaved([...groups.slice(first), ...groups.slice(0, first)]);
 }

@@ -1,7 +1,7 @@
 /** Writes one sequence's state into its generation's stream: a chunk at a time, as the reader takes them. */
 import { stateChunkBytes, type RecurrentType } from "../contracts/engine.ts";
 import type { Engine } from "./engine-surface.ts";
-import type { EventSink } from "./event-sink.ts";
+import type { EventWriter } from "./event-writer.ts";
 
 export interface SavedSequence {
   readonly handle: number;
@@ -16,13 +16,13 @@ export interface SavedSequence {
 export class StateSaver {
   readonly sequence: SavedSequence;
   readonly #engine: Engine;
-  readonly #sink: EventSink;
+  readonly #writer: EventWriter;
 
   /** @throws the engine's errors */
-  constructor(engine: Engine, sink: EventSink, sequence: SavedSequence) {
+  constructor(engine: Engine, writer: EventWriter, sequence: SavedSequence) {
     this.sequence = sequence;
     this.#engine = engine;
-    this.#sink = sink;
+    this.#writer = writer;
     engine.beginSave(sequence.handle, sequence.fromPage, JSON.stringify(sequence.recurrent === "bf16" ? { state: "bf16" } : {}));
   }
 
@@ -31,17 +31,17 @@ export class StateSaver {
     const { handle, tokens } = this.sequence;
     const bytes = this.#engine.readSaved(handle, stateChunkBytes);
     if (bytes.length > 0) {
-      this.#sink.send({ type: "state", tokens, bytes });
+      this.#writer.send({ type: "state", tokens, bytes });
       return false;
     }
     this.close();
-    this.#sink.send({ type: "saved", tokens });
+    this.#writer.send({ type: "saved", tokens });
     return true;
   }
 
   abandon(reason: string): void {
     this.close();
-    this.#sink.send({ type: "unsaved", tokens: this.sequence.tokens, reason });
+    this.#writer.send({ type: "unsaved", tokens: this.sequence.tokens, reason });
   }
 
   /** Without a word to the reader. */

@@ -2,7 +2,7 @@
 import { byShare, interleaved } from "./shares.ts";
 
 /** A running sequence as the planner sees it. */
-export interface PlanEntry {
+export interface Candidate {
   readonly handle: number;
   /** Tokens the engine has read of it. */
   readonly position: number;
@@ -25,33 +25,33 @@ export const mostAnswering = 16;
 
 /**
  * Sequences that have one token to read take part first, up to {@link mostAnswering} of them, so that no stream waits for prompts; beside
- * another share's, a share's sequences take turns where it has more of them ({@link answering}). The prefill budget goes round in grains to the shares with more to read, and within
+ * another share's, a share's sequences follow one another in its place where it has more of them ({@link answering}). The prefill budget goes round in grains to the shares with more to read, and within
  * a share to its sequences, both in the given order (rotate it from step to step): short prompts are not stuck behind long ones, nor one
  * share's behind another's many.
  */
-export function planStep(entries: readonly PlanEntry[], prefillBudget: number): Uint32Array {
-  const counts = new Map<PlanEntry, number>();
-  for (const entry of answering(entries)) counts.set(entry, 1);
-  let hungry = byShare(entries.filter(({ pending }) => pending > 1));
+export function planStep(candidates: readonly Candidate[], prefillBudget: number): Uint32Array {
+  const counts = new Map<Candidate, number>();
+  for (const candidate of answering(candidates)) counts.set(candidate, 1);
+  let hungry = byShare(candidates.filter(({ pending }) => pending > 1));
   let budget = prefillBudget;
   while (hungry.length > 0) {
-    hungry = hungry.flatMap(([entry, ...others]) => {
-      if (entry === undefined) return [];
-      const planned = counts.get(entry) ?? 0;
-      const take = Math.min(grainLeft(entry.position + planned), entry.pending - planned);
-      const isDone = take > budget || planned + take === entry.pending;
+    hungry = hungry.flatMap(([candidate, ...others]) => {
+      if (candidate === undefined) return [];
+      const planned = counts.get(candidate) ?? 0;
+      const take = Math.min(grainLeft(candidate.position + planned), candidate.pending - planned);
+      const isDone = take > budget || planned + take === candidate.pending;
       if (take <= budget) {
         budget -= take;
-        counts.set(entry, planned + take);
+        counts.set(candidate, planned + take);
       }
-      const left = isDone ? others : [...others, entry];
+      const left = isDone ? others : [...others, candidate];
       return left.length === 0 ? [] : [left];
     });
   }
   const plan: number[] = [];
-  for (const entry of entries) {
-    const count = counts.get(entry);
-    if (count !== undefined) plan.push(entry.handle, count);
+  for (const candidate of candidates) {
+    const count = counts.get(candidate);
+    if (count !== undefined) plan.push(candidate.handle, count);
   }
   return Uint32Array.from(plan);
 }
@@ -62,8 +62,8 @@ export function grainLeft(position: number): number {
 }
 
 /** Of the sequences with one token to read, those of this pass: as many of each share as the one that asks for least has, but at least two, and {@link mostAnswering} of all. */
-function answering(entries: readonly PlanEntry[]): PlanEntry[] {
-  const shares = byShare(entries);
+function answering(candidates: readonly Candidate[]): Candidate[] {
+  const shares = byShare(candidates);
   const groups = shares.map((group) => group.filter(({ pending }) => pending === 1));
   const fewest = shares.reduce((least, { length }) => Math.min(least, length), Infinity);
   const each = shares.length === 1 ? Infinity : Math.max(fewestAnswering, fewest);

@@ -1,4 +1,4 @@
-/** Our engine beside llama.cpp, one thread each, on the same file in the same run, taking turns. */
+/** Our engine beside llama.cpp, one thread each, on the same file in the same run, alternately. */
 import { locateModel } from "../../../infra/local/models/source.ts";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { setupPython, venvPython } from "../../../infra/local/python/setup-python.ts";
@@ -6,11 +6,11 @@ import { compare, SeriesCollector, type Comparison, type Floor, type SuiteResult
 import { median } from "../report/statistics.ts";
 import { withStack } from "../stack.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
-import { inTurn } from "../turns.ts";
+import { alternately } from "../alternately.ts";
 import { startChild } from "./child-participant.ts";
 import { decodedTokens, native, ours, settingName, type Participant } from "./participant.ts";
 import { preparedTokenizer, promptOf } from "./prompt.ts";
-import { takeTurn } from "./take-turn.ts";
+import { measureEach } from "./measure-each.ts";
 import { workerParticipant } from "./worker-participant.ts";
 
 /** Short contexts are measured more often in each round: they are quick, and noise weighs more on them. */
@@ -28,8 +28,8 @@ const floors = [
 
 const notes = [
   "Prefill is reading the whole prompt into an empty state; decode is choosing and reading 32 more tokens greedily at that context.",
-  "Programs take turns on every context, in the opposite order every other time; a ratio is of two measurements of one turn. Processor-time figures count only the time a core worked for the program, so other load on the machine stretches them less.",
-  "The first turn at a context also pays for the growth of our engine's memory; llama.cpp takes its memory for the whole context when it starts.",
+  "Programs are measured one after another on every context, in the opposite order every other time; a ratio is of two measurements of one repetition. Processor-time figures count only the time a core worked for the program, so other load on the machine stretches them less.",
+  "The first repetition at a context also pays for the growth of our engine's memory; llama.cpp takes its memory for the whole context when it starts.",
   "llama.cpp is compiled for this very processor; WASM has 128-bit vectors everywhere.",
   "The engine Worker's contexts end where its 112 MiB do; its figures are wall time seen by an HTTP client.",
 ];
@@ -68,11 +68,11 @@ async function measure(participants: readonly Participant[], { rounds, progress 
     for (const { tokens, times } of contexts) {
       const able = participants.filter(({ contextLength }) => tokens + decodedTokens < contextLength);
       const prompt = promptOf(tokenizer, tokens);
-      for (let turn = 0; turn < times; turn += 1) {
-        const decoded = await takeTurn(inTurn(able, round + turn), prompt, collector, (message) => {
+      for (let repetition = 0; repetition < times; repetition += 1) {
+        const decoded = await measureEach(alternately(able, round + repetition), prompt, collector, (message) => {
           progress(`round ${round + 1}, ${message}`);
         });
-        if (round + turn === 0) texts.push(`After ${tokens} tokens ours goes on with ${JSON.stringify(tokenizer.decode(decoded))}.`);
+        if (round + repetition === 0) texts.push(`After ${tokens} tokens ours goes on with ${JSON.stringify(tokenizer.decode(decoded))}.`);
       }
     }
   }
@@ -80,7 +80,7 @@ async function measure(participants: readonly Participant[], { rounds, progress 
   return {
     settings: {
       rounds,
-      "turns a round": contexts.map(({ tokens, times }) => `${times} at ${tokens}`).join(", "),
+      "repetitions a round": contexts.map(({ tokens, times }) => `${times} at ${tokens}`).join(", "),
       "decoded tokens": decodedTokens,
     },
     notes: [...participants.map(({ name, description }) => `${name}: ${description}.`), ...notes, ...texts],

@@ -2,7 +2,7 @@
 import { compare, SeriesCollector, type Comparison, type Series, type SuiteResult } from "../report/result.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 import { withStack } from "../stack.ts";
-import { inTurn } from "../turns.ts";
+import { alternately } from "../alternately.ts";
 import { generateLoad } from "./load-generator.ts";
 import {
   chatRequest,
@@ -39,8 +39,8 @@ const notes = [
   "Everything runs on one machine: the client, wrangler's proxy and workerd share its cores, so absolute figures are those of a development stack. What the gateway costs is the comparison with the request that goes around it in the same Worker, round by round.",
   '"no gateway" is an empty answer of the same Worker; "engine alone" is the engine\'s own stream, passed on as it is.',
   `Processor time is that of the runtime that holds the Workers, and apart from it that of wrangler, which passes requests on and reads the log. What a request costs the Workers over the one around it is the gateway's own cost; a chat's holds ${streamedTokens} tokens.`,
-  "The counting engine computes nothing, so its streams come as fast as the runtime carries them, around the gateway in few large pieces: every microsecond of the gateway shows. With the real engine the model's own work is between tokens.",
-  "Both sides of a comparison take turns; which goes first changes every round.",
+  "The counting engine computes nothing, so its streams come as fast as the runtime carries them, around the gateway in few large chunks: every microsecond of the gateway shows. With the real engine the model's own work is between tokens.",
+  "Both sides of a comparison are measured one after the other; which goes first changes every round.",
 ];
 
 async function run(options: SuiteOptions): Promise<SuiteResult> {
@@ -68,7 +68,7 @@ async function measureCounting(url: string, { model, rounds, progress }: SuiteOp
     for (const { connections, requests, countedStreams } of amounts) {
       const setting = settingName("counting", connections);
       progress(`round ${round + 1}: ${setting}`);
-      for (const request of inTurn([...plain, ...streams], round)) {
+      for (const request of alternately([...plain, ...streams], round)) {
         const amount = isStream(request) ? countedStreams : requests;
         const before = processorTime(url);
         const load = await generateLoad(url, request, connections, amount);
@@ -95,7 +95,7 @@ async function measureReal(url: string, { model, rounds, progress }: SuiteOption
       if (realStreams === null) continue;
       const setting = settingName("real", connections);
       progress(`round ${round + 1}: ${setting}`);
-      for (const request of inTurn(streams, round)) await measureStream(url, setting, request, connections, realStreams, collector);
+      for (const request of alternately(streams, round)) await measureStream(url, setting, request, connections, realStreams, collector);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** What spikes cost the engine, and what counting them adds: one process, one build, sequences that take turns token by token. */
+/** What spikes cost the engine, and what counting them adds: one process, one build, sequences that alternate token by token. */
 import { locateModel } from "../../../infra/local/models/source.ts";
 import { loadEngine } from "../../../infra/node/engine-package.ts";
 import { greedyParameters } from "../../../workers/contracts/engine.ts";
@@ -9,7 +9,7 @@ import { compare, SeriesCollector, type SuiteResult } from "../report/result.ts"
 import { median } from "../report/statistics.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 import { timed } from "../timed.ts";
-import { inTurn } from "../turns.ts";
+import { alternately } from "../alternately.ts";
 
 const contextTokens = 128;
 const decodedTokens = 48;
@@ -40,11 +40,11 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     { name: counting, engine: paper, counts: true },
   ];
   const prompt = Uint32Array.from(promptOf(preparedTokenizer(), contextTokens));
-  decodeInTurn(runners, prompt);
+  decodeAlternately(runners, prompt);
   const collector = new SeriesCollector();
   let counts: SpikeCounts | undefined;
   for (let round = 0; round < rounds; round += 1) {
-    const { seconds, spikes } = decodeInTurn(runners, prompt);
+    const { seconds, spikes } = decodeAlternately(runners, prompt);
     counts = spikes;
     for (const { name } of runners)
       collector.add(setting, figure, "tokens/s of processor", name, decodedTokens / (seconds.get(name) ?? NaN));
@@ -59,7 +59,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
   return {
     settings: { rounds, "decoded tokens a round": decodedTokens, package: "relaxed" },
     notes: [
-      "Every sequence decodes greedily; they take turns token by token, in the opposite order every other time, and processor time counts.",
+      "Every sequence decodes greedily; they alternate token by token, in the opposite order every other time, and processor time counts.",
       "Counted: every token's totals are read as JSON, as the engine Worker does for a request with `spikes`.",
       ...(counts === undefined ? [] : [sparsity(counts)]),
     ],
@@ -70,7 +70,10 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
 }
 
 /** Processor seconds of each runner's tokens, and what the counted sequence has fired. */
-function decodeInTurn(runners: readonly Runner[], prompt: Uint32Array): { seconds: Map<string, number>; spikes: SpikeCounts | undefined } {
+function decodeAlternately(
+  runners: readonly Runner[],
+  prompt: Uint32Array,
+): { seconds: Map<string, number>; spikes: SpikeCounts | undefined } {
   const open = runners.map((runner) => {
     const { engine, counts } = runner;
     const options = { ...greedyParameters, countSpikes: counts };
@@ -82,7 +85,7 @@ function decodeInTurn(runners: readonly Runner[], prompt: Uint32Array): { second
   const seconds = new Map<string, number>();
   let spikes: SpikeCounts | undefined;
   for (let token = 0; token < decodedTokens; token += 1) {
-    for (const { name, engine, counts, sequence } of inTurn(open, token)) {
+    for (const { name, engine, counts, sequence } of alternately(open, token)) {
       const { processor } = timed(() => {
         engine.sample(sequence);
         engine.step(Uint32Array.of(sequence, engine.pending(sequence)));

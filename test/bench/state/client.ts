@@ -52,9 +52,9 @@ export class Client {
       const chunk = JSON.parse(data) as Chunk;
       if (chunk.error !== undefined) throw new Error(`${path}: the stream failed: ${chunk.error.message}`);
       const [choice] = chunk.choices ?? [];
-      const piece = choice?.text ?? choice?.delta?.content ?? "";
-      if (piece !== "") firstToken ??= performance.now() - begin;
-      text += piece;
+      const delta = choice?.text ?? choice?.delta?.content ?? "";
+      if (delta !== "") firstToken ??= performance.now() - begin;
+      text += delta;
       usage = chunk.usage ?? usage;
     }
     if (!ended || firstToken === undefined || usage === undefined || usage === null)

@@ -59,7 +59,7 @@ function measureState(engine: Engine, sequence: number, tokens: number, { text, 
     collector.add(setting, `${figure}, processor time`, "ms", program, processor * 1000);
   };
   let file: readonly Uint8Array[] = [];
-  for (let turn = 0; turn < rounds * timesARound; turn += 1) {
+  for (let repetition = 0; repetition < rounds * timesARound; repetition += 1) {
     add(
       "save",
       timed(() => (file = save(engine, sequence, 0))),
@@ -74,7 +74,7 @@ function measureState(engine: Engine, sequence: number, tokens: number, { text, 
       "fork",
       timed(() => (copy = engine.fork(sequence))),
     );
-    if (turn === 0) mustGoOnAlike(engine, copy, restored, tokens);
+    if (repetition === 0) mustGoOnAlike(engine, copy, restored, tokens);
     engine.close(restored);
     engine.close(copy);
   }

@@ -6,7 +6,7 @@
 import { openSessionFile, sealSessionFile } from "../../../workers/session/sessions/file/session-file.ts";
 import { newPassphraseKey, passphraseKey } from "../../../workers/session/sessions/file/key.ts";
 import type { SeriesCollector } from "../report/result.ts";
-import { inTurn } from "../turns.ts";
+import { alternately } from "../alternately.ts";
 import type { Client } from "./client.ts";
 import { untilIdle } from "./idle.ts";
 import { firstTokenFigure } from "./resume.ts";
@@ -38,8 +38,8 @@ export async function measureLengths(options: LengthOptions): Promise<void> {
   const { url, client, model, rounds, progress, collector } = options;
   const file = await exported(options);
   for (let round = 0; round < rounds; round += 1) {
-    for (let turn = 0; turn < timesARound; turn += 1) {
-      for (const length of inTurn(lengths, round + turn)) {
+    for (let repetition = 0; repetition < timesARound; repetition += 1) {
+      for (const length of alternately(lengths, round + repetition)) {
         const session = await imported(options, await lengthened(file, length));
         await untilIdle(url);
         const messages = [{ role: "user", content: question }];

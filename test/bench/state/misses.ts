@@ -1,7 +1,7 @@
 /** What looking for a state costs a request that finds none: fresh prompts with a key, for which states are kept, beside the same without one. */
 import { seeded } from "../../workers/support/dice.ts";
 import type { SeriesCollector } from "../report/result.ts";
-import { inTurn } from "../turns.ts";
+import { alternately } from "../alternately.ts";
 import type { Client } from "./client.ts";
 import { untilIdle } from "./idle.ts";
 import { firstTokenFigure } from "./resume.ts";
@@ -33,7 +33,7 @@ export async function measureMisses({ url, keyed, keyless, model, text, rounds, 
     for (let pair = 0; pair < pairsARound; pair += 1) {
       for (const tokens of missLengths) {
         const prompt = Array.from({ length: tokens }, () => dice.of(text));
-        for (const { name, client } of inTurn(programs, pair)) {
+        for (const { name, client } of alternately(programs, pair)) {
           await untilIdle(url);
           const body = { model, prompt, max_tokens: 2, temperature: 0, ignore_eos: true };
           const { firstToken, cachedTokens, cache } = await client.stream("/v1/completions", body);

@@ -2,7 +2,7 @@
 import { seeded } from "../../workers/support/dice.ts";
 import type { SeriesCollector } from "../report/result.ts";
 import { quantile } from "../report/statistics.ts";
-import { inTurn } from "../turns.ts";
+import { alternately } from "../alternately.ts";
 import type { Answer, Client } from "./client.ts";
 import { inventConversations, type Conversation } from "./conversations.ts";
 import { firstTokenFigure } from "./resume.ts";
@@ -52,7 +52,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
     // A conversation that is being answered is not open: its client waits for the answer.
     for (let one = take(open, dice.below(open.length)); one !== undefined; one = take(open, dice.below(open.length))) {
       asked += 1;
-      const sampled = asked % sampledOf === 0 ? inTurn(["keyed", "keyless"] as const, asked / sampledOf) : (["keyed"] as const);
+      const sampled = asked % sampledOf === 0 ? alternately(["keyed", "keyless"] as const, asked / sampledOf) : (["keyed"] as const);
       const answer = await ask(one, sampled);
       one.messages.push({ role: "assistant", content: answer.text });
       if (one.left.length > 0) open.push(one);

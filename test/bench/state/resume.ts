@@ -6,7 +6,7 @@ import { seeded } from "../../workers/support/dice.ts";
 import { startChild } from "../engine/child-participant.ts";
 import type { Participant } from "../engine/participant.ts";
 import type { SeriesCollector } from "../report/result.ts";
-import { inTurn } from "../turns.ts";
+import { alternately } from "../alternately.ts";
 import type { Answer, Client } from "./client.ts";
 import { untilIdle } from "./idle.ts";
 
@@ -15,7 +15,7 @@ export const firstTokenFigure = "time to first token";
 /** What a request adds to its history. */
 export const newTokens = 16;
 const answerTokens = 2;
-/** Turns of every length in one round. */
+/** Repetitions at every length in one round. */
 const timesARound = 3;
 
 export const ourProgram = (history: number): string => `${history} tokens of history`;
@@ -45,8 +45,8 @@ export async function measureResume(options: ResumeOptions): Promise<readonly st
   const dice = seeded(Date.now() >>> 0);
   try {
     for (let round = 0; round < rounds; round += 1) {
-      for (let turn = 0; turn < timesARound; turn += 1) {
-        for (const history of inTurn(histories, round + turn)) {
+      for (let repetition = 0; repetition < timesARound; repetition += 1) {
+        for (const history of alternately(histories, round + repetition)) {
           const added = Array.from({ length: newTokens }, () => dice.of(text));
           const prompt = [...text.slice(0, history), ...added];
           const answer = await complete(options, prompt);

@@ -1,7 +1,7 @@
 /** Time to the first token of a question about a document: sessions that fork from a context send the question alone, however long the document. */
 import type { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 import type { SeriesCollector } from "../report/result.ts";
-import { inTurn } from "../turns.ts";
+import { alternately } from "../alternately.ts";
 import type { Client } from "./client.ts";
 import { findContext, forkContext, sendContext, whenRead, type Context } from "./contexts.ts";
 import { untilIdle } from "./idle.ts";
@@ -12,7 +12,7 @@ export const forkFigure = "forking the document";
 export const documentProgram = (tokens: number): string => `a document of ${tokens} tokens`;
 
 const question = "What is this text about? Answer in one sentence.";
-/** Turns of every length in one round. */
+/** Repetitions at every length in one round. */
 const timesARound = 3;
 
 export interface SessionOptions {
@@ -33,8 +33,8 @@ export async function measureSessions(options: SessionOptions): Promise<void> {
   const contexts = new Map<number, Context>();
   for (const history of histories) contexts.set(history, await contextOf(options, history));
   for (let round = 0; round < rounds; round += 1) {
-    for (let turn = 0; turn < timesARound; turn += 1) {
-      for (const [history, context] of inTurn([...contexts], round + turn)) {
+    for (let repetition = 0; repetition < timesARound; repetition += 1) {
+      for (const [history, context] of alternately([...contexts], round + repetition)) {
         const begin = performance.now();
         const session = await forkContext(client, model, context);
         collector.add(sessionSetting, forkFigure, "ms", documentProgram(history), performance.now() - begin);

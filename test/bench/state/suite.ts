@@ -27,7 +27,7 @@ const notes = [
   `Resume: a request of the whole history and ${newTokens} new tokens; the state of the history must be found, or the run fails. Reading the history is not measured. Histories longer than one request may be are left out.`,
   "Sessions: a question about a document, in a session just forked from it, which sends the question alone; the state of the document must be found, or the run fails.",
   "Lengths: as sessions, but the state is that of a document of 1,000 tokens under a history of as many as it says (its position rewritten, its tokens repeated), because reading a million takes hours: times are real, texts are not.",
-  `Costs: the engine package in Node, one thread; pieces as in the Worker. What a turn of ${turnTokens} tokens writes is header, head and the pages that changed, before sealing.`,
+  `Costs: the engine package in Node, one thread; chunks as in the Worker. What a turn of ${turnTokens} tokens writes is header, head and the pages that changed, before sealing.`,
   "Replay: two requests at a time, twelve conversations under way, answers of 8 tokens. Sampled requests are made a second time without a key, which of the two first changing every time.",
   "Fresh prompts are random tokens of the text. Between all requests but those of the replay the stack comes to rest, so that the saving of one state does not slow the next request.",
 ];

@@ -17,7 +17,7 @@ const description: ModelDescription = {
   kernel: "counting",
 };
 
-/** In a byte-level vocabulary the commonest merges begin here: words and pieces of words, never a control token or half a character. */
+/** In a byte-level vocabulary the commonest merges begin here: words and parts of words, never a control token or half a character. */
 const firstToken = 1000;
 const differentTokens = 64;
 

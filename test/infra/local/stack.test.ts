@@ -28,7 +28,7 @@ describe("startGroup", () => {
     const pid = Number(line.toString("utf8"));
     expect(isAlive(pid)).toBe(true);
     await group.stop();
-    for (let turn = 0; turn < 100 && isAlive(pid); turn += 1) await delay(20);
+    for (let tries = 0; tries < 100 && isAlive(pid); tries += 1) await delay(20);
     expect(isAlive(pid)).toBe(false);
     expect(isAlive(group.child.pid ?? 0)).toBe(false);
   });

@@ -4,8 +4,8 @@ import { collect as collectAll, valueOf } from "../../contract/generation.ts";
 import { collect, request, tokensOf, type RequestChanges } from "./requests.ts";
 import { bench, expectedTokens, longPrompt, type Bench } from "./scheduler-bench.ts";
 
-const turns = async (count: number): Promise<void> => {
-  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+const iterations = async (count: number): Promise<void> => {
+  for (let iteration = 0; iteration < count; iteration += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
 /** Runs a request to its end; answers with its tokens and the passes that were computed meanwhile. */
@@ -33,7 +33,7 @@ describe("a small request of one share beside thirty streams of another", () => 
     const busy = bench();
     const many = Array.from({ length: 30 }, (_, at) => longPrompt(40, at));
     const answers = many.map((own) => collect(busy.scheduler.submit(request({ prompt: own, maxTokens: 200, share: "many" }))));
-    while (busy.scheduler.generatedTokens < 50) await turns(1);
+    while (busy.scheduler.generatedTokens < 50) await iterations(1);
     const beside = await served(busy, small);
     expect(beside.tokens).toEqual(expectedTokens(prompt, 16));
     expect(beside.passes - alone.passes).toBeLessThanOrEqual(4);
@@ -49,7 +49,7 @@ describe("a small request of one share beside thirty streams of another", () => 
     const busy = bench({ memoryBytes: 10_000 });
     const many = Array.from({ length: 30 }, (_, at) => longPrompt(100, at));
     const answers = many.map((own) => collect(busy.scheduler.submit(request({ prompt: own, maxTokens: 60, share: "many" }))));
-    while (busy.scheduler.generatedTokens < 50) await turns(1);
+    while (busy.scheduler.generatedTokens < 50) await iterations(1);
     const before = busy.engine.evictions;
     const beside = await served(busy, { ...small, maxTokens: 8 });
     expect(beside.tokens).toEqual(expectedTokens(prompt, 8));
@@ -67,7 +67,7 @@ describe("a small request of one share beside thirty streams of another", () => 
       order.push(name);
     };
     const many = Array.from({ length: 30 }, (_, at) => run("many", { prompt: longPrompt(20, at), maxTokens: 30, share: "many" }));
-    await turns(5);
+    await iterations(5);
     await Promise.all([...many, run("small", { ...small, maxTokens: 8 })]);
     expect(order.indexOf("small")).toBe(0);
   });
@@ -91,7 +91,7 @@ describe("shares that ask for the same", () => {
       ...Array.from({ length: 2 }, (_, at) => read("b", at)),
       ...Array.from({ length: 2 }, (_, at) => read("c", at)),
     ];
-    while ((tokens.get("b") ?? 0) < 400) await turns(1);
+    while ((tokens.get("b") ?? 0) < 400) await iterations(1);
     done = true;
     const [a = 0, b = 0, c = 0] = ["a", "b", "c"].map((share) => tokens.get(share));
     expect(c / b).toBeCloseTo(1, 1);
@@ -101,7 +101,7 @@ describe("shares that ask for the same", () => {
     await Promise.all(all);
   });
 
-  it("lose nothing to one another's turns: passes are as full as those of one share", async () => {
+  it("lose nothing to one another's places in a pass: passes are as full as those of one share", async () => {
     const passes = async (shares: readonly string[]): Promise<number> => {
       const { scheduler, engine } = bench();
       await Promise.all(
@@ -133,7 +133,7 @@ describe("a document beside chats", () => {
     const chat = (seed: number) =>
       collect(scheduler.submit(request({ prompt: [1, 2, seed], maxTokens: 1500, share: `chat ${String(seed)}` })));
     const chats = [chat(3), chat(4)];
-    while (scheduler.generatedTokens < 4) await turns(1);
+    while (scheduler.generatedTokens < 4) await iterations(1);
     const from = engine.plans.length;
     await readAll(scheduler, { ...reading, prompt: longPrompt(800) });
     const plans = engine.plans.slice(from, -1);
@@ -170,7 +170,7 @@ describe("a document beside chats", () => {
   it("gives its memory to a chat that needs it, is read again, and both end", async () => {
     const { scheduler, engine } = bench({ memoryBytes: 5000, windowTokens: 450, tokenMilliseconds: 1 });
     const background = readAll(scheduler, reading);
-    while (engine.plans.length < 20) await turns(1);
+    while (engine.plans.length < 20) await iterations(1);
     expect(scheduler.running).toBe(1);
     const prompt = longPrompt(120, 9);
     const chat = await collect(scheduler.submit(request({ prompt, maxTokens: 30, share: "chat" })));

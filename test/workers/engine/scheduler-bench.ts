@@ -10,8 +10,8 @@ export interface Bench {
   readonly defects: unknown[];
   /** When the scheduler asked for more time, milliseconds of its clock. */
   readonly renewals: number[];
-  /** At each turn that the scheduler gave the event loop, how many passes it had computed. */
-  readonly turns: number[];
+  /** At each iteration of the event loop that the scheduler waited for, how many passes it had computed. */
+  readonly iterations: number[];
   /** Resolves when the scheduler has nothing left to do. */
   readonly settled: () => Promise<void>;
 }
@@ -30,7 +30,7 @@ export function bench(options: BenchOptions = {}): Bench {
   const engine = new FakeEngine(options);
   const defects: unknown[] = [];
   const renewals: number[] = [];
-  const turns: number[] = [];
+  const iterations: number[] = [];
   const loops: Promise<unknown>[] = [];
   let clock = 0;
   const { stepMilliseconds = 0, tokenMilliseconds = 0 } = options;
@@ -38,7 +38,7 @@ export function bench(options: BenchOptions = {}): Bench {
     const tokens = plan.reduce((sum, count, at) => sum + (at % 2 === 1 ? count : 0), 0);
     clock += stepMilliseconds + tokens * tokenMilliseconds;
   };
-  const nextTurn = (): Promise<void> =>
+  const nextIteration = (): Promise<void> =>
     new Promise((resolve) => {
       setImmediate(resolve);
     });
@@ -54,12 +54,12 @@ export function bench(options: BenchOptions = {}): Bench {
       waitUntil: (promise) => loops.push(promise),
       now: () => clock,
       yield: () => {
-        turns.push(engine.plans.length);
-        return nextTurn();
+        iterations.push(engine.plans.length);
+        return nextIteration();
       },
       sleep: async (milliseconds) => {
         clock += milliseconds;
-        await nextTurn();
+        await nextIteration();
       },
       renew: () => renewals.push(clock),
       onDefect: (error) => defects.push(error),
@@ -71,7 +71,7 @@ export function bench(options: BenchOptions = {}): Bench {
     scheduler,
     defects,
     renewals,
-    turns,
+    iterations,
     settled: async () => {
       await Promise.all(loops);
     },

@@ -6,8 +6,8 @@ import { fakeState } from "./fake-engine.ts";
 import { request, tokensOf, type RequestChanges } from "./requests.ts";
 import { bench, expectedTokens, longPrompt } from "./scheduler-bench.ts";
 
-const turns = async (count: number): Promise<void> => {
-  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+const iterations = async (count: number): Promise<void> => {
+  for (let iteration = 0; iteration < count; iteration += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
 function streamOf(outcome: Outcome<ReadableStream<Uint8Array>>): ReadableStream<Uint8Array> {
@@ -80,7 +80,7 @@ describe("a state that comes in", () => {
     const held = scheduler.submit(request({ prompt: longPrompt(400), maxTokens: 300 }));
     const state = source(fakeState(longPrompt(600, 1)));
     const waiting = collect(scheduler.submit(request({ prompt: [1], maxTokens: 2, ...resumeOf(longPrompt(600, 1), state.stream) })));
-    await turns(40);
+    await iterations(40);
     expect(state.taken()).toBeLessThanOrEqual(2 * 2048);
     expect(scheduler.waiting).toBe(1);
     expect(tokensOf(await collect(held))).toHaveLength(300);
@@ -204,7 +204,7 @@ describe("a state at the end", () => {
   it("does not count as running, and its memory is free once it is out", async () => {
     const { scheduler, engine } = bench({ limits: { stallMilliseconds: 1e9 } });
     const stream = streamOf(scheduler.submit(request({ prompt: longPrompt(9000), maxTokens: 1, ...saveEnd })));
-    await turns(1200);
+    await iterations(1200);
     expect([scheduler.running, engine.openSequences]).toEqual([0, 1]);
     await new Response(stream).arrayBuffer();
     expect(engine.openSequences).toBe(0);
@@ -223,7 +223,7 @@ describe("a state at the end", () => {
   it("is given up for one that waits when its reader does not read, or when it has had its time", async () => {
     const { scheduler, settled } = bench({ memoryBytes: 100_000, limits: { stallMilliseconds: 1e9 } });
     const saving = scheduler.submit(request({ prompt: longPrompt(9000), maxTokens: 1, ...saveEnd }));
-    await turns(300);
+    await iterations(300);
     const other = longPrompt(5000, 1);
     expect(tokensOf(await collect(scheduler.submit(request({ prompt: other, maxTokens: 2 }))))).toEqual(expectedTokens(other, 2));
     expect((await collectAll(saving)).at(-1)).toEqual({ type: "unsaved", tokens: 9001, reason: "its memory was needed for others" });
@@ -282,7 +282,7 @@ describe("a state on the way", () => {
     const { scheduler, engine, settled } = bench({ memoryBytes: 10_000, limits: { growthTokens: 0, stallMilliseconds: 1e9 } });
     const far = longPrompt(600);
     const outcome = scheduler.submit(request({ prompt: far, maxTokens: 350, save: { at: [192], end: false, fromPage: 0 } }));
-    await turns(200);
+    await iterations(200);
     expect(engine.forks).toBe(1);
     const other = longPrompt(150, 4);
     const beside = collect(scheduler.submit(request({ prompt: other, maxTokens: 120 })));

@@ -32,11 +32,11 @@ describe("one generation", () => {
     expect(scheduler.generatedTokens).toBe(0);
   });
 
-  it("gives what comes and goes beside a prompt more turns of the event loop than beside other tokens", async () => {
-    const { scheduler, turns } = bench({ limits: { promptTurns: 4 } });
+  it("gives what comes and goes beside a prompt more iterations of the event loop than beside other tokens", async () => {
+    const { scheduler, iterations } = bench({ limits: { promptIterations: 4 } });
     await collect(scheduler.submit(request({ prompt: longPrompt(100), maxTokens: 3 })));
     // One before anything, four after each half of the prompt, the second of which brought the first token, one after each other token.
-    expect(turns).toEqual([0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4]);
+    expect(iterations).toEqual([0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4]);
   });
 
   it("cuts a long prompt at multiples of 32 and within the budget", async () => {
@@ -194,11 +194,11 @@ describe("readers", () => {
   it("computes nothing for a reader that does not read, and goes on when it does", async () => {
     const { scheduler, settled } = bench({ limits: { stallMilliseconds: 1e9 } });
     const outcome = scheduler.submit(request({ maxTokens: 2000 }));
-    for (let turn = 0; turn < 500; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    for (let iteration = 0; iteration < 500; iteration += 1) await new Promise((resolve) => setImmediate(resolve));
     const stalledAt = scheduler.generatedTokens;
     expect(stalledAt).toBeGreaterThan(0);
     expect(stalledAt).toBeLessThan(500);
-    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    for (let iteration = 0; iteration < 50; iteration += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(scheduler.generatedTokens).toBe(stalledAt);
     expect(tokensOf(await collect(outcome))).toEqual(expectedTokens([1, 2, 3], 2000));
     await settled();

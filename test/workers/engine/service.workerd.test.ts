@@ -34,7 +34,7 @@ function service(scripts: readonly ObjectScript[]): { service: EngineService; as
 
 describe("EngineService", () => {
   it("gives the request to the less loaded object", async () => {
-    for (let turn = 0; turn < 10; turn += 1) {
+    for (let iteration = 0; iteration < 10; iteration += 1) {
       const { service: engine, asked } = service([{ load: { waiting: 3 } }, {}]);
       expect((await engine.generate(request())).ok).toBe(true);
       expect(asked).toEqual([1]);
@@ -62,7 +62,7 @@ describe("EngineService", () => {
     expect(asked).toHaveLength(1);
   });
 
-  it("turns an object that breaks into a failure that can be retried", async () => {
+  it("makes of an object that breaks a failure that can be retried", async () => {
     const { service: engine } = service([{ generate: () => Promise.reject(new Error("Durable Object reset")) }]);
     const outcome = await engine.generate(request());
     expect(outcome).toMatchObject({ ok: false, failure: { code: "engine_unavailable", status: 503, retryable: true } });

@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { makingRoomFor, nextToGiveWay } from "../../../workers/engine/giving-way.ts";
 import { fullQueue } from "../../../workers/engine/queue.ts";
-import { hasPlace, inTurn, nextToAdmit, type Claim } from "../../../workers/engine/shares.ts";
-import { planStep, type PlanEntry } from "../../../workers/engine/step-plan.ts";
+import { hasPlace, inOrder, nextToAdmit, type Claim } from "../../../workers/engine/shares.ts";
+import { planStep, type Candidate } from "../../../workers/engine/step-plan.ts";
 
 const named = (name: string): Claim & { readonly name: string } => ({
   name,
@@ -39,28 +39,28 @@ describe("hasPlace", () => {
   });
 });
 
-describe("inTurn", () => {
-  const entry = (share: string, name: number, servedAt = 0) => ({ share, name, servedAt });
-  const names = (entries: readonly { readonly name: number }[]) => entries.map(({ name }) => name);
+describe("inOrder", () => {
+  const candidate = (share: string, name: number, servedAt = 0) => ({ share, name, servedAt });
+  const names = (candidates: readonly { readonly name: number }[]) => candidates.map(({ name }) => name);
   it("puts first of one share whoever took part the longest ago", () => {
-    expect(names(inTurn([entry("a", 1, 5), entry("a", 2, 3), entry("a", 3, 4)], 6))).toEqual([2, 3, 1]);
+    expect(names(inOrder([candidate("a", 1, 5), candidate("a", 2, 3), candidate("a", 3, 4)], 6))).toEqual([2, 3, 1]);
   });
-  it("lets shares take turns at being first, one sequence of each after another", () => {
-    const entries = [entry("a", 1), entry("a", 2), entry("a", 3), entry("b", 4), entry("c", 5)];
-    expect(names(inTurn(entries, 3))).toEqual([1, 4, 5, 2, 3]);
-    expect(names(inTurn(entries, 4))).toEqual([4, 5, 1, 2, 3]);
-    expect(names(inTurn(entries, 5))).toEqual([5, 1, 4, 2, 3]);
+  it("lets another share be first in every round, one sequence of each after another", () => {
+    const candidates = [candidate("a", 1), candidate("a", 2), candidate("a", 3), candidate("b", 4), candidate("c", 5)];
+    expect(names(inOrder(candidates, 3))).toEqual([1, 4, 5, 2, 3]);
+    expect(names(inOrder(candidates, 4))).toEqual([4, 5, 1, 2, 3]);
+    expect(names(inOrder(candidates, 5))).toEqual([5, 1, 4, 2, 3]);
   });
 });
 
 describe("planStep over shares", () => {
-  const of = (share: string, first: number, count: number, pending = 1): PlanEntry[] =>
+  const of = (share: string, first: number, count: number, pending = 1): Candidate[] =>
     Array.from({ length: count }, (_, at) => ({ handle: first + at, pending, position: 0, share }));
-  const planned = (entries: PlanEntry[]) => {
-    const plan = planStep(entries, 64);
+  const planned = (candidates: Candidate[]) => {
+    const plan = planStep(candidates, 64);
     return new Map(Array.from({ length: plan.length / 2 }, (_, index) => [plan[2 * index] ?? 0, plan[2 * index + 1] ?? 0]));
   };
-  it.each<[rule: string, entries: PlanEntry[], counts: Record<string, number>]>([
+  it.each<[rule: string, candidates: Candidate[], counts: Record<string, number>]>([
     ["alone a share has all of a pass", of("a", 1, 16), { a: 16 }],
     ["and no more than fit in it", of("a", 1, 30), { a: 16 }],
     ["beside one answer of another it has two", [...of("a", 1, 15), ...of("b", 101, 1)], { a: 2, b: 1 }],
@@ -69,10 +69,10 @@ describe("planStep over shares", () => {
     ["a prompt of another counts as an answer", [...of("a", 1, 15), ...of("b", 101, 1, 40)], { a: 2, b: 40 }],
     ["the budget goes round the shares", [...of("a", 1, 9, 500), ...of("b", 101, 1, 500)], { a: 32, b: 32 }],
     ["what one share leaves of it, others take", [...of("b", 101, 1, 10), ...of("a", 1, 9, 500)], { a: 32, b: 10 }],
-  ])("%s", (_rule, entries, counts) => {
-    const plan = planned(entries);
+  ])("%s", (_rule, candidates, counts) => {
+    const plan = planned(candidates);
     const sums: Record<string, number> = {};
-    for (const { handle, share } of entries) sums[share ?? ""] = (sums[share ?? ""] ?? 0) + (plan.get(handle) ?? 0);
+    for (const { handle, share } of candidates) sums[share ?? ""] = (sums[share ?? ""] ?? 0) + (plan.get(handle) ?? 0);
     expect(sums).toEqual(counts);
   });
 });

@@ -1,29 +1,29 @@
 import { describe, expect, it } from "vitest";
-import { planStep, prefillGrain, type PlanEntry } from "../../../workers/engine/step-plan.ts";
+import { planStep, prefillGrain, type Candidate } from "../../../workers/engine/step-plan.ts";
 
-const reading = (handle: number, pending: number, position = 0): PlanEntry => ({ handle, pending, position });
+const reading = (handle: number, pending: number, position = 0): Candidate => ({ handle, pending, position });
 
 describe("planStep", () => {
-  it.each<[name: string, entries: PlanEntry[], plan: number[]]>([
+  it.each<[name: string, candidates: Candidate[], plan: number[]]>([
     ["nothing to do", [reading(1, 0)], []],
     ["decoding sequences all take part", [reading(1, 1, 9), reading(2, 1, 5)], [1, 1, 2, 1]],
     ["one prompt takes the whole budget", [reading(1, 500)], [1, 64]],
     ["two prompts share it", [reading(1, 500), reading(2, 500)], [1, 32, 2, 32]],
-    ["three prompts: the last one waits for its turn", [reading(1, 500), reading(2, 500), reading(3, 500)], [1, 32, 2, 32]],
+    ["three prompts: the last one waits for the next pass", [reading(1, 500), reading(2, 500), reading(3, 500)], [1, 32, 2, 32]],
     ["what a short prompt leaves goes to the next", [reading(1, 10), reading(2, 500)], [1, 10, 2, 32]],
     ["a cut ends where a tile ends", [reading(1, 500, 40)], [1, 56]],
     ["decoding costs no prefill budget", [reading(1, 1, 3), reading(2, 64)], [1, 1, 2, 64]],
-  ])("%s", (_, entries, plan) => {
-    expect([...planStep(entries, 64)]).toEqual(plan);
+  ])("%s", (_, candidates, plan) => {
+    expect([...planStep(candidates, 64)]).toEqual(plan);
   });
 
   it("reads every prompt to its end, cutting only at tiles", () => {
-    let entries = [reading(1, 100), reading(2, 33), reading(3, 257, 17)];
-    for (let step = 0; entries.some(({ pending }) => pending > 0); step += 1) {
+    let candidates = [reading(1, 100), reading(2, 33), reading(3, 257, 17)];
+    for (let step = 0; candidates.some(({ pending }) => pending > 0); step += 1) {
       expect(step).toBeLessThan(20);
-      const plan = planStep([...entries.slice(step % 3), ...entries.slice(0, step % 3)], 64);
+      const plan = planStep([...candidates.slice(step % 3), ...candidates.slice(0, step % 3)], 64);
       const counts = new Map(Array.from({ length: plan.length / 2 }, (_, index) => [plan[index * 2], plan[index * 2 + 1] ?? 0]));
-      entries = entries.map(({ handle, pending, position }) => {
+      candidates = candidates.map(({ handle, pending, position }) => {
         const count = counts.get(handle) ?? 0;
         if (count < pending && count > 0) expect((position + count) % prefillGrain).toBe(0);
         return reading(handle, pending - count, position + count);

@@ -42,7 +42,7 @@ class Sampling:
 
 
 class ChatSampler:
-    """`chats` sequences of exactly `tokens` tokens: a system message, then question and answer by turns; the last answer may be cut."""
+    """`chats` sequences of exactly `tokens` tokens: a system message, then question and answer alternately; the last answer may be cut."""
 
     def __init__(self, trunk: Trunk, tokenizer: Tokenizer, questions: Questions, seed: int, sampling: Sampling | None = None) -> None:
         self.trunk = trunk

@@ -1,10 +1,10 @@
-/** One turn: every program reads the same prompt and goes on from it, one after another. */
+/** One repetition: every program reads the same prompt and goes on from it, one after another. */
 import type { SeriesCollector } from "../report/result.ts";
 import { mustBeginAlike, mustBeIdentical, type Continuation } from "./agreement.ts";
 import { decodedTokens, native, ours, settingName, type Measurement, type Participant } from "./participant.ts";
 
 /** Adds what was measured to the collector; returns what our engine decoded. Throws when ours differ, or llama.cpp begins otherwise. */
-export async function takeTurn(
+export async function measureEach(
   participants: readonly Participant[],
   prompt: readonly number[],
   collector: SeriesCollector,

@@ -1,4 +1,4 @@
 /** Who goes first changes every round, so that a machine that speeds up or slows down meets everybody alike. */
-export function inTurn<T>(programs: readonly T[], round: number): readonly T[] {
+export function alternately<T>(programs: readonly T[], round: number): readonly T[] {
   return round % 2 === 0 ? programs : programs.toReversed();
 }

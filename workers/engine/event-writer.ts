@@ -1,18 +1,18 @@
-/** The sending end of one generation's event stream: pull-driven, with one terminal event and a reader that may leave at any time. */
+/** The writing end of one generation's event stream: pull-driven, with one terminal event and a reader that may leave at any time. */
 import type { GenerateEvent } from "../contracts/engine.ts";
 import { encodeEvent, encodeHeartbeat, heartbeatMilliseconds } from "../contracts/event-stream.ts";
 
 /** Bytes that may wait for the reader before its sequence stops being computed: some 60 tokens. */
 export const streamBufferBytes = 4096;
 
-export interface SinkEvents {
+export interface ReaderEvents {
   /** The reader wants more. */
   onDrain(): void;
   /** The reader has gone; no event will reach it. */
   onCancel(): void;
 }
 
-export class EventSink {
+export class EventWriter {
   readonly stream: ReadableStream<Uint8Array>;
   #controller: ReadableByteStreamController | undefined;
   readonly #endsWithState: boolean;
@@ -21,7 +21,7 @@ export class EventSink {
   #silentSince: number | undefined;
 
   /** `endsWithState`: a state follows the answer's end, and the stream ends with that. */
-  constructor(events: SinkEvents, endsWithState = false) {
+  constructor(events: ReaderEvents, endsWithState = false) {
     this.#endsWithState = endsWithState;
     this.stream = new ReadableStream(
       {
