@@ -1,4 +1,4 @@
-/** What every backend with a memory must do with states that go in and come out. Run beside `backend-conformance.ts`. */
+/** What every backend that takes and gives states must do with states that go in and come out. Run beside `backend-conformance.ts`. */
 import { RpcTarget } from "cloudflare:workers";
 import type { ServiceFailure } from "../../workers/contracts/errors.ts";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";

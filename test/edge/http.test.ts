@@ -71,7 +71,7 @@ test("the model's card says what it is and what a conversation takes", async () 
   ]);
 });
 
-test("a prompt twice as long as window and memory is read in the state that the card names, and told on the way", async () => {
+test("a prompt twice as long as window and salient tokens is read in the state that the card names, and told on the way", async () => {
   const { data } = (await (await fetch(`${stackUrl}/v1/models`)).json()) as {
     readonly data: readonly [{ readonly state: { readonly bytes: number } }];
   };

@@ -1,5 +1,5 @@
 /**
- * The session Worker's RPC surface: it owns running generations, the memory of conversations, and what tenants keep. Failures come as
+ * The session Worker's RPC surface: it owns running generations, the states of conversations, and what tenants keep. Failures come as
  * `ok: false`, never as a thrown error. A tenant is never told whether what it may not see exists: that is "not found", as is the unknown.
  */
 import type { TurnFinish } from "./finish.ts";

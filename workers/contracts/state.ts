@@ -1,4 +1,4 @@
-/** The memory of a conversation, as a backend holds it. */
+/** The state of a conversation, as a backend holds it. */
 
 /** What any conversation takes; constant while the backend lives. */
 export interface StateDescription {

@@ -1,5 +1,5 @@
 /**
- * The toy model's memory, and the state file that holds it (`wasm/STATE_FORMAT.md`, version 3): one group of a window of 64 tokens with 4 kept
+ * The toy model's state, and the state file that holds it (`wasm/STATE_FORMAT.md`, version 3): one group of a window of 64 tokens with 4 kept
  * ones, whose rows hold a token, its position and the digest of the text up to it, and a head that holds the digest of all that has left the
  * window. What the toy says next depends on every bit of it, so that a wrong file, a stale one or one that was cut wrongly shows.
  */

@@ -10,13 +10,13 @@ import type { AnswerEntries } from "./answer-entries.ts";
 import type { LogRecord } from "./answer-log.ts";
 import { Attempts, type AttemptEvent, type ChooseBackend } from "../generation/attempts.ts";
 import type { Meter } from "../generation/meter.ts";
-import type { Memory } from "../generation/start.ts";
+import type { States } from "../generation/start.ts";
 
 export interface RunOptions {
   readonly chooseBackend: ChooseBackend;
   readonly model: ModelVersion;
   readonly jobs: readonly Job[];
-  readonly memories: readonly Memory[];
+  readonly states: readonly States[];
   readonly meter: Meter;
   readonly entries: AnswerEntries;
   readonly record: (record: LogRecord) => void;
@@ -51,14 +51,14 @@ export class GenerationRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { chooseBackend, model, jobs, memories, meter, entries, onRetry } = options;
+    const { chooseBackend, model, jobs, states, meter, entries, onRetry } = options;
     this.#attempts = jobs.map(
       (job, at) =>
         new Attempts({
           chooseBackend,
           model,
           job,
-          memory: memories[at] as Memory,
+          states: states[at] as States,
           meter,
           signal: this.#abort.signal,
           sampled: entries.choices[at]?.sampled ?? [],

@@ -9,7 +9,7 @@ import { cancelled, internalError } from "../failures.ts";
 import { streamSettings } from "../settings.ts";
 import { ownerOf, type TurnTaker } from "../sessions/contract.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
-import { chooseMemory, type MemorySources } from "../generation/choose-memory.ts";
+import { chooseStates, type StateSources } from "../generation/choose-states.ts";
 import { Meter } from "../generation/meter.ts";
 import { endTurn, turnResult } from "./turn-end.ts";
 import { AnswerEntries } from "./answer-entries.ts";
@@ -72,7 +72,7 @@ export class Life {
       chooseBackend: () => engineOf(environment, { tenant: stored.order.tenant, priority: "interactive" }),
       model: stored.order.model,
       jobs,
-      memories: jobs.map((job) => chooseMemory(job, sources)),
+      states: jobs.map((job) => chooseStates(job, sources)),
       meter: this.#meter,
       entries: this.#entries,
       record: (record) => {
@@ -219,7 +219,7 @@ export class Life {
     else this.#grace = setTimeout(cancel, grace);
   }
 
-  #sources(): MemorySources {
+  #sources(): StateSources {
     const { stored, session, store } = this.#options;
     const { order, prepared } = stored;
     const turn =

@@ -43,7 +43,7 @@ export class SqlLogRows implements LogRows {
 }
 
 /** In memory, for an answer that can't be written down. */
-export class MemoryLogRows implements LogRows {
+export class InMemoryLogRows implements LogRows {
   #rows: Uint8Array[] = [];
 
   append(bytes: Uint8Array): void {

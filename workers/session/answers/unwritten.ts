@@ -9,7 +9,7 @@ import { modelOfVersion } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { tenantStore } from "../snapshots/tiers/near-store.ts";
 import { Life } from "./life.ts";
-import { MemoryLogRows } from "./log-rows.ts";
+import { InMemoryLogRows } from "./log-rows.ts";
 
 export async function startUnwritten(
   environment: SessionEnvironment,
@@ -20,7 +20,7 @@ export async function startUnwritten(
     stored: { order: { ...order, resumable: false }, prepared: null },
     model: await modelOfVersion(environment, order.model),
     environment,
-    rows: new MemoryLogRows(),
+    rows: new InMemoryLogRows(),
     session: undefined,
     store: order.tenant === null ? undefined : tenantStore(environment, order.tenant),
     onEnded: () => undefined,

@@ -11,7 +11,7 @@ import type { AnswerEvent, PromptUsage } from "./answer-event.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
 import { release } from "../../contracts/release.ts";
-import type { Memory, Start } from "./start.ts";
+import type { States, Start } from "./start.ts";
 import type { Meter } from "./meter.ts";
 import { StateOpening } from "./state-opening.ts";
 import { StateReceiver } from "./state-receiver.ts";
@@ -29,7 +29,7 @@ export interface AttemptOptions {
   readonly chooseBackend: ChooseBackend;
   readonly model: ModelVersion;
   readonly job: Job;
-  readonly memory: Memory;
+  readonly states: States;
   readonly meter: Meter;
   readonly signal: AbortSignal;
   /** Ids that an earlier life of this generation has sampled. */
@@ -50,8 +50,8 @@ export class Attempts {
     this.#options = options;
     this.#sampled = [...options.sampled];
     this.#states = new StateReceiver(async (tokens, bytes) => {
-      this.#start ??= await options.memory.start();
-      return await options.memory.put(this.#start, tokens, this.#sampled, bytes);
+      this.#start ??= await options.states.start();
+      return await options.states.put(this.#start, tokens, this.#sampled, bytes);
     });
   }
 
@@ -76,7 +76,7 @@ export class Attempts {
   }
 
   async *events(): AsyncGenerator<AttemptEvent, void, undefined> {
-    this.#start ??= await this.#options.memory.start();
+    this.#start ??= await this.#options.states.start();
     // A later life of the same answer tells what its first one found.
     if (this.#sampled.length === 0) yield this.#started(this.#start);
     while (!this.#options.signal.aborted) {
@@ -95,8 +95,8 @@ export class Attempts {
 
   /** Reads one attempt to its end. @throws ServiceError when it fails before the answer is whole. */
   async *#read(stream: ReadableStream<Uint8Array>): AsyncGenerator<AttemptEvent, void, undefined> {
-    const { signal, memory } = this.#options;
-    for await (const event of decodeEvents(stream, signal, { afterFinish: memory.keeps?.end === true })) {
+    const { signal, states } = this.#options;
+    for await (const event of decodeEvents(stream, signal, { afterFinish: states.keeps?.end === true })) {
       if (event.type === "error") {
         await this.#states.abort(event.failure.message);
         throw new ServiceError(event.failure);
@@ -124,12 +124,12 @@ export class Attempts {
 
   /** Prepares another attempt, where that can help. */
   async *#goOn(failure: ServiceFailure): AsyncGenerator<AttemptEvent, boolean, undefined> {
-    const { signal, memory, onRetry } = this.#options;
+    const { signal, states, onRetry } = this.#options;
     if (signal.aborted || !failure.retryable || this.#start === undefined) return false;
     if (++this.#fruitless > mostFruitlessAttempts) return false;
     onRetry(failure, this.#sampled.length);
     if (failure.code === "state_rejected") {
-      this.#start = await memory.without(this.#start, "the engine refused the state");
+      this.#start = await states.without(this.#start, "the engine refused the state");
       if (this.#sampled.length === 0) yield this.#started(this.#start);
     } else await pause(firstPauseMilliseconds * 4 ** (this.#fruitless - 1));
     return true;
@@ -142,18 +142,18 @@ export class Attempts {
   /** The next attempt's stream; a state that can't be had is done without. */
   async #opened(): Promise<ReadableStream<Uint8Array>> {
     while (true) {
-      const start = (this.#start ??= await this.#options.memory.start());
+      const start = (this.#start ??= await this.#options.states.start());
       const outcome = await this.#generate(start);
       if (outcome.ok) return outcome.value;
       const { failure } = outcome;
       if (start.snapshot === null || failure.code !== "state_rejected") throw new ServiceError(failure);
-      this.#start = await this.#options.memory.without(start, failure.message);
+      this.#start = await this.#options.states.without(start, failure.message);
     }
   }
 
   async #generate(start: Start): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    const { chooseBackend, memory, meter } = this.#options;
-    const state = start.snapshot === null ? undefined : new StateOpening((fromPage) => memory.open(start, fromPage));
+    const { chooseBackend, states, meter } = this.#options;
+    const state = start.snapshot === null ? undefined : new StateOpening((fromPage) => states.open(start, fromPage));
     try {
       const request = this.#request(start, state?.reference);
       const outcome = await chooseBackend().generate(request);
@@ -168,9 +168,9 @@ export class Attempts {
   }
 
   #request(start: Start, state: StateSource | undefined): GenerateRequest {
-    const { job, memory, model } = this.#options;
+    const { job, states, model } = this.#options;
     const sampled = this.#sampled;
-    const { keeps } = memory;
+    const { keeps } = states;
     const at = (keeps?.at ?? []).filter((tokens) => tokens > start.tokens);
     return {
       ...job.request,

@@ -10,7 +10,7 @@ import { identityOf } from "../identity.ts";
 import { modelUnavailable } from "../../models/served-model.ts";
 import { Attempts, type ChooseBackend } from "./attempts.ts";
 import { Meter, type MeteredWork } from "./meter.ts";
-import { turnMemory } from "./turn-memory.ts";
+import { turnStates } from "./turn-states.ts";
 
 /** Tokens of one part: half a minute of reading on a slow engine is the most that a failure costs. */
 const mostPartTokens = 8_192;
@@ -60,7 +60,7 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
   const job = readingJob(session, tokens);
   const outcome = { baseIsLost: false };
   let failure = notKept();
-  const memory = turnMemory({
+  const states = turnStates({
     store: {
       open: (id, keep, fromPage) => store.open(id, keep, fromPage),
       put: async (order, bytes) => {
@@ -84,7 +84,7 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
     },
   });
   const meter = new Meter(work, model.id);
-  const attempts = new Attempts({ chooseBackend, model, job, memory, meter, signal, sampled: [], onRetry: () => undefined });
+  const attempts = new Attempts({ chooseBackend, model, job, states, meter, signal, sampled: [], onRetry: () => undefined });
   try {
     const events = attempts.events();
     for (let next = await events.next(); next.done !== true; next = await events.next()) {

@@ -14,8 +14,8 @@ export interface Start {
   readonly report: CacheReport;
 }
 
-/** What a generation asks of the conversation that it belongs to. */
-export interface Memory {
+/** The states of a generation: the one that it starts from, and those that it keeps. */
+export interface States {
   /** Where to start; never fails, because a store that does costs time only. */
   start(): Promise<Start>;
   /** The start's state as bytes, without rows in pages before `fromPage`; throws where it is gone or can't be reached. */

@@ -1,4 +1,4 @@
-/** A conversation with its memory as one sealed file. */
+/** A conversation with its state as one sealed file. */
 import { request, requestRecord } from "./request.ts";
 import { sessionFacts, sessionPath, type SessionFacts } from "./sessions.ts";
 

@@ -1,4 +1,4 @@
-/** The client of `/v1/sessions`: conversations whose memory the server keeps. */
+/** The client of `/v1/sessions`: conversations whose states the server keeps. */
 import { FailureError, record } from "./failure.ts";
 import { listAll } from "./list.ts";
 import { deleteIfThere, request, requestRecord } from "./request.ts";

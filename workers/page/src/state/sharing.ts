@@ -9,7 +9,7 @@ import { openSession } from "./sessions.ts";
 import type { Store } from "./store.ts";
 import type { Conversation } from "./types.ts";
 
-/** Files are as large as a memory is; a slow line needs its time. */
+/** Files are as large as a state is; a slow line needs its time. */
 const fileMs = 300_000;
 
 /** Each gives the failure, or null. */

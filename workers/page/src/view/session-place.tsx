@@ -1,7 +1,7 @@
 import { currentConversation } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
 
-/** Where the server keeps the open conversation's memory. */
+/** Where the server keeps the open conversation's state. */
 export function SessionPlace() {
   const { state, texts } = useApp();
   const facts = currentConversation(state)?.facts;

@@ -1,17 +1,17 @@
-/** Which memory a choice of an answer has: its session's, what the prompt's tokens find, or none. */
+/** Which states a choice of an answer starts from and keeps: its session's, what the prompt's tokens find, or none. */
 import type { Job } from "../../contracts/choice.ts";
 import type { Outcome } from "../../contracts/engine.ts";
 import type { GenerationOrder } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
-import { noMemory } from "./no-memory.ts";
-import { PromptMemory } from "./prompt-memory.ts";
-import type { Memory } from "./start.ts";
+import { noStates } from "./no-states.ts";
+import { PromptStates } from "./prompt-states.ts";
+import type { States } from "./start.ts";
 import type { PreparedTurn, TurnBase } from "./turn-base.ts";
-import { turnMemory } from "./turn-memory.ts";
+import { turnStates } from "./turn-states.ts";
 
-export interface MemorySources {
+export interface StateSources {
   readonly order: Pick<GenerationOrder, "stream" | "tenant" | "model" | "jobs">;
   /** Undefined without a tenant, for whom alone states are kept. */
   readonly store: SnapshotStore | undefined;
@@ -27,18 +27,18 @@ export interface SessionTurn {
   readonly rebuild: () => Promise<Outcome<TurnBase>>;
 }
 
-export function chooseMemory(job: Job, { order, store, turn }: MemorySources): Memory {
+export function chooseStates(job: Job, { order, store, turn }: StateSources): States {
   const { prompt } = job.request;
   const onStoreFailure = (step: string, cause: unknown) => {
     const what = typeof cause === "string" ? cause : describeCause(cause);
     logLine("error", "snapshot_store_failed", { stream: order.stream, step, cause: what });
   };
   const identity = identityOf(order.model);
-  if (store === undefined || order.tenant === null) return noMemory(prompt, "no key, so nothing is kept");
-  if (job.request.promptLogprobs !== null) return noMemory(prompt, "the prompt is to be scored");
-  if (turn !== undefined) return turnMemory({ store, identity, job, ...turn, onStoreFailure });
+  if (store === undefined || order.tenant === null) return noStates(prompt, "no key, so nothing is kept");
+  if (job.request.promptLogprobs !== null) return noStates(prompt, "the prompt is to be scored");
+  if (turn !== undefined) return turnStates({ store, identity, job, ...turn, onStoreFailure });
   // Choices of one prompt end in different states; the client goes on from the first.
   const first = order.jobs.find(({ promptIndex }) => promptIndex === job.promptIndex) === job;
-  const memory = new PromptMemory({ store, identity, tenant: order.tenant, job, onStoreFailure });
-  return first ? memory : memory.findOnly();
+  const states = new PromptStates({ store, identity, tenant: order.tenant, job, onStoreFailure });
+  return first ? states : states.findOnly();
 }

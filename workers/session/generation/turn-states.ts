@@ -1,13 +1,13 @@
-/** The memory of a turn: where its session says it starts, kept for the session afterwards. */
+/** The states of a turn: where its session says it starts, kept for the session afterwards. */
 import type { Job } from "../../contracts/choice.ts";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { PreparedTurn, TurnBase } from "./turn-base.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { ModelIdentity, SnapshotStore } from "../snapshots/contract.ts";
-import type { Memory, Start } from "./start.ts";
+import type { States, Start } from "./start.ts";
 
-export interface TurnMemoryOptions {
+export interface TurnStatesOptions {
   readonly store: Pick<SnapshotStore, "open" | "put">;
   readonly identity: ModelIdentity;
   readonly job: Job;
@@ -19,7 +19,7 @@ export interface TurnMemoryOptions {
   readonly onStoreFailure: (step: "open" | "put", cause: unknown) => void;
 }
 
-export function turnMemory({ store, identity, job, prepared, owner, rebuild, onStoreFailure }: TurnMemoryOptions): Memory {
+export function turnStates({ store, identity, job, prepared, owner, rebuild, onStoreFailure }: TurnStatesOptions): States {
   const startAt = (base: TurnBase, outcome: "hit" | "miss" | "rejected", reason: string): Start => ({
     tokens: base.snapshot === null ? 0 : base.tokens,
     prompt: Uint32Array.from([...base.unread, ...job.request.prompt]),

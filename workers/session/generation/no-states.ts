@@ -1,7 +1,7 @@
-/** The memory of a request that has none: without a tenant nothing is found and nothing is kept. */
-import { coldStart, type Memory } from "./start.ts";
+/** The states of a request that has none: without a tenant nothing is found and nothing is kept. */
+import { coldStart, type States } from "./start.ts";
 
-export function noMemory(prompt: Uint32Array, reason: string): Memory {
+export function noStates(prompt: Uint32Array, reason: string): States {
   const cold = coldStart(prompt, "miss", reason);
   return {
     keeps: null,

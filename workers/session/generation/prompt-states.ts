@@ -1,5 +1,5 @@
 /**
- * The memory of a request that repeats its conversation, as stock OpenAI clients do: found by the prompt's tokens, and kept so that the next
+ * The states of a request that repeats its conversation, as stock OpenAI clients do: found by the prompt's tokens, and kept so that the next
  * request, which repeats this one and its answer, finds it.
  */
 import type { Job } from "../../contracts/choice.ts";
@@ -8,12 +8,12 @@ import { tokenChain } from "../snapshots/index/chain.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { Findings, ModelIdentity, SnapshotStore, TokenChain } from "../snapshots/contract.ts";
 import { bestStart } from "./best-start.ts";
-import { coldStart, type Memory, type Start } from "./start.ts";
+import { coldStart, type States, type Start } from "./start.ts";
 
 /** A lookup that takes longer is done without. */
 const findMilliseconds = 2_000;
 
-export interface PromptMemoryOptions {
+export interface PromptStatesOptions {
   readonly store: Pick<SnapshotStore, "find" | "open" | "put">;
   readonly identity: ModelIdentity;
   readonly tenant: string;
@@ -21,12 +21,12 @@ export interface PromptMemoryOptions {
   readonly onStoreFailure: (step: "find" | "open" | "put", cause: unknown) => void;
 }
 
-export class PromptMemory implements Memory {
-  readonly #options: PromptMemoryOptions;
+export class PromptStates implements States {
+  readonly #options: PromptStatesOptions;
   readonly #prompt: Uint32Array;
   #at: readonly number[] = [];
 
-  constructor(options: PromptMemoryOptions) {
+  constructor(options: PromptStatesOptions) {
     this.#options = options;
     this.#prompt = options.job.request.prompt;
   }
@@ -68,7 +68,7 @@ export class PromptMemory implements Memory {
   }
 
   /** The same for a choice whose end nobody goes on from. */
-  findOnly(): Memory {
+  findOnly(): States {
     return {
       keeps: null,
       start: () => this.start(),
