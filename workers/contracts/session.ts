@@ -170,8 +170,11 @@ export interface SharedSession {
 /** What a session Worker says of a tenant's storage. */
 export interface TenantUsage {
   readonly sessions: number;
+  /** Of states, by where they lie. */
   readonly hotBytes: number;
   readonly durableBytes: number;
+  /** What counts into the quota, by kind. An imported session is a session; streams are answers that can be read again. */
+  readonly bytes: Readonly<Record<"states" | "sessions" | "contexts" | "shares" | "streams", number>>;
   readonly quotaBytes: number;
 }
 

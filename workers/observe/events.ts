@@ -1,6 +1,7 @@
 /** Every event that a Worker logs, with what it means. */
 export const logEvents = {
   answer_not_written: "An answer's log could not be written to disk; the answer goes on in memory.",
+  charge_not_made: "A tenant's account could not be told what is kept; it is told the next time that it changes.",
   configuration_invalid: "A variable breaks its rule; every call is refused until it is put right.",
   document_not_read: "Reading a document ended in a failure.",
   engine_defect: "The engine failed in a way it never should; it is loaded anew.",

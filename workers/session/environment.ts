@@ -30,7 +30,7 @@ export interface SessionEnvironment {
   readonly STREAM_GRACE_SECONDS?: string;
   /** Seconds that a stream can be read again after its end; 600 unless set. */
   readonly STREAM_KEEP_SECONDS?: string;
-  /** Most bytes that a tenant's snapshots may take, in all tiers; 1 GiB unless set. */
+  /** Most bytes of all that a tenant keeps: snapshots in all tiers, sessions, contexts, shares and streams; 1 GiB unless set. */
   readonly TENANT_QUOTA_BYTES?: string;
   /** Seconds that a state which is kept stays in its tenant's object after its last use, before it goes to R2; 3,600 unless set. */
   readonly STATE_HOT_SECONDS?: string;

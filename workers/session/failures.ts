@@ -33,9 +33,44 @@ export const conversationTooLong = (tokens: number, added: number, most: number)
     `A session may have ${String(most)} tokens; it has ${String(tokens)}, and the turn may add ${String(added)}.`,
     "session_id",
   );
+export const sessionTooLarge = (bytes: number, most: number, added?: number) =>
+  refuse(
+    "context_length_exceeded",
+    400,
+    `'session_id': a session may hold ${String(most)} bytes of transcript and tokens; it holds ${String(bytes)}` +
+      (added === undefined ? "." : `, and the turn may add ${String(added)}.`),
+    "session_id",
+  );
 export const sessionOfAnotherModel = (model: string) =>
   refuse("invalid_request", 400, `'session_id': the session was made with the model '${model}'.`, "session_id");
-export const quotaExceeded = (message: string) => refuse("quota_exceeded", 429, message);
+
+/** How somebody makes room again, by the kind that takes the most. */
+const makingRoom = {
+  states: "delete sessions, contexts or shares, which keep states",
+  sessions: "delete sessions (DELETE /v1/sessions/ID)",
+  contexts: "delete contexts (DELETE /v1/contexts/ID)",
+  shares: "end shares (GET /v1/shares lists them, DELETE /v1/shares/ID ends one)",
+  streams: "answers that have ended are let go of within minutes, so try again later",
+} as const;
+
+/** What a tenant would keep by kind, in bytes; `secondsToEnd`: until the next stream is let go of. */
+export function quotaExceeded(
+  limit: number,
+  kept: Readonly<Record<keyof typeof makingRoom, number>>,
+  secondsToEnd?: number,
+): ServiceFailure {
+  const kinds = Object.keys(makingRoom) as (keyof typeof makingRoom)[];
+  const most = kinds.reduce((first, kind) => (kept[kind] > kept[first] ? kind : first));
+  const sum = kinds.reduce((bytes, kind) => bytes + kept[kind], 0);
+  const list = kinds.map((kind) => `${kind} ${String(kept[kind])}`).join(", ");
+  const failure = refuse(
+    "quota_exceeded",
+    429,
+    `quota: what a key keeps may take ${String(limit)} bytes; it would take ${String(sum)}: ${list}. Most of it are ${most}: ${makingRoom[most]}.`,
+  );
+  return most === "streams" && secondsToEnd !== undefined ? { ...failure, retryAfterSeconds: secondsToEnd } : failure;
+}
+
 export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
 /** It was ended by the reader, the client, or the time limit. */
 export const cancelled = (message = "The generation was stopped.") => refuse("cancelled", 499, message);

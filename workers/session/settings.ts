@@ -40,7 +40,7 @@ export function streamSettings(variables: Variables<"STREAM_GRACE_SECONDS" | "ST
 }
 
 export interface StoreSettings {
-  /** Most bytes that a tenant's snapshots may take, in all tiers. */
+  /** Most bytes of all that a tenant keeps: snapshots in all tiers, sessions, contexts, shares and streams. */
   readonly quotaBytes: number;
   /** How long a state which is kept stays in its tenant's object after its last use, before it goes to R2. */
   readonly hotMilliseconds: number;

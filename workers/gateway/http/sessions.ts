@@ -138,6 +138,7 @@ function passphraseOf(header: string | undefined): string | null {
 }
 
 export async function usage(c: GatewayContext): Promise<Response> {
-  const { sessions, hotBytes, durableBytes, quotaBytes } = await fromSession(c.env.SESSION.usage(requireTenant(c)));
-  return c.json({ sessions, hot_bytes: hotBytes, durable_bytes: durableBytes, quota_bytes: quotaBytes });
+  const { sessions, hotBytes, durableBytes, bytes, quotaBytes } = await fromSession(c.env.SESSION.usage(requireTenant(c)));
+  const used = Object.values(bytes).reduce((sum, some) => sum + some, 0);
+  return c.json({ sessions, hot_bytes: hotBytes, durable_bytes: durableBytes, bytes, used_bytes: used, quota_bytes: quotaBytes });
 }

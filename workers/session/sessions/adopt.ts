@@ -1,7 +1,8 @@
 /** Copies the newest state of a conversation from one tenant's store to another's, where it is sealed under the other's key. */
+import type { Outcome } from "../../contracts/engine.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { identityOf } from "../identity.ts";
-import type { SnapshotStore } from "../snapshots/contract.ts";
+import type { SnapshotStore, StoredSnapshot } from "../snapshots/contract.ts";
 import { ownerOf } from "./contract.ts";
 import type { SessionRecord } from "./record.ts";
 import type { StoredTurn } from "./turn-rows.ts";
@@ -18,19 +19,19 @@ export async function adopt(
   if (newest?.snapshot === undefined || newest.snapshot === null) return without;
   const opened = await from.open(newest.snapshot, newest.snapshotTokens);
   if (!opened.ok) return without;
-  const snapshot = await keepState(to, record, newest, opened.value.bytes);
-  return without.map((turn) =>
-    turn.number === newest.number && snapshot !== null ? { ...turn, snapshot, snapshotTokens: newest.snapshotTokens } : turn,
-  );
+  const kept = await keepState(to, record, newest, opened.value.bytes);
+  if (kept?.ok !== true) return without;
+  const state = { snapshot: kept.value.id, snapshotTokens: newest.snapshotTokens };
+  return without.map((turn) => (turn.number === newest.number ? { ...turn, ...state } : turn));
 }
 
-/** Puts a state file into a store for a turn of a session; its id, or null where that fails. */
+/** Puts a state file into a store for a turn of a session; undefined where the store can't be reached. */
 export async function keepState(
   store: Pick<SnapshotStore, "put">,
   record: SessionRecord,
   { number, snapshotTokens }: Pick<StoredTurn, "number" | "snapshotTokens">,
   bytes: ReadableStream<Uint8Array>,
-): Promise<string | null> {
+): Promise<Outcome<StoredSnapshot> | undefined> {
   try {
     const owner = ownerOf(record.id, number);
     const order = {
@@ -42,10 +43,9 @@ export async function keepState(
       owner,
       expires: null,
     };
-    const stored = await store.put(order, bytes);
-    return stored.ok ? stored.value.id : null;
+    return await store.put(order, bytes);
   } catch (cause) {
     logLine("error", "snapshot_store_failed", { session: record.id, step: "adopt", cause: describeCause(cause) });
-    return null;
+    return undefined;
   }
 }

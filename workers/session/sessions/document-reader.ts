@@ -35,6 +35,8 @@ export interface DocumentParts {
   readonly turns: TurnRows;
   readonly tokens: TokenLog;
   readonly facts: () => Promise<SessionFacts>;
+  /** Why the context may not grow by so many bytes. */
+  readonly admit: (record: SessionRecord, added: number) => Promise<ServiceFailure | undefined>;
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
@@ -230,11 +232,14 @@ export class DocumentReader {
   /** Text becomes tokens together with what is noted of it, or not at all. */
   async #write(text: string, change: Partial<UploadRecord>): Promise<void> {
     const { tokenizer, chatTemplate } = await modelOfVersion(this.#parts.environment, this.#record().model);
-    const { storage, tokens } = this.#parts;
+    const { storage, tokens, admit } = this.#parts;
+    // What the template says before a document may grow together with its first word.
+    const isFirst = tokens.length === 0 && chatTemplate !== null;
+    const added = text === "" ? new Uint32Array() : isFirst ? chatTemplate.renderOpenSystem(text) : tokenizer.encode(text);
+    const refusal = await admit(this.#record(), added.byteLength + JSON.stringify(change).length);
+    if (refusal !== undefined) throw new ServiceError(refusal);
     storage.transactionSync(() => {
-      // What the template says before a document may grow together with its first word.
-      const isFirst = tokens.length === 0 && chatTemplate !== null;
-      if (text !== "") tokens.append(isFirst ? chatTemplate.renderOpenSystem(text) : tokenizer.encode(text));
+      tokens.append(added);
       if (tokens.length > mostDocumentTokens) throw new ServiceError(documentTooLarge(mostDocumentTokens));
       this.#change(change);
     });

@@ -4,16 +4,23 @@ import type { TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
 import { renderChat } from "../../models/render-chat.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
-import { conversationTooLong, invalidRequest } from "../failures.ts";
+import { conversationTooLong, invalidRequest, sessionTooLarge } from "../failures.ts";
 import type { RenderedTurn } from "./contract.ts";
-import { mostConversationTokens } from "./limits.ts";
+import { mostConversationTokens, mostSessionBytes } from "./limits.ts";
 
 /** What the session holds before the turn. */
 export interface Position {
   /** Turns that have ended; 0 where there is nothing, or only a document. */
   readonly turns: number;
   readonly tokens: number;
+  /** Of its transcript and tokens as they are stored. */
+  readonly bytes: number;
 }
+
+/** As the transcript stores them. */
+export const messageBytes = (messages: readonly TranscriptMessage[]): number => new TextEncoder().encode(JSON.stringify(messages)).length;
+
+const tokenBytes = Uint32Array.BYTES_PER_ELEMENT;
 
 /** @throws ServiceError where the messages do not fit here, or too few tokens are left. */
 export function renderTurn(model: ServedModel, { messages, limits, countsHeld }: TurnOrder, position: Position): RenderedTurn {
@@ -23,6 +30,9 @@ export function renderTurn(model: ServedModel, { messages, limits, countsHeld }:
   const added = prompt.length + maxTokens;
   if (position.tokens + added > mostConversationTokens)
     throw new ServiceError(conversationTooLong(position.tokens, added, mostConversationTokens));
+  // Of the answer's text no more is known than that most tokens are as long as their numbers.
+  const addedBytes = messageBytes(messages) + tokenBytes * (added + maxTokens);
+  if (position.bytes + addedBytes > mostSessionBytes) throw new ServiceError(sessionTooLarge(position.bytes, mostSessionBytes, addedBytes));
   return { prompt, maxTokens };
 }
 

@@ -8,6 +8,9 @@ import type { TurnRows } from "./turn-rows.ts";
 /** After its last use. */
 export const lifeSeconds = 30 * 24 * 3600;
 
+/** Unix seconds. A share is deleted when its link ends, which is sooner; this is for one whose link has been lost. */
+export const expiryOf = ({ kind, updated }: SessionRecord): number => updated + (kind === "share" ? 2 * lifeSeconds : lifeSeconds);
+
 export interface FactSources {
   readonly turns: TurnRows;
   readonly tokens: TokenLog;

@@ -14,7 +14,9 @@ import { findSession, sessionAt, type SessionSurface } from "./find-session.ts";
 import { unixSeconds, type SessionRecord } from "./record.ts";
 import type { SessionCopy } from "./session-object.ts";
 import { adopt } from "./adopt.ts";
+import { ownersOf } from "./contract.ts";
 import type { ShareObject } from "./share-object.ts";
+import { turnsAsBytes, turnsOfBytes } from "./turn-rows.ts";
 
 export type Sessions = Omit<SessionBackend, "start" | "attach" | "stop" | "exportSession" | "importSession">;
 
@@ -36,7 +38,7 @@ export class SessionKeeper implements Sessions {
     const copied = (await original?.copy(from.turn)) ?? notFound(from.session);
     if (!copied.ok) return { ok: false, failure: named(copied.failure, from.session) };
     requireSameModel(model, copied.value.record.model);
-    const parent = { session: from.session, turn: Math.max(0, copied.value.turns.at(-1)?.number ?? 0) };
+    const parent = { session: from.session, turn: Math.max(0, turnsOfBytes(copied.value.turns).at(-1)?.number ?? 0) };
     const { record: first } = copied.value;
     const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
     return await this.#create({ ...record, parent }, copied.value);
@@ -149,11 +151,12 @@ export class SessionKeeper implements Sessions {
   }
 
   async usage(tenant: TenantId): ReturnType<Sessions["usage"]> {
-    const [sessions, { hotBytes, sharedBytes, durableBytes, quotaBytes }] = await Promise.all([
+    const [sessions, { hotBytes, sharedBytes, durableBytes, charged, quotaBytes }] = await Promise.all([
       this.#directory(tenant).count(),
       this.#environment.TENANT_OBJECT.getByName(tenant).usage(),
     ]);
-    return { ok: true, value: { sessions, hotBytes, durableBytes: durableBytes + sharedBytes, quotaBytes } };
+    const bytes = { states: hotBytes + sharedBytes + durableBytes, ...charged };
+    return { ok: true, value: { sessions, hotBytes, durableBytes: durableBytes + sharedBytes, bytes, quotaBytes } };
   }
 
   async deleteTenant(tenant: TenantId): Promise<Outcome<null>> {
@@ -184,8 +187,10 @@ export class SessionKeeper implements Sessions {
     const { record: first } = copied.value;
     requireSameModel(model, first.model);
     const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
-    const turns = await adopt(copied.value.turns, record, this.#store(found.tenant), this.#store(tenant));
-    return await this.#create(record, { turns, tokens: copied.value.tokens });
+    const turns = await adopt(turnsOfBytes(copied.value.turns), record, this.#store(found.tenant), this.#store(tenant));
+    const made = await this.#create(record, { turns: turnsAsBytes(turns), tokens: copied.value.tokens });
+    if (!made.ok) await this.#store(tenant).release(ownersOf(record.id));
+    return made;
   }
 
   async #find(tenant: TenantId, id: string, ...prefixes: readonly ("sess" | "ctx")[]): Promise<SessionSurface | undefined> {

@@ -5,7 +5,7 @@ import type { SessionFacts, Turn } from "../../contracts/session.ts";
 import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { asOutcome, conflict, invalidRequest, sessionNotFound, sessionOfAnotherModel } from "../failures.ts";
+import { asOutcome, conflict, invalidRequest, sessionNotFound, sessionOfAnotherModel, sessionTooLarge } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { BaseReader } from "./base-reader.ts";
 import {
@@ -21,13 +21,15 @@ import {
 import type { TurnBase } from "../generation/turn-base.ts";
 import { DocumentReader } from "./document-reader.ts";
 import { newId, streamObjectName } from "../ids/ids.ts";
+import { mostSessionBytes } from "./limits.ts";
 import { keepShared, letOldStatesGo, type StateOwner } from "./kept-states.ts";
 import { RecordRow, unixSeconds, type SessionRecord } from "./record.ts";
-import { renderTurn } from "./render-turn.ts";
-import { lifeSeconds, sessionFacts } from "./session-facts.ts";
+import { messageBytes, renderTurn } from "./render-turn.ts";
+import { SessionAccount } from "./session-account.ts";
+import { expiryOf, sessionFacts } from "./session-facts.ts";
 import { StreamRows } from "./stream-rows.ts";
 import { TokenLog } from "./token-log.ts";
-import { TurnRows, type StoredTurn } from "./turn-rows.ts";
+import { TurnRows, turnsAsBytes, turnsOfBytes } from "./turn-rows.ts";
 
 /** Until a deletion that did not work is tried again. */
 const againMilliseconds = 3_600_000;
@@ -35,7 +37,8 @@ const againMilliseconds = 3_600_000;
 /** All that a fork takes with it; its states it shares. */
 export interface SessionCopy {
   readonly record: SessionRecord;
-  readonly turns: readonly StoredTurn[];
+  /** `turnsAsBytes`. */
+  readonly turns: Uint8Array;
   readonly tokens: Uint32Array;
 }
 
@@ -47,6 +50,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   readonly #streams: StreamRows;
   readonly #document: DocumentReader;
   readonly #base: BaseReader;
+  readonly #account: SessionAccount;
   #isLeaving = false;
 
   constructor(context: DurableObjectState, environment: SessionEnvironment) {
@@ -59,11 +63,13 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     if (this.#record.get() !== undefined) this.#turns.makeTable();
     const parts = { environment, turns: this.#turns, tokens: this.#tokens };
     this.#base = new BaseReader(parts);
+    this.#account = new SessionAccount(environment, () => sql.databaseSize);
     this.#document = new DocumentReader({
       ...parts,
       storage: context.storage,
       record: this.#record,
       facts: () => this.#facts(),
+      admit: (record, added) => this.#account.admitChunk(record, added),
       waitUntil: (work) => {
         context.waitUntil(work);
       },
@@ -72,13 +78,17 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
 
   /** A new one, empty or a copy. */
   async create(record: SessionRecord, copy?: Pick<SessionCopy, "turns" | "tokens">): Promise<Outcome<SessionFacts>> {
-    if (this.#record.get() !== undefined) return { ok: false, failure: conflict("A session with this id exists already.") };
+    const exists = (): Outcome<never> => ({ ok: false, failure: conflict("A session with this id exists already.") });
+    if (this.#record.get() !== undefined) return exists();
+    const refusal = await this.#account.admitNew(record, copy === undefined ? 0 : copy.turns.length + copy.tokens.byteLength);
+    if (refusal !== undefined) return { ok: false, failure: refusal };
+    if (this.#record.get() !== undefined) return exists();
     this.ctx.storage.transactionSync(() => {
       for (const each of [this.#record, this.#turns, this.#tokens]) each.makeTable();
       this.#record.put(record);
       if (copy !== undefined) {
         this.#tokens.append(copy.tokens);
-        for (const turn of copy.turns) this.#turns.put(turn);
+        for (const turn of turnsOfBytes(copy.turns)) this.#turns.put(turn);
       }
     });
     await keepShared(this.#states(record));
@@ -134,7 +144,9 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       if (failure !== undefined) return { ok: false, failure };
       const record = this.#record.change({ updated: unixSeconds() });
       const turns = this.#turns.list(-1, Number.MAX_SAFE_INTEGER).filter(({ number }) => number <= last);
-      const copied = { record, turns, tokens: this.#tokens.read(0, turns.at(-1)?.tokens ?? 0) };
+      const copied = { record, turns: turnsAsBytes(turns), tokens: this.#tokens.read(0, turns.at(-1)?.tokens ?? 0) };
+      const bytes = copied.turns.length + copied.tokens.byteLength;
+      if (bytes > mostSessionBytes) return { ok: false, failure: sessionTooLarge(bytes, mostSessionBytes) };
       await this.#touched();
       return { ok: true, value: copied };
     });
@@ -153,6 +165,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
         await this.#endShares(record);
         await this.#store(record.tenant).release(ownersOf(record.id));
         await this.env.DIRECTORY_OBJECT.getByName(record.tenant).remove(record.id);
+        await this.#account.end(record);
         await this.ctx.storage.deleteAll();
         this.#record.forget();
       } finally {
@@ -197,20 +210,20 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   /** Waits for nothing before the turn is noted, so that it is rendered for what it follows. */
   async #begin(order: OrderOfTurn, model: ServedModel, isBusy: boolean): Promise<Outcome<BegunTurn>> {
     const last = Math.max(0, this.#turns.last);
-    const rendered = renderTurn(model, order.turn, { turns: last, tokens: this.#tokens.length });
+    const held = { turns: last, tokens: this.#tokens.length, bytes: this.ctx.storage.sql.databaseSize };
+    const rendered = renderTurn(model, order.turn, held);
     if (isBusy) return await this.#beginInFork(order, last);
     const turn = last + 1;
     const record = this.#record.change({ running: { turn, stream: order.stream }, updated: unixSeconds() });
     this.#streams.begin(order.stream);
-    const base = await this.#readBase(record);
-    if (!base.ok) {
-      if (this.#record.get()?.running?.stream === order.stream) this.#record.change({ running: null });
-      return base;
-    }
+    const added = messageBytes(order.turn.messages) + rendered.prompt.byteLength;
+    const [base, refusal] = await Promise.all([this.#readBase(record), this.#account.admit(record, added), this.#list()]);
+    if ((!base.ok || refusal !== undefined) && this.#record.get()?.running?.stream === order.stream) this.#record.change({ running: null });
+    if (!base.ok) return base;
+    if (refusal !== undefined) return { ok: false, failure: refusal };
     const { snapshot, tokens } = base.value;
     const penalised = order.jobs.some(({ request }) => request.sampling.repetitionPenalty !== 1);
     const seen = penalised && snapshot !== null ? this.#tokens.distinct(tokens) : new Uint32Array();
-    await this.#touched();
     return { ok: true, value: { prepared: { session: record.id, turn, base: base.value, seen }, rendered } };
   }
 
@@ -274,7 +287,11 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     const now = unixSeconds();
     const fork = this.env.SESSION_OBJECT.getByName(sessionObjectName(record.tenant, id)) as unknown as ForkSurface;
     const made = await fork.create({ ...record, id, parent, created: now, updated: now, running: null }, copied.value);
-    return made.ok ? await fork.beginTurn(order) : made;
+    if (!made.ok) return made;
+    const begun = await fork.beginTurn(order);
+    // Nobody has heard of a fork whose turn was refused.
+    if (!begun.ok) await fork.delete(record.tenant);
+    return begun;
   }
 
   #unknownTurn(turn: number): ServiceFailure | undefined {
@@ -339,14 +356,19 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     });
   }
 
-  /** Tells the directory, and when it is time to look again whether anybody still wants it. */
+  /** Tells the directory and the tenant's account, and when it is time to look again whether anybody still wants it. */
   async #touched(): Promise<void> {
+    const record = this.#record.get();
+    if (record !== undefined && !this.#isLeaving) await Promise.all([this.#list(), this.#account.count(record)]);
+  }
+
+  async #list(): Promise<void> {
     const record = this.#record.get();
     if (record === undefined || this.#isLeaving) return;
     const { id, kind, tenant, updated } = record;
-    if (kind !== "share") await this.env.DIRECTORY_OBJECT.getByName(tenant).put({ id, kind, updated });
     // While a document is read, the alarm is there to go on with it.
     if (!this.#document.isReading) await this.ctx.storage.setAlarm(expiryOf(record) * 1000);
+    if (kind !== "share") await this.env.DIRECTORY_OBJECT.getByName(tenant).put({ id, kind, updated });
   }
 
   #store(tenant: string): SnapshotStore {
@@ -359,7 +381,4 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   }
 }
 
-type ForkSurface = Pick<SessionObject, "create" | "beginTurn">;
-
-/** Unix seconds. A share is deleted when its link ends, which is sooner; this is for one whose link has been lost. */
-const expiryOf = ({ kind, updated }: SessionRecord): number => updated + (kind === "share" ? 2 * lifeSeconds : lifeSeconds);
+type ForkSurface = Pick<SessionObject, "create" | "beginTurn" | "delete">;

@@ -23,6 +23,10 @@ interface Row extends Record<string, SqlStorageValue> {
   readonly snapshot_tokens: number;
 }
 
+/** As they go from one object to another: in one form of a known length, whatever characters they have. */
+export const turnsAsBytes = (turns: readonly StoredTurn[]): Uint8Array => new TextEncoder().encode(JSON.stringify(turns));
+export const turnsOfBytes = (bytes: Uint8Array): readonly StoredTurn[] => JSON.parse(new TextDecoder().decode(bytes)) as StoredTurn[];
+
 const columns = "number, messages, tokens, finish, created, stream, snapshot, snapshot_tokens";
 
 export class TurnRows {

@@ -1,10 +1,11 @@
-/** The object of one tenant: its snapshot store, and nobody else's. */
+/** The object of one tenant: its snapshot store and its account of bytes, and nobody else's. */
 import { DurableObject } from "cloudflare:workers";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { internalError } from "../failures.ts";
+import { asOutcome, internalError } from "../failures.ts";
 import { storeSettings, type StoreSettings } from "../settings.ts";
+import type { Account, Charge, ChargedBytes, ChargeKind } from "./account/contract.ts";
 import { Collection } from "./index/collection.ts";
 import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot, TokenChain } from "./contract.ts";
 import { Eviction } from "./tiers/eviction.ts";
@@ -17,11 +18,12 @@ import { tenantName } from "./tenant-name.ts";
 import { Upkeep } from "./tiers/upkeep.ts";
 import { hasTable } from "../storage/tables.ts";
 
-/** Sealed bytes by where they lie. */
+/** Sealed bytes of states by where they lie, and what is kept beside them. */
 export interface StoreUsage {
   readonly hotBytes: number;
   readonly sharedBytes: number;
   readonly durableBytes: number;
+  readonly charged: ChargedBytes;
   readonly quotaBytes: number;
 }
 
@@ -29,10 +31,11 @@ export interface StoreUsage {
 interface Opened {
   readonly collection: Collection;
   readonly upkeep: Upkeep;
+  readonly eviction: Eviction;
   readonly store: Store | NoStore;
 }
 
-export class TenantObject extends DurableObject<SessionEnvironment> implements SnapshotStore {
+export class TenantObject extends DurableObject<SessionEnvironment> implements SnapshotStore, Account {
   readonly #limits: StoreSettings;
   #opened: Opened | undefined;
 
@@ -75,9 +78,48 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
     await this.#opened?.store.opened(id);
   }
 
+  async admit(charge: Charge): Promise<Outcome<null>> {
+    const { collection, eviction, upkeep } = this.#made();
+    const outcome = await asOutcome<null>(() => {
+      // A refusal takes back what was evicted for it.
+      this.ctx.storage.transactionSync(() => {
+        collection.charges.expire(Date.now());
+        if (collection.charges.set(charge) > 0) eviction.makeRoom();
+      });
+      return Promise.resolve({ ok: true, value: null });
+    });
+    // A charge ends without an alarm; what was evicted for it may lie in other services.
+    if (!collection.trash.isEmpty) await upkeep.schedule(Date.now());
+    return outcome;
+  }
+
+  async charge(charge: Charge): Promise<void> {
+    const { collection, eviction, upkeep } = this.#made();
+    this.ctx.storage.transactionSync(() => {
+      collection.charges.expire(Date.now());
+      collection.charges.set(charge);
+      eviction.evict();
+    });
+    if (!collection.trash.isEmpty) await upkeep.schedule(Date.now());
+  }
+
+  discharge(owners: readonly string[]): Promise<void> {
+    const opened = this.#opened;
+    this.ctx.storage.transactionSync(() => opened?.collection.charges.remove(owners));
+    return Promise.resolve();
+  }
+
+  charged(kind: ChargeKind): Promise<readonly string[]> {
+    return Promise.resolve(this.#opened?.collection.charges.owners(kind) ?? []);
+  }
+
   usage(): Promise<StoreUsage> {
-    const { hot, shared, durable } = this.#opened?.collection.bytes ?? { hot: 0, shared: 0, durable: 0 };
-    return Promise.resolve({ hotBytes: hot, sharedBytes: shared, durableBytes: durable, quotaBytes: this.#limits.quotaBytes });
+    const { collection } = this.#opened ?? {};
+    collection?.expire(Date.now());
+    const { hot, shared, durable } = collection?.bytes ?? { hot: 0, shared: 0, durable: 0 };
+    const charged = collection?.charges.bytes ?? { sessions: 0, contexts: 0, shares: 0, streams: 0 };
+    const bytes = { hotBytes: hot, sharedBytes: shared, durableBytes: durable, charged };
+    return Promise.resolve({ ...bytes, quotaBytes: this.#limits.quotaBytes });
   }
 
   /** Everything, here and in other services; what they do not delete now is deleted by alarm. */
@@ -111,16 +153,16 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
       ...{ ...services, storage, collection },
       ...{ tenant: tenant ?? "", hotMilliseconds: this.#limits.hotMilliseconds },
     });
-    return { collection, upkeep, store: this.#makeStore(tenant, collection, upkeep) };
+    const eviction = new Eviction(storage, collection, this.#limits.quotaBytes);
+    return { collection, upkeep, eviction, store: this.#makeStore(tenant, { collection, upkeep, eviction }) };
   }
 
-  #makeStore(tenant: string | undefined, collection: Collection, upkeep: Upkeep): Store | NoStore {
+  #makeStore(tenant: string | undefined, { collection, upkeep, eviction }: Omit<Opened, "store">): Store | NoStore {
     if (tenant === undefined) return new NoStore(internalError("A tenant's object must be called by its name."));
     try {
       const keys = new TenantKeys(this.env.STATE_KEYS, tenant);
       const { storage } = this.ctx;
       const services = { r2: () => this.env.SNAPSHOTS, kv: () => this.env.PREFIXES };
-      const eviction = new Eviction(storage, collection, this.#limits.quotaBytes);
       const parts = { ...services, storage, collection, eviction, keys, sealer: new Sealer(keys, tenant) };
       const waitUntil = (work: Promise<void>) => {
         this.ctx.waitUntil(work);

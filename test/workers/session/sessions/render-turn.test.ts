@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { ServiceError, type ServiceFailure } from "../../../../workers/contracts/errors.ts";
 import type { TokenLimits, TranscriptMessage } from "../../../../workers/contracts/session.ts";
 import type { ServedModel } from "../../../../workers/models/served-model.ts";
-import { mostConversationTokens } from "../../../../workers/session/sessions/limits.ts";
+import { mostConversationTokens, mostSessionBytes } from "../../../../workers/session/sessions/limits.ts";
 import { renderTurn, type Position } from "../../../../workers/session/sessions/render-turn.ts";
 import { ChatTemplate } from "../../../../workers/tokenizer/chat-template.ts";
 import { Tokenizer } from "../../../../workers/tokenizer/tokenizer.ts";
@@ -21,9 +21,9 @@ const model: ServedModel = {
 };
 const messages: TranscriptMessage[] = [{ role: "user", content: "Why?" }];
 const limits: TokenLimits = { promptField: "messages", maxTokens: null, defaultMaxTokens: 2048, minTokens: 0, contextLength: 512 };
-const empty: Position = { turns: 0, tokens: 0 };
-const afterDocument: Position = { turns: 0, tokens: 300 };
-const afterAnswer: Position = { turns: 2, tokens: 300 };
+const empty: Position = { turns: 0, tokens: 0, bytes: 0 };
+const afterDocument: Position = { turns: 0, tokens: 300, bytes: 1_200 };
+const afterAnswer: Position = { turns: 2, tokens: 300, bytes: 2_000 };
 
 const turn = (changes: Partial<TokenLimits>, countsHeld = false) => ({
   ...{ session: "s", messages, countsHeld },
@@ -59,7 +59,7 @@ test("refusals name the bound and the value, with what the session holds where t
     ...tooLong,
     message: `A request may have 512 tokens, prompt and answer together. 513 were asked for: ${String(length)} in the prompt and ${String(513 - length)} to generate.`,
   });
-  expect(refusalOf({}, { turns: 2, tokens: 510 }, true)).toMatchObject({
+  expect(refusalOf({}, { turns: 2, tokens: 510, bytes: 2_000 }, true)).toMatchObject({
     ...tooLong,
     message: `A request may have 2 tokens, prompt and answer together. The prompt has ${String(length)} tokens, which leaves none to generate.`,
   });
@@ -68,11 +68,23 @@ test("refusals name the bound and the value, with what the session holds where t
     message: "'min_tokens': 6 is more than the 5 tokens allowed.",
   });
   const most = mostConversationTokens;
-  const nearTheEnd = { turns: 9, tokens: most - length - 4 };
+  const nearTheEnd = { turns: 9, tokens: most - length - 4, bytes: 0 };
   expect(renderTurn(model, turn({ maxTokens: 4 }), nearTheEnd).maxTokens).toBe(4);
   expect(refusalOf({ maxTokens: 5 }, nearTheEnd)).toMatchObject({
     ...{ code: "context_length_exceeded", param: "session_id" },
     message: `A session may have ${String(most)} tokens; it has ${String(nearTheEnd.tokens)}, and the turn may add ${String(length + 5)}.`,
+  });
+});
+
+test("a session holds no more than goes from one object to another in one call", () => {
+  const length = chatTemplate.renderContinuation("assistant", messages).length;
+  // The message, four bytes for each token, and as many for what the answer's tokens say.
+  const added = JSON.stringify(messages).length + 4 * (length + 5 + 5);
+  const full = { turns: 9, tokens: 300, bytes: mostSessionBytes - added };
+  expect(renderTurn(model, turn({ maxTokens: 5 }), full).maxTokens).toBe(5);
+  expect(refusalOf({ maxTokens: 5 }, { ...full, bytes: full.bytes + 1 })).toMatchObject({
+    ...{ code: "context_length_exceeded", status: 400, param: "session_id" },
+    message: `'session_id': a session may hold ${String(mostSessionBytes)} bytes of transcript and tokens; it holds ${String(full.bytes + 1)}, and the turn may add ${String(added)}.`,
   });
 });
 

@@ -12,13 +12,14 @@ import { snapshotInvalid } from "../../../state-file/failures.ts";
 import { identityOf } from "../../identity.ts";
 import type { ModelIdentity, SnapshotStore } from "../../snapshots/contract.ts";
 import { keepState } from "../adopt.ts";
+import { ownersOf } from "../contract.ts";
 import { findSession, sessionAt } from "../find-session.ts";
 import { mostConversationTokens } from "../limits.ts";
 import { unixSeconds } from "../record.ts";
 import { openSessionFile, sealSessionFile, type FileContent } from "./session-file.ts";
 import { newPassphraseKey, newTenantKey, passphraseKey, tenantKey } from "./key.ts";
 import { newRecord } from "../session-keeper.ts";
-import type { StoredTurn } from "../turn-rows.ts";
+import { turnsAsBytes, turnsOfBytes, type StoredTurn } from "../turn-rows.ts";
 
 /** The year 9999: no later one is shown rightly everywhere. */
 const latestSeconds = 253_402_300_799;
@@ -48,7 +49,8 @@ export async function exportSession(
   if (object === undefined) return { ok: false, failure: sessionNotFound() };
   const copied = await object.copy();
   if (!copied.ok) return copied;
-  const { record, turns, tokens } = copied.value;
+  const { record, tokens } = copied.value;
+  const turns = turnsOfBytes(copied.value.turns);
   try {
     const { key, sealed } = passphrase === null ? await newTenantKey(environment.STATE_KEYS, tenant) : await newPassphraseKey(passphrase);
     const newest = turns.findLast(({ snapshot }) => snapshot !== null);
@@ -100,10 +102,13 @@ export async function importSession(
     const record = await newRecord(environment, tenant, "session", version, name);
     const last = turns.at(-1);
     let snapshot: string | null = null;
+    const store = storeOf(environment, tenant);
     if (content.state !== null && last !== undefined && stateTokens > 0) {
       // Nothing is believed of a state before all of its file has been opened.
-      snapshot = await keepState(storeOf(environment, tenant), record, { number: last.number, snapshotTokens: stateTokens }, content.state);
-      if (snapshot === null) throw new ServiceError(snapshotInvalid("The state in the session file is not valid."));
+      const kept = await keepState(store, record, { number: last.number, snapshotTokens: stateTokens }, content.state);
+      if (kept?.ok === false && kept.failure.code === "quota_exceeded") return kept;
+      if (kept?.ok !== true) throw new ServiceError(snapshotInvalid("The state in the session file is not valid."));
+      snapshot = kept.value.id;
     }
     const stored = turns.map((one): StoredTurn => ({
       ...one,
@@ -111,7 +116,10 @@ export async function importSession(
       snapshot: one === last ? snapshot : null,
       snapshotTokens: one === last && snapshot !== null ? stateTokens : 0,
     }));
-    return await sessionAt(environment, tenant, record.id).create(record, { turns: stored, tokens: content.tokens });
+    const copy = { turns: turnsAsBytes(stored), tokens: content.tokens };
+    const made = await sessionAt(environment, tenant, record.id).create(record, copy);
+    if (!made.ok) await store.release(ownersOf(record.id));
+    return made;
   } catch (cause) {
     await file.cancel().catch(() => undefined);
     if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };

@@ -1,4 +1,5 @@
 /** A tenant's snapshots with all that hangs on them: adding, finding and removing them keeps rows, blobs and other services' objects in step. */
+import { Charges } from "../account/charges.ts";
 import { BlobShelf } from "../blobs/blob-shelf.ts";
 import { Copies } from "../tiers/near-copies.ts";
 import type { Tier } from "../contract.ts";
@@ -20,6 +21,7 @@ export class Collection {
   readonly packs: Packs;
   readonly copies: Copies;
   readonly trash: Trash;
+  readonly charges: Charges;
   readonly #storage: DurableObjectStorage;
   /** Snapshots that are being read. */
   readonly #readers = new Map<number, number>();
@@ -30,6 +32,7 @@ export class Collection {
     createTables(sql);
     this.#storage = storage;
     this.trash = new Trash(sql);
+    this.charges = new Charges(sql);
     this.packs = new Packs(sql, this.trash);
     this.copies = new Copies(sql, this.trash);
     this.rows = new SnapshotRows(sql);
@@ -80,6 +83,7 @@ export class Collection {
       this.letGo(this.owners.expire(now), now);
       for (const key of this.owners.expiredEntries(now)) if (!this.isRead(key)) this.remove(key);
       this.copies.dropExpired(now);
+      this.charges.expire(now);
     });
   }
 

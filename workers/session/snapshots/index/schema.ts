@@ -53,8 +53,15 @@ export function createTables(sql: SqlStorage): void {
     );
     -- What other services still have to delete.
     CREATE TABLE IF NOT EXISTS trash (service TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (service, name)) WITHOUT ROWID;
+    -- What sessions, contexts, shares and streams hold in objects of their own, and the sums by kind.
+    CREATE TABLE IF NOT EXISTS charges (owner TEXT PRIMARY KEY, kind TEXT NOT NULL, bytes INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS charges_by_end ON charges (until);
+    CREATE TABLE IF NOT EXISTS charged (kind TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
   `);
 }
 
-export const tables = ["snapshots", "owners", "blobs", "pieces", "parts", "nodes", "asked", "packs", "copies", "trash", "facts"] as const;
+export const tables = [
+  ...(["snapshots", "owners", "blobs", "pieces", "parts", "nodes", "asked", "packs", "copies", "trash"] as const),
+  ...(["charges", "charged", "facts"] as const),
+] as const;

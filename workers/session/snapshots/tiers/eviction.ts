@@ -1,13 +1,16 @@
 /**
- * Keeps a tenant within its quota by evicting cache entries, GreedyDual-Size: an entry is worth what reading its tokens again costs per byte it
- * takes, on top of what the last one that was evicted was worth, so that what isn't used grows old.
+ * Keeps a tenant within its quota, which bounds snapshots and charges together, by evicting cache entries, GreedyDual-Size: an entry is worth
+ * what reading its tokens again costs per byte it takes, on top of what the last one that was evicted was worth, so that what isn't used grows
+ * old.
  */
-import { ServiceError } from "../../../contracts/errors.ts";
+import { ServiceError, type ServiceFailure } from "../../../contracts/errors.ts";
 import { quotaExceeded } from "../../failures.ts";
 import type { Collection } from "../index/collection.ts";
 import type { Snapshot } from "../index/snapshot-rows.ts";
 
 const ageFact = "age";
+/** No snapshot's key. */
+const noKey = 0;
 
 export class Eviction {
   readonly #storage: DurableObjectStorage;
@@ -25,14 +28,23 @@ export class Eviction {
     this.#storage.sql.exec("UPDATE snapshots SET priority = ? WHERE key = ?", this.#age() + tokens / fileBytes, key);
   }
 
-  /** Makes room for what has been written, without this one. @throws ServiceError `quota_exceeded` where owners keep too much. */
-  makeRoom(newest: number): void {
-    for (let used = this.#used(); used > this.#quotaBytes; used = this.#used()) {
+  /**
+   * Makes room for what has been written: a snapshot, which stays itself, or a charge, without one. @throws ServiceError `quota_exceeded` where
+   * owners keep too much.
+   */
+  makeRoom(newest?: number): void {
+    if (!this.evict(newest)) throw new ServiceError(this.#exceeded(0));
+  }
+
+  /** Whether the tenant is within its quota once all that it takes was evicted. */
+  evict(newest = noKey): boolean {
+    while (this.#used() > this.#quotaBytes) {
       const worst = this.#worst(newest);
-      if (worst === undefined) throw new ServiceError(this.#exceeded(used));
+      if (worst === undefined) return false;
       this.#setAge(worst.priority);
       this.#collection.remove(worst.key);
     }
+    return true;
   }
 
   hasRoom(bytes: number): boolean {
@@ -41,7 +53,7 @@ export class Eviction {
 
   /** @throws ServiceError `quota_exceeded` where nothing that is evicted makes room for so much. */
   check(fileBytes: number): void {
-    if (fileBytes > this.#quotaBytes) throw new ServiceError(this.#exceeded(fileBytes));
+    if (fileBytes + this.#collection.charges.total > this.#quotaBytes) throw new ServiceError(this.#exceeded(fileBytes));
   }
 
   /** An entry that is being read goes last. */
@@ -57,12 +69,20 @@ export class Eviction {
   }
 
   #used(): number {
+    return this.#states() + this.#collection.charges.total;
+  }
+
+  #states(): number {
     const { hot, shared, durable } = this.#collection.bytes;
     return hot + shared + durable;
   }
 
-  #exceeded(bytes: number) {
-    return quotaExceeded(`quota: states that are kept may take ${String(this.#quotaBytes)} bytes; they would take ${String(bytes)}`);
+  /** `more`: bytes of a state that is not written yet. */
+  #exceeded(more: number): ServiceFailure {
+    const { charges } = this.#collection;
+    const end = charges.nextEnd("streams");
+    const secondsToEnd = end === null ? undefined : (end - Date.now()) / 1_000;
+    return quotaExceeded(this.#quotaBytes, { states: this.#states() + more, ...charges.bytes }, secondsToEnd);
   }
 
   #age(): number {

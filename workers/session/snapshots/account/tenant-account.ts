@@ -1,0 +1,52 @@
+/**
+ * A tenant's account as owners of data use it. A charge is what its owner holds as a whole, so that one whose answer was lost is made again.
+ * An account that can't be reached or does not answer costs the count, until the owner is charged the next time, and never the work itself.
+ */
+import type { ServiceFailure } from "../../../contracts/errors.ts";
+import { describeCause, logLine } from "../../../observe/log-line.ts";
+import type { SessionEnvironment } from "../../environment.ts";
+import { within } from "../tiers/deadline.ts";
+import type { Account, Charge } from "./contract.ts";
+
+const attempts = 2;
+/** As long as a lookup of states may take. */
+const answerMilliseconds = 2_000;
+
+export class TenantAccount {
+  readonly #environment: Pick<SessionEnvironment, "TENANT_OBJECT">;
+  readonly #tenant: string;
+
+  constructor(environment: Pick<SessionEnvironment, "TENANT_OBJECT">, tenant: string) {
+    this.#environment = environment;
+    this.#tenant = tenant;
+  }
+
+  /** Before it is written: why it may not be. */
+  async admit(charge: Charge): Promise<ServiceFailure | undefined> {
+    const outcome = await this.#try(charge.owner, (account) => account.admit(charge));
+    return outcome?.ok === false ? outcome.failure : undefined;
+  }
+
+  /** What is there already. */
+  async charge(charge: Charge): Promise<void> {
+    await this.#try(charge.owner, (account) => account.charge(charge));
+  }
+
+  /** They hold nothing any more. What isn't heard of ends by itself. */
+  async discharge(owners: readonly string[]): Promise<void> {
+    if (owners.length > 0) await this.#try(owners.join(", "), (account) => account.discharge(owners));
+  }
+
+  async #try<T>(owner: string, call: (account: Account) => Promise<T>): Promise<T | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const account: Account = this.#environment.TENANT_OBJECT.getByName(this.#tenant);
+        return await within("the tenant's account", call(account), answerMilliseconds);
+      } catch (cause) {
+        if (attempt < attempts) continue;
+        logLine("error", "charge_not_made", { owner, cause: describeCause(cause) });
+        return undefined;
+      }
+    }
+  }
+}
