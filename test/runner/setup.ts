@@ -3,7 +3,7 @@ import { buildPage } from "../../infra/local/build-page.ts";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { ensureRust } from "../../infra/local/rust.ts";
 import { run } from "../../infra/local/run.ts";
-import { setupPython } from "../../infra/local/python/setup-python.ts";
+import { setupPython, setupVllm } from "../../infra/local/python/setup-python.ts";
 import type { Requirement } from "./suites.ts";
 
 export async function setUp(requirement: Requirement): Promise<void> {
@@ -24,6 +24,9 @@ export async function setUp(requirement: Requirement): Promise<void> {
     case "parity":
       await setupPython("parquet");
       await setupPython("parity");
+      return;
+    case "vllm":
+      await setupVllm();
       return;
     case "rust":
       await ensureRust();

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { checks } from "../../infra/checks.ts";
 import { inRepository } from "../../infra/local/paths.ts";
 import { run, runAndCapture } from "../../infra/local/run.ts";
-import { venvPython } from "../../infra/local/python/setup-python.ts";
+import { venvPython, vllmPython } from "../../infra/local/python/setup-python.ts";
 import { quietWrangler } from "../../infra/local/stack.ts";
 import { countCargo, countPytest, countVitest, settle, sum, type Counts } from "./counts.ts";
 
-export type Requirement = "model" | "page" | "python" | "torch" | "parity" | "rust" | "chromium";
+export type Requirement = "model" | "page" | "python" | "torch" | "parity" | "vllm" | "rust" | "chromium";
 
 export interface Suite {
   readonly name: string;
@@ -19,6 +19,8 @@ export interface Suite {
 
 /** No suite takes nearly this long; it ends one that hangs. */
 const suiteTimeoutMilliseconds = 600_000;
+/** It starts some dozens of engines. */
+const vllmTimeoutMilliseconds = 1_200_000;
 
 export const suites: readonly Suite[] = [
   { name: "check", needs: ["torch", "rust"], run: runChecks },
@@ -28,6 +30,7 @@ export const suites: readonly Suite[] = [
   // The cap of Cloudflare's isolates, which the local runtime does not enforce by itself: 1,936 pages are 121 MiB of linear memory.
   { name: "engine", needs: ["model"], run: () => runVitest("engine", { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1936" }) },
   { name: "pytest", needs: ["torch", "parity", "model"], run: runPytest },
+  { name: "vllm", needs: ["vllm", "model"], run: runVllm },
   { name: "edge", needs: ["model", "page", "python"], run: () => runVitest("edge") },
   { name: "page", needs: ["model", "page", "chromium"], run: () => runVitest("page") },
 ];
@@ -72,6 +75,18 @@ async function runPytest(): Promise<Counts> {
     timeout: suiteTimeoutMilliseconds,
   });
   return settle(countPytest(output), status === 0);
+}
+
+/** In vLLM's environment, where alone mypy knows vLLM's types. */
+async function runVllm(): Promise<Counts> {
+  const folders = ["gpu-backend/spikingbrain_vllm", "test/vllm"];
+  const { status: types } = await run(vllmPython, [
+    ...["-m", "mypy", "--config-file", "gpu-backend/pyproject.toml", "--cache-dir", ".cache/mypy-vllm", ...folders],
+  ]);
+  const { status, output } = await runAndCapture(vllmPython, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test/vllm"], {
+    timeout: vllmTimeoutMilliseconds,
+  });
+  return sum([types === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }, settle(countPytest(output), status === 0)]);
 }
 
 async function runChecks(): Promise<Counts> {

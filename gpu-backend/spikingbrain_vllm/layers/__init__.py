@@ -1,0 +1,1 @@
+"""The model's layers, in the order of `block.py`."""

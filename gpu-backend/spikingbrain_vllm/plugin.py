@@ -1,0 +1,24 @@
+"""What vLLM finds of this package: the entry point `spikingbrain` of the group `vllm.general_plugins`, called in every process that vLLM
+starts, in some of them more than once."""
+
+from spikingbrain_vllm.hugging_face_config import CONFIG_CLASSES, HYBRID, SOFTMAX_ONLY
+
+
+def register() -> None:
+    """Makes vLLM know the configs and the model classes. Imports no model: vLLM does where it needs one."""
+    from transformers import AutoConfig
+    from vllm.model_executor.models.config import MODELS_CONFIG_MAP
+    from vllm.model_executor.models.registry import ModelRegistry
+    from vllm.transformers_utils.config import _CONFIG_REGISTRY
+
+    from spikingbrain_vllm.refusals import Refusals
+
+    for kind, config in CONFIG_CLASSES.items():
+        AutoConfig.register(kind, config, exist_ok=True)
+        # With a class of its own a config.json's `auto_map` is never followed.
+        _CONFIG_REGISTRY[kind] = config
+    known = ModelRegistry.get_supported_archs()
+    for architecture in (HYBRID, SOFTMAX_ONLY):
+        MODELS_CONFIG_MAP[architecture] = Refusals
+        if architecture not in known:
+            ModelRegistry.register_model(architecture, f"spikingbrain_vllm.model:{architecture}")

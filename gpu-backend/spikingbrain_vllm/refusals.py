@@ -1,0 +1,61 @@
+"""What cannot work is refused when the engine starts, by name, rather than in the middle of a request."""
+
+from typing import TYPE_CHECKING
+
+from spikingbrain.config import Config
+from spikingbrain.rules import ConfigError, require
+from vllm.model_executor.models.config import VerifyAndUpdateConfig
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+
+
+class Refusals(VerifyAndUpdateConfig):
+    """Registered for this package's architectures: vLLM calls it when it has its whole config, before any process of the engine starts."""
+
+    @classmethod
+    def verify_and_update_config(cls, vllm_config: "VllmConfig") -> None:
+        """Raises `ConfigError`."""
+        config: Config = vllm_config.model_config.hf_config.definition
+        _check_parallel(vllm_config, config)
+        _check_modes(vllm_config)
+        check_head_dim(config, vllm_config.model_config.dtype)
+
+
+def _check_parallel(vllm_config: "VllmConfig", config: Config) -> None:
+    parallel = vllm_config.parallel_config
+    ranks = parallel.tensor_parallel_size
+    require(config.heads % ranks == 0, "tensor_parallel_size", f"a divisor of the model's {config.heads} heads", ranks)
+    shares = config.kv_heads % ranks == 0 or ranks % config.kv_heads == 0
+    require(shares, "tensor_parallel_size", f"a divisor or a multiple of the model's {config.kv_heads} KV heads", ranks)
+    for name, inner in _inner_sizes(config):
+        require(inner % ranks == 0, "tensor_parallel_size", f"a divisor of {name}, {inner}", ranks)
+    stages = parallel.pipeline_parallel_size
+    require(stages == 1, "pipeline_parallel_size", "1: vLLM 0.32 has no pipeline of a model with state layers on CPUs", stages)
+
+
+def _inner_sizes(config: Config) -> list[tuple[str, int]]:
+    sizes = [("feed_forward_inner", config.feed_forward_inner)] if any(layer.feed_forward == "dense" for layer in config.layers) else []
+    if config.experts is not None and config.experts.shared_inner > 0:
+        sizes.append(("experts.shared_inner", config.experts.shared_inner))
+    return sizes
+
+
+def _check_modes(vllm_config: "VllmConfig") -> None:
+    speculative = vllm_config.speculative_config
+    require(speculative is None, "speculative_config", "none: a state cannot go back by a token that is not accepted", speculative)
+    dtype = vllm_config.cache_config.cache_dtype
+    require(dtype == "auto", "kv_cache_dtype", "'auto': a model's config says how its keys and values are kept", dtype)
+
+
+def check_head_dim(config: Config, dtype: object) -> None:
+    """Of layers that vLLM's own attention computes. Its CPU kernels have some sizes only, and end the engine at the first request."""
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu() or not any(layer.softmax is not None and not layer.is_evicted for layer in config.layers):
+        return
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    sizes = CPUAttentionBackend.get_supported_head_sizes()
+    if config.head_dim not in sizes:
+        raise ConfigError("head_dim", f"one of {', '.join(map(str, sizes))} for softmax attention on a CPU", config.head_dim)
