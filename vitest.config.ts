@@ -21,6 +21,7 @@ export default defineConfig({
           include: [
             "test/workers/tokenizer/**/*.test.ts",
             "test/workers/engine/**/!(*.workerd).test.ts",
+            "test/workers/waiting/**/*.test.ts",
             "test/infra/**/*.test.ts",
             "test/wasm/**/*.test.ts",
           ],
@@ -69,7 +70,7 @@ export default defineConfig({
           name: "workerd",
           include: [
             "test/workers/*.test.ts",
-            "test/workers/{gateway,contracts,encoding,observe,session}/**/*.test.ts",
+            "test/workers/{gateway,contracts,encoding,observe,session,waiting}/**/*.test.ts",
             "test/contract/**/*.test.ts",
           ],
         },

@@ -13,7 +13,8 @@ const [contracts, encoding, models, observe, stateFile, tokenizer] = [
   "workers/tokenizer",
 ];
 const settings = "workers/settings.ts";
-const libraries = [contracts, encoding, models, observe, settings, stateFile, tokenizer];
+const waiting = "workers/waiting";
+const libraries = [contracts, encoding, models, observe, settings, stateFile, tokenizer, waiting];
 
 const session = "workers/session";
 const [answers, sessions, generation, snapshots] = ["answers", "sessions", "generation", "snapshots"].map(
@@ -31,13 +32,14 @@ export const drawnRooms: readonly Room[] = [
   { path: settings, imports: [contracts] },
   { path: stateFile, imports: [contracts, encoding] },
   { path: tokenizer, imports: [contracts] },
-  { path: models, imports: [contracts, tokenizer] },
+  { path: waiting, imports: [] },
+  { path: models, imports: [contracts, tokenizer, waiting] },
 
   // Nothing imports the gateway but its variables' rules, and the page talks to it over HTTP alone.
-  { path: "workers/gateway", imports: [contracts, encoding, models, observe, settings, tokenizer, "workers/gateway/settings.ts"] },
+  { path: "workers/gateway", imports: [contracts, encoding, models, observe, settings, tokenizer, waiting, "workers/gateway/settings.ts"] },
   { path: "workers/gateway/settings.ts", imports: [settings] },
-  { path: "workers/page", imports: [contracts] },
-  { path: "workers/engine", imports: [contracts, encoding, observe, settings, "wasm/pkg"] },
+  { path: "workers/page", imports: [contracts, waiting] },
+  { path: "workers/engine", imports: [contracts, encoding, observe, settings, waiting, "wasm/pkg"] },
 
   // answers -> sessions -> generation -> snapshots, at run time without an arrow back.
   { path: session, imports: [...libraries, session] },
@@ -59,7 +61,7 @@ export const drawnRooms: readonly Room[] = [
 
   { path: "infra", imports: ["infra"] },
   { path: "infra/checks", imports: [] },
-  { path: "infra/local", imports: [contracts, settings, "workers/gateway/settings.ts"] },
+  { path: "infra/local", imports: [contracts, settings, waiting, "workers/gateway/settings.ts"] },
   {
     path: "infra/node",
     imports: ["infra/local", contracts, encoding, stateFile, tokenizer, "workers/engine", sessions, "wasm/pkg"],

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { Socket } from "node:net";
+import { within } from "../../workers/waiting/within.ts";
 
 /**
  * A child and everything it starts, ended together: by {@link ProcessGroup.stop}, and also when this process is gone without a word. For that the
@@ -38,11 +39,10 @@ export function startGroup(
     async stop(): Promise<void> {
       if (child.pid === undefined) return;
       signalGroup(child.pid, "SIGTERM");
-      const timer = setTimeout(signalGroup, graceMilliseconds, child.pid, "SIGKILL");
-      await gone;
-      clearTimeout(timer);
+      await within(gone, graceMilliseconds, () => undefined);
       // The leader may be gone while one of its children is not.
       signalGroup(child.pid, "SIGKILL");
+      await gone;
     },
   };
 }

@@ -1,11 +1,11 @@
 /** The whole stack on this machine: all Workers under `wrangler dev`, the way Cloudflare would run them. */
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Lock } from "./lock.mjs";
 import { claimPort } from "./port.ts";
 import { startGroup } from "./process-group.ts";
 import { inRepository, repositoryRoot } from "./paths.ts";
 import { ensureStateKeys } from "./state-keys.ts";
+import { until } from "../../workers/waiting/within.ts";
 
 export const sessionConfiguration = "workers/session/wrangler.toml";
 
@@ -89,17 +89,17 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ended,
     stop: () => group.stop(),
     async untilReady(timeoutMilliseconds): Promise<void> {
-      const deadline = Date.now() + timeoutMilliseconds;
       let last = "no answer yet";
-      while (Date.now() < deadline) {
+      const look = async (): Promise<true | undefined> => {
         if (hasEnded) throw new Error(`The stack ended while it was starting. Its last output:\n${kept.join("\n")}`);
         last = await probe(`${url}/ready`, startId);
-        if (last === "ready") return;
-        await delay(250);
-      }
-      throw new Error(
-        `The stack was not ready after ${String(timeoutMilliseconds / 1000)} s (/ready: ${last}). Its last output:\n${kept.join("\n")}`,
-      );
+        return last === "ready" ? true : undefined;
+      };
+      await until(look, { milliseconds: timeoutMilliseconds, everyMilliseconds: 250 }, () => {
+        throw new Error(
+          `The stack was not ready after ${String(timeoutMilliseconds / 1000)} s (/ready: ${last}). Its last output:\n${kept.join("\n")}`,
+        );
+      });
     },
   };
 }

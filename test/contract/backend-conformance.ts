@@ -3,6 +3,7 @@ import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelDescription } from "../../workers/contracts/engine.ts";
 import { addSpikes, layerTotals, noSpikes } from "../../workers/contracts/spikes.ts";
 import { collect, generate, greedy, openStream, valueOf, testedBackend, type TestedBackend, type TestRequest } from "./generation.ts";
+import { pause } from "../../workers/waiting/within.ts";
 
 export interface ConformanceOptions {
   /** Ids that make a sensible prompt for the backend's model. */
@@ -234,7 +235,7 @@ export function backendConformance(
       await reader.cancel();
       await idle();
       const { generatedTokens } = await backend.load();
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await pause(200);
       expect((await backend.load()).generatedTokens).toBe(generatedTokens);
     });
 

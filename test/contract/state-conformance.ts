@@ -13,6 +13,7 @@ import type {
 import { stateChunkBytes } from "../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../workers/contracts/event-stream.ts";
 import { generate, greedy, openStream, valueOf, type Generated, testedBackend, type TestedBackend } from "./generation.ts";
+import { pause } from "../../workers/waiting/within.ts";
 
 export interface StateConformanceOptions {
   /** Ids that texts are made of. */
@@ -233,7 +234,7 @@ export function stateConformance(
         ...greedy([1]),
         resume: { tokens: 40, state: sourceOf(never), seen: new Uint32Array() },
       });
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await pause(50);
       await restoring.cancel();
       await idle();
     });

@@ -8,16 +8,17 @@ import {
   type Outcome,
 } from "../contracts/engine.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
+import { OncePerIsolate } from "../waiting/once-per-isolate.ts";
+import { pause } from "../waiting/within.ts";
 import { failureOf } from "./failures.ts";
 import { loadModel, type LoadedModel } from "./loaded-model.ts";
-import { OncePerIsolate } from "./once-per-isolate.ts";
 import { submitWithState } from "./open-state.ts";
 import { Scheduler } from "./scheduler.ts";
 import { engineSettings, type EngineEnvironment } from "./settings.ts";
 import { createModelLoader } from "./wasm-module.ts";
 
-/** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. */
-const sharedModel = new OncePerIsolate<LoadedModel>();
+/** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. A loader shows progress with every chunk. */
+const sharedModel = new OncePerIsolate<LoadedModel>({ silenceMilliseconds: 15_000, failureMilliseconds: 5_000 });
 
 /** Holds running generations over the isolate's engine. */
 export class EngineObject extends DurableObject<EngineEnvironment> implements GenerationBackend {
@@ -72,9 +73,8 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
       memoryLimitBytes,
       ...(spikes === undefined ? {} : { spikes }),
     } as const;
-    return await sharedModel.get(
-      (making) => loadModel(this.env.MODEL_FILES, (digests) => createModelLoader({ ...options, ...digests }), requestTokens, making),
-      { now: Date.now, sleep },
+    return await sharedModel.get((making) =>
+      loadModel(this.env.MODEL_FILES, (digests) => createModelLoader({ ...options, ...digests }), requestTokens, making),
     );
   }
 
@@ -84,8 +84,8 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
         this.ctx.waitUntil(promise);
       },
       now: Date.now,
-      yield: () => sleep(0),
-      sleep,
+      yield: () => pause(0),
+      sleep: pause,
       renew: () => {
         this.#renew().catch((error: unknown) => {
           logLine("error", "engine_time_not_renewed", { cause: describeCause(error) });
@@ -114,10 +114,4 @@ function produceOneToken({ engine, firstToken }: LoadedModel): void {
   } finally {
     engine.close(sequence);
   }
-}
-
-function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds);
-  });
 }

@@ -4,7 +4,7 @@ import type { ModelIndex, ModelIndexEntry, ModelManifest, TokenizerFile } from "
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { ChatTemplate } from "../tokenizer/chat-template.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { oncePerIsolate } from "./once-per-isolate.ts";
+import { oncePerKey } from "../waiting/once-per-isolate.ts";
 
 export interface ServedModel {
   readonly card: ModelManifest;
@@ -24,12 +24,13 @@ export interface ModelAssets {
   readonly ASSETS: { fetch(url: string): Promise<Response> };
 }
 
+const indexPath = "/models.json";
 /** Tokenizers of large vocabularies take some 30 MB each of an isolate's 128. */
 const modelsAtHand = 2;
 
-const modelIndex = oncePerIsolate(async (environment: ModelAssets): Promise<ModelIndex> => await readAsset(environment, "/models.json"));
+const modelIndex = oncePerKey(async (environment: ModelAssets, path): Promise<ModelIndex> => await readAsset(environment, path), 1);
 
-const modelAt = oncePerIsolate(async (environment: ModelAssets, path: string): Promise<ServedModel> => {
+const modelAt = oncePerKey(async (environment: ModelAssets, path: string): Promise<ServedModel> => {
   const card = await readAsset<ModelManifest>(environment, `${path}manifest.json`);
   const file = await readAsset<TokenizerFile>(environment, `${path}tokenizer.json`);
   const tokenizer = Tokenizer.fromTokenizerFile(file);
@@ -44,20 +45,20 @@ const modelAt = oncePerIsolate(async (environment: ModelAssets, path: string): P
 }, modelsAtHand);
 
 /** Cards are small: one of every model stays. */
-const cardAt = oncePerIsolate(
+const cardAt = oncePerKey(
   async (environment: ModelAssets, path: string) => await readAsset<ModelManifest>(environment, `${path}manifest.json`),
   Number.POSITIVE_INFINITY,
 );
 
 /** Cards of all models that this deployment serves, the one that answers unnamed requests first. */
 export async function modelCards(environment: ModelAssets): Promise<readonly ModelManifest[]> {
-  const { models } = await modelIndex(environment);
+  const { models } = await modelIndex(environment, indexPath);
   return await Promise.all(models.map(({ path }) => cardAt(environment, path)));
 }
 
 /** The model of this id, or the first where none is named. @throws ServiceError `model_not_found`. */
 export async function modelNamed(environment: ModelAssets, id?: string | null): Promise<ServedModel> {
-  const { models } = await modelIndex(environment);
+  const { models } = await modelIndex(environment, indexPath);
   const entry = id === undefined || id === null ? models[0] : models.find((one) => one.id === id);
   if (entry === undefined) throw new ServiceError(modelNotFound(id ?? "", models));
   return await modelAt(environment, entry.path);

@@ -1,6 +1,6 @@
 /** One tenant's streamed chat that may be watched while it runs: when each of its tokens arrives. */
 import { request as httpRequest, type ClientRequest } from "node:http";
-import { setTimeout as delay } from "node:timers/promises";
+import { until } from "../../../workers/waiting/within.ts";
 
 /** Stands once in the bytes of every token that brings text. */
 const tokenMark = '"delta":{"content":';
@@ -80,12 +80,14 @@ export class ChatStream {
   }
 
   async #until(condition: () => boolean): Promise<void> {
-    const deadline = performance.now() + patienceMilliseconds;
-    while (!condition()) {
+    const look = (): true | undefined => {
+      if (condition()) return true;
       if (this.#failure !== undefined) throw this.#failure;
-      if (performance.now() > deadline) throw new Error(`a chat took longer than ${String(patienceMilliseconds / 1000)} s`);
-      await delay(pollMilliseconds);
-    }
+      return undefined;
+    };
+    await until(look, { milliseconds: patienceMilliseconds, everyMilliseconds: pollMilliseconds }, () => {
+      throw new Error(`a chat took longer than ${String(patienceMilliseconds / 1000)} s`);
+    });
   }
 
   #fail(failure: Error): void {

@@ -1,5 +1,5 @@
 /** Waits until the stack computes nothing any more, so that what one request leaves behind does not fall into the next. */
-import { setTimeout as delay } from "node:timers/promises";
+import { pause, until } from "../../../workers/waiting/within.ts";
 import { processorTime } from "../http/processor-time.ts";
 
 const sampleMilliseconds = 100;
@@ -13,16 +13,23 @@ const blindMilliseconds = 1_000;
 
 /** @throws Error where it is still busy after two minutes. */
 export async function untilIdle(url: string): Promise<void> {
-  const deadline = performance.now() + patienceMilliseconds;
   let before = workersSeconds(url);
-  if (before === null) await delay(blindMilliseconds);
-  for (let quiet = 0; before !== null && quiet < idleSamples;) {
-    if (performance.now() > deadline) throw new Error(`The Workers still compute ${patienceMilliseconds / 1000} s after the last request.`);
-    await delay(sampleMilliseconds);
-    const now: number | null = workersSeconds(url);
-    quiet = now !== null && now - before < idleSeconds ? quiet + 1 : 0;
-    before = now;
+  if (before === null) {
+    await pause(blindMilliseconds);
+    return;
   }
+  let quiet = 0;
+  const look = (): true | undefined => {
+    const now = workersSeconds(url);
+    if (now === null || before === null) return true;
+    quiet = now - before < idleSeconds ? quiet + 1 : 0;
+    before = now;
+    return quiet === idleSamples ? true : undefined;
+  };
+  await pause(sampleMilliseconds);
+  await until(look, { milliseconds: patienceMilliseconds, everyMilliseconds: sampleMilliseconds }, () => {
+    throw new Error(`The Workers still compute ${patienceMilliseconds / 1000} s after the last request.`);
+  });
 }
 
 const workersSeconds = (url: string): number | null => processorTime(url)?.workers ?? null;

@@ -87,8 +87,8 @@ describe("the rooms", () => {
     }
   });
 
-  it("let the page reach contracts and their encoding alone, and wasm nothing", () => {
-    expect([...reached("workers/page")]).toEqual(["workers/contracts", "workers/encoding"]);
+  it("let the page reach contracts, their encoding and what waits alone, and wasm nothing", () => {
+    expect([...reached("workers/page")]).toEqual(["workers/contracts", "workers/encoding", "workers/waiting"]);
     expect([...reached("wasm"), ...reached("wasm/pkg")]).toEqual([]);
   });
 });

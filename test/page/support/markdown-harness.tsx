@@ -2,6 +2,7 @@
 import { render } from "preact";
 import { Markdown } from "../../../workers/page/src/markdown/markdown.tsx";
 import { sanitize, sanitizeMath } from "../../../workers/page/src/markdown/sanitize.ts";
+import { pause } from "../../../workers/waiting/within.ts";
 
 export interface MarkdownHarness {
   /** Renders every beginning of the text, then the whole, and returns what is in the document that must not be. */
@@ -98,7 +99,7 @@ const harness: MarkdownHarness = {
     const show = (beginning: string, complete: boolean) => render(<Markdown text={beginning} complete={complete} copyLabel="Copy" />, root);
     const found = growing(text, show, true);
     // Formulas are set once what sets them is there.
-    await new Promise((resolve) => setTimeout(resolve));
+    await pause(0);
     return [...new Set([...found, ...violations(root, true)])];
   },
   sanitizeGrowing(html) {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { engineError } from "./fake-engine.ts";
 import { collect, request, tokensOf } from "./requests.ts";
 import { bench, expectedTokens, longPrompt } from "./scheduler-bench.ts";
+import { pause } from "../../../workers/waiting/within.ts";
 
 describe("one generation", () => {
   it("streams its tokens and ends with true usage", async () => {
@@ -170,7 +171,7 @@ describe("memory", () => {
     engine.feed(foreign, Uint32Array.from(longPrompt(99)));
     engine.step(Uint32Array.of(foreign, 99));
     const result = collect(scheduler.submit(request({ maxTokens: 3 })));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await pause(5);
     expect(scheduler.waiting).toBe(1);
     engine.close(foreign);
     expect(tokensOf(await result)).toEqual(expectedTokens([1, 2, 3], 3));

@@ -8,6 +8,7 @@ import { Scheduler } from "../../../workers/engine/scheduler.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
 import { createModelLoader } from "../../../workers/engine/wasm-module.ts";
 import type {} from "./provided.ts";
+import { pause } from "../../../workers/waiting/within.ts";
 
 /** Ids it knows. */
 export const tinyVocabulary = 29;
@@ -62,8 +63,8 @@ export class SchedulerBackend implements GenerationBackend {
     const host = {
       waitUntil: () => undefined,
       now: Date.now,
-      yield: () => new Promise<void>((resolve) => setTimeout(resolve, 0)),
-      sleep: (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds)),
+      yield: () => pause(0),
+      sleep: pause,
       renew: () => undefined,
       onDefect: (error: unknown) => {
         throw error;

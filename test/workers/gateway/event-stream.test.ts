@@ -3,6 +3,7 @@ import { chat, complete, dataLines, json, payloads, readToEnd, request, requestW
 import { engine } from "../support/gateway-worker.ts";
 import { scriptedFailure } from "../support/toy-backend.ts";
 import { bytesAsTokens, idOf } from "../support/tiny-tokenizer.ts";
+import { pause } from "../../../workers/waiting/within.ts";
 
 beforeEach(() => engine.use({ reply: [idOf("hello"), idOf("Ġworld")] }));
 
@@ -147,7 +148,7 @@ test("a client that leaves stops the backend", async () => {
   await reader.cancel();
   await expect.poll(() => engine.running).toBe(0);
   const atCancel = engine.generatedTokens;
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await pause(100);
   expect(engine.generatedTokens - atCancel).toBeLessThanOrEqual(1);
   expect(engine.generatedTokens).toBeLessThan(200);
 });

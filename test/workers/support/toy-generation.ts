@@ -7,6 +7,7 @@ import type { OpenedRequest } from "../../../workers/engine/open-state.ts";
 import { ToyHistory, toyChoose, toyLogits, toyLogprob } from "./toy-model.ts";
 import { toySpikes, toyState } from "./toy-reports.ts";
 import { decode, encodeState, ToyState } from "./toy-state.ts";
+import { pause, within } from "../../../workers/waiting/within.ts";
 
 /** What a script has in store for one call. */
 export interface ToyCourse {
@@ -168,7 +169,7 @@ async function* bytesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<"hea
   let next = reader.read();
   try {
     while (true) {
-      const part = await Promise.race([next, pause(heartbeatMilliseconds)]);
+      const part = await within(next, heartbeatMilliseconds, () => undefined);
       if (part === undefined) yield "heartbeat";
       else if (part.done) return Uint8Array.from(chunks.flatMap((chunk) => [...chunk]));
       else {
@@ -181,12 +182,4 @@ async function* bytesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<"hea
   } finally {
     void reader.cancel().catch(() => undefined);
   }
-}
-
-function pause(milliseconds: number): Promise<undefined> {
-  return new Promise((resolve) => {
-    setTimeout(() => {
-      resolve(undefined);
-    }, milliseconds);
-  });
 }

@@ -3,7 +3,7 @@
  * its place takes back what is not sent yet. So a chunk without meaning comes between, and then a moment in which a client that has
  * understood the last bytes leaves by itself; the break is for everybody else on the way, to whom a clean end would say that nothing is missing.
  */
-import { settledWithin } from "./settled-within.ts";
+import { within } from "../../waiting/within.ts";
 
 const patienceMilliseconds = 250;
 
@@ -22,7 +22,7 @@ export class BrokenEnd {
     if (!this.#filled) {
       this.#filled = true;
       controller.enqueue(new TextEncoder().encode(this.#filler));
-    } else if ((await settledWithin(this.#left.promise, patienceMilliseconds)) === null) controller.error(cause);
+    } else if ((await within(this.#left.promise, patienceMilliseconds, () => null)) === null) controller.error(cause);
   }
 
   /** The client has gone. */

@@ -10,7 +10,7 @@ import { streamedAnswer, wholeAnswer } from "./answer.ts";
 import type { AnswerUsage } from "./formats/format.ts";
 import { formatOf, readRecipe } from "./recipe.ts";
 import { eventStreamHeaders, eventStream } from "./sse.ts";
-import { settledWithin } from "./settled-within.ts";
+import { within } from "../../waiting/within.ts";
 import { slowJsonHeaders, slowJson } from "./slow-json.ts";
 import { eventId } from "./stream-id.ts";
 import { UsageCounter } from "./usage.ts";
@@ -29,7 +29,7 @@ export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenize
   });
   // Until it has begun, whatever keeps it from that is told by a status.
   await Promise.race([begun.promise, answer]);
-  const soon = await settledWithin(answer, wholeSilenceMilliseconds);
+  const soon = await within(answer, wholeSilenceMilliseconds, () => null);
   if (soon !== null) return c.json(soon, 200, streamHeaders(open));
   const body = slowJson(answer, { silenceMilliseconds: wholeSilenceMilliseconds, abort, onFailure: failureReporter(c) });
   return c.body(body, 200, { ...slowJsonHeaders, ...streamHeaders(open) });

@@ -6,7 +6,7 @@ import type { ServiceFailure } from "../../contracts/errors.ts";
 import { errorBody } from "../error-body.ts";
 import { asServiceError, cancelled } from "../failures.ts";
 import { BrokenEnd } from "./broken-end.ts";
-import { settledWithin } from "./settled-within.ts";
+import { within } from "../../waiting/within.ts";
 
 const whitespace = "\n";
 
@@ -32,7 +32,7 @@ export function slowJson(answer: Promise<object>, { silenceMilliseconds, abort, 
   let gone = false;
   const nextText = async (): Promise<string> => {
     try {
-      const value = await settledWithin(answer, silenceMilliseconds);
+      const value = await within(answer, silenceMilliseconds, () => null);
       finished = value !== null;
       return value === null ? whitespace : JSON.stringify(value);
     } catch (cause) {

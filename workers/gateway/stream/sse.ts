@@ -7,7 +7,7 @@ import type { ServiceFailure } from "../../contracts/errors.ts";
 import { errorBody } from "../error-body.ts";
 import { asServiceError, cancelled } from "../failures.ts";
 import { BrokenEnd } from "./broken-end.ts";
-import { settledWithin } from "./settled-within.ts";
+import { within } from "../../waiting/within.ts";
 
 export interface SseEvent {
   /** What a client that comes back sends as `Last-Event-ID`; left out where there is no coming back to. */
@@ -50,7 +50,7 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
   };
   const nextBytes = async (): Promise<Uint8Array> => {
     outstanding ??= payloads.next();
-    const result = await settledWithin(outstanding, options.keepAliveMilliseconds);
+    const result = await within(outstanding, options.keepAliveMilliseconds, () => null);
     if (result === null) return encode(keepAlive);
     outstanding = null;
     finished = result.done === true;

@@ -7,6 +7,7 @@ import { loadPreferences } from "./state/preferences.ts";
 import { shareInAddress } from "./state/share-link.ts";
 import { createStore, type Store } from "./state/store.ts";
 import { App } from "./view/app.tsx";
+import { pause } from "../../waiting/within.ts";
 
 const store = createStore({
   preferences: loadPreferences(),
@@ -55,6 +56,6 @@ const modelRetryMs = 3_000;
 async function keepLookingForModel(target: Store): Promise<void> {
   while (target.get().model === null) {
     const found = await loadModel(target, AbortSignal.timeout(30_000)).catch(() => null);
-    if (found === null) await new Promise((resolve) => setTimeout(resolve, modelRetryMs));
+    if (found === null) await pause(modelRetryMs);
   }
 }

@@ -1,6 +1,7 @@
 /** Hands a stream's entries to its readers: any number of them, from anywhere, each at its own pace. */
 import type { StreamEntry } from "../../contracts/session.ts";
 import { heartbeatMilliseconds } from "../../contracts/event-stream.ts";
+import { within } from "../../waiting/within.ts";
 
 /** Characters of entries kept in memory; readers that are further behind are served from the log. */
 const keptCharacters = 4 << 20;
@@ -107,14 +108,12 @@ export class EntryFeed {
 
   /** Until something happens, or it is time for a heartbeat. */
   async #change(): Promise<void> {
-    let waker: () => void = () => undefined;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await new Promise<void>((resolve) => {
-      waker = resolve;
-      this.#wakers.add(waker);
-      timer = setTimeout(resolve, heartbeatMilliseconds);
-    });
-    clearTimeout(timer);
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const waker = () => {
+      resolve(undefined);
+    };
+    this.#wakers.add(waker);
+    await within(promise, heartbeatMilliseconds, () => undefined);
     this.#wakers.delete(waker);
   }
 

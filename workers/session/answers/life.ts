@@ -18,6 +18,7 @@ import { EntryFeed } from "./entry-feed.ts";
 import { GenerationRun, type RunEnd } from "./generation-run.ts";
 import type { LogRows } from "./log-rows.ts";
 import type { StoredOrder } from "./order-rows.ts";
+import { within } from "../../waiting/within.ts";
 
 const underWayMilliseconds = 2_000;
 const statelessPatienceMilliseconds = 1_000;
@@ -152,7 +153,7 @@ export class Life {
   /** Once it is known whether a state that was found was also taken, because the answer's header says it; or after a while. */
   async openUnderWay(): Promise<OpenStream> {
     const open = this.open(0);
-    await Promise.race([this.#run.underWay, new Promise((resolve) => setTimeout(resolve, underWayMilliseconds))]);
+    await within(this.#run.underWay, underWayMilliseconds, () => undefined);
     return { ...open, cache: this.#run.cache };
   }
 

@@ -6,6 +6,7 @@ import type { SnapshotStore } from "../snapshots/contract.ts";
 import type { StoredOrder } from "./order-rows.ts";
 import type { ChoiceAssembler } from "./text/choice-assembler.ts";
 import type { RunEnd } from "./generation-run.ts";
+import { pause } from "../../waiting/within.ts";
 
 const mostAttempts = 6;
 const pauseMilliseconds = 50;
@@ -52,7 +53,7 @@ export async function endTurn(
       return;
     } catch (cause) {
       logLine("error", "turn_not_ended", { stream: result.stream, cause: describeCause(cause) });
-      await new Promise((resolve) => setTimeout(resolve, pauseMilliseconds * 2 ** attempt));
+      await pause(pauseMilliseconds * 2 ** attempt);
     }
   }
 }

@@ -15,6 +15,7 @@ import type { States, Start } from "./start.ts";
 import type { Meter } from "./meter.ts";
 import { StateOpening } from "./state-opening.ts";
 import { StateReceiver } from "./state-receiver.ts";
+import { pause } from "../../waiting/within.ts";
 
 /** Attempts in a row that bring no new token before the answer fails. */
 const mostFruitlessAttempts = 4;
@@ -185,8 +186,4 @@ export class Attempts {
         : { save: { at, end: keeps.end, fromPage: start.snapshot === null ? 0 : Math.floor(start.tokens / pageTokens) } }),
     };
   }
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

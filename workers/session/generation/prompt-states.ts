@@ -9,6 +9,7 @@ import { pageTokens } from "../../state-file/page.ts";
 import type { Findings, ModelIdentity, SnapshotStore, TokenChain } from "../snapshots/contract.ts";
 import { bestStart } from "./best-start.ts";
 import { coldStart, type States, type Start } from "./start.ts";
+import { within } from "../../waiting/within.ts";
 
 /** A lookup that takes longer is done without. */
 const findMilliseconds = 2_000;
@@ -49,7 +50,7 @@ export class PromptStates implements States {
     const chain = await this.#chain(prompt);
     let findings: Findings;
     try {
-      findings = await within(findMilliseconds, store.find(identity, chain));
+      findings = await within(store.find(identity, chain), findMilliseconds, noAnswer);
     } catch (cause) {
       onStoreFailure("find", cause);
       return coldStart(prompt, "miss", "the store could not be reached");
@@ -116,16 +117,6 @@ function distinct(tokens: Uint32Array): Uint32Array {
   return Uint32Array.from(new Set(tokens));
 }
 
-async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`no answer within ${String(milliseconds)} ms`));
-    }, milliseconds);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function noAnswer(): never {
+  throw new Error(`no answer within ${String(findMilliseconds)} ms`);
 }

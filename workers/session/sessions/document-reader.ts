@@ -19,6 +19,7 @@ import { partTokens, readPart } from "../generation/read-tokens.ts";
 import { unixSeconds, type RecordRow, type SessionRecord, type UploadRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
+import { pause, within } from "../../waiting/within.ts";
 
 /** Of the document, in its transcript. */
 const previewCharacters = 500;
@@ -118,7 +119,7 @@ export class DocumentReader {
     const abort = new AbortController();
     this.#append = { abort, ended: ended.then(() => undefined) };
     try {
-      await this.#take(text, abort);
+      await this.#take(text, abort.signal);
       // What has failed is tried again by whoever goes on with it, were it with nothing.
       if (upload.stage === "failed") this.#change({ stage: "uploading", failure: null });
       if (last || upload.whole) await this.#end();
@@ -150,7 +151,7 @@ export class DocumentReader {
       ended = facts.ingest?.stage === "ready" || facts.ingest?.stage === "failed";
       const line = `${JSON.stringify(facts)}\n`;
       if (line !== told) return (told = line);
-      await new Promise((resolve) => setTimeout(resolve, followMilliseconds));
+      await pause(followMilliseconds);
       return "\n";
     };
     const stream = new ReadableStream(
@@ -190,8 +191,8 @@ export class DocumentReader {
       : conflict(`'offset': must be ${String(upload.receivedBytes)}, where the text ends (got ${String(offset)}).`, "offset");
   }
 
-  async #take(text: ReadableStream<Uint8Array>, abort: AbortController): Promise<void> {
-    for await (const chunk of chunksOf(text, abort)) {
+  async #take(text: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
+    for await (const chunk of chunksOf(text, signal)) {
       const upload = this.#upload();
       if (upload === undefined) throw new ServiceError(contextNotFound());
       if (chunk.length === 0) continue;
@@ -335,23 +336,22 @@ export class DocumentReader {
   }
 }
 
-/** Until `abort`, or until nothing has come for long. @throws the abort's reason, or what the text breaks with. */
-async function* chunksOf(text: ReadableStream<Uint8Array>, abort: AbortController): AsyncGenerator<Uint8Array, void, undefined> {
+function nothingComes(): never {
+  throw new Error("nothing has come for long");
+}
+
+/** @throws the abort's reason, what the text breaks with, or an error where nothing has come for long. */
+async function* chunksOf(text: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = text.getReader();
   const aborted = new Promise<never>((_resolve, reject) => {
-    abort.signal.addEventListener("abort", () => {
-      reject(abort.signal.reason as Error);
+    signal.addEventListener("abort", () => {
+      reject(signal.reason as Error);
     });
   });
   aborted.catch(() => undefined);
   try {
     while (true) {
-      const silence = setTimeout(() => {
-        abort.abort(new Error("nothing has come for long"));
-      }, silenceMilliseconds);
-      const part = await Promise.race([reader.read(), aborted]).finally(() => {
-        clearTimeout(silence);
-      });
+      const part = await within(Promise.race([reader.read(), aborted]), silenceMilliseconds, nothingComes);
       if (part.done) return;
       yield part.value;
     }

@@ -1,3 +1,5 @@
+import { within } from "../../../waiting/within.ts";
+
 /** `id` is the newest that the stream has named, whichever event it came with: what a client that comes back sends as `Last-Event-ID`. */
 export interface StreamEvent {
   readonly id: string;
@@ -18,7 +20,7 @@ export async function* readEventStream(stream: ReadableStream<Uint8Array>): Asyn
   const parser = createEventParser();
   try {
     while (true) {
-      const { done, value } = await withinSilence(reader.read());
+      const { done, value } = await within(reader.read(), silenceMs, nothingComes);
       if (done) return;
       yield* parser.push(decoder.decode(value, { stream: true }));
     }
@@ -28,16 +30,8 @@ export async function* readEventStream(stream: ReadableStream<Uint8Array>): Asyn
   }
 }
 
-async function withinSilence<T>(read: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const silence = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`nothing came for ${silenceMs} ms`)), silenceMs);
-  });
-  try {
-    return await Promise.race([read, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
+function nothingComes(): never {
+  throw new Error(`nothing came for ${silenceMs} ms`);
 }
 
 export interface EventParser {

@@ -5,7 +5,7 @@
 import type { ServiceFailure } from "../../../contracts/errors.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
 import type { SessionEnvironment } from "../../environment.ts";
-import { within } from "../tiers/deadline.ts";
+import { answerOf } from "../tiers/deadline.ts";
 import type { Account, Charge } from "./contract.ts";
 
 const attempts = 2;
@@ -41,7 +41,7 @@ export class TenantAccount {
     for (let attempt = 1; ; attempt++) {
       try {
         const account: Account = this.#environment.TENANT_OBJECT.getByName(this.#tenant);
-        return await within("the tenant's account", call(account), answerMilliseconds);
+        return await answerOf("the tenant's account", call(account), answerMilliseconds);
       } catch (cause) {
         if (attempt < attempts) continue;
         logLine("error", "charge_not_made", { owner, cause: describeCause(cause) });

@@ -4,7 +4,7 @@
  */
 import { ByteReader } from "../../../state-file/byte-reader.ts";
 import type { Blob, BlobShelf } from "./blob-shelf.ts";
-import { ServiceUnreachable, within } from "../tiers/deadline.ts";
+import { ServiceUnreachable, answerOf } from "../tiers/deadline.ts";
 import { chunkCount, SealBroken, sealedBytes, sealedChunkBytes } from "../seal/seal.ts";
 
 type Place = NonNullable<Blob["pack"]>;
@@ -40,7 +40,7 @@ export class BlobSource {
     const read = await this.#readAt(now.pack, now.pack.offset + offsetOf(blob.bytes, number), now);
     const length = sealedChunkBytes(blob.bytes, number);
     try {
-      const bytes = await within("R2", read.reader.exact(length));
+      const bytes = await answerOf("R2", read.reader.exact(length));
       read.next += length;
       return { sealed: bytes, isRemote: true };
     } catch (cause) {
@@ -67,7 +67,7 @@ export class BlobSource {
     if (this.#read?.pack === pack.name && this.#read.next === offset && offset < this.#read.end) return this.#read;
     await this.cancel();
     const end = this.#runEnd(blob, pack);
-    const object = await within("R2", this.#r2.get(pack.name, { range: { offset, length: end - offset } }));
+    const object = await answerOf("R2", this.#r2.get(pack.name, { range: { offset, length: end - offset } }));
     if (object === null) throw new SealBroken("a pack is missing");
     this.#read = { reader: new ByteReader(object.body as ReadableStream<Uint8Array>), pack: pack.name, next: offset, end };
     return this.#read;

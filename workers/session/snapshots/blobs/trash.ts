@@ -1,5 +1,5 @@
 /** What other services still have to delete: written down before the rows that told of it go, so that nothing is forgotten. */
-import { within } from "../tiers/deadline.ts";
+import { answerOf } from "../tiers/deadline.ts";
 
 export type Place = "R2" | "KV";
 
@@ -24,11 +24,11 @@ export class Trash {
   /** What a service does not delete now stays here. @throws ServiceUnreachable */
   async empty(r2: R2Bucket, kv: KVNamespace): Promise<void> {
     for (let names = this.#names("R2"); names.length > 0; names = this.#names("R2")) {
-      await within("R2", r2.delete(names));
+      await answerOf("R2", r2.delete(names));
       this.#forget("R2", names);
     }
     for (let names = this.#names("KV"); names.length > 0; names = this.#names("KV")) {
-      for (const name of names) await within("KV", kv.delete(name));
+      for (const name of names) await answerOf("KV", kv.delete(name));
       this.#forget("KV", names);
     }
   }

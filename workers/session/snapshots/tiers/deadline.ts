@@ -1,3 +1,5 @@
+import { within } from "../../../waiting/within.ts";
+
 /** What other services have to answer within: a slower one is done without. */
 export const serviceMilliseconds = 5_000;
 
@@ -7,19 +9,14 @@ export class ServiceUnreachable extends Error {
 }
 
 /** @throws ServiceUnreachable where the work throws or takes longer. */
-export async function within<T>(service: string, work: Promise<T>, milliseconds = serviceMilliseconds): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new ServiceUnreachable(`${service} must answer within ${String(milliseconds)} ms; it did not`));
-    }, milliseconds);
-  });
+export async function answerOf<T>(service: string, work: Promise<T>, milliseconds = serviceMilliseconds): Promise<T> {
+  const late = (): never => {
+    throw new ServiceUnreachable(`${service} must answer within ${String(milliseconds)} ms; it did not`);
+  };
   try {
-    return await Promise.race([work, late]);
+    return await within(work, milliseconds, late);
   } catch (cause) {
     if (cause instanceof ServiceUnreachable) throw cause;
     throw new ServiceUnreachable(`${service} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -6,7 +6,7 @@ import type { Outcome } from "../../../contracts/engine.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
 import type { SessionEnvironment } from "../../environment.ts";
 import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot, TokenChain } from "../contract.ts";
-import { within } from "./deadline.ts";
+import { answerOf } from "./deadline.ts";
 import { chunkStream } from "../seal/chunk-stream.ts";
 import { Sealer } from "../seal/seal.ts";
 import { cutFile, openFile, type SharedFile } from "./near-file.ts";
@@ -77,11 +77,11 @@ class NearStore implements SnapshotStore {
     const { PREFIXES, STATE_KEYS } = this.#environment;
     const sealer = new Sealer(new TenantKeys(STATE_KEYS, this.#tenant), this.#tenant);
     const name = sharedName(this.#tenant, file.id);
-    const sealed = await within<ReadableStream<Uint8Array> | null>("KV", PREFIXES.get(name, { type: "stream", cacheTtl: edgeSeconds }));
+    const sealed = await answerOf<ReadableStream<Uint8Array> | null>("KV", PREFIXES.get(name, { type: "stream", cacheTtl: edgeSeconds }));
     if (sealed === null) throw new Error("the copy is gone");
     const whole = openFile(sealer, file, sealed);
     const chunks = tokens < file.tokens ? cutFile(chunkStream(whole), tokens) : whole;
-    const first = await within("KV", chunks.next());
+    const first = await answerOf("KV", chunks.next());
     if (first.done === true) throw new Error("the copy is empty");
     // How often it is opened decides how long it stays; an object that does not hear of it drops it sooner.
     void this.#object.opened(file.id).catch(() => undefined);

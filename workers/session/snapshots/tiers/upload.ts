@@ -1,5 +1,5 @@
 /** Writes chunks to another service as one value whose length is known. */
-import { within } from "./deadline.ts";
+import { answerOf } from "./deadline.ts";
 
 /** 13 MB take a second or two. */
 const uploadMilliseconds = 60_000;
@@ -20,7 +20,7 @@ export async function upload({ service, bytes, chunks, put }: Upload): Promise<v
     await writer.close();
   };
   try {
-    await within(service, Promise.all([put(readable), write()]), uploadMilliseconds);
+    await answerOf(service, Promise.all([put(readable), write()]), uploadMilliseconds);
   } catch (cause) {
     // A service that fails early leaves a writer behind that nobody reads from.
     await writer.abort(cause).catch(() => undefined);
