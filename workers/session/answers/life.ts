@@ -1,5 +1,5 @@
 /** A generation and its readers, from its order or, after its object was lost, from its log. */
-import { ServiceError } from "../../contracts/errors.ts";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { CacheReport, OpenStream, StreamEntry, TenantId } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { ServedModel } from "../../models/served-model.ts";
@@ -129,6 +129,12 @@ export class Life {
   /** Lets go of what has begun and will not run. */
   async abandon(): Promise<void> {
     await this.#run.discard();
+  }
+
+  /** The same, for one that somebody else refuses. */
+  async refuse(failure: ServiceFailure): Promise<void> {
+    await this.#run.discard();
+    await this.#settle({ failure, stopped: false, saved: null });
   }
 
   async run(): Promise<void> {

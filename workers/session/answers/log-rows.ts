@@ -13,9 +13,12 @@ export class SqlLogRows implements LogRows {
   readonly #storage: DurableObjectStorage;
   readonly #stream: string;
 
-  constructor(storage: DurableObjectStorage, stream: string) {
+  readonly #onAppend: (bytes: number) => void;
+
+  constructor(storage: DurableObjectStorage, stream: string, onAppend: (bytes: number) => void = () => undefined) {
     this.#storage = storage;
     this.#stream = stream;
+    this.#onAppend = onAppend;
   }
 
   static makeTable(sql: SqlStorage): void {
@@ -30,6 +33,12 @@ export class SqlLogRows implements LogRows {
         this.#storage.sql.exec("INSERT INTO log (stream, bytes) VALUES (?, ?)", this.#stream, row);
       }
     });
+    this.#onAppend(bytes.length);
+  }
+
+  get bytes(): number {
+    const sum = "SELECT coalesce(sum(length(bytes)), 0) AS bytes FROM log WHERE stream = ?";
+    return this.#storage.sql.exec<{ bytes: number }>(sum, this.#stream).one().bytes;
   }
 
   *read(): Iterable<ArrayBuffer> {

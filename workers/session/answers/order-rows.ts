@@ -9,6 +9,13 @@ export interface StoredOrder {
   readonly prepared: PreparedTurn | null;
 }
 
+/** What is written of one, by the names of its parts. */
+export interface EncodedOrder {
+  readonly stream: string;
+  readonly parts: ReadonlyMap<string, Uint8Array>;
+  readonly bytes: number;
+}
+
 interface OrderText {
   readonly order: Omit<GenerationOrder, "jobs"> & { readonly jobs: readonly JobText[] };
   readonly prepared: (Omit<PreparedTurn, "base" | "seen"> & { readonly base: Omit<PreparedTurn["base"], "unread"> }) | null;
@@ -30,21 +37,10 @@ export class OrderRows {
     sql.exec("CREATE INDEX IF NOT EXISTS orders_kept_until ON orders (kept_until)");
   }
 
-  put({ order, prepared }: StoredOrder): void {
-    const jobs = order.jobs.map((job): JobText => {
-      const { prompt: _prompt, ...request } = job.request;
-      return { ...job, request };
-    });
-    const prompts = new Map(order.jobs.map(({ promptIndex, request }) => [promptIndex, request.prompt]));
-    for (const [index, prompt] of prompts) this.#putTokens(order.stream, `prompt ${String(index)}`, prompt);
-    if (prepared !== null) {
-      this.#putTokens(order.stream, "unread", prepared.base.unread);
-      this.#putTokens(order.stream, "seen", prepared.seen);
-    }
-    const text: OrderText = { order: { ...order, jobs }, prepared: prepared === null ? null : withoutTokens(prepared) };
+  put({ stream, parts }: EncodedOrder): void {
     // What a client said in its turn may be longer than a row.
-    this.#parts.put(`${order.stream} text`, new TextEncoder().encode(JSON.stringify(text)));
-    this.#sql.exec("INSERT INTO orders (stream, text, kept_until) VALUES (?, '', NULL)", order.stream);
+    for (const [name, bytes] of parts) this.#parts.put(`${stream} ${name}`, bytes);
+    this.#sql.exec("INSERT INTO orders (stream, text, kept_until) VALUES (?, '', NULL)", stream);
   }
 
   has(stream: string): boolean {
@@ -92,6 +88,11 @@ export class OrderRows {
     return names(this.#sql.exec<{ stream: string }>("SELECT stream FROM orders WHERE kept_until <= ?", now));
   }
 
+  /** What its rows hold. */
+  bytes(stream: string): number {
+    return this.#parts.bytes(`${stream} `);
+  }
+
   count(): number {
     return this.#sql.exec<{ count: number }>("SELECT COUNT(*) AS count FROM orders").one().count;
   }
@@ -101,15 +102,29 @@ export class OrderRows {
     this.#parts.deleteAll(`${stream} `);
   }
 
-  #putTokens(stream: string, name: string, tokens: Uint32Array): void {
-    this.#parts.put(`${stream} ${name}`, new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
-  }
-
   #tokens(stream: string, name: string): Uint32Array {
     const bytes = this.#parts.get(`${stream} ${name}`) ?? new Uint8Array();
     return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / Uint32Array.BYTES_PER_ELEMENT);
   }
 }
+
+/** As its rows hold it. */
+export function encodeOrder({ order, prepared }: StoredOrder): EncodedOrder {
+  const jobs = order.jobs.map((job): JobText => {
+    const { prompt: _prompt, ...request } = job.request;
+    return { ...job, request };
+  });
+  const text: OrderText = { order: { ...order, jobs }, prepared: prepared === null ? null : withoutTokens(prepared) };
+  const parts = new Map([["text", new TextEncoder().encode(JSON.stringify(text))]]);
+  for (const { promptIndex, request } of order.jobs) parts.set(`prompt ${String(promptIndex)}`, tokenBytes(request.prompt));
+  if (prepared !== null) {
+    parts.set("unread", tokenBytes(prepared.base.unread));
+    parts.set("seen", tokenBytes(prepared.seen));
+  }
+  return { stream: order.stream, parts, bytes: [...parts.values()].reduce((sum, { length }) => sum + length, 0) };
+}
+
+const tokenBytes = ({ buffer, byteOffset, byteLength }: Uint32Array) => new Uint8Array(buffer, byteOffset, byteLength);
 
 function withoutTokens({ session, turn, base }: PreparedTurn): OrderText["prepared"] {
   return { session, turn, base: { snapshot: base.snapshot, tokens: base.tokens } };

@@ -7,10 +7,12 @@ import { modelOfVersion } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, conflict, streamNotFound } from "../failures.ts";
 import { sessionObjectName, type TurnTaker } from "../sessions/contract.ts";
+import { TenantAccount } from "../snapshots/account/tenant-account.ts";
 import { tenantStore } from "../snapshots/tiers/near-store.ts";
 import { Life } from "./life.ts";
 import { SqlLogRows } from "./log-rows.ts";
-import { OrderRows, type StoredOrder } from "./order-rows.ts";
+import { encodeOrder, OrderRows, type EncodedOrder, type StoredOrder } from "./order-rows.ts";
+import { StreamAccount } from "./stream-account.ts";
 
 /** While something runs or is kept, the object looks after it so often: generations that were cut off with it go on, old ones go. */
 const watchMilliseconds = 30_000;
@@ -20,6 +22,8 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   readonly #lives = new Map<string, Promise<Life>>();
   /** Streams that are about to begin: their sessions may be asked for by others already. */
   readonly #starting = new Set<string>();
+  /** Of streams that belong to a tenant. */
+  readonly #accounts = new Map<string, StreamAccount>();
 
   constructor(ctx: DurableObjectState, env: SessionEnvironment) {
     super(ctx, env);
@@ -38,12 +42,13 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       const making = this.#live(stored);
       this.#lives.set(stream, making);
       const life = await making;
-      await life.begin();
-      await this.#write(stored, life);
+      const encoded = await this.#begin(stored, life);
+      await this.#write(encoded, life);
       this.ctx.waitUntil(life.run());
       return { ok: true, value: await life.openUnderWay() };
     } catch (cause) {
       this.#lives.delete(stream);
+      this.#closeAccount(stream);
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
       throw cause;
     } finally {
@@ -75,11 +80,13 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     for (const stream of streams) {
       const life = await this.#find(stream).catch(noteUnreadable(stream));
       if (life !== undefined && life.tenant !== tenant) continue;
+      await this.#accounts.get(stream)?.stop();
+      this.#orders.forget(stream);
       life?.stop();
       await life?.end;
-      this.#orders.forget(stream);
       if (life === undefined || life.readers === 0) this.#erase(stream);
     }
+    await new TenantAccount(this.env, tenant).discharge(streams);
   }
 
   /** Whether this stream has not ended; one that was lost goes on by being asked. */
@@ -90,7 +97,10 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   override async alarm(): Promise<void> {
-    for (const stream of this.#orders.running()) await this.#find(stream).catch(noteUnreadable(stream));
+    for (const stream of this.#orders.running()) {
+      await this.#find(stream).catch(noteUnreadable(stream));
+      this.#accounts.get(stream)?.renew();
+    }
     for (const stream of this.#orders.expired(Date.now())) {
       const life = await this.#lives.get(stream)?.catch(() => undefined);
       if (life !== undefined && life.readers > 0) continue;
@@ -102,7 +112,40 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   #erase(stream: string): void {
     new SqlLogRows(this.ctx.storage, stream).delete();
     this.#lives.delete(stream);
+    this.#accounts.delete(stream);
     this.#orders.delete(stream);
+  }
+
+  /** The engine and the tenant's account are asked at once: neither waits for the other. @throws ServiceError where one of them refuses. */
+  async #begin(stored: StoredOrder, life: Life): Promise<EncodedOrder> {
+    const begun = life.begin();
+    const encoded = encodeOrder(stored);
+    const admitted = this.#accounts.get(encoded.stream)?.admit(encoded.bytes);
+    await begun;
+    const refusal = await admitted;
+    if (refusal === undefined) return encoded;
+    await life.refuse(refusal);
+    throw new ServiceError(refusal);
+  }
+
+  #accountOf(tenant: TenantId, stream: string): StreamAccount {
+    const known = this.#accounts.get(stream);
+    if (known !== undefined) return known;
+    const account = new StreamAccount({
+      ...{ environment: this.env, tenant, stream },
+      bytes: () => this.#orders.bytes(stream) + new SqlLogRows(this.ctx.storage, stream).bytes,
+      waitUntil: (work) => {
+        this.ctx.waitUntil(work);
+      },
+    });
+    this.#accounts.set(stream, account);
+    return account;
+  }
+
+  #closeAccount(stream: string): void {
+    const account = this.#accounts.get(stream);
+    this.#accounts.delete(stream);
+    if (account !== undefined) this.ctx.waitUntil(account.close());
   }
 
   async #watch(): Promise<void> {
@@ -110,9 +153,9 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   /** The engine is at work already: whoever writes first lets everybody wait for the disk. */
-  async #write(stored: StoredOrder, life: Life): Promise<void> {
+  async #write(encoded: EncodedOrder, life: Life): Promise<void> {
     try {
-      this.#orders.put(stored);
+      this.#orders.put(encoded);
       await this.#watch();
     } catch (cause) {
       await life.abandon();
@@ -163,9 +206,12 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     const { tenant, turn, stream } = stored.order;
     const session = tenant === null || turn === undefined ? undefined : this.#session(tenant, stored.prepared?.session ?? turn.session);
     const store = tenant === null ? undefined : tenantStore(this.env, tenant);
+    const account = tenant === null ? undefined : this.#accountOf(tenant, stream);
     const onEnded = (keptUntil: number) => {
       try {
         this.#orders.keepUntil(stream, keptUntil);
+        // The alarm erases it a little later.
+        account?.end(keptUntil + 2 * watchMilliseconds);
       } catch (cause) {
         logLine("error", "stream_end_not_written", { stream, cause: describeCause(cause) });
       }
@@ -178,7 +224,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       stored,
       model,
       environment: this.env,
-      rows: new SqlLogRows(this.ctx.storage, stream),
+      rows: new SqlLogRows(this.ctx.storage, stream, (bytes) => account?.grow(bytes)),
       session,
       store,
       onEnded,

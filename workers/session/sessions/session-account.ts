@@ -19,10 +19,9 @@ const kinds: Readonly<Record<SessionRecord["kind"], ChargeKind>> = { session: "s
 export class SessionAccount {
   readonly #environment: Pick<SessionEnvironment, "TENANT_OBJECT">;
   readonly #databaseBytes: () => number;
+  #account: TenantAccount | undefined;
   /** What was admitted last. */
   #admitted = 0;
-  /** One call after another, so that none is overtaken by an older one. */
-  #last: Promise<unknown> = Promise.resolve();
 
   constructor(environment: Pick<SessionEnvironment, "TENANT_OBJECT">, databaseBytes: () => number) {
     this.#environment = environment;
@@ -48,34 +47,24 @@ export class SessionAccount {
 
   /** What is there now. */
   async count(record: SessionRecord): Promise<void> {
-    await this.#next(async () => {
-      const bytes = this.#databaseBytes();
-      await this.#account(record).charge({ ...ownerOf(record), bytes, until: endOf(record) });
-      this.#admitted = bytes;
-    });
+    const bytes = this.#databaseBytes();
+    this.#admitted = bytes;
+    await this.#of(record).charge({ ...ownerOf(record), bytes, until: endOf(record) });
   }
 
   /** It is deleted. */
   async end(record: SessionRecord): Promise<void> {
-    await this.#next(() => this.#account(record).discharge([record.id]));
+    await this.#of(record).discharge([record.id]);
   }
 
   async #admit(record: SessionRecord, bytes: number, until: number): Promise<ServiceFailure | undefined> {
-    return await this.#next(async () => {
-      const refusal = await this.#account(record).admit({ ...ownerOf(record), bytes, until });
-      if (refusal === undefined) this.#admitted = bytes;
-      return refusal;
-    });
+    const refusal = await this.#of(record).admit({ ...ownerOf(record), bytes, until });
+    if (refusal === undefined) this.#admitted = bytes;
+    return refusal;
   }
 
-  #account({ tenant }: SessionRecord): TenantAccount {
-    return new TenantAccount(this.#environment, tenant);
-  }
-
-  async #next<T>(call: () => Promise<T>): Promise<T> {
-    const next = this.#last.then(call);
-    this.#last = next.catch(() => undefined);
-    return await next;
+  #of({ tenant }: SessionRecord): TenantAccount {
+    return (this.#account ??= new TenantAccount(this.#environment, tenant));
   }
 }
 

@@ -9,6 +9,7 @@ import type { SnapshotStore } from "../snapshots/contract.ts";
 import type { DirectoryObject } from "./directory-object.ts";
 import { newUpload } from "./document-reader.ts";
 import type { IdKeys } from "../ids/id-keys.ts";
+import { forgetStreams } from "./forget-streams.ts";
 import { isGivenOut, newId } from "../ids/ids.ts";
 import { findSession, sessionAt, type SessionSurface } from "./find-session.ts";
 import { unixSeconds, type SessionRecord } from "./record.ts";
@@ -163,7 +164,10 @@ export class SessionKeeper implements Sessions {
     const directory = this.#directory(tenant);
     for (const share of await directory.shares()) await this.unshare(tenant, share);
     for (const id of await directory.all()) await this.deleteSession(tenant, id);
-    await this.#environment.TENANT_OBJECT.getByName(tenant).deleteAll();
+    const object = this.#environment.TENANT_OBJECT.getByName(tenant);
+    // Of no session: their charges say where they are.
+    await forgetStreams(this.#environment, tenant, await object.charged("streams"));
+    await object.deleteAll();
     return { ok: true, value: null };
   }
 

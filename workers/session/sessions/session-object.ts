@@ -20,6 +20,7 @@ import {
 } from "./contract.ts";
 import type { TurnBase } from "../generation/turn-base.ts";
 import { DocumentReader } from "./document-reader.ts";
+import { forgetStreams } from "./forget-streams.ts";
 import { newId, streamObjectName } from "../ids/ids.ts";
 import { mostSessionBytes } from "./limits.ts";
 import { keepShared, letOldStatesGo, type StateOwner } from "./kept-states.ts";
@@ -161,7 +162,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       try {
         this.#base.stop();
         await this.#document.stop();
-        await this.#forgetStreams(tenant);
+        await forgetStreams(this.env, tenant, this.#streams.all());
         await this.#endShares(record);
         await this.#store(record.tenant).release(ownersOf(record.id));
         await this.env.DIRECTORY_OBJECT.getByName(record.tenant).remove(record.id);
@@ -306,11 +307,6 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     if (await this.#stream(running.stream)?.isRunning(running.stream)) return true;
     const now = this.#record.get()?.running ?? null;
     return now !== null && now.stream !== running.stream;
-  }
-
-  async #forgetStreams(tenant: string): Promise<void> {
-    const byObject = Map.groupBy(this.#streams.all(), (stream) => streamObjectName(stream) ?? "");
-    for (const [name, streams] of byObject) await this.env.STREAM_OBJECT.getByName(name).forget(tenant, streams);
   }
 
   async #endShares({ id, tenant, kind }: SessionRecord): Promise<void> {

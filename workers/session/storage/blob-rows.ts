@@ -37,6 +37,12 @@ export class BlobRows {
     return whole;
   }
 
+  /** Of all whose names begin so. */
+  bytes(beginning: string): number {
+    const sum = `SELECT coalesce(sum(length(bytes)), 0) AS bytes FROM ${this.#table} WHERE name >= ? AND name < ?`;
+    return this.#sql.exec<{ bytes: number }>(sum, beginning, `${beginning}\u{10ffff}`).one().bytes;
+  }
+
   /** All whose names begin so. */
   deleteAll(beginning: string): void {
     this.#sql.exec(`DELETE FROM ${this.#table} WHERE name >= ? AND name < ?`, beginning, `${beginning}\u{10ffff}`);
