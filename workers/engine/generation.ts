@@ -133,6 +133,16 @@ export class Generation {
     return this.request.priority === "background";
   }
 
+  /** Whether the state that it came with is on its way in. */
+  get restoring(): boolean {
+    return this.#handle !== undefined && this.#states.restorer !== undefined;
+  }
+
+  /** Whether a state is on its way in or out. */
+  get movesState(): boolean {
+    return this.restoring || this.#states.saving || this.finished;
+  }
+
   /** Whether memory is held only so that a state can go out. */
   get holdsForSaving(): boolean {
     return this.finished || this.#states.savesCopy;

@@ -4,7 +4,10 @@ import type { SchedulerLimits } from "./scheduler-limits.ts";
 import { holdings, type Holding } from "./shares.ts";
 
 type Holder = Holding &
-  Pick<Generation, "canReadAgain" | "holdsForSaving" | "isForItsState" | "stalledSince" | "finishedAt" | "insists" | "hasProgressed">;
+  Pick<
+    Generation,
+    "canReadAgain" | "holdsForSaving" | "isForItsState" | "stalledSince" | "finishedAt" | "insists" | "hasProgressed" | "generated"
+  >;
 
 /**
  * When what runs needs more than is free: first what only saves a state beside its answer, then what yields to others, then the youngest of the share that
@@ -26,7 +29,9 @@ export function nextToGiveWay<T extends Holder>(running: readonly T[], saving: r
 
 /**
  * Who makes room for a waiting sequence that needs `bytes` and finds `free`: what yields, where the waiting one does not, then the youngest of
- * the share that holds the most, as long as it holds more than the waiting one's will. Nobody where that would not be enough.
+ * the share that holds the most, as long as it holds more than the waiting one's will: first those that can be read again here, then those whose
+ * state was handed over, once they have brought a token. Whoever handed it over begins from it again, and goes on with the same tokens. Nobody
+ * where that would not be enough.
  */
 export function makingRoomFor<T extends Holder>(
   waiting: Pick<Holding, "share" | "yields">,
@@ -47,9 +52,9 @@ export function makingRoomFor<T extends Holder>(
     if (holder.share === largest) left -= holder.stateBytes;
   };
   for (const holder of running.toReversed()) if (room < bytes && holder.yields) go(holder);
-  for (const holder of running.toReversed()) {
-    const mayGo = !holder.yields && holder.share !== waiting.share && holder.share === largest && mayBePreempted(holder);
-    if (room < bytes && mayGo && left > wanted) go(holder);
+  const others = running.filter((holder) => !holder.yields && holder.share !== waiting.share && holder.share === largest).toReversed();
+  for (const mayGo of [mayBePreempted, mayBeBegunAgain]) {
+    for (const holder of others) if (room < bytes && mayGo(holder) && left > wanted) go(holder);
   }
   return room < bytes ? [] : going;
 }
@@ -71,6 +76,10 @@ export function idleHolder<T extends Holder>(
 }
 
 const mayBePreempted = ({ canReadAgain, insists, hasProgressed }: Holder): boolean => canReadAgain && !insists && hasProgressed;
+
+/** An attempt that brought nothing must not end: whoever made it tries only so often. */
+const mayBeBegunAgain = ({ canReadAgain, insists, generated, hasProgressed, finishedAt }: Holder): boolean =>
+  !canReadAgain && !insists && generated > 0 && hasProgressed && finishedAt === undefined;
 
 function youngestOfTheLargest<T extends Holder>(running: readonly T[]): T | undefined {
   for (const [share] of holdings(running)) {

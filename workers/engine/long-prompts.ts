@@ -1,8 +1,9 @@
 /**
- * Who reads in a round where somebody reads much beside others who answer: without this every token of theirs would wait for a whole budget of
- * it. After a pass with a part of a long prompt come passes without, for as long as that one took; after one with a part of what is read in
+ * Who reads in a round where somebody reads much beside others of the same share who answer: without this every token of theirs would wait for a
+ * whole budget of it. (Between shares `shared-passes.ts` decides.) After a pass with a part of a long prompt come passes without, for as long as that one took; after one with a part of what is read in
  * the background, for three times as long, so that it has a quarter of the time and never less.
  */
+import { byShare } from "./shares.ts";
 import { grainLeft, prefillGrain, type Candidate } from "./step-plan.ts";
 import { TimeShare } from "./time-share.ts";
 
@@ -53,7 +54,7 @@ export class LongPrompts {
 
   #among(candidates: readonly Candidate[], budget: number): PassChoice {
     const small = candidates.filter(({ pending }) => pending <= longTokens);
-    if (small.length === 0 || small.length === candidates.length) {
+    if (small.length === 0 || small.length === candidates.length || byShare(candidates).length > 1) {
       this.#long.reset();
       return { taking: candidates, budget };
     }

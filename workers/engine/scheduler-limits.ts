@@ -23,6 +23,8 @@ export interface SchedulerLimits {
   readonly growthTokens: number;
   /** Iterations of the event loop after a pass that read of a prompt or brought a first token. */
   readonly promptIterations: number;
+  /** And after a long pass at the most, while others have something to do in them. */
+  readonly mostIterations: number;
 }
 
 export const defaultLimits: SchedulerLimits = {
@@ -37,6 +39,7 @@ export const defaultLimits: SchedulerLimits = {
   savingMilliseconds: 3000,
   growthTokens: 32,
   promptIterations: 6,
+  mostIterations: 16,
 };
 
 /** What the scheduler needs of its surroundings. */

@@ -16,7 +16,8 @@ import { defaultLimits, type SchedulerHost, type SchedulerLimits } from "./sched
 import type { Admission, OpenedRequest, RequestToCheck } from "./open-state.ts";
 import { fullQueue, retryAfterSeconds } from "./queue.ts";
 import { hasPlace, inOrder, nextToAdmit } from "./shares.ts";
-import { planStep, type Candidate } from "./step-plan.ts";
+import { SharedPasses } from "./shared-passes.ts";
+import { mostAnswering, type Candidate } from "./step-plan.ts";
 import { refusalOf, type RequestLimits } from "./validate.ts";
 
 /** Another object's sequences may free memory without a word, so a waiting queue looks again this often. */
@@ -27,6 +28,12 @@ const stallPollMilliseconds = 1000;
 const renewalMilliseconds = 15_000;
 /** A sequence that cannot take one step after this many evictions never will. */
 const mostFruitlessEvictions = 8;
+/** A pass of so many tokens takes a tenth of a second on a slow machine. */
+const longPassTokens = 8;
+/** An iteration of the event loop in which nobody else does anything. */
+const quietMilliseconds = 2;
+/** How long a pass waits for chunks that are on their way between Workers. */
+const mostEmptyIterations = 3;
 const neededForOthers = "its memory was needed for others";
 
 export class Scheduler implements Admission {
@@ -46,8 +53,15 @@ export class Scheduler implements Admission {
   /** Counts passes, so that each share and each sequence comes first in some. */
   #round = 0;
   readonly #longPrompts: LongPrompts;
+  readonly #passes = new SharedPasses();
+  /** How many chunks of states may move before the next pass: they take about as long as tokens do, and the last pass took so many. */
+  #chunksLeft = 0;
+  /** Iterations of the event loop since a chunk moved. */
+  #emptyIterations = 0;
   /** Whether the last pass read tokens of a prompt, or computed the first token of an answer. */
   #readPrompt = false;
+  /** How many tokens the last pass computed; 0 once the event loop has had its iterations for it. */
+  #passTokens = 0;
   #defect: ServiceFailure | undefined;
 
   readonly #generationHost: GenerationHost = {
@@ -105,10 +119,14 @@ export class Scheduler implements Admission {
           this.#host.renew();
         }
         this.#dropEnded();
-        if (this.#all().length === 0) return;
+        if (this.#all().length === 0) {
+          this.#passes.reset();
+          return;
+        }
         this.#admit();
         const moved = this.#moveStates();
-        if (this.#step() || moved) await this.#yield();
+        if (await this.#moreStates(moved)) continue;
+        if (this.#step() || moved > 0) await this.#yield();
         else await this.#idle();
       }
     } catch (error) {
@@ -125,13 +143,20 @@ export class Scheduler implements Admission {
   }
 
   /**
-   * Requests come and first tokens go through other Workers, which may share this thread: were the next pass computed at once, they would wait
-   * for one at every hop. An iteration costs a millisecond: little beside a pass that reads of a prompt, much beside one of a token each.
+   * Requests come and tokens go through other Workers, which may share this thread: were the next pass computed at once, they would wait for one
+   * at every hop. An iteration costs a millisecond where nobody else has anything to do: little beside a pass that reads of a prompt, much beside one
+   * of a token each. After a long pass the others have iterations until one of them took no longer than that.
    */
   async #yield(): Promise<void> {
-    const iterations = this.#readPrompt ? this.#limits.promptIterations : 1;
+    const fewest = this.#readPrompt ? this.#limits.promptIterations : 1;
+    const most = this.#passTokens >= longPassTokens ? this.#limits.mostIterations : fewest;
     this.#readPrompt = false;
-    for (let iteration = 0; iteration < iterations; iteration += 1) await this.#host.yield();
+    this.#passTokens = 0;
+    for (let iteration = 1, isBusy = true; iteration <= fewest || (iteration <= most && isBusy); iteration += 1) {
+      const begun = this.#host.now();
+      await this.#host.yield();
+      isBusy = this.#host.now() - begun > quietMilliseconds;
+    }
   }
 
   /** Lets go of finished and cancelled generations, and ends those that nothing can be done for. */
@@ -220,20 +245,43 @@ export class Scheduler implements Admission {
     return this.#running.reduce((total, generation) => total + this.#growthOf(generation), 0);
   }
 
-  /** States go in and out by a chunk each. False when none did. */
-  #moveStates(): boolean {
-    let moved = false;
+  /** One chunk of each share's states that go in, and one of those that go out; how many moved. */
+  #moveStates(): number {
+    const inwards = new Set<string | null>();
+    const outwards = new Set<string | null>();
     for (const generation of [...this.#running, ...this.#saving]) {
-      const move = this.#guard(generation, () => generation.moveState(), "idle");
-      if (move === "stuck") {
-        generation.retreat();
-        this.#waitAgain(generation);
+      const movedShares = generation.restoring ? inwards : outwards;
+      if (!movedShares.has(generation.share)) {
+        const move = this.#guard(generation, () => generation.moveState(), "idle");
+        if (move === "stuck") {
+          generation.retreat();
+          this.#waitAgain(generation);
+        }
+        if (move === "moved") movedShares.add(generation.share);
       }
-      if (move === "moved") moved = true;
       if (!generation.writer.closed && generation.halted && this.#advance(generation)) this.#generatedTokens += 1;
     }
-    if (moved) this.#dropEnded();
+    const moved = inwards.size + outwards.size;
+    if (moved > 0) this.#dropEnded();
     return moved;
+  }
+
+  /**
+   * Whether states have the next iteration too, and not a pass: as many chunks move between two passes as the first one had tokens, so that a state
+   * of many chunks does not wait for a pass at each of them, and those who answer never lose more than half of the time. What comes from
+   * elsewhere may need an iteration or two of the event loop to be here.
+   */
+  async #moreStates(moved: number): Promise<boolean> {
+    if (this.#chunksLeft <= 0 || this.#statesOnTheWay() === 0) return false;
+    this.#emptyIterations = moved > 0 ? 0 : this.#emptyIterations + 1;
+    if (this.#emptyIterations > mostEmptyIterations) return false;
+    this.#chunksLeft -= Math.max(1, moved);
+    await this.#host.yield();
+    return true;
+  }
+
+  #statesOnTheWay(): number {
+    return [...this.#running, ...this.#saving].filter(({ movesState }) => movesState).length;
   }
 
   /** One forward pass. False when there was nothing to compute. */
@@ -248,7 +296,7 @@ export class Scheduler implements Admission {
     }
     this.#round += 1;
     const { taking, budget } = this.#longPrompts.next(inOrder(candidates, this.#round), this.#limits.prefillTokensPerStep);
-    const plan = planStep(taking, budget);
+    const plan = this.#passes.plan(taking, budget);
     if (plan.length === 0) {
       this.#longPrompts.idle();
       return false;
@@ -260,6 +308,8 @@ export class Scheduler implements Admission {
       throw error;
     }
     this.#readPrompt = plan.some((count, index) => index % 2 === 1 && count > 1);
+    this.#passTokens = tokensOf(plan);
+    this.#chunksLeft = Math.max(Math.min(this.#passTokens, mostAnswering), this.#statesOnTheWay()) - 1;
     for (let index = 0; index < plan.length; index += 2) {
       const generation = byHandle.get(plan[index] ?? 0);
       if (generation === undefined) continue;
@@ -342,4 +392,8 @@ export class Scheduler implements Admission {
     await Promise.race([woken, this.#host.sleep(this.#waiting.length > 0 ? pollMilliseconds : stallPollMilliseconds)]);
     this.#wake = undefined;
   }
+}
+
+function tokensOf(plan: Uint32Array): number {
+  return plan.reduce((sum, count, at) => sum + (at % 2 === 1 ? count : 0), 0);
 }

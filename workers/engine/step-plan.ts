@@ -1,5 +1,4 @@
-/** What one forward pass computes. Pure. */
-import { byShare, interleaved } from "./shares.ts";
+/** What one forward pass computes, as far as one share is concerned; several share it as `shared-passes.ts` says. Pure. */
 
 /** A running sequence as the planner sees it. */
 export interface Candidate {
@@ -18,36 +17,34 @@ export interface Candidate {
 
 /** Prompt tokens are cut where the linear layers' chunks end (`CHUNK_TOKENS` of `wasm/engine/src/layer/gated_linear.rs`): less than one is read token by token. */
 export const prefillGrain = 32;
-/** Sequences of one share that answer in a pass beside another share, however little that one asks for: alone they would take as long for their tokens as all of them together do. */
-const fewestAnswering = 2;
 /** Sequences that answer in one pass: each costs logits and activations. */
 export const mostAnswering = 16;
 
 /**
- * Sequences that have one token to read take part first, up to {@link mostAnswering} of them, so that no stream waits for prompts; beside
- * another share's, a share's sequences follow one another in its place where it has more of them ({@link answering}). The prefill budget goes round in grains to the shares with more to read, and within
- * a share to its sequences, both in the given order (rotate it from step to step): short prompts are not stuck behind long ones, nor one
- * share's behind another's many.
+ * A pass of one share. Sequences that have one token to read take part first, up to {@link mostAnswering} of them, so that no stream waits for
+ * prompts. The prefill budget goes round in grains to those with more to read, in the given order (rotate it from step to step): short prompts
+ * are not stuck behind long ones.
  */
-export function planStep(candidates: readonly Candidate[], prefillBudget: number): Uint32Array {
+export function planAlone(candidates: readonly Candidate[], prefillBudget: number): Map<Candidate, number> {
   const counts = new Map<Candidate, number>();
-  for (const candidate of answering(candidates)) counts.set(candidate, 1);
-  let hungry = byShare(candidates.filter(({ pending }) => pending > 1));
+  for (const candidate of candidates.filter(({ pending }) => pending === 1).slice(0, mostAnswering)) counts.set(candidate, 1);
+  let hungry = candidates.filter(({ pending }) => pending > 1);
   let budget = prefillBudget;
   while (hungry.length > 0) {
-    hungry = hungry.flatMap(([candidate, ...others]) => {
-      if (candidate === undefined) return [];
+    hungry = hungry.filter((candidate) => {
       const planned = counts.get(candidate) ?? 0;
-      const take = Math.min(grainLeft(candidate.position + planned), candidate.pending - planned);
-      const isDone = take > budget || planned + take === candidate.pending;
-      if (take <= budget) {
-        budget -= take;
-        counts.set(candidate, planned + take);
-      }
-      const left = isDone ? others : [...others, candidate];
-      return left.length === 0 ? [] : [left];
+      const take = nextGrain(candidate, planned);
+      if (take > budget) return false;
+      budget -= take;
+      counts.set(candidate, planned + take);
+      return planned + take < candidate.pending;
     });
   }
+  return counts;
+}
+
+/** As the engine takes it: a handle and how many tokens, one after another. */
+export function toPlan(candidates: readonly Candidate[], counts: ReadonlyMap<Candidate, number>): Uint32Array {
   const plan: number[] = [];
   for (const candidate of candidates) {
     const count = counts.get(candidate);
@@ -56,16 +53,12 @@ export function planStep(candidates: readonly Candidate[], prefillBudget: number
   return Uint32Array.from(plan);
 }
 
+/** What may be read next of a prompt of which so much is planned already. */
+export function nextGrain({ position, pending }: Candidate, planned: number): number {
+  return Math.min(grainLeft(position + planned), pending - planned);
+}
+
 /** Tokens until the linear layers' chunk ends. */
 export function grainLeft(position: number): number {
   return prefillGrain - (position % prefillGrain);
-}
-
-/** Of the sequences with one token to read, those of this pass: as many of each share as the one that asks for least has, but at least two, and {@link mostAnswering} of all. */
-function answering(candidates: readonly Candidate[]): Candidate[] {
-  const shares = byShare(candidates);
-  const groups = shares.map((group) => group.filter(({ pending }) => pending === 1));
-  const fewest = shares.reduce((least, { length }) => Math.min(least, length), Infinity);
-  const each = shares.length === 1 ? Infinity : Math.max(fewestAnswering, fewest);
-  return interleaved(groups.map((group) => group.slice(0, each))).slice(0, mostAnswering);
 }

@@ -5,7 +5,7 @@ import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
 import { greedyParameters } from "../../../workers/contracts/engine.ts";
 import type { EngineDescription, LoaderOptions } from "../../../workers/engine/engine-surface.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
-import { planStep } from "../../../workers/engine/step-plan.ts";
+import { planAlone, toPlan } from "../../../workers/engine/step-plan.ts";
 import { timed } from "../timed.ts";
 import type { Measurement, Task } from "./participant.ts";
 
@@ -20,8 +20,8 @@ function measure(engine: Engine, { prompt, decode }: Task): Measurement {
     engine.feed(sequence, Uint32Array.from(prompt));
     const prefill = timed(() => {
       for (let position = 0; position < prompt.length;) {
-        const entry = { handle: sequence, position, pending: prompt.length - position };
-        engine.step(planStep([entry], defaultLimits.prefillTokensPerStep));
+        const candidate = { handle: sequence, position, pending: prompt.length - position };
+        engine.step(toPlan([candidate], planAlone([candidate], defaultLimits.prefillTokensPerStep)));
         position = prompt.length - engine.pending(sequence);
       }
     });

@@ -24,6 +24,8 @@ export interface BenchOptions extends FakeOptions {
   readonly stepMilliseconds?: number;
   /** And each token in it. */
   readonly tokenMilliseconds?: number;
+  /** What others have to do in each iteration that the scheduler gives the event loop, milliseconds; nothing once there is no more of it. */
+  readonly iterationMilliseconds?: readonly number[];
 }
 
 export function bench(options: BenchOptions = {}): Bench {
@@ -54,6 +56,7 @@ export function bench(options: BenchOptions = {}): Bench {
       waitUntil: (promise) => loops.push(promise),
       now: () => clock,
       yield: () => {
+        clock += options.iterationMilliseconds?.[iterations.length] ?? 0;
         iterations.push(engine.plans.length);
         return nextIteration();
       },

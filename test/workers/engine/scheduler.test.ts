@@ -29,7 +29,7 @@ describe("one generation", () => {
     const events = await collect(scheduler.submit(request({ prompt, maxTokens: 0, promptLogprobs: 0 })));
     expect(events.map(({ type }) => type)).toEqual(["prompt", "finish"]);
     const [first] = events;
-    expect(first?.type === "prompt" ? first.logprobs.map((entry) => entry?.id) : []).toEqual(prompt);
+    expect(first?.type === "prompt" ? first.logprobs.map((candidate) => candidate?.id) : []).toEqual(prompt);
     expect(scheduler.generatedTokens).toBe(0);
   });
 
@@ -38,6 +38,25 @@ describe("one generation", () => {
     await collect(scheduler.submit(request({ prompt: longPrompt(100), maxTokens: 3 })));
     // One before anything, four after each half of the prompt, the second of which brought the first token, one after each other token.
     expect(iterations).toEqual([0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4]);
+  });
+
+  it("gives others iterations after a long pass as long as they have something to do, and no more than a bound", async () => {
+    const prompts = Array.from({ length: 8 }, (_, at) => [at + 1]);
+    const iterationsWhere = async (iterationMilliseconds: readonly number[]): Promise<number[]> => {
+      const { scheduler, iterations } = bench({ iterationMilliseconds, limits: { promptIterations: 1, mostIterations: 5 } });
+      await Promise.all(prompts.map((prompt) => collect(scheduler.submit(request({ prompt, maxTokens: 3 })))));
+      return iterations;
+    };
+    expect(await iterationsWhere([])).toEqual([0, 1, 2, 3]);
+    expect(await iterationsWhere([0, 20, 3, 1])).toEqual([0, 1, 1, 1, 2, 3]);
+    expect(await iterationsWhere([0, ...Array.from({ length: 99 }, () => 9)])).toEqual([0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]);
+    // A short pass is followed by one iteration, whatever others do.
+    const { scheduler, iterations } = bench({
+      iterationMilliseconds: Array.from({ length: 99 }, () => 9),
+      limits: { promptIterations: 1, mostIterations: 5 },
+    });
+    await collect(scheduler.submit(request({ prompt: [1], maxTokens: 3 })));
+    expect(iterations).toEqual([0, 1, 2, 3]);
   });
 
   it("cuts a long prompt at multiples of 32 and within the budget", async () => {
@@ -122,7 +141,7 @@ describe("memory", () => {
     for (const [index, prompt] of prompts.entries()) {
       const reported = (results[index] ?? []).filter((event) => event.type === "prompt");
       expect(reported).toHaveLength(1);
-      expect(reported[0]?.logprobs.map((entry) => entry?.id)).toEqual(prompt);
+      expect(reported[0]?.logprobs.map((candidate) => candidate?.id)).toEqual(prompt);
     }
   });
 

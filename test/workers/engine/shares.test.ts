@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { makingRoomFor, nextToGiveWay } from "../../../workers/engine/giving-way.ts";
 import { fullQueue } from "../../../workers/engine/queue.ts";
 import { hasPlace, inOrder, nextToAdmit, type Claim } from "../../../workers/engine/shares.ts";
-import { planStep, type Candidate } from "../../../workers/engine/step-plan.ts";
 
 const named = (name: string): Claim & { readonly name: string } => ({
   name,
@@ -53,30 +52,6 @@ describe("inOrder", () => {
   });
 });
 
-describe("planStep over shares", () => {
-  const of = (share: string, first: number, count: number, pending = 1): Candidate[] =>
-    Array.from({ length: count }, (_, at) => ({ handle: first + at, pending, position: 0, share }));
-  const planned = (candidates: Candidate[]) => {
-    const plan = planStep(candidates, 64);
-    return new Map(Array.from({ length: plan.length / 2 }, (_, index) => [plan[2 * index] ?? 0, plan[2 * index + 1] ?? 0]));
-  };
-  it.each<[rule: string, candidates: Candidate[], counts: Record<string, number>]>([
-    ["alone a share has all of a pass", of("a", 1, 16), { a: 16 }],
-    ["and no more than fit in it", of("a", 1, 30), { a: 16 }],
-    ["beside one answer of another it has two", [...of("a", 1, 15), ...of("b", 101, 1)], { a: 2, b: 1 }],
-    ["beside three it has as many", [...of("a", 1, 13), ...of("b", 101, 3)], { a: 3, b: 3 }],
-    ["beside as many nobody has less than alone", [...of("a", 1, 8), ...of("b", 101, 8)], { a: 8, b: 8 }],
-    ["a prompt of another counts as an answer", [...of("a", 1, 15), ...of("b", 101, 1, 40)], { a: 2, b: 40 }],
-    ["the budget goes round the shares", [...of("a", 1, 9, 500), ...of("b", 101, 1, 500)], { a: 32, b: 32 }],
-    ["what one share leaves of it, others take", [...of("b", 101, 1, 10), ...of("a", 1, 9, 500)], { a: 32, b: 10 }],
-  ])("%s", (_rule, candidates, counts) => {
-    const plan = planned(candidates);
-    const sums: Record<string, number> = {};
-    for (const { handle, share } of candidates) sums[share ?? ""] = (sums[share ?? ""] ?? 0) + (plan.get(handle) ?? 0);
-    expect(sums).toEqual(counts);
-  });
-});
-
 describe("giving way", () => {
   interface Holder extends Claim {
     readonly name: string;
@@ -88,6 +63,7 @@ describe("giving way", () => {
     readonly isForItsState: boolean;
     readonly stalledSince: undefined;
     readonly finishedAt: undefined;
+    readonly generated: number;
   }
   const holder = (name: string, stateBytes: number, changes: Partial<Holder> = {}): Holder => ({
     ...named(name),
@@ -99,6 +75,7 @@ describe("giving way", () => {
     isForItsState: false,
     stalledSince: undefined,
     finishedAt: undefined,
+    generated: 0,
     ...changes,
   });
 
@@ -130,6 +107,18 @@ describe("giving way", () => {
     ["nobody of its own share", "a3", 2, 0, [holder("a1", 4), holder("a2", 4)], []],
     ["nobody where it would not be enough", "b1", 7, 0, [holder("a1", 4), holder("a2", 4)], []],
     ["nobody who has got no further", "b1", 2, 0, [holder("a1", 4, { hasProgressed: false })], []],
+    [
+      "what can be read again before what began with a state",
+      ...(["b1", 5, 0] as const),
+      [holder("a1", 4), holder("a2", 4, { canReadAgain: false, generated: 1 }), holder("a3", 4)],
+      ["a3", "a1"],
+    ],
+    [
+      "what began with a state once it has brought a token",
+      ...(["b1", 2, 0] as const),
+      [holder("a1", 4, { canReadAgain: false, generated: 1 }), holder("a2", 4, { canReadAgain: false })],
+      ["a1"],
+    ],
     ["a document first", "a2", 3, 0, [holder("c document", 4), holder("b1", 9), holder("b2", 9)], ["c document"]],
     ["nobody for a document", "c document", 3, 0, [holder("b1", 9), holder("b2", 9)], []],
     ["not a document that insists", "a2", 3, 0, [holder("c document", 9, { yields: false, insists: true })], []],

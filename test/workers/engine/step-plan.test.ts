@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { planStep, prefillGrain, type Candidate } from "../../../workers/engine/step-plan.ts";
+import { planAlone, prefillGrain, toPlan, type Candidate } from "../../../workers/engine/step-plan.ts";
 
 const reading = (handle: number, pending: number, position = 0): Candidate => ({ handle, pending, position });
 
-describe("planStep", () => {
+const planStep = (candidates: readonly Candidate[], budget: number): Uint32Array => toPlan(candidates, planAlone(candidates, budget));
+
+describe("planAlone", () => {
   it.each<[name: string, candidates: Candidate[], plan: number[]]>([
     ["nothing to do", [reading(1, 0)], []],
     ["decoding sequences all take part", [reading(1, 1, 9), reading(2, 1, 5)], [1, 1, 2, 1]],
