@@ -3,7 +3,7 @@ import { type Checkout, exists } from "./checkout.ts";
 
 const pathPattern = /^(?![.@/])(?:[\w.@/*-]|\{[\w.,/-]+\})+$/;
 
-/** Whether a piece of code in prose is spelled as a path is; what it names need not be there. */
+/** Whether a span of code in prose is spelled as a path is; what it names need not be there. */
 export function isPath(code: string): boolean {
   return pathPattern.test(code);
 }

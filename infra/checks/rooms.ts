@@ -35,7 +35,7 @@ export const drawnRooms: readonly Room[] = [
   { path: waiting, imports: [] },
   { path: models, imports: [contracts, tokenizer, waiting] },
 
-  // Nothing imports the gateway but its variables' rules, and the page talks to it over HTTP alone.
+  // Nothing imports the gateway but its variables' rules, and the web page talks to it over HTTP alone.
   { path: "workers/gateway", imports: [contracts, encoding, models, observe, settings, tokenizer, waiting, "workers/gateway/settings.ts"] },
   { path: "workers/gateway/settings.ts", imports: [settings] },
   { path: "workers/page", imports: [contracts, waiting] },

@@ -1,5 +1,5 @@
 /** `npm start`: everything a fresh machine needs, then the stack until Ctrl-C. */
-import { buildPage } from "./build-page.ts";
+import { buildWebPage } from "./build-web-page.ts";
 import { prepareModel } from "./models/prepare-model.ts";
 import { reportFailure } from "./run.ts";
 import { configurationsFor } from "./models/spiking-engine.ts";
@@ -28,7 +28,7 @@ async function main(): Promise<void> {
     void stack.stop();
   });
   const manifest = await prepareModel();
-  await buildPage();
+  await buildWebPage();
 
   const configurations = configurationsFor(spikes);
   console.log("Starting the Workers …");

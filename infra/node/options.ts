@@ -13,7 +13,7 @@ export interface EngineOptions {
   readonly spikes?: SpikingMode;
 }
 
-/** The address space of a 32-bit linear memory, less the page that cannot be had. */
+/** The address space of a 32-bit linear memory, less the WebAssembly page that cannot be had. */
 const memoryLimitBytes = 2 ** 32 - 65_536;
 
 export const modelOption = () => new Option("-m, --model <file>", "GGUF to load (default: the built-in model, fetched once)");

@@ -2,9 +2,9 @@ import { request } from "node:http";
 import { expect, test } from "vitest";
 import { complete, modelId, post, stackUrl, streamedText, type Completion, type Json } from "../support/edge-client.ts";
 
-test("the page is served at the root, the API beside it", async () => {
-  const page = await fetch(`${stackUrl}/`);
-  expect(page.headers.get("content-type")).toContain("text/html");
+test("the web page is served at the root, the API beside it", async () => {
+  const webPage = await fetch(`${stackUrl}/`);
+  expect(webPage.headers.get("content-type")).toContain("text/html");
   expect(await (await fetch(`${stackUrl}/health`)).json()).toEqual({ status: "ok" });
   expect(await (await fetch(`${stackUrl}/ready`)).json()).toMatchObject({ status: "ready", model: modelId });
   expect(await (await fetch(`${stackUrl}/v1/models`)).json()).toMatchObject({ data: [{ id: modelId, object: "model" }] });

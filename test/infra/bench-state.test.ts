@@ -106,7 +106,7 @@ test("an answer that is refused, fails or ends early is no measurement", async (
   await expect(ask(200, `data: {"choices":[{"text":"a"}]}\n\n${usage}`)).rejects.toThrow("must bring text");
 });
 
-test("a document is found again by its text, on whatever page, unless its reading has failed", async () => {
+test("a document is found again by its text, on whatever list page, unless its reading has failed", async () => {
   const name = `bench ${createHash("sha256").update("a document").digest("hex").slice(0, 16)}`;
   const context = (id: string, stage: "ready" | "failed", model = "m") => ({
     id,
@@ -115,11 +115,11 @@ test("a document is found again by its text, on whatever page, unless its readin
     tokens: 9,
     ingest: { stage, read_tokens: 4, error: { message: "lost" } },
   });
-  const pages: Readonly<Record<string, object>> = {
+  const listPages: Readonly<Record<string, object>> = {
     "/v1/contexts?limit=100": { data: [context("ctx_1", "failed"), context("ctx_2", "ready", "other")], has_more: true },
     "/v1/contexts?limit=100&after=ctx_2": { data: [context("ctx_3", "ready")], has_more: false },
   };
-  const { client } = await clientOf((response, path) => response.end(JSON.stringify(pages[path])), "sk-1");
+  const { client } = await clientOf((response, path) => response.end(JSON.stringify(listPages[path])), "sk-1");
   expect(await findContext(client, "m", "another document")).toBeUndefined();
   const found = await findContext(client, "m", "a document");
   expect(found?.id).toBe("ctx_3");

@@ -144,7 +144,7 @@ describe("the attacks", () => {
     });
   });
 
-  it("do nothing when streamed to the page in small pieces", async () => {
+  it("do nothing when streamed to the page in small deltas", async () => {
     const { page, complaints, foreignRequests, finish } = await open("/");
     const text = attacks.map(([name, markdown]) => `## ${name}\n\n${markdown}\n\n`);
     // Unclosed fences and elements swallow what follows, so they are answers of their own too.

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
-import { buildPage } from "../../infra/local/build-page.ts";
+import { buildWebPage } from "../../infra/local/build-web-page.ts";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { inRepository } from "../../infra/local/paths.ts";
 import { startStack, type Stack } from "../../infra/local/stack.ts";
@@ -28,7 +28,7 @@ const originOf = (server: Server) => `http://127.0.0.1:${(server.address() as Ad
 beforeAll(async () => {
   const { id } = await prepareModel();
   request = { model: id, messages: [{ role: "user", content: "Say hello." }], ...{ temperature: 0, max_tokens: 8 } };
-  await buildPage();
+  await buildWebPage();
   const bundle = await build({
     entryPoints: [inRepository("test/page/support/other-site.ts")],
     ...{ bundle: true, write: false, format: "iife", platform: "browser" },

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { buildPage } from "../../infra/local/build-page.ts";
+import { buildWebPage } from "../../infra/local/build-web-page.ts";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { startStack, type Stack } from "../../infra/local/stack.ts";
 import { answersOf, ask, inputOf, lastAnswer, send, textOf, waitForStatus } from "./support/chat-page.ts";
@@ -23,7 +23,7 @@ beforeAll(async () => {
   modelId = (await prepareModel()).id;
   const running = process.env["SPIKINGBRAIN_URL"] ?? "";
   if (running === "") {
-    await buildPage();
+    await buildWebPage();
     stack = await startStack({ port: await freePort(), onOutput: (text) => process.stderr.write(text) });
     await stack.untilReady(startTimeoutMs);
   }

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { buildPage } from "../../infra/local/build-page.ts";
+import { buildWebPage } from "../../infra/local/build-web-page.ts";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { ensureRust } from "../../infra/local/rust.ts";
 import { run } from "../../infra/local/run.ts";
@@ -11,8 +11,8 @@ export async function setUp(requirement: Requirement): Promise<void> {
     case "model":
       await prepareModel();
       return;
-    case "page":
-      await buildPage();
+    case "web page":
+      await buildWebPage();
       return;
     case "python":
       await setupPython("test");
@@ -47,7 +47,7 @@ async function ensureChromium(): Promise<string> {
   }
   if (existsSync(debianChromium)) return debianChromium;
   const advice = "Install Chromium (Debian: apt-get install chromium) or set CHROMIUM_PATH to its executable.";
-  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) throw new Error(`The page tests need Chromium. ${advice}`);
+  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) throw new Error(`The tests of the web page need Chromium. ${advice}`);
   console.log("Installing chromium …");
   const quiet = { env: { DEBIAN_FRONTEND: "noninteractive" } };
   await run("apt-get", ["update", "-q"], quiet);

@@ -9,7 +9,7 @@ import { venvPython, vllmPython } from "../../infra/local/python/setup-python.ts
 import { quietWrangler } from "../../infra/local/stack.ts";
 import { countCargo, countPytest, countVitest, settle, sum, type Counts } from "./counts.ts";
 
-export type Requirement = "model" | "page" | "python" | "torch" | "parity" | "vllm" | "rust" | "chromium";
+export type Requirement = "model" | "web page" | "python" | "torch" | "parity" | "vllm" | "rust" | "chromium";
 
 export interface Suite {
   readonly name: string;
@@ -26,13 +26,13 @@ export const suites: readonly Suite[] = [
   { name: "check", needs: ["torch", "rust"], run: runChecks },
   { name: "cargo", needs: ["rust"], run: runCargo },
   { name: "node", needs: ["model", "python"], run: () => runVitest("node") },
-  { name: "workerd", needs: ["model", "page"], run: () => runVitest("workerd") },
-  // The cap of Cloudflare's isolates, which the local runtime does not enforce by itself: 1,936 pages are 121 MiB of linear memory.
+  { name: "workerd", needs: ["model", "web page"], run: () => runVitest("workerd") },
+  // The cap of Cloudflare's isolates, which the local runtime does not enforce by itself: 1,936 WebAssembly pages are 121 MiB of linear memory.
   { name: "engine", needs: ["model"], run: () => runVitest("engine", { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1936" }) },
   { name: "pytest", needs: ["torch", "parity", "model"], run: runPytest },
   { name: "vllm", needs: ["vllm", "model"], run: runVllm },
-  { name: "edge", needs: ["model", "page", "python"], run: () => runVitest("edge") },
-  { name: "page", needs: ["model", "page", "chromium"], run: () => runVitest("page") },
+  { name: "edge", needs: ["model", "web page", "python"], run: () => runVitest("edge") },
+  { name: "page", needs: ["model", "web page", "chromium"], run: () => runVitest("page") },
 ];
 
 async function runVitest(project: string, environment: Readonly<Record<string, string>> = {}): Promise<Counts> {

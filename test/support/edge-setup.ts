@@ -2,7 +2,7 @@
 import { createServer } from "node:net";
 import type { TestProject } from "vitest/node";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
-import { buildPage } from "../../infra/local/build-page.ts";
+import { buildWebPage } from "../../infra/local/build-web-page.ts";
 import { startStack } from "../../infra/local/stack.ts";
 
 const readyTimeoutMilliseconds = 180_000;
@@ -23,7 +23,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     project.provide("stackUrl", running);
     return () => Promise.resolve();
   }
-  await buildPage();
+  await buildWebPage();
   const stack = await startStack({ port: await freePort(), onOutput: (text) => process.stderr.write(text) });
   try {
     await stack.untilReady(readyTimeoutMilliseconds);

@@ -188,7 +188,7 @@ export interface SessionBackend {
 
   createSession(tenant: TenantId, request: NewSession): Promise<Outcome<SessionFacts>>;
   session(tenant: TenantId, id: string): Promise<Outcome<SessionFacts>>;
-  /** Newest first; `after` is the last id of the page before. */
+  /** Newest first; `after` is the last id of the list page before. */
   sessions(tenant: TenantId, kind: "session" | "context", limit: number, after?: string): Promise<Outcome<readonly SessionFacts[]>>;
   turns(tenant: TenantId, id: string, limit: number, after: number): Promise<Outcome<readonly Turn[]>>;
   renameSession(tenant: TenantId, id: string, name: string): Promise<Outcome<SessionFacts>>;

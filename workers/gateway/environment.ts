@@ -5,15 +5,15 @@ import type { SessionBackend, TenantId } from "../contracts/session.ts";
 import type { GatewaySettings } from "./settings.ts";
 
 export interface Environment {
-  /** Static assets: the page, and `/models.json` with each model's card and tokenizer in the folder that it names. */
+  /** Static assets: the web page, and `/models.json` with each model's card and tokenizer in the folder that it names. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
   /** The engine Worker's `EngineService` entrypoint, called by RPC. */
   readonly ENGINE: GenerationBackend;
   /** The session Worker's `SessionService` entrypoint: runs generations and keeps what conversations remember. */
   readonly SESSION: SessionBackend;
-  /** Comma-separated keys; empty or absent leaves the API open, which is what the page needs: its requests carry no key. */
+  /** Comma-separated keys; empty or absent leaves the API open, which is what the web page needs: its requests carry no key. */
   readonly API_KEYS?: string;
-  /** Comma-separated origins that browsers may call `/v1` from; empty or absent allows the page's own origin only. */
+  /** Comma-separated origins that browsers may call `/v1` from; empty or absent allows the web page's own origin only. */
   readonly CORS_ORIGINS?: string;
   /** Seconds of silence after which a stream is kept alive; 15 unless set. */
   readonly KEEP_ALIVE_SECONDS?: string;

@@ -4,7 +4,7 @@ import { list, milliseconds, type Variables } from "../settings.ts";
 export interface GatewaySettings {
   /** None leaves the API open. */
   readonly apiKeys: readonly string[];
-  /** Origins, beside the page's own, that browsers may call `/v1` from. */
+  /** Origins, beside the web page's own, that browsers may call `/v1` from. */
   readonly corsOrigins: readonly string[];
   readonly keepAliveMilliseconds: number;
 }

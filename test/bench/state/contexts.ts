@@ -22,7 +22,7 @@ interface ContextObject {
   } | null;
 }
 
-const pageLimit = 100;
+const listPageLimit = 100;
 const pollMilliseconds = 1_000;
 /** Reading a million tokens tells so often how far it is. */
 const progressMilliseconds = 30_000;
@@ -31,16 +31,16 @@ const progressMilliseconds = 30_000;
 export async function findContext(client: Client, model: string, document: string): Promise<ContextObject | undefined> {
   const name = nameOf(document);
   for (let after = "", more = true; more;) {
-    const page = await client.json<{ readonly data: readonly ContextObject[]; readonly has_more: boolean }>(
+    const listPage = await client.json<{ readonly data: readonly ContextObject[]; readonly has_more: boolean }>(
       "GET",
-      `/v1/contexts?limit=${pageLimit}${after}`,
+      `/v1/contexts?limit=${listPageLimit}${after}`,
     );
-    const found = page.data.find(
+    const found = listPage.data.find(
       (one) => one.name === name && one.model === model && /^(reading|ready)$/.test(one.ingest?.stage ?? "ready"),
     );
     if (found !== undefined) return found;
-    after = `&after=${page.data.at(-1)?.id ?? ""}`;
-    more = page.has_more;
+    after = `&after=${listPage.data.at(-1)?.id ?? ""}`;
+    more = listPage.has_more;
   }
   return undefined;
 }

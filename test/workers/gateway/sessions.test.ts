@@ -95,7 +95,7 @@ describe("forks and rewinds", () => {
   });
 });
 
-test("lists are a key's own, latest first, in pages", async () => {
+test("lists are a key's own, latest first, in list pages", async () => {
   const ids: string[] = [];
   for (const name of ["one", "two", "three"]) ids.push((await alice.create({ name })).id);
   await new SessionClient().create({ name: "another's" });

@@ -28,13 +28,13 @@ function randomMerges(random: Random): { readonly tokens: readonly string[]; rea
 
 function mergeNaively(word: string, merges: readonly string[]): string[] {
   const rankOf = new Map(merges.map((merge, rank) => [merge, rank]));
-  let pieces = Array.from(word);
+  let symbols = Array.from(word);
   while (true) {
-    const ranks = pieces.slice(1).map((right, index) => rankOf.get(`${pieces[index] ?? ""} ${right}`) ?? Infinity);
+    const ranks = symbols.slice(1).map((right, index) => rankOf.get(`${symbols[index] ?? ""} ${right}`) ?? Infinity);
     const lowest = Math.min(...ranks);
-    if (lowest === Infinity) return pieces;
+    if (lowest === Infinity) return symbols;
     const at = ranks.indexOf(lowest);
-    pieces = [...pieces.slice(0, at), (pieces[at] ?? "") + (pieces[at + 1] ?? ""), ...pieces.slice(at + 2)];
+    symbols = [...symbols.slice(0, at), (symbols[at] ?? "") + (symbols[at + 1] ?? ""), ...symbols.slice(at + 2)];
   }
 }
 

@@ -21,26 +21,26 @@ const tokenizer = Tokenizer.fromTokenizerFile({
   chatTemplate: null,
 });
 
-function streamed(ids: readonly number[], skipSpecial = false): { readonly pieces: readonly string[]; readonly rest: string } {
+function streamed(ids: readonly number[], skipSpecial = false): { readonly deltas: readonly string[]; readonly rest: string } {
   const decoder = new StreamDecoder(tokenizer, { skipSpecial });
-  const pieces = ids.map((id) => decoder.push(id));
-  return { pieces, rest: decoder.flush() };
+  const deltas = ids.map((id) => decoder.push(id));
+  return { deltas, rest: decoder.flush() };
 }
 
 const bytesOf = (text: string): number[] => Array.from(new TextEncoder().encode(text));
 
 describe("a stream of tokens", () => {
   test("gives each code point with its last byte and nothing before", () => {
-    expect(streamed(bytesOf("aé中😀"))).toEqual({ pieces: ["a", "", "é", "", "", "中", "", "", "", "😀"], rest: "" });
+    expect(streamed(bytesOf("aé中😀"))).toEqual({ deltas: ["a", "", "é", "", "", "中", "", "", "", "😀"], rest: "" });
   });
 
   test("gives the code points of a joined emoji one by one", () => {
-    const { pieces } = streamed(bytesOf("👩‍👧"));
-    expect(pieces.filter((piece) => piece !== "")).toEqual(["👩", "\u200d", "👧"]);
+    const { deltas } = streamed(bytesOf("👩‍👧"));
+    expect(deltas.filter((delta) => delta !== "")).toEqual(["👩", "\u200d", "👧"]);
   });
 
   test("keeps a byte order mark", () => {
-    expect(streamed(bytesOf("\ufeffa\ufeff")).pieces.join("")).toBe("\ufeffa\ufeff");
+    expect(streamed(bytesOf("\ufeffa\ufeff")).deltas.join("")).toBe("\ufeffa\ufeff");
   });
 
   test("flushes a cut-off code point as one replacement character, once", () => {
@@ -51,16 +51,16 @@ describe("a stream of tokens", () => {
   });
 
   test("does not wait for bytes that cannot complete a character", () => {
-    expect(streamed([0xe0, 0x80]).pieces).toEqual(["", "\ufffd\ufffd"]);
-    expect(streamed([0xed, 0xa0]).pieces).toEqual(["", "\ufffd\ufffd"]);
-    expect(streamed([0xf4, 0x90]).pieces).toEqual(["", "\ufffd\ufffd"]);
-    expect(streamed([0xc0]).pieces).toEqual(["\ufffd"]);
-    expect(streamed([0xf5]).pieces).toEqual(["\ufffd"]);
+    expect(streamed([0xe0, 0x80]).deltas).toEqual(["", "\ufffd\ufffd"]);
+    expect(streamed([0xed, 0xa0]).deltas).toEqual(["", "\ufffd\ufffd"]);
+    expect(streamed([0xf4, 0x90]).deltas).toEqual(["", "\ufffd\ufffd"]);
+    expect(streamed([0xc0]).deltas).toEqual(["\ufffd"]);
+    expect(streamed([0xf5]).deltas).toEqual(["\ufffd"]);
   });
 
   test("leaves control tokens out when asked to, without breaking the character around them", () => {
-    expect(streamed([0xc3, 256, 0xa9], true)).toEqual({ pieces: ["", "", "é"], rest: "" });
-    expect(streamed([0xc3, 256, 0xa9]).pieces.join("")).toBe("\ufffd<|end|>\ufffd");
+    expect(streamed([0xc3, 256, 0xa9], true)).toEqual({ deltas: ["", "", "é"], rest: "" });
+    expect(streamed([0xc3, 256, 0xa9]).deltas.join("")).toBe("\ufffd<|end|>\ufffd");
   });
 
   test("refuses an id outside the vocabulary by name", () => {
@@ -73,8 +73,8 @@ describe("a stream of tokens", () => {
     for (let round = 0; round < 20_000; round++) {
       const ids = Array.from({ length: random(12) }, () => (random(2) === 0 ? random(258) : (leads[random(leads.length)] ?? 0)));
       for (const skipSpecial of [false, true]) {
-        const { pieces, rest } = streamed(ids, skipSpecial);
-        expect(pieces.join("") + rest, JSON.stringify(ids)).toBe(tokenizer.decode(ids, { skipSpecial }));
+        const { deltas, rest } = streamed(ids, skipSpecial);
+        expect(deltas.join("") + rest, JSON.stringify(ids)).toBe(tokenizer.decode(ids, { skipSpecial }));
       }
     }
   });
@@ -83,7 +83,7 @@ describe("a stream of tokens", () => {
     const random = randomNumbers(11);
     for (let round = 0; round < 2_000; round++) {
       const text = String.fromCodePoint(...Array.from({ length: 1 + random(6) }, () => random(0xd800) + random(2) * 0x10000));
-      for (const piece of streamed(bytesOf(text)).pieces) expect(piece.isWellFormed()).toBe(true);
+      for (const delta of streamed(bytesOf(text)).deltas) expect(delta.isWellFormed()).toBe(true);
     }
   });
 });

@@ -84,12 +84,12 @@ def make_strings(special: list[str]) -> list[str]:
         return "".join(marked() for _ in range(source.randint(1, 6)))
 
     def specials() -> str:
-        pieces = [source.choice(special) for _ in range(source.randint(1, 4))]
+        texts = [source.choice(special) for _ in range(source.randint(1, 4))]
         cut = source.choice(special)
-        pieces.append(cut[: source.randrange(len(cut) + 1)])
-        pieces.extend(source.choice(["", " ", "\n", "user", "|", "<", "<|", ">", sentence()]) for _ in range(4))
-        source.shuffle(pieces)
-        return "".join(pieces)
+        texts.append(cut[: source.randrange(len(cut) + 1)])
+        texts.extend(source.choice(["", " ", "\n", "user", "|", "<", "<|", ">", sentence()]) for _ in range(4))
+        source.shuffle(texts)
+        return "".join(texts)
 
     def surrogates() -> str:
         units = ["\ud83d", "\ude00", "\ud800", "\udfff", "a", " ", "\ud83d\ude00"]

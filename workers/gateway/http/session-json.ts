@@ -37,7 +37,7 @@ export function sharedJson({ name, model, tokens, stateBytes, expires, turns }: 
   return { object: "shared_session", name, model, tokens, state_bytes: stateBytes, expires, turns: turns.map(turnJson) };
 }
 
-/** A page of a list; one more than it holds was asked for. */
+/** A list page; one more than it holds was asked for. */
 export function listJson<T>(items: readonly T[], limit: number, show: (item: T) => object): object {
   return { object: "list", data: items.slice(0, limit).map(show), has_more: items.length > limit };
 }

@@ -1,4 +1,4 @@
-/** Headers that every API answer carries; the page's own come with the static assets. */
+/** Headers that every API answer carries; the web page's own come with the static assets. */
 import { createMiddleware } from "hono/factory";
 import type { GatewayTypes } from "../environment.ts";
 

@@ -1,5 +1,5 @@
 /**
- * Names of sessions, contexts, shares and streams: `sess_…`, `ctx_…`, `share_…` and `PLACE SHARD-…`, then 32 hexadecimal digits that nobody can
+ * Names of sessions, contexts, shares and streams: `sess_…`, `ctx_…`, `share_…` and `PLACE NUMBER-…`, then 32 hexadecimal digits that nobody can
  * guess and 16 that sign what stands before them. Whoever looks an id up that was never given out learns so from the id alone: no object is
  * touched, so none comes into being.
  */
@@ -8,7 +8,7 @@ import { signaturesOf, type IdKeys } from "./id-keys.ts";
 
 export type IdPrefix = "sess" | "ctx" | "share";
 
-const shardCount = 16;
+const objectsAPlace = 16;
 const signatureDigits = 16;
 const signedId = /^((?:sess|ctx|share)_[0-9a-f]{32}|[a-z]{2,8}[0-9]{2}-[0-9a-f]{32})([0-9a-f]{16})$/;
 const streamId = /^([a-z]{2,8}[0-9]{2})-/;
@@ -27,8 +27,8 @@ export async function newId(keys: IdKeys, prefix: IdPrefix, holder: IdHolder): P
  */
 export async function newStreamId(keys: IdKeys, place: string | undefined, holder: IdHolder): Promise<string> {
   const known = /^[a-z]{2,8}$/i.test(place ?? "") ? (place ?? "").toLowerCase() : "edge";
-  const shard = String((crypto.getRandomValues(new Uint8Array(1))[0] ?? 0) % shardCount).padStart(2, "0");
-  return await signed(keys, `${known}${shard}-${randomHex()}`, holder);
+  const number = String((crypto.getRandomValues(new Uint8Array(1))[0] ?? 0) % objectsAPlace).padStart(2, "0");
+  return await signed(keys, `${known}${number}-${randomHex()}`, holder);
 }
 
 /** Whether it was given out to this holder, as one of these kinds. @throws ServiceError where the secrets break their rule. */

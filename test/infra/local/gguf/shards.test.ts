@@ -8,7 +8,7 @@ import { temporaryDirectory } from "../../support/temporary-directory.ts";
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 describe("writeShards", () => {
-  it.each([0, 1, 999, 1000, 1001, 3000, 3457])("cuts %i bytes so that the pieces are the file again", async (length) => {
+  it.each([0, 1, 999, 1000, 1001, 3000, 3457])("cuts %i bytes so that the shards are the file again", async (length) => {
     const directory = temporaryDirectory();
     const content = randomBytes(length);
     const source = join(directory, "model.gguf");
@@ -16,9 +16,9 @@ describe("writeShards", () => {
     const written = await writeShards(source, join(directory, "shards"), 1000);
     expect(written).toMatchObject({ bytes: length, sha256: sha256(content) });
     expect(written.shards.map(({ bytes }) => bytes).filter((bytes) => bytes > 1000)).toEqual([]);
-    const pieces = written.shards.map(({ file }) => readFileSync(join(directory, "shards", file)));
-    expect(Buffer.concat(pieces).equals(content)).toBe(true);
-    expect(written.shards.map(({ sha256: digest }) => digest)).toEqual(pieces.map(sha256));
+    const contents = written.shards.map(({ file }) => readFileSync(join(directory, "shards", file)));
+    expect(Buffer.concat(contents).equals(content)).toBe(true);
+    expect(written.shards.map(({ sha256: digest }) => digest)).toEqual(contents.map(sha256));
   });
 
   it("stays below what one static asset may have", () => {

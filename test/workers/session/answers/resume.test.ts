@@ -186,8 +186,8 @@ describe("objects whose disk is full", () => {
 /** Of every object that may run a stream here. */
 async function onEveryDisk(statement: string): Promise<void> {
   const { STREAM_OBJECT } = env as unknown as { STREAM_OBJECT: DurableObjectNamespace };
-  for (let shard = 0; shard < 16; shard++) {
-    await runInDurableObject(STREAM_OBJECT.getByName(`edge${String(shard).padStart(2, "0")}`), (_object, state) => {
+  for (let number = 0; number < 16; number++) {
+    await runInDurableObject(STREAM_OBJECT.getByName(`edge${String(number).padStart(2, "0")}`), (_object, state) => {
       state.storage.sql.exec(statement);
     });
   }
