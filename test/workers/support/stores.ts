@@ -19,16 +19,16 @@ export async function damageStore(tenant: string, dice: Dice): Promise<string> {
   const [name, statement] = dice.of([
     [
       "a byte",
-      "UPDATE pieces SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00' WHERE rowid = (SELECT rowid FROM pieces ORDER BY random() LIMIT 1)",
+      "UPDATE chunks SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00' WHERE rowid = (SELECT rowid FROM chunks ORDER BY random() LIMIT 1)",
     ],
     [
       "a chunk cut",
-      "UPDATE pieces SET bytes = substr(bytes, 1, length(bytes) / 2) WHERE rowid = (SELECT rowid FROM pieces ORDER BY random() LIMIT 1)",
+      "UPDATE chunks SET bytes = substr(bytes, 1, length(bytes) / 2) WHERE rowid = (SELECT rowid FROM chunks ORDER BY random() LIMIT 1)",
     ],
-    ["a chunk gone", "DELETE FROM pieces WHERE rowid = (SELECT rowid FROM pieces ORDER BY random() LIMIT 1)"],
+    ["a chunk gone", "DELETE FROM chunks WHERE rowid = (SELECT rowid FROM chunks ORDER BY random() LIMIT 1)"],
     [
       "another's chunk",
-      "UPDATE pieces SET bytes = (SELECT bytes FROM pieces ORDER BY random() LIMIT 1) WHERE rowid = (SELECT rowid FROM pieces ORDER BY random() LIMIT 1)",
+      "UPDATE chunks SET bytes = (SELECT bytes FROM chunks ORDER BY random() LIMIT 1) WHERE rowid = (SELECT rowid FROM chunks ORDER BY random() LIMIT 1)",
     ],
     ["a snapshot gone", "DELETE FROM snapshots WHERE key = (SELECT key FROM snapshots ORDER BY random() LIMIT 1)"],
     ["a length", "UPDATE snapshots SET tokens = tokens + 1 WHERE key = (SELECT key FROM snapshots ORDER BY random() LIMIT 1)"],

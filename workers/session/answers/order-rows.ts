@@ -9,10 +9,10 @@ export interface StoredOrder {
   readonly prepared: PreparedTurn | null;
 }
 
-/** What is written of one, by the names of its parts. */
+/** What is written of one, by the names of its blobs. */
 export interface EncodedOrder {
   readonly stream: string;
-  readonly parts: ReadonlyMap<string, Uint8Array>;
+  readonly blobs: ReadonlyMap<string, Uint8Array>;
   readonly bytes: number;
 }
 
@@ -26,20 +26,20 @@ type JobText = Omit<Job, "request"> & { readonly request: Omit<Job["request"], "
 
 export class OrderRows {
   readonly #sql: SqlStorage;
-  readonly #parts: BlobRows;
+  readonly #blobs: BlobRows;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.#parts = new BlobRows(sql, "order_parts");
-    this.#parts.makeTable();
+    this.#blobs = new BlobRows(sql, "order_parts");
+    this.#blobs.makeTable();
     // Unix milliseconds; null while it runs.
     sql.exec("CREATE TABLE IF NOT EXISTS orders (stream TEXT PRIMARY KEY, text TEXT NOT NULL, kept_until INTEGER)");
     sql.exec("CREATE INDEX IF NOT EXISTS orders_kept_until ON orders (kept_until)");
   }
 
-  put({ stream, parts }: EncodedOrder): void {
+  put({ stream, blobs }: EncodedOrder): void {
     // What a client said in its turn may be longer than a row.
-    for (const [name, bytes] of parts) this.#parts.put(`${stream} ${name}`, bytes);
+    for (const [name, bytes] of blobs) this.#blobs.put(`${stream} ${name}`, bytes);
     this.#sql.exec("INSERT INTO orders (stream, text, kept_until) VALUES (?, '', NULL)", stream);
   }
 
@@ -50,7 +50,7 @@ export class OrderRows {
   get(stream: string): StoredOrder | undefined {
     const [row] = this.#sql.exec<{ text: string }>("SELECT text FROM orders WHERE stream = ?", stream).toArray();
     if (row === undefined) return undefined;
-    const text = row.text === "" ? new TextDecoder().decode(this.#parts.get(`${stream} text`)) : row.text;
+    const text = row.text === "" ? new TextDecoder().decode(this.#blobs.get(`${stream} text`)) : row.text;
     const { order, prepared } = JSON.parse(text) as OrderText;
     const jobs = order.jobs.map((job): Job => {
       const prompt = this.#tokens(stream, `prompt ${String(job.promptIndex)}`);
@@ -90,7 +90,7 @@ export class OrderRows {
 
   /** What its rows hold. */
   bytes(stream: string): number {
-    return this.#parts.bytes(`${stream} `);
+    return this.#blobs.bytes(`${stream} `);
   }
 
   count(): number {
@@ -99,11 +99,11 @@ export class OrderRows {
 
   delete(stream: string): void {
     this.#sql.exec("DELETE FROM orders WHERE stream = ?", stream);
-    this.#parts.deleteAll(`${stream} `);
+    this.#blobs.deleteAll(`${stream} `);
   }
 
   #tokens(stream: string, name: string): Uint32Array {
-    const bytes = this.#parts.get(`${stream} ${name}`) ?? new Uint8Array();
+    const bytes = this.#blobs.get(`${stream} ${name}`) ?? new Uint8Array();
     return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / Uint32Array.BYTES_PER_ELEMENT);
   }
 }
@@ -115,13 +115,13 @@ export function encodeOrder({ order, prepared }: StoredOrder): EncodedOrder {
     return { ...job, request };
   });
   const text: OrderText = { order: { ...order, jobs }, prepared: prepared === null ? null : withoutTokens(prepared) };
-  const parts = new Map([["text", new TextEncoder().encode(JSON.stringify(text))]]);
-  for (const { promptIndex, request } of order.jobs) parts.set(`prompt ${String(promptIndex)}`, tokenBytes(request.prompt));
+  const blobs = new Map([["text", new TextEncoder().encode(JSON.stringify(text))]]);
+  for (const { promptIndex, request } of order.jobs) blobs.set(`prompt ${String(promptIndex)}`, tokenBytes(request.prompt));
   if (prepared !== null) {
-    parts.set("unread", tokenBytes(prepared.base.unread));
-    parts.set("seen", tokenBytes(prepared.seen));
+    blobs.set("unread", tokenBytes(prepared.base.unread));
+    blobs.set("seen", tokenBytes(prepared.seen));
   }
-  return { stream: order.stream, parts, bytes: [...parts.values()].reduce((sum, { length }) => sum + length, 0) };
+  return { stream: order.stream, blobs, bytes: [...blobs.values()].reduce((sum, { length }) => sum + length, 0) };
 }
 
 const tokenBytes = ({ buffer, byteOffset, byteLength }: Uint32Array) => new Uint8Array(buffer, byteOffset, byteLength);

@@ -9,7 +9,7 @@ const runningMilliseconds = 3_600_000;
 /** It is counted anew whenever it has grown by so much, and at its end. */
 const stepBytes = 256 << 10;
 
-export interface StreamAccountParts {
+export interface StreamAccountDependencies {
   readonly environment: Pick<SessionEnvironment, "TENANT_OBJECT">;
   readonly tenant: TenantId;
   readonly stream: string;
@@ -19,7 +19,7 @@ export interface StreamAccountParts {
 }
 
 export class StreamAccount {
-  readonly #parts: StreamAccountParts;
+  readonly #dependencies: StreamAccountDependencies;
   readonly #account: TenantAccount;
   /** Of what was not counted yet. */
   #grown = 0;
@@ -27,15 +27,15 @@ export class StreamAccount {
   #until = 0;
   #isClosed = false;
 
-  constructor(parts: StreamAccountParts) {
-    this.#parts = parts;
-    this.#account = new TenantAccount(parts.environment, parts.tenant);
+  constructor(dependencies: StreamAccountDependencies) {
+    this.#dependencies = dependencies;
+    this.#account = new TenantAccount(dependencies.environment, dependencies.tenant);
   }
 
   /** Why one whose order has so many bytes may not begin. What its answer adds is counted as it comes. */
   async admit(bytes: number): Promise<ServiceFailure | undefined> {
     this.#until = Date.now() + runningMilliseconds;
-    return await this.#account.admit({ owner: this.#parts.stream, kind: "streams", bytes, until: this.#until });
+    return await this.#account.admit({ owner: this.#dependencies.stream, kind: "streams", bytes, until: this.#until });
   }
 
   /** Its log has grown. */
@@ -63,12 +63,12 @@ export class StreamAccount {
   /** It holds nothing any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#account.discharge([this.#parts.stream]);
+    await this.#account.discharge([this.#dependencies.stream]);
   }
 
   #count(until: number): void {
     if (this.#isClosed) return;
-    const { stream, bytes, waitUntil } = this.#parts;
+    const { stream, bytes, waitUntil } = this.#dependencies;
     this.#grown = 0;
     this.#until = until;
     waitUntil(this.#account.charge({ owner: stream, kind: "streams", bytes: bytes(), until }));

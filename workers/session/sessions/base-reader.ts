@@ -10,18 +10,18 @@ import type { SessionRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { StoredTurn, TurnRows } from "./turn-rows.ts";
 
-export interface BaseParts {
+export interface BaseDependencies {
   readonly environment: SessionEnvironment;
   readonly turns: TurnRows;
   readonly tokens: TokenLog;
 }
 
 export class BaseReader {
-  readonly #parts: BaseParts;
+  readonly #dependencies: BaseDependencies;
   readonly #abort = new AbortController();
 
-  constructor(parts: BaseParts) {
-    this.#parts = parts;
+  constructor(dependencies: BaseDependencies) {
+    this.#dependencies = dependencies;
   }
 
   stop(): void {
@@ -33,7 +33,7 @@ export class BaseReader {
    * again goes on from there. @throws ServiceError where the engine fails.
    */
   async read(record: SessionRecord): Promise<TurnBase> {
-    const { environment, tokens, turns } = this.#parts;
+    const { environment, tokens, turns } = this.#dependencies;
     const end = tokens.length;
     const last = turns.get(turns.last);
     let base = this.#newest();
@@ -43,13 +43,13 @@ export class BaseReader {
   }
 
   #newest(): Base {
-    const newest = this.#parts.turns.withSnapshot();
+    const newest = this.#dependencies.turns.withSnapshot();
     return newest === undefined ? { snapshot: null, tokens: 0 } : { snapshot: newest.snapshot, tokens: newest.snapshotTokens };
   }
 
   /** The state is the last turn's from then on. */
   async #bringUp(from: Base, end: number, part: number, { id, tenant, model }: SessionRecord, last: StoredTurn): Promise<Base> {
-    const { environment, tokens, turns } = this.#parts;
+    const { environment, tokens, turns } = this.#dependencies;
     const store: SnapshotStore = environment.TENANT_OBJECT.getByName(tenant);
     const options = {
       ...{

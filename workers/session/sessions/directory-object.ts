@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { SessionEnvironment } from "../environment.ts";
 import { hasTable } from "../storage/tables.ts";
 
-export interface DirectoryEntry {
+export interface DirectoryRow {
   readonly id: string;
   readonly kind: "session" | "context";
   /** Unix seconds. */
@@ -33,7 +33,7 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     if (!this.#isEmpty) this.#makeShares();
   }
 
-  put({ id, kind, updated }: DirectoryEntry): void {
+  put({ id, kind, updated }: DirectoryRow): void {
     this.#makeTables();
     this.#sql.exec("INSERT OR REPLACE INTO sessions (id, kind, updated) VALUES (?, ?, ?)", id, kind, updated);
   }
@@ -46,7 +46,7 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     return !this.#isEmpty && this.#sql.exec("SELECT 1 FROM sessions WHERE id = ?", id).toArray().length > 0;
   }
 
-  /** Latest first; `after` is the last of the page before. */
+  /** Latest first; `after` is the last of the list page before. */
   list(kind: "session" | "context", limit: number, after?: string): string[] {
     if (this.#isEmpty) return [];
     const last = this.#sql.exec<{ updated: number }>("SELECT updated FROM sessions WHERE id = ?", after ?? "").toArray()[0];
@@ -81,7 +81,7 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     return Array.from(this.#sql.exec<{ id: string }>("SELECT id FROM shares_of_sessions WHERE session = ?", session), ({ id }) => id);
   }
 
-  /** Those that have not expired, latest first; `after` is the last of the page before, `session` whose they are. */
+  /** Those that have not expired, latest first; `after` is the last of the list page before, `session` whose they are. */
   listShares(now: number, limit: number, after?: string, session?: string): ShareEntry[] {
     if (this.#isEmpty) return [];
     const last = this.#sql.exec<{ created: number }>("SELECT created FROM shares_of_sessions WHERE id = ?", after ?? "").toArray()[0];

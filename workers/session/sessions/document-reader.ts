@@ -29,7 +29,7 @@ const followMilliseconds = 250;
 /** An upload that brings nothing for so long has broken off. */
 const silenceMilliseconds = 60_000;
 
-export interface DocumentParts {
+export interface DocumentDependencies {
   readonly storage: DurableObjectStorage;
   readonly environment: SessionEnvironment;
   readonly record: RecordRow;
@@ -56,7 +56,7 @@ export const newUpload: UploadRecord = {
 };
 
 export class DocumentReader {
-  readonly #parts: DocumentParts;
+  readonly #dependencies: DocumentDependencies;
   readonly #abort = new AbortController();
   #reading: Promise<void> | undefined;
   /** Tokens that the engine has read of a part whose state is not kept yet. */
@@ -64,8 +64,8 @@ export class DocumentReader {
   /** The upload that is under way. */
   #append: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
 
-  constructor(parts: DocumentParts) {
-    this.#parts = parts;
+  constructor(dependencies: DocumentDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** Whether it is at work, or will go on by alarm. */
@@ -80,7 +80,7 @@ export class DocumentReader {
     return {
       stage,
       receivedBytes,
-      tokens: this.#parts.tokens.length,
+      tokens: this.#dependencies.tokens.length,
       readTokens: Math.max(readTokens, this.#underWay),
       ...(failure === null ? {} : { failure }),
     };
@@ -123,7 +123,7 @@ export class DocumentReader {
       // What has failed is tried again by whoever goes on with it, were it with nothing.
       if (upload.stage === "failed") this.#change({ stage: "uploading", failure: null });
       if (last || upload.whole) await this.#end();
-      return { ok: true, value: await this.#parts.facts() };
+      return { ok: true, value: await this.#dependencies.facts() };
     } catch (cause) {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
       logLine("error", "upload_broke_off", { cause: describeCause(cause) });
@@ -147,7 +147,7 @@ export class DocumentReader {
     let told = "";
     let ended = false;
     const next = async (): Promise<string> => {
-      const facts = await this.#parts.facts();
+      const facts = await this.#dependencies.facts();
       ended = facts.ingest?.stage === "ready" || facts.ingest?.stage === "failed";
       const line = `${JSON.stringify(facts)}\n`;
       if (line !== told) return (told = line);
@@ -170,14 +170,14 @@ export class DocumentReader {
   }
 
   #upload(): UploadRecord | undefined {
-    return this.#parts.record.get()?.upload ?? undefined;
+    return this.#dependencies.record.get()?.upload ?? undefined;
   }
 
   #change(change: Partial<UploadRecord>): UploadRecord {
-    const record = this.#parts.record.get();
+    const record = this.#dependencies.record.get();
     if (record?.upload === undefined || record.upload === null) throw new Error("no upload");
     const upload = { ...record.upload, ...change };
-    this.#parts.record.put({ ...record, upload, updated: unixSeconds() });
+    this.#dependencies.record.put({ ...record, upload, updated: unixSeconds() });
     return upload;
   }
 
@@ -218,7 +218,7 @@ export class DocumentReader {
     if (upload.halfCharacter !== "") throw new ServiceError(invalidRequest("The text ends within a character of UTF-8.", "text"));
     if (upload.length === 0) throw new ServiceError(invalidRequest("The text is empty.", "text"));
     // Should this object be lost right after it has said that it has everything.
-    await this.#parts.storage.setAlarm(Date.now() + continueMilliseconds);
+    await this.#dependencies.storage.setAlarm(Date.now() + continueMilliseconds);
     await this.#write(upload.pending, { pending: "", whole: true, stage: "reading" });
   }
 
@@ -232,8 +232,8 @@ export class DocumentReader {
 
   /** Text becomes tokens together with what is noted of it, or not at all. */
   async #write(text: string, change: Partial<UploadRecord>): Promise<void> {
-    const { tokenizer, chatTemplate } = await modelOfVersion(this.#parts.environment, this.#record().model);
-    const { storage, tokens, admit } = this.#parts;
+    const { tokenizer, chatTemplate } = await modelOfVersion(this.#dependencies.environment, this.#record().model);
+    const { storage, tokens, admit } = this.#dependencies;
     // What the template says before a document may grow together with its first word.
     const isFirst = tokens.length === 0 && chatTemplate !== null;
     const added = text === "" ? new Uint32Array() : isFirst ? chatTemplate.renderOpenSystem(text) : tokenizer.encode(text);
@@ -252,11 +252,11 @@ export class DocumentReader {
     this.#reading = this.#read().finally(() => {
       this.#reading = undefined;
     });
-    this.#parts.waitUntil(this.#reading);
+    this.#dependencies.waitUntil(this.#reading);
   }
 
   async #read(): Promise<void> {
-    const { storage, tokens, environment } = this.#parts;
+    const { storage, tokens, environment } = this.#dependencies;
     try {
       const { model } = this.#record();
       const most = await partTokens(environment.ENGINE, model);
@@ -282,7 +282,7 @@ export class DocumentReader {
   }
 
   async #readOne(upload: UploadRecord, model: ModelVersion, count: number): Promise<void> {
-    const { tokens, environment } = this.#parts;
+    const { tokens, environment } = this.#dependencies;
     const { id, tenant } = this.#record();
     const store = environment.TENANT_OBJECT.getByName(tenant) as unknown as SnapshotStore;
     const base = { snapshot: upload.snapshot, tokens: upload.readTokens };
@@ -313,7 +313,7 @@ export class DocumentReader {
   }
 
   #ready(upload: UploadRecord): void {
-    const { turns, tokens } = this.#parts;
+    const { turns, tokens } = this.#dependencies;
     const { preview, length, snapshot, readTokens } = upload;
     const rest = length > preview.length ? ` … (${String(length)} characters)` : "";
     turns.put({
@@ -330,7 +330,7 @@ export class DocumentReader {
   }
 
   #record(): SessionRecord {
-    const record = this.#parts.record.get();
+    const record = this.#dependencies.record.get();
     if (record === undefined) throw new Error("no session");
     return record;
   }

@@ -62,11 +62,11 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     this.#tokens = new TokenLog(sql);
     this.#streams = new StreamRows(sql);
     if (this.#record.get() !== undefined) this.#turns.makeTable();
-    const parts = { environment, turns: this.#turns, tokens: this.#tokens };
-    this.#base = new BaseReader(parts);
+    const dependencies = { environment, turns: this.#turns, tokens: this.#tokens };
+    this.#base = new BaseReader(dependencies);
     this.#account = new SessionAccount(environment, () => sql.databaseSize);
     this.#document = new DocumentReader({
-      ...parts,
+      ...dependencies,
       storage: context.storage,
       record: this.#record,
       facts: () => this.#facts(),

@@ -64,9 +64,9 @@ export interface PutOrder {
   readonly fromPage: number;
   /** By which stock clients find it; null for one that only its owner uses. */
   readonly chain: TokenChain | null;
-  /** Who keeps it from being evicted, such as `session:ID:TURN`; null for a cache entry. */
+  /** Who keeps it from being evicted, such as `session:ID:TURN`; null for a cached snapshot. */
   readonly owner: string | null;
-  /** Unix milliseconds. Of a cache entry the store decides. */
+  /** Unix milliseconds. Of a cached snapshot the store decides. */
   readonly expires: number | null;
 }
 
@@ -91,7 +91,7 @@ export interface SnapshotStore {
   put(order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<Outcome<StoredSnapshot>>;
   /** Several owners may keep one snapshot: forks do. */
   keep(id: string, owner: string, expires: number): Promise<Outcome<null>>;
-  /** Lets go of all that owners with this prefix keep; what nobody keeps becomes a cache entry or goes. */
+  /** Lets go of all that owners with this prefix keep; what nobody keeps becomes a cached snapshot or goes. */
   release(ownerPrefix: string): Promise<void>;
   /** Of one snapshot: where it lies and what it takes; null if it is gone. */
   facts(id: string): Promise<{ readonly tier: Tier; readonly fileBytes: number; readonly ownBytes: number } | null>;

@@ -8,11 +8,11 @@ import type { Collection } from "./index/collection.ts";
 import { headContext, pageContext } from "./seal/chunk-context.ts";
 import { checkProof } from "./seal/proof.ts";
 import { BlobBroken, chunkBytes, chunkCount, SealBroken, type ChunkContext, type Sealer } from "./seal/seal.ts";
-import { headGroup, type Part, type Snapshot } from "./index/snapshot-rows.ts";
+import { headGroup, type Placement, type Snapshot } from "./index/snapshot-rows.ts";
 import { cutHeader, layoutOf, parseHeader, type StateHeader } from "../../state-file/header.ts";
 import { contains, pagesOf, takeRows, type PageRows } from "../../state-file/layout.ts";
 
-export interface ReaderParts {
+export interface ReaderDependencies {
   readonly collection: Collection;
   readonly sealer: Sealer;
   readonly r2: R2Bucket;
@@ -26,13 +26,18 @@ export interface ReadableSnapshot {
 }
 
 /** Cut to `keep` tokens where that is fewer, without rows in pages before `fromPage`. @throws ServiceError where it cannot be cut. @throws SealBroken @throws ServiceUnreachable */
-export async function readSnapshot(parts: ReaderParts, snapshot: Snapshot, keep: number, fromPage = 0): Promise<ReadableSnapshot> {
+export async function readSnapshot(
+  dependencies: ReaderDependencies,
+  snapshot: Snapshot,
+  keep: number,
+  fromPage = 0,
+): Promise<ReadableSnapshot> {
   const tokens = Math.min(keep, snapshot.tokens);
   if (tokens < snapshot.tokens && !snapshot.cuttable)
     throw new ServiceError(
       snapshotInvalid(`keep: it must be ${String(snapshot.tokens)} at least, because this state cannot be cut; it is ${String(keep)}`),
     );
-  const reader = new SnapshotReader(parts, snapshot);
+  const reader = new SnapshotReader(dependencies, snapshot);
   try {
     return { tokens, chunks: await reader.start(tokens, fromPage) };
   } catch (cause) {
@@ -42,23 +47,23 @@ export async function readSnapshot(parts: ReaderParts, snapshot: Snapshot, keep:
 }
 
 interface Place {
-  readonly part: Part;
+  readonly placement: Placement;
   readonly blob: Blob;
 }
 
 class SnapshotReader {
-  readonly #parts: ReaderParts;
+  readonly #dependencies: ReaderDependencies;
   readonly #snapshot: Snapshot;
   #places: ReadonlyMap<string, Place>;
   readonly #source: BlobSource;
 
-  constructor(parts: ReaderParts, snapshot: Snapshot) {
-    this.#parts = parts;
+  constructor(dependencies: ReaderDependencies, snapshot: Snapshot) {
+    this.#dependencies = dependencies;
     this.#snapshot = snapshot;
     this.#places = this.#find(snapshot);
     this.#source = new BlobSource(
-      parts.collection.shelf,
-      parts.r2,
+      dependencies.collection.shelf,
+      dependencies.r2,
       Array.from(this.#places.values(), ({ blob }) => blob),
     );
   }
@@ -99,7 +104,7 @@ class SnapshotReader {
       for (let number = 0; number < context.count; number++) rows.set(await this.#chunk(blob, context, number), number * chunkBytes);
     } catch (cause) {
       // A fuller page stands for this one since the read began.
-      if (isAgain || this.#parts.collection.shelf.get(blob.key) !== undefined) throw cause;
+      if (isAgain || this.#dependencies.collection.shelf.get(blob.key) !== undefined) throw cause;
       await this.#findAgain();
       return await this.#page(group, { page, mask }, tokenBytes, true);
     }
@@ -107,32 +112,32 @@ class SnapshotReader {
   }
 
   async #findAgain(): Promise<void> {
-    const snapshot = this.#parts.collection.rows.get(this.#snapshot.key);
+    const snapshot = this.#dependencies.collection.rows.get(this.#snapshot.key);
     if (snapshot === undefined) throw new SealBroken("it is gone");
     this.#places = this.#find(snapshot);
     await this.#check(snapshot);
   }
 
   #find(snapshot: Snapshot): ReadonlyMap<string, Place> {
-    const { rows, shelf } = this.#parts.collection;
+    const { rows, shelf } = this.#dependencies.collection;
     return new Map(
-      rows.parts(snapshot.key).map((part) => {
-        const blob = shelf.get(part.blob);
-        if (blob === undefined) throw new SealBroken("a part is missing");
-        return [placeOf(part.group, part.page), { part, blob }];
+      rows.placements(snapshot.key).map((placement) => {
+        const blob = shelf.get(placement.blob);
+        if (blob === undefined) throw new SealBroken("a blob is missing");
+        return [placeOf(placement.group, placement.page), { placement, blob }];
       }),
     );
   }
 
   async #check(snapshot: Snapshot): Promise<void> {
-    const parts = Array.from(this.#places.values(), ({ part }) => part);
-    await checkProof(this.#parts.sealer, this.#parts.collection.shelf, snapshot, parts);
+    const placements = Array.from(this.#places.values(), ({ placement }) => placement);
+    await checkProof(this.#dependencies.sealer, this.#dependencies.collection.shelf, snapshot, placements);
   }
 
   async #chunk(blob: Blob, context: Omit<ChunkContext, "number">, number: number): Promise<Uint8Array> {
     try {
       const { sealed, isRemote } = await this.#source.chunk(blob, number);
-      const plain = await this.#parts.sealer.open(sealed, { ...context, number });
+      const plain = await this.#dependencies.sealer.open(sealed, { ...context, number });
       if (isRemote) this.#bringBack(blob, number, sealed);
       return plain;
     } catch (cause) {

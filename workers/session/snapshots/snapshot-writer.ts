@@ -1,6 +1,6 @@
 /** One snapshot that is being written: until it is finished no one finds it, and where it is given up nothing of it is left. */
 import { describeCause, logLine } from "../../observe/log-line.ts";
-import { BlobWriter, type BlobWriterParts } from "./blobs/blob-writer.ts";
+import { BlobWriter, type BlobWriterDependencies } from "./blobs/blob-writer.ts";
 import type { ByteReader } from "../../state-file/byte-reader.ts";
 import { digestBytes } from "./index/chain.ts";
 import type { PutOrder, StoredSnapshot } from "./contract.ts";
@@ -13,12 +13,12 @@ import { layoutOf, type StateHeader } from "../../state-file/header.ts";
 import { contains, countOf, fileBytes, isCuttable, pagesOf, takeRows, type PageRows } from "../../state-file/layout.ts";
 import { supersede, type Superseded } from "./blobs/supersede.ts";
 
-export interface WriterParts extends BlobWriterParts {
+export interface WriterDependencies extends BlobWriterDependencies {
   readonly eviction: Eviction;
 }
 
 export class SnapshotWriter {
-  readonly #parts: WriterParts;
+  readonly #dependencies: WriterDependencies;
   readonly #order: PutOrder;
   readonly #header: StateHeader;
   readonly #layout: string;
@@ -29,15 +29,15 @@ export class SnapshotWriter {
   readonly #superseded: Superseded[] = [];
 
   /** Takes the pages that it shares with its parent, so that they stay. @throws ServiceError where they are not there, or it is too large. */
-  constructor(parts: WriterParts, order: PutOrder, header: StateHeader) {
-    this.#parts = parts;
+  constructor(dependencies: WriterDependencies, order: PutOrder, header: StateHeader) {
+    this.#dependencies = dependencies;
     this.#order = order;
     this.#header = header;
     this.#layout = layoutOf(header);
-    parts.eviction.check(fileBytes(header));
-    this.#parent = new ParentPages(parts.collection, order, this.#layout);
-    this.#key = parts.storage.transactionSync(() => this.#begin());
-    this.#blobs = new BlobWriter(parts, this.#key, order.identity, this.#layout);
+    dependencies.eviction.check(fileBytes(header));
+    this.#parent = new ParentPages(dependencies.collection, order, this.#layout);
+    this.#key = dependencies.storage.transactionSync(() => this.#begin());
+    this.#blobs = new BlobWriter(dependencies, this.#key, order.identity, this.#layout);
   }
 
   /** What follows the header in the file. @throws RangeError where it is too short. */
@@ -51,13 +51,18 @@ export class SnapshotWriter {
   }
 
   async finish(): Promise<StoredSnapshot> {
-    const { storage, collection, sealer } = this.#parts;
+    const { storage, collection, sealer } = this.#dependencies;
     const { tokens, chain, identity } = this.#order;
     const node = chain === null ? null : nodeOf(chain, chain.pages.length / digestBytes - 1);
     const tail = chain?.tail ?? null;
-    const proof = await prove(sealer, collection.shelf, { id: this.#id, identity, tokens, node, tail }, collection.rows.parts(this.#key));
+    const proof = await prove(
+      sealer,
+      collection.shelf,
+      { id: this.#id, identity, tokens, node, tail },
+      collection.rows.placements(this.#key),
+    );
     const id = storage.transactionSync(() => this.#commit(proof, node, tail));
-    await supersede(this.#parts, this.#superseded).catch((cause: unknown) => {
+    await supersede(this.#dependencies, this.#superseded).catch((cause: unknown) => {
       logLine("error", "page_not_superseded", { cause: describeCause(cause) });
     });
     return { id, tokens, writtenBytes: this.#blobs.written, fileBytes: fileBytes(this.#header) };
@@ -66,14 +71,14 @@ export class SnapshotWriter {
   /** What storage does not delete now, the object deletes when it starts again. */
   giveUp(): void {
     try {
-      this.#parts.collection.remove(this.#key);
+      this.#dependencies.collection.remove(this.#key);
     } catch (cause) {
       logLine("error", "snapshot_not_removed", { cause: describeCause(cause) });
     }
   }
 
   #begin(): number {
-    const { rows } = this.#parts.collection;
+    const { rows } = this.#dependencies.collection;
     const { identity, tokens, fromPage } = this.#order;
     const header = this.#header;
     const facts = { identity, tokens, layout: this.#layout, cuttable: isCuttable(header), fileBytes: fileBytes(header) };
@@ -81,7 +86,7 @@ export class SnapshotWriter {
     for (const [group, shape] of header.groups.entries())
       for (const page of pagesOf(header, shape)) {
         if (page.page >= fromPage) break;
-        rows.setPart(key, { group, page: page.page, blob: this.#parent.shared(group, page).key });
+        rows.place(key, { group, page: page.page, blob: this.#parent.shared(group, page).key });
       }
     return key;
   }
@@ -102,7 +107,7 @@ export class SnapshotWriter {
 
   /** The snapshot is there from now on; where one has read the same tokens already, that one is what it is. */
   #commit(proof: Uint8Array, node: string | null, tail: string | null): string {
-    const { collection, eviction } = this.#parts;
+    const { collection, eviction } = this.#dependencies;
     const { rows, index, owners } = collection;
     const { chain, owner, expires, tokens } = this.#order;
     this.#blobs.assertWanted();

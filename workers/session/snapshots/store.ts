@@ -28,7 +28,7 @@ import type { Snapshot } from "./index/snapshot-rows.ts";
 import { writeSnapshot } from "./write-snapshot.ts";
 import type { TenantKeys } from "./seal/tenant-keys.ts";
 
-export interface StoreParts {
+export interface StoreDependencies {
   readonly storage: DurableObjectStorage;
   readonly collection: Collection;
   readonly eviction: Eviction;
@@ -41,14 +41,14 @@ export interface StoreParts {
 }
 
 export class Store implements SnapshotStore {
-  readonly #parts: StoreParts;
+  readonly #dependencies: StoreDependencies;
 
-  constructor(parts: StoreParts) {
-    this.#parts = parts;
+  constructor(dependencies: StoreDependencies) {
+    this.#dependencies = dependencies;
   }
 
   find(identity: ModelIdentity, chain: TokenChain): Promise<Findings> {
-    const { collection, storage } = this.#parts;
+    const { collection, storage } = this.#dependencies;
     const now = Date.now();
     collection.expire(now);
     const found = collection.index
@@ -60,7 +60,7 @@ export class Store implements SnapshotStore {
   }
 
   async open(id: string, keep: number, fromPage = 0): Promise<Outcome<OpenedSnapshot>> {
-    const { collection } = this.#parts;
+    const { collection } = this.#dependencies;
     const now = Date.now();
     collection.expire(now);
     const snapshot = collection.rows.finished(id);
@@ -68,7 +68,7 @@ export class Store implements SnapshotStore {
     const tier = collection.tier(snapshot, now);
     const end = collection.beginReading(snapshot.key);
     try {
-      const { tokens, chunks } = await readSnapshot({ ...this.#parts, r2: this.#parts.r2() }, snapshot, keep, fromPage);
+      const { tokens, chunks } = await readSnapshot({ ...this.#dependencies, r2: this.#dependencies.r2() }, snapshot, keep, fromPage);
       this.#touch(snapshot, now);
       return { ok: true, value: { tokens, tier, bytes: this.#stream(snapshot, chunks, end) } };
     } catch (cause) {
@@ -79,15 +79,15 @@ export class Store implements SnapshotStore {
 
   async put(order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<Outcome<StoredSnapshot>> {
     try {
-      this.#parts.collection.expire(Date.now());
-      return { ok: true, value: await writeSnapshot(this.#parts, order, bytes) };
+      this.#dependencies.collection.expire(Date.now());
+      return { ok: true, value: await writeSnapshot(this.#dependencies, order, bytes) };
     } catch (cause) {
       return { ok: false, failure: failureOf(cause, "snapshot_not_written") };
     }
   }
 
   keep(id: string, owner: string, expires: number): Promise<Outcome<null>> {
-    const { collection } = this.#parts;
+    const { collection } = this.#dependencies;
     collection.expire(Date.now());
     const snapshot = collection.rows.finished(id);
     if (snapshot === undefined) return Promise.resolve({ ok: false, failure: noSnapshot() });
@@ -96,7 +96,7 @@ export class Store implements SnapshotStore {
   }
 
   release(ownerPrefix: string): Promise<void> {
-    const { collection, storage } = this.#parts;
+    const { collection, storage } = this.#dependencies;
     storage.transactionSync(() => {
       collection.letGo(collection.owners.release(ownerPrefix), Date.now());
     });
@@ -104,7 +104,7 @@ export class Store implements SnapshotStore {
   }
 
   facts(id: string): ReturnType<SnapshotStore["facts"]> {
-    const { collection } = this.#parts;
+    const { collection } = this.#dependencies;
     const now = Date.now();
     collection.expire(now);
     const snapshot = collection.rows.finished(id);
@@ -118,13 +118,13 @@ export class Store implements SnapshotStore {
 
   /** A copy of it was read elsewhere. */
   opened(id: string): Promise<void> {
-    const snapshot = this.#parts.collection.rows.finished(id);
+    const snapshot = this.#dependencies.collection.rows.finished(id);
     if (snapshot !== undefined) this.#touch(snapshot, Date.now());
     return Promise.resolve();
   }
 
   #touch(snapshot: Snapshot, now: number): void {
-    const { collection, eviction, sharing } = this.#parts;
+    const { collection, eviction, sharing } = this.#dependencies;
     collection.rows.touch(snapshot.key, now, 1);
     collection.owners.renew(snapshot.key, now);
     eviction.rate(snapshot);
@@ -133,19 +133,19 @@ export class Store implements SnapshotStore {
 
   #candidate({ snapshot, commonPages }: Found, now: number): Candidate {
     const { id, tokens, cuttable, tail } = snapshot;
-    return { id, tokens, commonPages, tail: tail ?? "", cuttable, tier: this.#parts.collection.tier(snapshot, now) };
+    return { id, tokens, commonPages, tail: tail ?? "", cuttable, tier: this.#dependencies.collection.tier(snapshot, now) };
   }
 
   #stream(snapshot: Snapshot, chunks: ReadableSnapshot["chunks"], end: () => void): ReadableStream<Uint8Array> {
     return chunkStream(chunks, {
       onOver: end,
       onEnd: () => {
-        this.#parts.collection.unpack(snapshot.key);
-        this.#parts.onChange();
+        this.#dependencies.collection.unpack(snapshot.key);
+        this.#dependencies.onChange();
       },
       onBreak: (cause) => {
         const { message } = this.#failed(snapshot, cause);
-        this.#parts.onChange();
+        this.#dependencies.onChange();
         return message;
       },
     });
@@ -157,7 +157,7 @@ export class Store implements SnapshotStore {
     if (cause instanceof ServiceUnreachable) return snapshotInvalid(`snapshot: it cannot be reached: ${cause.message}`);
     if (!(cause instanceof SealBroken)) return failureOf(cause, "snapshot_not_read");
     logLine("error", "snapshot_broken", { cause: cause.message });
-    this.#parts.collection.removeBroken(snapshot.key, cause instanceof BlobBroken ? cause.blob : undefined);
+    this.#dependencies.collection.removeBroken(snapshot.key, cause instanceof BlobBroken ? cause.blob : undefined);
     return snapshotInvalid(`snapshot: it is not valid: ${cause.message}`);
   }
 }

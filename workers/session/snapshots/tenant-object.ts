@@ -163,14 +163,14 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
       const keys = new TenantKeys(this.env.STATE_KEYS, tenant);
       const { storage } = this.ctx;
       const services = { r2: () => this.env.SNAPSHOTS, kv: () => this.env.PREFIXES };
-      const parts = { ...services, storage, collection, eviction, keys, sealer: new Sealer(keys, tenant) };
+      const dependencies = { ...services, storage, collection, eviction, keys, sealer: new Sealer(keys, tenant) };
       const waitUntil = (work: Promise<void>) => {
         this.ctx.waitUntil(work);
       };
       const onChange = () => {
         waitUntil(upkeep.schedule(Date.now()));
       };
-      return new Store({ ...parts, onChange, sharing: new Sharing({ ...parts, tenant, waitUntil }) });
+      return new Store({ ...dependencies, onChange, sharing: new Sharing({ ...dependencies, tenant, waitUntil }) });
     } catch (cause) {
       if (!(cause instanceof ServiceError)) throw cause;
       return new NoStore(cause.failure);

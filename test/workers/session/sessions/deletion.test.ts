@@ -52,10 +52,10 @@ test("shares are listed, and end with their session", async () => {
   const { id: other } = await alice.create({ name: "Land" });
   for (const session of [id, other]) await alice.say(session, "Hello?");
   const [first, second, third] = [await share(id), await share(id), await share(other)];
-  const page = await shares("?limit=2");
-  const rest = await shares(`?limit=2&after=${page.data[1]?.id ?? ""}`);
-  expect([...page.data, ...rest.data].map((one) => one.id).toSorted()).toEqual([first, second, third].toSorted());
-  expect([page.has_more, rest.has_more]).toEqual([true, false]);
+  const some = await shares("?limit=2");
+  const rest = await shares(`?limit=2&after=${some.data[1]?.id ?? ""}`);
+  expect([...some.data, ...rest.data].map((one) => one.id).toSorted()).toEqual([first, second, third].toSorted());
+  expect([some.has_more, rest.has_more]).toEqual([true, false]);
   expect((await shares(`?session_id=${other}`)).data).toMatchObject([{ id: third, session_id: other, name: "Land" }]);
   expect((await shares("", new SessionClient())).data).toEqual([]);
   expect((await remove(id)).status).toBe(204);

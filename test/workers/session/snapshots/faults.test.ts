@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { tokenChain } from "../../../../workers/session/snapshots/index/chain.ts";
 import { Collection } from "../../../../workers/session/snapshots/index/collection.ts";
+import { createTables } from "../../../../workers/session/snapshots/index/schema.ts";
 import { Eviction } from "../../../../workers/session/snapshots/tiers/eviction.ts";
 import { stateFile } from "../../support/state-files.ts";
 import { compare, find, identity, inside, newTenant, put, randomTokens, read, storeOf, stored, windowed } from "./support.ts";
@@ -20,14 +21,14 @@ describe("rows that were", () => {
   const swap = (column: string, table: string, key: string) =>
     `UPDATE ${table} SET ${column} = (SELECT b.${column} FROM ${table} b WHERE b.${key} <> ${table}.${key} LIMIT 1)`;
   test.each<[string, string]>([
-    ["flipped in a chunk", "UPDATE pieces SET bytes = CAST(substr(bytes, 1, 40) || x'00' || substr(bytes, 42) AS BLOB)"],
-    ["cut", "UPDATE pieces SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) AS BLOB)"],
-    ["lost", "DELETE FROM pieces WHERE blob % 2 = 0"],
-    ["swapped between blobs", "UPDATE pieces SET blob = -blob; UPDATE pieces SET blob = (SELECT min(key) + max(key) FROM blobs) + blob"],
-    ["swapped between snapshots", "UPDATE parts SET snapshot = -snapshot; UPDATE parts SET snapshot = 3 + snapshot"],
+    ["flipped in a chunk", "UPDATE chunks SET bytes = CAST(substr(bytes, 1, 40) || x'00' || substr(bytes, 42) AS BLOB)"],
+    ["cut", "UPDATE chunks SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) AS BLOB)"],
+    ["lost", "DELETE FROM chunks WHERE blob % 2 = 0"],
+    ["swapped between blobs", "UPDATE chunks SET blob = -blob; UPDATE chunks SET blob = (SELECT min(key) + max(key) FROM blobs) + blob"],
+    ["swapped between snapshots", "UPDATE placements SET snapshot = -snapshot; UPDATE placements SET snapshot = 3 + snapshot"],
     [
       "swapped between pages",
-      "UPDATE parts SET page = page + 100 WHERE page = 3; UPDATE parts SET page = 3 WHERE page = 4; UPDATE parts SET page = 4 WHERE page = 103",
+      "UPDATE placements SET page = page + 100 WHERE page = 3; UPDATE placements SET page = 3 WHERE page = 4; UPDATE placements SET page = 4 WHERE page = 103",
     ],
     ["told of fewer tokens", "UPDATE snapshots SET tokens = tokens - 1"],
     ["told of another layout", "UPDATE snapshots SET layout = layout || '00'"],
@@ -46,11 +47,23 @@ describe("rows that were", () => {
     expect(await storeOf(tenant).facts(one)).toBeNull();
   });
 
+  test("in tables of their older names are found", async () => {
+    const tenant = newTenant();
+    const { first, one } = await two(tenant);
+    await inside(tenant, (_object, { storage: { sql } }) => {
+      sql.exec("DROP INDEX placements_by_blob; ALTER TABLE chunks RENAME TO pieces; ALTER TABLE placements RENAME TO parts");
+      sql.exec("CREATE INDEX parts_by_blob ON parts (blob)");
+      createTables(sql);
+      expect(sql.exec("SELECT name FROM sqlite_master WHERE name LIKE '%part%' OR name LIKE '%piece%'").toArray()).toEqual([]);
+    });
+    expect(compare(await read(storeOf(tenant), one), stateFile(windowed, first))).toBe("same");
+  });
+
   test("another tenant's", async () => {
     const [alice, mallory] = [newTenant(), newTenant()];
     const { id } = stored(await put(alice, randomTokens(tokenCount, 3)));
     await put(mallory, randomTokens(tokenCount, 4));
-    const tables = ["snapshots", "blobs", "pieces", "parts"];
+    const tables = ["snapshots", "blobs", "chunks", "placements"];
     const rows = await inside(alice, (_object, { storage }) => tables.map((table) => storage.sql.exec(`SELECT * FROM ${table}`).toArray()));
     await inside(mallory, (_object, { storage }) => {
       for (const table of tables) storage.sql.exec(`DELETE FROM ${table}`);
@@ -87,7 +100,7 @@ describe("others", () => {
     const page = stateFile(windowed, tokens).subarray(-300, -200);
     const chunks = await inside(tenant, (_object, { storage }) =>
       storage.sql
-        .exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM pieces")
+        .exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM chunks")
         .toArray()
         .map(({ bytes }) => new Uint8Array(bytes)),
     );
@@ -102,7 +115,7 @@ test("storage that fails at any write leaves nothing half, and what was there as
   const tokens = randomTokens(tokenCount, 6);
   const before = stored(await put(tenant, tokens.subarray(0, 100)));
   let failures = 0;
-  for (const table of ["snapshots", "blobs", "pieces", "parts", "owners"]) {
+  for (const table of ["snapshots", "blobs", "chunks", "placements", "owners"]) {
     const { hotBytes } = await storeOf(tenant).usage();
     for (let after = 0; ; after++) {
       await sql(tenant, `INSERT OR REPLACE INTO facts (name, value) VALUES ('fault', ?)`, after);

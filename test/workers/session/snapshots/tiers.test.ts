@@ -142,7 +142,7 @@ describe("R2", () => {
   });
 });
 
-describe("a cache entry that is opened often", () => {
+describe("a cached snapshot that is opened often", () => {
   /** And where it is then read from. */
   async function shared(tenant: string, tokens: Uint32Array) {
     const { id } = stored(await put(tenant, tokens));
@@ -205,7 +205,7 @@ describe("a cache entry that is opened often", () => {
 });
 
 describe("time", () => {
-  test("ends cache entries that are not used, and not those that are", async () => {
+  test("ends cached snapshots that are not used, and not those that are", async () => {
     const tenant = newTenant();
     const [used, unused] = [randomTokens(50, 12), randomTokens(50, 13)];
     const { id } = stored(await put(tenant, used));
@@ -266,7 +266,7 @@ test("deleting everything deletes it everywhere, also what a service did not del
   await alarm(tenant);
   expect(await packs(tenant)).toEqual([]);
   const rows = await inside(tenant, (_object, { storage }) =>
-    ["snapshots", "blobs", "pieces", "parts", "nodes", "asked", "owners", "packs", "copies", "trash"].map(
+    ["snapshots", "blobs", "chunks", "placements", "nodes", "asked", "owners", "packs", "copies", "trash"].map(
       (table) => storage.sql.exec<{ count: number }>(`SELECT count(*) AS count FROM ${table}`).one().count,
     ),
   );

@@ -124,15 +124,15 @@ class Walk {
   async #damage(): Promise<void> {
     for (const known of this.#known) known.isSafe = false;
     await inside(this.tenant, (_object, { storage }) => {
-      const chunks = storage.sql.exec<{ blob: number }>("SELECT blob FROM pieces ORDER BY blob").toArray();
+      const chunks = storage.sql.exec<{ blob: number }>("SELECT blob FROM chunks ORDER BY blob").toArray();
       if (chunks.length > 0)
-        storage.sql.exec("UPDATE pieces SET bytes = CAST(x'00' || substr(bytes, 2) AS BLOB) WHERE blob = ?", this.#dice.of(chunks).blob);
+        storage.sql.exec("UPDATE chunks SET bytes = CAST(x'00' || substr(bytes, 2) AS BLOB) WHERE blob = ?", this.#dice.of(chunks).blob);
     });
   }
 
   /** A put and an open of which a write fails, and all after it. */
   async #failStorage(): Promise<void> {
-    const table = this.#dice.of(["snapshots", "blobs", "pieces", "parts", "nodes"]);
+    const table = this.#dice.of(["snapshots", "blobs", "chunks", "placements", "nodes"]);
     await inside(this.tenant, (_object, { storage }) => {
       storage.sql.exec("INSERT OR REPLACE INTO facts (name, value) VALUES ('writes', ?)", this.#dice.below(6));
       storage.sql.exec(

@@ -99,8 +99,8 @@ async function* sealed(
     let ended = reader === undefined;
     for (let number = 0; ; number++) {
       while (!ended && held.length <= chunkBytes) {
-        const part = await reader?.read();
-        if (part?.done === false) held = joined([held, part.value]);
+        const chunk = await reader?.read();
+        if (chunk?.done === false) held = joined([held, chunk.value]);
         else ended = true;
       }
       const last = ended && held.length <= chunkBytes;
@@ -149,21 +149,21 @@ function associated(bound: Uint8Array, number: number, last: boolean): Uint8Arra
 }
 
 /** Breaks with the very error that its source breaks with. */
-function byteStream(parts: AsyncGenerator<Uint8Array, void, undefined>): ReadableStream<Uint8Array> {
+function byteStream(chunks: AsyncGenerator<Uint8Array, void, undefined>): ReadableStream<Uint8Array> {
   return new ReadableStream(
     {
       type: "bytes",
       async pull(controller: ReadableByteStreamController) {
-        let part = await parts.next();
-        while (part.done !== true && part.value.length === 0) part = await parts.next();
-        if (part.done !== true) controller.enqueue(part.value);
+        let chunk = await chunks.next();
+        while (chunk.done !== true && chunk.value.length === 0) chunk = await chunks.next();
+        if (chunk.done !== true) controller.enqueue(chunk.value);
         else {
           controller.close();
           controller.byobRequest?.respond(0);
         }
       },
       async cancel() {
-        await parts.return(undefined);
+        await chunks.return(undefined);
       },
     },
     { highWaterMark: 0 },
@@ -180,12 +180,12 @@ function u32(value: number): Uint8Array {
   return bytes;
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
   }
   return whole;
 }

@@ -19,7 +19,7 @@ export interface Charge {
 
 /** Methods of the tenant's object. */
 export interface Account {
-  /** Before it is written: `quota_exceeded` where it would grow beyond the quota though every cache entry was evicted; then nothing has changed. */
+  /** Before it is written: `quota_exceeded` where it would grow beyond the quota though every cached snapshot was evicted; then nothing has changed. */
   admit(charge: Charge): Promise<Outcome<null>>;
   /** What is there already, however much it is: the next one that wants to grow is refused. */
   charge(charge: Charge): Promise<void>;

@@ -48,11 +48,11 @@ export class BlobShelf {
   }
 
   putChunk(blob: number, number: number, bytes: Uint8Array): void {
-    this.#sql.exec("INSERT OR REPLACE INTO pieces (blob, number, bytes) VALUES (?, ?, ?)", blob, number, bytes);
+    this.#sql.exec("INSERT OR REPLACE INTO chunks (blob, number, bytes) VALUES (?, ?, ?)", blob, number, bytes);
   }
 
   chunk(blob: number, number: number): Uint8Array | undefined {
-    const [row] = this.#sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM pieces WHERE blob = ? AND number = ?", blob, number).toArray();
+    const [row] = this.#sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM chunks WHERE blob = ? AND number = ?", blob, number).toArray();
     return row === undefined ? undefined : new Uint8Array(row.bytes);
   }
 
@@ -67,16 +67,16 @@ export class BlobShelf {
 
   cool(blob: number): void {
     this.#sql.exec("UPDATE blobs SET hot = 0 WHERE key = ?", blob);
-    this.#sql.exec("DELETE FROM pieces WHERE blob = ?", blob);
+    this.#sql.exec("DELETE FROM chunks WHERE blob = ?", blob);
   }
 
   /** Deletes those of these that no snapshot has any more; packs that they lay in. */
   collect(blobs: Iterable<number>): string[] {
     const packs = new Set<string>();
     for (const key of blobs) {
-      if (this.#sql.exec("SELECT 1 FROM parts WHERE blob = ? LIMIT 1", key).toArray().length > 0) continue;
+      if (this.#sql.exec("SELECT 1 FROM placements WHERE blob = ? LIMIT 1", key).toArray().length > 0) continue;
       const blob = this.get(key);
-      this.#sql.exec("DELETE FROM pieces WHERE blob = ?", key);
+      this.#sql.exec("DELETE FROM chunks WHERE blob = ?", key);
       this.#sql.exec("DELETE FROM blobs WHERE key = ?", key);
       if (blob?.pack) packs.add(blob.pack.name);
     }
@@ -85,7 +85,7 @@ export class BlobShelf {
 
   /** Chunks of what was on its way back from R2 when it was cut off. */
   dropStrays(): void {
-    this.#sql.exec("DELETE FROM pieces WHERE blob NOT IN (SELECT key FROM blobs WHERE hot = 1)");
+    this.#sql.exec("DELETE FROM chunks WHERE blob NOT IN (SELECT key FROM blobs WHERE hot = 1)");
   }
 
   /** Sealed bytes that are here. */

@@ -5,7 +5,7 @@ import { snapshotInvalid } from "../../../state-file/failures.ts";
 import type { Blob } from "./blob-shelf.ts";
 import type { Collection } from "../index/collection.ts";
 import type { PutOrder } from "../contract.ts";
-import type { Part, Snapshot } from "../index/snapshot-rows.ts";
+import type { Placement, Snapshot } from "../index/snapshot-rows.ts";
 import { contains, type PageRows } from "../../../state-file/layout.ts";
 
 export class ParentPages {
@@ -21,7 +21,7 @@ export class ParentPages {
       throw new ServiceError(
         snapshotInvalid(`parent: it must be a snapshot of the same model; it is ${parent === undefined ? "gone" : "another one's"}`),
       );
-    this.#blobs = new Map((fits ? collection.rows.parts(parent.key) : []).map((part) => [placeOf(part), part.blob]));
+    this.#blobs = new Map((fits ? collection.rows.placements(parent.key) : []).map((placement) => [placeOf(placement), placement.blob]));
   }
 
   blob(group: number, page: number): Blob | undefined {
@@ -41,4 +41,4 @@ function isOfOneKind(parent: Snapshot, { identity }: PutOrder, layout: string): 
   return parent.layout === layout && parent.identity.model === identity.model && parent.identity.tokenizer === identity.tokenizer;
 }
 
-const placeOf = ({ group, page }: Pick<Part, "group" | "page">) => `${String(group)}:${String(page)}`;
+const placeOf = ({ group, page }: Pick<Placement, "group" | "page">) => `${String(group)}:${String(page)}`;

@@ -26,7 +26,7 @@ export class Collection {
   /** Snapshots that are being read. */
   readonly #readers = new Map<number, number>();
 
-  /** `cacheMilliseconds`: how long a cache entry lives after its last use. */
+  /** `cacheMilliseconds`: how long a cached snapshot lives after its last use. */
   constructor(storage: DurableObjectStorage, cacheMilliseconds: number) {
     const { sql } = storage;
     createTables(sql);
@@ -68,7 +68,7 @@ export class Collection {
     for (const each of [key, ...others]) this.remove(each);
   }
 
-  /** These have lost an owner: those that nobody keeps any more become cache entries where anybody can find them, or go. */
+  /** These have lost an owner: those that nobody keeps any more become cached snapshots where anybody can find them, or go. */
   letGo(keys: readonly number[], now: number): void {
     for (const key of keys) {
       if (this.owners.keeps(key)) continue;
@@ -90,7 +90,7 @@ export class Collection {
   /** It is all here again, so its place in R2 is given up. */
   unpack(key: number): void {
     this.#storage.transactionSync(() => {
-      const blobs = this.rows.parts(key).map(({ blob }) => this.shelf.get(blob));
+      const blobs = this.rows.placements(key).map(({ blob }) => this.shelf.get(blob));
       const names = blobs.flatMap((blob) => (blob?.hot === true && blob.pack !== null ? [blob.pack.name] : []));
       for (const blob of blobs) if (blob?.hot === true && blob.pack !== null) this.shelf.place(blob.key, null);
       this.packs.collect(new Set(names));
@@ -124,21 +124,23 @@ export class Collection {
 
   tier({ key }: Snapshot, now: number): Tier {
     if (this.copies.isThere(key, now)) return "shared";
-    const cold = "SELECT 1 FROM parts JOIN blobs ON blobs.key = parts.blob WHERE parts.snapshot = ? AND blobs.hot = 0 LIMIT 1";
+    const cold =
+      "SELECT 1 FROM placements JOIN blobs ON blobs.key = placements.blob WHERE placements.snapshot = ? AND blobs.hot = 0 LIMIT 1";
     return this.#storage.sql.exec(cold, key).toArray().length > 0 ? "durable" : "hot";
   }
 
   /** When something was last used that owners keep and that lies here; null where nothing does. */
   oldestKept(): number | null {
     const kept = "proof IS NOT NULL AND EXISTS (SELECT 1 FROM owners WHERE snapshot = snapshots.key)";
-    const here = "EXISTS (SELECT 1 FROM parts JOIN blobs ON blobs.key = parts.blob WHERE parts.snapshot = snapshots.key AND hot = 1)";
+    const here =
+      "EXISTS (SELECT 1 FROM placements JOIN blobs ON blobs.key = placements.blob WHERE placements.snapshot = snapshots.key AND hot = 1)";
     return this.#storage.sql.exec<{ used: number | null }>(`SELECT min(used) AS used FROM snapshots WHERE ${kept} AND ${here}`).one().used;
   }
 
   /** Sealed bytes of what no other snapshot has. */
   ownBytes({ key }: Snapshot): number {
-    const own = `SELECT bytes FROM blobs WHERE key IN (SELECT blob FROM parts WHERE snapshot = ?)
-      AND NOT EXISTS (SELECT 1 FROM parts WHERE blob = blobs.key AND snapshot <> ?)`;
+    const own = `SELECT bytes FROM blobs WHERE key IN (SELECT blob FROM placements WHERE snapshot = ?)
+      AND NOT EXISTS (SELECT 1 FROM placements WHERE blob = blobs.key AND snapshot <> ?)`;
     const blobs = this.#storage.sql.exec<{ bytes: number }>(own, key, key).toArray();
     return blobs.reduce((sum, { bytes }) => sum + sealedBytes(bytes), 0);
   }

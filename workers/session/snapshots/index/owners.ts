@@ -1,4 +1,4 @@
-/** Who keeps which snapshot, and until when. What nobody keeps is a cache entry, whose end the store decides. */
+/** Who keeps which snapshot, and until when. What nobody keeps is a cached snapshot, whose end the store decides. */
 export class Owners {
   readonly #sql: SqlStorage;
   readonly #cacheMilliseconds: number;
@@ -17,7 +17,7 @@ export class Owners {
     return this.#sql.exec("SELECT 1 FROM owners WHERE snapshot = ? LIMIT 1", snapshot).toArray().length > 0;
   }
 
-  /** Used again: a cache entry lives on. */
+  /** Used again: a cached snapshot lives on. */
   renew(snapshot: number, now: number): void {
     this.#sql.exec("UPDATE snapshots SET expires = ? WHERE key = ?", now + this.#cacheMilliseconds, snapshot);
   }
@@ -32,7 +32,7 @@ export class Owners {
     return snapshots(this.#sql.exec<Released>("DELETE FROM owners WHERE expires <= ? RETURNING snapshot", now));
   }
 
-  /** Cache entries whose time is over; one that a clock gave far too much of is given what is usual. */
+  /** Cached snapshots whose time is over; one that a clock gave far too much of is given what is usual. */
   expiredEntries(now: number): number[] {
     const latest = now + this.#cacheMilliseconds;
     const unkept = "proof IS NOT NULL AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.snapshot = snapshots.key)";

@@ -1,6 +1,10 @@
-/** Tables of a tenant's object. Sealed bytes lie in `pieces`, or in packs in R2; the rest says what they are and who keeps them. */
+/** Tables of a tenant's object. Sealed bytes lie in `chunks`, or in packs in R2; the rest says what they are and who keeps them. */
+import { hasTable } from "../../storage/tables.ts";
+
 export function createTables(sql: SqlStorage): void {
+  for (const [older, name] of olderNames) if (hasTable(sql, older)) sql.exec(`ALTER TABLE ${older} RENAME TO ${name}`);
   sql.exec(`
+    DROP INDEX IF EXISTS parts_by_blob;
     CREATE TABLE IF NOT EXISTS snapshots (
       key INTEGER PRIMARY KEY AUTOINCREMENT,
       id TEXT NOT NULL UNIQUE,
@@ -13,7 +17,7 @@ export function createTables(sql: SqlStorage): void {
       -- Digest of the chain's last whole page, and of the tokens after it; null where only owners use it.
       node TEXT,
       tail TEXT,
-      -- Binds parts to one another; null while the snapshot is being written.
+      -- Binds its placements to one another; null while the snapshot is being written.
       proof BLOB,
       used INTEGER NOT NULL,
       opens INTEGER NOT NULL DEFAULT 0,
@@ -36,13 +40,13 @@ export function createTables(sql: SqlStorage): void {
       pack_offset INTEGER
     );
     CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack);
-    CREATE TABLE IF NOT EXISTS pieces (blob INTEGER NOT NULL, number INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (blob, number));
+    CREATE TABLE IF NOT EXISTS chunks (blob INTEGER NOT NULL, number INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (blob, number));
     -- The head is group -1.
-    CREATE TABLE IF NOT EXISTS parts (
+    CREATE TABLE IF NOT EXISTS placements (
       snapshot INTEGER NOT NULL, page_group INTEGER NOT NULL, page INTEGER NOT NULL, blob INTEGER NOT NULL,
       PRIMARY KEY (snapshot, page_group, page)
     ) WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS parts_by_blob ON parts (blob);
+    CREATE INDEX IF NOT EXISTS placements_by_blob ON placements (blob);
     -- Pages of the chains of snapshots that can be cut.
     CREATE TABLE IF NOT EXISTS nodes (digest TEXT PRIMARY KEY, previous TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS nodes_by_previous ON nodes (previous);
@@ -61,7 +65,13 @@ export function createTables(sql: SqlStorage): void {
   `);
 }
 
+/** What the tables are called in objects that an earlier version made; what lies in them stays. */
+const olderNames = [
+  ["pieces", "chunks"],
+  ["parts", "placements"],
+] as const;
+
 export const tables = [
-  ...(["snapshots", "owners", "blobs", "pieces", "parts", "nodes", "asked", "packs", "copies", "trash"] as const),
+  ...(["snapshots", "owners", "blobs", "chunks", "placements", "nodes", "asked", "packs", "copies", "trash"] as const),
   ...(["charges", "charged", "facts"] as const),
 ] as const;

@@ -25,7 +25,7 @@ export type NewSnapshot = Omit<Snapshot, "key" | "node" | "tail" | "proof" | "op
 /** The head is page 0 of group -1. */
 export const headGroup = -1;
 
-export interface Part {
+export interface Placement {
   readonly group: number;
   readonly page: number;
   readonly blob: number;
@@ -94,28 +94,28 @@ export class SnapshotRows {
     this.#sql.exec("UPDATE snapshots SET used = ?, opens = opens + ? WHERE key = ?", now, opened, key);
   }
 
-  setPart(snapshot: number, { group, page, blob }: Part): void {
-    this.#sql.exec("INSERT OR REPLACE INTO parts (snapshot, page_group, page, blob) VALUES (?, ?, ?, ?)", snapshot, group, page, blob);
+  place(snapshot: number, { group, page, blob }: Placement): void {
+    this.#sql.exec("INSERT OR REPLACE INTO placements (snapshot, page_group, page, blob) VALUES (?, ?, ?, ?)", snapshot, group, page, blob);
   }
 
   /** In the file's order. */
-  parts(snapshot: number): Part[] {
+  placements(snapshot: number): Placement[] {
     return this.#sql
       .exec<{ group: number; page: number; blob: number }>(
-        'SELECT page_group AS "group", page, blob FROM parts WHERE snapshot = ? ORDER BY page_group, page',
+        'SELECT page_group AS "group", page, blob FROM placements WHERE snapshot = ? ORDER BY page_group, page',
         snapshot,
       )
       .toArray();
   }
 
   withBlob(blob: number): Snapshot[] {
-    return this.select("key IN (SELECT snapshot FROM parts WHERE blob = ?)", blob);
+    return this.select("key IN (SELECT snapshot FROM placements WHERE blob = ?)", blob);
   }
 
-  /** Deletes it and its parts; packs that nothing lies in by that. */
+  /** Deletes it and its placements; packs that nothing lies in by that. */
   remove(key: number, shelf: BlobShelf): string[] {
-    const blobs = new Set(this.parts(key).map(({ blob }) => blob));
-    this.#sql.exec("DELETE FROM parts WHERE snapshot = ?", key);
+    const blobs = new Set(this.placements(key).map(({ blob }) => blob));
+    this.#sql.exec("DELETE FROM placements WHERE snapshot = ?", key);
     this.#sql.exec("DELETE FROM owners WHERE snapshot = ?", key);
     this.#sql.exec("DELETE FROM snapshots WHERE key = ?", key);
     return shelf.collect(blobs);

@@ -6,7 +6,7 @@ import { chunkCount, sealedBytes } from "../seal/seal.ts";
 import type { Snapshot } from "../index/snapshot-rows.ts";
 import { upload } from "./upload.ts";
 
-export interface DurableParts {
+export interface DurableDependencies {
   readonly storage: DurableObjectStorage;
   readonly collection: Collection;
   readonly r2: R2Bucket;
@@ -15,7 +15,7 @@ export interface DurableParts {
 
 /** Snapshots that are kept, were not used since `cutoff`, and have blobs here that no fresher one has. */
 export function idleSnapshots(
-  { storage, collection }: Pick<DurableParts, "storage" | "collection">,
+  { storage, collection }: Pick<DurableDependencies, "storage" | "collection">,
   cutoff: number,
   most: number,
 ): Snapshot[] {
@@ -27,10 +27,14 @@ export function idleSnapshots(
 }
 
 /** @throws ServiceUnreachable; then everything is where it was. */
-export async function moveToDurable({ storage, collection, r2, tenant }: DurableParts, snapshot: Snapshot, cutoff: number): Promise<void> {
+export async function moveToDurable(
+  { storage, collection, r2, tenant }: DurableDependencies,
+  snapshot: Snapshot,
+  cutoff: number,
+): Promise<void> {
   const { shelf, packs } = collection;
   const keys = new Set(idleBlobs(storage.sql, snapshot.key, cutoff));
-  const blobs = collection.rows.parts(snapshot.key).flatMap(({ blob }) => (keys.has(blob) ? (shelf.get(blob) ?? []) : []));
+  const blobs = collection.rows.placements(snapshot.key).flatMap(({ blob }) => (keys.has(blob) ? (shelf.get(blob) ?? []) : []));
   const name = `${tenant}/${randomHex()}`;
   packs.begin(name, lengthOf(blobs));
   try {
@@ -57,8 +61,8 @@ export async function moveToDurable({ storage, collection, r2, tenant }: Durable
 
 function idleBlobs(sql: SqlStorage, snapshot: number, cutoff: number): number[] {
   const rows = sql.exec<{ key: number }>(
-    `SELECT key FROM blobs WHERE hot = 1 AND pack IS NULL AND key IN (SELECT blob FROM parts WHERE snapshot = ?)
-     AND NOT EXISTS (SELECT 1 FROM parts JOIN snapshots ON snapshots.key = parts.snapshot WHERE parts.blob = blobs.key AND snapshots.used > ?)`,
+    `SELECT key FROM blobs WHERE hot = 1 AND pack IS NULL AND key IN (SELECT blob FROM placements WHERE snapshot = ?)
+     AND NOT EXISTS (SELECT 1 FROM placements JOIN snapshots ON snapshots.key = placements.snapshot WHERE placements.blob = blobs.key AND snapshots.used > ?)`,
     ...[snapshot, cutoff],
   );
   return rows.toArray().map(({ key }) => key);

@@ -1,5 +1,5 @@
 /**
- * Keeps a tenant within its quota, which bounds snapshots and charges together, by evicting cache entries, GreedyDual-Size: an entry is worth
+ * Keeps a tenant within its quota, which bounds snapshots and charges together, by evicting cached snapshots, GreedyDual-Size: one is worth
  * what reading its tokens again costs per byte it takes, on top of what the last one that was evicted was worth, so that what isn't used grows
  * old.
  */
@@ -56,7 +56,7 @@ export class Eviction {
     if (fileBytes + this.#collection.charges.total > this.#quotaBytes) throw new ServiceError(this.#exceeded(fileBytes));
   }
 
-  /** An entry that is being read goes last. */
+  /** One that is being read goes last. */
   #worst(newest: number): { readonly key: number; readonly priority: number } | undefined {
     const entries = this.#storage.sql
       .exec<{ key: number; priority: number }>(

@@ -1,4 +1,4 @@
-/** Copies of cache entries in KV: written down before they are written, until they expire there. Never the only place of anything. */
+/** Copies of cached snapshots in KV: written down before they are written, until they expire there. Never the only place of anything. */
 import type { Trash } from "../blobs/trash.ts";
 
 export class Copies {

@@ -1,4 +1,4 @@
-/** Copies cache entries that are opened often to KV, from where they are read near every edge. */
+/** Copies cached snapshots that are opened often to KV, from where they are read near every edge. */
 import { describeCause, logLine } from "../../../observe/log-line.ts";
 import type { Collection } from "../index/collection.ts";
 import type { Eviction } from "./eviction.ts";
@@ -14,7 +14,7 @@ const opensBeforeCopy = 3;
 const mostBytes = 25 * (1 << 20);
 const lifeSeconds = 86_400;
 
-export interface SharingParts {
+export interface SharingDependencies {
   readonly collection: Collection;
   readonly eviction: Eviction;
   readonly sealer: Sealer;
@@ -27,15 +27,15 @@ export interface SharingParts {
 export const sharedName = (tenant: string, id: string) => `${tenant}/${id}`;
 
 export class Sharing {
-  readonly #parts: SharingParts;
+  readonly #dependencies: SharingDependencies;
 
-  constructor(parts: SharingParts) {
-    this.#parts = parts;
+  constructor(dependencies: SharingDependencies) {
+    this.#dependencies = dependencies;
   }
 
-  /** A cache entry was opened; copies it where it pays. */
+  /** A cached snapshot was opened; copies it where it pays. */
   consider(snapshot: Snapshot, now: number): void {
-    const { collection, eviction, waitUntil } = this.#parts;
+    const { collection, eviction, waitUntil } = this.#dependencies;
     const bytes = sharedBytes(snapshot.fileBytes);
     if (snapshot.opens < opensBeforeCopy || bytes > mostBytes || collection.copies.isKnown(snapshot.key) || !eviction.hasRoom(bytes))
       return;
@@ -48,7 +48,7 @@ export class Sharing {
 
   /** @throws ServiceUnreachable, or what reading throws; then there is no copy. */
   async #copy(snapshot: Snapshot, now: number): Promise<void> {
-    const { collection, sealer, kv, r2, tenant } = this.#parts;
+    const { collection, sealer, kv, r2, tenant } = this.#dependencies;
     const { key, id, identity, tokens, fileBytes } = snapshot;
     const name = sharedName(tenant, id);
     collection.copies.begin(key, name, sharedBytes(fileBytes), now + lifeSeconds * 1_000);

@@ -12,7 +12,7 @@ const againMilliseconds = 60_000;
 /** Of one alarm: 13 MB each. */
 const mostMoves = 8;
 
-export interface UpkeepParts {
+export interface UpkeepDependencies {
   readonly storage: DurableObjectStorage;
   readonly collection: Collection;
   readonly r2: () => R2Bucket;
@@ -23,14 +23,14 @@ export interface UpkeepParts {
 }
 
 export class Upkeep {
-  readonly #parts: UpkeepParts;
+  readonly #dependencies: UpkeepDependencies;
 
-  constructor(parts: UpkeepParts) {
-    this.#parts = parts;
+  constructor(dependencies: UpkeepDependencies) {
+    this.#dependencies = dependencies;
   }
 
   async run(now: number): Promise<void> {
-    const { collection, storage } = this.#parts;
+    const { collection, storage } = this.#dependencies;
     // Used in the future: by a clock that has been set right since.
     storage.sql.exec("UPDATE snapshots SET used = ? WHERE used > ?", now, now);
     collection.expire(now);
@@ -40,12 +40,14 @@ export class Upkeep {
   }
 
   async emptyTrash(): Promise<void> {
-    await this.#attempt("snapshots_not_deleted", () => this.#parts.collection.trash.empty(this.#parts.r2(), this.#parts.kv()));
+    await this.#attempt("snapshots_not_deleted", () =>
+      this.#dependencies.collection.trash.empty(this.#dependencies.r2(), this.#dependencies.kv()),
+    );
   }
 
   /** The next alarm, not before `least` from now. Called after everything that may bring its time forward. */
   async schedule(now: number, least = leastMilliseconds): Promise<void> {
-    const { storage } = this.#parts;
+    const { storage } = this.#dependencies;
     const due = this.#due(now);
     if (due === null) return;
     const at = Math.min(Math.max(due, now + least), now + mostMilliseconds);
@@ -54,15 +56,15 @@ export class Upkeep {
   }
 
   async #moveIdle(now: number): Promise<void> {
-    const { r2, hotMilliseconds } = this.#parts;
+    const { r2, hotMilliseconds } = this.#dependencies;
     const cutoff = now - hotMilliseconds;
-    for (const snapshot of idleSnapshots(this.#parts, cutoff, mostMoves))
-      await moveToDurable({ ...this.#parts, r2: r2() }, snapshot, cutoff);
+    for (const snapshot of idleSnapshots(this.#dependencies, cutoff, mostMoves))
+      await moveToDurable({ ...this.#dependencies, r2: r2() }, snapshot, cutoff);
   }
 
   /** When there is something to do next; null where there is nothing. */
   #due(now: number): number | null {
-    const { collection, hotMilliseconds } = this.#parts;
+    const { collection, hotMilliseconds } = this.#dependencies;
     const oldest = collection.oldestKept();
     const times = [collection.owners.nextEnd(), oldest === null ? null : oldest + hotMilliseconds, collection.trash.isEmpty ? null : now];
     const known = times.filter((time) => time !== null);
