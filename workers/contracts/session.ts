@@ -80,8 +80,11 @@ export interface OpenStream {
   readonly model: ModelVersion;
   readonly entries: ReadableStream<Uint8Array>;
   readonly recipe: string;
-  /** Number of the last entry, once the stream has ended. */
-  readonly last?: number;
+  /**
+   * The highest number that a client may have been sent. That of the last entry so far; where the object was lost while it ran, the most that
+   * the answer can have, because entries are sent a moment before they are durable.
+   */
+  readonly reach: number;
   readonly cache: CacheReport;
   /** The session that holds the turn: another than asked for when that one was busy, and this is a fork of it. */
   readonly session?: string;

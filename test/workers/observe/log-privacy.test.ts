@@ -159,7 +159,7 @@ describe("requests that are refused", () => {
     ["another session", chatPath, json({ ...chat, session_id: secrets.value }, keyHeaders), 404],
     ["another path", `/v1/${secrets.path}?${secrets.field}=${secrets.value}`, { headers: keyHeaders }, 404],
     ["another stream", `/v1/streams/${secrets.path}`, { headers: keyHeaders }, 404],
-    ["another event", `/v1/streams/${secrets.path}`, { headers: { ...keyHeaders, "last-event-id": secrets.value } }, 400],
+    ["another event", `/v1/streams/${secrets.path}`, { headers: { ...keyHeaders, "last-event-id": secrets.value } }, 404],
     ["another method", `/v1/sessions/${secrets.path}`, { method: "PUT", headers: keyHeaders, body: secrets.value }, 405],
     ["too much", chatPath, as(JSON.stringify({ ...chat, user: secrets.value.repeat(1 << 18) })), 413],
     ["another type", chatPath, as(secrets.prompt, `text/${secrets.value}`), 415],

@@ -3,21 +3,20 @@ import { modelOfVersion } from "../../models/served-model.ts";
 import { fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { deliverEvents } from "../stream/deliver.ts";
-import { lastNumber, requireNumber } from "../stream/stream-id.ts";
+import { lastNumber } from "../stream/stream-id.ts";
 
 export async function resumeStream(c: GatewayContext): Promise<Response> {
   const id = c.req.param("id") ?? "";
-  const after = lastNumber(id, c.req.header("last-event-id"));
   // From the first entry: usage is counted over all of them, those that the client has included.
   const open = await fromSession(c.env.SESSION.attach(c.var.tenant, id, 0));
   try {
-    requireNumber(after, open.last);
+    const after = lastNumber(id, c.req.header("last-event-id"), open.reach);
+    const { tokenizer } = await modelOfVersion(c.env, open.model);
+    return deliverEvents(c, open, tokenizer, after);
   } catch (cause) {
     await open.entries.cancel(cause);
     throw cause;
   }
-  const { tokenizer } = await modelOfVersion(c.env, open.model);
-  return deliverEvents(c, open, tokenizer, after);
 }
 
 export async function stopStream(c: GatewayContext): Promise<Response> {

@@ -41,6 +41,8 @@ export class AnswerEntries {
 
   #entries(record: LogRecord): StreamEntry[] {
     switch (record.type) {
+      case "revived":
+        return [];
       case "start":
         this.#usages[record.job] = record.usage;
         return [];

@@ -12,6 +12,8 @@ export type LogRecord =
   /** Where the job's prompt starts: before its first event, and again when a state turns out to be unusable. */
   | { readonly type: "start"; readonly job: number; readonly usage: PromptUsage }
   | { readonly type: "event"; readonly job: number; readonly event: AnswerEvent }
+  /** The object was lost while it ran: what it had sent and not yet written is made again after this. */
+  | { readonly type: "revived" }
   /** A client asked for the answers to end here. */
   | { readonly type: "stopped" }
   | { readonly type: "done" }

@@ -1,4 +1,5 @@
 /** A generation and its readers, from its order or, after its object was lost, from its log. */
+import type { Job } from "../../contracts/choice.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { CacheReport, OpenStream, StreamEntry, TenantId } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
@@ -47,6 +48,8 @@ export class Life {
   /** Entries of several choices, whose order is known only once it is written down. */
   #held: StreamEntry[] = [];
   readonly #end = Promise.withResolvers<undefined>();
+  /** Whether an object was lost with it: readers may have more entries than its log. */
+  #revived = false;
   #ended = false;
   #settled = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
@@ -66,7 +69,10 @@ export class Life {
         this.#onReaders(count);
       },
     });
-    for (const record of this.#log.read()) this.#show(this.#entries.push(record));
+    for (const record of this.#log.read()) {
+      this.#revived ||= record.type === "revived";
+      this.#show(this.#entries.push(record));
+    }
     if (this.#entries.ended) this.#close();
     const sources = this.#sources();
     this.#run = new GenerationRun({
@@ -143,6 +149,9 @@ export class Life {
 
   /** After the object was lost: begins where the log ends. */
   async resume(): Promise<void> {
+    this.#revived = true;
+    this.#record({ type: "revived" });
+    this.#log.flush();
     if (this.readers === 0) this.#onReaders(0);
     await this.#run.pump();
   }
@@ -171,7 +180,7 @@ export class Life {
       entries: this.#feed.read(after),
       model: order.model,
       recipe: order.recipe,
-      ...(this.#ended ? { last: this.#feed.last } : {}),
+      reach: this.#revived ? Math.max(this.#feed.last, mostEntries(order.jobs)) : this.#feed.last,
       cache,
       ...(prepared === null ? {} : { session: prepared.session }),
     };
@@ -254,4 +263,12 @@ export class Life {
     await endTurn(session, result, prepared, store);
     this.#settled = true;
   }
+}
+
+/** Beside one for each token: what comes before them, what was held back, and the choice's end. */
+const entriesBesideTokens = 4;
+
+/** The most entries that these choices can have, with the terminal one. */
+function mostEntries(jobs: readonly Job[]): number {
+  return jobs.reduce((sum, { request }) => sum + request.maxTokens + entriesBesideTokens, 1);
 }

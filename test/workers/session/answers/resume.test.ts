@@ -117,13 +117,36 @@ describe("a client that comes back", () => {
     expect((await stop(idOf(response), "sk-mallory")).status).toBe(404);
   });
 
-  test.each(["7", "other.7", "STREAM.x", "STREAM.-1", "STREAM.1.5"])("with the id '%s' is refused by name", async (id) => {
-    const response = await ask();
-    await response.text();
-    const again = await comeBack(idOf(response), id.replace("STREAM", idOf(response)));
-    expect(again.status).toBe(400);
-    expect(await failure(again)).toMatchObject({ param: "Last-Event-ID" });
-  });
+  test.each([true, false])(
+    "with an id that the stream never sent is refused by name, rule and value; while it runs: %s",
+    async (isRunning) => {
+      engine.use({ reply: bytesAsTokens(REPLY), ...(isRunning ? { delayMilliseconds: 200 } : {}) });
+      const [response, other] = [await ask(), await ask()];
+      const [stream, otherStream] = [idOf(response), idOf(other)];
+      const text = await readSome(response, isRunning ? 1 : REPLY.length);
+      const beyond = isRunning ? 40 : 999;
+      const numbers = [beyond, "-1", "1.5", "x", "", "0", "01", "+1", "1e1", " 1", "0x1", 2 ** 53, "9".repeat(400), "Infinity", "NaN"];
+      const wrong = ["7", ".7", "other.7", stream, `${otherStream}.1`, `${stream}.1.1`, ...numbers.map((number) => `${stream}.${number}`)];
+      for (const id of wrong) {
+        const again = await comeBack(stream, id);
+        expect([id, again.status]).toEqual([id, 400]);
+        const { param, message } = await failure(again);
+        expect(param).toBe("Last-Event-ID");
+        expect(message).toMatch(
+          new RegExp(
+            `^'Last-Event-ID': must be the id of an event that this stream has sent \\('${stream}.1' to '${stream}.\\d+'\\); it is `,
+          ),
+        );
+        expect(message).toContain(id.slice(0, 100));
+      }
+      const honest = await comeBack(stream, lastId(text));
+      expect(honest.status).toBe(200);
+      await honest.body?.cancel();
+      await other.body?.cancel();
+      await stop(stream);
+      await stop(otherStream);
+    },
+  );
 });
 
 test("stopping ends the answer as if it had ended there", async () => {
@@ -150,6 +173,23 @@ describe("an object that is lost while it runs", () => {
     await lose(stream);
     const rest = await readText(await comeBack(stream, lastId(first)));
     expect(eventsOf(bare(`${first}\n\n${rest}`, stream))).toEqual(whole);
+  });
+
+  test("and whose answer then fails before where its client was: the client is told why, and a forged id is refused", async () => {
+    engine.use({ reply: bytesAsTokens(REPLY), delayMilliseconds: 2 });
+    const response = await ask({ max_tokens: 60 });
+    const stream = idOf(response);
+    const first = await readSome(response, 12);
+    await lose(stream);
+    engine.use({ reply: bytesAsTokens(REPLY), breakAt: { token: 2, how: "error" } });
+    for (const attempt of ["while it runs", "after its end"]) {
+      const again = await comeBack(stream, lastId(first));
+      expect([attempt, again.status]).toEqual([attempt, 200]);
+      const [only, ...more] = dataLines(await readText(again));
+      expect([attempt, more]).toEqual([attempt, []]);
+      expect(JSON.parse(only ?? "null")).toMatchObject({ error: { code: "engine_unavailable" } });
+    }
+    expect((await comeBack(stream, `${stream}.999`)).status).toBe(400);
   });
 
   test("with several choices: what a client has seen is not told otherwise", async () => {
