@@ -91,6 +91,9 @@ export interface ModelShard {
   readonly sha256: string;
 }
 
+/** Special tokens beside `bos_token` and `eos_token`, by the names that transformers gives them in a chat template. */
+export type OtherSpecialToken = "unk_token" | "sep_token" | "pad_token" | "cls_token" | "mask_token";
+
 /** `dist/gateway/model/tokenizer.json`: what the GGUF says of its tokenizer, in a form that needs no GGUF reader at the edge. */
 export interface TokenizerFile {
   /** `tokenizer.ggml.model`; only `gpt2` (byte-level BPE) is served. */
@@ -106,5 +109,7 @@ export interface TokenizerFile {
   /** Every id that ends a turn; first the one that the file itself calls its end, which is what a chat template calls `eos_token`. */
   readonly eosTokenIds: readonly number[];
   readonly addBosToken: boolean;
+  /** The other special tokens that the file names; left out where it names none. */
+  readonly otherTokenIds?: Readonly<Partial<Record<OtherSpecialToken, number>>>;
   readonly chatTemplate: string | null;
 }

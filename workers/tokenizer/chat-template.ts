@@ -171,11 +171,12 @@ export class ChatTemplate {
 
   /** As in transformers, a token that the model lacks is undefined. */
   #boundaries(): Readonly<Record<string, string>> {
-    const { bosTokenId, eosTokenIds } = this.#tokenizer;
+    const { bosTokenId, eosTokenIds, otherTokens } = this.#tokenizer;
     const named = { bos_token: bosTokenId, eos_token: eosTokenIds[0] };
-    return Object.fromEntries(
-      Object.entries(named).flatMap(([name, id]) => (id === null || id === undefined ? [] : [[name, this.#tokenizer.tokenText(id)]])),
+    const texts = Object.entries(named).flatMap(([name, id]) =>
+      id === null || id === undefined ? [] : [[name, this.#tokenizer.tokenText(id)]],
     );
+    return { ...Object.fromEntries(texts), ...otherTokens };
   }
 }
 

@@ -31,7 +31,19 @@ export function vocabularyFromTokenizerFile(file: TokenizerFile): Vocabulary {
     bosTokenId: file.bosTokenId,
     eosTokenIds: file.eosTokenIds,
     addBosToken: file.addBosToken,
+    otherTokens: otherTokensOf(file),
   };
+}
+
+function otherTokensOf({ otherTokenIds = {}, tokens }: TokenizerFile): Vocabulary["otherTokens"] {
+  return Object.fromEntries(
+    Object.entries(otherTokenIds).map(([name, id]) => {
+      const content = tokens[id];
+      if (content === undefined)
+        throw modelInvalid(`tokenizer: ${name}, id ${String(id)}, is not in the vocabulary of ${String(tokens.length)}`);
+      return [name, content];
+    }),
+  );
 }
 
 function supportedFamily(pre: string): Family {

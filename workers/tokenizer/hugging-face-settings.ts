@@ -1,9 +1,12 @@
 /** What `tokenizer_config.json` adds to a `tokenizer.json`. Fields that change no token, such as `padding_side`, are passed over. */
+import type { OtherSpecialToken } from "../contracts/model-files.ts";
 import { checkFields, exactly, flag, isObject, type JsonObject, off, type Rule, wrong } from "./hugging-face-checks.ts";
+import type { Vocabulary } from "./vocabulary.ts";
 
 export interface HuggingFaceSettings {
   readonly bosToken: string | undefined;
   readonly eosToken: string | undefined;
+  readonly otherTokens: Vocabulary["otherTokens"];
   /** Undefined where the file leaves it to the post-processor. */
   readonly addBosToken: boolean | undefined;
 }
@@ -18,10 +21,18 @@ const rules: Readonly<Record<string, Rule>> = {
   errors: { says: 'be "replace"', holds: (value) => value === undefined || exactly("replace").holds(value) },
 };
 
+const otherNames: readonly OtherSpecialToken[] = ["unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
 export function readSettings(config: JsonObject): HuggingFaceSettings {
   checkFields("tokenizer_config.json: ", Object.fromEntries(Object.entries(config).filter(([name]) => Object.hasOwn(rules, name))), rules);
   const addBosToken = typeof config.add_bos_token === "boolean" ? config.add_bos_token : undefined;
-  return { bosToken: contentOf(config, "bos_token"), eosToken: contentOf(config, "eos_token"), addBosToken };
+  const otherTokens = Object.fromEntries(
+    otherNames.flatMap((name) => {
+      const content = contentOf(config, name);
+      return content === undefined ? [] : [[name, content]];
+    }),
+  );
+  return { bosToken: contentOf(config, "bos_token"), eosToken: contentOf(config, "eos_token"), otherTokens, addBosToken };
 }
 
 /** A special token is given as its text, or as an object that holds it. */

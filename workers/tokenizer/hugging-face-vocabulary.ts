@@ -65,7 +65,7 @@ const addedTokenRules: Readonly<Record<string, Rule>> = {
 /** @param settings is the folder's `tokenizer_config.json`. */
 export function vocabularyFromHuggingFace(file: JsonObject, settings: JsonObject = {}): Vocabulary {
   checkFields("tokenizer.json: ", file, fileRules);
-  const { bosToken, eosToken, addBosToken } = readSettings(settings);
+  const { bosToken, eosToken, otherTokens, addBosToken } = readSettings(settings);
   const model = objectAt("tokenizer.json: model", file.model);
   checkFields("tokenizer.json: model", model, modelRules);
   const ids = checkedIds(model);
@@ -104,6 +104,7 @@ export function vocabularyFromHuggingFace(file: JsonObject, settings: JsonObject
     bosTokenId: first ?? bos,
     eosTokenIds: eos === null ? [] : [eos],
     addBosToken: first !== null,
+    otherTokens,
   };
 }
 

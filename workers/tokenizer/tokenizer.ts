@@ -26,6 +26,7 @@ export class Tokenizer {
   readonly eosTokenIds: readonly number[];
   /** Whether the model expects the beginning-of-sequence token before a text that no chat template made. No method here adds it. */
   readonly addBosToken: boolean;
+  readonly otherTokens: Vocabulary["otherTokens"];
   readonly specialTokens: readonly AddedToken[];
   readonly #tokens: readonly (string | undefined)[];
   readonly #specialIds: ReadonlySet<number>;
@@ -53,6 +54,7 @@ export class Tokenizer {
     this.bosTokenId = vocabulary.bosTokenId;
     this.eosTokenIds = vocabulary.eosTokenIds;
     this.addBosToken = vocabulary.addBosToken;
+    this.otherTokens = vocabulary.otherTokens;
     this.specialTokens = added.filter((token) => token.special);
     this.#tokens = tokens;
     this.#specialIds = new Set(this.specialTokens.map((token) => token.id));

@@ -1,4 +1,5 @@
 /** What a tokenizer is made of, whichever file it came from. */
+import type { OtherSpecialToken } from "../contracts/model-files.ts";
 import type { AddedToken } from "./added-tokens.ts";
 import type { Family } from "./pre-tokenizer.ts";
 
@@ -17,4 +18,6 @@ export interface Vocabulary {
   readonly bosTokenId: number | null;
   readonly eosTokenIds: readonly number[];
   readonly addBosToken: boolean;
+  /** Texts of the special tokens beside those two, by the names that chat templates know them by. */
+  readonly otherTokens: Readonly<Partial<Record<OtherSpecialToken, string>>>;
 }

@@ -1,7 +1,7 @@
 /** What the gateway needs from a GGUF's metadata, every field checked: a message names the field, the rule and the value. */
 import { open } from "node:fs/promises";
 import { gguf } from "@huggingface/gguf";
-import type { ModelForm, TokenizerFile } from "../../../workers/contracts/model-files.ts";
+import type { ModelForm, OtherSpecialToken, TokenizerFile } from "../../../workers/contracts/model-files.ts";
 import { MoreNeeded, mostHeaderBytes } from "./cursor.ts";
 import { broken, integer, isBoolean, isInteger, isText, list, optional, text, type Metadata } from "./fields.ts";
 import { formOf } from "./form.ts";
@@ -88,8 +88,26 @@ function tokenizerOf(metadata: Metadata): TokenizerFile {
     bosTokenId,
     eosTokenIds: endsOf(metadata, tokens, tokenTypes),
     addBosToken,
+    ...otherTokensOf(metadata, tokens.length),
     chatTemplate: optional(metadata, "tokenizer.chat_template", isText, "a string") ?? null,
   };
+}
+
+/** GGUF's names for the roles; its spelling of the separator's is what the format has. */
+const otherTokenKeys: Readonly<Record<OtherSpecialToken, string>> = {
+  unk_token: "unknown_token_id",
+  sep_token: "seperator_token_id",
+  pad_token: "padding_token_id",
+  cls_token: "cls_token_id",
+  mask_token: "mask_token_id",
+};
+
+function otherTokensOf(metadata: Metadata, vocabularySize: number): Pick<TokenizerFile, "otherTokenIds"> {
+  const named = Object.entries(otherTokenKeys).flatMap(([name, key]) => {
+    const id = optionalTokenId(metadata, `tokenizer.ggml.${key}`, vocabularySize);
+    return id === null ? [] : [[name, id]];
+  });
+  return named.length === 0 ? {} : { otherTokenIds: Object.fromEntries(named) as NonNullable<TokenizerFile["otherTokenIds"]> };
 }
 
 /** Every id that ends a turn: first what the file names, then for ChatML models both of their end tokens. */

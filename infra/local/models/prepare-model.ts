@@ -13,7 +13,7 @@ import { reportFailure, isMain } from "../run.ts";
 import { writeShards } from "../gguf/shards.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 6;
+const formatVersion = 7;
 
 /** Digests of everything read and written; all must still hold for a run to be skipped. */
 interface Stamp {

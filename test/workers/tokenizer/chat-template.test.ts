@@ -65,6 +65,28 @@ describe("rendering", () => {
     expect(text).toBe("False[]<|im_end|>");
   });
 
+  test("every special token of the model's has its name, from a GGUF and from Hugging Face's files", () => {
+    const source =
+      "{% for token in [unk_token, sep_token, pad_token, cls_token, mask_token] %}{{ token is defined }} {{ token }};{% endfor %}" +
+      "{% if pad_token != eos_token %}{{ pad_token }}{% endif %}";
+    const [unknown, padding] = ["<|endoftext|>", "<|im_start|>"];
+    const ids = [unknown, padding].map((content) => tokenizer.specialTokenId(content) ?? -1);
+    const ofGguf = Tokenizer.fromTokenizerFile({ ...file, otherTokenIds: { unk_token: ids[0] ?? -1, pad_token: ids[1] ?? -1 } });
+    const model = { type: "BPE", vocab: { a: 0 }, merges: [] };
+    const added = [unknown, padding, "<|im_end|>"].map((content, at) => ({ id: at + 1, content, special: true, normalized: false }));
+    const ofHuggingFace = Tokenizer.fromHuggingFace(
+      {
+        ...{ normalizer: null, pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true } },
+        ...{ decoder: { type: "ByteLevel" }, added_tokens: added, model },
+      },
+      { eos_token: "<|im_end|>", unk_token: unknown, pad_token: { content: padding } },
+    );
+    for (const one of [ofGguf, ofHuggingFace])
+      expect(new ChatTemplate(source, one).renderToText([user("x")])).toBe(
+        `True ${unknown};False ;True ${padding};False ;False ;${padding}`,
+      );
+  });
+
   test("lone surrogates become replacement characters", () => {
     const ids = served.renderToTokens([user("a\ud800b")]);
     expect(tokenizer.decode(ids)).toContain("a\ufffdb");

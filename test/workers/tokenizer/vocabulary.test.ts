@@ -44,6 +44,7 @@ describe("a GGUF's tokenizer", () => {
     ["merge of an unknown token", { merges: ["a b", "a c"] }, 'tokenizer merge 1 needs "c"'],
     ["merge into an unknown token", { merges: ["b a"] }, 'tokenizer merge 0 needs "ba"'],
     ["merge into a control token", { tokenTypes: [1, 1, 3, 3, 4] }, 'tokenizer merge 0 needs "ab"'],
+    ["padding", { otherTokenIds: { pad_token: 5 } }, "pad_token, id 5, is not in the vocabulary of 5"],
     ["beginning", { bosTokenId: 5 }, "special token id 5 is not in the vocabulary of 5"],
     ["end", { eosTokenIds: [3, -1] }, "special token id -1 is not in the vocabulary of 5"],
     ["endless control token", { tokens: ["a", "b", "ab", "<".repeat(600), "<tool>"] }, "added token 3 has 600 code units"],

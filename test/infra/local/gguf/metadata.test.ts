@@ -86,6 +86,15 @@ describe("factsOf", () => {
     expect(() => factsOf(broken)).toThrow(message);
   });
 
+  it("takes every special token that a chat template may name", () => {
+    const named = { unknown: 0, seperator: 1, padding: 2, cls: 3, mask: 4 };
+    const fields = Object.entries(named).map(([name, id]) => [`tokenizer.ggml.${name}_token_id`, id]);
+    const otherTokenIds = { unk_token: 0, sep_token: 1, pad_token: 2, cls_token: 3, mask_token: 4 };
+    expect(factsOf({ ...plain, ...Object.fromEntries(fields) }).tokenizer.otherTokenIds).toEqual(otherTokenIds);
+    const beyond = { ...plain, "tokenizer.ggml.padding_token_id": 6 };
+    expect(() => factsOf(beyond)).toThrow('"tokenizer.ggml.padding_token_id" must be below the vocabulary size 6; it is 6');
+  });
+
   it("refuses to begin texts with a token that is not named", () => {
     const { "tokenizer.ggml.bos_token_id": bos, ...others } = plain;
     const adding = { ...others, "tokenizer.ggml.add_bos_token": true };
