@@ -120,10 +120,10 @@ describe("a client that comes back", () => {
   test.each([true, false])(
     "with an id that the stream never sent is refused by name, rule and value; while it runs: %s",
     async (isRunning) => {
-      engine.use({ reply: bytesAsTokens(REPLY), ...(isRunning ? { delayMilliseconds: 200 } : {}) });
+      engine.use({ reply: bytesAsTokens(reply), ...(isRunning ? { delayMilliseconds: 200 } : {}) });
       const [response, other] = [await ask(), await ask()];
       const [stream, otherStream] = [idOf(response), idOf(other)];
-      const text = await readSome(response, isRunning ? 1 : REPLY.length);
+      const text = await readSome(response, isRunning ? 1 : reply.length);
       const beyond = isRunning ? 40 : 999;
       const numbers = [beyond, "-1", "1.5", "x", "", "0", "01", "+1", "1e1", " 1", "0x1", 2 ** 53, "9".repeat(400), "Infinity", "NaN"];
       const wrong = ["7", ".7", "other.7", stream, `${otherStream}.1`, `${stream}.1.1`, ...numbers.map((number) => `${stream}.${number}`)];
@@ -176,12 +176,12 @@ describe("an object that is lost while it runs", () => {
   });
 
   test("and whose answer then fails before where its client was: the client is told why, and a forged id is refused", async () => {
-    engine.use({ reply: bytesAsTokens(REPLY), delayMilliseconds: 2 });
+    engine.use({ reply: bytesAsTokens(reply), delayMilliseconds: 2 });
     const response = await ask({ max_tokens: 60 });
     const stream = idOf(response);
     const first = await readSome(response, 12);
     await lose(stream);
-    engine.use({ reply: bytesAsTokens(REPLY), breakAt: { token: 2, how: "error" } });
+    engine.use({ reply: bytesAsTokens(reply), breakAt: { token: 2, how: "error" } });
     for (const attempt of ["while it runs", "after its end"]) {
       const again = await comeBack(stream, lastId(first));
       expect([attempt, again.status]).toEqual([attempt, 200]);
