@@ -28,6 +28,9 @@ export function guarded(entry, { anyHost, startId }) {
 
   return {
     async fetch(request, env, context) {
+      // Two Host headers, or `OPTIONS *`: nothing behind this can read such a request.
+      if (!URL.canParse(request.url))
+        return refuse(400, "invalid_request", "The request's target and its Host header must make one URL; they do not.");
       const secret = env.MINIFLARE_PROXY_SHARED_SECRET;
       if (secret instanceof ArrayBuffer) {
         // The Workers' own port: only wrangler's proxy knows the secret, and it has been through what follows.

@@ -1,5 +1,6 @@
 /** What the development server has beside the Workers is shut, for every method and host. */
 import { request } from "node:http";
+import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { modelId, stackUrl } from "../support/edge-client.ts";
 
@@ -107,4 +108,28 @@ test("a name that is not this machine's own is refused while keys are open: a we
     expect([host, status]).toEqual([host, 200]);
     expect(JSON.parse(body)).toMatchObject({ data: [{ id: modelId }] });
   }
+});
+
+/** Bytes as they are, which no client library sends, until the connection ends. */
+async function sendBytes(text: string): Promise<string> {
+  return await new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(stackUrl);
+    let answer = "";
+    const socket = connect(Number(port), hostname, () => socket.write(text));
+    socket.setEncoding("utf8");
+    socket.on("data", (part: string) => (answer += part));
+    socket.on("end", () => {
+      resolve(answer);
+    });
+    socket.on("error", reject);
+  });
+}
+
+test.each([
+  ["two hosts", "GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"],
+  ["a target that is no path", "OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1:8787\r\nConnection: close\r\n\r\n"],
+])("%s, which make no URL, are refused", async (_name, text) => {
+  const answer = await sendBytes(text);
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(answer).toContain("The request's target and its Host header must make one URL; they do not.");
 });

@@ -174,7 +174,7 @@ export class ChatTemplate {
     const { bosTokenId, eosTokenIds, otherTokens } = this.#tokenizer;
     const named = { bos_token: bosTokenId, eos_token: eosTokenIds[0] };
     const texts = Object.entries(named).flatMap(([name, id]) =>
-      id === null || id === undefined ? [] : [[name, this.#tokenizer.tokenText(id)]],
+      id === null || id === undefined ? [] : [[name, this.#tokenizer.tokenText(id)] as const],
     );
     return { ...Object.fromEntries(texts), ...otherTokens };
   }

@@ -44,6 +44,31 @@ describe("half a surrogate pair comes back as U+FFFD", () => {
   });
 });
 
+describe("bodies that strangers send", () => {
+  const nested = (fields: string) => `{"model":"tiny","messages":[{"role":"user","content":"hi"}],"max_tokens":1,${fields}"metadata":`;
+  const deep = (levels: number, fields = "") => `${nested(fields)}${"[".repeat(levels)}${"]".repeat(levels)}}`;
+  const send = (body: BodyInit) => request("/v1/chat/completions", { ...json({}), body });
+
+  test("one that is nested deeply is read, or refused for what it is", async () => {
+    expect((await send(deep(100_000))).status).toBe(200);
+    for (const fields of ['"user":"\\ud800",', '"seed":9007199254740993,']) {
+      expect((await send(deep(100, fields))).status).toBe(200);
+      const refused = await send(deep(100_000, fields));
+      expect(refused.status).toBe(400);
+      expect((await failure(refused)).message).toBe("The request body's arrays and objects are nested too deeply.");
+    }
+  });
+
+  test("one that breaks off is the client's fault, told with how much of it came", async () => {
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode('{"model"')),
+      pull: (controller) => controller.error(new Error("lost")),
+    });
+    const response = await requestWith({}, "/v1/chat/completions", { ...json({}), body });
+    expect([response.status, (await failure(response)).message]).toEqual([400, "The request body broke off after 8 bytes."]);
+  });
+});
+
 describe("x-request-id", () => {
   const idOf = async (id: string) => (await request("/health", { headers: { "x-request-id": id } })).headers.get("x-request-id");
 

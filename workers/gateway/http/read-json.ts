@@ -1,4 +1,5 @@
 /** Reads a request's JSON body: right type, bounded size (counted, whatever `Content-Length` says), valid UTF-8, valid JSON. */
+import { ServiceError } from "../../contracts/errors.ts";
 import { invalidRequest, payloadTooLarge, unsupportedMediaType } from "../failures.ts";
 import { bodyLimitBytes } from "../schema/limits.ts";
 
@@ -13,7 +14,8 @@ export async function readJson(request: Request): Promise<unknown> {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
     const body = parsed(text);
     if (typeof body === "object" && body !== null && !Array.isArray(body)) return withExactSeed(body, text);
-  } catch {
+  } catch (cause) {
+    if (cause instanceof RangeError) throw invalidRequest("The request body's arrays and objects are nested too deeply.");
     throw invalidRequest("The request body is not valid JSON in UTF-8.");
   }
   throw invalidRequest("The request body must be a JSON object.");
@@ -50,10 +52,16 @@ function wellFormed(value: unknown): unknown {
 async function readAtMost(body: ReadableStream<Uint8Array> | null, limitBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let total = 0;
-  for await (const chunk of body ?? []) {
-    total += chunk.byteLength;
-    if (total > limitBytes) throw payloadTooLarge(limitBytes);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of body ?? []) {
+      total += chunk.byteLength;
+      if (total > limitBytes) throw payloadTooLarge(limitBytes);
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    if (cause instanceof ServiceError) throw cause;
+    // Its client left, or its framing is wrong: no fault of this server's.
+    throw invalidRequest(`The request body broke off after ${String(total)} bytes.`);
   }
   const bytes = new Uint8Array(total);
   let offset = 0;

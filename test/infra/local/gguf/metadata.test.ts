@@ -88,7 +88,7 @@ describe("factsOf", () => {
 
   it("takes every special token that a chat template may name", () => {
     const named = { unknown: 0, seperator: 1, padding: 2, cls: 3, mask: 4 };
-    const fields = Object.entries(named).map(([name, id]) => [`tokenizer.ggml.${name}_token_id`, id]);
+    const fields = Object.entries(named).map(([name, id]) => [`tokenizer.ggml.${name}_token_id`, id] as const);
     const otherTokenIds = { unk_token: 0, sep_token: 1, pad_token: 2, cls_token: 3, mask_token: 4 };
     expect(factsOf({ ...plain, ...Object.fromEntries(fields) }).tokenizer.otherTokenIds).toEqual(otherTokenIds);
     const beyond = { ...plain, "tokenizer.ggml.padding_token_id": 6 };
