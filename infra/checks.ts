@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { checkArchitecture } from "./checks/architecture.ts";
 import { checkArrows } from "./checks/arrows.ts";
 import { checkoutOf, describeProblem, type Problem } from "./checks/checkout.ts";
+import { checkErasure } from "./checks/erasure.ts";
 import { checkLinks } from "./checks/links.ts";
 import { checkNamedFiles } from "./checks/named-files.ts";
 import { roomFolders, drawnRooms } from "./checks/rooms.ts";
@@ -30,6 +31,7 @@ export async function checks(): Promise<Check[]> {
     finder("links", () => checkLinks(checkout)),
     finder("files that prose names", () => checkNamedFiles(checkout)),
     finder("ARCHITECTURE.md", () => checkArchitecture(checkout)),
+    finder("deleted text", () => checkErasure(checkout)),
     finder("imports between rooms", () => checkArrows(checkout, drawnRooms, roomFolders)),
     node("prettier", "node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),
     node("eslint", "node_modules/eslint/bin/eslint.js", "--max-warnings", "0", "."),

@@ -21,6 +21,8 @@ export interface StackOptions {
   readonly variables?: Readonly<Record<string, string>>;
   /** Environment of the process, such as V8 flags. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Folder that objects, R2 and KV are kept in; wrangler's own unless given. */
+  readonly persistTo?: string;
   /** Receives what the Workers and wrangler print. */
   readonly onOutput?: (text: string) => void;
 }
@@ -63,6 +65,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ...["--no-warnings", "--import", inRepository("infra/local/wrangler-shut.ts")],
       ...[inRepository("node_modules/wrangler/wrangler-dist/cli.js"), "dev", ...configurations],
       ...["--ip", "127.0.0.1", "--port", String(options.port), "--log-level", "warn", "--show-interactive-dev-session=false"],
+      ...(options.persistTo === undefined ? [] : ["--persist-to", options.persistTo]),
       ...variables,
     ],
     { cwd: repositoryRoot, env: { ...process.env, ...quietWrangler, ...guard, ...options.environment } },

@@ -32,6 +32,7 @@ export const logEvents = {
   stream_failed: "A streamed answer broke off.",
   stream_not_revived: "A stream's object was lost, and its generation could not go on.",
   stream_revived: "A stream's object was lost, and its generation goes on from its log.",
+  text_not_erased: "Deleted text could not be overwritten in an object's file; it is with the next deletion there.",
   tokens_metered: "Tokens that were computed, for whoever counts use.",
   turn_not_ended: "A session could not be told that its turn has ended.",
   upload_broke_off: "A document's upload broke off; what arrived is kept.",

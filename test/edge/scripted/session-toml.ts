@@ -6,14 +6,15 @@ import { sessionConfiguration } from "../../../infra/local/stack.ts";
 /** Short, so that a test need not wait for it, and longer than a busy machine's pauses. */
 const graceSeconds = "0.5";
 
-/** Around another entry, a tiny model and a key for tests only. */
-export function sessionToml(): string {
+/** Around another entry, a tiny model and a key for tests only; `keepSeconds` is how long a stream can be read again. */
+export function sessionToml(keepSeconds?: number): string {
   const changes: readonly (readonly [RegExp, string])[] = [
     [/^main = ".*"$/m, `main = "${inRepository("test/edge/scripted/worker/session.ts")}"`],
     [
       /^STREAM_GRACE_SECONDS = ".*"$/m,
       `STREAM_GRACE_SECONDS = "${graceSeconds}"\nSTATE_KEYS = "1:${Buffer.alloc(32, 7).toString("base64")}"`,
     ],
+    ...(keepSeconds === undefined ? [] : [[/^STREAM_KEEP_SECONDS = ".*"$/m, `STREAM_KEEP_SECONDS = "${String(keepSeconds)}"`] as const]),
     [/^\[assets\][^[]*/m, '[[services]]\nbinding = "ASSETS"\nservice = "spikingbrain-gateway"\nentrypoint = "FixtureAssets"\n\n'],
   ];
   const toml = changes.reduce(

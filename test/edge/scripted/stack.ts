@@ -16,16 +16,34 @@ export interface ScriptedStack {
   /** The object that runs this stream dies. */
   lose(stream: string): Promise<void>;
   post(path: string, body: object, init?: RequestInit): Promise<Response>;
+  /** `whileDown` runs between its end and its next start. */
+  restart(whileDown: () => void | Promise<void>): Promise<void>;
+}
+
+export interface ScriptedOptions {
+  /** Folder that objects are kept in; wrangler's own where left out. */
+  readonly persistTo?: string;
+  /** How long a stream can be read again. */
+  readonly keepSeconds?: number;
+  readonly onOutput?: (text: string) => void;
 }
 
 /** For all tests of a file; `variables` are the gateway's. */
-export function useScriptedStack(variables: Readonly<Record<string, string>> = {}): ScriptedStack {
+export function useScriptedStack(variables: Readonly<Record<string, string>> = {}, options: ScriptedOptions = {}): ScriptedStack {
   let stack: Stack | undefined;
-  beforeAll(async () => {
-    const configurations = ["test/edge/scripted/worker/gateway.toml", sessionToml(), "test/edge/scripted/worker/engine.toml"];
-    stack = await startStack({ port: await freePort(), configurations, variables, onOutput: (text) => process.stderr.write(text) });
+  const start = async () => {
+    const { keepSeconds, persistTo, onOutput } = options;
+    const session = sessionToml(keepSeconds);
+    stack = await startStack({
+      port: await freePort(),
+      configurations: ["test/edge/scripted/worker/gateway.toml", session, "test/edge/scripted/worker/engine.toml"],
+      variables,
+      onOutput: onOutput ?? ((text) => process.stderr.write(text)),
+      ...(persistTo === undefined ? {} : { persistTo }),
+    });
     await stack.untilReady(readyTimeoutMilliseconds);
-  }, readyTimeoutMilliseconds);
+  };
+  beforeAll(start, readyTimeoutMilliseconds);
   afterAll(async () => await stack?.stop());
 
   const url = () => stack?.url ?? "";
@@ -42,6 +60,11 @@ export function useScriptedStack(variables: Readonly<Record<string, string>> = {
       await control("use", JSON.stringify(script));
     },
     load: async () => (await (await control("load", "")).json()) as EngineLoad,
+    restart: async (whileDown) => {
+      await stack?.stop();
+      await whileDown();
+      await start();
+    },
     lose: async (stream) => {
       await control("lose", stream);
     },

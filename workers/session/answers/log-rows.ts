@@ -1,3 +1,5 @@
+import { removeText } from "../storage/erase.ts";
+
 /** Where a log's bytes lie. */
 export interface LogRows {
   /** All of it or, where there is no room, nothing; throws then. */
@@ -42,12 +44,19 @@ export class SqlLogRows implements LogRows {
   }
 
   *read(): Iterable<ArrayBuffer> {
-    const rows = this.#storage.sql.exec<{ bytes: ArrayBuffer }>("SELECT bytes FROM log WHERE stream = ? ORDER BY row", this.#stream);
-    for (const { bytes } of rows) yield bytes;
+    const { sql } = this.#storage;
+    // One at a time: a cursor that waits for its reader would keep the table from being written anew.
+    const next = "SELECT row, bytes FROM log WHERE stream = ? AND row > ? ORDER BY row LIMIT 1";
+    for (let last = -1; ;) {
+      const [found] = sql.exec<{ row: number; bytes: ArrayBuffer }>(next, this.#stream, last).toArray();
+      if (found === undefined) return;
+      last = found.row;
+      yield found.bytes;
+    }
   }
 
   delete(): void {
-    this.#storage.sql.exec("DELETE FROM log WHERE stream = ?", this.#stream);
+    removeText(this.#storage.sql, "log", "stream = ?", this.#stream);
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Job } from "../../contracts/choice.ts";
 import type { GenerationOrder } from "../../contracts/session.ts";
 import { BlobRows } from "../storage/blob-rows.ts";
+import { removeText } from "../storage/erase.ts";
 import type { PreparedTurn } from "../generation/turn-base.ts";
 
 export interface StoredOrder {
@@ -31,10 +32,13 @@ export class OrderRows {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     this.#blobs = new BlobRows(sql, "order_parts");
+  }
+
+  makeTables(): void {
     this.#blobs.makeTable();
     // Unix milliseconds; null while it runs.
-    sql.exec("CREATE TABLE IF NOT EXISTS orders (stream TEXT PRIMARY KEY, text TEXT NOT NULL, kept_until INTEGER)");
-    sql.exec("CREATE INDEX IF NOT EXISTS orders_kept_until ON orders (kept_until)");
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS orders (stream TEXT PRIMARY KEY, text TEXT NOT NULL, kept_until INTEGER)");
+    this.#sql.exec("CREATE INDEX IF NOT EXISTS orders_kept_until ON orders (kept_until)");
   }
 
   put({ stream, blobs }: EncodedOrder): void {
@@ -98,7 +102,7 @@ export class OrderRows {
   }
 
   delete(stream: string): void {
-    this.#sql.exec("DELETE FROM orders WHERE stream = ?", stream);
+    removeText(this.#sql, "orders", "stream = ?", stream);
     this.#blobs.deleteAll(`${stream} `);
   }
 

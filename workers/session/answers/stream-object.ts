@@ -6,6 +6,7 @@ import { describeCause, logLine } from "../../observe/log-line.ts";
 import { modelOfVersion } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, conflict, streamNotFound } from "../failures.ts";
+import { noteLength, overwriteRemoved, streamText } from "../storage/erase.ts";
 import { sessionObjectName, type TurnTaker } from "../sessions/contract.ts";
 import { TenantAccount } from "../snapshots/account/tenant-account.ts";
 import { tenantStore } from "../snapshots/tiers/near-store.ts";
@@ -16,10 +17,17 @@ import { StreamAccount } from "./stream-account.ts";
 
 /** While something runs or is kept, the object looks after it so often: generations that were cut off with it go on, old ones go. */
 const watchMilliseconds = 30_000;
+/** Between two times that deleted text is overwritten in the file: answers wait for it. */
+const overwriteMilliseconds = 60_000;
+
 /** Owns running generations, and what they brought until some time after their end. */
 export class StreamObject extends DurableObject<SessionEnvironment> {
   readonly #orders: OrderRows;
   readonly #lives = new Map<string, Promise<Life>>();
+  /** Whether deleted text may still lie in the file, as an earlier life may have left it. */
+  #hasRemoved = true;
+  /** Unix milliseconds. */
+  #overwritten = 0;
   /** Streams that are about to begin: their sessions may be asked for by others already. */
   readonly #starting = new Set<string>();
   /** Of streams that belong to a tenant. */
@@ -28,7 +36,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   constructor(ctx: DurableObjectState, env: SessionEnvironment) {
     super(ctx, env);
     this.#orders = new OrderRows(ctx.storage.sql);
-    SqlLogRows.makeTable(ctx.storage.sql);
+    this.#makeTables();
   }
 
   /** Throws where the order can't be written down, with nothing begun: it is not this object's to run then. */
@@ -106,7 +114,29 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       if (life !== undefined && life.readers > 0) continue;
       this.#erase(stream);
     }
-    if (this.#orders.count() > 0) await this.ctx.storage.setAlarm(Date.now() + watchMilliseconds);
+    await this.#overwrite();
+    if (this.#orders.count() > 0) await this.#watch();
+  }
+
+  #makeTables(): void {
+    const { sql } = this.ctx.storage;
+    this.#orders.makeTables();
+    SqlLogRows.makeTable(sql);
+    noteLength(sql);
+  }
+
+  /** Takes what was deleted out of the file; where nothing is left, the file is begun anew. */
+  async #overwrite(): Promise<void> {
+    if (this.#orders.count() === 0 && this.#lives.size === 0 && this.#starting.size === 0) {
+      const gone = this.ctx.storage.deleteAll();
+      this.#makeTables();
+      this.#hasRemoved = false;
+      await gone;
+    } else if (this.#hasRemoved && Date.now() - this.#overwritten >= overwriteMilliseconds) {
+      overwriteRemoved(this.ctx.storage, streamText);
+      this.#hasRemoved = false;
+      this.#overwritten = Date.now();
+    }
   }
 
   #erase(stream: string): void {
@@ -114,6 +144,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     this.#lives.delete(stream);
     this.#accounts.delete(stream);
     this.#orders.delete(stream);
+    this.#hasRemoved = true;
   }
 
   /** The engine and the tenant's account are asked at once: neither waits for the other. @throws ServiceError where one of them refuses. */

@@ -74,7 +74,7 @@ export class BaseReader {
         continue;
       }
       base = read.base;
-      turns.put({ ...last, snapshot: base.snapshot, snapshotTokens: base.tokens });
+      turns.setState(last.number, base.snapshot, base.tokens);
       await store.release(read.letGo).catch((cause: unknown) => {
         logLine("error", "snapshot_store_failed", { session: id, step: "release", cause: describeCause(cause) });
       });

@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { SessionEnvironment } from "../environment.ts";
+import { directoryText, noteLength, overwriteRemoved, removeText } from "../storage/erase.ts";
 import { hasTable } from "../storage/tables.ts";
 
 export interface DirectoryRow {
@@ -95,7 +96,9 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
   }
 
   removeShare(id: string): void {
-    if (!this.#isEmpty) this.#sql.exec("DELETE FROM shares_of_sessions WHERE id = ?", id);
+    if (this.#isEmpty) return;
+    removeText(this.#sql, "shares_of_sessions", "id = ?", id);
+    overwriteRemoved(this.ctx.storage, directoryText);
   }
 
   shares(): string[] {
@@ -113,6 +116,7 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     if (!this.#isEmpty) return;
     this.#sql.exec("CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, kind TEXT NOT NULL, updated INTEGER NOT NULL)");
     this.#makeShares();
+    noteLength(this.#sql);
     this.#isEmpty = false;
   }
 }

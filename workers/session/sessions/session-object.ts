@@ -31,6 +31,7 @@ import { expiryOf, sessionFacts } from "./session-facts.ts";
 import { StreamRows } from "./stream-rows.ts";
 import { TokenLog } from "./token-log.ts";
 import { TurnRows, turnsAsBytes, turnsOfBytes } from "./turn-rows.ts";
+import { noteLength, overwriteRemoved, sessionText } from "../storage/erase.ts";
 
 /** Until a deletion that did not work is tried again. */
 const againMilliseconds = 3_600_000;
@@ -86,6 +87,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     if (this.#record.get() !== undefined) return exists();
     this.ctx.storage.transactionSync(() => {
       for (const each of [this.#record, this.#turns, this.#tokens]) each.makeTable();
+      noteLength(this.ctx.storage.sql);
       this.#record.put(record);
       if (copy !== undefined) {
         this.#tokens.append(copy.tokens);
@@ -113,6 +115,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   async rename(name: string): Promise<Outcome<SessionFacts>> {
     return await this.#with(async () => {
       this.#record.change({ name, updated: unixSeconds() });
+      overwriteRemoved(this.ctx.storage, sessionText);
       await this.#touched();
       return { ok: true, value: await this.#facts() };
     });
@@ -131,6 +134,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
         this.#tokens.truncate(this.#turns.get(turn)?.tokens ?? 0);
         this.#record.change({ running: null, updated: unixSeconds() });
       });
+      overwriteRemoved(this.ctx.storage, sessionText);
       await Promise.all(dropped.map(({ number }) => this.#release(ownerOf(id, number))));
       await this.#touched();
       return { ok: true, value: await this.#facts() };

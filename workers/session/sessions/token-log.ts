@@ -1,3 +1,5 @@
+import { removeText } from "../storage/erase.ts";
+
 /** A conversation's tokens, all of them, 4 bytes each: what a state was made of, and what makes it again where it is lost. */
 const rowTokens = 1 << 16;
 const bytesPerToken = Uint32Array.BYTES_PER_ELEMENT;
@@ -48,7 +50,7 @@ export class TokenLog {
   /** Keeps the first `length` tokens. */
   truncate(length: number): void {
     const [row] = this.#sql.exec<Row>("SELECT first, bytes FROM tokens WHERE first < ? AND first + count > ?", length, length).toArray();
-    this.#sql.exec("DELETE FROM tokens WHERE first + count > ?", length);
+    removeText(this.#sql, "tokens", "first + count > ?", length);
     if (row === undefined) return;
     const kept = new Uint8Array(row.bytes, 0, (length - row.first) * bytesPerToken).slice();
     this.#sql.exec("INSERT INTO tokens (first, count, bytes) VALUES (?, ?, ?)", row.first, length - row.first, kept.buffer);

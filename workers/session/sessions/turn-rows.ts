@@ -1,6 +1,7 @@
 /** A conversation's turns: what was said, where its tokens end, and which state holds it. */
 import type { TranscriptMessage, Turn } from "../../contracts/session.ts";
 import { BlobRows } from "../storage/blob-rows.ts";
+import { removeText } from "../storage/erase.ts";
 
 /** UTF-16 units; in UTF-8 each is three bytes at the most, and the platform's rows hold 2 MB. */
 const longCharacters = 400_000;
@@ -76,12 +77,16 @@ export class TurnRows {
   put(turn: StoredTurn): void {
     const messages = JSON.stringify(turn.messages);
     const isLong = messages.length > longCharacters;
-    this.#long.delete(String(turn.number));
     if (isLong) this.#long.put(String(turn.number), new TextEncoder().encode(messages));
     this.#sql.exec(
       `INSERT OR REPLACE INTO turns (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
       ...[turn.number, isLong ? "" : messages, turn.tokens, turn.finish, turn.created, turn.stream, turn.snapshot, turn.snapshotTokens],
     );
+  }
+
+  /** It has another state from now on. */
+  setState(number: number, snapshot: string | null, tokens: number): void {
+    this.#sql.exec("UPDATE turns SET snapshot = ?, snapshot_tokens = ? WHERE number = ?", snapshot, tokens, number);
   }
 
   /** The state is gone, or let go. */
@@ -92,7 +97,7 @@ export class TurnRows {
   /** Turns after this one. */
   deleteAfter(number: number): void {
     for (const { number: gone } of this.list(number, Number.MAX_SAFE_INTEGER)) this.#long.delete(String(gone));
-    this.#sql.exec("DELETE FROM turns WHERE number > ?", number);
+    removeText(this.#sql, "turns", "number > ?", number);
   }
 
   #longMessages(number: number): string {

@@ -1,12 +1,13 @@
 /** Bytes of any length in an object's SQLite, in rows of at most 1 MiB: what a row may hold differs from runtime to runtime. */
+import { removeText, type TextTable } from "./erase.ts";
+
 const rowBytes = 1 << 20;
 
 export class BlobRows {
   readonly #sql: SqlStorage;
-  readonly #table: string;
+  readonly #table: TextTable;
 
-  /** `table` is a name that the code chooses, never a caller's. */
-  constructor(sql: SqlStorage, table: string) {
+  constructor(sql: SqlStorage, table: TextTable) {
     this.#sql = sql;
     this.#table = table;
   }
@@ -17,8 +18,8 @@ export class BlobRows {
     );
   }
 
+  /** Under a name that has none yet; throws otherwise. */
   put(name: string, bytes: Uint8Array): void {
-    this.delete(name);
     for (let row = 0; row * rowBytes < Math.max(1, bytes.length); row++) {
       const part = bytes.slice(row * rowBytes, (row + 1) * rowBytes);
       this.#sql.exec(`INSERT INTO ${this.#table} (name, row, bytes) VALUES (?, ?, ?)`, name, row, part);
@@ -45,10 +46,10 @@ export class BlobRows {
 
   /** All whose names begin so. */
   deleteAll(beginning: string): void {
-    this.#sql.exec(`DELETE FROM ${this.#table} WHERE name >= ? AND name < ?`, beginning, `${beginning}\u{10ffff}`);
+    removeText(this.#sql, this.#table, "name >= ? AND name < ?", beginning, `${beginning}\u{10ffff}`);
   }
 
   delete(name: string): void {
-    this.#sql.exec(`DELETE FROM ${this.#table} WHERE name = ?`, name);
+    removeText(this.#sql, this.#table, "name = ?", name);
   }
 }
