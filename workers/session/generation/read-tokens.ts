@@ -12,8 +12,11 @@ import { Attempts, type ChooseBackend } from "./attempts.ts";
 import { Meter, type MeteredWork } from "./meter.ts";
 import { turnStates } from "./turn-states.ts";
 
-/** Tokens of one part: half a minute of reading on a slow engine is the most that a failure costs. */
-const mostPartTokens = 8_192;
+/**
+ * Tokens of one part: what is read again where an engine fails, or where the part's state gives way to others. Between two parts a state goes out
+ * and in again, at the most a hundred chunks of a quarter of a mebibyte in all, which take as long as some hundred tokens: a twentieth of a part.
+ */
+const mostPartTokens = 2_048;
 
 /** How many tokens a part has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away. */
 export async function partTokens(backend: Pick<GenerationBackend, "models">, model: ModelVersion): Promise<number> {
