@@ -4,9 +4,11 @@ import { checkArchitecture } from "./checks/architecture.ts";
 import { checkArrows } from "./checks/arrows.ts";
 import { checkoutOf, describeProblem, type Problem } from "./checks/checkout.ts";
 import { checkErasure } from "./checks/erasure.ts";
+import { misuses, uncheckedFiles } from "./checks/glossary.ts";
 import { checkLinks } from "./checks/links.ts";
 import { checkNamedFiles } from "./checks/named-files.ts";
 import { roomFolders, drawnRooms } from "./checks/rooms.ts";
+import { checkWords } from "./checks/words.ts";
 import { inRepository } from "./local/paths.ts";
 import { capture, run } from "./local/run.ts";
 import { venvPython } from "./local/python/setup-python.ts";
@@ -33,6 +35,7 @@ export async function checks(): Promise<Check[]> {
     finder("ARCHITECTURE.md", () => checkArchitecture(checkout)),
     finder("deleted text", () => checkErasure(checkout)),
     finder("imports between rooms", () => checkArrows(checkout, drawnRooms, roomFolders)),
+    finder("words of the glossary", () => checkWords(checkout, misuses, uncheckedFiles)),
     node("prettier", "node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),
     node("eslint", "node_modules/eslint/bin/eslint.js", "--max-warnings", "0", "."),
     ...found(/(^|\/)tsconfig\.json$/).map((file) => node(`tsc ${file}`, "node_modules/typescript/bin/tsc", "--project", file)),

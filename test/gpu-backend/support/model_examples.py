@@ -14,7 +14,7 @@ from spikingbrain.model.weights import gather_weights
 from support.model_oracle import Oracle
 
 SEVEN = Config(
-    name="linear and window in turns",
+    name="linear and window alternating",
     hidden=24,
     heads=6,
     kv_heads=2,

@@ -74,7 +74,7 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
     },
     identity: identityOf(model),
     job,
-    // Parts take turns in keeping theirs, so that the one before is there until the next one is.
+    // Two owners keep the parts' states alternately, so that the one before is there until the next one is.
     owner: isLast ? owner : partOwner(owner, number),
     prepared: { session, turn: 0, base: { ...base, unread: new Uint32Array() }, seen: new Uint32Array() },
     // Reading this part alone would make a state of something else.
