@@ -75,6 +75,11 @@ export function misconfigured(name: string, rule: string, text?: string): Servic
   return new ServiceError(failure);
 }
 
+/** For a variable that something needs, and that has no value. */
+export function unset(name: string, rule: string): ServiceError {
+  return new ServiceError({ code: "configuration_invalid", status: 500, message: `${name} ${rule}; it is not set.`, retryable: false });
+}
+
 /** wrangler.toml may hold numbers and truth values too, which are taken as they are written. */
 function textOf<Name extends string>(variables: Variables<Name>, name: Name): string | undefined {
   const value: unknown = variables[name];

@@ -21,7 +21,7 @@ const [answers, sessions, generation, snapshots] = ["answers", "sessions", "gene
   (name) => `${session}/${name}`,
 ) as [string, string, string, string];
 /** What every room of the session Worker stands on: its bindings, its failures, its secrets, whose a state or an id is, its rows. */
-const ground = ["environment.ts", "failures.ts", "identity.ts", "ids", "settings.ts", "state-secrets.ts", "storage"].map(
+const ground = ["calls.ts", "environment.ts", "failures.ts", "identity.ts", "ids", "settings.ts", "state-secrets.ts", "storage"].map(
   (name) => `${session}/${name}`,
 );
 
@@ -44,6 +44,7 @@ export const drawnRooms: readonly Room[] = [
   // answers -> sessions -> generation -> snapshots, at run time without an arrow back.
   { path: session, imports: [...libraries, session] },
   { path: `${session}/environment.ts`, imports: [contracts], types: [answers, sessions, snapshots] },
+  { path: `${session}/calls.ts`, imports: [contracts, observe] },
   { path: `${session}/failures.ts`, imports: [contracts] },
   { path: `${session}/identity.ts`, imports: [contracts], types: [snapshots] },
   { path: `${session}/state-secrets.ts`, imports: [encoding, settings] },

@@ -77,7 +77,7 @@ describe("a stream that fails after it began: the error event, then the break", 
       isLost = true;
       await stack.lose(stream);
     });
-    expectBroken(ending, { code: "engine_unavailable", message: expect.stringContaining("can be resumed") as string });
+    expectBroken(ending, { code: "session_unavailable", message: expect.stringContaining("can be resumed") as string });
     const rest = await resumed(stream);
     expect(rest.data.at(-1)).toBe("[DONE]");
     const text = rest.data

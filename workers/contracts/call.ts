@@ -3,13 +3,23 @@ import type { Outcome } from "./engine.ts";
 import { ServiceError, type ServiceFailure } from "./errors.ts";
 import { release } from "./release.ts";
 
-export type Service = "engine" | "session";
+const services = {
+  engine: { code: "engine_unavailable", name: "engine" },
+  session: { code: "session_unavailable", name: "session service" },
+  assets: { code: "assets_unavailable", name: "store of model files" },
+} as const;
+
+export type Service = keyof typeof services;
 
 /** A service that did not answer; another try may reach it. */
 export function unreachable(service: Service): ServiceFailure {
-  const code = service === "engine" ? "engine_unavailable" : "session_unavailable";
-  const what = service === "engine" ? "engine" : "session service";
-  return { code, status: 503, message: `The ${what} cannot be reached.`, retryable: true, retryAfterSeconds: 1 };
+  const { code, name } = services[service];
+  return { code, status: 503, message: `The ${name} cannot be reached.`, retryable: true, retryAfterSeconds: 1 };
+}
+
+/** A service whose answer began and is cut off or can't be read; `message` says which. */
+export function brokenAnswer(service: Service, message: string): ServiceFailure {
+  return { code: services[service].code, status: 502, message, retryable: true };
 }
 
 /**

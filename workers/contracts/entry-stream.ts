@@ -1,5 +1,6 @@
 /** The wire form of {@link StreamEntry}: one JSON value a line. Empty lines mean nothing, except that the writer lives. */
 import { ByteLines } from "../encoding/lines.ts";
+import { brokenAnswer } from "./call.ts";
 import { ServiceError } from "./errors.ts";
 import type { StreamEntry } from "./session.ts";
 
@@ -23,7 +24,7 @@ export async function* decodeEntries(
       lines.push(value);
       for (const line of lines.lines()) {
         if (line === "") continue;
-        const entry = JSON.parse(line) as StreamEntry;
+        const entry = parsed(line);
         if (entry.event.type === "failed")
           throw signal?.reason instanceof ServiceError ? signal.reason : new ServiceError(entry.event.failure);
         yield entry;
@@ -34,6 +35,17 @@ export async function* decodeEntries(
     signal?.removeEventListener("abort", cancel);
     // Not awaited: a cancel that hangs must not hold the client's last bytes back.
     cancel();
+  }
+}
+
+/** @throws ServiceError */
+function parsed(line: string): StreamEntry {
+  try {
+    return JSON.parse(line) as StreamEntry;
+  } catch (cause) {
+    throw new ServiceError(brokenAnswer("session", "The session service sent a line that is not JSON; the answer can be resumed."), {
+      cause,
+    });
   }
 }
 
@@ -50,11 +62,5 @@ async function read(
 
 function broken(signal: AbortSignal | undefined, cause?: unknown): ServiceError {
   if (signal?.reason instanceof ServiceError) return signal.reason;
-  const failure = {
-    code: "engine_unavailable",
-    status: 502,
-    message: "The answer's stream broke off; it can be resumed.",
-    retryable: true,
-  } as const;
-  return new ServiceError(failure, { cause });
+  return new ServiceError(brokenAnswer("session", "The session service's stream broke off; the answer can be resumed."), { cause });
 }

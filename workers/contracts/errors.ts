@@ -31,6 +31,7 @@ export type FailureCode =
   | "overloaded"
   | "engine_unavailable"
   | "session_unavailable"
+  | "assets_unavailable"
   | "model_invalid"
   /** A state that does not belong here or is not valid: starting without it helps. */
   | "state_rejected"

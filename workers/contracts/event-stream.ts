@@ -5,6 +5,7 @@
  * the writing end of an RPC stream that its reader has left only when it writes, so a silent one would work for nobody.
  */
 import { ByteLines } from "../encoding/lines.ts";
+import { brokenAnswer } from "./call.ts";
 import { stateChunkBytes, type GenerateEvent } from "./engine.ts";
 
 /** Longest silence, while a prompt waits or is read, before an empty line. */
@@ -70,11 +71,11 @@ export async function* decodeEvents(
       }
     }
     ended = true;
-    yield broken("the backend's stream ended too early");
+    yield broken("the engine's stream ended too early");
   } catch (cause) {
     if (ended) throw cause;
     ended = true;
-    yield broken("the backend's stream broke off");
+    yield broken("the engine's stream broke off");
   } finally {
     signal?.removeEventListener("abort", cancel);
     // Not awaited: a cancel that hangs on a dead backend must not hold the client's last bytes back.
@@ -100,7 +101,7 @@ class EventParser {
       if (line === undefined) return undefined;
       if (line === "") continue;
       const event = parseLine(line);
-      if (event === undefined) return broken("the backend sent a line that is not JSON");
+      if (event === undefined) return broken("the engine sent a line that is not JSON");
       if (event.type !== "state") return event;
       if (!Number.isInteger(event.length) || event.length < 1 || event.length > stateChunkBytes)
         return broken(`a chunk of a state must have 1 to ${String(stateChunkBytes)} bytes; the backend's has ${String(event.length)}`);
@@ -123,5 +124,5 @@ function parseLine(line: string): WireEvent | undefined {
 }
 
 function brokenStream(message: string): GenerateEvent {
-  return { type: "error", failure: { code: "engine_unavailable", status: 502, message, retryable: true } };
+  return { type: "error", failure: brokenAnswer("engine", message) };
 }

@@ -1,4 +1,5 @@
 /** Models as Workers that make or read text know them: card, tokenizer and chat template, by id, from the static assets that set-up wrote. */
+import { brokenAnswer, unreachable } from "../contracts/call.ts";
 import type { ModelVersion } from "../contracts/engine.ts";
 import type { ModelIndex, ModelIndexEntry, ModelManifest, TokenizerFile } from "../contracts/model-files.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
@@ -97,17 +98,25 @@ function modelNotFound(name: string, models: readonly ModelIndexEntry[]): Servic
   };
 }
 
+function fileInvalid(path: string, what: string, cause?: unknown): ServiceError {
+  const message = `The model is not installed: ${path} ${what}. \`npm run setup:model\` writes it.`;
+  return new ServiceError({ code: "model_invalid", status: 500, message, retryable: false }, { cause });
+}
+
+/** @throws ServiceError that names the file. */
 async function readAsset<T>(environment: ModelAssets, path: string): Promise<T> {
-  const response = await environment.ASSETS.fetch(`https://assets.invalid${path}`);
+  const response = await environment.ASSETS.fetch(`https://assets.invalid${path}`).catch((cause: unknown) => {
+    throw new ServiceError(unreachable("assets"), { cause });
+  });
   if (!response.ok) {
     await response.body?.cancel();
-    throw new ServiceError({
-      code: "engine_unavailable",
-      status: 503,
-      message: `The model is not installed: ${path} is missing (${response.status}).`,
-      retryable: true,
-      retryAfterSeconds: 10,
-    });
+    if (response.status === 404) throw fileInvalid(path, "is missing");
+    throw new ServiceError(brokenAnswer("assets", `${path} could not be read: status ${String(response.status)}.`));
   }
-  return response.json();
+  const text = await response.text();
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw fileInvalid(path, "is not JSON", cause);
+  }
 }

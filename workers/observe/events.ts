@@ -14,7 +14,7 @@ export const logEvents = {
   page_not_superseded: "An older copy of a state's page could not be replaced.",
   request: "A request was answered; one line for each.",
   request_failed: "A request ended by an error of ours.",
-  service_unreachable: "A service did not answer the gateway.",
+  service_unreachable: "A service did not answer a Worker that called it.",
   session_not_deleted: "A session's deletion failed half-way; an alarm tries again.",
   session_object_unreachable: "An object of the session Worker did not answer.",
   snapshot_broken: "A snapshot's seal or contents do not hold; it was dropped.",

@@ -87,7 +87,7 @@ describe("states", () => {
     const saved = encodeEvent(whole.at(-1) as GenerateEvent).length;
     const early = joined(...whole.slice(0, 2).map(encodeEvent));
     expect(await read(early.slice(0, -2), 7, true)).toMatchObject([whole[0], { type: "error", failure: { code: "engine_unavailable" } }]);
-    const unsaved = { type: "unsaved", tokens: 3, reason: "the backend's stream ended too early" };
+    const unsaved = { type: "unsaved", tokens: 3, reason: "the engine's stream ended too early" };
     for (let length = 1; length <= saved + 3; length++) {
       const all = await read(wire.slice(0, -length), 11, true);
       expect(all).toEqual([...whole.slice(0, length <= saved ? 8 : 7), unsaved]);

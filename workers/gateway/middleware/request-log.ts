@@ -1,6 +1,7 @@
 /** Gives every request an id, and the log one line about it. */
 import { createMiddleware } from "hono/factory";
-import { routePath } from "hono/route";
+import type { Context } from "hono";
+import { matchedRoutes, routePath } from "hono/route";
 import type { GatewayTypes } from "../environment.ts";
 import { logLine } from "../../observe/log-line.ts";
 
@@ -10,6 +11,11 @@ const clientId = /^[\w.:-]{1,128}$/;
 /** The client's own `x-request-id` where it can be one, so that both sides' logs name a request alike. */
 function requestIdOf(header: string | undefined): string {
   return header !== undefined && clientId.test(header) ? header : crypto.randomUUID();
+}
+
+/** The first pattern of a route, which is the one that answers; middleware has patterns with a star. */
+function routeOf(c: Context<GatewayTypes>): string {
+  return matchedRoutes(c).find(({ path }) => !path.includes("*"))?.path ?? routePath(c, -1);
 }
 
 export const requestLog = createMiddleware<GatewayTypes>(async (c, next) => {
@@ -24,7 +30,7 @@ export const requestLog = createMiddleware<GatewayTypes>(async (c, next) => {
     requestId,
     method: c.req.method,
     // The pattern, not the path: a path is client text.
-    route: routePath(c, -1),
+    route: routeOf(c),
     status: c.res.status,
     milliseconds: Date.now() - started,
     ...facts,

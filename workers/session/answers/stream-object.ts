@@ -4,6 +4,7 @@ import { ServiceError } from "../../contracts/errors.ts";
 import type { GenerationOrder, OpenStream, TenantId } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { modelOfVersion } from "../../models/served-model.ts";
+import { fromObject } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, conflict, streamNotFound } from "../failures.ts";
 import { noteLength, overwriteRemoved, streamText } from "../storage/erase.ts";
@@ -198,9 +199,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   async #prepare(order: GenerationOrder): Promise<StoredOrder> {
     const { tenant, turn } = order;
     if (turn === undefined || tenant === null) return { order, prepared: null };
-    const outcome = await this.#session(tenant, turn.session).beginTurn({ ...order, turn });
-    if (!outcome.ok) throw new ServiceError(outcome.failure);
-    const { prepared, rendered } = outcome.value;
+    const { prepared, rendered } = await fromObject(this.#session(tenant, turn.session).beginTurn({ ...order, turn }));
     const jobs = order.jobs.map((job) => ({ ...job, request: { ...job.request, ...rendered } }));
     return { order: { ...order, jobs }, prepared };
   }

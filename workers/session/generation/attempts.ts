@@ -2,7 +2,7 @@
  * One choice's events, over as many attempts as it takes: when a backend dies, the next attempt starts from the same state and the tokens
  * sampled so far, and goes on with the very tokens that the first would have had.
  */
-import { unreachable } from "../../contracts/call.ts";
+import { fromEngine } from "../calls.ts";
 import type { Job } from "../../contracts/choice.ts";
 import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelVersion, Outcome, StateSource } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
@@ -10,7 +10,6 @@ import { decodeEvents } from "../../contracts/event-stream.ts";
 import type { AnswerEvent, PromptUsage } from "./answer-event.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
-import { release } from "../../contracts/release.ts";
 import type { States, Start } from "./start.ts";
 import type { Meter } from "./meter.ts";
 import { StateOpening } from "./state-opening.ts";
@@ -157,12 +156,12 @@ export class Attempts {
     const state = start.snapshot === null ? undefined : new StateOpening((fromPage) => states.open(start, fromPage));
     try {
       const request = this.#request(start, state?.reference);
-      const outcome = await chooseBackend().generate(request);
-      release(outcome);
-      if (outcome.ok) meter.attempt(request.prompt.length, start.tokens);
-      return outcome;
-    } catch {
-      return { ok: false, failure: unreachable("engine") };
+      const stream = await fromEngine(chooseBackend().generate(request));
+      meter.attempt(request.prompt.length, start.tokens);
+      return { ok: true, value: stream };
+    } catch (cause) {
+      if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+      throw cause;
     } finally {
       await state?.discard();
     }

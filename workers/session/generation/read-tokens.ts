@@ -1,8 +1,9 @@
 /** Makes a state of tokens, part by part: for a document, and where a conversation's state is lost. Each part's state is kept before the next. */
 import { greedyParameters, type GenerationBackend, type ModelVersion } from "../../contracts/engine.ts";
 import type { Job } from "../../contracts/choice.ts";
+import { unreachable } from "../../contracts/call.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
-import { release } from "../../contracts/release.ts";
+import { fromEngine } from "../calls.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { snapshotInvalid } from "../../state-file/failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
@@ -20,10 +21,8 @@ const mostPartTokens = 2_048;
 
 /** How many tokens a part has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away. */
 export async function partTokens(backend: Pick<GenerationBackend, "models">, model: ModelVersion): Promise<number> {
-  const models = await backend.models();
-  release(models);
-  if (!models.ok) throw new ServiceError(models.failure);
-  const description = models.value.find(({ id, digest }) => id === model.id && digest === model.digest);
+  const models = await fromEngine(backend.models());
+  const description = models.find(({ id, digest }) => id === model.id && digest === model.digest);
   if (description === undefined) throw new ServiceError(modelUnavailable(model.id));
   return Math.min(mostPartTokens, Math.floor(description.contextLength / 2));
 }
@@ -67,6 +66,7 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
     store: {
       open: (id, keep, fromPage) => store.open(id, keep, fromPage),
       put: async (order, bytes) => {
+        failure = unreachable("session");
         const stored = await store.put(order, bytes);
         if (!stored.ok) failure = stored.failure;
         return stored;
@@ -111,7 +111,7 @@ const partOwnerSuffix = "piece";
 const partOwner = (owner: string, number: number): string => `${owner}${partOwnerSuffix}${String(number % 2)}`;
 
 function notKept(): ServiceFailure {
-  const message = "The state of what was read could not be kept.";
+  const message = "The engine did not send the state of what it has read.";
   return { code: "engine_unavailable", status: 503, message, retryable: true, retryAfterSeconds: 1 };
 }
 

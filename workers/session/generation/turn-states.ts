@@ -2,6 +2,7 @@
 import type { Job } from "../../contracts/choice.ts";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
+import { fromObject } from "../calls.ts";
 import type { PreparedTurn, TurnBase } from "./turn-base.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { ModelIdentity, SnapshotStore } from "../snapshots/contract.ts";
@@ -34,17 +35,15 @@ export function turnStates({ store, identity, job, prepared, owner, rebuild, onS
       return Promise.resolve(base.snapshot === null ? startAt(base, "miss", "first turn") : startAt(base, "hit", "session"));
     },
     async open({ snapshot, tokens }, fromPage) {
-      const outcome = await store.open(snapshot ?? "", tokens, fromPage);
-      if (!outcome.ok) {
-        onStoreFailure("open", outcome.failure.message);
-        throw new ServiceError(outcome.failure);
+      try {
+        return (await fromObject(store.open(snapshot ?? "", tokens, fromPage))).bytes;
+      } catch (cause) {
+        onStoreFailure("open", cause instanceof ServiceError ? cause.failure.message : cause);
+        throw cause;
       }
-      return outcome.value.bytes;
     },
     async without(_start, reason) {
-      const outcome = await rebuild();
-      if (!outcome.ok) throw new ServiceError(outcome.failure);
-      return startAt(outcome.value, "rejected", reason);
+      return startAt(await fromObject(rebuild()), "rejected", reason);
     },
     async put(start, tokens, _answer, bytes) {
       const { snapshot, tokens: from } = start;

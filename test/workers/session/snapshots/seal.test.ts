@@ -55,8 +55,8 @@ describe("rotation", () => {
   });
 
   test.each([
-    [undefined, /STATE_KEYS is not set/],
-    ["", /STATE_KEYS is not set/],
+    [undefined, /STATE_KEYS must be set where states are kept; it is not set\./],
+    ["", /STATE_KEYS must be set where states are kept; it is not set\./],
     [secret(1), /^STATE_KEYS must be keys, each VERSION:BASE64 of 32 bytes/],
     [`1:${btoa("short")}`, /each VERSION:BASE64 of 32 bytes/],
     [`1:${secret(1)},1:${secret(2)}`, /^STATE_KEYS must have each version once/],

@@ -2,6 +2,7 @@
  * Makes one choice's text of a backend's events. It is a function of those events alone: the same ones give the same deltas, which is what
  * lets a log of events stand for everything that its readers see.
  */
+import { brokenAnswer } from "../../../contracts/call.ts";
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
 import type { ChoiceEnd, ChoiceEvent, Delta, Job, ScoredToken } from "../../../contracts/choice.ts";
 import type { AnswerEvent, PromptUsage } from "../../generation/answer-event.ts";
@@ -167,5 +168,5 @@ export class ChoiceAssembler {
 }
 
 function brokenBackend(message: string): ServiceError {
-  return new ServiceError({ code: "engine_unavailable", status: 502, message, retryable: true });
+  return new ServiceError(brokenAnswer("engine", message));
 }

@@ -1,6 +1,5 @@
 /** A tenant's keys, derived from the secrets that the Worker is given. */
-import { internalError } from "../../failures.ts";
-import { ServiceError } from "../../../contracts/errors.ts";
+import { unset } from "../../../settings.ts";
 import { stateSecrets } from "../../state-secrets.ts";
 
 const derivationSalt = "spikingbrain state";
@@ -17,7 +16,7 @@ export class TenantKeys {
   constructor(keys: string | undefined, tenant: string) {
     const secrets = stateSecrets({ STATE_KEYS: keys });
     const [newest] = secrets;
-    if (newest === undefined) throw new ServiceError(internalError("STATE_KEYS is not set, so no state is kept."));
+    if (newest === undefined) throw unset("STATE_KEYS", "must be set where states are kept");
     this.newest = newest[0];
     this.#secrets = new Map(secrets);
     this.#tenant = tenant;

@@ -1,0 +1,33 @@
+/** An answer's entries that break on their way name the service that they come from. */
+import { expect, test } from "vitest";
+import { decodeEntries } from "../../../workers/contracts/entry-stream.ts";
+
+function streamOf(...chunks: string[]): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk));
+      controller.close();
+    },
+  });
+}
+
+async function read(stream: ReadableStream<Uint8Array>): Promise<number> {
+  let count = 0;
+  for await (const entry of decodeEntries(stream)) count += entry.number === null ? 0 : 1;
+  return count;
+}
+
+test.each([
+  ["ends without an end", streamOf("\n"), "broke off"],
+  ["breaks off", new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error("lost")) }), "broke off"],
+  ["holds a line that is not JSON", streamOf('{"number":0,"ev', "\n"), "a line that is not JSON"],
+])("a stream that %s is the session service's fault, and can be resumed", async (_name, stream, message) => {
+  await expect(read(stream)).rejects.toMatchObject({
+    failure: {
+      code: "session_unavailable",
+      status: 502,
+      message: expect.stringMatching(`^The session service.*${message}.*can be resumed`) as string,
+      retryable: true,
+    },
+  });
+});
