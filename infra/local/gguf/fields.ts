@@ -37,3 +37,4 @@ export function broken(key: string, rule: string, value: unknown): Error {
 export const isText = (value: unknown): value is string => typeof value === "string";
 export const isInteger = (value: unknown): value is number => Number.isSafeInteger(value);
 export const isBoolean = (value: unknown): value is boolean => typeof value === "boolean";
+export const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);

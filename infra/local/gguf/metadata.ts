@@ -1,9 +1,10 @@
 /** What the gateway needs from a GGUF's metadata, every field checked: a message names the field, the rule and the value. */
 import { open } from "node:fs/promises";
 import { gguf } from "@huggingface/gguf";
-import type { ModelForm, OtherSpecialToken, TokenizerFile } from "../../../workers/contracts/model-files.ts";
+import type { ModelForm, OtherSpecialToken, SamplingDefaults, TokenizerFile } from "../../../workers/contracts/model-files.ts";
 import { MoreNeeded, mostHeaderBytes } from "./cursor.ts";
-import { broken, integer, isBoolean, isInteger, isText, list, optional, text, type Metadata } from "./fields.ts";
+import { broken, integer, isBoolean, isInteger, isNumber, isText, list, optional, text, type Metadata } from "./fields.ts";
+import { samplingDefaults } from "../models/registry.ts";
 import { formOf } from "./form.ts";
 import { readHeader } from "./header.ts";
 
@@ -13,6 +14,8 @@ export interface GgufFacts {
   /** `general.license`; null where the file names none. */
   readonly license: string | null;
   readonly tokenizer: TokenizerFile;
+  /** `general.sampling.*`: how the file's makers have its tokens chosen; empty where it does not say. */
+  readonly defaults: SamplingDefaults;
 }
 
 /** Most headers are shorter; of others more is read. */
@@ -57,7 +60,32 @@ export function factsOf(metadata: Metadata): GgufFacts {
   const contextLength = integer(metadata, `${architecture}.context_length`);
   if (contextLength < 1) throw broken(`${architecture}.context_length`, "must be at least 1", contextLength);
   const license = optional(metadata, "general.license", isText, "a string") ?? null;
-  return { contextLength, form: formOf(metadata, architecture), license, tokenizer: tokenizerOf(metadata) };
+  return { contextLength, form: formOf(metadata, architecture), license, tokenizer: tokenizerOf(metadata), defaults: defaultsOf(metadata) };
+}
+
+/** GGUF's names for a request's fields. What a request could not ask for, no file may make the default. */
+const samplingKeys: Readonly<Record<keyof SamplingDefaults, string>> = {
+  temperature: "temp",
+  top_p: "top_p",
+  top_k: "top_k",
+  min_p: "min_p",
+  repetition_penalty: "penalty_repeat",
+};
+
+/** Files have 32-bit floats: 0.7 is meant, not 0.699999988079071. */
+const floatDigits = 7;
+
+function defaultsOf(metadata: Metadata): SamplingDefaults {
+  const given = Object.entries(samplingKeys).flatMap(([field, name]) => {
+    const key = `general.sampling.${name}`;
+    const value = optional(metadata, key, isNumber, "a number");
+    if (value === undefined) return [];
+    const meant = Number(value.toPrecision(floatDigits));
+    const result = samplingDefaults.safeParse({ [field]: meant });
+    if (!result.success) throw broken(key, result.error.issues[0]?.message ?? "is not allowed", meant);
+    return [[field, meant] as const];
+  });
+  return Object.fromEntries(given);
 }
 
 function tokenizerOf(metadata: Metadata): TokenizerFile {

@@ -83,8 +83,9 @@ async function write(output: string, source: ModelSource): Promise<void> {
   writeFileSync(stampPath(output), JSON.stringify(stamp, null, 2));
 
   function manifestText(written: Awaited<ReturnType<typeof writeShards>>): string {
-    const { id, created, ownedBy, teacher, defaults } = source;
+    const { id, created, ownedBy, teacher } = source;
     const { contextLength, form, license } = facts;
+    const defaults = Object.keys(source.defaults).length === 0 ? facts.defaults : source.defaults;
     const origin = { license: source.license ?? license, teacher };
     const tokenizerSha256 = createHash("sha256").update(tokenizer).digest("hex");
     const manifest: ModelManifest = { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults };

@@ -10,7 +10,7 @@ export const defaultModel = "spikingbrain-135m";
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hexadecimal digits");
 
 /** `SamplingDefaults` of the contracts, in the ranges that requests have (`workers/gateway/schema/generation-fields.ts`). */
-const defaults = z.strictObject({
+export const samplingDefaults = z.strictObject({
   temperature: z.number().min(0).max(2).exactOptional(),
   top_p: z.number().gt(0).max(1).exactOptional(),
   top_k: z.int().min(-1).max(1_000_000).exactOptional(),
@@ -27,7 +27,7 @@ const common = {
   /** SPDX id in lower case. */
   license: z.string().min(1),
   /** How its tokens are chosen where a request does not say. */
-  defaults: defaults.exactOptional(),
+  defaults: samplingDefaults.exactOptional(),
 };
 
 const downloaded = z.strictObject({

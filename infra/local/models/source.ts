@@ -17,6 +17,7 @@ export interface ModelSource {
   /** Null leaves it to the file. */
   readonly license: string | null;
   readonly teacher: ModelTeacher | null;
+  /** Of its card; an empty one leaves them to the file. */
   readonly defaults: SamplingDefaults;
 }
 

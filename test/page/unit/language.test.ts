@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { chinese } from "../../../workers/page/src/language/chinese.ts";
 import { english } from "../../../workers/page/src/language/english.ts";
 import { preferredLanguage } from "../../../workers/page/src/language/language.ts";
+import { formatParameters } from "../../../workers/page/src/view/format.ts";
 import { fileName } from "../../../workers/page/src/state/export.ts";
 
 /** Every text of a dictionary with the path that leads to it. */
@@ -30,6 +31,21 @@ describe("language", () => {
     // Names, keys, and the prompts, which a model that speaks English gets in English.
     const meant = /\.(productName|systemPlaceholder|prompt|\d|top[PK]|statusCode)$|^\.settingNames\.minP$/;
     expect(same.filter(([path]) => !meant.test(path))).toEqual([]);
+  });
+});
+
+describe("what is said of the model's size", () => {
+  it.each([
+    [134_515_008, "A small model of 135 million parameters, running", "仅有 1.35亿参数的小模型"],
+    [7_615_616_512, "A small model of 7.62 billion parameters, running", "仅有 76.2亿参数的小模型"],
+  ])("is of %i what the server's card says", (count, inEnglish, inChinese) => {
+    expect(english.note(formatParameters(count, "en"))).toContain(inEnglish);
+    expect(chinese.note(formatParameters(count, "zh"))).toContain(inChinese);
+  });
+
+  it("is nothing where the card says nothing", () => {
+    expect(english.note(null)).toMatch(/^A small model, running/);
+    expect(chinese.note(null)).toMatch(/^这是一个小模型，/);
   });
 });
 

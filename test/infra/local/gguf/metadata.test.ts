@@ -32,6 +32,7 @@ describe("factsOf", () => {
         headDim: 4,
       },
       license: "mit",
+      defaults: {},
       tokenizer: {
         model: "gpt2",
         pre: "smollm",
@@ -84,6 +85,17 @@ describe("factsOf", () => {
     const broken = value === undefined ? others : { ...plain, [field]: value };
     expect(() => factsOf(broken)).toThrow(`"${field}"`);
     expect(() => factsOf(broken)).toThrow(message);
+  });
+
+  it("takes the sampling that its makers recommend, as they wrote it, within what a request may ask for", () => {
+    const sampling = { temp: Math.fround(0.7), top_p: Math.fround(0.8), top_k: 20, min_p: 0, penalty_repeat: Math.fround(1.05) };
+    const fields = Object.entries(sampling).map(([name, value]) => [`general.sampling.${name}`, value] as const);
+    const defaults = { temperature: 0.7, top_p: 0.8, top_k: 20, min_p: 0, repetition_penalty: 1.05 };
+    expect(factsOf({ ...plain, ...Object.fromEntries(fields) }).defaults).toEqual(defaults);
+    expect(factsOf({ ...plain, "general.sampling.temp": 1, "general.sampling.mirostat": 0 }).defaults).toEqual({ temperature: 1 });
+    for (const value of [-1, 2.5, "hot", Number.NaN])
+      expect(() => factsOf({ ...plain, "general.sampling.temp": value })).toThrow('"general.sampling.temp"');
+    expect(() => factsOf({ ...plain, "general.sampling.top_k": 1.5 })).toThrow('"general.sampling.top_k"');
   });
 
   it("takes every special token that a chat template may name", () => {

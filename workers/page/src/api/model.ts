@@ -6,6 +6,8 @@ export interface ServedModel {
   readonly id: string;
   /** Longest prompt plus answer of one request, in tokens; null where the server does not say. */
   readonly contextLength: number | null;
+  /** How many weights it has; null where the server does not say. */
+  readonly parameters: number | null;
   /** How it mixes tokens, in the server's words. */
   readonly form: string | null;
   /** What conversations take of the server's memory; null where it does not say. */
@@ -35,10 +37,12 @@ export async function fetchModel(signal: AbortSignal): Promise<ServedModel> {
   const id = model?.["id"];
   if (typeof id !== "string") throw new FailureError({ kind: "protocol" });
   const length = model?.["max_model_len"];
+  const parameters = model?.["parameters"];
   const form = record(model?.["form"])?.["summary"];
   return {
     id,
     contextLength: typeof length === "number" ? length : null,
+    parameters: typeof parameters === "number" ? parameters : null,
     form: typeof form === "string" ? form : null,
     state: modelState(record(model?.["state"])),
     spikes: model?.["spiking"] === "paper" || model?.["spiking"] === "released",

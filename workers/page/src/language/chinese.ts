@@ -138,7 +138,8 @@ export const chinese: Texts = {
     { title: "代码", prompt: "Write a Python function that checks whether a word is a palindrome." },
     { title: "列表", prompt: "List five simple dinners I can cook in under 30 minutes." },
   ],
-  note: "这是一个仅有 1.35 亿参数的小模型，在 Worker 的 CPU 上运行，主要使用英语，经常出错：重要内容请自行核实。",
+  note: (parameters) =>
+    `这是一个${parameters === null ? "" : `仅有 ${parameters}参数的`}小模型，在 Worker 的 CPU 上运行，主要使用英语，经常出错：重要内容请自行核实。`,
   model: "模型",
   connecting: "连接中…",
   noModel: "未连接",

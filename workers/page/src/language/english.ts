@@ -143,7 +143,8 @@ export const english = {
     { title: "Code", prompt: "Write a Python function that checks whether a word is a palindrome." },
     { title: "List", prompt: "List five simple dinners I can cook in under 30 minutes." },
   ],
-  note: "A small model of 135 million parameters, running on a CPU in a Worker. It is often wrong: check what matters.",
+  note: (parameters: string | null) =>
+    `A small model${parameters === null ? "" : ` of ${parameters} parameters`}, running on a CPU in a Worker. It is often wrong: check what matters.`,
   model: "Model",
   connecting: "Connecting…",
   noModel: "Not connected",

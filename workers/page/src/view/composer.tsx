@@ -3,6 +3,7 @@ import { currentConversation, isRunning } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
 import { ContextMeter } from "./context-meter.tsx";
 import { DocumentIcon, SendIcon, StopIcon } from "./icons.tsx";
+import { formatParameters } from "./format.ts";
 import { TextBox } from "./text-box.tsx";
 
 interface ComposerProps {
@@ -21,6 +22,8 @@ const longDraftCharacters = 8_000;
 export function Composer({ box, draft, onDraft, onSend, onEditLast, onDocument }: ComposerProps) {
   const { state, texts, actions } = useApp();
   const running = isRunning(currentConversation(state));
+  const parameters = state.model?.parameters ?? null;
+  const size = parameters === null ? null : formatParameters(parameters, texts.code);
   return (
     <form
       class="composer column"
@@ -69,7 +72,7 @@ export function Composer({ box, draft, onDraft, onSend, onEditLast, onDocument }
         </div>
       </div>
       <p class="note" role={state.online ? undefined : "status"}>
-        {state.online ? texts.note : texts.sendOffline}
+        {state.online ? texts.note(size) : texts.sendOffline}
       </p>
     </form>
   );

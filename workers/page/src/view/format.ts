@@ -2,6 +2,11 @@ export function formatCount(count: number, locale: string): string {
   return new Intl.NumberFormat(locale).format(count);
 }
 
+/** In words, to three digits: "135 million". */
+export function formatParameters(count: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { notation: "compact", compactDisplay: "long", maximumSignificantDigits: 3 }).format(count);
+}
+
 export function formatSeconds(milliseconds: number, locale: string): string {
   const digits = milliseconds < 10_000 ? 2 : 1;
   const number = new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits });
