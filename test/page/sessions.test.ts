@@ -137,6 +137,35 @@ describe("an answer that fails", () => {
   });
 });
 
+describe("a message sent right after a reload, before the server has said what it has", () => {
+  /** The list of sessions is on its way for as long as the test runs. */
+  async function reloadWithoutList(): Promise<void> {
+    const { page } = test;
+    await page.route("**/v1/sessions?*", () => undefined);
+    await page.reload();
+    await waitForText(page, "Hello, world.");
+  }
+
+  it("does not go to a session that has fewer turns than this browser knew", async () => {
+    const { page, api } = test;
+    for (const question of ["First", "Second"]) await ask(page, question);
+    session()?.turns.pop();
+    await reloadWithoutList();
+    await ask(page, "Third");
+    const sent = ["First", "Hello, world.", "Second", "Hello, world.", "Third"];
+    expect(api.requests.at(-1)).toMatchObject({ session_id: "sess_2", messages: sent.map((content) => ({ content })) });
+  });
+
+  it("goes on in a session that is as this browser knew it", async () => {
+    const { page, api } = test;
+    for (const question of ["First", "Second"]) await ask(page, question);
+    await reloadWithoutList();
+    await ask(page, "Third");
+    expect(api.requests.at(-1)).toMatchObject({ session_id: "sess_1", messages: [{ content: "Third" }] });
+    expect(questions()).toEqual(["First", "Second", "Third"]);
+  });
+});
+
 describe("the list", () => {
   it("has the server's sessions, and loads what it does not know", async () => {
     const { page, api } = test;

@@ -90,6 +90,7 @@ export class FakeSessions {
     if (verb === "turns") return { status: 200, body: { object: "list", data: session.turns, has_more: false } };
     if (verb === "rewind") {
       if (session.running !== null) return refused(409, "conflict", "A turn is running.");
+      if (Number(body["turn"]) > session.turns.length) return refused(400, "invalid_request", "'turn': must be a turn that there is.");
       session.turns = session.turns.slice(0, Number(body["turn"]));
       return { status: 200, body: factsOf(session) };
     }

@@ -52,7 +52,11 @@ function end(conversation: Conversation, action: Extract<AnswerAction, { type: "
     };
   });
   const { session } = ended;
-  return { ...ended, ...(session === undefined ? {} : { session: { ...session, turns: turn } }), updatedAt: action.now };
+  return {
+    ...ended,
+    ...(session === undefined ? {} : { session: { ...without(session, "recalled"), turns: turn } }),
+    updatedAt: action.now,
+  };
 }
 
 function movedTo(answer: AssistantMessage, eventId: string | undefined): AssistantMessage {

@@ -40,7 +40,11 @@ async function loadAll(storage: ConversationStorage): Promise<Conversation[]> {
     if (conversation === null) conversations.delete(id);
     else conversations.set(id, conversation);
   }
-  return [...conversations.values()].map((conversation) => ({ ...conversation, messages: conversation.messages.map(unlessResumable) }));
+  return [...conversations.values()].map((conversation) => ({
+    ...conversation,
+    messages: conversation.messages.map(unlessResumable),
+    ...(conversation.session === undefined ? {} : { session: { ...conversation.session, recalled: true as const } }),
+  }));
 }
 
 /** An answer whose stream is known goes on where it was. */

@@ -40,7 +40,7 @@ function learn(conversation: Conversation, facts: SessionFacts): Conversation {
     message.role === "assistant" && (message.turn ?? 0) > facts.turns ? turnless(message) : message,
   );
   const behind = session.turns !== null && facts.turns > session.turns ? { behind: true as const } : {};
-  return { ...conversation, messages, facts, session: { ...session, turns: facts.turns }, ...behind };
+  return { ...conversation, messages, facts, session: { ...without(session, "recalled"), turns: facts.turns }, ...behind };
 }
 
 /** The server's sessions that this browser does not know join the list; what was only known from it and is no longer there leaves. */

@@ -49,7 +49,8 @@ function beginning(model: ServedModel, conversation: Conversation): SessionCall 
 function alignment(model: ServedModel, conversation: Conversation, session: SessionLink, base: number): SessionCall | null {
   if (isKept(conversation, session.id))
     return base === 0 && conversation.document === undefined ? beginning(model, conversation) : forking(session.id, base);
-  return session.turns === base ? null : rewinding(session.id, base);
+  // Going back to where it ends changes nothing, and is refused where it ends before that.
+  return session.turns === base && session.recalled === undefined ? null : rewinding(session.id, base);
 }
 
 /** The turn to go on from: the last that is still there, unless what came before it, or after it, is not what the session has. */

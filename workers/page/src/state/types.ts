@@ -131,6 +131,8 @@ export interface SessionLink {
   readonly system: string;
   /** How many turns the server has; null while that is not certain. */
   readonly turns: number | null;
+  /** Its turns are as an earlier visit knew them: others may have changed it since, and the server has not been asked. */
+  readonly recalled?: true;
 }
 
 export interface DocumentRef {
