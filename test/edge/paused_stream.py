@@ -5,13 +5,13 @@ import sys
 
 import openai
 
-base_url, model = sys.argv[1:3]
+base_url, model, most = sys.argv[1:4]
 client = openai.OpenAI(base_url=base_url, api_key="sk-any", max_retries=0)
 text = ""
 error = None
 try:
     for chunk in client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": "hi"}], stream=True, max_tokens=4, extra_body={"ignore_eos": True}
+        model=model, messages=[{"role": "user", "content": "hi"}], stream=True, max_tokens=int(most), extra_body={"ignore_eos": True}
     ):
         text += "".join(choice.delta.content or "" for choice in chunk.choices)
 except openai.APIError as cause:

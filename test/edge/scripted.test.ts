@@ -110,8 +110,10 @@ describe("a stream that fails after it began: the error event, then the break", 
   });
 });
 
-async function inPython(): Promise<{ readonly text: string; readonly error: object | null }> {
-  return JSON.parse(await runPythonAsync("test/edge/paused_stream.py", `${stack.url}/v1`, "tiny")) as Awaited<ReturnType<typeof inPython>>;
+async function inPython(most = 4): Promise<{ readonly text: string; readonly error: object | null }> {
+  return JSON.parse(await runPythonAsync("test/edge/paused_stream.py", `${stack.url}/v1`, "tiny", String(most))) as Awaited<
+    ReturnType<typeof inPython>
+  >;
 }
 
 describe("silences several times as long as what keeps a stream alive", () => {
@@ -124,6 +126,27 @@ describe("silences several times as long as what keeps a stream alive", () => {
     const events = text.split("\n\n");
     expect(events.pop()).toBe("");
     for (const event of events) expect(event.split("\n").filter((line) => line.startsWith("data: "))).toHaveLength(1);
+  });
+
+  test("of twenty seconds are read by each client, all at once", async () => {
+    await stack.use({ reply: bytesAsTokens("a"), delayMilliseconds: 20_000 });
+    const inJavaScript = async () => {
+      const client = new OpenAI({ baseURL: `${stack.url}/v1`, apiKey: "none", maxRetries: 0 });
+      let text = "";
+      for await (const chunk of await client.chat.completions.create({ ...question, stream: true, max_completion_tokens: 1 }))
+        text += chunk.choices[0]?.delta.content ?? "";
+      return text;
+    };
+    const withAiSdk = async () => {
+      const provider = createOpenAICompatible({ name: "edge", baseURL: `${stack.url}/v1` });
+      return await streamText({ model: provider.chatModel("tiny"), prompt: "hi", maxOutputTokens: 1 }).text;
+    };
+    const asBytes = async () => await (await stack.post("/v1/chat/completions", { ...question, stream: true, max_tokens: 1 })).text();
+    const [javaScript, python, aiSdk, bytes] = await Promise.all([inJavaScript(), inPython(1), withAiSdk(), asBytes()]);
+    expect({ javaScript, python, aiSdk }).toEqual({ javaScript: "a", python: { text: "a", error: null }, aiSdk: "a" });
+    expect(bytes.split(": keep-alive\n").length).toBeGreaterThan(20);
+    expect(bytes.match(/"content":"a"/g)).toHaveLength(1);
+    expect(bytes.endsWith("data: [DONE]\n\n")).toBe(true);
   });
 
   test("are read by OpenAI's JavaScript client, its Python client and the AI SDK", async () => {
