@@ -53,6 +53,6 @@ export interface SchedulerHost {
   sleep(milliseconds: number): Promise<void>;
   /** Called while there is work: asks the runtime for more of the time that one call may compute. */
   renew(): void;
-  /** The engine failed in a way it never should; it can't be trusted with anything more. */
+  /** The engine failed unexpectedly; it can't be trusted with anything more. */
   onDefect(error: unknown): void;
 }

@@ -9,7 +9,7 @@ import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { LogRows } from "./log-rows.ts";
 
 export type LogRecord =
-  /** Where the job's prompt starts: before its first event, and again when a state turns out to be unusable. */
+  /** Where the job's prompt starts: before its first event, and again when a state is found unusable. */
   | { readonly type: "start"; readonly job: number; readonly usage: PromptUsage }
   | { readonly type: "event"; readonly job: number; readonly event: AnswerEvent }
   /** The object was lost while it ran: what it had sent and not yet written is made again after this. */

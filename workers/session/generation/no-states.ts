@@ -1,4 +1,4 @@
-/** The states of a request that has none: without a tenant nothing is found and nothing is kept. */
+/** The states of a request that starts from none and keeps none: it has no tenant, or its prompt is to be scored. */
 import { coldStart, type States } from "./start.ts";
 
 export function noStates(prompt: Uint32Array, reason: string): States {

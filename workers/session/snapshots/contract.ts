@@ -39,7 +39,7 @@ export interface Candidate {
 }
 
 /** `hot`: the tenant's Durable Object. `shared`: KV, near every edge. `durable`: R2. */
-export type Tier = "hot" | "shared" | "durable";
+export type Tier = "hot" | "near" | "durable";
 
 export interface Findings {
   /** Longest first, at most eight. */

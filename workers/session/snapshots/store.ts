@@ -23,7 +23,7 @@ import { chunkStream } from "./seal/chunk-stream.ts";
 import type { Found } from "./index/prefix-index.ts";
 import { BlobBroken, SealBroken, type Sealer } from "./seal/seal.ts";
 import { readSnapshot, type ReadableSnapshot } from "./snapshot-reader.ts";
-import type { Sharing } from "./tiers/near-copying.ts";
+import type { NearCopying } from "./tiers/near-copying.ts";
 import type { Snapshot } from "./index/snapshot-rows.ts";
 import { writeSnapshot } from "./write-snapshot.ts";
 import type { TenantKeys } from "./seal/tenant-keys.ts";
@@ -35,7 +35,7 @@ export interface StoreDependencies {
   readonly keys: TenantKeys;
   readonly sealer: Sealer;
   readonly r2: () => R2Bucket;
-  readonly sharing: Sharing;
+  readonly nearCopying: NearCopying;
   /** Something has changed after the call that led to it was answered. */
   readonly onChange: () => void;
 }
@@ -124,11 +124,11 @@ export class Store implements SnapshotStore {
   }
 
   #touch(snapshot: Snapshot, now: number): void {
-    const { collection, eviction, sharing } = this.#dependencies;
+    const { collection, eviction, nearCopying } = this.#dependencies;
     collection.rows.touch(snapshot.key, now, 1);
     collection.owners.renew(snapshot.key, now);
     eviction.rate(snapshot);
-    if (!collection.owners.keeps(snapshot.key)) sharing.consider({ ...snapshot, opens: snapshot.opens + 1 }, now);
+    if (!collection.owners.keeps(snapshot.key)) nearCopying.consider({ ...snapshot, opens: snapshot.opens + 1 }, now);
   }
 
   #candidate({ snapshot, commonPages }: Found, now: number): Candidate {

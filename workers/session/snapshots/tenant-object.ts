@@ -11,7 +11,7 @@ import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, 
 import { Eviction } from "./tiers/eviction.ts";
 import { NoStore } from "./no-store.ts";
 import { Sealer } from "./seal/seal.ts";
-import { Sharing } from "./tiers/near-copying.ts";
+import { NearCopying } from "./tiers/near-copying.ts";
 import { noSnapshot, Store } from "./store.ts";
 import { TenantKeys } from "./seal/tenant-keys.ts";
 import { tenantName } from "./tenant-name.ts";
@@ -170,7 +170,7 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
       const onChange = () => {
         waitUntil(upkeep.schedule(Date.now()));
       };
-      return new Store({ ...dependencies, onChange, sharing: new Sharing({ ...dependencies, tenant, waitUntil }) });
+      return new Store({ ...dependencies, onChange, nearCopying: new NearCopying({ ...dependencies, tenant, waitUntil }) });
     } catch (cause) {
       if (!(cause instanceof ServiceError)) throw cause;
       return new NoStore(cause.failure);

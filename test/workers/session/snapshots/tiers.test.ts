@@ -147,7 +147,7 @@ describe("a cached snapshot that is opened often", () => {
   async function shared(tenant: string, tokens: Uint32Array) {
     const { id } = stored(await put(tenant, tokens));
     for (let opens = 0; opens < 3; opens++) await read(storeOf(tenant), id);
-    await expect.poll(async () => (await storeOf(tenant).facts(id))?.tier).toBe("shared");
+    await expect.poll(async () => (await storeOf(tenant).facts(id))?.tier).toBe("near");
     const near = tenantStore(bindings, tenant);
     await near.find(identity, await tokenChain(identity, tenant, tokens));
     return { id, near };
@@ -163,7 +163,7 @@ describe("a cached snapshot that is opened often", () => {
     const tenant = newTenant();
     const tokens = randomTokens(39, 8);
     const { id, near } = await shared(tenant, tokens);
-    expect(await tierOf(near, id)).toBe("shared");
+    expect(await tierOf(near, id)).toBe("near");
     expect(compare(await read(near, id), stateFile(windowed, tokens))).toBe("same");
     for (const keep of [33, 32, 5]) expect(compare(await read(near, id, keep), stateFile(windowed, tokens.subarray(0, keep)))).toBe("same");
     const [name = ""] = await copies(tenant);
@@ -183,7 +183,7 @@ describe("a cached snapshot that is opened often", () => {
     const [name = ""] = await copies(tenant);
     const value = new Uint8Array((await bindings.PREFIXES.get(name, "arrayBuffer")) ?? new ArrayBuffer());
     await bindings.PREFIXES.put(name, damage(value));
-    expect(await tierOf(near, id)).toBe("shared");
+    expect(await tierOf(near, id)).toBe("near");
     expect(compare(await read(storeOf(tenant), id), stateFile(windowed, tokens))).toBe("same");
     expect(compare(await read(near, id), stateFile(windowed, tokens))).toBe("same");
   });

@@ -123,7 +123,7 @@ export class Collection {
   }
 
   tier({ key }: Snapshot, now: number): Tier {
-    if (this.copies.isThere(key, now)) return "shared";
+    if (this.copies.isThere(key, now)) return "near";
     const cold =
       "SELECT 1 FROM placements JOIN blobs ON blobs.key = placements.blob WHERE placements.snapshot = ? AND blobs.hot = 0 LIMIT 1";
     return this.#storage.sql.exec(cold, key).toArray().length > 0 ? "durable" : "hot";

@@ -14,7 +14,7 @@ const opensBeforeCopy = 3;
 const mostBytes = 25 * (1 << 20);
 const lifeSeconds = 86_400;
 
-export interface SharingDependencies {
+export interface NearCopyingDependencies {
   readonly collection: Collection;
   readonly eviction: Eviction;
   readonly sealer: Sealer;
@@ -24,12 +24,12 @@ export interface SharingDependencies {
   readonly waitUntil: (work: Promise<void>) => void;
 }
 
-export const sharedName = (tenant: string, id: string) => `${tenant}/${id}`;
+export const nearName = (tenant: string, id: string) => `${tenant}/${id}`;
 
-export class Sharing {
-  readonly #dependencies: SharingDependencies;
+export class NearCopying {
+  readonly #dependencies: NearCopyingDependencies;
 
-  constructor(dependencies: SharingDependencies) {
+  constructor(dependencies: NearCopyingDependencies) {
     this.#dependencies = dependencies;
   }
 
@@ -50,7 +50,7 @@ export class Sharing {
   async #copy(snapshot: Snapshot, now: number): Promise<void> {
     const { collection, sealer, kv, r2, tenant } = this.#dependencies;
     const { key, id, identity, tokens, fileBytes } = snapshot;
-    const name = sharedName(tenant, id);
+    const name = nearName(tenant, id);
     collection.copies.begin(key, name, sharedBytes(fileBytes), now + lifeSeconds * 1_000);
     const end = collection.beginReading(key);
     try {

@@ -7,7 +7,7 @@ import { rowBytes } from "../../../state-file/layout.ts";
 
 const lengthBytes = 8;
 
-export interface SharedFile {
+export interface NearFile {
   readonly id: string;
   readonly identity: ModelIdentity;
   readonly tokens: number;
@@ -17,7 +17,7 @@ export const sharedBytes = (fileBytes: number) => lengthBytes + sealedBytes(file
 
 export async function* sealFile(
   sealer: Sealer,
-  file: SharedFile,
+  file: NearFile,
   fileBytes: number,
   plain: ReadableStream<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
@@ -37,7 +37,7 @@ export async function* sealFile(
 /** @throws SealBroken @throws RangeError where it is too short. */
 export async function* openFile(
   sealer: Sealer,
-  file: SharedFile,
+  file: NearFile,
   sealed: ReadableStream<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = new ByteReader(sealed);
@@ -78,7 +78,7 @@ async function skip(reader: ByteReader, bytes: number): Promise<void> {
   for (let at = 0; at < bytes; at += chunkBytes) await reader.exact(Math.min(chunkBytes, bytes - at));
 }
 
-function contextOf({ id, identity, tokens }: SharedFile, fileBytes: number): Omit<ChunkContext, "number"> {
+function contextOf({ id, identity, tokens }: NearFile, fileBytes: number): Omit<ChunkContext, "number"> {
   // A length beyond exact numbers would make a wrong count of chunks.
   if (!Number.isSafeInteger(fileBytes)) throw new SealBroken("its length is not valid");
   return { kind: "file", name: id, identity, tokens: `${String(tokens)}:${String(fileBytes)}`, count: chunkCount(fileBytes) };

@@ -9,8 +9,8 @@ import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, 
 import { answerOf } from "./deadline.ts";
 import { chunkStream } from "../seal/chunk-stream.ts";
 import { Sealer } from "../seal/seal.ts";
-import { cutFile, openFile, type SharedFile } from "./near-file.ts";
-import { sharedName } from "./near-copying.ts";
+import { cutFile, openFile, type NearFile } from "./near-file.ts";
+import { nearName } from "./near-copying.ts";
 import { TenantKeys } from "../seal/tenant-keys.ts";
 
 /** Seconds that an edge may keep a copy: what it holds never changes. */
@@ -30,7 +30,7 @@ class NearStore implements SnapshotStore {
   readonly #environment: Needs;
   readonly #tenant: string;
   readonly #object: TenantSurface;
-  readonly #shared = new Map<string, SharedFile>();
+  readonly #files = new Map<string, NearFile>();
 
   constructor(environment: Needs, tenant: string) {
     this.#environment = environment;
@@ -40,13 +40,13 @@ class NearStore implements SnapshotStore {
 
   async find(identity: ModelIdentity, chain: TokenChain): Promise<Findings> {
     const findings = await this.#object.find(identity, chain);
-    for (const { id, tokens, tier } of findings.candidates) if (tier === "shared") this.#shared.set(id, { id, identity, tokens });
+    for (const { id, tokens, tier } of findings.candidates) if (tier === "near") this.#files.set(id, { id, identity, tokens });
     return findings;
   }
 
   async open(id: string, keep: number, fromPage = 0): Promise<Outcome<OpenedSnapshot>> {
     // A copy is a whole file.
-    const file = fromPage === 0 ? this.#shared.get(id) : undefined;
+    const file = fromPage === 0 ? this.#files.get(id) : undefined;
     if (file === undefined) return await this.#object.open(id, keep, fromPage);
     try {
       return { ok: true, value: await this.#openCopy(file, Math.min(keep, file.tokens)) };
@@ -73,10 +73,10 @@ class NearStore implements SnapshotStore {
   }
 
   /** Its first chunk has been read and is valid. */
-  async #openCopy(file: SharedFile, tokens: number): Promise<OpenedSnapshot> {
+  async #openCopy(file: NearFile, tokens: number): Promise<OpenedSnapshot> {
     const { PREFIXES, STATE_KEYS } = this.#environment;
     const sealer = new Sealer(new TenantKeys(STATE_KEYS, this.#tenant), this.#tenant);
-    const name = sharedName(this.#tenant, file.id);
+    const name = nearName(this.#tenant, file.id);
     const sealed = await answerOf<ReadableStream<Uint8Array> | null>("KV", PREFIXES.get(name, { type: "stream", cacheTtl: edgeSeconds }));
     if (sealed === null) throw new Error("the copy is gone");
     const whole = openFile(sealer, file, sealed);
@@ -85,7 +85,7 @@ class NearStore implements SnapshotStore {
     if (first.done === true) throw new Error("the copy is empty");
     // How often it is opened decides how long it stays; an object that does not hear of it drops it sooner.
     void this.#object.opened(file.id).catch(() => undefined);
-    return { tokens, tier: "shared", bytes: chunkStream(following(first.value, chunks)) };
+    return { tokens, tier: "near", bytes: chunkStream(following(first.value, chunks)) };
   }
 }
 
