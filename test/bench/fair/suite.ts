@@ -1,7 +1,8 @@
 /** What tenants and documents cost one another: each figure beside others over the same one alone, in one run of one stack over the real engine. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { compare, SeriesCollector, type Comparison, type SuiteResult } from "../report/result.ts";
+import { compare, SeriesCollector, type Comparison, type Floor, type SuiteResult } from "../report/result.ts";
+import { summarize } from "../report/statistics.ts";
 import { sendContext, whenRead } from "../state/contexts.ts";
 import { Client } from "../state/client.ts";
 import { untilIdle } from "../state/idle.ts";
@@ -58,7 +59,7 @@ async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResu
     notes,
     series: collector.all(),
     comparisons: comparisons(collector),
-    floors: [],
+    floors: floors(collector),
   };
 }
 
@@ -95,6 +96,7 @@ async function measureSmall(measured: Measured): Promise<void> {
   }
 }
 
+const besideDocument = "beside a document";
 const beside = `beside ${String(manyStreams)} streams`;
 
 async function measureDocument(measured: Measured): Promise<void> {
@@ -119,7 +121,7 @@ async function measureDocument(measured: Measured): Promise<void> {
       await delay(chatWindowMilliseconds);
       collector.add(shared, "decode", "tokens/s", "alone", perSecond(talk.tokensSince(from), from, performance.now()));
       const other = await read();
-      collector.add(shared, "decode", "tokens/s", "beside a document", perSecond(talk.tokensSince(other.from), other.from, other.to));
+      collector.add(shared, "decode", "tokens/s", besideDocument, perSecond(talk.tokensSince(other.from), other.from, other.to));
       collector.add(document, "reading", "tokens/s", "beside chats", perSecond(other.tokens, other.from, other.to));
     } finally {
       await talk.stop();
@@ -182,6 +184,26 @@ function comparisons(collector: SeriesCollector): Comparison[] {
     const baseline = series.program === "alone" ? undefined : collector.find(series.setting, series.figure, "alone");
     return baseline === undefined ? [] : [compare(series, baseline, "ratio")];
   });
+}
+
+/**
+ * What a fair share gives at the least. Of two that want something, each has half of every pass: a small request takes twice its time alone. It
+ * waits for one pass that is under way when it comes, and ends beside others' (a pass of 64 tokens or 16 answers takes about as long as all of a
+ * small request alone), and thirty requests at once cost the gateway its own. Chats have three quarters of the time beside a document, of which
+ * keeping the document's state takes some; the document has the rest, and what chats leave between two messages.
+ */
+function floors(collector: SeriesCollector): Floor[] {
+  const over = (setting: string, figure: string, one: string, other: string): number => {
+    const [above, below] = [collector.find(setting, figure, one), collector.find(setting, figure, other)];
+    if (above === undefined || below === undefined) throw new Error(`${figure} of ${setting} was not measured`);
+    return summarize(compare(above, below, "ratio").values).median;
+  };
+  return [
+    { name: `first token alone, over ${beside}`, required: 0.2, measured: over(small, "first token", "alone", beside) },
+    { name: `whole answer alone, over ${beside}`, required: 0.2, measured: over(small, "whole answer", "alone", beside) },
+    { name: `chats ${besideDocument}, over alone`, required: 0.6, measured: over(shared, "decode", besideDocument, "alone") },
+    { name: "a document beside chats, over alone", required: 0.2, measured: over(document, "reading", "beside chats", "alone") },
+  ];
 }
 
 export const fairSuite: Suite = {
