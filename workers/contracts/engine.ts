@@ -29,7 +29,7 @@ export interface SamplingParameters {
   readonly presencePenalty: number;
   /** Subtracted per occurrence of a token in the output. In [-2, 2]. */
   readonly frequencyPenalty: number;
-  /** Pairs of token id and the value added to its logit, each in [-100, 100]. */
+  /** At most 1,024 pairs of token id and the value added to its logit, each in [-100, 100]. */
   readonly logitBias: readonly (readonly [tokenId: number, bias: number])[];
   /**
    * Unsigned 64-bit, as decimal digits where a number would not hold it exactly. Same seed, same prompt, same parameters: same tokens,
@@ -42,12 +42,12 @@ export interface SamplingParameters {
 export interface SequenceParameters {
   /** Stop tokens cannot be chosen before this many tokens have been generated. */
   readonly minTokens: number;
-  /** Token ids that end the generation with reason `stop`; the stop token itself is reported in the finish event, not as a token. */
+  /** At most 64 token ids that end the generation with reason `stop`; the stop token itself is reported in the finish event, not as a token. */
   readonly stopTokens: readonly number[];
   readonly sampling: SamplingParameters;
-  /** Alternatives reported beside each generated token; null reports no log-probabilities at all. */
+  /** Alternatives reported beside each generated token, at most 20; null reports no log-probabilities at all. */
   readonly topLogprobs: number | null;
-  /** Alternatives reported beside each prompt token; null reports none of them. */
+  /** Alternatives reported beside each prompt token, at most 20; null reports none of them. */
   readonly promptLogprobs: number | null;
 }
 

@@ -112,7 +112,7 @@ export interface SessionFacts {
   readonly turns: number;
   /** What its newest state takes in the store; pages that forks share are counted whole. */
   readonly stateBytes: number;
-  /** What it takes altogether: transcript, tokens and states that nobody else shares. */
+  /** What it takes itself: transcript and tokens, and of its newest state what no other snapshot has. */
   readonly bytes: number;
   /** Where its newest state lies: at the edge at once, in durable storage, or to be read again from its tokens. */
   readonly tier: "hot" | "durable" | "tokens";

@@ -5,6 +5,8 @@ import { stateSecrets } from "./state-secrets.ts";
 
 const daySeconds = 86_400;
 const yearSeconds = 365 * daySeconds;
+/** The longest that an operator may have streams kept after their end. */
+export const longestStreamMilliseconds = 1000 * yearSeconds;
 
 type SessionVariables = Variables<
   | "STREAM_GRACE_SECONDS"

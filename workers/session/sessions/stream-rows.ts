@@ -1,8 +1,6 @@
 /** The streams of a session's turns that can still be read: they end with it. */
+import { longestStreamMilliseconds } from "../settings.ts";
 import { hasTable } from "../storage/tables.ts";
-
-/** Longer than any stream is kept after its end. */
-const forgottenMilliseconds = 24 * 3_600_000;
 
 export class StreamRows {
   readonly #sql: SqlStorage;
@@ -13,7 +11,7 @@ export class StreamRows {
 
   begin(stream: string): void {
     this.#sql.exec("CREATE TABLE IF NOT EXISTS streams (stream TEXT PRIMARY KEY, ended INTEGER)");
-    this.#sql.exec("DELETE FROM streams WHERE ended < ?", Date.now() - forgottenMilliseconds);
+    this.#sql.exec("DELETE FROM streams WHERE ended < ?", Date.now() - longestStreamMilliseconds);
     this.#sql.exec("INSERT OR REPLACE INTO streams (stream, ended) VALUES (?, NULL)", stream);
   }
 

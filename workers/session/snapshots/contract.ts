@@ -38,7 +38,7 @@ export interface Candidate {
   readonly tier: Tier;
 }
 
-/** `hot`: the tenant's Durable Object. `shared`: KV, near every edge. `durable`: R2. */
+/** `hot`: the tenant's Durable Object. `near`: KV, near every edge. `durable`: R2. */
 export type Tier = "hot" | "near" | "durable";
 
 export interface Findings {
@@ -79,7 +79,7 @@ export interface StoredSnapshot {
   readonly fileBytes: number;
 }
 
-/** Methods of the tenant's object. Nothing but `find` and `put` ever lists anything; ids are unguessable. */
+/** Methods of the tenant's object. Ids come from `find` and `put` alone, and are unguessable. */
 export interface SnapshotStore {
   find(identity: ModelIdentity, chain: TokenChain): Promise<Findings>;
   /**

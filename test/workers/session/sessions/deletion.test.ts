@@ -3,6 +3,7 @@ import { beforeEach, expect, test } from "vitest";
 import { failure, request, type Json } from "../../support/gateway-client.ts";
 import { engine } from "../../support/gateway-worker.ts";
 import { greedy, SessionClient, user, type Session } from "../../support/session-client.ts";
+import { inSession } from "./support.ts";
 
 let alice = new SessionClient();
 beforeEach(() => {
@@ -33,6 +34,19 @@ test("a session's streams are forgotten with it, those of its fork are not", asy
   expect(await failure(await alice.call("GET", `/v1/streams/${endedId}`))).toMatchObject({ code: "stream_not_found" });
   expect((await alice.call("DELETE", `/v1/streams/${endedId}`)).status).toBe(404);
   expect((await alice.call("GET", `/v1/streams/${forkedId}`)).status).toBe(200);
+});
+
+test("streams that an operator keeps for longer than a day are forgotten with their session too", async () => {
+  const { id } = await alice.create();
+  const names: string[] = [];
+  for (let days = 2; days > 0; days -= 1) {
+    const answer = await stream(id);
+    names.push(answer.headers.get("x-spikingbrain-stream") ?? "");
+    await answer.text();
+    await inSession(alice, id, ({ storage }) => void storage.sql.exec("UPDATE streams SET ended = ended - 86400000"));
+  }
+  expect((await remove(id)).status).toBe(204);
+  for (const name of names) expect((await alice.call("GET", `/v1/streams/${name}`)).status).toBe(404);
 });
 
 test("a turn that runs ends with its session: its reader gets exactly one end, and nobody comes back", async () => {

@@ -1,4 +1,4 @@
-/** Heads and pages: what is known of each, and the sealed chunks of those that are at hand. A blob lives while a snapshot has it as a part. */
+/** Heads and pages: what is known of each, and the sealed chunks of those that are at hand. A blob lives while a snapshot has a place for it. */
 import { sealedBytes } from "../seal/seal.ts";
 
 export interface Blob {
