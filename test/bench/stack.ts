@@ -25,7 +25,7 @@ export async function withStack<T>(engine: keyof typeof engines, use: (url: stri
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

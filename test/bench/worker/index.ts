@@ -1,7 +1,7 @@
 /**
  * The gateway as it is, and beside it two ways around it in the same Worker: what a request costs before anybody does anything (`/direct/empty`),
- * and the engine's own stream as the gateway would receive it (`/direct/generate`). The gateway's share is the difference. `/direct/forget`
- * deletes what is kept for the key of the request, so that benchmarks do not fill the disk.
+ * and the engine's own stream as the gateway would receive it (`/direct/generate`). The gateway's share is the difference. `/direct/load` is what
+ * the engine does at the moment; `/direct/forget` deletes what is kept for the key of the request, so that benchmarks do not fill the disk.
  */
 import { greedyParameters, type GenerateRequest, type GenerationBackend } from "../../../workers/contracts/engine.ts";
 import { createApp } from "../../../workers/gateway/app.ts";
@@ -24,6 +24,8 @@ export default {
         return Response.json({ status: "ok" });
       case "/direct/models":
         return Response.json(await environment.ENGINE.models());
+      case "/direct/load":
+        return Response.json(await environment.ENGINE.load());
       case "/direct/generate":
         return await generate(environment.ENGINE, await request.json<DirectRequest>());
       case "/direct/forget":
