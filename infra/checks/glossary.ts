@@ -22,6 +22,13 @@ export const misuses: readonly Misuse[] = [
     write: "chunk for bytes, delta for an answer's text, segment for tokens of one pass, part for what one request reads",
   },
   {
+    word: "segment",
+    wrong: /segments?/,
+    within: ["workers", "test/workers", "test/contract"],
+    except: webPage,
+    write: "chunk for bytes, split for text between added tokens; a segment is tokens of one pass",
+  },
+  {
     word: "memory",
     wrong: new RegExp(
       `(?:${conversation})(?: s)? memor(?:y|ies)|memor(?:y|ies) of (?:a|the|its|every|that|constant) (?:${conversation}|text|size)s?`,

@@ -133,15 +133,15 @@ export class Tokenizer {
   }
 
   #encodeInto(text: string, withSpecial: boolean, output: GrowingArray): void {
-    splitAround(this.#added, text, withSpecial, output, (segment) => {
-      const normalized = this.family === "qwen2" ? normalizeFormC(segment) : segment;
+    splitAround(this.#added, text, withSpecial, output, (split) => {
+      const normalized = this.family === "qwen2" ? normalizeFormC(split) : split;
       splitAround(this.#normalizedAdded, normalized, withSpecial, output, (rest) => {
-        this.#encodeSegment(rest, output);
+        this.#encodeSplit(rest, output);
       });
     });
   }
 
-  #encodeSegment(text: string, output: GrowingArray): void {
+  #encodeSplit(text: string, output: GrowingArray): void {
     const bytes = encoder.encode(text);
     this.#splitWords(bytes, (start, end) => {
       const whole = this.#wholeWords?.get(bytesToAlphabet(bytes.subarray(start, end)));
@@ -151,12 +151,13 @@ export class Tokenizer {
   }
 }
 
+/** Visits the splits of a text, which are what lies between added tokens, and puts out the ids of these. */
 function splitAround(
   finder: AddedTokenFinder,
   text: string,
   withSpecial: boolean,
   output: GrowingArray,
-  visit: (segment: string) => void,
+  visit: (split: string) => void,
 ): void {
   let start = 0;
   for (let match = finder.next(text, 0); match; match = finder.next(text, match.end)) {

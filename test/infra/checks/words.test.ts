@@ -75,6 +75,7 @@ describe("the rules of this repository", () => {
 
   it.each([
     ["chunk", "workers/engine/a.ts", "const pieces = 1;"],
+    ["segment", "workers/tokenizer/a.ts", "visit(segment);"],
     ["memory", "workers/gateway/a.ts", "// A conversation's memory."],
     ["memory", "workers/session/a.ts", "class NoMemory {}"],
     ["page", "README.md", "The page shows it."],
@@ -93,6 +94,7 @@ describe("the rules of this repository", () => {
   it.each([
     ["workers/session/a.ts", "// At the end of each turn, in memory, a page of keys and values; attention sinks."],
     ["workers/engine/a.ts", "// The engine's memory is out of memory at the end of turn; the weights' shards are in memory."],
+    ["wasm/engine/src/a.rs", "let segments = plan.segments();"],
     ["wasm/engine/src/a.rs", "let sinks = config.learned_sinks; // pages of 32 tokens in linear memory"],
     ["workers/page/src/a.ts", "// The page shows a conversation's memory, in turn."],
     ["README.md", "The web page shows it, in `workers/page`; a list page holds 20."],
