@@ -2,11 +2,13 @@
 starts, in some of them more than once."""
 
 from spikingbrain_vllm.hugging_face_config import CONFIG_CLASSES, HYBRID, SOFTMAX_ONLY
+from spikingbrain_vllm.state.settings import CONNECTOR
 
 
 def register() -> None:
-    """Makes vLLM know the configs and the model classes. Imports no model: vLLM does where it needs one."""
+    """Makes vLLM know the configs, the model classes and the connector of states. Imports no model: vLLM does where it needs one."""
     from transformers import AutoConfig
+    from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory
     from vllm.model_executor.models.config import MODELS_CONFIG_MAP
     from vllm.model_executor.models.registry import ModelRegistry
     from vllm.transformers_utils.config import _CONFIG_REGISTRY
@@ -22,3 +24,5 @@ def register() -> None:
         MODELS_CONFIG_MAP[architecture] = Refusals
         if architecture not in known:
             ModelRegistry.register_model(architecture, f"spikingbrain_vllm.model:{architecture}")
+    if CONNECTOR not in KVConnectorFactory._registry:
+        KVConnectorFactory.register_connector(CONNECTOR, "spikingbrain_vllm.state.connector", "StateConnector")

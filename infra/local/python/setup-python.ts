@@ -33,26 +33,36 @@ export async function setupPython(extra: "test" | (typeof optional)[number]): Pr
 /** A second environment: vLLM for CPUs, and this project in it. */
 export async function setupVllm(): Promise<void> {
   await requireLibnuma();
-  await install(vllmEnvironment, "vllm", async (python) => {
-    await standInForCuda(python, await sitePackages(python));
-    const project = [
-      "--quiet",
-      "--disable-pip-version-check",
-      "--no-deps",
-      "--no-build-isolation",
-      "--editable",
-      inRepository("gpu-backend"),
-    ];
-    await mustRun(python, ["-m", "pip", "install", ...project], "pip could not install this project");
-  });
+  await install(
+    vllmEnvironment,
+    "vllm",
+    async (python) => {
+      await standInForCuda(python, await sitePackages(python));
+      const project = [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-build-isolation",
+        "--editable",
+        inRepository("gpu-backend"),
+      ];
+      await mustRun(python, ["-m", "pip", "install", ...project], "pip could not install this project");
+    },
+    [inRepository("gpu-backend/pyproject.toml")],
+  );
 }
 
-/** Makes an environment hold exactly what the extra's lock says, unless it does; `finish` does what is left to do. */
-async function install(folder: string, extra: string, finish: (python: string) => Promise<void>): Promise<void> {
+/** Makes an environment hold exactly what the extra's lock says, unless it does; `finish` does what is left to do, from `sources`. */
+async function install(
+  folder: string,
+  extra: string,
+  finish: (python: string) => Promise<void>,
+  sources: readonly string[] = [],
+): Promise<void> {
   const python = join(folder, "bin/python");
   const lock = inRepository(`gpu-backend/requirements-${extra}.lock`);
   const stamp = join(folder, `.spikingbrain-${extra}`);
-  const digest = digestOf(lock, ...makers);
+  const digest = digestOf(lock, ...makers, ...sources);
   if (existsSync(python) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
   if (!existsSync(python)) {
     console.log(`Making ${relative(repositoryRoot, folder)} …`);

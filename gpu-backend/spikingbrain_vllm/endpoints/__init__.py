@@ -1,0 +1,1 @@
+"""States over HTTP, beside vLLM's own API (`gpu-backend/docs/vllm-states.md`)."""
