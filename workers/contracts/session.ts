@@ -143,6 +143,12 @@ export interface Turn {
   readonly created: number;
 }
 
+/** As many turns as one call carries, at least one where there is one. */
+export interface TurnList {
+  readonly turns: readonly Turn[];
+  readonly hasMore: boolean;
+}
+
 export interface NewSession {
   readonly model: string;
   readonly name?: string;
@@ -161,10 +167,10 @@ export interface ShareFacts {
   readonly expires: number;
 }
 
-export interface SharedSession {
+/** With some of its turns. */
+export interface SharedSession extends TurnList {
   readonly name: string;
   readonly model: string;
-  readonly turns: readonly Turn[];
   readonly tokens: number;
   readonly stateBytes: number;
   readonly expires: number;
@@ -193,7 +199,8 @@ export interface SessionBackend {
   session(tenant: TenantId, id: string): Promise<Outcome<SessionFacts>>;
   /** Newest first; `after` is the last id of the list page before. */
   sessions(tenant: TenantId, kind: "session" | "context", limit: number, after?: string): Promise<Outcome<readonly SessionFacts[]>>;
-  turns(tenant: TenantId, id: string, limit: number, after: number): Promise<Outcome<readonly Turn[]>>;
+  /** Those after a number; fewer than `limit` where they are long. */
+  turns(tenant: TenantId, id: string, limit: number, after: number): Promise<Outcome<TurnList>>;
   renameSession(tenant: TenantId, id: string, name: string): Promise<Outcome<SessionFacts>>;
   /** Back to the end of this turn; 0 is the beginning. */
   rewindSession(tenant: TenantId, id: string, turn: number): Promise<Outcome<SessionFacts>>;
@@ -203,8 +210,8 @@ export interface SessionBackend {
   /** Those that have not expired, latest first, of one session where it is named. */
   shares(tenant: TenantId, limit: number, after?: string, session?: string): Promise<Outcome<readonly ShareFacts[]>>;
   unshare(tenant: TenantId, share: string): Promise<Outcome<null>>;
-  /** Needs no tenant: the link is the permission. */
-  shared(share: string): Promise<Outcome<SharedSession>>;
+  /** With the turns after a number. Needs no tenant: the link is the permission. */
+  shared(share: string, after: number): Promise<Outcome<SharedSession>>;
 
   /** A sealed file: under the tenant's key, or under a passphrase to hand it over. */
   exportSession(tenant: TenantId, id: string, passphrase: string | null): Promise<Outcome<{ readonly file: ReadableStream<Uint8Array> }>>;

@@ -88,8 +88,8 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
     return await this.#reach(() => this.#keeper.unshare(tenant, share));
   }
 
-  async shared(share: string) {
-    return await this.#reach(() => this.#keeper.shared(share));
+  async shared(share: string, after: number) {
+    return await this.#reach(() => this.#keeper.shared(share, after));
   }
 
   async exportSession(tenant: TenantId, id: string, passphrase: string | null) {

@@ -73,7 +73,7 @@ test("without a key nothing is counted", async () => {
   expect(calls).toEqual([]);
 });
 
-test("a quota is reached by logs alone: the refusal says when they go, and leaves nothing", async () => {
+test("a quota is reached by logs alone: the refusal says when they go, and leaves nothing", { timeout: 30_000 }, async () => {
   setQuota(quota);
   const refused = await untilRefused(() => ask(long), 200);
   expect(refused.times).toBeGreaterThan(3);

@@ -33,8 +33,9 @@ export function shareJson({ id, session, name, created, expires }: ShareFacts): 
   return { object: "share", id, session_id: session, name, created, expires };
 }
 
-export function sharedJson({ name, model, tokens, stateBytes, expires, turns }: SharedSession): object {
-  return { object: "shared_session", name, model, tokens, state_bytes: stateBytes, expires, turns: turns.map(turnJson) };
+/** Without its turns. */
+export function sharedJson({ name, model, tokens, stateBytes, expires }: SharedSession): object {
+  return { object: "shared_session", name, model, tokens, state_bytes: stateBytes, expires };
 }
 
 /** A list page; one more than it holds was asked for. */

@@ -18,7 +18,8 @@ import {
 } from "../schema/session.ts";
 import { readJson } from "./read-json.ts";
 import { bodyStream } from "./request-body.ts";
-import { listJson, sessionJson, sharedJson, shareJson, turnJson } from "./session-json.ts";
+import { listJson, sessionJson, shareJson, turnJson } from "./session-json.ts";
+import { sharedStream } from "./shared-stream.ts";
 
 const defaultSessions = 20;
 const defaultTurns = 100;
@@ -59,8 +60,8 @@ export async function oneSession(c: GatewayContext): Promise<Response> {
 export async function sessionTurns(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { limit = defaultTurns, after } = parseBody(turnsQuery, c.req.query());
-  const turns = await fromSession(c.env.SESSION.turns(tenant, idOf(c), limit + 1, after ?? -1));
-  return c.json(listJson(turns, limit, turnJson));
+  const { turns, hasMore } = await fromSession(c.env.SESSION.turns(tenant, idOf(c), limit, after ?? -1));
+  return c.json({ object: "list", data: turns.map(turnJson), has_more: hasMore });
 }
 
 export async function renameSession(c: GatewayContext): Promise<Response> {
@@ -108,7 +109,8 @@ export async function unshare(c: GatewayContext): Promise<Response> {
 
 /** The link is the permission; it is not for search engines. */
 export async function sharedSession(c: GatewayContext): Promise<Response> {
-  return c.json(sharedJson(await fromSession(c.env.SESSION.shared(idOf(c)))), 200, { "x-robots-tag": "noindex" });
+  const turnsAfter = (after: number) => fromSession(c.env.SESSION.shared(idOf(c), after));
+  return c.body(sharedStream(await turnsAfter(-1), turnsAfter), 200, { "content-type": "application/json", "x-robots-tag": "noindex" });
 }
 
 export async function exportSession(c: GatewayContext): Promise<Response> {

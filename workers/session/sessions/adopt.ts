@@ -5,24 +5,49 @@ import { identityOf } from "../identity.ts";
 import type { SnapshotStore, StoredSnapshot } from "../snapshots/contract.ts";
 import { ownerOf } from "./contract.ts";
 import type { SessionRecord } from "./record.ts";
+import { linesOfTurns, turnsOfLines } from "./turn-lines.ts";
 import type { StoredTurn } from "./turn-rows.ts";
 
-/** The turns with the states that they have in the other store: a state that can't be copied is read again from its tokens later. */
+interface StateOfTurn {
+  readonly number: number;
+  readonly snapshot: string;
+  readonly snapshotTokens: number;
+}
+
+/** Lines of turns with the states that they have in the other store: a state that can't be copied is read again from its tokens later. */
 export async function adopt(
-  turns: readonly StoredTurn[],
+  lines: Uint8Array,
   record: SessionRecord,
   from: Pick<SnapshotStore, "open">,
   to: Pick<SnapshotStore, "put">,
-): Promise<readonly StoredTurn[]> {
-  const newest = turns.findLast(({ snapshot }) => snapshot !== null);
-  const without = turns.map((turn): StoredTurn => ({ ...turn, snapshot: null, snapshotTokens: 0 }));
-  if (newest?.snapshot === undefined || newest.snapshot === null) return without;
+): Promise<Uint8Array> {
+  const newest = newestWithState(turnsOfLines(lines));
+  const snapshot = newest === undefined ? null : await adoptState(newest, record, from, to);
+  return linesOfTurns(withOneState(turnsOfLines(lines), newest?.number, snapshot));
+}
+
+/** The last of them that has one. */
+export function newestWithState(turns: Iterable<StoredTurn>): StateOfTurn | undefined {
+  let newest: StateOfTurn | undefined;
+  for (const { number, snapshot, snapshotTokens } of turns) if (snapshot !== null) newest = { number, snapshot, snapshotTokens };
+  return newest;
+}
+
+/** Its id in the other store; null where that fails. */
+async function adoptState(
+  newest: StateOfTurn,
+  record: SessionRecord,
+  from: Pick<SnapshotStore, "open">,
+  to: Pick<SnapshotStore, "put">,
+): Promise<string | null> {
   const opened = await from.open(newest.snapshot, newest.snapshotTokens);
-  if (!opened.ok) return without;
-  const kept = await keepState(to, record, newest, opened.value.bytes);
-  if (kept?.ok !== true) return without;
-  const state = { snapshot: kept.value.id, snapshotTokens: newest.snapshotTokens };
-  return without.map((turn) => (turn.number === newest.number ? { ...turn, ...state } : turn));
+  const kept = opened.ok ? await keepState(to, record, newest, opened.value.bytes) : undefined;
+  return kept?.ok === true ? kept.value.id : null;
+}
+
+function* withOneState(turns: Iterable<StoredTurn>, number: number | undefined, snapshot: string | null): Generator<StoredTurn> {
+  for (const turn of turns)
+    yield turn.number === number && snapshot !== null ? { ...turn, snapshot } : { ...turn, snapshot: null, snapshotTokens: 0 };
 }
 
 /** Puts a state file into a store for a turn of a session; undefined where the store can't be reached. */

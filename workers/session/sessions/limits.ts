@@ -5,7 +5,7 @@ export const mostConversationTokens = 1 << 22;
 export const mostSessionBytes = 31 << 20;
 
 /** What the tables of a session take before there is anything in them. */
-export const emptySessionBytes = 28 << 10;
+export const emptySessionBytes = 32 << 10;
 
 /** Leaves room for questions. */
 export const mostDocumentTokens = 4_000_000;

@@ -17,7 +17,6 @@ import type { SessionCopy } from "./session-object.ts";
 import { adopt } from "./adopt.ts";
 import { ownersOf } from "./contract.ts";
 import type { ShareObject } from "./share-object.ts";
-import { turnsAsBytes, turnsOfBytes } from "./turn-rows.ts";
 
 export type Sessions = Omit<SessionBackend, "start" | "attach" | "stop" | "exportSession" | "importSession">;
 
@@ -39,7 +38,7 @@ export class SessionKeeper implements Sessions {
     const copied = (await original?.copy(from.turn)) ?? notFound(from.session);
     if (!copied.ok) return { ok: false, failure: named(copied.failure, from.session) };
     requireSameModel(model, copied.value.record.model);
-    const parent = { session: from.session, turn: Math.max(0, turnsOfBytes(copied.value.turns).at(-1)?.number ?? 0) };
+    const parent = { session: from.session, turn: copied.value.last };
     const { record: first } = copied.value;
     const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
     return await this.#create({ ...record, parent }, copied.value);
@@ -113,14 +112,14 @@ export class SessionKeeper implements Sessions {
     return ended === true ? { ok: true, value: null } : { ok: false, failure: shareNotFound() };
   }
 
-  async shared(share: string): Promise<Outcome<SharedSession>> {
+  async shared(share: string, after: number): Promise<Outcome<SharedSession>> {
     const found = (await (await this.#findShare(share))?.get()) ?? null;
     if (found === null) return { ok: false, failure: shareNotFound() };
     const object = this.#object(found.tenant, found.session);
-    const [facts, turns] = await Promise.all([object.facts(), object.turns(Number.MAX_SAFE_INTEGER, -1)]);
+    const [facts, turns] = await Promise.all([object.facts(), object.turns(Number.MAX_SAFE_INTEGER, after)]);
     if (!facts.ok || !turns.ok) return { ok: false, failure: shareNotFound() };
     const { name, model, tokens, stateBytes } = facts.value;
-    return { ok: true, value: { name, model, tokens, stateBytes, turns: turns.value, expires: found.expires } };
+    return { ok: true, value: { name, model, tokens, stateBytes, ...turns.value, expires: found.expires } };
   }
 
   async createContext(
@@ -191,8 +190,8 @@ export class SessionKeeper implements Sessions {
     const { record: first } = copied.value;
     requireSameModel(model, first.model);
     const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
-    const turns = await adopt(turnsOfBytes(copied.value.turns), record, this.#store(found.tenant), this.#store(tenant));
-    const made = await this.#create(record, { turns: turnsAsBytes(turns), tokens: copied.value.tokens });
+    const turns = await adopt(copied.value.turns, record, this.#store(found.tenant), this.#store(tenant));
+    const made = await this.#create(record, { turns, tokens: copied.value.tokens });
     if (!made.ok) await this.#store(tenant).release(ownersOf(record.id));
     return made;
   }

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Outcome } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
-import type { SessionFacts, Turn } from "../../contracts/session.ts";
+import type { SessionFacts, TurnList } from "../../contracts/session.ts";
 import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { SessionEnvironment } from "../environment.ts";
@@ -30,7 +30,9 @@ import { SessionAccount } from "./session-account.ts";
 import { expiryOf, sessionFacts } from "./session-facts.ts";
 import { StreamRows } from "./stream-rows.ts";
 import { TokenLog } from "./token-log.ts";
-import { TurnRows, turnsAsBytes, turnsOfBytes } from "./turn-rows.ts";
+import { linesOfTurns, turnsOfLines } from "./turn-lines.ts";
+import { turnList } from "./turn-list.ts";
+import { TurnRows } from "./turn-rows.ts";
 import { noteLength, overwriteRemoved, sessionText } from "../storage/erase.ts";
 
 /** Until a deletion that did not work is tried again. */
@@ -39,9 +41,11 @@ const againMilliseconds = 3_600_000;
 /** All that a fork takes with it; its states it shares. */
 export interface SessionCopy {
   readonly record: SessionRecord;
-  /** `turnsAsBytes`. */
+  /** `linesOfTurns`. */
   readonly turns: Uint8Array;
   readonly tokens: Uint32Array;
+  /** Number of the last turn; 0 where there is only a document, or nothing. */
+  readonly last: number;
 }
 
 /** One conversation, or one document that conversations start from: transcript, tokens, and which states hold them. */
@@ -91,7 +95,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       this.#record.put(record);
       if (copy !== undefined) {
         this.#tokens.append(copy.tokens);
-        for (const turn of turnsOfBytes(copy.turns)) this.#turns.put(turn);
+        for (const turn of turnsOfLines(copy.turns)) this.#turns.put(turn);
       }
     });
     await keepShared(this.#states(record));
@@ -103,13 +107,8 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     return await this.#with(async () => ({ ok: true, value: await this.#facts() }));
   }
 
-  async turns(limit: number, after: number): Promise<Outcome<readonly Turn[]>> {
-    return await this.#with(() => {
-      const turns = this.#turns
-        .list(after, limit)
-        .map(({ number, messages, tokens, finish, created }): Turn => ({ number, messages, tokens, finish, created }));
-      return Promise.resolve({ ok: true, value: turns });
-    });
+  async turns(limit: number, after: number): Promise<Outcome<TurnList>> {
+    return await this.#with(() => Promise.resolve({ ok: true, value: turnList(this.#turns.after(after), limit) }));
   }
 
   async rename(name: string): Promise<Outcome<SessionFacts>> {
@@ -128,14 +127,14 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       if (await this.#isBusy()) return { ok: false, failure: conflict("A turn is running: stop it, or wait for its end.") };
       const failure = this.#unknownTurn(turn);
       if (failure !== undefined) return { ok: false, failure };
-      const dropped = this.#turns.list(turn, Number.MAX_SAFE_INTEGER);
+      const dropped = this.#turns.numbersAfter(turn);
       this.ctx.storage.transactionSync(() => {
         this.#turns.deleteAfter(turn);
         this.#tokens.truncate(this.#turns.get(turn)?.tokens ?? 0);
         this.#record.change({ running: null, updated: unixSeconds() });
       });
       overwriteRemoved(this.ctx.storage, sessionText);
-      await Promise.all(dropped.map(({ number }) => this.#release(ownerOf(id, number))));
+      await Promise.all(dropped.map((number) => this.#release(ownerOf(id, number))));
       await this.#touched();
       return { ok: true, value: await this.#facts() };
     });
@@ -148,12 +147,11 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       const failure = this.#unknownTurn(Math.max(0, last)) ?? this.#document.unready();
       if (failure !== undefined) return { ok: false, failure };
       const record = this.#record.change({ updated: unixSeconds() });
-      const turns = this.#turns.list(-1, Number.MAX_SAFE_INTEGER).filter(({ number }) => number <= last);
-      const copied = { record, turns: turnsAsBytes(turns), tokens: this.#tokens.read(0, turns.at(-1)?.tokens ?? 0) };
-      const bytes = copied.turns.length + copied.tokens.byteLength;
-      if (bytes > mostSessionBytes) return { ok: false, failure: sessionTooLarge(bytes, mostSessionBytes) };
+      const tokens = this.#tokens.read(0, this.#turns.get(last)?.tokens ?? 0);
+      const turns = this.#linesUpTo(last, mostSessionBytes - tokens.byteLength);
+      if (turns === undefined) return { ok: false, failure: sessionTooLarge(this.ctx.storage.sql.databaseSize, mostSessionBytes) };
       await this.#touched();
-      return { ok: true, value: copied };
+      return { ok: true, value: { record, turns, tokens, last: Math.max(0, last) } };
     });
   }
 
@@ -297,6 +295,16 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     // Nobody has heard of a fork whose turn was refused.
     if (!begun.ok) await fork.delete(record.tenant);
     return begun;
+  }
+
+  /** Turns up to this one; undefined where they are more than one call carries. */
+  #linesUpTo(last: number, mostBytes: number): Uint8Array | undefined {
+    try {
+      return linesOfTurns(this.#turns.after(-1, last), mostBytes);
+    } catch (cause) {
+      if (cause instanceof RangeError) return undefined;
+      throw cause;
+    }
   }
 
   #unknownTurn(turn: number): ServiceFailure | undefined {

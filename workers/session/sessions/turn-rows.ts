@@ -24,10 +24,6 @@ interface Row extends Record<string, SqlStorageValue> {
   readonly snapshot_tokens: number;
 }
 
-/** As they go from one object to another: in one form of a known length, whatever characters they have. */
-export const turnsAsBytes = (turns: readonly StoredTurn[]): Uint8Array => new TextEncoder().encode(JSON.stringify(turns));
-export const turnsOfBytes = (bytes: Uint8Array): readonly StoredTurn[] => JSON.parse(new TextDecoder().decode(bytes)) as StoredTurn[];
-
 const columns = "number, messages, tokens, finish, created, stream, snapshot, snapshot_tokens";
 
 export class TurnRows {
@@ -57,9 +53,21 @@ export class TurnRows {
     return this.#select("WHERE number = ?", number)[0];
   }
 
-  /** Those after a number, in order. */
-  list(after: number, limit: number): StoredTurn[] {
-    return this.#select("WHERE number > ? ORDER BY number LIMIT ?", after, limit);
+  /** Those after a number, in order, each read when it is asked for: no cursor stays open where nobody asks for more. */
+  *after(number: number, last = Number.MAX_SAFE_INTEGER): Generator<StoredTurn, void, undefined> {
+    for (const each of this.numbersAfter(number, last)) {
+      const turn = this.get(each);
+      if (turn !== undefined) yield turn;
+    }
+  }
+
+  numbersAfter(number: number, last = Number.MAX_SAFE_INTEGER): number[] {
+    const rows = this.#sql.exec<{ number: number }>(
+      "SELECT number FROM turns WHERE number > ? AND number <= ? ORDER BY number",
+      number,
+      last,
+    );
+    return Array.from(rows, (row) => row.number);
   }
 
   /** The newest that has a state. */
@@ -96,7 +104,7 @@ export class TurnRows {
 
   /** Turns after this one. */
   deleteAfter(number: number): void {
-    for (const { number: gone } of this.list(number, Number.MAX_SAFE_INTEGER)) this.#long.delete(String(gone));
+    for (const gone of this.numbersAfter(number)) this.#long.delete(String(gone));
     removeText(this.#sql, "turns", "number > ?", number);
   }
 

@@ -19,7 +19,8 @@ import { unixSeconds } from "../record.ts";
 import { openSessionFile, sealSessionFile, type FileContent } from "./session-file.ts";
 import { newPassphraseKey, newTenantKey, passphraseKey, tenantKey } from "./key.ts";
 import { newRecord } from "../session-keeper.ts";
-import { turnsAsBytes, turnsOfBytes, type StoredTurn } from "../turn-rows.ts";
+import { linesOfTurns, turnsOfLines } from "../turn-lines.ts";
+import type { StoredTurn } from "../turn-rows.ts";
 
 /** The year 9999: no later one is shown rightly everywhere. */
 const latestSeconds = 253_402_300_799;
@@ -50,7 +51,7 @@ export async function exportSession(
   const copied = await object.copy();
   if (!copied.ok) return copied;
   const { record, tokens } = copied.value;
-  const turns = turnsOfBytes(copied.value.turns);
+  const turns = [...turnsOfLines(copied.value.turns)];
   try {
     const { key, sealed } = passphrase === null ? await newTenantKey(environment.STATE_KEYS, tenant) : await newPassphraseKey(passphrase);
     const newest = turns.findLast(({ snapshot }) => snapshot !== null);
@@ -116,7 +117,7 @@ export async function importSession(
       snapshot: one === last ? snapshot : null,
       snapshotTokens: one === last && snapshot !== null ? stateTokens : 0,
     }));
-    const copy = { turns: turnsAsBytes(stored), tokens: content.tokens };
+    const copy = { turns: linesOfTurns(stored), tokens: content.tokens };
     const made = await sessionAt(environment, tenant, record.id).create(record, copy);
     if (!made.ok) await store.release(ownersOf(record.id));
     return made;
