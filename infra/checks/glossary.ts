@@ -33,6 +33,8 @@ export const misuses: readonly Misuse[] = [
     wrong: new RegExp(
       `(?:${conversation})(?: s)? memor(?:y|ies)|memor(?:y|ies) of (?:a|the|its|every|that|constant) (?:${conversation}|text|size)s?`,
     ),
+    // vLLM's `static_forward_context`, where another word follows it.
+    right: /static forward context memory/,
     except: webPage,
     write: "state for what a model remembers",
   },
@@ -88,6 +90,8 @@ export const misuses: readonly Misuse[] = [
     wrong: /snapshots?/,
     right: /workers session snapshots|snapshot inspect/,
     within: ["wasm", "gpu-backend", "test/gpu-backend", "test/wasm"],
+    // There it is the name of a route.
+    except: ["gpu-backend/spikingbrain_vllm/endpoints", "gpu-backend/docs/vllm-states.md"],
     write: "state file for a state's bytes; a snapshot is a state that the store keeps",
   },
   {
