@@ -9,10 +9,14 @@ export function errorBody(failure: ServiceFailure): ErrorBody {
   return { error: { message: failure.message, type: errorType(failure.status), param: failure.param ?? null, code: failure.code } };
 }
 
+/** Statuses that the OpenAI SDKs ask again after by themselves, unless `x-should-retry` says that it is of no use. */
+const isAskedAgain = (status: number): boolean => status === 408 || status === 409 || status === 429 || status >= 500;
+
 export function errorResponse(failure: ServiceFailure, extraHeaders: Record<string, string> = {}): Response {
   const headers = new Headers({ "content-type": "application/json; charset=utf-8", "cache-control": "no-store", ...extraHeaders });
   if (failure.retryAfterSeconds !== undefined) headers.set("retry-after", String(Math.max(1, Math.ceil(failure.retryAfterSeconds))));
-  else if (failure.status === 503 || failure.status === 429) headers.set("retry-after", "1");
+  else if (failure.retryable && (failure.status === 503 || failure.status === 429)) headers.set("retry-after", "1");
+  if (!failure.retryable && isAskedAgain(failure.status)) headers.set("x-should-retry", "false");
   return new Response(JSON.stringify(errorBody(failure)), { status: failure.status, headers });
 }
 

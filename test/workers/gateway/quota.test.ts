@@ -100,6 +100,9 @@ describe("a quota is reached", patience, () => {
     const { times, error } = await untilRefused(() => alice.call("POST", "/v1/sessions", { model: "tiny" }));
     expectRefusal(error, "sessions", "DELETE /v1/sessions/ID");
     expect(times).toBe(Math.floor(quota / emptySessionBytes));
+    // The OpenAI SDKs would ask again and again after a 429.
+    const { headers } = await alice.call("POST", "/v1/sessions", { model: "tiny" });
+    expect([headers.get("retry-after"), headers.get("x-should-retry")]).toEqual([null, "false"]);
     expect(await sessions()).toHaveLength(times);
     expect((await usage(alice)).bytes.sessions).toBeLessThanOrEqual(quota);
     await new SessionClient().create();

@@ -14,7 +14,14 @@ export const crossOrigin = createMiddleware<GatewayTypes>(async (c, next) => {
     allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
     // Whatever is asked for: SDKs send headers of their own (`x-stainless-…`), and no header gives a named origin more than its key does.
     allowHeaders: [],
-    exposeHeaders: ["x-request-id", "retry-after", "x-spikingbrain-cache", "x-spikingbrain-session", "x-spikingbrain-stream"],
+    exposeHeaders: [
+      "x-request-id",
+      "retry-after",
+      "x-should-retry",
+      "x-spikingbrain-cache",
+      "x-spikingbrain-session",
+      "x-spikingbrain-stream",
+    ],
     maxAge: preflightMaxAgeSeconds,
   });
   const answer = await respond(c, next);
