@@ -2,6 +2,9 @@
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelDescription } from "../../workers/contracts/engine.ts";
 import { addSpikes, layerTotals, noSpikes } from "../../workers/contracts/spikes.ts";
+import { abilities, missingAbility } from "../../workers/contracts/abilities.ts";
+import { abilityProofs } from "./ability-proofs.ts";
+import { casesOf, type Can } from "./cases.ts";
 import { collect, generate, greedy, openStream, valueOf, testedBackend, type TestedBackend, type TestRequest } from "./generation.ts";
 import { pause } from "../../workers/waiting/within.ts";
 
@@ -25,6 +28,7 @@ export function backendConformance(
   describe(name, { timeout }, () => {
     let backend: TestedBackend;
     let model: ModelDescription;
+    let can: Can;
     const request = (changes: Partial<GenerateRequest> = {}): TestRequest => ({ ...greedy(options.prompt), ...changes });
     const events = (changes: Partial<GenerateRequest> = {}) => generate(backend, request(changes));
     const idle = () =>
@@ -38,6 +42,7 @@ export function backendConformance(
     beforeAll(async () => {
       backend = await testedBackend(await open());
       [model] = valueOf(await backend.models()) as [ModelDescription];
+      can = casesOf(model);
     }, timeout);
 
     // Whatever a test leaves unread must not go on working.
@@ -60,6 +65,22 @@ export function backendConformance(
       expect(valueOf(await backend.models())[0]).toEqual(model);
     });
 
+    test.each(abilities)("does what an ability promises, where it has it: %s", async (ability) => {
+      if (can(ability)) await abilityProofs[ability].holds(backend, options.prompt);
+    });
+
+    test.each(abilities)("refuses by name what needs an ability that it has not: %s", async (ability) => {
+      const needing = abilityProofs[ability].needing(options.prompt);
+      const missing = missingAbility(needing, model.abilities);
+      const outcome = await backend.generate(needing);
+      if (outcome.ok) await outcome.value.cancel();
+      if (missing === undefined) expect(outcome).toMatchObject({ ok: true });
+      else {
+        const { param } = missing;
+        expect(outcome).toMatchObject({ ok: false, failure: { code: "invalid_request", status: 400, param, retryable: false } });
+      }
+    });
+
     test("is ready once it has produced a token", async () => {
       expect(valueOf(await backend.ready())).toBeNull();
       expect((await backend.load()).loaded).toBe(true);
@@ -79,8 +100,16 @@ export function backendConformance(
     });
 
     test("a stream is at most one prompt event, tokens, one terminal event, and nothing after it", async () => {
-      const all = await collect(await openStream(backend, request({ maxTokens: 4, promptLogprobs: 0 })));
-      expect(all.map((event) => event.type)).toEqual(["prompt", "token", "token", "token", "token", "finish"]);
+      const promptLogprobs = model.abilities.includes("prompt_logprobs") ? 0 : null;
+      const all = await collect(await openStream(backend, request({ maxTokens: 4, promptLogprobs })));
+      expect(all.map((event) => event.type)).toEqual([
+        ...(promptLogprobs === null ? [] : ["prompt"]),
+        "token",
+        "token",
+        "token",
+        "token",
+        "finish",
+      ]);
     });
 
     test("without log-probabilities none are sent", async () => {
@@ -107,22 +136,8 @@ export function backendConformance(
       expect(tokens.map(({ id }) => id)).toEqual((await events({ maxTokens: 4 })).tokens);
     });
 
-    test("scores a prompt and generates nothing", async () => {
-      const { all, tokens, end } = await events({ maxTokens: 0, promptLogprobs: 2 });
-      expect(tokens).toEqual([]);
-      expect(end).toMatchObject({ type: "finish", reason: "length", usage: { completionTokens: 0 } });
-      const scores = all[0]?.type === "prompt" ? all[0].logprobs : [];
-      expect(scores).toHaveLength(options.prompt.length);
-      expect(scores[0]).toBeNull();
-      for (const [position, score] of scores.entries()) {
-        if (position === 0) continue;
-        expect(score?.id).toBe(options.prompt[position]);
-        expect(score?.top).toHaveLength(2);
-        expect(score?.logprob).toBeLessThanOrEqual(score?.top[0]?.[1] ?? -Infinity);
-      }
-    });
-
     test("scoring a text agrees with having generated it", async () => {
+      if (!can("prompt_logprobs")) return;
       const { all, tokens } = await events({ maxTokens: 4, topLogprobs: 0 });
       const generated = all.flatMap((event) => (event.type === "token" ? [event.logprob?.logprob ?? NaN] : []));
       const scored = await events({ prompt: Uint32Array.from([...options.prompt, ...tokens]), maxTokens: 0, promptLogprobs: 0 });
@@ -148,15 +163,6 @@ export function backendConformance(
       const forced = await events({ maxTokens: 5, minTokens: 4, stopTokens: [stop] });
       expect(forced.tokens.length).toBeGreaterThanOrEqual(4);
       expect(forced.tokens).not.toContain(stop);
-    });
-
-    test("bias forces a token and forbids one", async () => {
-      const plain = await events({ maxTokens: 1 });
-      const best = plain.tokens[0] ?? 0;
-      const other = best === 0 ? 1 : best - 1;
-      const biased = (id: number, bias: number) => events({ maxTokens: 2, sampling: { ...request().sampling, logitBias: [[id, bias]] } });
-      expect((await biased(other, 100)).tokens).toEqual([other, other]);
-      expect((await biased(best, -100)).tokens).not.toContain(best);
     });
 
     test("same seed, same tokens; other seeds, other tokens", async () => {

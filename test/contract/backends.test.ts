@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import type { GenerationBackend } from "../../workers/contracts/engine.ts";
-import { endOfTurn, tinyManifest, tinyTokenizer } from "../workers/support/tiny-tokenizer.ts";
+import { endOfTurn, plainManifest, tinyManifest, tinyTokenizer, versionOf } from "../workers/support/tiny-tokenizer.ts";
 import { ToyBackend } from "../workers/support/toy-backend.ts";
 import { backendConformance } from "./backend-conformance.ts";
 import { stateConformance, type StateConformanceOptions } from "./state-conformance.ts";
@@ -14,11 +14,16 @@ const states: StateConformanceOptions = {
   timeoutMilliseconds,
 };
 
-const toy = () =>
-  new ToyBackend({ vocabularySize: tinyTokenizer.tokens.length, contextLength: tinyManifest.contextLength, endOfTurn: endOfTurn });
+const facts = { vocabularySize: tinyTokenizer.tokens.length, contextLength: tinyManifest.contextLength, endOfTurn };
+const toy = () => new ToyBackend(facts);
+const plain = () => new ToyBackend({ ...facts, models: [{ ...versionOf(plainManifest), abilities: [] }] });
+const statesAtTheEnd = () => new ToyBackend({ ...facts, models: [{ ...versionOf(tinyManifest), abilities: ["states"] }] });
 const overRpc = () => (env as unknown as { ENGINE: GenerationBackend }).ENGINE;
 
 backendConformance("the toy backend, in process", toy, options);
 backendConformance("the toy backend, over RPC", overRpc, options);
+backendConformance("a backend with no ability", plain, options);
+backendConformance("a backend with states at an answer's end only", statesAtTheEnd, options);
 stateConformance("the toy backend, in process", toy, states);
 stateConformance("the toy backend, over RPC", overRpc, states);
+stateConformance("a backend with states at an answer's end only", statesAtTheEnd, states);

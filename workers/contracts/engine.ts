@@ -2,6 +2,7 @@
  * What every generation backend offers, whatever it computes on. Token ids in, token ids out: the gateway makes token ids of prompts, the
  * session Worker renders turns and makes text of what is generated, and finds stop strings in it. `test/contract` holds the one conformance suite.
  */
+import type { Ability } from "./abilities.ts";
 import type { BackendFinish } from "./finish.ts";
 import type { ServiceFailure } from "./errors.ts";
 import type { SpikeCounts, SpikesByLayer, SpikingMode } from "./spikes.ts";
@@ -215,6 +216,8 @@ export interface ModelDescription extends ModelVersion {
    * is neither, and it is as many as a request may have.
    */
   readonly contextLength: number;
+  /** What it can of that in which backends differ; `abilities.ts` says which field of a request needs which. */
+  readonly abilities: readonly Ability[];
   /** Which kernel computes: `relaxed`, `simd128`, `scalar`, or a GPU backend's name. */
   readonly kernel: string;
   /** Which inputs of the model's products spike; a backend without neurons leaves it out. */

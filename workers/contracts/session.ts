@@ -3,6 +3,7 @@
  * `ok: false`, never as a thrown error. A tenant is never told whether what it may not see exists: that is "not found", as is the unknown.
  */
 import type { TurnFinish } from "./finish.ts";
+import type { Ability } from "./abilities.ts";
 import type { ChoiceEvent, Job } from "./choice.ts";
 import type { ModelVersion, Outcome } from "./engine.ts";
 import type { ServiceFailure } from "./errors.ts";
@@ -29,6 +30,8 @@ export interface GenerationOrder {
   readonly tenant: TenantId | null;
   /** The model that answers, and by whose tokenizer its tokens are read as long as the stream is kept. */
   readonly model: ModelVersion;
+  /** What the model's backend can. */
+  readonly abilities: readonly Ability[];
   /** A turn of a session has one, whose `prompt` is empty and whose `maxTokens` is 0: the session fills both when the turn begins. */
   readonly jobs: readonly Job[];
   /** What the gateway needs to write the same bytes again for a client that comes back; opaque to everybody else. */
@@ -50,7 +53,7 @@ export interface TurnOrder {
   /** What the client added: the session renders it after what it has read, and its transcript takes it, with the answer after it. */
   readonly messages: readonly TranscriptMessage[];
   readonly limits: TokenLimits;
-  /** Whether the tokens that the session holds count into the context; they do not where the backend's state has one size for any conversation. */
+  /** Whether the tokens that the session holds count into the context; they do not where the backend keeps states, and of one size for any conversation. */
   readonly countsHeld: boolean;
 }
 

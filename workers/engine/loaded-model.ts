@@ -1,4 +1,5 @@
 /** The model in memory and what this engine can promise of it. */
+import { abilities } from "../contracts/abilities.ts";
 import type { ModelDescription } from "../contracts/engine.ts";
 import type { ModelForm, ModelManifest } from "../contracts/model-files.ts";
 import { engineErrorCode, type Engine, type EngineDescription, type LoaderOptions, type ModelLoader } from "./engine-surface.ts";
@@ -72,6 +73,7 @@ export function describeModel(engine: Engine, { id, sha256, tokenizerSha256, for
       parameters,
       vocabularySize,
       contextLength,
+      abilities,
       kernel,
       spikes,
       state,

@@ -17,6 +17,7 @@ import { planJobs, tokenLimits, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
 import type { TurnOrder } from "../contracts/session.ts";
 import { modelNamed, type ServedModel } from "../models/served-model.ts";
+import { requireAbilities } from "./plan/require-abilities.ts";
 import { requireTenant } from "./plan/require-tenant.ts";
 import { requireSpikes } from "./plan/require-spikes.ts";
 import { requireState } from "./plan/require-state.ts";
@@ -49,10 +50,11 @@ export async function answerGeneration<Body extends GenerationFields>(
   const description = await describeModel(c.env, model.version);
   const spikes = body.spikes === true ? requireSpikes(description) : null;
   if (body.state === true) requireState(description);
-  const jobs = planJobs(body, options, model, description.contextLength, requestId);
+  const jobs = planJobs(body, options, model, description, requestId);
+  requireAbilities(jobs, description);
   const limits = tokenLimits(body, options, description.contextLength);
-  // A state of constant size has room for any conversation; a request still has its own bound.
-  const countsHeld = description.state?.constant !== true;
+  // A state of constant size has room for any conversation, where it is kept; a request still has its own bound.
+  const countsHeld = description.state?.constant !== true || !description.abilities.includes("states");
 
   const recipe: AnswerRecipe = {
     version: recipeVersion,
@@ -76,6 +78,7 @@ export async function answerGeneration<Body extends GenerationFields>(
       ...placeOf(c.req.raw),
       tenant,
       model: model.version,
+      abilities: description.abilities,
       jobs,
       recipe: JSON.stringify(recipe),
       resumable: streams,

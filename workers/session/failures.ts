@@ -71,6 +71,14 @@ export function quotaExceeded(
   return most === "streams" && secondsToEnd !== undefined ? { ...failure, retryAfterSeconds: secondsToEnd } : failure;
 }
 
+export const modelKeepsNoStates = (model: string) =>
+  refuse(
+    "unsupported_field",
+    400,
+    `'model': the backend of the model '${model}' keeps no states, so no document can be read with it.`,
+    "model",
+  );
+
 export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
 /** It was ended by the reader, the client, or the time limit. */
 export const cancelled = (message = "The generation was stopped.") => refuse("cancelled", 499, message);

@@ -14,6 +14,7 @@ const description: ModelDescription = {
   parameters: 0,
   vocabularySize: 2 ** 31 - 1,
   contextLength: 8192,
+  abilities: [],
   kernel: "counting",
 };
 

@@ -1,6 +1,6 @@
 import type { ModelDescription } from "../../../workers/contracts/engine.ts";
 import { describe, expect, it } from "vitest";
-import { filesOf, sourceOf } from "../../contract/state-conformance.ts";
+import { filesOf, sourceOf } from "../../contract/state-files.ts";
 import { collect as collectAll } from "../../contract/generation.ts";
 import { bindings } from "./bindings.ts";
 import { ask, collect, tokensOf } from "./requests.ts";

@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 import type { SaveStates } from "../../../workers/contracts/engine.ts";
 import { generate, greedy, testedBackend } from "../../contract/generation.ts";
-import { filesOf, stateConformance, sourceOf } from "../../contract/state-conformance.ts";
+import { stateConformance } from "../../contract/state-conformance.ts";
+import { filesOf, sourceOf } from "../../contract/state-files.ts";
 import { SchedulerBackend, tinyModel, tinyVocabulary } from "./tiny-model.ts";
 
 const requestTokens = 1000;

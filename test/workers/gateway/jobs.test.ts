@@ -1,5 +1,6 @@
 /** What one request may ask for where the model's context has no end. */
 import { describe, expect, test } from "vitest";
+import { abilities } from "../../../workers/contracts/abilities.ts";
 import type { SamplingDefaults } from "../../../workers/contracts/model-files.ts";
 import { planJobs, type JobOptions } from "../../../workers/gateway/plan/jobs.ts";
 import type { GenerationFields } from "../../../workers/gateway/schema/generation-fields.ts";
@@ -15,7 +16,7 @@ const model: ServedModel = {
   stopTokens: [],
   firstToken: null,
 };
-const requestTokens = 131_072;
+const backend = { contextLength: 131_072, abilities };
 
 function plan(lengths: readonly number[], changes: Partial<JobOptions> & { readonly n?: number } = {}) {
   const { n = 1, ...options } = changes;
@@ -28,7 +29,7 @@ function plan(lengths: readonly number[], changes: Partial<JobOptions> & { reado
     topLogprobs: null,
     promptLogprobs: null,
   };
-  return planJobs({ model: "tiny", n, logit_bias: [] }, { ...defaults, ...options }, model, requestTokens, "test");
+  return planJobs({ model: "tiny", n, logit_bias: [] }, { ...defaults, ...options }, model, backend, "test");
 }
 
 test("an answer whose length nobody named is bounded; one that was named is taken as it is", () => {
@@ -78,7 +79,7 @@ describe("what a request leaves out of how tokens are chosen", () => {
       promptLogprobs: null,
     };
     const served = { ...model, card: { ...model.card, defaults } };
-    return planJobs({ model: "tiny", logit_bias: [], ...body }, options, served, requestTokens, "test")[0]?.request.sampling;
+    return planJobs({ model: "tiny", logit_bias: [], ...body }, options, served, backend, "test")[0]?.request.sampling;
   };
 
   test.each<readonly [string, Partial<GenerationFields>]>([

@@ -6,6 +6,7 @@ import { chat, chatChunks, complete, failure, payloads, type Json } from "../sup
 import { engine } from "../support/gateway-worker.ts";
 import { idOf } from "../support/tiny-tokenizer.ts";
 import { toySpikes } from "../support/toy-backend.ts";
+import { smallestDescription } from "../support/smallest-description.ts";
 
 beforeEach(() => engine.use({ reply: [idOf("hello"), idOf("Ġworld")] }));
 
@@ -76,20 +77,10 @@ test("the field must be true or false", async () => {
 });
 
 test("a model in which nothing fires refuses, and says why", () => {
-  const model = {
-    id: "m",
-    digest: "",
-    tokenizerDigest: "",
-    architecture: "a",
-    parameters: 0,
-    vocabularySize: 1,
-    contextLength: 1,
-    kernel: "k",
-  };
   const refusal = /'spikes' cannot be counted: the model runs in spiking mode 'off'/;
-  expect(() => requireSpikes(model)).toThrow(refusal);
-  expect(() => requireSpikes({ ...model, spikes: "off" })).toThrow(refusal);
-  expect(requireSpikes({ ...model, spikes: "released" })).toBe("released");
+  expect(() => requireSpikes(smallestDescription)).toThrow(refusal);
+  expect(() => requireSpikes({ ...smallestDescription, spikes: "off" })).toThrow(refusal);
+  expect(requireSpikes({ ...smallestDescription, spikes: "released" })).toBe("released");
 });
 
 test("an answer cut off by a stop string has totals and no layers", () => {

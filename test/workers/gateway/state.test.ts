@@ -4,6 +4,7 @@ import { chat, chatChunks, complete, failure, payloads } from "../support/gatewa
 import { engine } from "../support/gateway-worker.ts";
 import { idOf } from "../support/tiny-tokenizer.ts";
 import { toyState } from "../support/toy-backend.ts";
+import { smallestDescription } from "../support/smallest-description.ts";
 
 beforeEach(() => engine.use({ reply: [idOf("hello"), idOf("Ġworld")] }));
 
@@ -40,17 +41,7 @@ test("nobody who does not ask is told", async () => {
 
 test("the field must be true or false, and a backend that does not know refuses", async () => {
   expect(await failure(await chat({ state: 1 }))).toMatchObject({ code: "invalid_request", param: "state" });
-  const model = {
-    id: "m",
-    digest: "",
-    tokenizerDigest: "",
-    architecture: "a",
-    parameters: 0,
-    vocabularySize: 1,
-    contextLength: 1,
-    kernel: "k",
-  };
   expect(() => {
-    requireState(model);
+    requireState(smallestDescription);
   }).toThrow("'state' cannot be reported");
 });

@@ -39,7 +39,7 @@ describe("a request names its model", () => {
     expect(await failure(response)).toMatchObject({
       code: "model_not_found",
       param: "model",
-      message: "The model 'huge' does not exist. Served here: 'tiny', 'swapped'.",
+      message: "The model 'huge' does not exist. Served here: 'tiny', 'swapped', 'plain'.",
     });
   });
 
@@ -61,13 +61,13 @@ describe("a request names its model", () => {
     expect(await sampling({ model: "tiny" })).toMatchObject({ temperature: 1, topP: 1, topK: 0, minP: 0, repetitionPenalty: 1 });
   });
 
-  test("both are listed, each with what its backend says", async () => {
+  test("all are listed, each with what its backend says", async () => {
     const { data } = await (
       await request("/v1/models")
     ).json<{ data: { id: string; digest: string; defaults: { temperature: number } }[] }>();
-    expect(data.map(({ id }) => id)).toEqual(["tiny", "swapped"]);
-    expect(data.map(({ defaults }) => defaults.temperature)).toEqual([1, 0.2]);
-    expect(new Set(data.map(({ digest }) => digest)).size).toBe(2);
+    expect(data.map(({ id }) => id)).toEqual(["tiny", "swapped", "plain"]);
+    expect(data.map(({ defaults }) => defaults.temperature)).toEqual([1, 0.2, 1]);
+    expect(new Set(data.map(({ digest }) => digest)).size).toBe(3);
   });
 });
 

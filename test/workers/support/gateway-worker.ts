@@ -2,7 +2,7 @@
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { GenerateRequest, GenerationBackend } from "../../../workers/contracts/engine.ts";
 import type { ModelIndex } from "../../../workers/contracts/model-files.ts";
-import { endOfTurn, swappedManifest, swappedTokenizer, tinyManifest, tinyTokenizer, versionOf } from "./tiny-tokenizer.ts";
+import { endOfTurn, plainManifest, swappedManifest, swappedTokenizer, tinyManifest, tinyTokenizer, versionOf } from "./tiny-tokenizer.ts";
 import { ToyBackend } from "./toy-backend.ts";
 
 export { default } from "../../../workers/gateway/index.ts";
@@ -13,7 +13,7 @@ export const engine = new ToyBackend({
   vocabularySize: tinyTokenizer.tokens.length,
   contextLength: tinyManifest.contextLength,
   endOfTurn: endOfTurn,
-  models: [versionOf(tinyManifest), versionOf(swappedManifest)],
+  models: [versionOf(tinyManifest), versionOf(swappedManifest), { ...versionOf(plainManifest), abilities: [] }],
 });
 
 /** A Durable Object behind an entrypoint, as the real engine is: only an object outlives the cancelled call and can notice it. */
@@ -67,12 +67,15 @@ export const assets: Record<string, object> = {
     models: [
       { id: tinyManifest.id, path: "/tiny/" },
       { id: swappedManifest.id, path: "/swapped/" },
+      { id: plainManifest.id, path: "/plain/" },
     ],
   } satisfies ModelIndex,
   "/tiny/manifest.json": tinyManifest,
   "/tiny/tokenizer.json": tinyTokenizer,
   "/swapped/manifest.json": swappedManifest,
   "/swapped/tokenizer.json": swappedTokenizer,
+  "/plain/manifest.json": plainManifest,
+  "/plain/tokenizer.json": tinyTokenizer,
 };
 
 export class FixtureAssets extends WorkerEntrypoint {

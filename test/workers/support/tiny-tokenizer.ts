@@ -60,6 +60,9 @@ export const swappedManifest: ModelManifest = {
   defaults: { temperature: 0.2, top_p: 0.9, top_k: 40, min_p: 0.05, repetition_penalty: 1.1 },
 };
 
+/** A model whose backend computes tokens and has no ability beside. */
+export const plainManifest: ModelManifest = { ...tinyManifest, id: "plain", sha256: "5".repeat(64) };
+
 function swapCase(token: string): string {
   if (!/^[a-z]$/i.test(token)) return token;
   return token === token.toLowerCase() ? token.toUpperCase() : token.toLowerCase();

@@ -1,4 +1,5 @@
 /** A whole generation backend over the toy model, with a script: what it says, how fast, and how it breaks. */
+import { abilities, missingAbility, type Ability } from "../../../workers/contracts/abilities.ts";
 import type {
   EngineLoad,
   GenerateRequest,
@@ -43,12 +44,17 @@ export interface BackendScript {
   readonly failSaveAfterBytes?: number;
 }
 
+/** All abilities where they are left out. */
+export interface ToyModel extends ModelVersion {
+  readonly abilities?: readonly Ability[];
+}
+
 export interface ToyBackendOptions {
   readonly vocabularySize: number;
   readonly contextLength: number;
   readonly endOfTurn: number;
   /** The tiny model alone where left out. */
-  readonly models?: readonly ModelVersion[];
+  readonly models?: readonly ToyModel[];
 }
 
 const memoryBytes = 1 << 20;
@@ -88,7 +94,7 @@ export class ToyBackend implements GenerationBackend {
       spikes: "paper",
       state: toyStates,
     } as const;
-    return Promise.resolve({ ok: true, value: models.map((version) => ({ ...version, ...facts })) });
+    return Promise.resolve({ ok: true, value: models.map((version) => ({ abilities, ...version, ...facts })) });
   }
 
   ready(): Promise<Outcome<null>> {
@@ -127,7 +133,8 @@ export class ToyBackend implements GenerationBackend {
     const { prompt, maxTokens } = request;
     const { vocabularySize, contextLength, models = [tinyVersion] } = this.#options;
     const { id, digest } = request.model;
-    if (!models.some((one) => one.id === id && one.digest === digest))
+    const model = models.find((one) => one.id === id && one.digest === digest);
+    if (model === undefined)
       return {
         code: "model_not_found",
         status: 404,
@@ -135,11 +142,11 @@ export class ToyBackend implements GenerationBackend {
         param: "model",
         retryable: false,
       };
-    const refuse = (code: "invalid_request" | "context_length_exceeded", message: string) => ({
+    const refuse = (code: "invalid_request" | "context_length_exceeded", message: string, param = "prompt") => ({
       code,
       status: 400,
       message,
-      param: "prompt",
+      param,
       retryable: false,
     });
     if (prompt.length === 0) return refuse("invalid_request", "prompt: must hold at least one token");
@@ -147,9 +154,16 @@ export class ToyBackend implements GenerationBackend {
     if (outside !== undefined)
       return refuse("invalid_request", `prompt: token id ${outside} is outside the vocabulary of ${vocabularySize}`);
     const total = prompt.length + maxTokens;
-    return total <= contextLength
-      ? (stateRefusalOf(request, this.#options) ?? null)
-      : refuse("context_length_exceeded", `prompt: ${total} tokens are more than the context of ${contextLength}`);
+    if (total > contextLength)
+      return refuse("context_length_exceeded", `prompt: ${total} tokens are more than the context of ${contextLength}`);
+    return stateRefusalOf(request, this.#options) ?? this.#unable(request, model);
+  }
+
+  #unable(request: RequestToCheck, { abilities: can = abilities }: ToyModel): ServiceFailure | null {
+    const missing = missingAbility(request, can);
+    if (missing === undefined) return null;
+    const { ability, param } = missing;
+    return { code: "invalid_request", status: 400, message: `${param}: needs the ability '${ability}'`, param, retryable: false };
   }
 
   #stream(request: OpenedRequest, call: number): ReadableStream<Uint8Array> {

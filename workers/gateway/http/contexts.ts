@@ -1,8 +1,10 @@
 /** `/v1/contexts`: documents that are read once and asked often. */
-import { fromSession } from "../backend.ts";
+import { availableDescription, fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import type { SessionFacts } from "../../contracts/session.ts";
 import { unsupportedMediaType } from "../failures.ts";
+import { modelNamed } from "../../models/served-model.ts";
+import { requireStates } from "../plan/require-abilities.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
 import { newContextBody, newContextQuery, uploadQuery } from "../schema/session.ts";
@@ -18,12 +20,14 @@ export async function createContext(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   if (!isText(c)) {
     const { model, name } = parseBody(newContextBody, await readJson(c.req.raw));
+    await requireReadable(c, model);
     const facts = await fromSession(
       c.env.SESSION.createContext(tenant, { model, ...(name === null || name === undefined ? {} : { name }) }),
     );
     return c.json(sessionJson(facts), 201);
   }
   const { model, name } = parseBody(newContextQuery, c.req.query());
+  await requireReadable(c, model);
   const request = { model, ...(name === undefined ? {} : { name }) };
   const facts = await fromSession(c.env.SESSION.createContext(tenant, request, bodyStream(c.req.raw)));
   return c.json(sessionJson(facts), 201);
@@ -35,6 +39,12 @@ export async function appendText(c: GatewayContext): Promise<Response> {
   if (!isText(c)) throw unsupportedMediaType("The text must be sent with 'Content-Type: text/plain', in UTF-8.");
   const id = c.req.param("id") ?? "";
   return c.json(sessionJson(await fromSession(c.env.SESSION.appendContext(tenant, id, offset, bodyStream(c.req.raw), last === "true"))));
+}
+
+/** While no backend answers, a document can be uploaded and waits. */
+async function requireReadable(c: GatewayContext, model: string): Promise<void> {
+  const description = await availableDescription(c.env, (await modelNamed(c.env, model)).version);
+  if (description !== null) requireStates(description);
 }
 
 /** Any number of events, then `[DONE]`. */

@@ -1,7 +1,7 @@
 /** Turns a parsed body and its rendered prompts into what backends are asked: one job a choice. */
 import type { Job } from "../../contracts/choice.ts";
 import type { TokenLimits } from "../../contracts/session.ts";
-import { promptScoresLimit, type SamplingParameters } from "../../contracts/engine.ts";
+import { promptScoresLimit, type ModelDescription, type SamplingParameters } from "../../contracts/engine.ts";
 import { requireVocabulary } from "../prompt/encode-prompt.ts";
 import { invalidRequest } from "../failures.ts";
 import { samplingDefaults } from "../../models/sampling-defaults.ts";
@@ -31,11 +31,17 @@ export interface JobOptions {
   readonly promptLogprobs: number | null;
 }
 
-/** `contextLength` is the longest prompt plus completion, in tokens, that the backend takes in one request. */
-export function planJobs(body: GenerationFields, options: JobOptions, model: ServedModel, contextLength: number, requestId: string): Job[] {
+/** For the model's backend as it describes itself. */
+export function planJobs(
+  body: GenerationFields,
+  options: JobOptions,
+  model: ServedModel,
+  { contextLength, abilities }: Pick<ModelDescription, "contextLength" | "abilities">,
+  requestId: string,
+): Job[] {
   const choices = body.n ?? 1;
   requireTokenBudget(options, choices);
-  const seed = body.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n;
+  const seed = body.seed ?? randomSeed(abilities.includes("long_seeds"));
   const limits = tokenLimits(body, options, contextLength);
   requireVocabulary(model, body.stop_token_ids ?? [], "stop_token_ids");
   for (const [id] of body.logit_bias ?? []) requireVocabulary(model, [id], `logit_bias.${String(id)}`);
@@ -103,6 +109,12 @@ function samplingParameters(body: GenerationFields, model: ServedModel, seed: bi
     logitBias: body.logit_bias ?? [],
     seed: seedOf(seed),
   };
+}
+
+/** Short ones leave room for one more with each choice. */
+function randomSeed(long: boolean): bigint {
+  const seed = crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n;
+  return long ? seed : BigInt.asUintN(31, seed);
 }
 
 /** Unsigned, in two's complement: as different as the client's own. */

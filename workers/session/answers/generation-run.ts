@@ -17,6 +17,7 @@ export interface RunOptions {
   readonly model: ModelVersion;
   readonly jobs: readonly Job[];
   readonly states: readonly States[];
+  readonly continues: boolean;
   readonly meter: Meter;
   readonly entries: AnswerEntries;
   readonly record: (record: LogRecord) => void;
@@ -51,7 +52,7 @@ export class GenerationRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { chooseBackend, model, jobs, states, meter, entries, onRetry } = options;
+    const { chooseBackend, model, jobs, states, continues, meter, entries, onRetry } = options;
     this.#attempts = jobs.map(
       (job, at) =>
         new Attempts({
@@ -59,6 +60,7 @@ export class GenerationRun {
           model,
           job,
           states: states[at] as States,
+          continues,
           meter,
           signal: this.#abort.signal,
           sampled: entries.choices[at]?.sampled ?? [],

@@ -80,6 +80,7 @@ export class Life {
       model: stored.order.model,
       jobs,
       states: jobs.map((job) => chooseStates(job, sources)),
+      continues: stored.order.abilities.includes("continued"),
       meter: this.#meter,
       entries: this.#entries,
       record: (record) => {

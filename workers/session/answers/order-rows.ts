@@ -1,4 +1,5 @@
 /** Orders as their object keeps them, so that generations go on after the object was gone. */
+import { abilities, type Ability } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
 import type { GenerationOrder } from "../../contracts/session.ts";
 import { BlobRows } from "../storage/blob-rows.ts";
@@ -18,7 +19,11 @@ export interface EncodedOrder {
 }
 
 interface OrderText {
-  readonly order: Omit<GenerationOrder, "jobs"> & { readonly jobs: readonly JobText[] };
+  readonly order: Omit<GenerationOrder, "jobs" | "abilities"> & {
+    readonly jobs: readonly JobText[];
+    /** Left out in rows of before: every backend could all then. */
+    readonly abilities?: readonly Ability[];
+  };
   readonly prepared: (Omit<PreparedTurn, "base" | "seen"> & { readonly base: Omit<PreparedTurn["base"], "unread"> }) | null;
 }
 
@@ -61,7 +66,7 @@ export class OrderRows {
       return { ...job, request: { ...job.request, prompt } };
     });
     return {
-      order: { ...order, jobs },
+      order: { ...order, abilities: order.abilities ?? abilities, jobs },
       prepared:
         prepared === null
           ? null

@@ -30,6 +30,8 @@ export interface AttemptOptions {
   readonly model: ModelVersion;
   readonly job: Job;
   readonly states: States;
+  /** Whether the model's backend goes on with an answer that an earlier attempt has begun. */
+  readonly continues: boolean;
   readonly meter: Meter;
   readonly signal: AbortSignal;
   /** Ids that an earlier life of this generation has sampled. */
@@ -125,7 +127,7 @@ export class Attempts {
   /** Prepares another attempt, where that can help. */
   async *#goOn(failure: ServiceFailure): AsyncGenerator<AttemptEvent, boolean, undefined> {
     const { signal, states, onRetry } = this.#options;
-    if (signal.aborted || !failure.retryable || this.#start === undefined) return false;
+    if (signal.aborted || !failure.retryable || this.#start === undefined || !this.#canBegin()) return false;
     if (++this.#fruitless > mostFruitlessAttempts) return false;
     onRetry(failure, this.#sampled.length);
     if (failure.code === "state_rejected") {
@@ -141,6 +143,7 @@ export class Attempts {
 
   /** The next attempt's stream; a state that can't be had is done without. */
   async #opened(): Promise<ReadableStream<Uint8Array>> {
+    if (!this.#canBegin()) throw new ServiceError(notContinued());
     while (true) {
       const start = (this.#start ??= await this.#options.states.start());
       const outcome = await this.#generate(start);
@@ -149,6 +152,11 @@ export class Attempts {
       if (start.snapshot === null || failure.code !== "state_rejected") throw new ServiceError(failure);
       this.#start = await this.#options.states.without(start, failure.message);
     }
+  }
+
+  /** Whether another attempt would be the same answer. */
+  #canBegin(): boolean {
+    return this.#options.continues || this.#sampled.length === 0;
   }
 
   async #generate(start: Start): Promise<Outcome<ReadableStream<Uint8Array>>> {
@@ -185,4 +193,9 @@ export class Attempts {
         : { save: { at, end: keeps.end, fromPage: start.snapshot === null ? 0 : Math.floor(start.tokens / pageTokens) } }),
     };
   }
+}
+
+function notContinued(): ServiceFailure {
+  const message = "The answer was cut off, and the model's backend can't go on with one that has begun.";
+  return { code: "engine_unavailable", status: 502, message, retryable: true };
 }

@@ -12,7 +12,7 @@ import type { PreparedTurn, TurnBase } from "./turn-base.ts";
 import { turnStates } from "./turn-states.ts";
 
 export interface StateSources {
-  readonly order: Pick<GenerationOrder, "stream" | "tenant" | "model" | "jobs">;
+  readonly order: Pick<GenerationOrder, "stream" | "tenant" | "model" | "abilities" | "jobs">;
   /** Undefined without a tenant, for whom alone states are kept. */
   readonly store: SnapshotStore | undefined;
   /** Where the order is a turn of a session. */
@@ -35,10 +35,15 @@ export function chooseStates(job: Job, { order, store, turn }: StateSources): St
   };
   const identity = identityOf(order.model);
   if (store === undefined || order.tenant === null) return noStates(prompt, "no key, so nothing is kept");
+  if (!order.abilities.includes("states")) {
+    const { unread = [] } = turn?.prepared.base ?? {};
+    return noStates(Uint32Array.from([...unread, ...prompt]), "the model's backend keeps no states");
+  }
   if (job.request.promptLogprobs !== null) return noStates(prompt, "the prompt is to be scored");
   if (turn !== undefined) return turnStates({ store, identity, job, ...turn, onStoreFailure });
   // Choices of one prompt end in different states; the client goes on from the first.
   const first = order.jobs.find(({ promptIndex }) => promptIndex === job.promptIndex) === job;
-  const states = new PromptStates({ store, identity, tenant: order.tenant, job, onStoreFailure });
+  const onTheWay = order.abilities.includes("states_on_the_way");
+  const states = new PromptStates({ store, identity, tenant: order.tenant, job, onTheWay, onStoreFailure });
   return first ? states : states.findOnly();
 }

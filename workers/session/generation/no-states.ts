@@ -1,4 +1,4 @@
-/** The states of a request that starts from none and keeps none: it has no tenant, or its prompt is to be scored. */
+/** The states of a request that starts from none and keeps none: it has no tenant, its prompt is to be scored, or the model's backend takes none. */
 import { coldStart, type States } from "./start.ts";
 
 export function noStates(prompt: Uint32Array, reason: string): States {

@@ -19,6 +19,8 @@ export interface PromptStatesOptions {
   readonly identity: ModelIdentity;
   readonly tenant: string;
   readonly job: Job;
+  /** Whether the backend sends states on the way too. */
+  readonly onTheWay: boolean;
   readonly onStoreFailure: (step: "find" | "open" | "put", cause: unknown) => void;
 }
 
@@ -37,10 +39,10 @@ export class PromptStates implements States {
    * be lost with it, so there the prompt's last whole page is kept too.
    */
   get keeps() {
-    const { job } = this.#options;
+    const { job, onTheWay } = this.#options;
     const page = Math.floor((this.#prompt.length - 1) / pageTokens) * pageTokens;
     const at = job.stops.length > 0 && page > 0 ? [...this.#at, page] : this.#at;
-    return { at: [...new Set(at)].sort((left, right) => left - right), end: job.request.maxTokens > 0 };
+    return { at: onTheWay ? [...new Set(at)].sort((left, right) => left - right) : [], end: job.request.maxTokens > 0 };
   }
 
   async start(): Promise<Start> {

@@ -8,6 +8,7 @@ import { describeCause, logLine } from "../../observe/log-line.ts";
 import { snapshotInvalid } from "../../state-file/failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { identityOf } from "../identity.ts";
+import { modelKeepsNoStates } from "../failures.ts";
 import { modelUnavailable } from "../../models/served-model.ts";
 import { Attempts, type ChooseBackend } from "./attempts.ts";
 import { Meter, type MeteredWork } from "./meter.ts";
@@ -19,11 +20,12 @@ import { turnStates } from "./turn-states.ts";
  */
 const mostPartTokens = 2_048;
 
-/** How many tokens a part has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away. */
+/** How many tokens a part has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away, or where it keeps no states. */
 export async function partTokens(backend: Pick<GenerationBackend, "models">, model: ModelVersion): Promise<number> {
   const models = await fromEngine(backend.models());
   const description = models.find(({ id, digest }) => id === model.id && digest === model.digest);
   if (description === undefined) throw new ServiceError(modelUnavailable(model.id));
+  if (!description.abilities.includes("states")) throw new ServiceError(modelKeepsNoStates(model.id));
   return Math.min(mostPartTokens, Math.floor(description.contextLength / 2));
 }
 
@@ -87,7 +89,9 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
     },
   });
   const meter = new Meter(work, model.id);
-  const attempts = new Attempts({ chooseBackend, model, job, states, meter, signal, sampled: [], onRetry: () => undefined });
+  // Nothing is sampled that an attempt could go on with.
+  const answer = { continues: false, sampled: [], onRetry: () => undefined };
+  const attempts = new Attempts({ chooseBackend, model, job, states, meter, signal, ...answer });
   try {
     const events = attempts.events();
     for (let next = await events.next(); next.done !== true; next = await events.next()) {

@@ -30,11 +30,13 @@ export class BaseReader {
 
   /**
    * What a turn would have to read beside its own is read before it where that is much, in parts whose states are kept, so that whoever asks
-   * again goes on from there. @throws ServiceError where the engine fails.
+   * again goes on from there. All of it is the turn's to read where the model's backend `keepsStates` not. @throws ServiceError where the
+   * engine fails.
    */
-  async read(record: SessionRecord): Promise<TurnBase> {
+  async read(record: SessionRecord, keepsStates: boolean): Promise<TurnBase> {
     const { environment, tokens, turns } = this.#dependencies;
     const end = tokens.length;
+    if (!keepsStates) return { snapshot: null, tokens: 0, unread: tokens.read(0, end) };
     const last = turns.get(turns.last);
     let base = this.#newest();
     const part = end === base.tokens ? 0 : await partTokens(environment.ENGINE, record.model);

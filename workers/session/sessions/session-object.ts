@@ -220,7 +220,11 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     const record = this.#record.change({ running: { turn, stream: order.stream }, updated: unixSeconds() });
     this.#streams.begin(order.stream);
     const added = messageBytes(order.turn.messages) + rendered.prompt.byteLength;
-    const [base, refusal] = await Promise.all([this.#readBase(record), this.#account.admit(record, added), this.#list()]);
+    const [base, refusal] = await Promise.all([
+      this.#readBase(record, order.abilities.includes("states")),
+      this.#account.admit(record, added),
+      this.#list(),
+    ]);
     if ((!base.ok || refusal !== undefined) && this.#record.get()?.running?.stream === order.stream) this.#record.change({ running: null });
     if (!base.ok) return base;
     if (refusal !== undefined) return { ok: false, failure: refusal };
@@ -234,7 +238,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     return await this.#with(async (record) => {
       const lost = this.#turns.withSnapshot()?.snapshot;
       if (lost !== undefined && lost !== null) this.#turns.forget(lost);
-      return await this.#readBase(record);
+      return await this.#readBase(record, true);
     });
   }
 
@@ -276,8 +280,8 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     }
   }
 
-  async #readBase(record: SessionRecord): Promise<Outcome<TurnBase>> {
-    return await asOutcome(async () => ({ ok: true, value: await this.#base.read(record) }));
+  async #readBase(record: SessionRecord, keepsStates: boolean): Promise<Outcome<TurnBase>> {
+    return await asOutcome(async () => ({ ok: true, value: await this.#base.read(record, keepsStates) }));
   }
 
   /** One turn has the session; the other goes on from what was said before, in a session of its own. */

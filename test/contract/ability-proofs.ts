@@ -1,0 +1,98 @@
+/** What an ability promises, as a case that a backend without it fails; and a request that needs it, which such a backend refuses. */
+import { expect } from "vitest";
+import type { Ability } from "../../workers/contracts/abilities.ts";
+import { generate, greedy, type TestedBackend, type TestRequest } from "./generation.ts";
+import { filesOf, onlyFile, sourceOf } from "./state-files.ts";
+
+export interface Proof {
+  /** The field by which a backend without the ability refuses {@link Proof.needing}. */
+  readonly param: string;
+  readonly needing: (prompt: readonly number[]) => TestRequest;
+  readonly holds: (backend: TestedBackend, prompt: readonly number[]) => Promise<void>;
+}
+
+const sampled = (prompt: readonly number[], changes: Partial<TestRequest["sampling"]>): TestRequest => {
+  const request = greedy(prompt);
+  return { ...request, sampling: { ...request.sampling, ...changes } };
+};
+const saving = (prompt: readonly number[], at: readonly number[], end: boolean): TestRequest => ({
+  ...greedy(prompt),
+  save: { at, end, fromPage: 0 },
+});
+const other = (id: number) => (id === 0 ? 1 : id - 1);
+
+export const abilityProofs: Readonly<Record<Ability, Proof>> = {
+  states: {
+    param: "save",
+    needing: (prompt) => saving(prompt, [], true),
+    async holds(backend, prompt) {
+      const first = await generate(backend, saving(prompt, [], true));
+      const read = [...prompt, ...first.tokens];
+      const resume = { tokens: read.length, state: sourceOf(onlyFile(first.all)), seen: new Uint32Array() };
+      const next = await generate(backend, { ...greedy(prompt), resume });
+      expect(next.tokens).toEqual((await generate(backend, greedy([...read, ...prompt]))).tokens);
+      expect(next.end).toMatchObject({ usage: { cachedTokens: read.length } });
+    },
+  },
+  states_on_the_way: {
+    param: "save.at",
+    needing: (prompt) => saving(prompt, [1], true),
+    async holds(backend, prompt) {
+      const { all } = await generate(backend, saving(prompt, [1, 2], false));
+      expect([...filesOf(all).keys()]).toEqual([1, 2]);
+    },
+  },
+  continued: {
+    param: "continued",
+    needing: (prompt) => ({ ...greedy(prompt), continued: 1 }),
+    async holds(backend, prompt) {
+      const chance = { temperature: 1.5, presencePenalty: 1, frequencyPenalty: 1 };
+      for (const seed of [1, 2, 3]) {
+        const whole = await generate(backend, { ...sampled(prompt, { ...chance, seed }), maxTokens: 10 });
+        const begun = whole.tokens.slice(0, 5);
+        const rest = { ...sampled([...prompt, ...begun], { ...chance, seed }), maxTokens: 5, continued: begun.length };
+        expect((await generate(backend, rest)).tokens).toEqual(whole.tokens.slice(5));
+      }
+    },
+  },
+  prompt_logprobs: {
+    param: "promptLogprobs",
+    needing: (prompt) => ({ ...greedy(prompt), promptLogprobs: 0 }),
+    async holds(backend, prompt) {
+      const { all, tokens, end } = await generate(backend, { ...greedy(prompt), maxTokens: 0, promptLogprobs: 2 });
+      expect(tokens).toEqual([]);
+      expect(end).toMatchObject({ type: "finish", reason: "length", usage: { completionTokens: 0 } });
+      const scores = all[0]?.type === "prompt" ? all[0].logprobs : [];
+      expect(scores).toHaveLength(prompt.length);
+      expect(scores[0]).toBeNull();
+      for (const [position, score] of scores.entries()) {
+        if (position === 0) continue;
+        expect(score?.id).toBe(prompt[position]);
+        expect(score?.top).toHaveLength(2);
+        expect(score?.logprob).toBeLessThanOrEqual(score?.top[0]?.[1] ?? -Infinity);
+      }
+    },
+  },
+  logit_bias: {
+    param: "sampling.logitBias",
+    needing: (prompt) => sampled(prompt, { logitBias: [[1, 1]] }),
+    async holds(backend, prompt) {
+      const [best = 0] = (await generate(backend, greedy(prompt))).tokens;
+      const biased = (id: number, bias: number) => generate(backend, { ...sampled(prompt, { logitBias: [[id, bias]] }), maxTokens: 2 });
+      expect((await biased(other(best), 100)).tokens).toEqual([other(best), other(best)]);
+      expect((await biased(best, -100)).tokens).not.toContain(best);
+    },
+  },
+  long_seeds: {
+    param: "sampling.seed",
+    needing: (prompt) => sampled(prompt, { seed: String(2n ** 64n - 1n) }),
+    async holds(backend, prompt) {
+      const seeded = async (seed: bigint) =>
+        (await generate(backend, { ...sampled(prompt, { temperature: 1.5, seed: String(seed) }), maxTokens: 12 })).tokens;
+      const short = await seeded(11n);
+      expect(await seeded(2n ** 63n + 11n)).toEqual(await seeded(2n ** 63n + 11n));
+      const long = [await seeded(2n ** 32n + 11n), await seeded(2n ** 63n + 11n), await seeded(2n ** 64n - 1n)];
+      expect(new Set([short, ...long].map((tokens) => tokens.join())).size).toBe(4);
+    },
+  },
+};

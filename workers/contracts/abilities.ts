@@ -1,0 +1,48 @@
+/**
+ * What backends differ in. A description names what its backend can; a request that needs anything else is refused by the field that needs it.
+ * Spikes and what is told of the state have fields of their own in the description. `test/contract/ability-proofs.ts` holds a backend to each.
+ */
+import type { GenerateRequest } from "./engine.ts";
+
+export const abilities = [
+  /** Starts from a state, and sends the one at an answer's end: one is of no use without the other. */
+  "states",
+  /** Sends states on the way too. */
+  "states_on_the_way",
+  /** Counts an earlier attempt's tokens as output, so that an answer which was cut off goes on with the tokens it would have had. */
+  "continued",
+  "prompt_logprobs",
+  "logit_bias",
+  /** Takes seeds of 64 bits; every backend takes those of 32. */
+  "long_seeds",
+] as const;
+export type Ability = (typeof abilities)[number];
+
+export interface MissingAbility {
+  readonly ability: Ability;
+  /** The request's field that needs it. */
+  readonly param: string;
+}
+
+type AskedFor = Pick<GenerateRequest, "continued" | "promptLogprobs" | "sampling" | "save"> & { readonly resume?: object };
+
+const largestShortSeed = 2n ** 32n - 1n;
+
+/** The field that needs an ability; undefined where none does. */
+const needs: Readonly<Record<Ability, (request: AskedFor) => string | undefined>> = {
+  states: ({ resume, save }) => (resume !== undefined ? "resume" : save !== undefined ? "save" : undefined),
+  states_on_the_way: ({ save }) => ((save?.at.length ?? 0) > 0 ? "save.at" : undefined),
+  continued: ({ continued = 0 }) => (continued > 0 ? "continued" : undefined),
+  prompt_logprobs: ({ promptLogprobs }) => (promptLogprobs === null ? undefined : "promptLogprobs"),
+  logit_bias: ({ sampling }) => (sampling.logitBias.length > 0 ? "sampling.logitBias" : undefined),
+  long_seeds: ({ sampling }) => (BigInt(sampling.seed) > largestShortSeed ? "sampling.seed" : undefined),
+};
+
+/** The first thing that a request needs and a backend with these abilities can't do. The request's fields are valid. */
+export function missingAbility(request: AskedFor, has: readonly Ability[]): MissingAbility | undefined {
+  for (const ability of abilities) {
+    const param = has.includes(ability) ? undefined : needs[ability](request);
+    if (param !== undefined) return { ability, param };
+  }
+  return undefined;
+}
