@@ -1,9 +1,13 @@
 """A `config.json` as vLLM wants to see it: a thin reader of `spikingbrain.config.Config`, which stays the one description of a model."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from spikingbrain.config import Config
+from spikingbrain.checkpoint.folder import FORMATS, locate_tensors
+from spikingbrain.checkpoint.hugging_face_folder import with_found_gate
+from spikingbrain.checkpoint.weight_scales import SUFFIX
+from spikingbrain.config import Config, LearnedGate
 from spikingbrain.hugging_face import from_hugging_face, to_hugging_face
 from spikingbrain.hugging_face.keys import FIXED, INERT, KEYS, STRUCTURE
 from spikingbrain.presets import seven_billion
@@ -23,12 +27,27 @@ class SpikingBrainConfig(PretrainedConfig):
 
     model_type = "spikingbrain"
 
+    has_weight_scales: bool = False
+    """Whether the folder has W8ASpike's scales beside its weights."""
+
     def __init__(self, **values: Any) -> None:  # noqa: ANN401
         # transformers makes one without arguments to find defaults: the released 7B's.
         given = {key: values[key] for key in values if key in _MODEL_KEYS or key in INERT} or to_hugging_face(seven_billion())
         self.values = given | {"model_type": given.get("model_type", self.model_type)}
         super().__init__(**{key: values[key] for key in _PASSED_ON if key in values})
+        self._find_tensors(values.get("name_or_path"))
         self._describe()
+
+    def _find_tensors(self, folder: str | None) -> None:
+        """What only a folder's tensors tell: the gate's form, and whether there are scales."""
+        path = Path(folder) if folder else None
+        if path is None or not any((path / index).is_file() or any(path.glob(pattern)) for index, pattern in FORMATS):
+            return
+        tensors = locate_tensors(path)
+        self.has_weight_scales = any(name.endswith(SUFFIX) for name in tensors)
+        found = with_found_gate(self.definition, tensors)
+        if found.linear is not None and isinstance(found.linear.gate, LearnedGate):
+            self.values["gate_low_rank_dim"] = found.linear.gate.rank
 
     @property
     def definition(self) -> Config:

@@ -6,6 +6,7 @@ import torch
 from spikingbrain.config import Config
 from torch import Tensor, nn
 from vllm.config import VllmConfig
+from vllm.forward_context import set_forward_context
 from vllm.model_executor.layers.logits_processor import LogitsProcessor
 from vllm.model_executor.layers.mamba.mamba_utils import MambaStateCopyFunc, MambaStateCopyFuncCalculator
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
@@ -31,6 +32,8 @@ class SpikingBrainSoftmaxForCausalLM(nn.Module):
         if definition.tied_head:
             self.lm_head = self.lm_head.tie_weights(self.model.embeddings)
         self.logits_processor = LogitsProcessor(definition.vocabulary)
+        self._vllm_config = vllm_config
+        self._sinks_wait = definition.learned_sinks > 0
 
     def embed_input_ids(self, input_ids: Tensor) -> Tensor:
         """`[tokens]` to `[tokens, hidden]`."""
@@ -44,6 +47,11 @@ class SpikingBrainSoftmaxForCausalLM(nn.Module):
         inputs_embeds: Tensor | None = None,
     ) -> Tensor:
         """The last residual of a step's tokens, normed, `[tokens, hidden]`."""
+        if self._sinks_wait:
+            # In the first call, with which vLLM measures memory: all ranks are here, and the weights are in the kernels' form.
+            with set_forward_context(None, self._vllm_config, num_tokens=self.definition.learned_sinks):
+                self.model.read_sinks()
+            self._sinks_wait = False
         normed: Tensor = self.model(input_ids, positions, intermediate_tensors, inputs_embeds)
         return normed
 
@@ -54,7 +62,7 @@ class SpikingBrainSoftmaxForCausalLM(nn.Module):
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
         """Takes tensors one by one, by the names of `spikingbrain.checkpoint.names`; returns the parameters that are filled."""
-        return load(self, self.definition, weights)
+        return load(self, self.definition, weights, has_scales=self.config.has_weight_scales)
 
 
 class SpikingBrainForCausalLM(SpikingBrainSoftmaxForCausalLM, HasInnerState, IsHybrid, SupportsMambaPrefixCaching):

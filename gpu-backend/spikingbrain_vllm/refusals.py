@@ -1,10 +1,13 @@
 """What cannot work is refused when the engine starts, by name, rather than in the middle of a request."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikingbrain.config import Config
 from spikingbrain.rules import ConfigError, require
 from vllm.model_executor.models.config import VerifyAndUpdateConfig
+
+from spikingbrain_vllm.gguf import LOAD_FORMAT, gguf_of
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -19,6 +22,8 @@ class Refusals(VerifyAndUpdateConfig):
         config: Config = vllm_config.model_config.hf_config.definition
         _check_parallel(vllm_config, config)
         _check_modes(vllm_config)
+        if vllm_config.load_config.load_format == "auto" and gguf_of(Path(vllm_config.model_config.model)) is not None:
+            vllm_config.load_config.load_format = LOAD_FORMAT
         check_head_dim(config, vllm_config.model_config.dtype)
 
 

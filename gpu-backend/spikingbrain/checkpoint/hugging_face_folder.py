@@ -36,7 +36,7 @@ class HuggingFaceFolder:
         self._folder = folder
         self._locations = locate_tensors(folder)
         self._stored_as = stored_as
-        self.config = _with_found_gate(config, self._locations)
+        self.config = with_found_gate(config, self._locations)
         self._whole_quantised = spikes == "paper"
         self._open: tuple[Path, Shard] | None = None
         wanted = tensor_names(self.config)
@@ -102,7 +102,7 @@ class HuggingFaceFolder:
             raise CheckpointError(f"{folder}: tied_head must be false where '{head}' differs from '{embedding}'; it is true")
 
 
-def _with_found_gate(config: Config, locations: dict[str, Location]) -> Config:
+def with_found_gate(config: Config, locations: dict[str, Location]) -> Config:
     """The config with the gate's form that the tensors have: a low-rank pair of their rank, or one merged matrix."""
     if config.linear is None or not isinstance(config.linear.gate, LearnedGate):
         return config

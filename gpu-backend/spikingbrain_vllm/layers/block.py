@@ -15,14 +15,14 @@ class Block(nn.Module):
         super().__init__()
         layer = config.layers[index]
         self.attn_norm = RMSNorm(config.hidden, config.epsilon)
-        self.attn = Mixer(config, layer, vllm_config, f"{prefix}.attn")
+        self.attn = Mixer(config, index, vllm_config, f"{prefix}.attn")
         self.mlp_norm = RMSNorm(config.hidden, config.epsilon)
         if layer.feed_forward == "moe" and config.experts is not None:
-            self.mlp: nn.Module = Routed(config.hidden, config.experts, f"{prefix}.mlp")
+            self.mlp: nn.Module = Routed(config, config.experts, f"{prefix}.mlp")
         else:
-            self.mlp = Dense(config.hidden, config.feed_forward_inner, f"{prefix}.mlp")
+            self.mlp = Dense(config, config.feed_forward_inner, f"{prefix}.mlp")
 
-    def forward(self, residual: Tensor, at: Angles) -> Tensor:
+    def forward(self, residual: Tensor, at: Angles, of_sinks: bool = False) -> Tensor:
         """The residual `[tokens, hidden]` after the layer."""
-        residual = residual + self.attn(self.attn_norm(residual), at)
+        residual = residual + self.attn(self.attn_norm(residual), at, of_sinks)
         return residual + self.mlp(self.mlp_norm(residual))

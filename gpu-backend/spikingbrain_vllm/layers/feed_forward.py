@@ -1,53 +1,86 @@
 """SwiGLU, dense or routed (`gpu-backend/docs/model.md#34-swiglu`)."""
 
 import torch
-from spikingbrain.config import Experts
+from spikingbrain.config import Config, Experts
 from spikingbrain.model.feed_forward import route
+from spikingbrain.spike.modes import FIRING
 from torch import Tensor, nn
 from vllm.model_executor.layers.activation import SiluAndMul
 from vllm.model_executor.layers.fused_moe import FusedMoEFactory
 from vllm.model_executor.layers.linear import MergedColumnParallelLinear, ReplicatedLinear, RowParallelLinear
 
+from spikingbrain_vllm.layers.neurons import Neurons
+
 
 class Dense(nn.Module):
-    def __init__(self, hidden: int, inner: int, prefix: str) -> None:
+    def __init__(self, config: Config, inner: int, prefix: str, *, fires: bool = True) -> None:
+        """`fires`: whether the input is to fire here, or has where it came from."""
         super().__init__()
+        hidden = config.hidden
         self.gate_up_proj = MergedColumnParallelLinear(
             hidden, [inner, inner], bias=False, prefix=f"{prefix}.gate_up_proj", return_bias=False
         )
         self.down_proj = RowParallelLinear(inner, hidden, bias=False, prefix=f"{prefix}.down_proj", return_bias=False)
-        self.activation = SiluAndMul()
+        self.activation, self.neurons, self.fires = SiluAndMul(), Neurons(config), fires
 
     def forward(self, x: Tensor) -> Tensor:
         """`[tokens, hidden]` to the same."""
-        out: Tensor = self.down_proj(self.activation(self.gate_up_proj(x)))
+        if self.fires:
+            x = self.neurons(x, "feed_forward_in")
+        inner = self.neurons(self.activation(self.gate_up_proj(x)), "feed_forward_down", split=True)
+        out: Tensor = self.down_proj(inner)
         return out
 
 
 class Routed(nn.Module):
-    """vLLM's fused experts, and the shared one that every token uses with weight 1."""
+    """vLLM's fused experts, and the shared one that every token uses with weight 1. Where the experts' inner activations are to fire, which
+    no fused kernel does, each expert is a `Dense` of its own."""
 
-    def __init__(self, hidden: int, experts: Experts, prefix: str) -> None:
+    def __init__(self, config: Config, experts: Experts, prefix: str) -> None:
         super().__init__()
-        self.router = ReplicatedLinear(hidden, experts.count, bias=False, prefix=f"{prefix}.router", return_bias=False)
-
-        def routing(hidden_states: Tensor, gating_output: Tensor, topk: int, renormalize: bool) -> tuple[Tensor, Tensor]:
-            chosen, scores = route(gating_output, experts)
-            return scores.to(torch.float32), chosen.to(torch.int32)
-
-        self.experts = FusedMoEFactory(
-            num_experts=experts.count,
-            top_k=experts.used,
-            hidden_size=hidden,
-            intermediate_size=experts.inner,
-            renormalize=experts.normalised,
-            custom_routing_function=routing,
-            prefix=f"{prefix}.experts",
-        )
+        self.config, self.neurons = experts, Neurons(config)
+        self.router = ReplicatedLinear(config.hidden, experts.count, bias=False, prefix=f"{prefix}.router", return_bias=False)
+        self.is_fused = "feed_forward_down" not in FIRING[config.spiking.mode]
+        if self.is_fused:
+            self.experts: nn.Module = fused(config, experts, f"{prefix}.experts")
+        else:
+            each = (Dense(config, experts.inner, f"{prefix}.experts.{index}", fires=False) for index in range(experts.count))
+            self.experts = nn.ModuleList(each)
         shared = experts.shared_inner
-        self.shared_expert = Dense(hidden, shared, f"{prefix}.shared_expert") if shared > 0 else None
+        self.shared_expert = Dense(config, shared, f"{prefix}.shared_expert", fires=False) if shared > 0 else None
 
     def forward(self, x: Tensor) -> Tensor:
         """`[tokens, hidden]` to the same."""
-        routed: Tensor = self.experts(hidden_states=x, router_logits=self.router(x))
+        x = self.neurons(x, "feed_forward_in")
+        logits = self.router(x)
+        routed: Tensor = self.experts(hidden_states=x, router_logits=logits) if self.is_fused else self._each(x, logits)
         return routed if self.shared_expert is None else self.shared_expert(x) + routed
+
+    def _each(self, x: Tensor, logits: Tensor) -> Tensor:
+        """All experts for all tokens, in shapes that do not depend on the routes."""
+        chosen, scores = route(logits, self.config)
+        assert isinstance(self.experts, nn.ModuleList)
+        result = torch.zeros_like(x)
+        for index, expert in enumerate(self.experts):
+            share = (scores * (chosen == index)).sum(dim=-1, keepdim=True).to(x.dtype)
+            result = result + share * expert(x)
+        return result
+
+
+def fused(config: Config, experts: Experts, prefix: str) -> nn.Module:
+    """vLLM's own, routed as the reference routes: of equal scores the expert with the lower number."""
+
+    def routing(hidden_states: Tensor, gating_output: Tensor, topk: int, renormalize: bool) -> tuple[Tensor, Tensor]:
+        chosen, scores = route(gating_output, experts)
+        return scores.to(torch.float32), chosen.to(torch.int32)
+
+    runner: nn.Module = FusedMoEFactory(
+        num_experts=experts.count,
+        top_k=experts.used,
+        hidden_size=config.hidden,
+        intermediate_size=experts.inner,
+        renormalize=experts.normalised,
+        custom_routing_function=routing,
+        prefix=prefix,
+    )
+    return runner

@@ -29,11 +29,22 @@ class LinearBranch(StateLayer):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, gate: Tensor | None) -> Tensor:
         """`[tokens, heads or kv_heads, dim]`, rotated where the config says so; returns the query's shape and type."""
-        z = None if gate is None else gate.to(STATE_DTYPE).view(key.shape)
-        inputs = prepare(self.linear, query.to(STATE_DTYPE), key.to(STATE_DTYPE), value.to(STATE_DTYPE), z)
+        inputs = self._inputs(query, key, value, gate)
         out = torch.empty_like(inputs.queries)
         torch.ops.vllm.spikingbrain_linear(inputs.queries, inputs.keys, inputs.values.contiguous(), inputs.log_gates, out, self.prefix)
         return out.to(query.dtype)
+
+    def read_sinks(self, query: Tensor, key: Tensor, value: Tensor, gate: Tensor | None) -> Tensor:
+        """The learned sinks' own, as `forward`'s; what they leave is what every text begins with. Zeros where sinks are not read."""
+        if not self.linear.reads_sinks:
+            return torch.zeros_like(query)
+        heads, state = chunk(self._inputs(query, key, value, gate), torch.zeros_like(self.initial))
+        self.initial.copy_(state)
+        return heads.to(query.dtype)
+
+    def _inputs(self, query: Tensor, key: Tensor, value: Tensor, gate: Tensor | None) -> Inputs:
+        z = None if gate is None else gate.to(STATE_DTYPE).view(key.shape)
+        return prepare(self.linear, query.to(STATE_DTYPE), key.to(STATE_DTYPE), value.to(STATE_DTYPE), z)
 
     def run(self, inputs: Inputs, out: Tensor) -> None:
         """Reads and writes the states of all sequences of the step; rows that only pad it are left as they are."""

@@ -1,12 +1,15 @@
 """What mixes tokens in a layer, as `spikingbrain.model.mixer` does it."""
 
-from spikingbrain.config import Config, Layer, LearnedGate
+from spikingbrain.config import Config, LearnedGate
 from spikingbrain.model.rope import Angles, rotate
 from torch import Tensor, nn
 from vllm.config import VllmConfig
 from vllm.model_executor.layers.layernorm import RMSNorm
 
+from spikingbrain_vllm.layers.evicted_branch import EvictedBranch
+from spikingbrain_vllm.layers.evicted_weights import EvictedTensors
 from spikingbrain_vllm.layers.linear_branch import LinearBranch
+from spikingbrain_vllm.layers.neurons import Neurons
 from spikingbrain_vllm.layers.norms import AllHeadsNorm
 from spikingbrain_vllm.layers.projections import Gate, Projections
 from spikingbrain_vllm.layers.softmax_branch import SoftmaxBranch
@@ -15,9 +18,10 @@ from spikingbrain_vllm.layers.softmax_branch import SoftmaxBranch
 class Mixer(nn.Module):
     """One branch, or a linear and a softmax one in parallel."""
 
-    def __init__(self, config: Config, layer: Layer, vllm_config: VllmConfig, prefix: str) -> None:
+    def __init__(self, config: Config, index: int, vllm_config: VllmConfig, prefix: str) -> None:
         super().__init__()
-        self.config, self.layer = config, layer
+        layer = config.layers[index]
+        self.config, self.layer, self.neurons = config, layer, Neurons(config)
         self.separate = layer.is_parallel and config.parallel_projections == "separate"
         if self.separate:
             self.linear, self.softmax = (Projections(config, f"{prefix}.{branch}") for branch in ("linear", "softmax"))
@@ -29,7 +33,10 @@ class Mixer(nn.Module):
         if layer.is_parallel:
             self.linear_norm, self.softmax_norm = self._branch_norm(), self._branch_norm()
         self.linear_branch = LinearBranch(config, f"{prefix}.linear_branch") if linear else None
-        self.softmax_branch = SoftmaxBranch(config, layer.softmax, vllm_config, f"{prefix}.softmax_branch") if layer.softmax else None
+        softmax = layer.softmax is not None and not layer.is_evicted
+        self.softmax_branch = SoftmaxBranch(config, layer, vllm_config, f"{prefix}.softmax_branch") if softmax else None
+        self.evicted = EvictedTensors(config) if layer.is_evicted else None
+        self.evicted_branch = EvictedBranch(config, self.evicted, index, f"{prefix}.evicted_branch") if self.evicted is not None else None
 
     def _branch_norm(self) -> nn.Module:
         if self.separate:
@@ -39,31 +46,44 @@ class Mixer(nn.Module):
         projections = self.shared
         return AllHeadsNorm(projections.heads, self.config.heads * self.config.head_dim, self.config.epsilon)
 
-    def forward(self, x: Tensor, at: Angles) -> Tensor:
-        """`x` is the normed residual, `[tokens, hidden]`; returns what is added to the residual."""
+    def forward(self, x: Tensor, at: Angles, of_sinks: bool = False) -> Tensor:
+        """`x` is the normed residual, `[tokens, hidden]`; returns what is added to the residual. `of_sinks`: the tokens are the learned
+        sinks, all of them, and the layer keeps what it makes of them."""
+        x = self.neurons(x, "attention_in")
         if self.separate:
-            linear = self.linear_norm(self.linear.output(self._linear(self.linear.project(x), x, at).flatten(1)))
-            softmax = self.softmax_norm(self.softmax.output(self._softmax(self.softmax.project(x), at).flatten(1)))
-            return linear + softmax
+            linear = self._output(self.linear, self._linear(self.linear.project(x), x, at, of_sinks))
+            softmax = self._output(self.softmax, self._softmax(self.softmax.project(x), at, of_sinks))
+            return self.linear_norm(linear) + self.softmax_norm(softmax)
         projected = self.shared.project(x)
+        if self.evicted_branch is not None:
+            return self._output(self.shared, self.evicted_branch(*projected, x))
         if not self.layer.is_parallel:
-            heads = self._linear(projected, x, at) if self.layer.is_linear else self._softmax(projected, at)
-            return self.shared.output(heads.flatten(1))
-        linear, softmax = self._linear(projected, x, at), self._softmax(projected, at)
+            heads = self._linear(projected, x, at, of_sinks) if self.layer.is_linear else self._softmax(projected, at, of_sinks)
+            return self._output(self.shared, heads)
+        linear, softmax = self._linear(projected, x, at, of_sinks), self._softmax(projected, at, of_sinks)
         if self.config.branch_norm == "full":
             linear, softmax = linear.flatten(1), softmax.flatten(1)
-        return self.shared.output((self.linear_norm(linear) + self.softmax_norm(softmax)).reshape(x.shape[0], -1))
+        return self._output(self.shared, (self.linear_norm(linear) + self.softmax_norm(softmax)).reshape(x.shape[0], -1))
 
-    def _linear(self, projected: tuple[Tensor, Tensor, Tensor], x: Tensor, at: Angles) -> Tensor:
+    def _output(self, projections: Projections, heads: Tensor) -> Tensor:
+        return projections.output(self.neurons(heads.flatten(1), "attention_out", split=True))
+
+    def _linear(self, projected: tuple[Tensor, Tensor, Tensor], x: Tensor, at: Angles, of_sinks: bool) -> Tensor:
         query, key, value = projected
         assert self.config.linear is not None and self.linear_branch is not None
-        gate = None if self.gk_proj is None else self.gk_proj.full(self.gk_proj.low(x))
+        gate = None if self.gk_proj is None else self.gk_proj.full(self._low(self.gk_proj, x))
         if self.config.linear.rope:
             query, key = rotate(query, at), rotate(key, at)
-        heads = self.linear_branch(query, key, value, gate)
+        read = self.linear_branch.read_sinks if of_sinks else self.linear_branch
+        heads = read(query, key, value, gate)
         return heads if self.g_norm is None else self.g_norm(heads.contiguous())
 
-    def _softmax(self, projected: tuple[Tensor, Tensor, Tensor], at: Angles) -> Tensor:
+    def _low(self, gate: Gate, x: Tensor) -> Tensor:
+        return x if gate.rank is None else self.neurons(gate.low(x), "gate_in")
+
+    def _softmax(self, projected: tuple[Tensor, Tensor, Tensor], at: Angles, of_sinks: bool) -> Tensor:
         query, key, value = projected
         assert self.softmax_branch is not None
-        return self.softmax_branch(rotate(query, at), rotate(key, at), value)
+        read = self.softmax_branch.read_sinks if of_sinks else self.softmax_branch
+        query = self.neurons(rotate(query, at), "query")
+        return read(query, self.neurons.rows(rotate(key, at)), self.neurons.rows(value))

@@ -52,12 +52,12 @@ class Gate(nn.Module):
         self.rank = gate.rank
 
     def low(self, x: Tensor) -> Tensor:
-        """What the second matrix reads, `[tokens, rank]`; `x` itself where there is one matrix."""
-        low: Tensor = x if self.rank is None else self.get_submodule("0")(x)
+        """What the second matrix of a low-rank gate reads, `[tokens, rank]`."""
+        low: Tensor = self.get_submodule("0")(x)
         return low
 
     def full(self, low: Tensor) -> Tensor:
-        """`[tokens, the rank's KV heads * dim]`"""
+        """Of what the second matrix, or the only one, reads: `[tokens, the rank's KV heads * dim]`."""
         matrix = self if self.rank is None else self.get_submodule("1")
         return nn.functional.linear(low, matrix.get_parameter("weight"), matrix.get_parameter("bias"))
 

@@ -53,13 +53,17 @@ class StateMetadataBuilder(AttentionMetadataBuilder[StateMetadata]):
         decodes = split_decodes_and_prefills(batch, decode_threshold=1)[0]
         slots = self._slots[: batch.num_reqs]
         slots.copy_(table[: batch.num_reqs, 0], non_blocking=True)
-        prefills: tuple[Prefill, ...] = ()
-        if decodes < batch.num_reqs:
-            starts = batch.query_start_loc_cpu.tolist()
-            lengths = (batch.seq_lens if batch.seq_lens_cpu_upper_bound is None else batch.seq_lens_cpu_upper_bound).tolist()
-            rows = range(decodes, batch.num_reqs)
-            prefills = tuple(Prefill(row, starts[row], starts[row + 1], lengths[row] - starts[row + 1] + starts[row]) for row in rows)
-        return StateMetadata(decodes, slots, batch.seq_lens[: batch.num_reqs], prefills)
+        return StateMetadata(decodes, slots, batch.seq_lens[: batch.num_reqs], prefills_of(batch, decodes))
+
+
+def prefills_of(batch: CommonAttentionMetadata, decodes: int) -> tuple[Prefill, ...]:
+    """Those after the first `decodes` sequences, from what the host knows."""
+    if decodes == batch.num_reqs:
+        return ()
+    starts = batch.query_start_loc_cpu.tolist()
+    lengths = (batch.seq_lens if batch.seq_lens_cpu_upper_bound is None else batch.seq_lens_cpu_upper_bound).tolist()
+    rows = range(decodes, batch.num_reqs)
+    return tuple(Prefill(row, starts[row], starts[row + 1], lengths[row] - starts[row + 1] + starts[row]) for row in rows)
 
 
 class StateBackend(AttentionBackend):

@@ -23,6 +23,8 @@ class Trunk(nn.Module):
         config: Config = vllm_config.model_config.hf_config.definition
         self.config = config
         self.embeddings = VocabParallelEmbedding(config.vocabulary, config.hidden, prefix=f"{prefix}.embeddings")
+        if config.learned_sinks > 0:
+            self.sinks = nn.Embedding(config.learned_sinks, config.hidden)
         indices = range(len(config.layers))
         self.layers = nn.ModuleList(Block(config, index, vllm_config, f"{prefix}.layers.{index}") for index in indices)
         self.norm = RMSNorm(config.hidden, config.epsilon)
@@ -51,6 +53,13 @@ class Trunk(nn.Module):
             residual = layer(residual, at)
         normed: Tensor = self.norm(residual)
         return normed
+
+    def read_sinks(self) -> None:
+        """Makes every layer keep what it needs of the learned sinks: once, when the weights are there."""
+        residual = self.sinks.weight
+        at = self.angles(torch.arange(residual.shape[0], device=residual.device), residual)
+        for layer in self.layers:
+            residual = layer(residual, at, of_sinks=True)
 
     def angles(self, positions: Tensor, like: Tensor) -> Angles:
         """In f64 until the sine, so that far positions do not blur; once for all layers."""

@@ -22,8 +22,9 @@ LENGTHS = (150, 37, 1, 5)
 @contextmanager
 def engine(folder: Path, **choices: Any) -> Iterator[LLM]:  # noqa: ANN401
     """Of a model's folder, in f32, gone in the end."""
-    defaults: dict[str, Any] = {"max_model_len": 512, "enforce_eager": True, "max_num_seqs": 8, "enable_prefix_caching": False}
-    llm = LLM(str(folder), dtype="float32", skip_tokenizer_init=True, disable_log_stats=False, **defaults | choices)
+    defaults: dict[str, Any] = {"max_model_len": 512, "max_num_seqs": 8, "enforce_eager": True, "enable_prefix_caching": False}
+    defaults |= {"skip_tokenizer_init": True, "disable_log_stats": False}
+    llm = LLM(str(folder), dtype="float32", **defaults | choices)
     try:
         yield llm
     finally:

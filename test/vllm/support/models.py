@@ -7,7 +7,7 @@ import torch
 from spikingbrain.checkpoint.loading import model_of
 from spikingbrain.checkpoint.names import TensorName
 from spikingbrain.checkpoint.random_weights import RandomWeights
-from spikingbrain.config import Config, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate
+from spikingbrain.config import Biases, Config, EvictedTokens, Experts, Layer, LearnedGate, LinearAttention, OneMinusKeyGate
 from spikingbrain.export.hugging_face_writer import stored_tensors, write_hugging_face
 from spikingbrain.model.model import Model
 
@@ -35,8 +35,36 @@ SEVENTY_SIX = replace(
     window=64,
     linear=LinearAttention(feature_map="sigmoid", gate=OneMinusKeyGate(), head_norm=False),
     experts=Experts(count=4, used=1, inner=64, shared_inner=96),
+    learned_sinks=8,
 )
-MODELS = {config.name: config for config in (SEVEN, SEVENTY_SIX)}
+SEPARATE = replace(
+    SEVENTY_SIX,
+    name="separate",
+    parallel_projections="separate",
+    experts=Experts(count=4, used=2, inner=64, router="sigmoid", normalised=True),
+    biases=Biases(query_key_value=True, output=True),
+    learned_sinks=0,
+    kept_tokens=3,
+)
+SOFTMAX = replace(
+    SEVEN,
+    name="softmax",
+    layers=(Layer(mixer=("window",)), Layer(mixer=("full",))),
+    linear=None,
+    rope_dim=16,
+    tied_head=True,
+    biases=Biases(query_key_value=False),
+)
+# The texts are several windows long, so that salient tokens come and go, and the cap is within them.
+EVICTED = replace(
+    SEVEN,
+    name="evicted",
+    layers=(Layer(mixer=("evicted",)), Layer(mixer=("linear",)), Layer(mixer=("evicted",))),
+    window=29,
+    kept_tokens=4,
+    evicted=EvictedTokens(sink_cap=40, salient=5, salience_half_life=20),
+)
+MODELS = {config.name: config for config in (SEVEN, SEVENTY_SIX, SEPARATE, SOFTMAX, EVICTED)}
 
 
 class TinyWeights(RandomWeights):
