@@ -31,6 +31,7 @@ import { describeCause, logLine } from "../observe/log-line.ts";
 import { apiKey } from "./middleware/api-key.ts";
 import { crossOrigin } from "./middleware/cross-origin.ts";
 import { requestLog } from "./middleware/request-log.ts";
+import { noUpgrade } from "./middleware/no-upgrade.ts";
 import { settings } from "./middleware/settings.ts";
 import { tenant } from "./middleware/tenant.ts";
 import { responseHeaders } from "./middleware/response-headers.ts";
@@ -79,7 +80,7 @@ const apiRoutes: readonly Route[] = [
 
 export function createApp(): Hono<GatewayTypes> {
   const app = new Hono<GatewayTypes>();
-  app.use(requestLog, responseHeaders, settings, crossOrigin);
+  app.use(requestLog, responseHeaders, settings, crossOrigin, noUpgrade);
   // A share's link is its permission.
   app.use("/v1/*", (c, next) => (c.req.method === "GET" && c.req.path.startsWith("/v1/shares/") ? next() : apiKey(c, next)), tenant);
   app.use("/tokenize", apiKey);

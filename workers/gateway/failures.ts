@@ -12,6 +12,21 @@ export const unsupportedField = (param: string, message?: string) =>
 /** A stream that was written by another version of this server. */
 export const streamUnreadable = (message: string) =>
   refuse("stream_not_found", 404, `The stream was made by another version of this server. ${message}`);
+/** A stream that was lost with its object, and whose answer then ended earlier than what its client has of it, which nobody has any more. */
+export const streamShortened = (client: string, end: string) =>
+  refuse(
+    "conflict",
+    409,
+    `'Last-Event-ID': must be the id of an event that this stream has; it is '${client}', and the stream was interrupted and ended at '${end}'. Without the header it is read from its beginning.`,
+    "Last-Event-ID",
+  );
+export const upgradeRefused = (protocol: string) =>
+  refuse(
+    "invalid_request",
+    400,
+    `'Upgrade': must be left out, for answers are streamed as server-sent events; it is '${protocol}'.`,
+    "Upgrade",
+  );
 export const routeNotFound = (method: string) => refuse("not_found", 404, `No such route for ${method}. The API lives under /v1.`);
 export const methodNotAllowed = (method: string, allow: string) =>
   refuse("method_not_allowed", 405, `Method ${method} is not allowed here; allowed: ${allow}.`);

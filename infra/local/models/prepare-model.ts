@@ -4,13 +4,13 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { dirname, join } from "node:path";
 import type { ModelIndex, ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { digestFile } from "./digest.ts";
-import { readGgufFacts } from "../gguf/metadata.ts";
+import { readGgufFacts, type GgufFacts } from "../gguf/metadata.ts";
 import { locateModel, type ModelSource } from "./source.ts";
 import { nameOf, withLock } from "../lock.mjs";
 import { cacheDirectory, inRepository } from "../paths.ts";
 import { othersServing } from "../port.ts";
 import { reportFailure, isMain } from "../run.ts";
-import { writeShards } from "../gguf/shards.ts";
+import { writeShards, type ShardedFile } from "../gguf/shards.ts";
 
 /** Raised when the form of the written files changes. */
 const formatVersion = 7;
@@ -56,6 +56,7 @@ async function mustNotBeServed({ id }: ModelSource): Promise<void> {
 async function write(output: string, source: ModelSource): Promise<void> {
   const facts = await readGgufFacts(source.path);
   const tokenizer = JSON.stringify(facts.tokenizer);
+  const manifestText = (written: ShardedFile) => JSON.stringify(manifestOf(source, facts, written, tokenizer), null, 2);
   rmSync(stampPath(output), { force: true });
   const sharded = await replaceDirectory(join(output, "engine/model"), async (directory) => {
     const written = await writeShards(source.path, directory);
@@ -81,16 +82,16 @@ async function write(output: string, source: ModelSource): Promise<void> {
   for (const file of files) outputs[file] = await digestFile(join(output, file));
   const stamp: Stamp = { formatVersion, source, sourceSha256: sharded.sha256, outputs };
   writeFileSync(stampPath(output), JSON.stringify(stamp, null, 2));
+}
 
-  function manifestText(written: Awaited<ReturnType<typeof writeShards>>): string {
-    const { id, created, ownedBy, teacher } = source;
-    const { contextLength, form, license } = facts;
-    const defaults = Object.keys(source.defaults).length === 0 ? facts.defaults : source.defaults;
-    const origin = { license: source.license ?? license, teacher };
-    const tokenizerSha256 = createHash("sha256").update(tokenizer).digest("hex");
-    const manifest: ModelManifest = { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults };
-    return JSON.stringify(manifest, null, 2);
-  }
+/** What a card says of its model comes before what the file says: its license, and its sampling defaults as a whole. */
+export function manifestOf(source: ModelSource, facts: GgufFacts, written: ShardedFile, tokenizer: string): ModelManifest {
+  const { id, created, ownedBy, teacher } = source;
+  const { contextLength, form, license } = facts;
+  const defaults = Object.keys(source.defaults).length === 0 ? facts.defaults : source.defaults;
+  const origin = { license: source.license ?? license, teacher };
+  const tokenizerSha256 = createHash("sha256").update(tokenizer).digest("hex");
+  return { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults };
 }
 
 async function isCurrent(output: string, source: ModelSource): Promise<boolean> {

@@ -59,6 +59,28 @@ describe("bodies that strangers send", () => {
     }
   });
 
+  test.each([
+    ['{"model":"tiny","messages":[],"model":"other"}', "model"],
+    ['{"model":"tiny","messages":[{"role":"user","content":"a","\\u0063ontent" : "b"}]}', "messages[0].content"],
+    ['{"model":"tiny","metadata":{"a\\\\":{"\\"":1,"x":"\\"y\\":","\\"" :2}}}', 'metadata.a\\."'],
+    ['{"model":"tiny","metadata":[{},{"__proto__":1,"__proto__":2}]}', "metadata[1].__proto__"],
+    ['{"model":"tiny","logit_bias":{"5":1,"5":-1}}', "logit_bias.5"],
+    ['{"model":"tiny","seed":1,"seed":9007199254740993}', "seed"],
+  ])("one that has a key twice is refused by its name: %s", async (body, field) => {
+    const refused = await send(body);
+    expect(refused.status).toBe(400);
+    expect(await failure(refused)).toMatchObject({
+      code: "invalid_request",
+      param: field,
+      message: `'${field}': must be given once; it is given more than once.`,
+    });
+  });
+
+  test("keys that only look repeated are none", async () => {
+    const metadata = String.raw`{"a":{"a":"\\","b":"a\":"},"b":[{"a":"\"a\":1,"},{"a":":"},"a",":"],"__proto__":{"a":1}}`;
+    expect((await send(`${nested("")}${metadata}}`)).status).toBe(200);
+  });
+
   test("one that breaks off is the client's fault, told with how much of it came", async () => {
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => controller.enqueue(new TextEncoder().encode('{"model"')),
@@ -66,6 +88,19 @@ describe("bodies that strangers send", () => {
     });
     const response = await requestWith({}, "/v1/chat/completions", { ...json({}), body });
     expect([response.status, (await failure(response)).message]).toEqual([400, "The request body broke off after 8 bytes."]);
+  });
+});
+
+describe("Upgrade", () => {
+  const status = async (upgrade: string) => await request("/v1/models", { headers: { upgrade } });
+
+  test.each(["websocket", "WebSocket"])("to %s is refused by name", async (upgrade) => {
+    const response = await status(upgrade);
+    expect([response.status, await failure(response)]).toMatchObject([400, { code: "invalid_request", param: "Upgrade" }]);
+  });
+
+  test.each(["h2c", "TLS/1.2"])("to %s, which clients offer by themselves, is left aside", async (upgrade) => {
+    expect((await status(upgrade)).status).toBe(200);
   });
 });
 
@@ -110,6 +145,20 @@ test.each(fields)("%s: what asks for nothing is accepted, what asks is refused b
   expect((await failure(refusal)).param).toMatch(new RegExp(`^${field}`));
 });
 
+test.each([
+  ["tools", "tool_choice", { type: "function", function: { name: "f" } }],
+  ["functions", "function_call", { name: "f" }],
+])("%s of which %s says that none is called ask for nothing", async (field, choice, offered) => {
+  const status = async (body: object) => (await chat({ max_tokens: 1, ...body })).status;
+  expect(await status({ [field]: [offered], [choice]: "none" })).toBe(200);
+  expect(await status({ [field]: [], [choice]: "auto" })).toBe(200);
+  for (const body of [{ [field]: [offered] }, { [field]: [offered], [choice]: "auto" }, { [field]: "x", [choice]: "none" }]) {
+    const refusal = await chat(body);
+    expect([body, refusal.status]).toEqual([body, 400]);
+    expect(await failure(refusal)).toMatchObject({ code: "unsupported_field", param: field });
+  }
+});
+
 test("/tokenize in vLLM's shape", async () => {
   const messages = [{ role: "user", content: "hello" }];
   const whole = await (await post("/tokenize", { messages, return_token_strs: true, tools: [] })).json<Record<string, unknown>>();
@@ -142,6 +191,30 @@ describe("places", () => {
       expect(refusal.status).toBe(400);
       expect(await failure(refusal)).toMatchObject({ code: "invalid_request", param: "after" });
     }
+  });
+
+  test("turns go on only from one that there is, or from before all", async () => {
+    const client = new SessionClient();
+    const { id } = await client.create();
+    const numbers = async (query: string) => {
+      const { data } = await (await client.call("GET", `/v1/sessions/${id}/turns${query}`)).json<{ data: { number: number }[] }>();
+      return data.map(({ number }) => number);
+    };
+    const refusal = async (after: number) => {
+      const response = await client.call("GET", `/v1/sessions/${id}/turns?after=${after}`);
+      expect([after, response.status]).toEqual([after, 400]);
+      return (await failure(response)).message;
+    };
+    expect(await numbers("?after=0")).toEqual([]);
+    expect(await refusal(1)).toBe("'after': must be the number of a turn, 0 to 0; it is 1.");
+    await client.say(id, "a");
+    await client.say(id, "b");
+    expect(await numbers("")).toEqual([1, 2]);
+    expect(await numbers("?after=1")).toEqual([2]);
+    expect(await numbers("?after=2")).toEqual([]);
+    expect(await refusal(3)).toBe("'after': must be the number of a turn, 0 to 2; it is 3.");
+    await client.call("POST", `/v1/sessions/${id}/rewind`, { turn: 1 });
+    expect(await refusal(2)).toBe("'after': must be the number of a turn, 0 to 1; it is 2.");
   });
 
   test("an event that an ended stream never had is refused", async () => {

@@ -1,7 +1,9 @@
-/** Reads a request's JSON body: right type, bounded size (counted, whatever `Content-Length` says), valid UTF-8, valid JSON. */
+/** Reads a request's JSON body: right type, bounded size (counted, whatever `Content-Length` says), valid UTF-8, valid JSON without repeated keys. */
 import { ServiceError } from "../../contracts/errors.ts";
 import { invalidRequest, payloadTooLarge, unsupportedMediaType } from "../failures.ts";
 import { bodyLimitBytes } from "../schema/limits.ts";
+import { fieldName } from "../schema/parse.ts";
+import { repeatedKey } from "./repeated-key.ts";
 
 export async function readJson(request: Request): Promise<unknown> {
   const type = (request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase();
@@ -15,6 +17,7 @@ export async function readJson(request: Request): Promise<unknown> {
     const body = parsed(text);
     if (typeof body === "object" && body !== null && !Array.isArray(body)) return withExactSeed(body, text);
   } catch (cause) {
+    if (cause instanceof ServiceError) throw cause;
     if (cause instanceof RangeError) throw invalidRequest("The request body's arrays and objects are nested too deeply.");
     throw invalidRequest("The request body is not valid JSON in UTF-8.");
   }
@@ -39,6 +42,11 @@ function withExactSeed(body: { readonly seed?: unknown }, text: string): object 
  */
 function parsed(text: string): unknown {
   const value: unknown = JSON.parse(text);
+  const repeated = repeatedKey(text, value);
+  if (repeated !== undefined) {
+    const field = fieldName(repeated).toWellFormed();
+    throw invalidRequest(`'${field}': must be given once; it is given more than once.`, field);
+  }
   return /\\u[dD][89a-fA-F]/.test(text) ? wellFormed(value) : value;
 }
 

@@ -9,6 +9,12 @@ const isPlainText = (value: unknown) =>
   typeof value === "object" && value !== null && "type" in value && value.type === "text" && Object.keys(value).length === 1;
 const isTextOnly = (value: unknown) => Array.isArray(value) && value.length === 1 && value[0] === "text";
 
+/** What is offered to be called asks for nothing where the other field says that none of it is. */
+const offers = [
+  ["tools", "tool_choice"],
+  ["functions", "function_call"],
+] as const;
+
 export const chatCompletionBody = z
   .strictObject({
     ...generationFields,
@@ -22,10 +28,10 @@ export const chatCompletionBody = z
     /** Says how tools may be called; there are none to call. */
     parallel_tool_calls: accepted,
     response_format: unsupported(isPlainText, '\'response_format\' other than {"type":"text"} is not supported by this server.'),
-    tools: unsupported(isEmptyArray),
+    tools: unsupported(Array.isArray),
     // Without tools, "auto" calls none either.
     tool_choice: unsupported((value) => value === "none" || value === "auto"),
-    functions: unsupported(isEmptyArray),
+    functions: unsupported(Array.isArray),
     function_call: unsupported((value) => value === "none" || value === "auto"),
     modalities: unsupported(isTextOnly),
     audio: unsupported(),
@@ -34,6 +40,11 @@ export const chatCompletionBody = z
     reasoning_effort: unsupported((value) => value === "none"),
     verbosity: unsupported((value) => value === "medium"),
     web_search_options: unsupported(),
+  })
+  .superRefine((body, context) => {
+    for (const [field, choice] of offers)
+      if (!isAbsent(body[field]) && !isEmptyArray(body[field]) && body[choice] !== "none")
+        context.addIssue({ code: "custom", path: [field], params: { unsupported: true } });
   })
   .refine((body) => (body.top_logprobs ?? 0) === 0 || body.logprobs === true, {
     path: ["top_logprobs"],

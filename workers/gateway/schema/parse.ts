@@ -40,7 +40,7 @@ function isUnsupported(issue: z.core.$ZodIssue): issue is z.core.$ZodIssueCustom
 }
 
 /** `messages[0].content[1].type`. */
-function fieldName(path: readonly PropertyKey[]): string {
+export function fieldName(path: readonly PropertyKey[]): string {
   let name = "";
   for (const step of path) name += typeof step === "number" ? `[${step}]` : name === "" ? String(step) : `.${String(step)}`;
   return name.length > nameLengthLimit ? `${name.slice(0, nameLengthLimit)}…` : name;

@@ -5,6 +5,7 @@ import type { StreamEntry } from "../../contracts/session.ts";
 import type { AnswerFormat, AnswerUsage, FormatEvent } from "./formats/format.ts";
 import type { AnswerRecipe } from "./recipe.ts";
 import type { SseEvent } from "./sse.ts";
+import { streamShortened } from "../failures.ts";
 import type { UsageCounter } from "./usage.ts";
 
 interface OpenChoice {
@@ -26,19 +27,25 @@ export interface StreamedOptions {
   readonly report: (usage: AnswerUsage) => void;
 }
 
-/** The events up to, and without, `[DONE]`. Of the events that an entry makes the last carries its number; the opening ones come before the first. */
+/**
+ * The events up to, and without, `[DONE]`. Of the events that an entry makes the last carries its number; the opening ones come before the first.
+ * @throws ServiceError where the stream ends before what the client has of it.
+ */
 export async function* streamedAnswer(entries: Entries, options: StreamedOptions): AsyncGenerator<SseEvent, void, undefined> {
   const { recipe, format, usage, after, idOf, report } = options;
   try {
     for (const { index } of after === 0 ? recipe.choices : []) {
       yield* format.opening(index);
     }
+    let last = 0;
     for await (const { number, event } of entries) {
+      last = number ?? last;
       if (event.type === "end") usage.add(event);
       const made = eventsOf(event, options);
       if (number !== null && number <= after) continue;
       for (const [at, one] of made.entries()) yield number === null || at < made.length - 1 ? one : { ...one, id: idOf(number) };
     }
+    if (last < after) throw streamShortened(idOf(after), idOf(last));
   } finally {
     // Reached without the loop above when the reader leaves during the opening chunks.
     entries.return().catch(() => undefined);

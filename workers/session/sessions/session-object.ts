@@ -107,8 +107,13 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     return await this.#with(async () => ({ ok: true, value: await this.#facts() }));
   }
 
+  /** Those after a turn that there is, or after 0 or -1, which are before all. */
   async turns(limit: number, after: number): Promise<Outcome<TurnList>> {
-    return await this.#with(() => Promise.resolve({ ok: true, value: turnList(this.#turns.after(after), limit) }));
+    return await this.#with(() => {
+      const last = Math.max(0, this.#turns.last);
+      const failure = invalidRequest(`'after': must be the number of a turn, 0 to ${String(last)}; it is ${String(after)}.`, "after");
+      return Promise.resolve(after > last ? { ok: false, failure } : { ok: true, value: turnList(this.#turns.after(after), limit) });
+    });
   }
 
   async rename(name: string): Promise<Outcome<SessionFacts>> {

@@ -192,6 +192,28 @@ describe("an object that is lost while it runs", () => {
     expect((await comeBack(stream, `${stream}.999`)).status).toBe(400);
   });
 
+  test("and whose answer is then stopped before where its client was: the client is told so, and reads the rest from its beginning", async () => {
+    engine.use({ reply: bytesAsTokens(reply), delayMilliseconds: 2 });
+    const response = await ask({ max_tokens: 60 });
+    const stream = idOf(response);
+    const first = await readSome(response, 12);
+    await lose(stream);
+    engine.use({ reply: bytesAsTokens(reply), delayMilliseconds: 400 });
+    const running = comeBack(stream, lastId(first));
+    await expect.poll(async () => (await running).status).toBe(200);
+    expect((await stop(stream)).status).toBe(204);
+    for (const again of [await running, await comeBack(stream, lastId(first))]) {
+      const [only, ...more] = dataLines(await readText(again));
+      expect(more).toEqual([]);
+      const { error } = JSON.parse(only ?? "null") as { error: { message: string } };
+      expect(error).toMatchObject({ code: "conflict", param: "Last-Event-ID" });
+      expect(error.message).toMatch(new RegExp(`it is '${lastId(first)}', and the stream was interrupted and ended at '${stream}\\.\\d+'`));
+    }
+    const whole = dataLines(await (await comeBack(stream)).text());
+    expect(whole.at(-1)).toBe("[DONE]");
+    expect(JSON.parse(whole.at(-3) ?? "null")).toMatchObject({ choices: [{ finish_reason: "stop" }] });
+  });
+
   test("with several choices: what a client has seen is not told otherwise", async () => {
     engine.use({ replies: ["one two three", "four five six", "seven eight"].map(bytesAsTokens), delayMilliseconds: 5 });
     const response = await ask({ n: 3 });
