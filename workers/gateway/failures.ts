@@ -30,8 +30,9 @@ export const upgradeRefused = (protocol: string) =>
 export const routeNotFound = (method: string) => refuse("not_found", 404, `No such route for ${method}. The API lives under /v1.`);
 export const methodNotAllowed = (method: string, allow: string) =>
   refuse("method_not_allowed", 405, `Method ${method} is not allowed here; allowed: ${allow}.`);
-export const payloadTooLarge = (limitBytes: number) =>
-  refuse("payload_too_large", 413, `The request body is larger than ${limitBytes} bytes.`);
+/** `bytes` as they were declared; undefined where they were counted until there were too many. */
+export const payloadTooLarge = (limitBytes: number, bytes?: number) =>
+  refuse("payload_too_large", 413, `The request body may have at most ${limitBytes} bytes; it has ${bytes ?? "more"}.`);
 export const unsupportedMediaType = (message: string) => refuse("unsupported_media_type", 415, message);
 export const invalidApiKey = () => refuse("invalid_api_key", 401, "Missing or incorrect API key.");
 /** The client has gone: nobody reads this, but logs and cleanup paths do. */

@@ -10,7 +10,8 @@ export async function readJson(request: Request): Promise<unknown> {
   if (type !== "application/json") throw unsupportedMediaType("The request body must be JSON, with 'Content-Type: application/json'.");
   const encoding = (request.headers.get("content-encoding") ?? "identity").trim().toLowerCase();
   if (encoding !== "identity") throw unsupportedMediaType("Compressed request bodies are not supported: send the JSON as it is.");
-  if (Number(request.headers.get("content-length")) > bodyLimitBytes) throw payloadTooLarge(bodyLimitBytes);
+  const declared = Number(request.headers.get("content-length"));
+  if (declared > bodyLimitBytes) throw payloadTooLarge(bodyLimitBytes, declared);
   const bytes = await readAtMost(request.body, bodyLimitBytes);
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);

@@ -194,10 +194,13 @@ describe("an object that is lost while it runs", () => {
 
   test("and whose answer is then stopped before where its client was: the client is told so, and reads the rest from its beginning", async () => {
     engine.use({ reply: bytesAsTokens(reply), delayMilliseconds: 2 });
+    // Nothing of it is written, however slow the machine is.
+    await onEveryDisk(fullTable("log"));
     const response = await ask({ max_tokens: 60 });
     const stream = idOf(response);
     const first = await readSome(response, 12);
     await lose(stream);
+    await onEveryDisk("DROP TRIGGER full");
     engine.use({ reply: bytesAsTokens(reply), delayMilliseconds: 400 });
     const running = comeBack(stream, lastId(first));
     await expect.poll(async () => (await running).status).toBe(200);
@@ -232,7 +235,7 @@ describe("objects whose disk is full", () => {
     ["log", 200],
   ])("for the table '%s': the answer is whole, and coming back is %i", async (table, status) => {
     const whole = await uninterrupted();
-    await onEveryDisk(`CREATE TRIGGER full BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, 'full'); END`);
+    await onEveryDisk(fullTable(table));
     try {
       engine.use({ reply: bytesAsTokens(reply) });
       const response = await ask();
@@ -244,6 +247,8 @@ describe("objects whose disk is full", () => {
     }
   });
 });
+
+const fullTable = (table: string) => `CREATE TRIGGER full BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, 'full'); END`;
 
 /** Of every object that may run a stream here. */
 async function onEveryDisk(statement: string): Promise<void> {
