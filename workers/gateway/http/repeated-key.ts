@@ -63,7 +63,7 @@ function locate(text: string): readonly (string | number)[] | undefined {
   const open: Container[] = [];
   for (let at = 0; at < text.length; at++) {
     const inner = open.at(-1);
-    switch (text[at]) {
+    switch (text.charAt(at)) {
       case "{":
         open.push({ keys: new Set(), step: "" });
         break;
