@@ -22,14 +22,28 @@ export function brokenAnswer(service: Service, message: string): ServiceFailure 
   return { code: services[service].code, status: 502, message, retryable: true };
 }
 
+/** A mistake of this project's code, which no other try helps against for certain. */
+export const internalFailure: ServiceFailure = {
+  code: "internal_error",
+  status: 500,
+  message: "The server had an error while processing the request.",
+  retryable: true,
+};
+
+/** What a call broke with, for clients: errors of these kinds are mistakes in code, here or on the other side; others are of the way there. */
+export function brokenCall(service: Service, cause: unknown): ServiceError {
+  const isDefect = [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => cause instanceof kind);
+  return new ServiceError(isDefect ? internalFailure : unreachable(service), { cause });
+}
+
 /**
  * The value of a call, whose RPC result is released. `onBroken` hears why a call broke, which the error tells no client.
- * @throws ServiceError with the service's own failure where it refused, and with {@link unreachable} where the call broke.
+ * @throws ServiceError with the service's own failure where it refused, and with {@link brokenCall}'s where the call broke.
  */
 export async function unwrap<T>(service: Service, call: Promise<Outcome<T>>, onBroken: (cause: unknown) => void): Promise<T> {
   const outcome = await call.catch((cause: unknown) => {
     onBroken(cause);
-    throw new ServiceError(unreachable(service), { cause });
+    throw brokenCall(service, cause);
   });
   try {
     if (!outcome.ok) throw new ServiceError(outcome.failure);

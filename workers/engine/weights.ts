@@ -26,7 +26,7 @@ export async function loadWeights(
 
 async function loadShard(files: Pick<Fetcher, "fetch">, shard: ModelShard, loader: ModelLoader, onProgress: () => void): Promise<void> {
   const { body } = await open(files, shard.file);
-  if (body === null) throw modelInvalid(`${shard.file} is empty; it must have ${String(shard.bytes)} bytes`);
+  if (body === null) throw fileInvalid(`${shard.file} is empty; it must have ${String(shard.bytes)} bytes`);
   const digest = new crypto.DigestStream("SHA-256");
   const writer = digest.getWriter();
   let bytes = 0;
@@ -39,17 +39,17 @@ async function loadShard(files: Pick<Fetcher, "fetch">, shard: ModelShard, loade
   }
   await writer.close();
   if (bytes !== shard.bytes) {
-    throw modelInvalid(`${shard.file} must have ${String(shard.bytes)} bytes; it has ${bytes > shard.bytes ? "more" : String(bytes)}`);
+    throw fileInvalid(`${shard.file} must have ${String(shard.bytes)} bytes; it has ${bytes > shard.bytes ? "more" : String(bytes)}`);
   }
   const actual = toHex(new Uint8Array(await digest.digest));
-  if (actual !== shard.sha256) throw modelInvalid(`${shard.file} must have sha256 ${shard.sha256}; it has ${actual}`);
+  if (actual !== shard.sha256) throw fileInvalid(`${shard.file} must have sha256 ${shard.sha256}; it has ${actual}`);
 }
 
 async function open(files: Pick<Fetcher, "fetch">, file: string): Promise<Response> {
   const response = await files.fetch(modelAddress + encodeURIComponent(file));
   if (response.ok) return response;
   await response.body?.cancel();
-  if (response.status === 404) throw modelInvalid(`${file} is not among the deployed model files`);
+  if (response.status === 404) throw fileInvalid(`${file} is missing`);
   throw new ServiceError(engineUnavailable(`${file} could not be read: status ${String(response.status)}`));
 }
 
@@ -59,12 +59,17 @@ function parseManifest(text: string): ModelManifest {
   try {
     manifest = JSON.parse(text) as Partial<ModelManifest>;
   } catch (cause) {
-    throw modelInvalid("manifest.json is not JSON", cause);
+    throw fileInvalid("manifest.json is not JSON", cause);
   }
-  if (typeof manifest.id !== "string") throw modelInvalid("manifest.json: id must be a string");
-  if (typeof manifest.sha256 !== "string") throw modelInvalid("manifest.json: sha256 must be a string");
-  if (typeof manifest.tokenizerSha256 !== "string") throw modelInvalid("manifest.json: tokenizerSha256 must be a string; run set-up again");
-  if (!Array.isArray(manifest.shards) || manifest.shards.length === 0) throw modelInvalid("manifest.json: shards must be a list of files");
-  if (typeof manifest.form !== "object") throw modelInvalid("manifest.json: form must say how the model mixes tokens; run set-up again");
+  if (typeof manifest.id !== "string") throw fileInvalid("manifest.json: id must be a string");
+  if (typeof manifest.sha256 !== "string") throw fileInvalid("manifest.json: sha256 must be a string");
+  if (typeof manifest.tokenizerSha256 !== "string") throw fileInvalid("manifest.json: tokenizerSha256 must be a string");
+  if (!Array.isArray(manifest.shards) || manifest.shards.length === 0) throw fileInvalid("manifest.json: shards must be a list of files");
+  if (typeof manifest.form !== "object") throw fileInvalid("manifest.json: form must say how the model mixes tokens");
   return manifest as ModelManifest;
+}
+
+/** Every file of the model is written by one command, which is what helps whatever is wrong with one. */
+function fileInvalid(what: string, cause?: unknown): ServiceError {
+  return modelInvalid(`the model is not installed: ${what}; \`npm run setup:model\` writes it`, cause);
 }

@@ -1,4 +1,5 @@
 /** Constructors for the failures that the gateway itself decides, so that one kind always carries one code and status. */
+import { internalFailure } from "../contracts/call.ts";
 import { ServiceError, type FailureCode } from "../contracts/errors.ts";
 
 function refuse(code: FailureCode, status: number, message: string, param?: string): ServiceError {
@@ -41,8 +42,5 @@ export const cancelled = () => refuse("cancelled", 499, "The client closed the r
 /** Any thrown value as a {@link ServiceError}; what is not one of ours says nothing to the client beyond "internal error". */
 export function asServiceError(cause: unknown): ServiceError {
   if (cause instanceof ServiceError) return cause;
-  return new ServiceError(
-    { code: "internal_error", status: 500, message: "The server had an error while processing the request.", retryable: true },
-    { cause },
-  );
+  return new ServiceError(internalFailure, { cause });
 }

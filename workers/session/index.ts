@@ -1,9 +1,11 @@
 /** The session Worker: no public routes, only the RPC surface that the gateway is bound to. */
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { internalFailure } from "../contracts/call.ts";
 import type { Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { GenerationRequest, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
+import { reached } from "./calls.ts";
 import type { SessionEnvironment } from "./environment.ts";
 import { objectUnreachable, sessionNotFound, streamNotFound } from "./failures.ts";
 import { isGivenOut, newStreamId, streamObjectName } from "./ids/ids.ts";
@@ -124,7 +126,9 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
   async #atStream<T>(tenant: TenantId | null, stream: string, call: (object: StreamSurface) => Promise<Outcome<T>>): Promise<Outcome<T>> {
     return await this.#reach(async () => {
       const name = (await isGivenOut(this.env, stream, tenant, "stream")) ? streamObjectName(stream) : undefined;
-      return name === undefined ? { ok: false, failure: streamNotFound() } : await call(this.env.STREAM_OBJECT.getByName(name));
+      return name === undefined
+        ? { ok: false, failure: streamNotFound() }
+        : await call(reached<StreamSurface>(this.env.STREAM_OBJECT.getByName(name)));
     });
   }
 
@@ -137,8 +141,8 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
         if (cause.failure.code === "configuration_invalid") logLine("error", "configuration_invalid", { cause: cause.message });
         return { ok: false, failure: cause.failure };
       }
-      logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
-      return { ok: false, failure: objectUnreachable() };
+      logLine("error", "session_defect", { cause: describeCause(cause) });
+      return { ok: false, failure: internalFailure };
     }
   }
 }

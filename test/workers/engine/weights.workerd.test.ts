@@ -86,18 +86,22 @@ describe("loadWeights", () => {
       /shard-000.bin must have 20 bytes; it has 19/,
     ],
     ["a shard that is too long", (given) => ({ ...given, "shard-000.bin": content }), /shard-000.bin must have 20 bytes; it has more/],
-    ["a shard that is not there", ({ "shard-001.bin": _gone, ...given }) => given, /shard-001.bin is not among the deployed model files/],
+    [
+      "a shard that is not there",
+      ({ "shard-001.bin": _gone, ...given }) => given,
+      /shard-001.bin is missing; `npm run setup:model` writes it/,
+    ],
     ["no manifest", ({ "manifest.json": _gone, ...given }) => given, /manifest.json is not among/],
     ["a manifest that is not JSON", (given) => ({ ...given, "manifest.json": "{" }), /manifest.json is not JSON/],
     [
       "a manifest of an older set-up",
       (given) => ({ ...given, "manifest.json": '{"id":"a","sha256":"b","tokenizerSha256":"c","shards":[{}]}' }),
-      /form must say how .* run set-up again/,
+      /form must say how .* `npm run setup:model`/,
     ],
     [
       "a manifest without the tokenizer's digest",
       (given) => ({ ...given, "manifest.json": '{"id":"a","sha256":"b","shards":[{}]}' }),
-      /tokenizerSha256 must be .* run set-up again/,
+      /tokenizerSha256 must be .* `npm run setup:model`/,
     ],
     [
       "a manifest without shards",

@@ -56,13 +56,56 @@ test.each(routes)("%s %s names the session service that is away", async (method,
   expect(log()).toContain(`"event":"service_unreachable","service":"session"`);
 });
 
-test("an object of the session service that is away is not the engine either", async () => {
-  logged();
-  const objects = { getByName: () => broken } as unknown as SessionEnvironment["DIRECTORY_OBJECT"];
-  const environment = { ...(env as unknown as SessionEnvironment), DIRECTORY_OBJECT: objects };
+type Objects = Partial<Record<"DIRECTORY_OBJECT" | "SESSION_OBJECT" | "STREAM_OBJECT" | "TENANT_OBJECT", object>>;
+
+/** With other objects than the service's own. */
+async function withObjects(objects: Objects, method: string, path: string, body?: object): Promise<Response> {
+  const environment = { ...(env as unknown as SessionEnvironment), ...objects } as SessionEnvironment;
   const session = new SessionService(createExecutionContext(), environment);
-  const answer = await requestWith({ SESSION: session }, "/v1/sessions", { headers: keyHeaders });
+  return await requestWith({ SESSION: session }, path, init(method, body));
+}
+
+const everyCall = (objects: keyof Objects, call: () => unknown): Objects => ({
+  [objects]: { getByName: () => new Proxy({}, { get: () => call }) },
+});
+const ofObjects: [objects: keyof Objects, method: string, path: string, body?: object][] = [
+  ["DIRECTORY_OBJECT", "GET", "/v1/sessions"],
+  ["DIRECTORY_OBJECT", "GET", "/v1/shares"],
+  ["DIRECTORY_OBJECT", "GET", `/v1/sessions/sess_${"0".repeat(48)}`],
+  ["SESSION_OBJECT", "POST", "/v1/sessions", { model: "tiny" }],
+  ["SESSION_OBJECT", "POST", "/v1/contexts", { model: "tiny" }],
+  ["TENANT_OBJECT", "GET", "/v1/usage"],
+];
+
+test.each(ofObjects)("%s that is away is the session service, not the engine: %s %s", async (objects, method, path, body) => {
+  const log = logged();
+  const answer = await withObjects(
+    everyCall(objects, () => Promise.reject(new Error(secretCause))),
+    method,
+    path,
+    body,
+  );
   expect([answer.status, await failure(answer)]).toMatchObject([503, sessionAway]);
+  expect(log()).toContain(`"event":"service_unreachable","service":"session","cause":"Error: ${secretCause}`);
+});
+
+test.each(ofObjects)("a mistake of our own in %s is no service that is away: %s %s", async (objects, method, path, body) => {
+  const log = logged();
+  const answer = await withObjects(
+    everyCall(objects, () => Promise.reject(new TypeError("x is not a function"))),
+    method,
+    path,
+    body,
+  );
+  expect([answer.status, await failure(answer)]).toMatchObject([500, { code: "internal_error" }]);
+  expect(log()).toContain("x is not a function");
+});
+
+test("a mistake of our own in the session Worker is told as one, and logged as one", async () => {
+  const log = logged();
+  const answer = await withObjects({ DIRECTORY_OBJECT: {} }, "GET", "/v1/sessions");
+  expect([answer.status, await failure(answer)]).toMatchObject([500, { code: "internal_error" }]);
+  expect(log()).toContain(`"event":"session_defect"`);
 });
 
 test("/ready names the engine that is away", async () => {

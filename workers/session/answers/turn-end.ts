@@ -1,8 +1,11 @@
 /** Hands a turn that has ended to its session, which must learn of it: what was said must not be lost to it. */
-import { describeCause, logLine } from "../../observe/log-line.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import { fromObject } from "../calls.ts";
+import { logLine } from "../../observe/log-line.ts";
 import type { PreparedTurn } from "../generation/turn-base.ts";
 import { ownerOf, type TurnResult, type TurnTaker } from "../sessions/contract.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
+import { releaseOwned } from "../snapshots/release-owned.ts";
 import type { StoredOrder } from "./order-rows.ts";
 import type { ChoiceAssembler } from "./text/choice-assembler.ts";
 import type { RunEnd } from "./generation-run.ts";
@@ -45,14 +48,16 @@ export async function endTurn(
 ): Promise<void> {
   for (let attempt = 0; attempt < mostAttempts; attempt++) {
     try {
-      const outcome = await session.endTurn(result);
-      if (outcome.ok) return;
-      logLine("error", "turn_not_ended", { stream: result.stream, code: outcome.failure.code });
-      // It was deleted meanwhile, so that nobody else would let go of this turn's state.
-      if (outcome.failure.code === "session_not_found") await store?.release(ownerOf(prepared.session, prepared.turn));
+      await fromObject(session.endTurn(result));
       return;
     } catch (cause) {
-      logLine("error", "turn_not_ended", { stream: result.stream, cause: describeCause(cause) });
+      if (!(cause instanceof ServiceError)) throw cause;
+      const { code, retryable } = cause.failure;
+      logLine("error", "turn_not_ended", { stream: result.stream, code });
+      // It was deleted meanwhile, so that nobody else would let go of this turn's state.
+      if (code === "session_not_found" && store !== undefined)
+        await releaseOwned(store, prepared.session, ownerOf(prepared.session, prepared.turn));
+      if (!retryable) return;
       await pause(pauseMilliseconds * 2 ** attempt);
     }
   }

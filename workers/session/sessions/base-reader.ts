@@ -1,8 +1,8 @@
 /** Where a session's next turn starts: at its newest state, and what lies far behind the conversation's end is brought up to it. */
-import { describeCause, logLine } from "../../observe/log-line.ts";
 import { engineOf } from "../generation/backend.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
+import { releaseOwned } from "../snapshots/release-owned.ts";
 import type { TurnBase } from "../generation/turn-base.ts";
 import { ownerOf } from "./contract.ts";
 import { partTokens, readPart, type Base } from "../generation/read-tokens.ts";
@@ -77,9 +77,7 @@ export class BaseReader {
       }
       base = read.base;
       turns.setState(last.number, base.snapshot, base.tokens);
-      await store.release(read.letGo).catch((cause: unknown) => {
-        logLine("error", "snapshot_store_failed", { session: id, step: "release", cause: describeCause(cause) });
-      });
+      await releaseOwned(store, id, read.letGo);
     }
     return base;
   }

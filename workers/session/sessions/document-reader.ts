@@ -12,6 +12,7 @@ import { engineOf } from "../generation/backend.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, contextNotFound, documentTooLarge, internalError, invalidRequest } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
+import { releaseOwned } from "../snapshots/release-owned.ts";
 import { ownerOf } from "./contract.ts";
 import { DocumentText } from "./document-text.ts";
 import { mostDocumentTokens } from "./limits.ts";
@@ -309,7 +310,7 @@ export class DocumentReader {
       return;
     }
     this.#change({ snapshot: read.base.snapshot, readTokens: read.base.tokens, pieces: upload.pieces + 1 });
-    await store.release(read.letGo);
+    await releaseOwned(store, id, read.letGo);
   }
 
   #ready(upload: UploadRecord): void {

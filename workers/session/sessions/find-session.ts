@@ -1,5 +1,6 @@
 /** The object of a session or context that was given out to a tenant. */
 import type { TenantId } from "../../contracts/session.ts";
+import { reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { isGivenOut } from "../ids/ids.ts";
 import { sessionObjectName } from "./contract.ts";
@@ -16,7 +17,7 @@ const listedId = /^(sess|ctx)_[0-9a-f]{32,48}$/;
 
 /** Without asking whether it was. */
 export function sessionAt(environment: Pick<Needs, "SESSION_OBJECT">, tenant: TenantId, id: string): SessionSurface {
-  return environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id));
+  return reached<SessionSurface>(environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id)));
 }
 
 /** Undefined for an id that the tenant was never given; no object is touched for it but the tenant's directory. */
@@ -34,5 +35,5 @@ export async function findSession(
 async function isListed(environment: Needs, tenant: TenantId, id: string, prefixes: readonly ("sess" | "ctx")[]): Promise<boolean> {
   const prefix = listedId.exec(id)?.[1];
   if (!prefixes.some((one) => one === prefix)) return false;
-  return await environment.DIRECTORY_OBJECT.getByName(tenant).has(id);
+  return await reached(environment.DIRECTORY_OBJECT.getByName(tenant)).has(id);
 }

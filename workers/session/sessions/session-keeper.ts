@@ -3,9 +3,12 @@ import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { NewSession, SessionBackend, SessionFacts, SharedSession, ShareFacts, TenantId } from "../../contracts/session.ts";
 import { modelNamed } from "../../models/served-model.ts";
+import { reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
+import { releaseOwned } from "../snapshots/release-owned.ts";
+import type { TenantObject } from "../snapshots/tenant-object.ts";
 import type { DirectoryObject } from "./directory-object.ts";
 import { newUpload } from "./document-reader.ts";
 import type { IdKeys } from "../ids/id-keys.ts";
@@ -153,7 +156,7 @@ export class SessionKeeper implements Sessions {
   async usage(tenant: TenantId): ReturnType<Sessions["usage"]> {
     const [sessions, { hotBytes, sharedBytes, durableBytes, charged, quotaBytes }] = await Promise.all([
       this.#directory(tenant).count(),
-      this.#environment.TENANT_OBJECT.getByName(tenant).usage(),
+      this.#tenantObject(tenant).usage(),
     ]);
     const bytes = { states: hotBytes + sharedBytes + durableBytes, ...charged };
     return { ok: true, value: { sessions, hotBytes, durableBytes: durableBytes + sharedBytes, bytes, quotaBytes } };
@@ -163,7 +166,7 @@ export class SessionKeeper implements Sessions {
     const directory = this.#directory(tenant);
     for (const share of await directory.shares()) await this.unshare(tenant, share);
     for (const id of await directory.all()) await this.deleteSession(tenant, id);
-    const object = this.#environment.TENANT_OBJECT.getByName(tenant);
+    const object = this.#tenantObject(tenant);
     // Of no session: their charges say where they are.
     await forgetStreams(this.#environment, tenant, await object.charged("streams"));
     await object.deleteAll();
@@ -192,7 +195,7 @@ export class SessionKeeper implements Sessions {
     const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
     const turns = await adopt(copied.value.turns, record, this.#store(found.tenant), this.#store(tenant));
     const made = await this.#create(record, { turns, tokens: copied.value.tokens });
-    if (!made.ok) await this.#store(tenant).release(ownersOf(record.id));
+    if (!made.ok) await releaseOwned(this.#store(tenant), record.id, ownersOf(record.id));
     return made;
   }
 
@@ -209,17 +212,23 @@ export class SessionKeeper implements Sessions {
   }
 
   #share(id: string): ShareSurface {
-    return this.#environment.SHARE_OBJECT.getByName(id);
+    return reached<ShareSurface>(this.#environment.SHARE_OBJECT.getByName(id));
   }
 
   #directory(tenant: TenantId): DirectorySurface {
-    return this.#environment.DIRECTORY_OBJECT.getByName(tenant);
+    return reached<DirectorySurface>(this.#environment.DIRECTORY_OBJECT.getByName(tenant));
+  }
+
+  #tenantObject(tenant: TenantId): TenantSurface {
+    return reached<TenantSurface>(this.#environment.TENANT_OBJECT.getByName(tenant));
   }
 
   #store(tenant: TenantId): SnapshotStore {
-    return this.#environment.TENANT_OBJECT.getByName(tenant);
+    return this.#tenantObject(tenant);
   }
 }
+
+type TenantSurface = SnapshotStore & Pick<TenantObject, "usage" | "charged" | "deleteAll">;
 
 type ShareSurface = Pick<ShareObject, "open" | "get" | "end">;
 

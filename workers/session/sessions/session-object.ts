@@ -7,6 +7,7 @@ import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, conflict, invalidRequest, sessionNotFound, sessionOfAnotherModel, sessionTooLarge } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
+import { releaseOwned } from "../snapshots/release-owned.ts";
 import { BaseReader } from "./base-reader.ts";
 import {
   ownerOf,
@@ -350,14 +351,9 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     if (record !== undefined) await this.#states(record).store.release(owner);
   }
 
-  /** A store that can't be reached keeps what it could let go of: that is found and let go when the session is deleted. */
   #states({ id, tenant }: SessionRecord): StateOwner {
     const store = this.#store(tenant);
-    const release = async (owner: string) => {
-      await store.release(owner).catch((cause: unknown) => {
-        logLine("error", "snapshot_store_failed", { session: id, step: "release", cause: describeCause(cause) });
-      });
-    };
+    const release = (owner: string) => releaseOwned(store, id, owner);
     return { session: id, turns: this.#turns, store: { keep: (...values) => store.keep(...values), release } };
   }
 

@@ -1,12 +1,14 @@
 /** Documents that are read while engines die, objects are lost and uploads are cut. */
 import { runDurableObjectAlarm } from "cloudflare:test";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import type { ServiceFailure } from "../../../../workers/contracts/errors.ts";
 import { ownerOf } from "../../../../workers/session/sessions/contract.ts";
+import { TenantObject } from "../../../../workers/session/snapshots/tenant-object.ts";
 import { failure } from "../../support/gateway-client.ts";
 import { engine } from "../../support/gateway-worker.ts";
 import { oracle, SessionClient, user, type Session } from "../../support/session-client.ts";
-import { inSession, lose, owners, sessionObject } from "./support.ts";
+import { spyOnLog } from "../../support/log-spy.ts";
+import { inSession, lose, owners, sessionObject, withoutStateKeys } from "./support.ts";
 
 const documentText = Array.from({ length: 7 }, (_unused, at) => `Line ${String(at)} of a document about ships and harbours. `).join("");
 const engineAway: ServiceFailure = { code: "engine_unavailable", status: 503, message: "away", retryable: true };
@@ -104,4 +106,30 @@ test("that are deleted while they are read leave nothing", async () => {
   await expect.poll(() => engine.running).toBe(0);
   expect(await owners(alice)).toEqual([]);
   expect((await alice.call("GET", `/v1/contexts/${id}`)).status).toBe(404);
+});
+
+test("fail at once where no state can be kept, with the variable that is missing, and are not tried again", async () => {
+  await withoutStateKeys(alice);
+  const { id } = await alice.createContext();
+  await alice.upload(id, "offset=0&last=true", documentText);
+  const { ingest } = await until(id, "failed");
+  expect(ingest?.error).toMatchObject({
+    code: "configuration_invalid",
+    message: "STATE_KEYS must be set where states are kept; it is not set.",
+  });
+  const asked = engine.calls.length;
+  expect(asked).toBe(1);
+  await alarm(id);
+  expect(engine.calls.length).toBe(asked);
+});
+
+test("are ready where the store can't release what is no longer needed, which is logged", async () => {
+  const { id } = await alice.createContext();
+  const lines = spyOnLog();
+  vi.spyOn(TenantObject.prototype, "release").mockRejectedValue(new Error("lost"));
+  await alice.upload(id, "offset=0&last=true", documentText);
+  await until(id, "ready");
+  vi.restoreAllMocks();
+  expect(lines.filter((line) => line.includes("document_not_read"))).toEqual([]);
+  expect(lines.join("\n")).toContain(`"event":"snapshot_store_failed","session":"${id}","step":"release"`);
 });

@@ -47,6 +47,14 @@ export async function dropStates(client: SessionClient): Promise<void> {
   });
 }
 
+/** As if the client's store, which keeps nothing yet, had been deployed without `STATE_KEYS`. */
+export async function withoutStateKeys({ key }: SessionClient): Promise<void> {
+  await runInDurableObject(bindings.TENANT_OBJECT.getByName(await tenantOf(key)), (object: object) => {
+    const { STATE_KEYS: _none, ...without } = bindings;
+    Object.defineProperty(object, "env", { value: without });
+  });
+}
+
 async function inStore<T>({ key }: SessionClient, work: (state: DurableObjectState) => T): Promise<T> {
   return await runInDurableObject(bindings.TENANT_OBJECT.getByName(await tenantOf(key)), (_object, state) => work(state));
 }

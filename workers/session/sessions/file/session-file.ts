@@ -55,7 +55,9 @@ export async function openSessionFile(
     return { header, transcript, tokens, state: (await plain.ended()) ? null : byteStream(plain.rest()) };
   } catch (cause) {
     await reader.cancel(cause);
-    throw cause instanceof RangeError ? invalidFile(cause.message) : cause;
+    if (cause instanceof RangeError) throw invalidFile(cause.message);
+    // What breaks a stream is no error of a kind that mistakes in code have.
+    throw cause instanceof ServiceError || cause instanceof TypeError ? cause : invalidFile("its upload broke off");
   }
 }
 

@@ -6,11 +6,13 @@ import { ServiceError } from "../../../contracts/errors.ts";
 import type { SessionFacts, TenantId } from "../../../contracts/session.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
 import { modelCards, modelNamed, type ServedModel } from "../../../models/served-model.ts";
+import { reached } from "../../calls.ts";
 import type { SessionEnvironment } from "../../environment.ts";
 import { sessionNotFound } from "../../failures.ts";
 import { snapshotInvalid } from "../../../state-file/failures.ts";
 import { identityOf } from "../../identity.ts";
 import type { ModelIdentity, SnapshotStore } from "../../snapshots/contract.ts";
+import { releaseOwned } from "../../snapshots/release-owned.ts";
 import { keepState } from "../adopt.ts";
 import { ownersOf } from "../contract.ts";
 import { findSession, sessionAt } from "../find-session.ts";
@@ -119,7 +121,7 @@ export async function importSession(
     }));
     const copy = { turns: linesOfTurns(stored), tokens: content.tokens };
     const made = await sessionAt(environment, tenant, record.id).create(record, copy);
-    if (!made.ok) await store.release(ownersOf(record.id));
+    if (!made.ok) await releaseOwned(store, record.id, ownersOf(record.id));
     return made;
   } catch (cause) {
     await file.cancel().catch(() => undefined);
@@ -161,5 +163,5 @@ function checked({ transcript: value, tokens }: FileContent, vocabulary: number)
 }
 
 function storeOf(environment: SessionEnvironment, tenant: TenantId): SnapshotStore {
-  return environment.TENANT_OBJECT.getByName(tenant);
+  return reached<SnapshotStore>(environment.TENANT_OBJECT.getByName(tenant));
 }
