@@ -20,6 +20,8 @@ export { scriptedFailure } from "./toy-generation.ts";
 export { toySpikes, toyState } from "./toy-reports.ts";
 
 export interface BackendScript {
+  /** Where a test serves a tokenizer with more tokens than the tiny one. */
+  readonly vocabularySize?: number;
   /** Token ids of the reply, then the end of turn; the toy model's own babble where absent. */
   readonly reply?: readonly number[];
   /** Replies by call, for answers with several choices; the last one repeats. */
@@ -75,6 +77,10 @@ export class ToyBackend implements GenerationBackend {
     this.#options = options;
   }
 
+  get #vocabularySize(): number {
+    return this.script.vocabularySize ?? this.#options.vocabularySize;
+  }
+
   use(script: BackendScript): void {
     this.script = script;
     this.calls = [];
@@ -84,7 +90,8 @@ export class ToyBackend implements GenerationBackend {
   }
 
   models(): Promise<Outcome<readonly ModelDescription[]>> {
-    const { vocabularySize, contextLength, models = [tinyVersion] } = this.#options;
+    const { contextLength, models = [tinyVersion] } = this.#options;
+    const vocabularySize = this.#vocabularySize;
     const facts = {
       architecture: "toy",
       parameters: 0,
@@ -131,7 +138,8 @@ export class ToyBackend implements GenerationBackend {
 
   #invalid(request: RequestToCheck): ServiceFailure | null {
     const { prompt, maxTokens } = request;
-    const { vocabularySize, contextLength, models = [tinyVersion] } = this.#options;
+    const { contextLength, models = [tinyVersion] } = this.#options;
+    const vocabularySize = this.#vocabularySize;
     const { id, digest } = request.model;
     const model = models.find((one) => one.id === id && one.digest === digest);
     if (model === undefined)
@@ -230,7 +238,7 @@ export class ToyBackend implements GenerationBackend {
     if (losesState) this.#losses++;
     const breaks = breakAfter ?? (breakAt === undefined ? undefined : { tokens: breakAt.token - continued, how: breakAt.how });
     return {
-      vocabularySize: this.#options.vocabularySize,
+      vocabularySize: this.#vocabularySize,
       endOfTurn: this.#options.endOfTurn,
       rejectsState,
       ...(said === undefined ? {} : { reply: said }),
