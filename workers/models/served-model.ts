@@ -92,7 +92,7 @@ function modelNotFound(name: string, models: readonly ModelIndexEntry[]): Servic
   return {
     code: "model_not_found",
     status: 404,
-    message: `The model '${name.slice(0, 100)}' does not exist. Served here: ${served}.`,
+    message: `The model '${name.slice(0, 100).toWellFormed()}' does not exist. Served here: ${served}.`,
     param: "model",
     retryable: false,
   };

@@ -9,16 +9,24 @@ import { requireTenant } from "../plan/require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
 import { newContextBody, newContextQuery, uploadQuery } from "../schema/session.ts";
 import { eventStreamHeaders, eventStream, type SseEvent } from "../stream/sse.ts";
+import { mediaType, requireIdentity, requireUtf8 } from "./media-type.ts";
+import { readQuery, refuseQuery } from "./query.ts";
 import { readJson } from "./read-json.ts";
 import { bodyStream } from "./request-body.ts";
 import { sessionJson } from "./session-json.ts";
 import { list } from "./sessions.ts";
 
+const textType = "text/plain";
+
 export const listContexts = (c: GatewayContext) => list(c, "context");
 
 export async function createContext(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
-  if (!isText(c)) {
+  const type = mediaType(c.req.raw.headers);
+  if (type !== textType) {
+    if (type !== "application/json")
+      throw unsupportedMediaType(`The body must be JSON with 'Content-Type: application/json', or the text itself with '${textType}'.`);
+    refuseQuery(c);
     const { model, name } = parseBody(newContextBody, await readJson(c.req.raw));
     await requireReadable(c, model);
     const facts = await fromSession(
@@ -26,7 +34,8 @@ export async function createContext(c: GatewayContext): Promise<Response> {
     );
     return c.json(sessionJson(facts), 201);
   }
-  const { model, name } = parseBody(newContextQuery, c.req.query());
+  requireText(c);
+  const { model, name } = parseBody(newContextQuery, readQuery(c));
   await requireReadable(c, model);
   const request = { model, ...(name === undefined ? {} : { name }) };
   const facts = await fromSession(c.env.SESSION.createContext(tenant, request, bodyStream(c.req.raw)));
@@ -35,8 +44,8 @@ export async function createContext(c: GatewayContext): Promise<Response> {
 
 export async function appendText(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
-  const { offset, last } = parseBody(uploadQuery, c.req.query());
-  if (!isText(c)) throw unsupportedMediaType("The text must be sent with 'Content-Type: text/plain', in UTF-8.");
+  const { offset, last } = parseBody(uploadQuery, readQuery(c));
+  requireText(c);
   const id = c.req.param("id") ?? "";
   return c.json(sessionJson(await fromSession(c.env.SESSION.appendContext(tenant, id, offset, bodyStream(c.req.raw), last === "true"))));
 }
@@ -73,6 +82,9 @@ async function* progress(lines: ReadableStream<Uint8Array>, signal: AbortSignal)
   }
 }
 
-function isText(c: GatewayContext): boolean {
-  return (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() === "text/plain";
+function requireText(c: GatewayContext): void {
+  const { headers } = c.req.raw;
+  if (mediaType(headers) !== textType) throw unsupportedMediaType(`The text must be sent with 'Content-Type: ${textType}', in UTF-8.`);
+  requireIdentity(headers, "the text");
+  requireUtf8(headers, "The text");
 }

@@ -3,13 +3,14 @@ import { ServiceError } from "../../contracts/errors.ts";
 import { invalidRequest, payloadTooLarge, unsupportedMediaType } from "../failures.ts";
 import { bodyLimitBytes } from "../schema/limits.ts";
 import { fieldName } from "../schema/parse.ts";
+import { mediaType, requireIdentity, requireUtf8 } from "./media-type.ts";
 import { repeatedKey } from "./repeated-key.ts";
 
 export async function readJson(request: Request): Promise<unknown> {
-  const type = (request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase();
-  if (type !== "application/json") throw unsupportedMediaType("The request body must be JSON, with 'Content-Type: application/json'.");
-  const encoding = (request.headers.get("content-encoding") ?? "identity").trim().toLowerCase();
-  if (encoding !== "identity") throw unsupportedMediaType("Compressed request bodies are not supported: send the JSON as it is.");
+  if (mediaType(request.headers) !== "application/json")
+    throw unsupportedMediaType("The request body must be JSON, with 'Content-Type: application/json'.");
+  requireIdentity(request.headers, "the JSON");
+  requireUtf8(request.headers, "The JSON");
   const declared = Number(request.headers.get("content-length"));
   if (declared > bodyLimitBytes) throw payloadTooLarge(bodyLimitBytes, declared);
   const bytes = await readAtMost(request.body, bodyLimitBytes);

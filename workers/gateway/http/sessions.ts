@@ -16,6 +16,8 @@ import {
   sharesQuery,
   turnsQuery,
 } from "../schema/session.ts";
+import { requireIdentity } from "./media-type.ts";
+import { readQuery } from "./query.ts";
 import { readJson } from "./read-json.ts";
 import { bodyStream } from "./request-body.ts";
 import { listJson, sessionJson, shareJson, turnJson } from "./session-json.ts";
@@ -48,7 +50,7 @@ export const listSessions = (c: GatewayContext) => list(c, "session");
 
 export async function list(c: GatewayContext, kind: "session" | "context"): Promise<Response> {
   const tenant = requireTenant(c);
-  const { limit = defaultSessions, after } = parseBody(listQuery, c.req.query());
+  const { limit = defaultSessions, after } = parseBody(listQuery, readQuery(c));
   const found = await fromSession(c.env.SESSION.sessions(tenant, kind, limit + 1, after));
   return c.json(listJson(found, limit, sessionJson));
 }
@@ -59,7 +61,7 @@ export async function oneSession(c: GatewayContext): Promise<Response> {
 
 export async function sessionTurns(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
-  const { limit = defaultTurns, after } = parseBody(turnsQuery, c.req.query());
+  const { limit = defaultTurns, after } = parseBody(turnsQuery, readQuery(c));
   const { turns, hasMore } = await fromSession(c.env.SESSION.turns(tenant, idOf(c), limit, after ?? -1));
   return c.json({ object: "list", data: turns.map(turnJson), has_more: hasMore });
 }
@@ -98,7 +100,7 @@ export async function shareSession(c: GatewayContext): Promise<Response> {
 
 export async function listShares(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
-  const { limit = defaultSessions, after, session_id: session } = parseBody(sharesQuery, c.req.query());
+  const { limit = defaultSessions, after, session_id: session } = parseBody(sharesQuery, readQuery(c));
   return c.json(listJson(await fromSession(c.env.SESSION.shares(tenant, limit + 1, after, session)), limit, shareJson));
 }
 
@@ -124,6 +126,7 @@ export async function exportSession(c: GatewayContext): Promise<Response> {
 export async function importSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const passphrase = passphraseOf(c.req.header("x-spikingbrain-passphrase"));
+  requireIdentity(c.req.raw.headers, "the file");
   const file = bodyStream(c.req.raw);
   const facts = await fromSession(c.env.SESSION.importSession(tenant, file, passphrase));
   return c.json(sessionJson(facts), 201);

@@ -43,7 +43,7 @@ function isUnsupported(issue: z.core.$ZodIssue): issue is z.core.$ZodIssueCustom
 export function fieldName(path: readonly PropertyKey[]): string {
   let name = "";
   for (const step of path) name += typeof step === "number" ? `[${step}]` : name === "" ? String(step) : `.${String(step)}`;
-  return name.length > nameLengthLimit ? `${name.slice(0, nameLengthLimit)}…` : name;
+  return name.length > nameLengthLimit ? `${name.slice(0, nameLengthLimit).toWellFormed()}…` : name;
 }
 
 /** The offending value where it is a number or a word; anything longer may be somebody's prompt. */

@@ -35,10 +35,10 @@ export const exportBody = z.strictObject({ passphrase: z.string().min(1).max(102
 /** Of a query, whose values are text. */
 const wholeNumber = (minimum: number, maximum: number) =>
   z
-    .string()
-    .regex(/^\d{1,15}$/, { error: "must be a whole number" })
+    .string({ error: "must be a whole number" })
+    .regex(/^\d+$/, { error: "must be a whole number" })
     .transform(Number)
-    .pipe(z.number().min(minimum).max(maximum));
+    .refine((value) => value >= minimum && value <= maximum, { error: `must be from ${String(minimum)} to ${String(maximum)}` });
 
 export const listQuery = z.strictObject({ limit: wholeNumber(1, 100).optional(), after: z.string().optional() });
 export const sharesQuery = z.strictObject({

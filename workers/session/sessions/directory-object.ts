@@ -82,6 +82,10 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     return Array.from(this.#sql.exec<{ id: string }>("SELECT id FROM shares_of_sessions WHERE session = ?", session), ({ id }) => id);
   }
 
+  hasShare(id: string): boolean {
+    return !this.#isEmpty && this.#sql.exec("SELECT 1 FROM shares_of_sessions WHERE id = ?", id).toArray().length > 0;
+  }
+
   /** Those that have not expired, latest first; `after` is the last of the list page before, `session` whose they are. */
   listShares(now: number, limit: number, after?: string, session?: string): ShareEntry[] {
     if (this.#isEmpty) return [];

@@ -29,6 +29,8 @@ const continueMilliseconds = 20_000;
 const followMilliseconds = 250;
 /** An upload that brings nothing for so long has broken off. */
 const silenceMilliseconds = 60_000;
+/** No character of UTF-8 begins with a higher one. */
+const lastFirstByte = 0xf4;
 
 export interface DocumentDependencies {
   readonly storage: DurableObjectStorage;
@@ -207,7 +209,7 @@ export class DocumentReader {
         receivedBytes: upload.receivedBytes + chunk.length,
         halfCharacter: toBase64(bytes.subarray(whole)),
         pending: document.pending,
-        preview: upload.preview + decoded.slice(0, Math.max(0, previewCharacters - upload.preview.length)),
+        preview: upload.preview + beginning(decoded, previewCharacters - upload.preview.length),
         length: upload.length + decoded.length,
       });
     }
@@ -365,11 +367,18 @@ function textHasEnded(stage: string): ServiceFailure {
   return conflict(`The text has ended: the context is ${stage}.`);
 }
 
+/** So many UTF-16 units of a text, and one more where they would end within a character. */
+function beginning(text: string, units: number): string {
+  const cut = Math.max(0, units);
+  return text.slice(0, text.slice(0, cut).isWellFormed() ? cut : cut + 1);
+}
+
 /** Bytes that end with a whole character. */
 function wholeCharacters(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(4, bytes.length); back++) {
     const byte = bytes[bytes.length - back] ?? 0;
     if (byte < 0x80) return bytes.length;
+    if (byte > lastFirstByte) return bytes.length;
     if (byte >= 0xc0) {
       const needed = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
       return back < needed ? bytes.length - back : bytes.length;

@@ -107,7 +107,14 @@ export class SessionKeeper implements Sessions {
   }
 
   async shares(tenant: TenantId, limit: number, after?: string, session?: string): Promise<Outcome<readonly ShareFacts[]>> {
-    return { ok: true, value: await this.#directory(tenant).listShares(unixSeconds(), limit, after, session) };
+    const directory = this.#directory(tenant);
+    if (after !== undefined && !(await directory.hasShare(after)))
+      return { ok: false, failure: invalidRequest("'after': there is no such share to go on from.", "after") };
+    if (session !== undefined) {
+      const found = (await (await this.#find(tenant, session, "sess"))?.facts()) ?? notFound(session);
+      if (!found.ok) return found;
+    }
+    return { ok: true, value: await directory.listShares(unixSeconds(), limit, after, session) };
   }
 
   async unshare(tenant: TenantId, share: string): Promise<Outcome<null>> {
@@ -234,7 +241,7 @@ type ShareSurface = Pick<ShareObject, "open" | "get" | "end">;
 
 /** As seen over RPC. */
 type DirectorySurface = {
-  [Name in "list" | "has" | "all" | "count" | "putShare" | "removeShare" | "listShares" | "shares"]: (
+  [Name in "list" | "has" | "all" | "count" | "hasShare" | "putShare" | "removeShare" | "listShares" | "shares"]: (
     ...values: Parameters<DirectoryObject[Name]>
   ) => Promise<ReturnType<DirectoryObject[Name]>>;
 };
