@@ -58,7 +58,8 @@ async function installDependencies(root) {
   const timer = setInterval(() => {
     console.error(`  ${String(Math.round((Date.now() - start) / 1000))} s, packages fetched: ${String(fetched)}`);
   }, progressMilliseconds);
-  // npm is silent about what it fetches but for these lines, which are counted and not shown.
+  // npm is silent about what it fetches but for these lines, which are counted. Of the others those are shown that .npmrc asks for: its
+  // warnings are about the Node that npm runs on, and the project's own takes over from here.
   const npm = spawn("npm", ["ci", "--loglevel=http"], { cwd: root, stdio: ["inherit", 2, "pipe"] });
   const ended = new Promise((resolve, reject) => {
     npm.once("error", (cause) => reject(new Error("`npm` cannot be started; it comes with Node.js.", { cause })));
@@ -68,7 +69,7 @@ async function installDependencies(root) {
   const stop = endWith(npm);
   try {
     for await (const line of createInterface({ input: npm.stderr })) {
-      if (!/^npm http /.test(line)) console.error(line);
+      if (!/^npm (http|warn|notice) /.test(line)) console.error(line);
       else if (/^npm http fetch GET 200 .*\.tgz/.test(line)) fetched += 1;
     }
     return await ended;

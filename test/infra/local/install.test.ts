@@ -39,6 +39,11 @@ describe("ensureDependencies", () => {
     expect(existsSync(join(root, "node_modules/.package-lock.sha256"))).toBe(true);
   });
 
+  it("leaves out what npm says of the Node that it runs on", async () => {
+    const { root, path } = checkout(`echo "npm warn EBADENGINE Unsupported engine {" >&2\nmkdir -p node_modules\necho "added 1 package"`);
+    expect((await install(root, path)).stderr).toBe("Installing dependencies (npm ci) …\nadded 1 package\n");
+  });
+
   it("shows npm's errors whole", async () => {
     const { root, path } = checkout(`${fetches}\necho "npm error code ENOTFOUND" >&2\necho "npm error network" >&2\nexit 1`);
     const { status, stderr } = await install(root, path);
