@@ -99,9 +99,9 @@ describe("what headers say of a body", () => {
   });
 
   test("a link to share needs no key, not for its headers alone either", async () => {
-    const API_KEYS = "sk-one";
-    for (const method of ["GET", "HEAD"]) expect((await requestWith({ API_KEYS }, "/v1/shares/share_0", { method })).status).toBe(404);
-    expect((await requestWith({ API_KEYS }, "/v1/shares/share_0", { method: "DELETE" })).status).toBe(401);
+    const variables = { API_KEYS: "sk-one" };
+    for (const method of ["GET", "HEAD"]) expect((await requestWith(variables, "/v1/shares/share_0", { method })).status).toBe(404);
+    expect((await requestWith(variables, "/v1/shares/share_0", { method: "DELETE" })).status).toBe(401);
   });
 });
 
