@@ -82,7 +82,11 @@ export function createApp(): Hono<GatewayTypes> {
   const app = new Hono<GatewayTypes>();
   app.use(requestLog, responseHeaders, settings, crossOrigin, noUpgrade);
   // A share's link is its permission.
-  app.use("/v1/*", (c, next) => (["GET", "HEAD"].includes(c.req.method) && c.req.path.startsWith("/v1/shares/") ? next() : apiKey(c, next)), tenant);
+  app.use(
+    "/v1/*",
+    (c, next) => (["GET", "HEAD"].includes(c.req.method) && c.req.path.startsWith("/v1/shares/") ? next() : apiKey(c, next)),
+    tenant,
+  );
   app.use("/tokenize", apiKey);
   app.use("/detokenize", apiKey);
 
