@@ -5,30 +5,34 @@
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
 import { encodeEvent } from "../../../workers/contracts/event-stream.ts";
+import { modelCards, type ModelAssets } from "../../../workers/models/served-model.ts";
 
-const description: ModelDescription = {
-  id: "counting",
-  digest: "0".repeat(64),
-  tokenizerDigest: "0".repeat(64),
+/** Of whichever model is served: an engine that had another one would not be asked. */
+const description = {
   architecture: "counting",
   parameters: 0,
   vocabularySize: 2 ** 31 - 1,
   contextLength: 8192,
   abilities: [],
   kernel: "counting",
-};
+} as const;
 
 /** In a byte-level vocabulary the commonest merges begin here: words and parts of words, never a control token or half a character. */
 const firstToken = 1000;
 const differentTokens = 64;
 
-interface EngineEnvironment {
+interface EngineEnvironment extends ModelAssets {
   readonly ENGINE_OBJECT: DurableObjectNamespace<EngineObject>;
 }
 
 export class EngineObject extends DurableObject<EngineEnvironment> implements GenerationBackend {
-  models(): Promise<Outcome<readonly ModelDescription[]>> {
-    return Promise.resolve({ ok: true, value: [description] });
+  async models(): Promise<Outcome<readonly ModelDescription[]>> {
+    const cards = await modelCards(this.env);
+    const value = cards.map(({ id, sha256, tokenizerSha256 }) => ({
+      ...description,
+      ...{ id, digest: sha256, tokenizerDigest: tokenizerSha256 },
+    }));
+    return { ok: true, value };
   }
 
   ready(): Promise<Outcome<null>> {
