@@ -1,20 +1,8 @@
 /** The engine outside Workers: picks the build this host can run, and streams a GGUF from a file into it. */
 import { createReadStream, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Inspection } from "./inspect.ts";
+import { packageNames, type Inspection, type LoadOptions, type PackageName } from "./package-surface.ts";
 import type { Engine } from "../../wasm/pkg/relaxed/spikingbrain.js";
-import type { LoaderOptions } from "../../workers/engine/engine-surface.ts";
-
-/** The fastest first. */
-export const packageNames = ["relaxed", "simd128"] as const;
-export type PackageName = (typeof packageNames)[number];
-
-export interface LoadOptions extends LoaderOptions {
-  /** The build to use; the fastest that this host validates unless given. */
-  readonly package?: PackageName;
-  /** Called with the bytes read so far and in all. */
-  readonly onProgress?: (read: number, total: number) => void;
-}
 
 const chunkBytes = 1 << 20;
 

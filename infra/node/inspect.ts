@@ -1,48 +1,13 @@
 /** `spikingbrain inspect`: what a model is, what it weighs and what a conversation with it takes, from its header alone. */
 import { Command } from "commander";
 import { inspectModel } from "./engine-package.ts";
+import type { Inspection } from "./package-surface.ts";
 import { modelOption, modelPath, numberIn } from "./options.ts";
 
 interface InspectOptions {
   readonly model?: string;
   readonly context?: readonly number[];
   readonly json?: true;
-}
-
-export interface StateSize {
-  readonly context: number;
-  readonly bytes: number;
-  readonly headBytes: number;
-  readonly pageBytes: number;
-  readonly bytesPerToken: number;
-}
-
-/** What `ModelInspector.describe()` prints. */
-export interface Inspection {
-  readonly architecture: string;
-  readonly name: string;
-  readonly layers: number;
-  readonly layerKinds: Readonly<Record<string, number>>;
-  readonly hidden: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly vocabulary: number;
-  readonly contextLength: number;
-  readonly parameters: number;
-  readonly activeParameters: number;
-  /** Memory that the packed weights take. */
-  readonly weightBytes: number;
-  readonly storedTypes: Readonly<Record<string, number>>;
-  readonly spikes: string;
-  readonly spikesK: number;
-  /** Sites with a k of their own. */
-  readonly spikesSiteK: Readonly<Record<string, number>>;
-  /** Whether a state stops growing once its windows are full. */
-  readonly constantState: boolean;
-  /** Evicted tokens that each KV head keeps exactly at the most; null without evicted mixers. */
-  readonly salientTokens: number | null;
-  readonly state: Readonly<Record<"f32" | "int8", readonly StateSize[]>>;
 }
 
 const contexts = [1_024, 4_096, 32_768, 131_072, 1_048_576];

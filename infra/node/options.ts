@@ -2,8 +2,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { locateModel } from "../local/models/source.ts";
 import { spikingModes, type SpikingMode } from "../../workers/contracts/spikes.ts";
-import type { LoadOptions } from "./engine-package.ts";
-import { packageNames, type PackageName } from "./engine-package.ts";
+import { packageNames, type LoadOptions, type PackageName } from "./package-surface.ts";
 import { progress } from "./progress.ts";
 
 export interface EngineOptions {

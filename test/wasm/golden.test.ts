@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
-import { loadEngine, packageNames, type PackageName } from "../../infra/node/engine-package.ts";
+import { loadEngine } from "../../infra/node/engine-package.ts";
+import { packageNames, type PackageName } from "../../infra/node/package-surface.ts";
 import { greedyParameters } from "../../workers/contracts/engine.ts";
 import type { SpikesByLayer, SpikingMode } from "../../workers/contracts/spikes.ts";
 import type { EngineDescription } from "../../workers/engine/engine-surface.ts";

@@ -1,6 +1,7 @@
 /** Our engine in Node, through the surface that the engine Worker uses (wasm/API.md). Arguments: package, GGUF. See child-participant.ts. */
 import { createInterface } from "node:readline";
-import { loadEngine, type PackageName } from "../../../infra/node/engine-package.ts";
+import { loadEngine } from "../../../infra/node/engine-package.ts";
+import type { PackageName } from "../../../infra/node/package-surface.ts";
 import type { Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
 import { greedyParameters } from "../../../workers/contracts/engine.ts";
 import type { EngineDescription, LoaderOptions } from "../../../workers/engine/engine-surface.ts";

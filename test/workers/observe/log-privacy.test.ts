@@ -187,20 +187,18 @@ const bytes = (text: string) =>
   });
 
 describe("failures", () => {
-  test("an engine that refuses, crashes or dies late", async () => {
-    for (const { status: expected, ...script } of [
-      { refuse: { ...scriptedFailure, code: "internal_error", status: 500, retryable: false }, status: 500 },
-      { throwOnGenerate: true, status: 503 },
-      { reply: bytesAsTokens(secrets.answer), breakAt: { token: 14, how: "error" }, status: 503 },
-      { reply: bytesAsTokens(secrets.answer), breakAt: { token: 14, how: "abort" }, status: 502 },
-    ] as const) {
-      engine.use(script);
-      const plain = request(chatPath, json({ ...chat, logit_bias: null, max_tokens: 32 }, keyHeaders));
-      const streamed = request(chatPath, json({ ...chat, logit_bias: null, max_tokens: 32, stream: true }, keyHeaders)).then(readToEnd);
-      const [{ status }, { text }] = await Promise.all([plain, streamed]);
-      expect([status, text]).toEqual([expected, expect.stringContaining("error")]);
-    }
-    await logged("request_failed", "generation_retried", "stream_failed");
+  test.each([
+    ["refuses", { refuse: { ...scriptedFailure, code: "internal_error", status: 500, retryable: false } }, 500, ["request_failed"]],
+    ["crashes", { throwOnGenerate: true }, 503, ["service_unreachable"]],
+    ["dies late", { breakAt: { token: 14, how: "error" } }, 503, ["generation_retried", "stream_failed"]],
+    ["breaks off late", { breakAt: { token: 14, how: "abort" } }, 502, ["generation_retried", "stream_failed"]],
+  ] as const)("an engine that %s", async (_name, script, expected, events) => {
+    engine.use({ reply: bytesAsTokens(secrets.answer), ...script });
+    const plain = request(chatPath, json({ ...chat, logit_bias: null, max_tokens: 32 }, keyHeaders));
+    const streamed = request(chatPath, json({ ...chat, logit_bias: null, max_tokens: 32, stream: true }, keyHeaders)).then(readToEnd);
+    const [{ status }, { text }] = await Promise.all([plain, streamed]);
+    expect([status, text]).toEqual([expected, expect.stringContaining("error")]);
+    await logged(...events);
   });
 
   test("a document whose engine dies", async () => {
