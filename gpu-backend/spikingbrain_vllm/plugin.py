@@ -2,6 +2,7 @@
 starts, in some of them more than once."""
 
 from spikingbrain_vllm.hugging_face_config import CONFIG_CLASSES, HYBRID, SOFTMAX_ONLY
+from spikingbrain_vllm.serve import lifeline
 from spikingbrain_vllm.state.settings import CONNECTOR
 
 OPERATIONS = ("vllm::spikingbrain_linear", "vllm::spikingbrain_evicted")
@@ -9,6 +10,7 @@ OPERATIONS = ("vllm::spikingbrain_linear", "vllm::spikingbrain_evicted")
 
 def register() -> None:
     """Makes vLLM know the configs, the model classes and the connector of states. Imports no model: vLLM does where it needs one."""
+    lifeline.follow()
     from transformers import AutoConfig
     from vllm.config import CompilationConfig
     from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory

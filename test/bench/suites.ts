@@ -4,6 +4,7 @@ import { httpSuite } from "./http/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
 import { stateSuite } from "./state/suite.ts";
+import { vllmSuite } from "./vllm/suite.ts";
 import type { Suite } from "./suite.ts";
 
-export const suites: readonly Suite[] = [engineSuite, fairSuite, httpSuite, spikesSuite, stateSuite, stateModesSuite];
+export const suites: readonly Suite[] = [engineSuite, fairSuite, httpSuite, spikesSuite, stateSuite, stateModesSuite, vllmSuite];

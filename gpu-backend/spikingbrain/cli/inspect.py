@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    config, stored = _find(arguments.model)
+    config, stored = find_config(arguments.model)
     facts = describe(config, arguments.context or CONTEXTS, arguments.key_values) | stored
     print(json.dumps(facts) if arguments.json else "\n".join(_lines(facts)))
 
@@ -73,7 +73,8 @@ def describe(config: Config, contexts: list[int], key_values: Any) -> dict[str, 
     }
 
 
-def _find(model: str) -> tuple[Config, dict[str, Any]]:
+def find_config(model: str) -> tuple[Config, dict[str, Any]]:
+    """Of a folder, a GGUF, a `config.json` or a published model's name, and what is stored there. Raises CheckpointError or ConfigError."""
     if model in NAMED and not Path(model).exists():
         return NAMED[model](), {}
     if not Path(model).exists():

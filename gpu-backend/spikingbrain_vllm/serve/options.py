@@ -1,0 +1,97 @@
+"""What `serve` is told, checked before anything is loaded."""
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikingbrain_vllm.endpoints.keys import Keys
+
+# What this command settles itself, and what would open a way around the key or run code of a model.
+REFUSED = (
+    *(
+        "--model",
+        "--model-tag",
+        "--host",
+        "--port",
+        "--uds",
+        "--api-key",
+        "--served-model-name",
+        "--root-path",
+        "--load-format",
+        "--config",
+    ),
+    *("--middleware", "--enable-tokenizer-info-endpoint", "--enable-offline-docs", "--allowed-origins", "--allow-credentials"),
+    *("--trust-remote-code", "--lora-modules", "--enable-lora", "--tool-server", "--enable-log-requests", "--enable-log-outputs"),
+    *("--ssl-keyfile", "--ssl-certfile", "--ssl-ca-certs", "--headless", "--api-server-count", "--tokens-only", "--kv-transfer-config"),
+    *("--disable-log-stats", "--enable-fault-tolerance", "--trust-request-chat-template", "--shutdown-timeout", "--enable-scale-out"),
+)
+_ID = re.compile(r"[\w.:/-]{1,200}")
+
+
+@dataclass(frozen=True)
+class Options:
+    model: str
+    host: str
+    port: int
+    keys: Keys
+    key_file: Path
+    served_id: str | None
+    weights_sha256: str | None
+    tokenizer_sha256: str | None
+    drain_seconds: float
+    most_requests: int | None
+    has_no_states: bool
+    engine: tuple[str, ...]
+    """vLLM's own options."""
+
+    @staticmethod
+    def of(arguments: argparse.Namespace) -> "Options":
+        """Raises ValueError that names option, rule and value."""
+        for one in arguments.engine:
+            check_engine_option(one)
+        if arguments.served_id is not None and not _ID.fullmatch(arguments.served_id):
+            raise ValueError(f"--served-id must be 1 to 200 letters, digits or the characters . _ : / -; it is {arguments.served_id!r}")
+        return Options(
+            model=arguments.model,
+            host=arguments.host,
+            port=arguments.port,
+            keys=_keys(arguments.key_file),
+            key_file=arguments.key_file,
+            served_id=arguments.served_id,
+            weights_sha256=arguments.weights_sha256,
+            tokenizer_sha256=arguments.tokenizer_sha256,
+            drain_seconds=arguments.drain_seconds,
+            most_requests=arguments.most_requests,
+            has_no_states=arguments.no_states,
+            engine=tuple(arguments.engine),
+        )
+
+
+def check_engine_option(text: str) -> None:
+    """vLLM's parser takes an option's beginning for the option, and underscores for hyphens, so that both are looked at here."""
+    if not text.startswith("--"):
+        return
+    name = text.partition("=")[0].replace("_", "-")
+    for refused in REFUSED:
+        if refused.startswith(name) or name.startswith(f"{refused}."):
+            raise ValueError(f"vLLM's option {refused} must not be given, for a replica settles it itself; it is {text!r}")
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535; it is {text!r}")
+    return int(text)
+
+
+def sha256(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError(f"must be 64 hexadecimal digits in lower case; it is {text!r}")
+    return text
+
+
+def _keys(path: Path) -> Keys:
+    try:
+        return Keys.read(path)
+    except ValueError as error:
+        raise ValueError(f"--key-file: {error}") from error

@@ -1,0 +1,199 @@
+"""Replicas as processes, with their engines: what clients see, and how each of three ends."""
+
+import json
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from spikingbrain.model.model import Model
+from spikingbrain_vllm.serve.allowed import STATES
+from support.engine import prompts
+from support.models import SEVEN, reference, write_model
+from support.replica import GENERATE, HEADERS, KEY, ReplicaProcess, replica_process, request
+from support.states import continued
+
+END_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ReplicaProcess]]:
+    """Three, which start beside each other: a module's tests end one each."""
+    place = tmp_path_factory.mktemp("replicas")
+    folder = write_model(SEVEN, place / "seven")
+    with ExitStack() as stack:
+        each = [stack.enter_context(replica_process(str(folder), place / str(index))) for index in range(3)]
+        yield each
+
+
+@pytest.fixture(scope="module")
+def replica(started: list[ReplicaProcess]) -> ReplicaProcess:
+    return started[0].wait_until_ready()
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return reference(SEVEN)
+
+
+def answer(replica: ReplicaProcess, text: list[int], tokens: int) -> list[int]:
+    with replica.client as client:
+        found = client.post(GENERATE, json=request(text, tokens)).raise_for_status().json()
+    return list(found["choices"][0]["token_ids"])
+
+
+def streamed(lines: Iterator[str], into: list[int]) -> list[str]:
+    """Token ids into a list; returns the reasons for the end, and `[DONE]`."""
+    ends = []
+    for line in lines:
+        if line == "data: [DONE]":
+            ends.append("[DONE]")
+        elif line.startswith("data: "):
+            event = json.loads(line.removeprefix("data: "))
+            for choice in event.get("choices", []):
+                into += choice["token_ids"] or []
+                ends += [choice["finish_reason"]] if choice["finish_reason"] else []
+    return ends
+
+
+def eventually(holds: Any, seconds: float = END_SECONDS) -> bool:  # noqa: ANN401
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.1)
+    return bool(holds())
+
+
+def test_token_ids_in_and_the_references_out(replica: ReplicaProcess, model: Model) -> None:
+    for text in prompts((150, 3)):
+        assert answer(replica, text, 12) == continued(model, text, tokens=12)
+
+
+def test_it_says_what_it_is(replica: ReplicaProcess) -> None:
+    with replica.client as client:
+        before = client.get("/replica").raise_for_status().json()
+        answer(replica, prompts((300,), seed=9)[0], 5)
+        answer(replica, prompts((300,), seed=9)[0], 5)
+        # vLLM counts a step when it is over.
+        assert eventually(lambda: client.get("/replica").json()["load"]["generated_tokens"] >= before["load"]["generated_tokens"] + 10)
+        told, metrics = client.get("/replica").json(), client.get("/metrics").raise_for_status().text
+    assert (told["model"]["id"], told["model"]["vocabulary_size"], told["status"]) == ("seven", 512, "ready")
+    assert len(told["model"]["digest"]) == 64 and told["model"]["tokenizer_digest"] == "0" * 64
+    assert told["load"]["requests"] == 0 and told["load"]["most_requests"] == 32
+    assert 0 < told["state"]["free_share"] <= 1 and told["state"]["blocks"] > 0 and told["state"]["is_moved"] is True
+    assert told["cached_prefixes"]["found_tokens"] >= before["cached_prefixes"]["found_tokens"] + 128
+    assert told["versions"]["vllm"].startswith("0.32")
+    assert "vllm:num_requests_running" in metrics
+    assert f'spikingbrain_replica{{digest="{told["model"]["digest"]}",model="seven"' in metrics
+    assert 'spikingbrain_replica_status{status="ready"} 1.0' in metrics
+
+
+def test_states_are_behind_the_same_key(replica: ReplicaProcess) -> None:
+    tenant = {"x-spikingbrain-tenant": "t"}
+    with replica.client as client:
+        assert client.post(STATES, headers=tenant).status_code == 201
+        assert client.post(STATES, headers=tenant | {"authorization": "Bearer wrong"}).status_code == 401
+
+
+def test_bad_input_is_refused_and_the_engine_lives(replica: ReplicaProcess, model: Model) -> None:
+    draw, text = random.Random(2), prompts((9,))[0]
+    whole = json.dumps(request(text, 4)).encode()
+    with replica.client as client:
+        for _ in range(300):
+            body = bytearray(whole)
+            for _ in range(draw.randrange(1, 6)):
+                body[draw.randrange(len(body))] = draw.randrange(32, 127)
+            found = client.post(GENERATE, content=bytes(body), headers={"content-type": "application/json"})
+            assert found.status_code in (200, 400, 404, 422), found.text
+            if found.status_code != 200:
+                assert set(found.json()["error"]) >= {"message", "type", "code"}
+        for kind in ("text/plain", "multipart/form-data", "application/json; charset=latin-1", ""):
+            assert client.post(GENERATE, content=whole, headers={"content-type": kind}).status_code < 500
+        for method in ("GET", "PUT", "DELETE", "PATCH"):
+            assert client.request(method, GENERATE).status_code == 404
+    assert answer(replica, text, 12) == continued(model, text, tokens=12)
+
+
+def test_strange_clients_leave_no_request_behind(replica: ReplicaProcess, model: Model) -> None:
+    address, text = ("127.0.0.1", replica.port), prompts((20,), seed=4)[0]
+    head = f"POST {GENERATE} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\n"
+    body = json.dumps(request(text, 400) | {"stream": True})
+    for said in (
+        "",
+        "\x00\x01\x02\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        f"{head}content-length: 1000000\r\n\r\nshort",
+        f"{head}content-length: -5\r\n\r\n",
+        f"{head}transfer-encoding: chunked\r\n\r\nZZ\r\n",
+        f"{head}x: {'y' * 100_000}\r\n\r\n",
+        f"{head}content-length: {len(body)}\r\n\r\n{body}",
+        f"{head}upgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+    ):
+        with socket.create_connection(address, timeout=10) as client:
+            client.sendall(said.encode("latin-1"))
+            if said.endswith(body):
+                # Whoever goes away in the middle of an answer ends the engine's work for it.
+                assert b"200 OK" in client.recv(1_024)
+    with replica.client as client:
+        assert eventually(lambda: client.get("/replica").json()["load"]["requests"] == 0)
+    assert answer(replica, text, 12) == continued(model, text, tokens=12)
+
+
+def test_it_drains_without_a_lost_token(replica: ReplicaProcess, model: Model) -> None:
+    """The last test that this replica has: SIGTERM in the middle of an answer."""
+    text, known, refused = prompts((40,), seed=6)[0], list[int](), list[httpx.Response]()
+
+    def end_it() -> None:
+        while len(known) < 3:
+            time.sleep(0.01)
+        replica.process.send_signal(signal.SIGTERM)
+        with replica.client as client:
+            while client.get("/ready").status_code == 200:
+                time.sleep(0.01)
+            refused.append(client.post(GENERATE, json=request(text, 4)))
+            refused.append(client.get("/ready"))
+
+    ender = threading.Thread(target=end_it)
+    ender.start()
+    with replica.client as client, client.stream("POST", GENERATE, json=request(text, 600) | {"stream": True}) as stream:
+        ends = streamed(stream.iter_lines(), known)
+    ender.join()
+    assert known == continued(model, text, tokens=600) and ends == ["length", "[DONE]"]
+    for one in refused:
+        assert (one.status_code, one.json()["error"]["code"]) == (503, "replica_draining")
+        assert int(one.headers["retry-after"]) > 0
+    assert replica.process.wait(END_SECONDS) == 0
+    assert replica.files() == []
+    assert KEY not in replica.log and str(text[:3])[1:-1] not in replica.log
+
+
+def test_the_end_of_the_engine_ends_the_process_with_a_clear_last_line(started: list[ReplicaProcess]) -> None:
+    replica = started[1].wait_until_ready()
+    (engine,) = [one for one in psutil.Process(replica.process.pid).children() if "EngineCore" in one.name() + " ".join(one.cmdline())]
+    engine.kill()
+    assert replica.process.wait(END_SECONDS) == 1
+    assert replica.log.splitlines()[-1] == "error: the engine has ended by itself; its last words are above"
+    assert eventually(lambda: replica.files() == [])
+
+
+def test_a_kill_leaves_no_file_and_no_process_behind(started: list[ReplicaProcess]) -> None:
+    replica = started[2].wait_until_ready()
+    with replica.client as client:
+        client.post(STATES, headers=HEADERS | {"x-spikingbrain-tenant": "t"}).raise_for_status()
+    own = psutil.Process(replica.process.pid)
+    folders = [one for one in os.listdir("/dev/shm") if one.startswith("spikingbrain-replica-")]
+    states = [one for one in folders if any(str(Path("/dev/shm") / one) in " ".join(child.cmdline()) for child in own.children())]
+    children = own.children(recursive=True)
+    assert replica.files() != [] and len(states) == 1 and children
+    replica.process.kill()
+    replica.process.wait()
+    assert eventually(lambda: replica.files() == [] and not (Path("/dev/shm") / states[0]).exists())
+    assert eventually(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
