@@ -72,8 +72,31 @@ async function passphraseOf({ passphraseFile }: { readonly passphraseFile?: stri
 }
 
 async function call({ url, key }: ServerOptions, path: string, headers: Record<string, string>, body: BodyInit): Promise<Response> {
-  const response = await fetch(new URL(path, url), { method: "POST", headers: { ...headers, authorization: `Bearer ${key}` }, body });
+  if (!URL.canParse(path, url)) throw new Error(`--url must be a URL such as http://127.0.0.1:8787; it is "${url}".`);
+  const request = { method: "POST", headers: { ...headers, authorization: `Bearer ${key}` }, body };
+  const response = await fetch(new URL(path, url), request).catch((cause: unknown) => {
+    throw new Error(`No server answers at ${url} (${reasonOf(cause)}).`, { cause });
+  });
   if (response.ok) return response;
-  const { error } = JSON.parse(await response.text()) as { readonly error?: { readonly message: string } };
-  throw new Error(`The server refused: ${error?.message ?? String(response.status)}`);
+  const said = messageIn(await response.text());
+  throw new Error(
+    said === undefined
+      ? `What answers at ${url} is no server of sessions: its status is ${String(response.status)}.`
+      : `The server refused: ${said}`,
+  );
+}
+
+/** `fetch` says only that it failed; what failed is its cause's to say. */
+function reasonOf(cause: unknown): string {
+  const { code, message } = ((cause as Error).cause ?? cause) as { readonly code?: string; readonly message: string };
+  return code ?? message;
+}
+
+/** Undefined where it is no error of this API. */
+function messageIn(body: string): string | undefined {
+  try {
+    return (JSON.parse(body) as { readonly error?: { readonly message?: string } } | null)?.error?.message;
+  } catch {
+    return undefined;
+  }
 }
