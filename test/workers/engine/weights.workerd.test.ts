@@ -91,7 +91,7 @@ describe("loadWeights", () => {
       ({ "shard-001.bin": _gone, ...given }) => given,
       /shard-001.bin is missing; `npm run setup:model` writes it/,
     ],
-    ["no manifest", ({ "manifest.json": _gone, ...given }) => given, /manifest.json is not among/],
+    ["no manifest", ({ "manifest.json": _gone, ...given }) => given, /manifest.json is missing; `npm run setup:model` writes it/],
     ["a manifest that is not JSON", (given) => ({ ...given, "manifest.json": "{" }), /manifest.json is not JSON/],
     [
       "a manifest of an older set-up",
