@@ -42,6 +42,8 @@ export function brokenCall(service: Service, cause: unknown): ServiceError {
  */
 export async function unwrap<T>(service: Service, call: Promise<Outcome<T>>, onBroken: (cause: unknown) => void): Promise<T> {
   const outcome = await call.catch((cause: unknown) => {
+    // Whoever called for it has said already what it means.
+    if (cause instanceof ServiceError) throw cause;
     onBroken(cause);
     throw brokenCall(service, cause);
   });

@@ -48,6 +48,8 @@ export type FailureCode =
   | "cancelled"
   /** A variable of a Worker that breaks its rule: whoever runs the service must change it. */
   | "configuration_invalid"
+  /** The file that something is kept in is damaged; the message names it and says what can be done. */
+  | "storage_corrupt"
   | "internal_error";
 
 /** A {@link ServiceFailure} that can be thrown. Errors lose their class over RPC, so boundaries pass `failure` and never the Error. */

@@ -79,6 +79,21 @@ export const modelKeepsNoStates = (model: string) =>
     "model",
   );
 
+/** What an object keeps in its file. */
+export type StoredThing = "conversation" | "context" | "share" | "stream" | "directory" | "store";
+
+const whatToDo: Readonly<Record<StoredThing, string>> = {
+  conversation: "this conversation cannot be read: delete it with DELETE /v1/sessions/{id}, restore its file, or go on with a new one",
+  context: "this context cannot be read: delete it with DELETE /v1/contexts/{id}, restore its file, or make a new one",
+  share: "this share cannot be read: restore its file, or share the conversation again",
+  stream: "this stream cannot be read: restore its file, or ask again",
+  directory: "this key's list of sessions, contexts and shares cannot be read: restore its file; each of them is still found by its id",
+  store: "this key's index of states cannot be read: restore or remove its file; answers go on without it",
+};
+
+/** The file of an object is broken: no other try helps, and somebody has to decide. */
+export const storageCorrupt = (thing: StoredThing) => refuse("storage_corrupt", 500, `Storage is damaged: ${whatToDo[thing]}.`);
+
 export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
 /** It was ended by the reader, the client, or the time limit. */
 export const cancelled = (message = "The generation was stopped.") => refuse("cancelled", 499, message);

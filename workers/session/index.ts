@@ -7,12 +7,13 @@ import type { GenerationRequest, NewSession, OpenStream, SessionBackend, TenantI
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { reached } from "./calls.ts";
 import type { SessionEnvironment } from "./environment.ts";
-import { objectUnreachable, sessionNotFound, streamNotFound } from "./failures.ts";
+import { objectUnreachable, sessionNotFound, storageCorrupt, streamNotFound } from "./failures.ts";
 import { isGivenOut, newStreamId, streamObjectName } from "./ids/ids.ts";
 import { findSession } from "./sessions/find-session.ts";
 import { checkSettings } from "./settings.ts";
 import { exportSession, importSession } from "./sessions/file/transfer.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
+import { guarded, isStorageCorrupt } from "./storage/broken.ts";
 import { startUnwritten } from "./answers/unwritten.ts";
 import type { StreamObject } from "./answers/stream-object.ts";
 
@@ -22,6 +23,9 @@ export { ShareObject } from "./sessions/share-object.ts";
 export { TenantObject } from "./snapshots/tenant-object.ts";
 export { StreamObject } from "./answers/stream-object.ts";
 
+/** That an answer is tried to be given to. */
+const mostObjects = 16;
+
 export class SessionService extends WorkerEntrypoint<SessionEnvironment> implements SessionBackend {
   readonly #keeper = new SessionKeeper(this.env);
 
@@ -30,13 +34,21 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
       const { tenant, turn } = request;
       if (tenant !== null && turn !== undefined && (await findSession(this.env, tenant, turn.session, "sess", "ctx")) === undefined)
         return { ok: false, failure: sessionNotFound() };
-      const order = { ...request, stream: await newStreamId(this.env, place, tenant) };
+      let order = { ...request, stream: await newStreamId(this.env, place, tenant) };
       try {
-        return await this.env.STREAM_OBJECT.getByName(streamObjectName(order.stream) ?? "").start(order);
+        for (let attempt = 1; ; attempt++) {
+          try {
+            return await this.#streams(order.stream).start(order);
+          } catch (cause) {
+            if (!isStorageCorrupt(cause) || attempt === mostObjects) throw cause;
+            // Its file is broken, and another of the objects there may be sound.
+            order = { ...request, stream: await newStreamId(this.env, place, tenant) };
+          }
+        }
       } catch (cause) {
         logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
         // A turn belongs to its session, which would not know of it.
-        if (turn !== undefined) return { ok: false, failure: objectUnreachable() };
+        if (turn !== undefined) return { ok: false, failure: isStorageCorrupt(cause) ? storageCorrupt("stream") : objectUnreachable() };
         return await startUnwritten(this.env, this.ctx, order);
       }
     });
@@ -126,10 +138,13 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
   async #atStream<T>(tenant: TenantId | null, stream: string, call: (object: StreamSurface) => Promise<Outcome<T>>): Promise<Outcome<T>> {
     return await this.#reach(async () => {
       const name = (await isGivenOut(this.env, stream, tenant, "stream")) ? streamObjectName(stream) : undefined;
-      return name === undefined
-        ? { ok: false, failure: streamNotFound() }
-        : await call(reached<StreamSurface>(this.env.STREAM_OBJECT.getByName(name)));
+      return name === undefined ? { ok: false, failure: streamNotFound() } : await call(reached(this.#streams(stream)));
     });
+  }
+
+  #streams(stream: string): StreamSurface {
+    const object: StreamSurface = this.env.STREAM_OBJECT.getByName(streamObjectName(stream) ?? "");
+    return guarded(object, "stream", (stub) => stub.isRunning(""));
   }
 
   async #reach<T>(call: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
@@ -147,7 +162,7 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
   }
 }
 
-type StreamSurface = Pick<StreamObject, "start" | "attach" | "stop">;
+type StreamSurface = Pick<StreamObject, "start" | "attach" | "stop" | "isRunning">;
 
 export default {
   fetch(): Response {

@@ -7,8 +7,10 @@ import { modelOfVersion } from "../../models/served-model.ts";
 import { fromObject } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, conflict, streamNotFound } from "../failures.ts";
+import { isBrokenFile } from "../storage/broken.ts";
 import { noteLength, overwriteRemoved, streamText } from "../storage/erase.ts";
-import { sessionObjectName, type TurnTaker } from "../sessions/contract.ts";
+import type { TurnTaker } from "../sessions/contract.ts";
+import { sessionAt } from "../sessions/find-session.ts";
 import { TenantAccount } from "../snapshots/account/tenant-account.ts";
 import { tenantStore } from "../snapshots/tiers/near-store.ts";
 import { Life } from "./life.ts";
@@ -37,7 +39,12 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   constructor(ctx: DurableObjectState, env: SessionEnvironment) {
     super(ctx, env);
     this.#orders = new OrderRows(ctx.storage.sql);
-    this.#makeTables();
+    try {
+      this.#makeTables();
+      this.#orders.running();
+    } catch (cause) {
+      this.#beginAnew(cause);
+    }
   }
 
   /** Throws where the order can't be written down, with nothing begun: it is not this object's to run then. */
@@ -106,6 +113,14 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   override async alarm(): Promise<void> {
+    try {
+      await this.#look();
+    } catch (cause) {
+      this.#beginAnew(cause);
+    }
+  }
+
+  async #look(): Promise<void> {
     for (const stream of this.#orders.running()) {
       await this.#find(stream).catch(noteUnreadable(stream));
       this.#accounts.get(stream)?.renew();
@@ -124,6 +139,14 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     this.#orders.makeTables();
     SqlLogRows.makeTable(sql);
     noteLength(sql);
+  }
+
+  /** Answers are kept for minutes, and sessions have theirs: a file that is broken is given up, once nothing runs that writes to it. */
+  #beginAnew(cause: unknown): void {
+    if (!isBrokenFile(cause) || this.#lives.size > 0 || this.#starting.size > 0) throw cause;
+    logLine("error", "storage_corrupt", { object: "stream", cause: describeCause(cause) });
+    this.ctx.waitUntil(this.ctx.storage.deleteAll());
+    this.#makeTables();
   }
 
   /** Takes what was deleted out of the file; where nothing is left, the file is begun anew. */
@@ -263,7 +286,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   #session(tenant: TenantId, session: string): TurnTaker {
-    return this.env.SESSION_OBJECT.getByName(sessionObjectName(tenant, session));
+    return sessionAt(this.env, tenant, session);
   }
 }
 

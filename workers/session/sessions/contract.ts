@@ -59,4 +59,6 @@ export interface TurnTaker {
 export interface TurnStreams {
   /** Whether this stream has not ended; one that was lost goes on by being asked. */
   isRunning(stream: string): Promise<boolean>;
+  /** Ends these streams of a tenant and deletes what is stored of them. */
+  forget(tenant: string, streams: readonly string[]): Promise<void>;
 }

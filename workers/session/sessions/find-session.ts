@@ -1,14 +1,31 @@
 /** The object of a session or context that was given out to a tenant. */
+import type { DurableObject } from "cloudflare:workers";
 import type { TenantId } from "../../contracts/session.ts";
 import { reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
+import { sessionNotFound } from "../failures.ts";
 import { isGivenOut } from "../ids/ids.ts";
+import { guarded } from "../storage/broken.ts";
 import { sessionObjectName } from "./contract.ts";
+import type { DirectoryObject } from "./directory-object.ts";
 import type { SessionObject } from "./session-object.ts";
 
 export type SessionSurface = Pick<
   SessionObject,
-  "create" | "facts" | "turns" | "rename" | "rewind" | "copy" | "delete" | "appendDocument" | "fillDocument" | "followDocument"
+  | "create"
+  | "facts"
+  | "turns"
+  | "rename"
+  | "rewind"
+  | "copy"
+  | "delete"
+  | "appendDocument"
+  | "fillDocument"
+  | "followDocument"
+  | "beginTurn"
+  | "rebuildBase"
+  | "endTurn"
+  | "wipe"
 >;
 
 type Needs = Pick<SessionEnvironment, "SESSION_OBJECT" | "DIRECTORY_OBJECT" | "STATE_KEYS">;
@@ -16,8 +33,23 @@ type Needs = Pick<SessionEnvironment, "SESSION_OBJECT" | "DIRECTORY_OBJECT" | "S
 const listedId = /^(sess|ctx)_[0-9a-f]{32,48}$/;
 
 /** Without asking whether it was. */
-export function sessionAt(environment: Pick<Needs, "SESSION_OBJECT">, tenant: TenantId, id: string): SessionSurface {
-  return reached<SessionSurface>(environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id)));
+export function sessionAt(
+  environment: Pick<Needs, "SESSION_OBJECT" | "DIRECTORY_OBJECT">,
+  tenant: TenantId,
+  id: string,
+  thing: "conversation" | "context" | "share" = id.startsWith("ctx_") ? "context" : "conversation",
+): SessionSurface {
+  const object: SessionSurface = environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id));
+  // A file that the runtime does not open cannot be deleted from here: one that nobody lists any more is deleted all the same.
+  const instead = async () => {
+    const isListed =
+      thing === "share" ||
+      (await directoryOf(environment, tenant)
+        .has(id)
+        .catch(() => true));
+    return isListed ? undefined : sessionNotFound();
+  };
+  return reached(guarded(object, thing, (stub) => stub.facts(), instead));
 }
 
 /** Undefined for an id that the tenant was never given; no object is touched for it but the tenant's directory. */
@@ -35,5 +67,17 @@ export async function findSession(
 async function isListed(environment: Needs, tenant: TenantId, id: string, prefixes: readonly ("sess" | "ctx")[]): Promise<boolean> {
   const prefix = listedId.exec(id)?.[1];
   if (!prefixes.some((one) => one === prefix)) return false;
-  return await reached(environment.DIRECTORY_OBJECT.getByName(tenant)).has(id);
+  return await directoryOf(environment, tenant).has(id);
+}
+
+/** As seen over RPC. */
+export type DirectorySurface = {
+  [Name in Exclude<keyof DirectoryObject, keyof DurableObject>]: (
+    ...values: Parameters<DirectoryObject[Name]>
+  ) => Promise<ReturnType<DirectoryObject[Name]>>;
+};
+
+export function directoryOf(environment: Pick<Needs, "DIRECTORY_OBJECT">, tenant: TenantId): DirectorySurface {
+  const object: DirectorySurface = environment.DIRECTORY_OBJECT.getByName(tenant);
+  return reached(guarded(object, "directory", (stub) => stub.count()));
 }

@@ -2,13 +2,20 @@
 import { reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { streamObjectName } from "../ids/ids.ts";
+import { guarded, unlessBroken } from "../storage/broken.ts";
+import type { TurnStreams } from "./contract.ts";
 
-/** @throws ServiceError where a call to an object breaks. */
+/** Those whose file is broken cannot be read any more. @throws ServiceError where a call to an object breaks. */
 export async function forgetStreams(
   environment: Pick<SessionEnvironment, "STREAM_OBJECT">,
   tenant: string,
   streams: readonly string[],
 ): Promise<void> {
   const byObject = Map.groupBy(streams, (stream) => streamObjectName(stream) ?? "");
-  for (const [name, some] of byObject) await reached(environment.STREAM_OBJECT.getByName(name)).forget(tenant, some);
+  for (const [name, some] of byObject) await unlessBroken(() => streamsAt(environment, name).forget(tenant, some));
+}
+
+function streamsAt(environment: Pick<SessionEnvironment, "STREAM_OBJECT">, name: string): TurnStreams {
+  const object: TurnStreams = environment.STREAM_OBJECT.getByName(name);
+  return reached(guarded(object, "stream", (stub) => stub.isRunning("")));
 }

@@ -44,36 +44,43 @@ export interface UploadRecord {
 export class RecordRow {
   readonly #sql: SqlStorage;
   #record: SessionRecord | undefined;
+  #isRead = false;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    if (!hasTable(sql, "record")) return;
-    const [row] = sql.exec<{ json: string }>("SELECT json FROM record").toArray();
-    this.#record = row === undefined ? undefined : (JSON.parse(row.json) as SessionRecord);
   }
 
   makeTable(): void {
     this.#sql.exec("CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 1), json TEXT NOT NULL)");
   }
 
+  /** Read when it is asked for: an object whose file is broken must still be able to delete it. */
   get(): SessionRecord | undefined {
+    if (!this.#isRead && hasTable(this.#sql, "record")) {
+      const [row] = this.#sql.exec<{ json: string }>("SELECT json FROM record").toArray();
+      this.#record = row === undefined ? undefined : (JSON.parse(row.json) as SessionRecord);
+    }
+    this.#isRead = true;
     return this.#record;
   }
 
   put(record: SessionRecord): SessionRecord {
     this.#record = record;
+    this.#isRead = true;
     this.#sql.exec("INSERT OR REPLACE INTO record (one, json) VALUES (1, ?)", JSON.stringify(record));
     return record;
   }
 
   /** Of what it is now, which may have changed since it was last looked at. */
   change(change: Partial<SessionRecord>): SessionRecord {
-    if (this.#record === undefined) throw new Error("there is no session");
-    return this.put({ ...this.#record, ...change });
+    const record = this.get();
+    if (record === undefined) throw new Error("there is no session");
+    return this.put({ ...record, ...change });
   }
 
   forget(): void {
     this.#record = undefined;
+    this.#isRead = true;
   }
 }
 

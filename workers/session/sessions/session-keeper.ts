@@ -5,16 +5,16 @@ import type { NewSession, SessionBackend, SessionFacts, SharedSession, ShareFact
 import { modelNamed } from "../../models/served-model.ts";
 import { reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
+import { asOutcome, contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { releaseOwned } from "../snapshots/release-owned.ts";
 import type { TenantObject } from "../snapshots/tenant-object.ts";
-import type { DirectoryObject } from "./directory-object.ts";
 import { newUpload } from "./document-reader.ts";
 import type { IdKeys } from "../ids/id-keys.ts";
 import { forgetStreams } from "./forget-streams.ts";
 import { isGivenOut, newId } from "../ids/ids.ts";
-import { findSession, sessionAt, type SessionSurface } from "./find-session.ts";
+import { directoryOf, findSession, sessionAt, type DirectorySurface, type SessionSurface } from "./find-session.ts";
+import { guarded, isStorageCorrupt, unlessBroken } from "../storage/broken.ts";
 import { unixSeconds, type SessionRecord } from "./record.ts";
 import type { SessionCopy } from "./session-object.ts";
 import { adopt } from "./adopt.ts";
@@ -56,7 +56,8 @@ export class SessionKeeper implements Sessions {
     if (after !== undefined && !(await directory.has(after)))
       return { ok: false, failure: invalidRequest("'after': there is no such session or context to go on from.", "after") };
     const ids = await directory.list(kind, limit, after);
-    const found = await Promise.all(ids.map((id) => this.session(tenant, id)));
+    // One that cannot be read does not keep the others from being listed; its own error says what to do.
+    const found = await Promise.all(ids.map((id) => asOutcome(() => this.session(tenant, id))));
     return { ok: true, value: found.flatMap((outcome) => (outcome.ok ? [outcome.value] : [])) };
   }
 
@@ -75,7 +76,27 @@ export class SessionKeeper implements Sessions {
   async deleteSession(tenant: TenantId, id: string): Promise<Outcome<null>> {
     const object = await this.#find(tenant, id, "sess", "ctx");
     if (object === undefined) return notFound(id);
-    return await deleted(object, tenant);
+    try {
+      return await deleted(object, tenant);
+    } catch (cause) {
+      if (!isStorageCorrupt(cause)) throw cause;
+      return await this.#deleteBroken(tenant, id, object);
+    }
+  }
+
+  /** What its object can no longer do itself. Where the runtime does not open the file, it stays for whoever runs the service; the id is free. */
+  async #deleteBroken(tenant: TenantId, id: string, object: SessionSurface): Promise<Outcome<null>> {
+    await unlessBroken(async () => {
+      for (const share of await this.#directory(tenant).sharesOf(id)) {
+        await this.#share(share).end(tenant);
+        await this.#directory(tenant).removeShare(share);
+      }
+    });
+    await unlessBroken(() => this.#store(tenant).release(ownersOf(id)));
+    // As long as it is listed, it is there.
+    await unlessBroken(() => object.wipe());
+    await this.#directory(tenant).remove(id);
+    return { ok: true, value: null };
   }
 
   async shareSession(
@@ -125,7 +146,7 @@ export class SessionKeeper implements Sessions {
   async shared(share: string, after: number): Promise<Outcome<SharedSession>> {
     const found = (await (await this.#findShare(share))?.get()) ?? null;
     if (found === null) return { ok: false, failure: shareNotFound() };
-    const object = this.#object(found.tenant, found.session);
+    const object = sessionAt(this.#environment, found.tenant, found.session, "share");
     const [facts, turns] = await Promise.all([object.facts(), object.turns(Number.MAX_SAFE_INTEGER, after)]);
     if (!facts.ok || !turns.ok) return { ok: false, failure: shareNotFound() };
     const { name, model, tokens, stateBytes } = facts.value;
@@ -195,7 +216,7 @@ export class SessionKeeper implements Sessions {
   /** Its states are another tenant's, so they are sealed anew. */
   async #fromShare(tenant: TenantId, share: string, name: string | undefined, model: ModelVersion): Promise<Outcome<SessionFacts>> {
     const found = (await (await this.#findShare(share))?.get()) ?? null;
-    const copied = found === null ? undefined : await this.#object(found.tenant, found.session).copy();
+    const copied = found === null ? undefined : await sessionAt(this.#environment, found.tenant, found.session, "share").copy();
     if (found === null || copied?.ok !== true) return { ok: false, failure: shareNotFound() };
     const { record: first } = copied.value;
     requireSameModel(model, first.model);
@@ -219,32 +240,27 @@ export class SessionKeeper implements Sessions {
   }
 
   #share(id: string): ShareSurface {
-    return reached<ShareSurface>(this.#environment.SHARE_OBJECT.getByName(id));
+    const object: ShareSurface = this.#environment.SHARE_OBJECT.getByName(id);
+    return reached(guarded(object, "share", (stub) => stub.get()));
   }
 
   #directory(tenant: TenantId): DirectorySurface {
-    return reached<DirectorySurface>(this.#environment.DIRECTORY_OBJECT.getByName(tenant));
-  }
-
-  #tenantObject(tenant: TenantId): TenantSurface {
-    return reached<TenantSurface>(this.#environment.TENANT_OBJECT.getByName(tenant));
+    return directoryOf(this.#environment, tenant);
   }
 
   #store(tenant: TenantId): SnapshotStore {
     return this.#tenantObject(tenant);
+  }
+
+  #tenantObject(tenant: TenantId): TenantSurface {
+    const object: TenantSurface = this.#environment.TENANT_OBJECT.getByName(tenant);
+    return reached(guarded(object, "store", (stub) => stub.usage()));
   }
 }
 
 type TenantSurface = SnapshotStore & Pick<TenantObject, "usage" | "charged" | "deleteAll">;
 
 type ShareSurface = Pick<ShareObject, "open" | "get" | "end">;
-
-/** As seen over RPC. */
-type DirectorySurface = {
-  [Name in "list" | "has" | "all" | "count" | "hasShare" | "putShare" | "removeShare" | "listShares" | "shares"]: (
-    ...values: Parameters<DirectoryObject[Name]>
-  ) => Promise<ReturnType<DirectoryObject[Name]>>;
-};
 
 export async function newRecord(
   keys: IdKeys,

@@ -34,6 +34,8 @@ import { TokenLog } from "./token-log.ts";
 import { linesOfTurns, turnsOfLines } from "./turn-lines.ts";
 import { turnList } from "./turn-list.ts";
 import { TurnRows } from "./turn-rows.ts";
+import { guarded, isBrokenFile, isStorageCorrupt, unlessBroken } from "../storage/broken.ts";
+import { directoryOf } from "./find-session.ts";
 import { noteLength, overwriteRemoved, sessionText } from "../storage/erase.ts";
 
 /** Until a deletion that did not work is tried again. */
@@ -67,7 +69,12 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     this.#turns = new TurnRows(sql);
     this.#tokens = new TokenLog(sql);
     this.#streams = new StreamRows(sql);
-    if (this.#record.get() !== undefined) this.#turns.makeTable();
+    try {
+      if (this.#record.get() !== undefined) this.#turns.makeTable();
+    } catch (cause) {
+      // Every call finds it again, but for the one that wipes it.
+      if (!isBrokenFile(cause)) throw cause;
+    }
     const dependencies = { environment, turns: this.#turns, tokens: this.#tokens };
     this.#base = new BaseReader(dependencies);
     this.#account = new SessionAccount(environment, () => sql.databaseSize);
@@ -171,9 +178,10 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
         this.#base.stop();
         await this.#document.stop();
         await forgetStreams(this.env, tenant, this.#streams.all());
-        await this.#endShares(record);
-        await this.#store(record.tenant).release(ownersOf(record.id));
-        await this.env.DIRECTORY_OBJECT.getByName(record.tenant).remove(record.id);
+        // What cannot be read is not told, and holds nothing back.
+        await unlessBroken(() => this.#endShares(record));
+        await unlessBroken(() => this.#storeToRelease(record.tenant).release(ownersOf(record.id)));
+        await unlessBroken(() => directoryOf(this.env, record.tenant).remove(record.id));
         await this.#account.end(record);
         await this.ctx.storage.deleteAll();
         this.#record.forget();
@@ -182,6 +190,12 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       }
       return { ok: true, value: null };
     });
+  }
+
+  /** Of one whose file is broken, so that it does not know any more whose it was or what it kept. */
+  async wipe(): Promise<void> {
+    await this.ctx.storage.deleteAll();
+    this.#record.forget();
   }
 
   async appendDocument(offset: number, text: ReadableStream<Uint8Array>, last: boolean): Promise<Outcome<SessionFacts>> {
@@ -326,14 +340,19 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   async #isBusy(): Promise<boolean> {
     const running = this.#record.get()?.running ?? null;
     if (running === null) return false;
-    if (await this.#stream(running.stream)?.isRunning(running.stream)) return true;
+    try {
+      if (await this.#stream(running.stream)?.isRunning(running.stream)) return true;
+    } catch (cause) {
+      // A turn whose stream is lost with its file has ended.
+      if (!isStorageCorrupt(cause)) throw cause;
+    }
     const now = this.#record.get()?.running ?? null;
     return now !== null && now.stream !== running.stream;
   }
 
   async #endShares({ id, tenant, kind }: SessionRecord): Promise<void> {
     if (kind !== "session") return;
-    const directory = this.env.DIRECTORY_OBJECT.getByName(tenant);
+    const directory = directoryOf(this.env, tenant);
     for (const share of await directory.sharesOf(id)) {
       const ended = await this.env.SHARE_OBJECT.getByName(share).end(tenant);
       // One that was listed and never opened.
@@ -343,7 +362,9 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
 
   #stream(stream: string): TurnStreams | undefined {
     const name = streamObjectName(stream);
-    return name === undefined ? undefined : this.env.STREAM_OBJECT.getByName(name);
+    if (name === undefined) return undefined;
+    const object: TurnStreams = this.env.STREAM_OBJECT.getByName(name);
+    return guarded(object, "stream", (stub) => stub.isRunning(""));
   }
 
   async #release(owner: string): Promise<void> {
@@ -381,7 +402,11 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     const { id, kind, tenant, updated } = record;
     // While a document is read, the alarm is there to go on with it.
     if (!this.#document.isReading) await this.ctx.storage.setAlarm(expiryOf(record) * 1000);
-    if (kind !== "share") await this.env.DIRECTORY_OBJECT.getByName(tenant).put({ id, kind, updated });
+    if (kind !== "share") await unlessBroken(() => directoryOf(this.env, tenant).put({ id, kind, updated }));
+  }
+
+  #storeToRelease(tenant: string): Pick<SnapshotStore, "release" | "facts"> {
+    return guarded(this.#store(tenant), "store", (stub) => stub.facts(""));
   }
 
   #store(tenant: string): SnapshotStore {

@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { SessionEnvironment } from "../environment.ts";
-import { sessionObjectName } from "./contract.ts";
+import { unlessBroken } from "../storage/broken.ts";
+import { directoryOf, sessionAt } from "./find-session.ts";
 
 export interface ShareRecord {
   readonly id: string;
@@ -42,8 +43,8 @@ export class ShareObject extends DurableObject<SessionEnvironment> {
   }
 
   async #remove({ id, tenant, session }: ShareRecord): Promise<void> {
-    await this.env.SESSION_OBJECT.getByName(sessionObjectName(tenant, session)).delete(tenant);
-    await this.env.DIRECTORY_OBJECT.getByName(tenant).removeShare(id);
+    await unlessBroken(() => sessionAt(this.env, tenant, session, "share").delete(tenant));
+    await unlessBroken(() => directoryOf(this.env, tenant).removeShare(id));
     await this.ctx.storage.deleteAll();
   }
 }

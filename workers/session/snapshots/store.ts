@@ -4,6 +4,7 @@ import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { LogEvent } from "../../observe/events.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { internalError } from "../failures.ts";
+import { isBrokenFile } from "../storage/broken.ts";
 import { snapshotInvalid } from "../../state-file/failures.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { Collection } from "./index/collection.ts";
@@ -144,7 +145,8 @@ export class Store implements SnapshotStore {
         this.#dependencies.onChange();
       },
       onBreak: (cause) => {
-        const { message } = this.#failed(snapshot, cause);
+        // Too late to begin the file anew under a reader; the next call does.
+        const { message } = isBrokenFile(cause) ? noSnapshot() : this.#failed(snapshot, cause);
         this.#dependencies.onChange();
         return message;
       },
@@ -171,8 +173,10 @@ function coveredTokens({ snapshot: { tokens, cuttable }, commonPages }: Found, c
 
 export const noSnapshot = () => snapshotInvalid("snapshot: there is none with this id");
 
+/** @throws the cause, where the tenant's object begins its file anew. */
 function failureOf(cause: unknown, event: LogEvent): ServiceFailure {
   if (cause instanceof ServiceError) return cause.failure;
+  if (isBrokenFile(cause)) throw cause;
   logLine("error", event, { cause: describeCause(cause) });
   return internalError("The store of states failed.");
 }

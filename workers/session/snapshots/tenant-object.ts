@@ -16,6 +16,8 @@ import { noSnapshot, Store } from "./store.ts";
 import { TenantKeys } from "./seal/tenant-keys.ts";
 import { tenantName } from "./tenant-name.ts";
 import { Upkeep } from "./tiers/upkeep.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import { isBrokenFile } from "../storage/broken.ts";
 import { hasTable } from "../storage/tables.ts";
 
 /** Sealed bytes of states by where they lie, and what is kept beside them. */
@@ -43,34 +45,48 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
     super(context, environment);
     this.#limits = storeSettings(environment);
     // Whoever only asks an object that keeps nothing leaves nothing in it.
-    if (hasTable(context.storage.sql, "snapshots")) this.#opened = this.#open();
+    try {
+      if (hasTable(context.storage.sql, "snapshots")) this.#opened = this.#open();
+    } catch (cause) {
+      this.#beginAnew(cause);
+    }
   }
 
   async find(identity: ModelIdentity, chain: TokenChain): Promise<Findings> {
-    return await this.#made().store.find(identity, chain);
+    return await this.#sound(() => this.#made().store.find(identity, chain));
   }
 
   async open(id: string, keep: number, fromPage?: number): Promise<Outcome<OpenedSnapshot>> {
-    return await this.#thenSchedule(this.#opened, ({ store }) => store.open(id, keep, fromPage), { ok: false, failure: noSnapshot() });
+    return await this.#sound(() =>
+      this.#thenSchedule(this.#opened, ({ store }) => store.open(id, keep, fromPage), { ok: false, failure: noSnapshot() }),
+    );
   }
 
   async put(order: PutOrder, bytes: ReadableStream<Uint8Array>): Promise<Outcome<StoredSnapshot>> {
-    const opened = this.#made();
-    const outcome = await opened.store.put(order, bytes);
-    await opened.upkeep.schedule(Date.now());
-    return outcome;
+    try {
+      const opened = this.#made();
+      const outcome = await opened.store.put(order, bytes);
+      await opened.upkeep.schedule(Date.now());
+      return outcome;
+    } catch (cause) {
+      // The bytes came once.
+      this.#beginAnew(cause);
+      return { ok: false, failure: internalError("The store of states was begun anew.") };
+    }
   }
 
   async keep(id: string, owner: string, expires: number): Promise<Outcome<null>> {
-    return await this.#thenSchedule(this.#opened, ({ store }) => store.keep(id, owner, expires), { ok: false, failure: noSnapshot() });
+    return await this.#sound(() =>
+      this.#thenSchedule(this.#opened, ({ store }) => store.keep(id, owner, expires), { ok: false, failure: noSnapshot() }),
+    );
   }
 
   async release(ownerPrefix: string): Promise<void> {
-    await this.#thenSchedule(this.#opened, ({ store }) => store.release(ownerPrefix), undefined);
+    await this.#sound(() => this.#thenSchedule(this.#opened, ({ store }) => store.release(ownerPrefix), undefined));
   }
 
   async facts(id: string): ReturnType<SnapshotStore["facts"]> {
-    return (await this.#opened?.store.facts(id)) ?? null;
+    return await this.#sound(async () => (await this.#opened?.store.facts(id)) ?? null);
   }
 
   /** A copy of it was read elsewhere. */
@@ -79,6 +95,10 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
   }
 
   async admit(charge: Charge): Promise<Outcome<null>> {
+    return await this.#sound(() => this.#admit(charge));
+  }
+
+  async #admit(charge: Charge): Promise<Outcome<null>> {
     const { collection, eviction, upkeep } = this.#made();
     const outcome = await asOutcome<null>(() => {
       // A refusal takes back what was evicted for it.
@@ -94,6 +114,10 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
   }
 
   async charge(charge: Charge): Promise<void> {
+    await this.#sound(() => this.#charge(charge));
+  }
+
+  async #charge(charge: Charge): Promise<void> {
     const { collection, eviction, upkeep } = this.#made();
     this.ctx.storage.transactionSync(() => {
       collection.charges.expire(Date.now());
@@ -103,33 +127,59 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
     if (!collection.trash.isEmpty) await upkeep.schedule(Date.now());
   }
 
-  discharge(owners: readonly string[]): Promise<void> {
-    const opened = this.#opened;
-    this.ctx.storage.transactionSync(() => opened?.collection.charges.remove(owners));
-    return Promise.resolve();
+  async discharge(owners: readonly string[]): Promise<void> {
+    await this.#sound(() => {
+      const opened = this.#opened;
+      this.ctx.storage.transactionSync(() => opened?.collection.charges.remove(owners));
+      return Promise.resolve();
+    });
   }
 
-  charged(kind: ChargeKind): Promise<readonly string[]> {
-    return Promise.resolve(this.#opened?.collection.charges.owners(kind) ?? []);
+  async charged(kind: ChargeKind): Promise<readonly string[]> {
+    return await this.#sound(() => Promise.resolve(this.#opened?.collection.charges.owners(kind) ?? []));
   }
 
-  usage(): Promise<StoreUsage> {
+  async usage(): Promise<StoreUsage> {
+    return await this.#sound(() => Promise.resolve(this.#usage()));
+  }
+
+  #usage(): StoreUsage {
     const { collection } = this.#opened ?? {};
     collection?.expire(Date.now());
     const { hot, shared, durable } = collection?.bytes ?? { hot: 0, shared: 0, durable: 0 };
     const charged = collection?.charges.bytes ?? { sessions: 0, contexts: 0, shares: 0, streams: 0 };
     const bytes = { hotBytes: hot, sharedBytes: shared, durableBytes: durable, charged };
-    return Promise.resolve({ ...bytes, quotaBytes: this.#limits.quotaBytes });
+    return { ...bytes, quotaBytes: this.#limits.quotaBytes };
   }
 
   /** Everything, here and in other services; what they do not delete now is deleted by alarm. */
   async deleteAll(): Promise<void> {
-    this.#opened?.collection.removeAll();
-    await this.#thenSchedule(this.#opened, ({ upkeep }) => upkeep.emptyTrash(), undefined);
+    await this.#sound(async () => {
+      this.#opened?.collection.removeAll();
+      await this.#thenSchedule(this.#opened, ({ upkeep }) => upkeep.emptyTrash(), undefined);
+    });
   }
 
   override async alarm(): Promise<void> {
-    await this.#opened?.upkeep.run(Date.now());
+    await this.#sound(async () => this.#opened?.upkeep.run(Date.now()));
+  }
+
+  /** All that is here can be computed or counted again: where the file is broken it is begun anew, and what was asked is done then. */
+  async #sound<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      this.#beginAnew(cause);
+      return await work();
+    }
+  }
+
+  /** @throws the cause, where that is not a broken file. */
+  #beginAnew(cause: unknown): void {
+    if (!isBrokenFile(cause)) throw cause;
+    logLine("error", "storage_corrupt", { object: "store", cause: describeCause(cause) });
+    this.#opened = undefined;
+    this.ctx.waitUntil(this.ctx.storage.deleteAll());
   }
 
   async #thenSchedule<T>(opened: Opened | undefined, work: (opened: Opened) => Promise<T>, nothing: T): Promise<T> {
