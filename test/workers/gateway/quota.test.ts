@@ -94,6 +94,16 @@ test("each kind counts what its objects hold, and is let go of with them", patie
   expect((await usage(alice)).bytes).toMatchObject({ sessions: 0, contexts: 0, shares: 0 });
 });
 
+test("what was taken back counts no more: a session and its key's account are what they were", patience, async () => {
+  const { id } = await alice.create();
+  await alice.say(id, "Hello?");
+  const before = { sessions: (await usage(alice)).bytes.sessions, bytes: (await alice.facts(id)).bytes };
+  await alice.talk(id, ...Array.from({ length: 12 }, (_, turn) => long.repeat(3) + String(turn)));
+  expect((await usage(alice)).bytes.sessions).toBeGreaterThan(before.sessions);
+  expect((await alice.call("POST", `/v1/sessions/${id}/rewind`, { turn: 1 })).status).toBe(200);
+  expect({ sessions: (await usage(alice)).bytes.sessions, bytes: (await alice.facts(id)).bytes }).toEqual(before);
+});
+
 describe("a quota is reached", patience, () => {
   test("by sessions alone: what was refused leaves nothing, and deleting helps", async () => {
     setQuota(quota);

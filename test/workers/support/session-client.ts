@@ -13,6 +13,7 @@ export interface Session {
   readonly tokens: number;
   readonly turns: number;
   readonly state_bytes: number;
+  readonly bytes: number;
   readonly tier: string;
   readonly parent: { readonly session_id: string; readonly turn: number } | null;
   readonly running: string | null;

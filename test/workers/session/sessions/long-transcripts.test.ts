@@ -12,7 +12,7 @@ import { engine } from "../../support/gateway-worker.ts";
 import { SessionClient, type Message, type Session } from "../../support/session-client.ts";
 import { tenantOf } from "../../support/stores.ts";
 import { tinyManifest, versionOf } from "../../support/tiny-tokenizer.ts";
-import { inSession } from "./support.ts";
+import { inSession, lose } from "./support.ts";
 
 const bindings = env as unknown as SessionEnvironment;
 const mebibyte = 1 << 20;
@@ -26,24 +26,25 @@ beforeEach(() => {
   alice = new SessionClient();
 });
 
-const turn = (number: number, content: string): StoredTurn => ({
+const turn = (number: number, content: string, tokens: number): StoredTurn => ({
   number,
   messages: [
     { role: "user", content },
     { role: "assistant", content: "Yes." },
   ],
-  tokens: number,
+  tokens,
   finish: "stop",
   created: 1_700_000_000,
   ...{ stream: "", snapshot: null, snapshotTokens: 0 },
 });
 
-/** A session of these turns, each of one token. */
-async function made(contents: readonly string[]): Promise<string> {
+/** A session of these turns, each of so many tokens, without a state. */
+async function made(contents: readonly string[], tokensEach = 1): Promise<string> {
   const tenant = await tenantOf(alice.key);
   const record = await newRecord(bindings, tenant, "session", versionOf(tinyManifest), "Long");
-  const turns = linesOfTurns(contents.map((content, at) => turn(at + 1, content)));
-  const outcome = await sessionAt(bindings, tenant, record.id).create(record, { turns, tokens: Uint32Array.from(contents, () => 40) });
+  const turns = linesOfTurns(contents.map((content, at) => turn(at + 1, content, (at + 1) * tokensEach)));
+  const tokens = new Uint32Array(contents.length * tokensEach).fill(40);
+  const outcome = await sessionAt(bindings, tenant, record.id).create(record, { turns, tokens });
   if (!outcome.ok) throw new Error(outcome.failure.message);
   return record.id;
 }
@@ -117,3 +118,24 @@ test(
     await alice.say(id, "Why?");
   },
 );
+
+test("a long turn is given the state that its conversation was read into, and stays whole", patience, async () => {
+  const id = await made(["Short.", long], 150);
+  // More than is read at once.
+  await alice.say(id, "Why?");
+  expect(engine.calls.length).toBeGreaterThan(2);
+  await lose(alice, id);
+  const states = await inSession(alice, id, ({ storage }) =>
+    storage.sql.exec("SELECT number, snapshot_tokens FROM turns WHERE snapshot IS NOT NULL ORDER BY number").toArray(),
+  );
+  expect(states).toEqual([
+    { number: 2, snapshot_tokens: 300 },
+    { number: 3, snapshot_tokens: expect.any(Number) as number },
+  ]);
+  const turns = (await pages(id)).flatMap(({ data }) => data);
+  expect(turns.map(({ number, messages }) => [number, isWhole(messages)])).toEqual([
+    [1, false],
+    [2, true],
+    [3, false],
+  ]);
+});
