@@ -1,15 +1,14 @@
 /** What streams and answers do when their engine pauses, dies or is left, over real HTTP: between the layers is where it goes wrong. */
-import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { streamText } from "ai";
-import OpenAI from "openai";
-import { afterEach, describe, expect, test } from "vitest";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+import { openEventSource, type EventSourceReader } from "../../test/page/support/event-source.ts";
+import { launchBrowser } from "../support/browser.ts";
 import { scriptedFailure } from "../workers/support/toy-generation.ts";
 import { bytesAsTokens } from "../workers/support/tiny-tokenizer.ts";
-import { runPythonAsync } from "../support/python.ts";
+import { contentOf, openai, question, readInPython, readWithAiSdk, readWithOpenAi, readWithParser } from "./scripted/readers.ts";
 import { useScriptedStack } from "./scripted/stack.ts";
 
 const stack = useScriptedStack();
-const question = { model: "tiny", messages: [{ role: "user" as const, content: "hi" }], ignore_eos: true };
 
 /** However a test ended, the engine must have been let go. */
 afterEach(() => expect.poll(async () => (await stack.load()).running).toBe(0));
@@ -100,21 +99,15 @@ describe("a stream that fails after it began: the error event, then the break", 
 
   test("OpenAI's clients raise the error that the event names", async () => {
     await stack.use({ delayMilliseconds: 10, breakAt: { token: 3, how: "error" } });
-    const client = new OpenAI({ baseURL: `${stack.url}/v1`, apiKey: "none", maxRetries: 0 });
     const read = async () => {
-      for await (const chunk of await client.chat.completions.create({ ...question, stream: true })) expect(chunk.choices).toHaveLength(1);
+      for await (const chunk of await openai(stack.url).chat.completions.create({ ...question, stream: true }))
+        expect(chunk.choices).toHaveLength(1);
     };
     await expect(read()).rejects.toMatchObject({ code: "engine_unavailable" });
-    const { error } = await inPython();
+    const { error } = await readInPython(stack.url, 4);
     expect(error).toMatchObject({ code: "engine_unavailable", message: scriptedFailure.message });
   });
 });
-
-async function inPython(most = 4): Promise<{ readonly text: string; readonly error: object | null }> {
-  return JSON.parse(await runPythonAsync("test/edge/paused_stream.py", `${stack.url}/v1`, "tiny", String(most))) as Awaited<
-    ReturnType<typeof inPython>
-  >;
-}
 
 describe("silences several times as long as what keeps a stream alive", () => {
   const paused = () => stack.use({ reply: bytesAsTokens("abcd"), delayMilliseconds: 900 });
@@ -128,39 +121,110 @@ describe("silences several times as long as what keeps a stream alive", () => {
     for (const event of events) expect(event.split("\n").filter((line) => line.startsWith("data: "))).toHaveLength(1);
   });
 
-  test("of twenty seconds are read by each client, all at once", async () => {
-    await stack.use({ reply: bytesAsTokens("a"), delayMilliseconds: 20_000 });
-    const inJavaScript = async () => {
-      const client = new OpenAI({ baseURL: `${stack.url}/v1`, apiKey: "none", maxRetries: 0 });
-      let text = "";
-      for await (const chunk of await client.chat.completions.create({ ...question, stream: true, max_completion_tokens: 1 }))
-        text += chunk.choices[0]?.delta.content ?? "";
-      return text;
-    };
-    const withAiSdk = async () => {
-      const provider = createOpenAICompatible({ name: "edge", baseURL: `${stack.url}/v1` });
-      return await streamText({ model: provider.chatModel("tiny"), prompt: "hi", maxOutputTokens: 1 }).text;
-    };
-    const asBytes = async () => await (await stack.post("/v1/chat/completions", { ...question, stream: true, max_tokens: 1 })).text();
-    const [javaScript, python, aiSdk, bytes] = await Promise.all([inJavaScript(), inPython(1), withAiSdk(), asBytes()]);
+  test("of twenty seconds, before the text and in the middle of it, are read by each client, all at once", async () => {
+    const running = (answers: number) => expect.poll(async () => (await stack.load()).running, { timeout: 60_000 }).toBe(answers);
+    const milliseconds = 20_000;
+    const { url } = stack;
+    const browser = await launchBrowser();
+    onTestFinished(() => browser.close());
+    const eventSource = await openEventSource(browser, url);
+    await stack.use({ reply: bytesAsTokens("a"), pauseAt: { token: 0, milliseconds } });
+    // Its interpreter takes a while to start; an answer keeps the script that it began with.
+    const pythonBefore = readInPython(url, 1);
+    await running(1);
+    const before = Promise.all([readWithOpenAi(url, 1), pythonBefore, readWithAiSdk(url, 1), chatText(1)]);
+    await running(4);
+    await stack.use({ reply: bytesAsTokens("abcd"), pauseAt: { token: 2, milliseconds } });
+    const middle = Promise.all([readWithOpenAi(url, 4), readInPython(url, 4), readWithAiSdk(url, 4), chatText(4), twoReaders(eventSource)]);
+
+    const [javaScript, python, aiSdk, bytes] = await before;
     expect({ javaScript, python, aiSdk }).toEqual({ javaScript: "a", python: { text: "a", error: null }, aiSdk: "a" });
     expect(bytes.split(": keep-alive\n").length).toBeGreaterThan(20);
     expect(bytes.match(/"content":"a"/g)).toHaveLength(1);
     expect(bytes.endsWith("data: [DONE]\n\n")).toBe(true);
+
+    const [javaScriptNext, pythonNext, aiSdkNext, bytesNext, both] = await middle;
+    expect({ javaScriptNext, pythonNext, aiSdkNext }).toEqual({
+      javaScriptNext: "abcd",
+      pythonNext: { text: "abcd", error: null },
+      aiSdkNext: "abcd",
+    });
+    const silence = bytesNext.slice(bytesNext.indexOf('"content":"b"'), bytesNext.indexOf('"content":"c"'));
+    expect(silence.split(": keep-alive\n").length).toBeGreaterThan(20);
+    expect(silence.match(/data: /g)).toHaveLength(1);
+    expect(bytesNext.endsWith("data: [DONE]\n\n")).toBe(true);
+    expect(both).toEqual({ eventSource: "abcd", parser: { text: "abcd", comments: expect.any(Number) as number } });
+    expect(both.parser.comments).toBeGreaterThan(20);
   });
 
   test("are read by OpenAI's JavaScript client, its Python client and the AI SDK", async () => {
     await paused();
-    const client = new OpenAI({ baseURL: `${stack.url}/v1`, apiKey: "none", maxRetries: 0 });
-    let text = "";
-    for await (const chunk of await client.chat.completions.create({ ...question, stream: true, max_completion_tokens: 4 }))
-      text += chunk.choices[0]?.delta.content ?? "";
-    expect(text).toBe("abcd");
-    expect(await inPython()).toEqual({ text: "abcd", error: null });
-    const edge = createOpenAICompatible({ name: "edge", baseURL: `${stack.url}/v1` });
-    expect(await streamText({ model: edge.chatModel("tiny"), prompt: "hi", maxOutputTokens: 4 }).text).toBe("abcd");
+    expect(await readWithOpenAi(stack.url, 4)).toBe("abcd");
+    expect(await readInPython(stack.url, 4)).toEqual({ text: "abcd", error: null });
+    expect(await readWithAiSdk(stack.url, 4)).toBe("abcd");
   });
 });
+
+const streamed = (tokens: number) => stack.post("/v1/chat/completions", { ...question, stream: true, max_tokens: tokens });
+const chatText = async (tokens: number) => await (await streamed(tokens)).text();
+
+/** One stream with two readers: the one that began it, and EventSource, which can't send a request like that. */
+async function twoReaders(read: EventSourceReader) {
+  const response = await streamed(4);
+  const path = `/v1/streams/${response.headers.get("x-spikingbrain-stream") ?? ""}`;
+  const [parser, data] = await Promise.all([readWithParser(response), read(path)]);
+  return { parser, eventSource: data.map(contentOf).join("") };
+}
+
+test("readers that stall for seconds, and that are slow, get everything afterwards, in order, once", async () => {
+  const choices = 8;
+  const text = "abcdefghijklmnopqrstuvwxyz".repeat(15);
+  await stack.use({ reply: bytesAsTokens(text), delayMilliseconds: 5 });
+  const read = async (afterChunk: (chunks: number) => Promise<void>) => {
+    const alternatives = { n: choices, logprobs: true, top_logprobs: 20 };
+    const response = await stack.post("/v1/chat/completions", { ...question, ...alternatives, stream: true, max_tokens: text.length });
+    let bytes = 0;
+    let chunks = 0;
+    let body = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body ?? []) {
+      bytes += (chunk as Uint8Array).byteLength;
+      body += decoder.decode(chunk as Uint8Array, { stream: true });
+      await afterChunk(chunks++);
+    }
+    return { bytes, body };
+  };
+  const stalled = read((chunks) => delay(chunks === 3 ? 6000 : 0));
+  const slow = read(() => delay(20));
+  for (const { bytes, body } of await Promise.all([stalled, slow])) {
+    // More than lies between an engine and a reader who takes nothing.
+    expect(bytes).toBeGreaterThan(3_000_000);
+    expect(body.endsWith("data: [DONE]\n\n")).toBe(true);
+    const data = body.split("\n").filter((line) => line.startsWith("data: "));
+    expect(data.filter((line) => line === "data: [DONE]")).toHaveLength(1);
+    const texts = Array.from({ length: choices }, () => "");
+    const endings: (string | null)[] = [];
+    for (const line of data.slice(0, -1)) {
+      const chunk = JSON.parse(line.slice("data: ".length)) as Chunk;
+      for (const { index, delta, finish_reason: ending } of chunk.choices) {
+        texts[index] = (texts[index] ?? "") + (delta.content ?? "");
+        if (ending !== null) endings.push(ending);
+      }
+    }
+    expect(texts).toEqual(Array.from({ length: choices }, () => text));
+    expect(endings).toEqual(Array.from({ length: choices }, () => "length"));
+    const ids = body.split("\n").filter((line) => line.startsWith("id: "));
+    expect(new Set(ids).size).toBe(ids.length);
+  }
+});
+
+interface Chunk {
+  readonly choices: readonly {
+    readonly index: number;
+    readonly delta: { readonly content?: string };
+    readonly finish_reason: string | null;
+  }[];
+}
 
 describe("a client that leaves ends the work", () => {
   const chat = { path: "/v1/chat/completions", body: { ...question, max_tokens: 400 } };

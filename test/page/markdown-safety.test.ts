@@ -10,7 +10,8 @@ import { attacks } from "./support/attacks.ts";
 import { ask, lastAnswer } from "./support/chat-page.ts";
 import { startFakeApi, type FakeApi } from "./support/fake-api.ts";
 import type { MarkdownHarness } from "./support/markdown-harness.tsx";
-import { launchBrowser, watch } from "./support/page-test.ts";
+import { launchBrowser } from "../support/browser.ts";
+import { watch } from "./support/page-test.ts";
 
 declare global {
   interface Window {

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildPage } from "../../workers/page/build.mjs";
 import { ask, inputOf, textOf, waitForText } from "./support/chat-page.ts";
 import { startFakeApi, type FakeApi } from "./support/fake-api.ts";
-import { launchBrowser, watch } from "./support/page-test.ts";
+import { launchBrowser } from "../support/browser.ts";
+import { watch } from "./support/page-test.ts";
 
 let directory: string;
 let api: FakeApi;

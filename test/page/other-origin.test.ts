@@ -11,7 +11,7 @@ import { inRepository } from "../../infra/local/paths.ts";
 import { startStack, type Stack } from "../../infra/local/stack.ts";
 import { gatewayVariables } from "../../infra/local/variables.ts";
 import type { OtherSite } from "./support/other-site.ts";
-import { launchBrowser } from "./support/page-test.ts";
+import { launchBrowser } from "../support/browser.ts";
 
 declare const otherSite: OtherSite;
 

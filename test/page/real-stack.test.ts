@@ -5,7 +5,8 @@ import { buildWebPage } from "../../infra/local/build-web-page.ts";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { startStack, type Stack } from "../../infra/local/stack.ts";
 import { answersOf, ask, inputOf, lastAnswer, send, textOf, waitForStatus } from "./support/chat-page.ts";
-import { launchBrowser, watch } from "./support/page-test.ts";
+import { launchBrowser } from "../support/browser.ts";
+import { watch } from "./support/page-test.ts";
 
 const startTimeoutMs = 240_000;
 /** A busy machine may take this long to load the model and say a few words. */

@@ -31,7 +31,7 @@ export const suites: readonly Suite[] = [
   { name: "engine", needs: ["model"], run: () => runVitest("engine", { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1936" }) },
   { name: "pytest", needs: ["torch", "parity", "model"], run: runPytest },
   { name: "vllm", needs: ["vllm", "model"], run: runVllm },
-  { name: "edge", needs: ["model", "web page", "python"], run: () => runVitest("edge") },
+  { name: "edge", needs: ["model", "web page", "python", "chromium"], run: () => runVitest("edge") },
   { name: "page", needs: ["model", "web page", "chromium"], run: () => runVitest("page") },
 ];
 

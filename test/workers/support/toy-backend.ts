@@ -13,7 +13,7 @@ import { encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-s
 import { submitWithState, type Admission, type OpenedRequest, type RequestToCheck } from "../../../workers/engine/open-state.ts";
 import { stateRefusalOf } from "../../../workers/engine/validate-states.ts";
 import { tinyManifest, versionOf } from "./tiny-tokenizer.ts";
-import { ToyGeneration, type Break, type ToyCourse } from "./toy-generation.ts";
+import { ToyGeneration, type Break, type Pause, type ToyCourse } from "./toy-generation.ts";
 import { toyStates } from "./toy-reports.ts";
 
 export { scriptedFailure } from "./toy-generation.ts";
@@ -27,6 +27,8 @@ export interface BackendScript {
   /** Replies by call, for answers with several choices; the last one repeats. */
   readonly replies?: readonly (readonly number[])[];
   readonly delayMilliseconds?: number;
+  /** Silence before this token of the answer, from 0, beside the delay before each. */
+  readonly pauseAt?: Pause;
   /** After a call has told how far its prompt is read. */
   readonly readingMilliseconds?: number;
   readonly refuse?: ServiceFailure;
@@ -224,6 +226,7 @@ export class ToyBackend implements GenerationBackend {
       replies,
       reply,
       delayMilliseconds,
+      pauseAt,
       readingMilliseconds,
       breakAfter,
       breakAt,
@@ -243,6 +246,7 @@ export class ToyBackend implements GenerationBackend {
       rejectsState,
       ...(said === undefined ? {} : { reply: said }),
       ...(delayMilliseconds === undefined ? {} : { delayMilliseconds }),
+      ...(pauseAt === undefined ? {} : { pauseAt }),
       ...(readingMilliseconds === undefined ? {} : { readingMilliseconds }),
       ...(breaks === undefined ? {} : { breakAfter: breaks }),
       ...(losesState ? { losesStateAfter: loseStateAfter.tokens } : {}),

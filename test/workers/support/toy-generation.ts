@@ -15,6 +15,7 @@ export interface ToyCourse {
   readonly reply?: readonly number[];
   readonly endOfTurn: number;
   readonly delayMilliseconds?: number;
+  readonly pauseAt?: Pause;
   /** After it has told how far the prompt is read. */
   readonly readingMilliseconds?: number;
   readonly rejectsState: boolean;
@@ -22,6 +23,12 @@ export interface ToyCourse {
   readonly losesStateAfter?: number;
   readonly breakAfter?: { readonly tokens: number; readonly how: Break };
   readonly failSaveAfterBytes?: number;
+}
+
+export interface Pause {
+  /** Of the answer, from 0, also where it is a continued one. */
+  readonly token: number;
+  readonly milliseconds: number;
 }
 
 export type Break = "error" | "end" | "abort" | "hang";
@@ -85,7 +92,7 @@ export class ToyGeneration {
   }
 
   async *#answer(history: ToyHistory): AsyncGenerator<ToyOutput, void, undefined> {
-    const { breakAfter, losesStateAfter, delayMilliseconds, reply, endOfTurn } = this.#course;
+    const { breakAfter, losesStateAfter, delayMilliseconds, pauseAt, reply, endOfTurn } = this.#course;
     const { maxTokens, minTokens, stopTokens, topLogprobs, countSpikes, sampling } = this.#request;
     while (this.#completionTokens < maxTokens) {
       if (delayMilliseconds !== undefined) await pause(delayMilliseconds);
@@ -94,6 +101,7 @@ export class ToyGeneration {
         return yield { type: "error", failure: stateFailure("state_lost", "The scripted engine lost the state.") };
       const { tokens } = this.#state;
       const said = history.output.length;
+      if (pauseAt?.token === said) await pause(pauseAt.milliseconds);
       const logits = this.#logits(reply === undefined ? undefined : (reply[said] ?? endOfTurn));
       const id = toyChoose(logits, sampling, history, new Set(said < minTokens ? stopTokens : []));
       if (stopTokens.includes(id)) return yield* this.#finish("stop", tokens, id);
