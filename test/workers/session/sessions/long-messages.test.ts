@@ -57,6 +57,16 @@ async function transcript(session: string): Promise<Message[]> {
 describe.each([0, 1, 2])("a message of 3 MB, %i bytes further on", (shift) => {
   const text = textAt(shift);
 
+  test("without a session: the engine reads all of it, and the answer comes whole, streamed, and again", async () => {
+    expect(isEqual(await wholeText(await ask({ messages: [user(text)] })), answer)).toBe(true);
+    expect((await engineRead()).includes(text)).toBe(true);
+    const response = await ask({ messages: [user(text)], stream: true });
+    expect(isEqual(contentOf(await chatChunks(response)), answer)).toBe(true);
+    const stream = response.headers.get("x-spikingbrain-stream") ?? "";
+    const again = await request(`/v1/streams/${stream}`, { headers: client.headers });
+    expect(isEqual(contentOf(await chatChunks(again)), answer)).toBe(true);
+  });
+
   test.each([false, true])(
     "as a turn of a session, streamed: %s: it is kept in rows that the platform has, and read back",
     async (stream) => {
