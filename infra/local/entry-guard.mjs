@@ -26,6 +26,39 @@ export function guarded(entry, { anyHost, startId }) {
     return bytes.byteLength === expected.byteLength && crypto.subtle.timingSafeEqual(bytes, expected);
   };
 
+  /**
+   * The body as it comes, of the length that it is to have where that is known, and the answer to who breaks it off, which comes when it does.
+   * Between Workers a body without a length ends where it breaks off, as if it were whole; so nothing behind this can tell.
+   * @param {Request} request @returns {{ body: ReadableStream | null, broken: Promise<Response> }}
+   */
+  const watched = (request) => {
+    /** @type {PromiseWithResolvers<Response>} */
+    const { promise: broken, resolve } = Promise.withResolvers();
+    if (request.body === null) return { body: null, broken };
+    const reader = request.body.getReader();
+    let bytes = 0;
+    const read = new ReadableStream({
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read();
+          if (done) return controller.close();
+          bytes += value.byteLength;
+          controller.enqueue(value);
+        } catch (cause) {
+          resolve(refuse(400, "invalid_request", `The request body broke off after ${bytes} bytes.`));
+          controller.error(cause);
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    });
+    const length = request.headers.get("content-length");
+    if (length === null) return { body: read, broken };
+    const { readable, writable } = new FixedLengthStream(Number(length));
+    // Whoever reads the other end is told; nobody reads a body whose request is refused.
+    read.pipeTo(writable).catch(() => undefined);
+    return { body: readable, broken };
+  };
+
   return {
     async fetch(request, env, context) {
       // Two Host headers, or `OPTIONS *`: nothing behind this can read such a request.
@@ -48,7 +81,9 @@ export function guarded(entry, { anyHost, startId }) {
         );
       const headers = new Headers(request.headers);
       for (const name of [...headers.keys()]) if (name.startsWith(prefix)) headers.delete(name);
-      const response = await entry.fetch(new Request(request, { headers }), env, context);
+      const { body, broken } = watched(request);
+      // An answer that comes first ends the request behind it.
+      const response = await Promise.race([broken, entry.fetch(new Request(request, { headers, body }), env, context)]);
       if (pathname !== "/ready") return response;
       const marked = new Response(response.body, response);
       marked.headers.set("x-spikingbrain-start", startId);

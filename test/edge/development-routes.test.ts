@@ -110,15 +110,19 @@ test("a name that is not this machine's own is refused while keys are open: a we
   }
 });
 
-/** Bytes as they are, which no client library sends, until the connection ends. */
-async function sendBytes(text: string): Promise<string> {
+/** Bytes as they are, which no client library sends, until the connection ends; `isLast`: the client then shuts its sending side. */
+async function sendBytes(text: string, isLast = false): Promise<string> {
   return await new Promise((resolve, reject) => {
     const { hostname, port } = new URL(stackUrl);
     let answer = "";
-    const socket = connect(Number(port), hostname, () => socket.write(text));
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true }, () => {
+      if (isLast) socket.end(text);
+      else socket.write(text);
+    });
     socket.setEncoding("utf8");
     socket.on("data", (part: string) => (answer += part));
     socket.on("end", () => {
+      socket.destroy();
       resolve(answer);
     });
     socket.on("error", reject);
@@ -132,4 +136,49 @@ test.each([
   const answer = await sendBytes(text);
   expect(answer).toMatch(/^HTTP\/1\.1 400 /);
   expect(answer).toContain("The request's target and its Host header must make one URL; they do not.");
+});
+
+const question = JSON.stringify({ model: modelId, prompt: "a", max_tokens: 2 });
+const postHead = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n";
+const chunkOf = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
+
+/** An answer without a length comes in chunks; this one is small enough for one. */
+function bodyOf(answer: string): unknown {
+  const [, body = ""] = answer.split("\r\n\r\n");
+  return JSON.parse(body.slice(body.indexOf("{"), body.lastIndexOf("}") + 1));
+}
+
+test.each([
+  ["shorter than its length", `Content-Length: 500\r\n\r\n{}`, 2],
+  ["as long as an answerable one, of a greater length", `Content-Length: 500\r\n\r\n${question}`, question.length],
+  ["that ends within a chunk", `Transfer-Encoding: chunked\r\n\r\n5\r\n{}`, 2],
+  ["whose chunk has no length", `Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n`, 0],
+  ["that is answerable and lacks its last chunk", `Transfer-Encoding: chunked\r\n\r\n${chunkOf(question)}`, question.length],
+])("a body %s is the client's fault, and says so as every error does", async (_name, rest, bytes) => {
+  const answer = await sendBytes(`${postHead}${rest}`, true);
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(bodyOf(answer)).toMatchObject({
+    error: { type: "invalid_request_error", code: "invalid_request", message: `The request body broke off after ${String(bytes)} bytes.` },
+  });
+});
+
+test.each([
+  ["of a given length", `Content-Length: ${String(question.length)}\r\n\r\n${question}`],
+  ["in chunks", `Transfer-Encoding: chunked\r\n\r\n${chunkOf(question.slice(0, 9))}${chunkOf(question.slice(9))}0\r\n\r\n`],
+])("a client that shuts its sending side after its body, %s, gets its answer", async (_name, rest) => {
+  const answer = await sendBytes(`${postHead}${rest}`, true);
+  expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  expect(answer).toContain('"completion_tokens":2');
+});
+
+test("a WebSocket and CONNECT are refused, and the stack goes on", async () => {
+  const refused = ask("GET", "/v1/models", {
+    ...{ connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13" },
+    "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+  });
+  expect(await refused).toMatchObject({ status: 400, body: expect.stringContaining("'Upgrade': must be left out") as string });
+  // The runtime refuses it before any Worker is asked.
+  for (const target of ["example.org:443", "127.0.0.1:80", "/v1/models"])
+    expect(await sendBytes(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 5\d\d /);
+  expect((await ask("GET", "/health")).status).toBe(200);
 });
