@@ -1,0 +1,45 @@
+"""Two tensor-parallel ranks, each with its KV heads of one state, or both with the same one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from spikingbrain.config import Config
+from spikingbrain.state.file import load_state, save_state
+from support.engine import prompts
+from support.models import SEVEN, reference, write_model
+from support.states import Store, answer_of, ask, cached_of, continued, settle, state_engine
+
+SHARED = replace(SEVEN, name="one KV head on both ranks", kv_heads=1)
+
+
+@pytest.mark.parametrize("config", [SEVEN, SHARED], ids=["one KV head a rank", "one KV head on both"])
+def test_ranks_write_and_read_one_file(config: Config, tmp_path: Path) -> None:
+    directory, model = tmp_path / "states", reference(config)
+    folder, store = write_model(config, tmp_path / "model"), Store.open(config, directory)
+    choices = {"tensor_parallel_size": 2, "num_gpu_blocks_override": 200, "enable_prefix_caching": True, "block_size": 32}
+    text = prompts((150,), seed=100)[0]
+    _, state = model.step(model.new_state(), torch.tensor(text[:-1]))
+    with state_engine(folder, directory, **choices) as llm:
+        given, taken = store.put(save_state(state, config), text[:-1]), store.handle()
+        (output,) = ask(llm, [text], [{"import": given, "export": taken}])
+        settle(llm)
+        answered = answer_of(output)
+        assert (answered, cached_of(output)) == (continued(model, text), 149)
+        # A file that only one rank can read is nobody's: both compute.
+        broken = store.put(save_state(state, config)[:-1], text[:-1])
+        assert llm.reset_prefix_cache()
+        (output,) = ask(llm, [text], [{"import": broken}])
+        assert (answer_of(output), cached_of(output)) == (continued(model, text), 0)
+    whole = [*text, *answered]
+    _, expected = model.step(model.new_state(), torch.tensor(whole[:-1]))
+    found = load_state(store.read(taken), config, torch.float32, torch.device("cpu"))
+    assert found.position == len(whole) - 1
+    for one, other in zip(found.layers, expected.layers, strict=True):
+        if one.linear is not None:
+            torch.testing.assert_close(one.linear, other.linear, rtol=1e-3, atol=1e-3)
+        if one.key_values is not None and other.key_values is not None:
+            torch.testing.assert_close(one.key_values.keys, other.key_values.keys, rtol=1e-3, atol=1e-3)
+    store.store.directory.close()
+    assert not directory.exists()
