@@ -57,6 +57,9 @@ def _guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return await handler(service, tenant, request)
         except RefusalError as refusal:
             return _refused(refusal)
+        except OSError:
+            # What the system says may hold a path.
+            return _refused(RefusalError("store_unavailable", "the store of states cannot be used at present"))
         except ClientDisconnect:
             return _refused(RefusalError("invalid_request", "the client went away before its state was whole"))
 

@@ -61,19 +61,19 @@ class EvictedBranch(StateLayer):
                 part = slice(start, min(start + SPAN_TOKENS, prefill.stop))
                 tokens = Projected(projected.query[part], projected.key[part], projected.value[part])
                 first_position = prefill.position + start - prefill.start
-                held, memory = self._read(row, first_position)
+                held, memory = self.read_row(row, first_position)
                 span = self._span(first_position, tokens.query)
                 heads, held, memory = evicted_branch(span, weights, tokens, x[part], held, memory, self.neurons)
                 out[part] = heads
-                self._write(row, held, memory, part.stop - prefill.start + prefill.position)
+                self.write_row(row, held, memory, part.stop - prefill.start + prefill.position)
             self.states.index_copy_(0, slot, row[None])
 
     def _span(self, first: int, query: Tensor) -> Span:
         at = angles(first, query.shape[0], self.config.rotated, self.config.rope_theta, like=query)
         return Span(self.config, first, at, chunk, evicted_chunk)
 
-    def _read(self, row: Tensor, position: int) -> tuple[KeyValues, Evicted]:
-        """As the reference has them, of a text of `position` tokens."""
+    def read_row(self, row: Tensor, position: int) -> tuple[KeyValues, Evicted]:
+        """As the reference has them, of a text of `position` tokens whose state is the row."""
         window, kept, salient = self._sizes
         views = split_row(row, self.parts)
         near = torch.arange(max(kept, position - window + 1), max(kept, position), device=row.device)
@@ -86,7 +86,8 @@ class EvictedBranch(StateLayer):
         keys, values = get_rows(views, "salient_keys", slots), get_rows(views, "salient_values", slots)
         return held, Evicted(views["sums"], Salient(keys, values, views["salience"][slots], views["positions"][slots].to(torch.int64)))
 
-    def _write(self, row: Tensor, held: KeyValues, memory: Evicted, position: int) -> None:
+    def write_row(self, row: Tensor, held: KeyValues, memory: Evicted, position: int) -> None:
+        """As `read_row`, the other way."""
         window, kept, _ = self._sizes
         views = split_row(row, self.parts)
         kept_now = min(kept, position)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorMetadata, KVConnectorWorkerMetadata
 
-from spikingbrain_vllm.state.layer_memory import Blocks
+from spikingbrain_vllm.state.place import Blocks
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Import:
     request: str
     file: str
     digest: str
+    tokens: int
+    """Of the text that its state has read, as the scheduler counts them."""
     local: int
     """Leading tokens that it has without the file, in blocks that it shares."""
     blocks: Blocks

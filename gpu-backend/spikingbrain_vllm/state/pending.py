@@ -29,7 +29,7 @@ class PendingExport:
         self.missing -= len(told)
 
     def settle(self, store: StateStore) -> bool:
-        """Publishes the state, or says why there is none, once that is known."""
+        """Publishes the state, or says why there is none, once that is known. Raises OSError where the store cannot be used."""
         handle = self.ticket.export_handle
         assert handle is not None
         if self.missing > 0:

@@ -51,7 +51,7 @@ class RanksSide:
         self._exports = [one for one in self._exports if one[0].file not in reports.exports]
         for one, loaded in [one for one in self._imports if one[1].done()]:
             try:
-                self._memory.write(one.blocks, one.local, loaded.result())
+                self._memory.write(one.blocks, one.local, _read_so_far(loaded.result(), one.tokens + self._memory.config.learned_sinks))
             except Exception as error:
                 # Whatever is wrong with a file: the request is computed without it, and nobody else's answer ends.
                 logger.warning("A state is not imported: %s", _told(error))
@@ -83,6 +83,13 @@ class RanksSide:
         part = save_state(state, self._memory.config, int8_rows=shape.encoding.int8_rows)
         whole = np.memmap(self._directory / export.file, dtype=np.uint8, mode="r+")
         put_heads(whole, shape, part, self._heads)
+
+
+def _read_so_far(state: State, position: int) -> State:
+    """A file of constant size may say another position and be as long. Raises StateError."""
+    if state.position != position:
+        raise StateError(f"position must be {position}; it is {state.position}")
+    return state
 
 
 def _told(error: BaseException) -> str:

@@ -15,6 +15,7 @@ Code = Literal[
     "export_failed",
     "upload_stalled",
     "too_many_uploads",
+    "store_unavailable",
 ]
 
 STATUS: dict[Code, int] = {
@@ -29,6 +30,7 @@ STATUS: dict[Code, int] = {
     "state_too_large": 413,
     "state_invalid": 422,
     "too_many_uploads": 503,
+    "store_unavailable": 503,
     "store_full": 507,
 }
 """Of HTTP."""

@@ -22,7 +22,11 @@ class StateParameters:
     @staticmethod
     def of(parameters: Mapping[str, Any] | None) -> "StateParameters | None":
         """None where the request says nothing of states. Raises ValueError that names field and rule."""
-        values = (parameters or {}).get(FIELD)
+        if parameters is None:
+            return None
+        if not isinstance(parameters, Mapping):
+            raise ValueError("kv_transfer_params must be an object")
+        values = parameters.get(FIELD)
         if values is None:
             return None
         if not isinstance(values, Mapping):

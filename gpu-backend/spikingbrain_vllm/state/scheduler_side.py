@@ -3,18 +3,19 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from vllm.logger import init_logger
 
-from spikingbrain_vllm.state.layer_memory import Blocks
 from spikingbrain_vllm.state.messages import Export, Import, Reports, Transfers
 from spikingbrain_vllm.state.model_identity import ModelIdentity
 from spikingbrain_vllm.state.pending import PendingExport
+from spikingbrain_vllm.state.place import Blocks
 from spikingbrain_vllm.state.refusal import RefusalError
 from spikingbrain_vllm.state.request import FIELD, StateParameters
 from spikingbrain_vllm.state.store.store import StateStore
-from spikingbrain_vllm.state.ticket import Ticket
+from spikingbrain_vllm.state.ticket import UNAVAILABLE, Ticket
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.output import SchedulerOutput
@@ -40,6 +41,9 @@ class SchedulerSide:
             parameters = StateParameters.of(request.kv_transfer_params)
         except ValueError as error:
             self._tickets[request.request_id] = Ticket(request, None, refused=str(error))
+            if not isinstance(request.kv_transfer_params, dict):
+                # vLLM asks it for fields of its own next, and would end with the engine.
+                request.kv_transfer_params = None
             logger.warning("A request's states are left alone: %s", error)
             return
         if parameters is not None:
@@ -56,7 +60,7 @@ class SchedulerSide:
         if ticket is None or external == 0:
             return
         ticket.is_loading = True
-        self._next.imports.append(Import(request.request_id, ticket.file, ticket.digest, ticket.tokens - external, blocks))
+        self._next.imports.append(Import(request.request_id, ticket.file, ticket.digest, ticket.tokens, ticket.tokens - external, blocks))
 
     def promised(self, request: "Request") -> int:
         """Tokens of the text that the request's state has read."""
@@ -67,7 +71,7 @@ class SchedulerSide:
         """What the ranks do when this step is done; `blocks_of` gives a request's blocks by its id."""
         for name, scheduled in output.num_scheduled_tokens.items():
             ticket = self._tickets.get(name)
-            if ticket is not None and ticket.is_ordered(self._store) and not self._is_writing(ticket):
+            if ticket is not None and self._is_ordered(ticket) and not self._is_writing(ticket):
                 # The scheduler counts this step's tokens only after it has planned it.
                 self._export(ticket, ticket.request.num_computed_tokens + scheduled, blocks_of(name), is_last=False)
         self._settle()
@@ -84,7 +88,7 @@ class SchedulerSide:
         if ticket.export_handle is not None:
             tokens = 0 if ticket.is_loading else request.num_computed_tokens
             if tokens == 0:
-                self._store.fail(ticket.tenant, ticket.export_handle, "the request ended before it had read anything")
+                self._fail(ticket, "the request ended before it had read anything")
             else:
                 keeps = self._export(ticket, tokens, blocks, is_last=True)
         self._settle()
@@ -108,7 +112,8 @@ class SchedulerSide:
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for pending in self._pending.values():
-            self._store.discard(pending.file)
+            with suppress(OSError):
+                self._store.discard(pending.file)
         self._pending.clear()
 
     def _is_writing(self, ticket: Ticket) -> bool:
@@ -121,20 +126,41 @@ class SchedulerSide:
         try:
             self._store.find(ticket.tenant, handle)
             file, descriptor = self._store.draft(shape.file_bytes)
+            try:
+                os.pwrite(descriptor, shape.header(self._identity.digests), 0)
+            finally:
+                os.close(descriptor)
         except RefusalError as refusal:
-            self._store.fail(ticket.tenant, handle, refusal.message)
+            self._fail(ticket, refusal.message)
             return False
-        try:
-            os.pwrite(descriptor, shape.header(self._identity.digests), 0)
-        finally:
-            os.close(descriptor)
+        except OSError:
+            self._fail(ticket, UNAVAILABLE)
+            return False
         self._pending[file] = PendingExport(ticket, file, shape.position, tokens, self._ranks, self._threads)
         self._next.exports.append(Export(file, ticket.request.request_id, tokens, blocks, is_last))
         return True
 
+    def _is_ordered(self, ticket: Ticket) -> bool:
+        try:
+            return ticket.is_ordered(self._store)
+        except OSError:
+            return False
+
+    def _fail(self, ticket: Ticket, problem: str) -> None:
+        """Where not even that can be written down, its handle goes with the store."""
+        if ticket.export_handle is not None:
+            with suppress(OSError):
+                self._store.fail(ticket.tenant, ticket.export_handle, problem)
+
     def _settle(self) -> None:
-        for name in [name for name, pending in self._pending.items() if pending.settle(self._store)]:
-            del self._pending[name]
+        for name, pending in list(self._pending.items()):
+            try:
+                is_settled = pending.settle(self._store)
+            except OSError as error:
+                logger.warning("A state is not kept: %s", type(error).__name__)
+                is_settled = True
+            if is_settled:
+                del self._pending[name]
 
     def _renew(self) -> None:
         """States that running requests will have do not expire before."""
@@ -142,7 +168,8 @@ class SchedulerSide:
         if now - self._renewed < self._store.limits.lifetime_seconds / 4:
             return
         self._renewed = now
-        for ticket in self._tickets.values():
-            if ticket.export_handle is not None:
-                self._store.renew(ticket.tenant, ticket.export_handle)
-        self._store.sweep()
+        with suppress(OSError):
+            for ticket in self._tickets.values():
+                if ticket.export_handle is not None:
+                    self._store.renew(ticket.tenant, ticket.export_handle)
+            self._store.sweep()

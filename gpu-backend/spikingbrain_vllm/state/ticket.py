@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from vllm.v1.request import Request
 
 
+UNAVAILABLE = "the store of states cannot be used at present"
+
+
 @dataclass
 class Ticket:
     request: "Request"
@@ -45,6 +48,9 @@ class Ticket:
             self._check(store, handle, caches_prefixes=caches_prefixes)
         except RefusalError as refusal:
             self.fail(refusal.message)
+            return 0
+        except OSError:
+            self.fail(UNAVAILABLE)
             return 0
         return max(0, self.tokens - local)
 

@@ -320,6 +320,15 @@ def test_a_state_that_is_not_there_yet(replica: Replica) -> None:
     assert code(replica.client.get(f"{PATH}/{handle}", headers=A)) == (409, "export_failed")
 
 
+def test_a_store_that_cannot_be_used_is_told_without_its_path(replica: Replica) -> None:
+    path = replica.service.store.directory.path
+    path.rename(path.with_name("away"))
+    found = replica.client.post(PATH, headers=A)
+    path.with_name("away").rename(path)
+    assert code(found) == (503, "store_unavailable") and str(path) not in found.text
+    replica.create()
+
+
 def test_an_expired_state_is_swept_by_itself(replica: Replica, model: Model) -> None:
     (data,), handle = states(model, 9), replica.create()
     replica.put(handle, data, TEXT[:9]).raise_for_status()

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from spikingbrain.state.evicted import Evicted
 from spikingbrain.state.file import load_state, save_state
 from spikingbrain.state.key_values import KeyValues
 from spikingbrain.state.state import State
 from support.engine import prompts
-from support.states import Replica, answer_of, ask, cached_of, continued, settle
+from support.states import Replica, answer_of, ask, assert_near, cached_of, continued, settle
 
 LENGTHS = (301, 150, 33, 7, 64)
 CPU = torch.device("cpu")
@@ -49,11 +50,7 @@ def test_a_file_is_the_references_state(replica: Replica) -> None:
         expected = load_state(save_state(state, config), config, torch.float32, CPU)
         found = load_state(replica.store.read(handle), config, torch.float32, CPU)
         assert replica.store.read(handle)[:40] == save_state(state, config)[:40]
-        for one, other in zip(found.layers, expected.layers, strict=True):
-            torch.testing.assert_close(one.linear, other.linear, rtol=1e-3, atol=1e-3)
-            if one.key_values is not None and other.key_values is not None:
-                torch.testing.assert_close(one.key_values.keys, other.key_values.keys, rtol=1e-3, atol=1e-3)
-                torch.testing.assert_close(one.key_values.values, other.key_values.values, rtol=1e-3, atol=1e-3)
+        assert_near(found, expected)
 
 
 def test_a_state_that_went_in_comes_out_bit_for_bit(replica: Replica) -> None:
@@ -68,10 +65,11 @@ def test_a_state_that_went_in_comes_out_bit_for_bit(replica: Replica) -> None:
     assert found.position == 170 + config.learned_sinks
     for one, other in zip(found.layers, state.layers, strict=True):
         if one.key_values is not None and other.key_values is not None:
-            held = one.key_values.positions.tolist()[:-1]
-            kept = torch.isin(other.key_values.positions, torch.tensor(held))
+            # Learned sinks are the replica's own.
+            text_only = (one.key_values.positions >= config.learned_sinks) & (one.key_values.positions < state.position)
+            kept = torch.isin(other.key_values.positions, one.key_values.positions[text_only])
             for rows, given in ((one.key_values.keys, other.key_values.keys), (one.key_values.values, other.key_values.values)):
-                assert torch.equal(torch.as_tensor(rows)[:-1], torch.as_tensor(given)[kept])
+                assert torch.equal(torch.as_tensor(rows)[text_only], torch.as_tensor(given)[kept])
 
 
 def test_requests_that_share_a_state_go_on_at_once(replica: Replica) -> None:
@@ -111,9 +109,15 @@ def test_controls_that_the_state_matters(replica: Replica) -> None:
     config, text = replica.model.config, prompts((120,), seed=10)[0]
     _, state = replica.model.step(replica.model.new_state(), torch.tensor(text[:-1]))
     zeroed = State(state.position, tuple(replace(layer, linear=_zero(layer.linear)) for layer in state.layers))
-    blind = State(state.position, tuple(replace(layer, key_values=_zeros(layer.key_values)) for layer in state.layers))
+    blind = State(
+        state.position, tuple(replace(layer, key_values=_zeros(layer.key_values, config.learned_sinks)) for layer in state.layers)
+    )
+    forgetful = State(state.position, tuple(replace(layer, evicted=_nothing(layer.evicted)) for layer in state.layers))
     expected = continued(replica.model, text)
-    for one, is_same in ((state, True), (zeroed, False), (blind, False)):
+    cases = [(state, True), (blind, False)]
+    cases += [(zeroed, False)] if config.linear is not None else []
+    cases += [(forgetful, False)] if config.evicted is not None else []
+    for one, is_same in cases:
         forget_prefixes(replica)
         handle = replica.store.put(save_state(one, config), text[:-1])
         (output,) = ask(replica.llm, [text], [{"import": handle}])
@@ -121,14 +125,33 @@ def test_controls_that_the_state_matters(replica: Replica) -> None:
         assert (answer_of(output) == expected) == is_same
 
 
+def _nothing(memory: Evicted | None) -> Evicted | None:
+    if memory is None:
+        return None
+    salient = memory.salient
+    keys, values = (torch.zeros_like(torch.as_tensor(rows)) for rows in (salient.keys, salient.values))
+    return Evicted(torch.zeros_like(memory.sums), replace(salient, keys=keys, values=values))
+
+
 def _zero(tensor: torch.Tensor | None) -> torch.Tensor | None:
     return None if tensor is None else torch.zeros_like(tensor)
 
 
-def _zeros(held: KeyValues | None) -> KeyValues | None:
+def _zeros(held: KeyValues | None, sinks: int) -> KeyValues | None:
+    """But for learned sinks, which every model knows to be its own."""
     if held is None:
         return None
-    return replace(held, keys=torch.zeros_like(torch.as_tensor(held.keys)), values=torch.zeros_like(torch.as_tensor(held.values)))
+    keys, values = (torch.where(held.positions[:, None, None] < sinks, torch.as_tensor(rows), 0.0) for rows in (held.keys, held.values))
+    return replace(held, keys=keys, values=values)
+
+
+def _own_sinks(rounded: KeyValues | None, own: KeyValues | None, sinks: int) -> KeyValues | None:
+    """As a replica reads a file: learned sinks are its own, not the rounded ones."""
+    if rounded is None or own is None:
+        return None
+    pairs = zip(rounded.dense(torch.float32), own.dense(torch.float32), strict=True)
+    keys, values = (torch.where(own.positions[:, None, None] < sinks, exact, rows) for rows, exact in pairs)
+    return replace(rounded, keys=keys, values=values)
 
 
 @pytest.mark.parametrize("rounding", [{"int8_rows": True}, {"bf16_recurrent": True}])
@@ -138,6 +161,10 @@ def test_rounded_states_are_taken_for_what_they_are_worth(replica: Replica, roun
     _, state = replica.model.step(replica.model.new_state(), torch.tensor(text[:-1]))
     data = save_state(state, config, **rounding)  # type: ignore[arg-type]
     loaded = load_state(data, config, torch.float32, CPU)
+    if config.learned_sinks > 0:
+        pairs = zip(loaded.layers, state.layers, strict=True)
+        layers = [replace(one, key_values=_own_sinks(one.key_values, own.key_values, config.learned_sinks)) for one, own in pairs]
+        loaded = State(loaded.position, tuple(layers))
     (output,) = ask(replica.llm, [text], [{"import": replica.store.put(data, text[:-1])}], tokens=1, logprobs=1)
     logits, _ = replica.model.step(loaded, torch.tensor(text[-1:]))
     assert cached_of(output) == 119
@@ -145,3 +172,15 @@ def test_rounded_states_are_taken_for_what_they_are_worth(replica: Replica, roun
     token = answer_of(output)[0]
     found = output.outputs[0].logprobs[0][token].logprob
     assert abs(found - float(logits[-1].log_softmax(dim=-1)[token])) < 1e-3
+
+
+def test_learned_sinks_of_another_model_are_refused(replica: Replica) -> None:
+    """Of the same sizes, so that only its numbers tell."""
+    config, text = replica.model.config, prompts((120,), seed=12)[0]
+    if config.learned_sinks == 0:
+        return
+    forget_prefixes(replica)
+    _, state = replica.model.step(replica.model.new_state(), torch.tensor(text[:-1]))
+    layers = tuple(replace(layer, key_values=_zeros(layer.key_values, 0)) for layer in state.layers)
+    (output,) = ask(replica.llm, [text], [{"import": replica.store.put(save_state(State(state.position, layers), config), text[:-1])}])
+    assert (answer_of(output), cached_of(output)) == (continued(replica.model, text), 0)

@@ -8,10 +8,12 @@ import pytest
 import torch
 from spikingbrain.state.file import Digests, save_state
 from support.engine import prompts
-from support.states import TENANT, Replica, Store, answer_of, ask, cached_of, continued
+from support.states import TENANT, Replica, Store, answer_of, ask, cached_of, continued, parameters, prompt_of, settle
 from vllm import RequestOutput
 
 HANDLE = "x" * 43
+
+pytestmark = pytest.mark.parametrize("replica", ["seven-none", "seventy-six-align", "evicted-align"], indirect=True)
 
 
 def state_of(replica: Replica, text: list[int], digests: Digests | None = None) -> bytes:
@@ -75,6 +77,16 @@ def test_strange_parameters_are_told_and_the_prompt_computed(replica: Replica, s
     (output,) = ask(replica.llm, [text], [states])
     assert answer_of(output) == continued(replica.model, text)
     assert why in told(output)["import_refused"]
+
+
+@pytest.mark.parametrize("value", ["", [], 0, {"spikingbrain": "text"}, {"spikingbrain": [{}]}])
+def test_parameters_that_are_no_object_end_no_engine(replica: Replica, value: object) -> None:
+    text = prompts((40,), seed=40)[0]
+    choices = parameters({}, 12)
+    choices.extra_args = {"kv_transfer_params": value}
+    (output,) = replica.llm.generate([prompt_of(text)], [choices], use_tqdm=False)
+    assert answer_of(output) == continued(replica.model, text)
+    assert "must be an object" in told(output)["import_refused"]
 
 
 def test_an_export_to_nowhere_costs_nothing(replica: Replica) -> None:
@@ -160,3 +172,22 @@ def test_a_store_of_another_model_has_none_of_ours(replica: Replica) -> None:
     handle = other.put(state_of(replica, text[:80]), text[:80])
     (output,) = ask(replica.llm, [text], [{"import": handle}])
     computed(replica, text, output, "no state with this handle")
+
+
+def test_an_engine_whose_store_is_gone_answers(replica: Replica) -> None:
+    """The directory is moved away under it, and comes back."""
+    text, path = prompts((90,), seed=39)[0], replica.store.store.directory.path
+    handle, target = replica.store.put(state_of(replica, text[:80]), text[:80]), replica.store.handle()
+    away = path.with_name("away")
+    path.rename(away)
+    try:
+        (output,) = ask(replica.llm, [text], [{"import": handle, "export": target}])
+        settle(replica.llm)
+    finally:
+        away.rename(path)
+    computed(replica, text, output, "no state with this handle")
+    assert told(output)["exported_tokens"] is None
+    assert replica.llm.reset_prefix_cache()
+    (output,) = ask(replica.llm, [text], [{"import": handle, "export": target}])
+    settle(replica.llm)
+    assert cached_of(output) == 80 and replica.store.record(target).status == "ready"

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from spikingbrain.config import Config
 from spikingbrain.model.model import Model
+from spikingbrain.state.key_values import Rows, to_dense
+from spikingbrain.state.state import State
 from spikingbrain_vllm.state.model_identity import ModelIdentity
 from spikingbrain_vllm.state.settings import CONNECTOR
 from spikingbrain_vllm.state.store.directory import StoreDirectory
@@ -133,6 +135,29 @@ def continued(model: Model, text: Sequence[int], tokens: int = 12) -> list[int]:
         logits, state = model.step(state, torch.tensor(found[-1:]))
         found.append(int(logits[-1].argmax()))
     return found
+
+
+def assert_near(found: State, expected: State) -> None:
+    """Equal but for the order of sums."""
+    assert found.position == expected.position
+    for one, other in zip(found.layers, expected.layers, strict=True):
+        assert (one.linear is None, one.key_values is None, one.evicted is None) == (
+            other.linear is None,
+            other.key_values is None,
+            other.evicted is None,
+        )
+        pairs: list[tuple[Rows, Rows]] = []
+        if one.linear is not None and other.linear is not None:
+            pairs.append((one.linear, other.linear))
+        if one.key_values is not None and other.key_values is not None:
+            assert torch.equal(one.key_values.positions, other.key_values.positions)
+            pairs += [(one.key_values.keys, other.key_values.keys), (one.key_values.values, other.key_values.values)]
+        if one.evicted is not None and other.evicted is not None:
+            mine, theirs = one.evicted.salient, other.evicted.salient
+            assert torch.equal(mine.positions, theirs.positions)
+            pairs += [(one.evicted.sums, other.evicted.sums), (mine.keys, theirs.keys), (mine.values, theirs.values)]
+        for number, due in pairs:
+            torch.testing.assert_close(to_dense(number, torch.float32), to_dense(due, torch.float32), rtol=1e-3, atol=1e-3)
 
 
 def answer_of(output: RequestOutput) -> list[int]:

@@ -19,9 +19,17 @@ class WasmAnswer:
 
 
 def run_wasm(
-    model: Path, tokens: Sequence[int], answer: int, *, restore: Path | None = None, save: Path | None = None, kv: str = "f32"
+    model: Path,
+    tokens: Sequence[int],
+    answer: int,
+    *,
+    restore: Path | None = None,
+    save: Path | None = None,
+    kv: str = "f32",
+    score: tuple[Sequence[int], Path] | None = None,
 ) -> WasmAnswer:
-    """Reads `tokens` after a state file, or from nothing; answers greedily and saves the state of all but the answer's last token."""
+    """Reads `tokens` after a state file, or from nothing; answers greedily and saves the state of all but the answer's last token. `score`:
+    then reads these tokens and writes the logits after each to the file, f32."""
     task = {
         "model": str(model),
         "kv": kv,
@@ -29,7 +37,7 @@ def run_wasm(
         "tokens": list(tokens),
         "answer": answer,
         "save": None if save is None else str(save),
-        "fromPage": 0,
+        "score": None if score is None else {"tokens": list(score[0]), "file": str(score[1])},
     }
     done = subprocess.run(
         [str(NODE), "--no-warnings", str(PROGRAM)], input=json.dumps(task), capture_output=True, text=True, timeout=600, check=False

@@ -1,8 +1,8 @@
 /**
  * The WASM engine for the tests of this folder: a JSON task on standard input, its result on standard output. Restores a state file or begins
- * anew, reads tokens, answers greedily, and saves the state of all that it has read.
+ * anew, reads tokens, answers greedily, saves the state of all that it has read, and scores what follows.
  */
-import { openSync, readFileSync, writeSync } from "node:fs";
+import { openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { loadEngine } from "../../../infra/node/engine-package.ts";
 import { greedyParameters } from "../../../workers/contracts/engine.ts";
@@ -15,7 +15,8 @@ interface Task {
   /** Tokens to answer; the last of them is not read. */
   readonly answer: number;
   readonly save: string | null;
-  readonly fromPage: number;
+  /** Tokens that follow, read one by one: the logits after each go to this file, f32. */
+  readonly score: { readonly tokens: readonly number[]; readonly file: string } | null;
 }
 
 const chunkBytes = 1 << 16;
@@ -36,12 +37,17 @@ while (ids.length < task.answer) {
   engine.step(Uint32Array.of(sequence, engine.pending(sequence)));
   ids.push((JSON.parse(engine.sample(sequence)) as { readonly id: number }).id);
 }
-if (task.answer === 0) engine.step(Uint32Array.of(sequence, engine.pending(sequence)));
+if (task.answer === 0 && task.tokens.length > 0) engine.step(Uint32Array.of(sequence, engine.pending(sequence)));
 if (task.save !== null) {
   const file = openSync(task.save, "w");
-  engine.beginSave(sequence, task.fromPage, "{}");
+  engine.beginSave(sequence, 0, "{}");
   for (let part = engine.readSaved(sequence, chunkBytes); part.length > 0; part = engine.readSaved(sequence, chunkBytes))
     writeSync(file, part);
   engine.endSave(sequence);
+}
+if (task.score !== null) {
+  engine.feed(sequence, Uint32Array.from(task.score.tokens));
+  const logits = engine.readLogits(sequence, task.score.tokens.length);
+  writeFileSync(task.score.file, new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
 }
 console.log(JSON.stringify({ restored, ids }));

@@ -38,11 +38,11 @@ class StoreDirectory:
         if self._users < 0:
             return
         if _is_alone(self._users):
-            self._empty()
-            for name in (USERS, MUTEX):
-                (self.path / name).unlink(missing_ok=True)
-            # Where somebody has opened it since, it stays.
+            # Where somebody has opened it since, or removed it, it is theirs.
             with suppress(OSError):
+                self._empty()
+                for name in (USERS, MUTEX):
+                    (self.path / name).unlink(missing_ok=True)
                 self.path.rmdir()
         os.close(self._users)
         self._users = -1
