@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 from spikingbrain.config import Config
 from spikingbrain.rules import ConfigError, require
 from vllm.model_executor.models.config import VerifyAndUpdateConfig
+from vllm.platforms import current_platform
 
 from spikingbrain_vllm.gguf import LOAD_FORMAT, gguf_of
+from spikingbrain_vllm.layers.state_shapes import keeps_tokens
 
 if TYPE_CHECKING:
-    from vllm.config import VllmConfig
+    from vllm.config import ParallelConfig, VllmConfig
 
 
 class Refusals(VerifyAndUpdateConfig):
@@ -20,15 +22,15 @@ class Refusals(VerifyAndUpdateConfig):
     def verify_and_update_config(cls, vllm_config: "VllmConfig") -> None:
         """Raises `ConfigError`."""
         config: Config = vllm_config.model_config.hf_config.definition
-        _check_parallel(vllm_config, config)
+        check_parallel(vllm_config.parallel_config, config)
         _check_modes(vllm_config)
         if vllm_config.load_config.load_format == "auto" and gguf_of(Path(vllm_config.model_config.model)) is not None:
             vllm_config.load_config.load_format = LOAD_FORMAT
-        check_head_dim(config, vllm_config.model_config.dtype)
+        check_head_dim(config)
 
 
-def _check_parallel(vllm_config: "VllmConfig", config: Config) -> None:
-    parallel = vllm_config.parallel_config
+def check_parallel(parallel: "ParallelConfig", config: Config) -> None:
+    """How many ranks a model can be on. Raises `ConfigError`."""
     ranks = parallel.tensor_parallel_size
     require(config.heads % ranks == 0, "tensor_parallel_size", f"a divisor of the model's {config.heads} heads", ranks)
     shares = config.kv_heads % ranks == 0 or ranks % config.kv_heads == 0
@@ -36,7 +38,15 @@ def _check_parallel(vllm_config: "VllmConfig", config: Config) -> None:
     for name, inner in _inner_sizes(config):
         require(inner % ranks == 0, "tensor_parallel_size", f"a divisor of {name}, {inner}", ranks)
     stages = parallel.pipeline_parallel_size
-    require(stages == 1, "pipeline_parallel_size", "1: vLLM 0.32 has no pipeline of a model with state layers on CPUs", stages)
+    require(stages == 1, "pipeline_parallel_size", "1: the model has no stages, and vLLM's pipeline fails on CPUs", stages)
+    copies = parallel.data_parallel_size
+    gathers = config.experts is None or not current_platform.is_cpu()
+    require(
+        gathers or copies == 1,
+        "data_parallel_size",
+        "1 for experts on CPUs: vLLM cannot gather their tokens from several ranks there",
+        copies,
+    )
 
 
 def _inner_sizes(config: Config) -> list[tuple[str, int]]:
@@ -53,11 +63,10 @@ def _check_modes(vllm_config: "VllmConfig") -> None:
     require(dtype == "auto", "kv_cache_dtype", "'auto': a model's config says how its keys and values are kept", dtype)
 
 
-def check_head_dim(config: Config, dtype: object) -> None:
+def check_head_dim(config: Config) -> None:
     """Of layers that vLLM's own attention computes. Its CPU kernels have some sizes only, and end the engine at the first request."""
-    from vllm.platforms import current_platform
-
-    if not current_platform.is_cpu() or not any(layer.softmax is not None and not layer.is_evicted for layer in config.layers):
+    theirs = [layer for layer in config.layers if layer.softmax and not layer.is_evicted and not keeps_tokens(config, layer)]
+    if not current_platform.is_cpu() or not theirs or config.learned_sinks > 0:
         return
     from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
 

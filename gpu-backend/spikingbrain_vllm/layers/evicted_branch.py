@@ -78,10 +78,10 @@ class EvictedBranch(StateLayer):
         views = split_row(row, self.parts)
         near = torch.arange(max(kept, position - window + 1), max(kept, position), device=row.device)
         kept_at, near_at = slice(min(kept, position)), (near - kept) % window
-        rows = (
+        held_keys, held_values = (
             join_rows(get_rows(views, f"kept_{kind}", kept_at), get_rows(views, f"near_{kind}", near_at)) for kind in ("keys", "values")
         )
-        held = KeyValues(*rows, torch.cat([torch.arange(min(kept, position), device=row.device), near]))
+        held = KeyValues(held_keys, held_values, torch.cat([torch.arange(min(kept, position), device=row.device), near]))
         slots = slice(min(salient, max(0, position + 1 - window - kept)))
         keys, values = get_rows(views, "salient_keys", slots), get_rows(views, "salient_values", slots)
         return held, Evicted(views["sums"], Salient(keys, values, views["salience"][slots], views["positions"][slots].to(torch.int64)))

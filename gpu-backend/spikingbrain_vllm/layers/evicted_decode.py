@@ -30,7 +30,7 @@ def decode(config: Config, weights: EvictedWeights, new: Projected, x: Tensor, p
     _append(views, "values", new.value, position, window, kept)
     exact, logs = _attend(config, evicted, new.query, position, views, neurons)
     features = feature_map(new.query.to(torch.float32), weights.query_map)
-    grouped = features.unflatten(1, (views["sums"].shape[1], -1))
+    grouped = features.reshape(features.shape[0], views["sums"].shape[1], -1, features.shape[2])
     remembered = (grouped @ views["sums"]).flatten(1, 2)
     grown = ramp(position, window, kept, torch.float32)
     heads = correct(join(exact, remembered, logs, x, grown, weights), x, grown, weights)
@@ -81,7 +81,7 @@ def _attend(
     for at, name, seen in parts:
         fired = neurons(rotate(query, _angles(config, at, query)), "query", seen.sum(dim=1)[:, None, None])
         keys = dense(views, f"{name}_keys")
-        grouped = fired.to(torch.float32).unflatten(1, (keys.shape[2], -1))
+        grouped = fired.to(torch.float32).reshape(fired.shape[0], keys.shape[2], -1, keys.shape[3])
         score = torch.einsum("bngd,bsnd->bngs", grouped, keys) * float(config.head_dim**-0.5)
         scores.append(score.masked_fill(~seen[:, None, None], float("-inf")))
         values.append(dense(views, f"{name}_values"))

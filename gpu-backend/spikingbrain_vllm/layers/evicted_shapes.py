@@ -49,7 +49,7 @@ def split_row(row: Tensor, parts: dict[str, tuple[int, ...]]) -> dict[str, Tenso
     """Views into rows, `[..., numbers]`, by the parts' names: `[..., *shape]`."""
     views, at = {}, 0
     for name, shape in parts.items():
-        view = row[..., at : at + prod(shape)].unflatten(-1, shape) if prod(shape) else row[..., :0].reshape(*row.shape[:-1], *shape)
+        view = row[..., at : at + prod(shape)].view(*row.shape[:-1], *shape)
         views[name] = view.view(torch.int32) if name == "positions" else view
         at += prod(shape)
     return views

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from vllm.model_executor.layers.activation import SiluAndMul
 from vllm.model_executor.layers.fused_moe import FusedMoEFactory
 from vllm.model_executor.layers.linear import MergedColumnParallelLinear, ReplicatedLinear, RowParallelLinear
+from vllm.platforms import current_platform
 
 from spikingbrain_vllm.layers.neurons import Neurons
 
@@ -68,13 +69,21 @@ class Routed(nn.Module):
 
 
 def fused(config: Config, experts: Experts, prefix: str) -> nn.Module:
-    """vLLM's own, routed as the reference routes: of equal scores the expert with the lower number."""
+    """vLLM's own, routed as the reference routes: of equal scores the expert with the lower number. Where a rank has some of the experts,
+    vLLM's kernel for CPUs takes an expert's number for its place among these, and reads past their end: there a rank is told places, and
+    that an expert of another rank counts nothing."""
+    told_places = current_platform.is_cpu()
 
     def routing(hidden_states: Tensor, gating_output: Tensor, topk: int, renormalize: bool) -> tuple[Tensor, Tensor]:
         chosen, scores = route(gating_output, experts)
-        return scores.to(torch.float32), chosen.to(torch.int32)
+        scores, chosen = scores.to(torch.float32), chosen.to(torch.int32)
+        here = runner.expert_map if told_places else None
+        if here is None:
+            return scores, chosen
+        places = here[chosen.to(torch.int64)].to(torch.int32)
+        return torch.where(places < 0, 0.0, scores), places.clamp(min=0)
 
-    runner: nn.Module = FusedMoEFactory(
+    runner = FusedMoEFactory(
         num_experts=experts.count,
         top_k=experts.used,
         hidden_size=config.hidden,
@@ -83,4 +92,5 @@ def fused(config: Config, experts: Experts, prefix: str) -> nn.Module:
         custom_routing_function=routing,
         prefix=prefix,
     )
-    return runner
+    made: nn.Module = runner
+    return made

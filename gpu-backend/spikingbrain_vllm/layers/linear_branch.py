@@ -2,13 +2,14 @@
 
 import torch
 from spikingbrain.config import Config
-from spikingbrain.model.gated_linear.chunk import chunk
 from spikingbrain.model.gated_linear.inputs import Inputs, prepare
 from torch import Tensor
 from vllm.forward_context import get_forward_context
+from vllm.platforms import current_platform
 from vllm.utils.torch_utils import direct_register_custom_op
 
 from spikingbrain_vllm.heads import Heads
+from spikingbrain_vllm.layers.linear_forms import form_for
 from spikingbrain_vllm.layers.state_layer import StateLayer
 from spikingbrain_vllm.layers.state_metadata import StateMetadata
 from spikingbrain_vllm.layers.state_shapes import STATE_DTYPE, linear_shape
@@ -25,6 +26,7 @@ class LinearBranch(StateLayer):
         super().__init__(config, linear_shape(self.heads), prefix)
         assert config.linear is not None
         self.linear = config.linear
+        self.form = form_for(torch.device(current_platform.device_type))
         self.register_buffer("initial", torch.zeros(self.shape, dtype=STATE_DTYPE), persistent=False)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, gate: Tensor | None) -> Tensor:
@@ -38,7 +40,7 @@ class LinearBranch(StateLayer):
         """The learned sinks' own, as `forward`'s; what they leave is what every text begins with. Zeros where sinks are not read."""
         if not self.linear.reads_sinks:
             return torch.zeros_like(query)
-        heads, state = chunk(self._inputs(query, key, value, gate), torch.zeros_like(self.initial))
+        heads, state = self.form(self._inputs(query, key, value, gate), torch.zeros_like(self.initial))
         self.initial.copy_(state)
         return heads.to(query.dtype)
 
@@ -57,7 +59,7 @@ class LinearBranch(StateLayer):
         for prefill in metadata.prefills:
             slot = metadata.slots[prefill.row : prefill.row + 1]
             state = self.initial if prefill.position == 0 else self.states.index_select(0, slot)[0]
-            heads, state = chunk(inputs.part(prefill.start, prefill.stop), state)
+            heads, state = self.form(inputs.part(prefill.start, prefill.stop), state)
             out[prefill.start : prefill.stop] = heads
             self.states.index_copy_(0, slot, state[None])
 

@@ -7,7 +7,7 @@ from torch import Tensor
 def attend(query: Tensor, keys: Tensor, values: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     """Queries `[..., tokens, heads, dim]` over `[..., keys, kv_heads, dim]`, all f32; `seen` is `[..., tokens, keys]`. Scale `dim ** -0.5`.
     Returns `[..., tokens, heads, dim]` and the natural log of the sums, `[..., tokens, heads]`, minus infinity where nothing is seen."""
-    grouped = query.unflatten(-2, (keys.shape[-2], -1))
+    grouped = query.reshape(*query.shape[:-2], keys.shape[-2], -1, query.shape[-1])
     scores = torch.einsum("...tngd,...snd->...tngs", grouped, keys) * query.shape[-1] ** -0.5
     scores = scores.masked_fill(~seen[..., :, None, None, :], float("-inf"))
     logs = scores.logsumexp(dim=-1)

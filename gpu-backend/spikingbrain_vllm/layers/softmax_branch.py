@@ -20,12 +20,13 @@ class SoftmaxBranch(nn.Module):
     def __init__(self, config: Config, layer: Layer, vllm_config: VllmConfig, prefix: str) -> None:
         super().__init__()
         heads = Heads.here(config)
-        self.leading: Sinks | KeptTokens | None = None
+        leading: Sinks | KeptTokens | None = None
         if config.learned_sinks > 0:
-            self.leading = Sinks(config)
+            leading = Sinks(config)
         elif keeps_tokens(config, layer):
-            self.leading = KeptTokens(config, f"{prefix}.leading")
-        ours: dict[str, Any] = {} if self.leading is None else {"attn_backend": SightBackend, "leading": self.leading}
+            leading = KeptTokens(config, f"{prefix}.leading")
+        self.leading = leading
+        ours: dict[str, Any] = {} if leading is None else {"attn_backend": SightBackend, "leading": leading}
         self.attention = Attention(
             heads.count,
             heads.dim,
@@ -45,4 +46,4 @@ class SoftmaxBranch(nn.Module):
     def read_sinks(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """The learned sinks' own, as `forward`'s."""
         assert isinstance(self.leading, Sinks)
-        return self.leading.read(query, key, value)
+        return Sinks.read(self.leading, query, key, value)

@@ -18,8 +18,6 @@ export const vllmPython = inRepository("gpu-backend/.venv-vllm/bin/python");
 const standIn = inRepository("infra/local/python/cuda_stand_in.py");
 const makers = [inRepository("infra/local/python/setup-python.ts"), standIn];
 
-const libnuma = "libnuma.so.1";
-
 const optional = ["model", "parquet", "parity", "bench", "evaluate"] as const;
 
 export async function setupPython(extra: "test" | (typeof optional)[number]): Promise<void> {
@@ -32,7 +30,7 @@ export async function setupPython(extra: "test" | (typeof optional)[number]): Pr
 
 /** A second environment: vLLM for CPUs, and this project in it. */
 export async function setupVllm(): Promise<void> {
-  await requireLibnuma();
+  await requireLibrary("libnuma.so.1", "libnuma1");
   await install(
     vllmEnvironment,
     "vllm",
@@ -84,10 +82,10 @@ async function standInForCuda(python: string, packages: string): Promise<void> {
   await mustRun(python, [standIn, join(packages, "torch/lib")], "It needs cc, ldd and readelf (Debian: apt-get install gcc binutils)");
 }
 
-/** The system library that vLLM's extension for CPUs is linked with; asked for before two gigabytes are installed. */
-async function requireLibnuma(): Promise<void> {
-  const { status } = await capture(await findPython(), ["-c", `import ctypes; ctypes.CDLL("${libnuma}")`]);
-  if (status !== 0) throw new Error(`vLLM needs the system library ${libnuma}. Install it (Debian: apt-get install libnuma1).`);
+/** A system library that vLLM's extension for CPUs is linked with; asked for before gigabytes are installed. */
+export async function requireLibrary(name: string, debianPackage: string): Promise<void> {
+  const { status } = await capture(await findPython(), ["-c", `import ctypes; ctypes.CDLL("${name}")`]);
+  if (status !== 0) throw new Error(`vLLM needs the system library ${name}. Install it (Debian: apt-get install ${debianPackage}).`);
 }
 
 /** What was installed, and how. */

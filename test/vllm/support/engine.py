@@ -23,8 +23,8 @@ LENGTHS = (150, 37, 1, 5)
 def engine(folder: Path, **choices: Any) -> Iterator[LLM]:  # noqa: ANN401
     """Of a model's folder, in f32, gone in the end."""
     defaults: dict[str, Any] = {"max_model_len": 512, "max_num_seqs": 8, "enforce_eager": True, "enable_prefix_caching": False}
-    defaults |= {"skip_tokenizer_init": True, "disable_log_stats": False}
-    llm = LLM(str(folder), dtype="float32", **defaults | choices)
+    defaults |= {"dtype": "float32", "skip_tokenizer_init": True, "disable_log_stats": False}
+    llm = LLM(str(folder), **defaults | choices)
     try:
         yield llm
     finally:
@@ -33,9 +33,9 @@ def engine(folder: Path, **choices: Any) -> Iterator[LLM]:  # noqa: ANN401
         gc.collect()
 
 
-def prompts(lengths: Sequence[int] = LENGTHS, vocabulary: int = 512, seed: int = 1) -> list[list[int]]:
+def prompts(lengths: Sequence[int] = LENGTHS, vocabulary: int = 512, seed: int = 1, least: int = 0) -> list[list[int]]:
     draw = random.Random(seed)
-    return [[draw.randrange(vocabulary) for _ in range(length)] for length in lengths]
+    return [[draw.randrange(least, vocabulary) for _ in range(length)] for length in lengths]
 
 
 @dataclass(frozen=True)
