@@ -1,8 +1,13 @@
 /** Queries and headers that say something else than what would be read, and text that is cut where a character is two UTF-16 units. */
+import { env } from "cloudflare:workers";
+import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
+import type { DirectoryObject } from "../../../workers/session/sessions/directory-object.ts";
+import type { SessionEnvironment } from "../../../workers/session/environment.ts";
 import { chat, complete, failure, json, post, request, requestWith } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
 import { SessionClient, type Session } from "../support/session-client.ts";
+import { tenantOf } from "../support/stores.ts";
 import { bytesAsTokens } from "../support/tiny-tokenizer.ts";
 
 let alice = new SessionClient();
@@ -49,6 +54,23 @@ describe("queries", () => {
     const name = "a+b & c=d 你好 😀";
     const query = `model=tiny&name=${encodeURIComponent(name).replaceAll("%20", "+")}`;
     expect(await (await send(`/v1/contexts?${query}`, "abc", { "content-type": "text/plain" })).json()).toMatchObject({ name });
+  });
+
+  test("a list does not end where one of its sessions cannot be shown", async () => {
+    const ids = [await alice.create(), await alice.create(), await alice.create()].map(({ id }) => id);
+    const directory = (env as unknown as SessionEnvironment).DIRECTORY_OBJECT.getByName(await tenantOf(alice.key));
+    const updated = Math.ceil(Date.now() / 1000) + 60;
+    await runInDurableObject(directory, (object: DirectoryObject) => {
+      for (const digit of "789") object.put({ id: `sess_${digit.repeat(48)}`, kind: "session", updated });
+    });
+    const found: string[] = [];
+    for (let more = true; more && found.length <= ids.length;) {
+      const after = found.length === 0 ? "" : `&after=${found.at(-1) ?? ""}`;
+      const page = await (await alice.call("GET", `/v1/sessions?limit=1${after}`)).json<{ data: Session[]; has_more: boolean }>();
+      found.push(...page.data.map(({ id }) => id));
+      more = page.has_more;
+    }
+    expect(found.toSorted()).toEqual(ids.toSorted());
   });
 
   test("shares go on from one that is in the list, and are of a session that is there", async () => {

@@ -55,10 +55,18 @@ export class SessionKeeper implements Sessions {
     const directory = this.#directory(tenant);
     if (after !== undefined && !(await directory.has(after)))
       return { ok: false, failure: invalidRequest("'after': there is no such session or context to go on from.", "after") };
-    const ids = await directory.list(kind, limit, after);
-    // One that cannot be read does not keep the others from being listed; its own error says what to do.
-    const found = await Promise.all(ids.map((id) => asOutcome(() => this.session(tenant, id))));
-    return { ok: true, value: found.flatMap((outcome) => (outcome.ok ? [outcome.value] : [])) };
+    const sessions: SessionFacts[] = [];
+    const asked = new Set<string>();
+    // One that is listed and cannot be shown (its own error says what to do) leaves its place to the next: who gets fewer than asked for takes
+    // the list for ended.
+    for (let last = after; sessions.length < limit; last = [...asked].at(-1)) {
+      const ids = (await directory.list(kind, limit - sessions.length, last)).filter((id) => !asked.has(id));
+      if (ids.length === 0) break;
+      for (const id of ids) asked.add(id);
+      const found = await Promise.all(ids.map((id) => asOutcome(() => this.session(tenant, id))));
+      sessions.push(...found.flatMap((outcome) => (outcome.ok ? [outcome.value] : [])));
+    }
+    return { ok: true, value: sessions };
   }
 
   async turns(tenant: TenantId, id: string, limit: number, after: number): ReturnType<Sessions["turns"]> {
