@@ -7,7 +7,7 @@ from spikingbrain.spike.key_value_codes import quantise_rows
 from spikingbrain.spike.modes import FIRING, INT8_KEY_VALUES, Site
 from spikingbrain.spike.neuron import LARGEST_THRESHOLD, LEAST_THRESHOLD, fire
 from torch import Tensor
-from vllm.distributed import get_tensor_model_parallel_world_size, tensor_model_parallel_all_reduce
+from vllm.distributed import get_tensor_model_parallel_world_size, tensor_model_parallel_all_gather
 
 
 class Neurons:
@@ -26,11 +26,18 @@ class Neurons:
         k = self.spiking.k_at(site)
         if not split or self.ranks == 1:
             return fire(x, k).values(x.dtype)
-        sums = tensor_model_parallel_all_reduce(x.abs().sum(dim=-1, keepdim=True, dtype=widest(x.device)))
-        mean = sums / (x.shape[-1] * self.ranks)
+        mean = _sum_over_ranks(x.abs().sum(dim=-1, keepdim=True, dtype=widest(x.device))) / (x.shape[-1] * self.ranks)
         level = (mean / k).clamp(LEAST_THRESHOLD, LARGEST_THRESHOLD).to(torch.float32)
         return (level * torch.round(x.to(accumulator(x.dtype)) / level)).to(x.dtype)
 
     def rows(self, x: Tensor) -> Tensor:
         """Keys or values, `[tokens, kv_heads, dim]`, as a softmax branch keeps them."""
         return quantise_rows(x).dense(accumulator(x.dtype)).to(x.dtype) if self.int8_rows else x
+
+
+def _sum_over_ranks(sums: Tensor) -> Tensor:
+    """Of f64 `[..., 1]`. vLLM's ranks on CPUs exchange no f64, so each gives its sum as two f32 numbers, which lose nothing that counts."""
+    high = sums.to(torch.float32)
+    low = (sums - high.to(sums.dtype)).to(torch.float32)
+    gathered = tensor_model_parallel_all_gather(torch.cat([high, low], dim=-1), dim=-1)
+    return gathered.to(sums.dtype).sum(dim=-1, keepdim=True)
