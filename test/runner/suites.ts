@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checks } from "../../infra/checks.ts";
+import { checks, vllmFolders } from "../../infra/checks.ts";
 import { inRepository } from "../../infra/local/paths.ts";
 import { run, runAndCapture } from "../../infra/local/run.ts";
 import { venvPython, vllmPython } from "../../infra/local/python/setup-python.ts";
@@ -79,9 +79,8 @@ async function runPytest(): Promise<Counts> {
 
 /** In vLLM's environment, where alone mypy knows vLLM's types. */
 async function runVllm(): Promise<Counts> {
-  const folders = ["gpu-backend/spikingbrain_vllm", "test/vllm"];
   const { status: types } = await run(vllmPython, [
-    ...["-m", "mypy", "--config-file", "gpu-backend/pyproject.toml", "--cache-dir", ".cache/mypy-vllm", ...folders],
+    ...["-m", "mypy", "--config-file", "gpu-backend/pyproject.toml", "--cache-dir", ".cache/mypy-vllm", ...vllmFolders],
   ]);
   const { status, output } = await runAndCapture(vllmPython, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test/vllm"], {
     timeout: vllmTimeoutMilliseconds,

@@ -110,7 +110,8 @@ def salient_bytes(salient: Salient, encoding: Encoding) -> bytes:
     positions = salient.positions.cpu().numpy().astype("<u4")[..., None].view(np.uint8)
     salience = _array(salient.salience)[..., None].view(np.uint8)
     rows = _packed(salient.keys, salient.values, encoding)
-    return np.concatenate([positions, salience, rows], axis=-1).transpose(1, 0, 2).tobytes()
+    by_head: Bytes = np.concatenate([positions, salience, rows], axis=-1).transpose(1, 0, 2)
+    return by_head.tobytes()
 
 
 def recurrent_bytes(tensor: Tensor, encoding: Encoding) -> bytes:

@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 from vllm.v1.attention.backend import AttentionBackend, AttentionImpl, AttentionLayer, AttentionType
-from vllm.v1.kv_cache_interface import KVCacheLayout
+from vllm.v1.kv_cache_layout import KVCacheLayout
 
 from spikingbrain_vllm.layers.merging import attend, merge
 from spikingbrain_vllm.layers.sight_metadata import SightMetadata, SightMetadataBuilder
