@@ -48,6 +48,11 @@ def tokenizer_from_metadata(metadata: Mapping[str, Any]) -> Tokenizer | None:
         padding=token("padding"),
         add_bos=add_bos,
         chat_template=value_of(metadata, "tokenizer.chat_template", str, "a string"),
+        unknown=token("unknown"),
+        # The format's own spelling.
+        separator=token("seperator"),
+        classifier=token("cls"),
+        mask=token("mask"),
     )
 
 

@@ -57,6 +57,11 @@ class Tokenizer:
     ignore_merges: bool = False
     # Added tokens that are found in the normalized text only.
     normalized: frozenset[int] = frozenset()
+    # Roles that only a GGUF's metadata give; chat templates may ask for them.
+    unknown: int | None = None
+    separator: int | None = None
+    classifier: int | None = None
+    mask: int | None = None
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -7,6 +7,7 @@
 | `tokenizer.ggml.tokens`, `.token_type` | by id; 1 normal, 3 control, 4 added by the user, 5 unused |
 | `tokenizer.ggml.merges` | in rank order, each `left right` |
 | `tokenizer.ggml.bos_token_id`, `.eos_token_id`, `.padding_token_id` | as `config.json` or else `tokenizer_config.json` names them |
+| `tokenizer.ggml.unknown_token_id`, `.seperator_token_id`, `.cls_token_id`, `.mask_token_id` | as the GGUF that is written anew has them |
 | `tokenizer.ggml.eot_token_id` | ChatML's `<|im_end|>`: a second end token beside the `<|endoftext|>` that upstream names |
 | `tokenizer.ggml.add_bos_token` | whether a text begins with the first of them |
 | `tokenizer.chat_template` | Jinja |
@@ -31,6 +32,7 @@ def add_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
     writer.add_token_types([int(kind) for kind in tokenizer.kinds])
     writer.add_token_merges(tokenizer.merges)
     roles = {"bos": tokenizer.bos, "eos": tokenizer.eos, "eot": tokenizer.end_of_turn, "padding": tokenizer.padding}
+    roles |= {"unknown": tokenizer.unknown, "seperator": tokenizer.separator, "cls": tokenizer.classifier, "mask": tokenizer.mask}
     for role, token in roles.items():
         if token is not None:
             writer.add_uint32(f"tokenizer.ggml.{role}_token_id", token)

@@ -19,6 +19,14 @@ def weights_digest(files: list[Path]) -> str:
 
 def tokenizer_digest(tokenizer: Tokenizer) -> str:
     """SHA-256 of the text that the gateway's tokenizer is made from (`tokenizerOf` in `infra/local/gguf/metadata.ts`)."""
+    others = {
+        "unk_token": tokenizer.unknown,
+        "sep_token": tokenizer.separator,
+        "pad_token": tokenizer.padding,
+        "cls_token": tokenizer.classifier,
+        "mask_token": tokenizer.mask,
+    }
+    named = {name: token for name, token in others.items() if token is not None}
     fields = {
         "model": "gpt2",
         "pre": tokenizer.family,
@@ -28,6 +36,7 @@ def tokenizer_digest(tokenizer: Tokenizer) -> str:
         "bosTokenId": tokenizer.bos,
         "eosTokenIds": _ends(tokenizer),
         "addBosToken": tokenizer.add_bos,
+        **({"otherTokenIds": named} if named else {}),
         "chatTemplate": tokenizer.chat_template,
     }
     return hashlib.sha256(json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

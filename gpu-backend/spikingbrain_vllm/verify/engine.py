@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from vllm import LLM, RequestOutput, SamplingParams
+from vllm.distributed.kv_transfer import ensure_kv_transfer_shutdown
 from vllm.inputs import TokensPrompt
 
 STEP_TOKENS = 2_048
@@ -20,6 +21,8 @@ STEP_TOKENS = 2_048
 def engine(folder: Path, **choices: Any) -> Iterator[LLM]:  # noqa: ANN401 (vLLM's)
     """Gone in the end, and its memory free. Prompts are not found in a cache unless that is asked for."""
     defaults: dict[str, Any] = {"max_num_batched_tokens": STEP_TOKENS, "enable_prefix_caching": False, "enable_chunked_prefill": True}
+    # What an earlier engine of this process had to move states stays with the process, and would be asked by this one.
+    ensure_kv_transfer_shutdown()
     llm = LLM(str(folder), skip_tokenizer_init=True, disable_log_stats=False, **defaults | choices)
     try:
         yield llm
