@@ -188,6 +188,7 @@ describe("a key", () => {
     await page.getByRole("button", { name: "Try again" }).click();
     await waitForStatus(page, "done");
     await page.reload();
+    await waitForStatus(page, "done");
     await ask(page, "Again");
     expect(await textOf(page)).toBe("Hello, world.");
   });
