@@ -40,6 +40,7 @@ export const drawnRooms: readonly Room[] = [
   { path: "workers/gateway/settings.ts", imports: [settings] },
   { path: "workers/page", imports: [contracts, waiting] },
   { path: "workers/engine", imports: [contracts, encoding, observe, settings, waiting, "wasm/pkg"] },
+  { path: "workers/pool", imports: [contracts, encoding, observe, settings, waiting] },
 
   // answers -> sessions -> generation -> snapshots, at run time without an arrow back.
   { path: session, imports: [...libraries, session] },
