@@ -1,7 +1,7 @@
 /** Every sampling parameter at the edges of its type, in the built engine: a token, and the same one in every package. */
 import { describe, expect, it } from "vitest";
 import { greedySampling, type SamplingParameters } from "../../workers/contracts/engine.ts";
-import { refusalOf } from "../../workers/engine/validate.ts";
+import { refusalOf } from "../../workers/contracts/request/check.ts";
 import { request, testModel } from "../workers/engine/requests.ts";
 import { biases, edgeFields } from "../workers/support/sampling-edges.ts";
 import { loadGolden, opened, packages, parameters, type Engine } from "./packages.ts";

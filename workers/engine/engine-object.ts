@@ -12,7 +12,7 @@ import { OncePerIsolate } from "../waiting/once-per-isolate.ts";
 import { pause } from "../waiting/within.ts";
 import { failureOf } from "./failures.ts";
 import { loadModel, type LoadedModel } from "./loaded-model.ts";
-import { submitWithState } from "./open-state.ts";
+import { submitWithState } from "../contracts/request/open-state.ts";
 import { Scheduler } from "./scheduler.ts";
 import { engineSettings, type EngineEnvironment } from "./settings.ts";
 import { createModelLoader } from "./wasm-module.ts";

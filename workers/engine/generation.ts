@@ -1,7 +1,7 @@
 /** One request being served: its sequence in the engine, what it has produced, and the stream that its reader holds. */
 import type { BackendFinish } from "../contracts/finish.ts";
 import type { TokenLogprob } from "../contracts/engine.ts";
-import type { OpenedRequest } from "./open-state.ts";
+import type { OpenedRequest } from "../contracts/request/open-state.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
 import type { StateReport } from "../contracts/state.ts";

@@ -3,7 +3,8 @@ import { abilities } from "../contracts/abilities.ts";
 import type { ModelDescription } from "../contracts/engine.ts";
 import type { ModelForm, ModelManifest } from "../contracts/model-files.ts";
 import { engineErrorCode, type Engine, type EngineDescription, type LoaderOptions, type ModelLoader } from "./engine-surface.ts";
-import { messageOf, modelInvalid } from "./failures.ts";
+import { messageOf } from "../contracts/request/failures.ts";
+import { modelInvalid } from "./failures.ts";
 import type { Making } from "../waiting/once-per-isolate.ts";
 import { loadWeights, readManifest } from "./weights.ts";
 

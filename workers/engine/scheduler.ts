@@ -13,12 +13,12 @@ import { Generation, type GenerationHost } from "./generation.ts";
 import { idleHolder, makingRoomFor, nextToGiveWay } from "./giving-way.ts";
 import { LongPrompts } from "./long-prompts.ts";
 import { defaultLimits, type SchedulerHost, type SchedulerLimits } from "./scheduler-limits.ts";
-import type { Admission, OpenedRequest, RequestToCheck } from "./open-state.ts";
+import type { Admission, OpenedRequest, RequestToCheck } from "../contracts/request/open-state.ts";
 import { fullQueue, retryAfterSeconds } from "./queue.ts";
 import { hasPlace, inOrder, nextToAdmit } from "./shares.ts";
 import { SharedPasses } from "./shared-passes.ts";
 import { mostAnswering, type Candidate } from "./step-plan.ts";
-import { refusalOf, type RequestLimits } from "./validate.ts";
+import { refusalOf, type RequestLimits } from "../contracts/request/check.ts";
 
 /** Another object's sequences may free memory without a word, so a waiting queue looks again this often. */
 const pollMilliseconds = 25;

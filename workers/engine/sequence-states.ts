@@ -1,8 +1,8 @@
 /** The states of one generation: the one that its request came with, on its way in, and those that it asked for, on their way out. */
-import type { OpenedRequest } from "./open-state.ts";
+import type { OpenedRequest } from "../contracts/request/open-state.ts";
 import { engineErrorCode, type Engine } from "./engine-surface.ts";
 import type { EventWriter } from "./event-writer.ts";
-import { messageOf } from "./failures.ts";
+import { messageOf } from "../contracts/request/failures.ts";
 import type { IncomingStateHost } from "./incoming-state.ts";
 import { StateRestorer } from "./state-restorer.ts";
 import { StateSaver, type SavedSequence } from "./state-saver.ts";

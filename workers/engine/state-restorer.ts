@@ -2,8 +2,9 @@
 import { stateChunkBytes } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { engineErrorCode, type Engine, type StateFacts } from "./engine-surface.ts";
-import { messageOf, stateLost, stateRejected } from "./failures.ts";
-import type { OpenedState } from "./open-state.ts";
+import { messageOf, stateRejected } from "../contracts/request/failures.ts";
+import { stateLost } from "./failures.ts";
+import type { OpenedState } from "../contracts/request/open-state.ts";
 import { IncomingState, type IncomingStateHost } from "./incoming-state.ts";
 
 /** Far more than a file's header; little enough for every request that may wait. */

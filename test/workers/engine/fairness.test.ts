@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { collect as collectAll, valueOf } from "../../contract/generation.ts";
 import { collect, request, tokensOf, type RequestChanges } from "./requests.ts";
 import { stateChunkBytes } from "../../../workers/contracts/engine.ts";
-import type { OpenedState } from "../../../workers/engine/open-state.ts";
+import type { OpenedState } from "../../../workers/contracts/request/open-state.ts";
 import { mostCredit } from "../../../workers/engine/shared-passes.ts";
 import { fakeState } from "./fake-engine.ts";
 import { bench, expectedTokens, longPrompt, type Bench } from "./scheduler-bench.ts";

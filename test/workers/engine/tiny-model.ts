@@ -3,7 +3,7 @@ import { inject } from "vitest";
 import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { loadModel, type LoadedModel } from "../../../workers/engine/loaded-model.ts";
-import { submitWithState } from "../../../workers/engine/open-state.ts";
+import { submitWithState } from "../../../workers/contracts/request/open-state.ts";
 import { Scheduler } from "../../../workers/engine/scheduler.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
 import { createModelLoader } from "../../../workers/engine/wasm-module.ts";

@@ -10,8 +10,8 @@ import type {
 } from "../../../workers/contracts/engine.ts";
 import type { ServiceFailure } from "../../../workers/contracts/errors.ts";
 import { encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
-import { submitWithState, type Admission, type OpenedRequest, type RequestToCheck } from "../../../workers/engine/open-state.ts";
-import { stateRefusalOf } from "../../../workers/engine/validate-states.ts";
+import { submitWithState, type Admission, type OpenedRequest, type RequestToCheck } from "../../../workers/contracts/request/open-state.ts";
+import { stateRefusalOf } from "../../../workers/contracts/request/check-states.ts";
 import { tinyManifest, versionOf } from "./tiny-tokenizer.ts";
 import { ToyGeneration, type Break, type Pause, type ToyCourse } from "./toy-generation.ts";
 import { toyStates } from "./toy-reports.ts";

@@ -3,7 +3,7 @@ import type { GenerateEvent } from "../../../workers/contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../../workers/contracts/errors.ts";
 import { heartbeatMilliseconds } from "../../../workers/contracts/event-stream.ts";
 import { addSpikes, layerTotals, noSpikes } from "../../../workers/contracts/spikes.ts";
-import type { OpenedRequest } from "../../../workers/engine/open-state.ts";
+import type { OpenedRequest } from "../../../workers/contracts/request/open-state.ts";
 import { ToyHistory, toyChoose, toyLogits, toyLogprob } from "./toy-model.ts";
 import { toySpikes, toyState } from "./toy-reports.ts";
 import { decode, encodeState, ToyState } from "./toy-state.ts";

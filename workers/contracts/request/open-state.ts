@@ -1,7 +1,7 @@
 /** A request whose state is open: the engine object asks for the bytes once it knows that it will take the request. */
-import type { GenerateRequest, Outcome, ResumeState } from "../contracts/engine.ts";
-import type { ServiceFailure } from "../contracts/errors.ts";
-import { release } from "../contracts/release.ts";
+import type { GenerateRequest, Outcome, ResumeState } from "../engine.ts";
+import type { ServiceFailure } from "../errors.ts";
+import { release } from "../release.ts";
 import { invalidField, messageOf, stateRejected } from "./failures.ts";
 
 export interface OpenedState extends Omit<ResumeState, "state"> {

@@ -1,6 +1,6 @@
 /** Checks what a request says of states: where it starts, what it continues, what it wants saved. */
-import { recurrentTypes, type SaveStates } from "../contracts/engine.ts";
-import type { ServiceFailure } from "../contracts/errors.ts";
+import { recurrentTypes, type SaveStates } from "../engine.ts";
+import type { ServiceFailure } from "../errors.ts";
 import { invalidField } from "./failures.ts";
 import type { RequestToCheck } from "./open-state.ts";
 

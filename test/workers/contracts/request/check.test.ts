@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { refusalOf } from "../../../workers/engine/validate.ts";
-import { request, testModel, type RequestChanges } from "./requests.ts";
+import { refusalOf } from "../../../../workers/contracts/request/check.ts";
+import { request, testModel, type RequestChanges } from "../../engine/requests.ts";
 
 const limits = { ...testModel, vocabularySize: 100, contextLength: 50 };
 

@@ -1,11 +1,11 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
-import { promptScoresLimit, priorities, type ModelVersion, type SamplingParameters } from "../contracts/engine.ts";
-import type { ServiceFailure } from "../contracts/errors.ts";
-import type { SpikingMode } from "../contracts/spikes.ts";
-import type { StateDescription } from "../contracts/state.ts";
+import { promptScoresLimit, priorities, type ModelVersion, type SamplingParameters } from "../engine.ts";
+import type { ServiceFailure } from "../errors.ts";
+import type { SpikingMode } from "../spikes.ts";
+import type { StateDescription } from "../state.ts";
 import { contextLengthExceeded, invalidField, otherModel } from "./failures.ts";
 import type { RequestToCheck } from "./open-state.ts";
-import { stateRefusalOf } from "./validate-states.ts";
+import { stateRefusalOf } from "./check-states.ts";
 
 export interface RequestLimits extends Pick<ModelVersion, "id" | "digest"> {
   readonly vocabularySize: number;
