@@ -4,11 +4,9 @@
  * the background, for three times as long, so that it has a quarter of the time and never less.
  */
 import { byShare } from "./shares.ts";
-import { grainLeft, prefillGrain, type Candidate } from "./step-plan.ts";
+import { grainLeft, isMessage, prefillGrain, type Candidate } from "./step-plan.ts";
 import { TimeShare } from "./time-share.ts";
 
-/** More than this still to read is long; what is shorter is a message, whose sender waits for the first token. */
-const longTokens = 256;
 /** What others get for each millisecond. */
 const forLongPrompts = 1;
 const forBackground = 3;
@@ -41,7 +39,7 @@ export class LongPrompts {
     this.#long.pause();
     // One grain of it, and beside it whoever answers and whoever wrote a message. Long prompts have their own passes.
     const [first] = yielding;
-    const small = others.filter(({ pending }) => pending <= longTokens);
+    const small = others.filter(isMessage);
     const grain = first === undefined ? [] : [{ ...first, pending: Math.min(first.pending, grainLeft(first.position)) }];
     return { taking: [...grain, ...small], budget: prefillGrain + Math.min(budget, messageTokens(small)) };
   }
@@ -53,14 +51,14 @@ export class LongPrompts {
   }
 
   #among(candidates: readonly Candidate[], budget: number): PassChoice {
-    const small = candidates.filter(({ pending }) => pending <= longTokens);
+    const small = candidates.filter(isMessage);
     if (small.length === 0 || small.length === candidates.length || byShare(candidates).length > 1) {
       this.#long.reset();
       return { taking: candidates, budget };
     }
     if (!this.#long.next()) return { taking: small, budget };
     // A grain of one long prompt, however many messages there are, and beside it what they would have without.
-    const long = candidates.filter(({ pending }) => pending > longTokens);
+    const long = candidates.filter((candidate) => !isMessage(candidate));
     return {
       taking: [...long.slice(0, 1), ...small, ...long.slice(1)],
       budget: prefillGrain + Math.min(budget, messageTokens(small)),

@@ -5,7 +5,7 @@
  * Who comes, or has been quiet, brings a bounded credit for prompts along, so that a message is read at once. Alone, a share has all of every pass.
  */
 import { byShare } from "./shares.ts";
-import { mostAnswering, nextGrain, planAlone, toPlan, type Candidate } from "./step-plan.ts";
+import { begunFirst, isMessage, mostAnswering, nextGrain, planAlone, toPlan, type Candidate } from "./step-plan.ts";
 
 /** What an answer's token costs, in tokens of a prompt: those are computed in tiles, and only the last has logits. */
 const answerCost = 2;
@@ -67,7 +67,7 @@ export class SharedPasses {
     const wishes = groups.map((group): Wish => ({
       credit: this.#creditOf(group[0]?.share ?? null),
       answers: group.filter(({ pending }) => pending === 1),
-      prompts: group.filter(({ pending }) => pending > 1),
+      prompts: begunFirst(group.filter(({ pending }) => pending > 1)),
     }));
     const active = new Set(groups.map((group) => group[0]?.share ?? null));
     let places = mostAnswering;
@@ -85,7 +85,8 @@ export class SharedPasses {
         left -= count;
         wish.credit.prompts -= count;
         counts.set(candidate, planned + count);
-        wish.prompts = planned + count === candidate.pending ? others : [...others, candidate];
+        if (planned + count === candidate.pending) wish.prompts = others;
+        else if (!isMessage(candidate)) wish.prompts = [...others, candidate];
         any = true;
       }
       return any;
