@@ -70,7 +70,7 @@ export default defineConfig({
           name: "workerd",
           include: [
             "test/workers/*.test.ts",
-            "test/workers/{gateway,contracts,encoding,observe,session,waiting}/**/*.test.ts",
+            "test/workers/{gateway,contracts,encoding,observe,pool,session,waiting}/**/*.test.ts",
             "test/contract/**/*.test.ts",
           ],
         },

@@ -11,6 +11,11 @@ export interface PlacementWishes {
    * the same replica, whose caches may hold what they repeat. Null: nothing is expected to repeat.
    */
   readonly affinity: string | null;
+  /**
+   * Name of the backend that the conversation's last answer, or the last part of this one, ran at: its caches hold the state. Left out or null
+   * where there is none.
+   */
+  readonly stateAt?: string | null;
   /** Names of backends that this answer has failed at: asked again only where nothing else is left. */
   readonly avoid: readonly string[];
   /** The data centre that took the request, where the runtime tells. */

@@ -1,0 +1,382 @@
+/** The rules by which a request gets its place: one table of pools, then what holds of any pool. */
+import { describe, expect, it } from "vitest";
+import { greedySampling } from "../../../workers/contracts/engine.ts";
+import type { PlacementWishes } from "../../../workers/contracts/pool.ts";
+import type { RequestToPlace } from "../../../workers/pool/eligible.ts";
+import { Health } from "../../../workers/pool/health.ts";
+import { plan, type Plan } from "../../../workers/pool/policy.ts";
+import { homesOf } from "../../../workers/pool/rendezvous.ts";
+import type { Replica } from "../../../workers/pool/replica.ts";
+import { seeded } from "../support/dice.ts";
+import { description, engine, planRequest, replica, snapshotOf, version } from "../support/pool.ts";
+
+const random = () => 0;
+const healthy = () => new Health(() => 1_000);
+const names = ({ candidates }: Plan) => candidates.map(({ replica: { name } }) => name);
+const busyReplica = (name: string, running: number, part: Partial<Replica> = {}) => replica(name, { ...part, load: { running } });
+
+/** A backend whose breaker has opened. */
+function failing(health: Health, ...replicas: readonly Replica[]): Health {
+  for (const one of replicas) for (let time = 0; time < 3; time++) health.begin(one, null).end("failure");
+  return health;
+}
+
+const [a, b, c] = [replica("a"), replica("b"), replica("c")];
+const home = homesOf("conversation", [a, b, c], 1)[0] ?? a;
+const others = [a, b, c].filter((one) => one !== home);
+const busyHome = (running: number) => [...others, busyReplica(home.name, running)];
+
+describe("the first candidate", () => {
+  it.each<[rule: string, pool: Replica[], wishes: Partial<PlacementWishes>, first: string | undefined, reason: string]>([
+    ["of one replica, that", [a], {}, "a", "the only one left to choose"],
+    ["of two, the less busy", [busyReplica("a", 3), busyReplica("b", 2)], {}, "b", "of two at random not busier than the other, 'a'"],
+    [
+      "as a share of what each takes",
+      [busyReplica("a", 3), replica("b", { load: { running: 5, mostRequests: 100 } })],
+      {},
+      "b",
+      "busy 0.05",
+    ],
+    [
+      "one that says no limit bears sixteen",
+      [busyReplica("a", 3), replica("b", { load: { running: 4, mostRequests: null } })],
+      {},
+      "b",
+      "busy 0.25",
+    ],
+    ["where the state is", [a, b, c], { stateAt: "c", affinity: "conversation" }, "c", "holds the conversation's state"],
+    [
+      "the state's place counts up to a share of the room",
+      [a, b, busyReplica("c", 5)],
+      { stateAt: "c" },
+      "c",
+      "holds the conversation's state",
+    ],
+    ["and not beyond: never an overloaded one", [busyReplica("a", 1), busyReplica("c", 6)], { stateAt: "c" }, "a", "busy 0.10"],
+    ["unless all are as busy", [busyReplica("a", 6), busyReplica("c", 6)], { stateAt: "c" }, "c", "holds the conversation's state"],
+    ["nor one where requests wait", [busyReplica("a", 1), replica("c", { load: { waiting: 1 } })], { stateAt: "c" }, "a", "busy 0.10"],
+    [
+      "nor one whose memory is full",
+      [busyReplica("a", 1), replica("c", { load: { freeShare: 0.04 } })],
+      { stateAt: "c" },
+      "a",
+      "busy 0.10",
+    ],
+    ["a state at a replica that is gone counts nothing", [a], { stateAt: "c" }, "a", "the only one left to choose"],
+    ["the conversation's home", [a, b, c], { affinity: "conversation" }, home.name, "home of the conversation"],
+    ["and not where that is overloaded", busyHome(6), { affinity: "conversation" }, others[0]?.name, "busy 0.00"],
+    ["nor where it is full", busyHome(10), { affinity: "conversation" }, others[0]?.name, "busy 0.00"],
+    ["in the same place", [a, replica("b", { place: "AMS" }), c], { place: "AMS" }, "b", "in the same place"],
+    ["though it be busier", [a, busyReplica("b", 4, { place: "AMS" })], { place: "AMS" }, "b", "in the same place"],
+    ["and not where it is overloaded", [a, busyReplica("b", 6, { place: "AMS" })], { place: "AMS" }, "a", "busy 0.00"],
+    [
+      "a home in the same place before any other",
+      [a, replica("b", { place: "AMS" }), c],
+      { place: "AMS", affinity: "x" },
+      "b",
+      "home of the conversation",
+    ],
+    [
+      "the state before the place",
+      [replica("a", { place: "AMS" }), b],
+      { place: "AMS", stateAt: "b" },
+      "b",
+      "holds the conversation's state",
+    ],
+    ["a replica before the engine", [engine(), busyReplica("a", 9)], {}, "a", "the only one left to choose"],
+    ["also where the engine has the state: new turns return", [engine(), a], { stateAt: "engine" }, "a", "the only one left to choose"],
+    ["the engine where no replica is there", [engine()], {}, "engine", "no replica can take it"],
+    ["the engine where all replicas are full", [engine(), busyReplica("a", 10)], {}, "engine", "no replica can take it"],
+    ["the engine where all drain", [engine(), replica("a", { draining: true })], {}, "engine", "no replica can take it"],
+    ["nowhere this answer has failed", [a, b], { avoid: ["a"] }, "b", "the only one left to choose"],
+    ["were it its home and its state's place", [a, b], { avoid: ["a"], stateAt: "a", affinity: "x" }, "b", "home of the conversation"],
+    ["the engine rather than where it has failed", [a, engine()], { avoid: ["a"] }, "engine", "no replica can take it"],
+    [
+      "and where it has failed as a last resort",
+      [a, engine()],
+      { avoid: ["engine", "a"] },
+      "a",
+      "last resort: this answer has failed there",
+    ],
+    ["none of an empty pool", [], {}, undefined, ""],
+  ])("%s", (_rule, pool, wishes, first, reason) => {
+    const found = plan(planRequest(wishes), snapshotOf(...pool), healthy(), random);
+    expect(names(found)[0]).toBe(first);
+    if (first !== undefined) expect(found.candidates[0]?.reasons).toContain(reason);
+  });
+
+  it("is followed by all that could take its place, the engine and where it failed last", () => {
+    const pool = [engine(), a, b, c];
+    expect(names(plan(planRequest({ avoid: ["a"], stateAt: "c" }), snapshotOf(...pool), healthy(), random))).toEqual([
+      "c",
+      "b",
+      "engine",
+      "a",
+    ]);
+  });
+
+  it("is followed by at most five replicas and the engine in a large pool, and the plan tells how many there are", () => {
+    const pool = [engine(), ...Array.from({ length: 50 }, (_unused, index) => replica(`r${index}`))];
+    const found = plan(planRequest({ avoid: ["r0"] }), snapshotOf(...pool), healthy(), random);
+    expect(found.candidates).toHaveLength(7);
+    expect(names(found)).not.toContain("r0");
+    expect(names(found)[6]).toBe("engine");
+    expect(found.others).toBe(44);
+  });
+});
+
+describe("exclusions", () => {
+  const withModel = (part: Partial<typeof description>) => replica("a", { models: [{ ...description, ...part }] });
+  it.each<[kind: string, why: string, one: Replica, request: Partial<RequestToPlace>]>([
+    ["model", "does not have the model", withModel({ id: "other" }), {}],
+    ["version", "has the model with other weights or another tokenizer", withModel({ digest: "d2" }), {}],
+    ["version", "has the model with other weights or another tokenizer", withModel({ tokenizerDigest: "t2" }), {}],
+    ["field", "it lacks the ability 'states'", withModel({ abilities: [] }), { save: { at: [], end: true, fromPage: 0 } }],
+    ["field", "it lacks the ability 'prompt_logprobs'", withModel({ abilities: ["states"] }), { promptLogprobs: 1 }],
+    ["field", "it lacks the ability 'long_seeds'", withModel({ abilities: [] }), { sampling: { ...greedySampling, seed: "4294967296" } }],
+    ["field", "it counts no spikes", a, { countSpikes: true }],
+    ["field", "it cannot tell of its state", a, { reportState: true }],
+    ["context", "it takes 1000 tokens, and 1001 are asked for", a, { maxTokens: 991 }],
+    ["weight", "its weight is 0", replica("a", { weight: 0 }), {}],
+    ["draining", "it is draining", replica("a", { draining: true }), {}],
+    ["full", "it has 10 of at most 10 requests", busyReplica("a", 10), {}],
+    ["full", "it has 10 of at most 10 requests", replica("a", { load: { running: 4, waiting: 6 } }), {}],
+  ])("%s: %s", (kind, why, one, request) => {
+    const found = plan(planRequest({ stateAt: "a", affinity: "x" }, request), snapshotOf(one), healthy(), random);
+    expect(found.candidates).toEqual([]);
+    expect(found.excluded).toEqual([expect.objectContaining({ name: "a", kind, why })]);
+    expect(found.waitingHelps).toBe(kind === "full");
+  });
+
+  it("a resumed state's tokens count into the context only where the state grows", () => {
+    const resume = { tokens: 985, state: { open: () => Promise.reject(new Error("not opened")) }, seen: new Uint32Array() };
+    const constant = { bytes: 1, constant: true, keysAndValues: "f32", fullAttentionBytesPerToken: 1 } as const;
+    const growing = { ...constant, constant: false };
+    const pool = snapshotOf(
+      replica("a", { models: [{ ...description, state: growing }] }),
+      replica("b", { models: [{ ...description, state: constant }] }),
+    );
+    const found = plan(planRequest({}, { resume }), pool, healthy(), random);
+    expect(names(found)).toEqual(["b"]);
+    expect(found.excluded).toEqual([{ name: "a", kind: "context", why: "it takes 1000 tokens, and 1005 are asked for" }]);
+  });
+
+  it("an open breaker, then one trial, then none beside it", () => {
+    let now = 1_000;
+    const health = failing(new Health(() => now), a);
+    const look = () => plan(planRequest(), snapshotOf(a), health, random);
+    expect(look().excluded).toEqual([{ name: "a", kind: "breaker", why: "it failed lately" }]);
+    now += 2_000;
+    expect(look().candidates[0]?.reasons).toContain("first request after it failed");
+    const trial = health.begin(a, null);
+    expect(look().excluded).toEqual([{ name: "a", kind: "breaker", why: "it failed lately, and another request tries it" }]);
+    trial.worked();
+    expect(names(look())).toEqual(["a"]);
+  });
+
+  it("one that refused for want of room gets no more until it is heard of again", () => {
+    const health = healthy();
+    health.begin(a, null).end("full");
+    expect(plan(planRequest(), snapshotOf(a), health, random).excluded[0]?.kind).toBe("full");
+    expect(names(plan(planRequest(), snapshotOf(replica("a", { heardAt: 2_000 })), health, random))).toEqual(["a"]);
+  });
+});
+
+describe("what a client is told where nobody can take it", () => {
+  const full = busyReplica("a", 10);
+  const drains = replica("a", { draining: true });
+  const save = { at: [], end: true, fromPage: 0 };
+  const without = replica("a", { models: [{ ...description, abilities: [] }] });
+  it.each<
+    [
+      code: string,
+      status: number,
+      seconds: number | undefined,
+      param: string | undefined,
+      pool: Replica[],
+      request: Partial<RequestToPlace>,
+    ]
+  >([
+    ["engine_unavailable", 503, 5, undefined, [], {}],
+    ["engine_unavailable", 503, 5, undefined, [a], { model: { ...version, id: "other" } }],
+    ["model_not_found", 404, undefined, "model", [a], { model: { ...version, digest: "d2" } }],
+    ["overloaded", 503, 2, undefined, [full, drains], {}],
+    ["engine_unavailable", 503, 5, undefined, [drains], {}],
+    ["context_length_exceeded", 400, undefined, "prompt", [a], { maxTokens: 1_000 }],
+    ["unsupported_field", 400, undefined, "save", [without], { save }],
+    ["engine_unavailable", 503, 5, undefined, [without, drains], { save }],
+  ])("%s %d, again in %s s, at fault %s", (code, status, seconds, param, pool, request) => {
+    const { shed } = plan(planRequest({}, request), snapshotOf(...pool), healthy(), random);
+    expect(shed).toMatchObject({ code, status, retryable: status === 503 });
+    expect(shed?.retryAfterSeconds).toBe(seconds);
+    expect(shed?.param).toBe(param);
+  });
+
+  it("in how many seconds a backend that failed is tried again", () => {
+    let now = 1_000;
+    const health = failing(new Health(() => now), a);
+    now += 400;
+    expect(plan(planRequest(), snapshotOf(a), health, random).shed).toMatchObject({
+      code: "engine_unavailable",
+      status: 503,
+      retryAfterSeconds: 2,
+    });
+    now += 1_000;
+    expect(plan(planRequest(), snapshotOf(a), health, random).shed?.retryAfterSeconds).toBe(1);
+  });
+});
+
+describe("shares", () => {
+  const count = (pool: readonly Replica[], plans: number, wishes: (index: number) => Partial<PlacementWishes>) => {
+    const dice = seeded(7);
+    const counts = new Map<string, number>();
+    for (let index = 0; index < plans; index++) {
+      const [first = ""] = names(plan(planRequest(wishes(index)), snapshotOf(...pool), healthy(), () => dice.below(2 ** 30) / 2 ** 30));
+      counts.set(first, (counts.get(first) ?? 0) + 1);
+    }
+    return (name: string) => (counts.get(name) ?? 0) / plans;
+  };
+  const canary = [a, b, c, replica("canary", { weight: 0.05 })];
+
+  it.each<[what: string, wishes: (index: number) => Partial<PlacementWishes>]>([
+    ["chance", () => ({})],
+    ["homes", (index) => ({ affinity: `conversation ${index}` })],
+  ])("go by weight where %s decides", (_what, wishes) => {
+    const share = count(canary, 20_000, wishes);
+    // 0.05 / 3.05 is 0.0164; of 20,000 draws the standard deviation is 0.0009.
+    expect(Math.abs(share("canary") - 0.05 / 3.05)).toBeLessThan(0.004);
+    for (const name of ["a", "b", "c"]) expect(Math.abs(share(name) - 1 / 3.05)).toBeLessThan(0.015);
+  });
+
+  it("of a canary stay what they are while the others are busy and it is not", () => {
+    const share = count([...["a", "b", "c"].map((name) => busyReplica(name, 4)), replica("canary", { weight: 0.05 })], 20_000, () => ({}));
+    expect(Math.abs(share("canary") - 0.05 / 3.05)).toBeLessThan(0.004);
+  });
+
+  it("of 2 to 1 are two thirds", () => {
+    const share = count([replica("a", { weight: 2 }), b], 20_000, () => ({}));
+    expect(Math.abs(share("a") - 2 / 3)).toBeLessThan(0.015);
+  });
+});
+
+describe("a herd", () => {
+  const pool = Array.from({ length: 20 }, (_unused, index) => replica(`r${index}`, { load: { running: index === 0 ? 0 : 3 } }));
+
+  it("does not form at the least busy one while reports of load are stale: isolates that know nothing of one another spread", () => {
+    const dice = seeded(11);
+    const firsts = Array.from(
+      { length: 200 },
+      () => names(plan(planRequest(), snapshotOf(...pool), healthy(), () => dice.below(2 ** 30) / 2 ** 30))[0],
+    );
+    const atTheIdle = firsts.filter((name) => name === "r0").length;
+    // Everyone who looks at it takes it, and one in ten does.
+    expect(atTheIdle).toBeGreaterThan(5);
+    expect(atTheIdle).toBeLessThan(45);
+  });
+
+  it("of one affinity gets more homes, and none of them is overloaded by what this isolate sent", () => {
+    const dice = seeded(12);
+    const health = healthy();
+    const counts = new Map<string, number>();
+    for (let index = 0; index < 40; index++) {
+      const [first] = plan(planRequest({ affinity: "hot" }), snapshotOf(...pool), health, () => dice.below(2 ** 30) / 2 ** 30).candidates;
+      if (first === undefined) throw new Error("no candidate");
+      health.begin(first.replica, "hot");
+      counts.set(first.replica.name, (counts.get(first.replica.name) ?? 0) + 1);
+    }
+    expect(counts.size).toBeGreaterThan(6);
+    // The mean is five of ten at last; the limit is a quarter above it, and a request may begin at the limit.
+    for (const one of pool) expect(one.load.running + (counts.get(one.name) ?? 0), one.name).toBeLessThanOrEqual(7);
+  });
+});
+
+describe("of any pool", () => {
+  const places = [null, "AMS", "SIN"];
+
+  function anyCase(seed: number) {
+    const dice = seeded(seed);
+    let now = 1_000;
+    const health = new Health(() => now);
+    const pool = Array.from({ length: dice.below(12) }, (_unused, index) =>
+      replica(`r${index}`, {
+        kind: dice.of(["vllm", "vllm", "openai", "engine"] as const),
+        models: dice.of([[description], [description], [{ ...description, digest: "d2" }], [{ ...description, abilities: [] }], []]),
+        place: dice.of(places),
+        weight: dice.of([0, 0.05, 1, 1, 3]),
+        draining: dice.below(5) === 0,
+        load: {
+          running: dice.below(11),
+          waiting: dice.below(3) === 0 ? dice.below(4) : 0,
+          mostRequests: dice.of([null, 10]),
+          freeShare: dice.of([null, 0, 1]),
+        },
+      }),
+    );
+    for (const one of pool) {
+      const attempts = Array.from({ length: dice.below(5) }, () => health.begin(one, dice.of([null, "x"])));
+      for (const attempt of attempts) if (dice.below(2) === 0) attempt.end(dice.of(["success", "failure", "failure", "full", "neither"]));
+    }
+    now += dice.of([0, 2_000, -50_000]);
+    const any = () => (pool.length === 0 ? "gone" : dice.of(pool).name);
+    const wishes = {
+      affinity: dice.of([null, "x", "y"]),
+      stateAt: dice.of([null, any()]),
+      avoid: dice.of([[], [any()], [any(), any()]]),
+      place: dice.of(places),
+    };
+    const request = dice.of<Partial<RequestToPlace>>([{}, {}, { promptLogprobs: 1 }, { maxTokens: 991 }]);
+    return { pool, wishes, found: plan(planRequest(wishes, request), snapshotOf(...pool), health, () => dice.below(2 ** 30) / 2 ** 30) };
+  }
+
+  it("each backend is a candidate once, or excluded once, or one of the others; all with reasons", () => {
+    for (let seed = 0; seed < 2_000; seed++) {
+      const { pool, wishes, found } = anyCase(seed);
+      const excluded = found.excluded.map(({ name }) => name);
+      const all = [...names(found), ...excluded];
+      expect(new Set(all).size, `seed ${seed}`).toBe(all.length);
+      expect(all.length + found.others, `seed ${seed}`).toBe(pool.length);
+      for (const { reasons } of found.candidates) expect(reasons.length > 0 && reasons.every((reason) => reason.length > 0)).toBe(true);
+      for (const { why } of found.excluded) expect(why.length).toBeGreaterThan(0);
+      expect(found.shed === undefined, `seed ${seed}`).toBe(found.candidates.length > 0);
+      for (const { replica: one } of found.candidates) {
+        expect(one.draining, `seed ${seed}`).toBe(false);
+        expect(one.weight, `seed ${seed}`).toBeGreaterThan(0);
+        expect(one.models[0]?.digest, `seed ${seed}`).toBe("d1");
+      }
+      // Whoever is to be avoided comes after all who are not, and the engine after all replicas of its kind.
+      const rank = (one: Replica) => 2 * Number(wishes.avoid.includes(one.name)) + Number(one.kind === "engine");
+      const ranks = found.candidates.map(({ replica: one }) => rank(one));
+      expect(ranks, `seed ${seed}`).toEqual(ranks.toSorted((left, right) => left - right));
+    }
+  });
+});
+
+describe("the cost of a plan", () => {
+  /** Property reads of all replicas, and numbers drawn: what a plan does, counted. */
+  function operations(replicas: number): { readonly reads: number; readonly draws: number } {
+    let reads = 0;
+    let draws = 0;
+    const counted = (one: Replica) =>
+      new Proxy(one, {
+        get(target, property, receiver) {
+          reads += 1;
+          return Reflect.get(target, property, receiver) as unknown;
+        },
+      });
+    const pool = Array.from({ length: replicas }, (_unused, index) => counted(replica(`r${index}`, { load: { running: index % 5 } })));
+    const dice = seeded(5);
+    const numbers = () => {
+      draws += 1;
+      return dice.below(2 ** 30) / 2 ** 30;
+    };
+    plan(planRequest({ affinity: "x", place: "AMS" }), snapshotOf(...pool), healthy(), numbers);
+    return { reads, draws };
+  }
+
+  it("grows no faster than the pool, and chance is asked as often of a thousand replicas as of ten", () => {
+    const [ten, thousand] = [operations(10), operations(1_000)];
+    expect(thousand.reads / 1_000).toBeLessThanOrEqual(ten.reads / 10);
+    expect(thousand.reads / 1_000).toBeLessThan(30);
+    expect(thousand.draws).toBe(ten.draws);
+  });
+});
