@@ -350,6 +350,22 @@ mod tests {
         assert_eq!(run(&Sampling::default(), &[], 0, &[1.0, 3.0, 3.0, f32::NAN]), 1);
     }
 
+    /// The same numbers as in `gpu-backend/spikingbrain/sampling/draws.py`.
+    #[test]
+    fn draws_are_the_references() {
+        #[derive(serde::Deserialize)]
+        struct File {
+            /// Seed, number, and the draw's 53 bits.
+            draws: Vec<(String, usize, u64)>,
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../test/golden/choices/choices.json");
+        let file: File = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert!(file.draws.len() > 200);
+        for (seed, number, bits) in file.draws {
+            assert_eq!(uniform(seed.parse().unwrap(), number), bits as f64 / (1u64 << 53) as f64, "seed {seed}, number {number}");
+        }
+    }
+
     #[test]
     fn draws_follow_the_softmax() {
         let logits = [0.0, 1.0, 2.0, -1.0];

@@ -9,6 +9,7 @@ mod choices;
 mod edges;
 mod filters;
 mod logprobs;
+mod shared;
 mod streams;
 
 use spikingbrain_engine::sample::{History, Sampled, Sampling, sample};
