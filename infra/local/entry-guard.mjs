@@ -13,6 +13,22 @@ export function guarded(entry, { anyHost, startId }) {
   const control = "/cdn-cgi/ProxyWorker/";
   const prefix = "mf-";
 
+  /** Of a refused body so much is read, and no longer than until nothing has come for so long. */
+  const restBytes = 64 << 20;
+  const silenceMilliseconds = 1_000;
+
+  /** @param {() => Promise<ReadableStreamReadResult<Uint8Array>>} next */
+  const discard = async (next) => {
+    for (let bytes = 0; bytes < restBytes;) {
+      /** @type {ReturnType<typeof setTimeout> | undefined} */
+      let timer;
+      const silence = new Promise((resolve) => (timer = setTimeout(resolve, silenceMilliseconds, { done: true })));
+      const { done, value } = await Promise.race([next(), silence]).finally(() => clearTimeout(timer));
+      if (done) return;
+      bytes += value.byteLength;
+    }
+  };
+
   /** @param {number} status @param {string} code @param {string} message */
   const refuse = (status, code, message) =>
     Response.json({ error: { message, type: "invalid_request_error", param: null, code } }, { status });
@@ -29,34 +45,68 @@ export function guarded(entry, { anyHost, startId }) {
   /**
    * The body as it comes, of the length that it is to have where that is known, and the answer to who breaks it off, which comes when it does.
    * Between Workers a body without a length ends where it breaks off, as if it were whole; so nothing behind this can tell.
-   * @param {Request} request @returns {{ body: ReadableStream | null, broken: Promise<Response> }}
+   * `rest` reads what whoever refused the body has left of it: a connection that ends before its request does loses the refusal.
+   * @param {Request} request @returns {{ body: ReadableStream | null, broken: Promise<Response>, rest: () => Promise<void> }}
    */
   const watched = (request) => {
     /** @type {PromiseWithResolvers<Response>} */
     const { promise: broken, resolve } = Promise.withResolvers();
-    if (request.body === null) return { body: null, broken };
+    if (request.body === null) return { body: null, broken, rest: () => Promise.resolve() };
     const reader = request.body.getReader();
+    /** @type {Promise<unknown>} */
+    let reading = Promise.resolve();
+    // One after another, as the body demands.
+    const next = () => {
+      const read = reading.then(() => reader.read());
+      reading = read.catch(() => undefined);
+      return read;
+    };
     let bytes = 0;
+    let isEnded = false;
     const read = new ReadableStream({
       async pull(controller) {
         try {
-          const { done, value } = await reader.read();
+          const { done, value } = await next();
+          isEnded = done;
           if (done) return controller.close();
           bytes += value.byteLength;
           controller.enqueue(value);
         } catch (cause) {
+          isEnded = true;
           resolve(refuse(400, "invalid_request", `The request body broke off after ${bytes} bytes.`));
           controller.error(cause);
         }
       },
-      cancel: (reason) => reader.cancel(reason),
+      // What is left is read by `rest`.
+      cancel: () => undefined,
     });
+    const rest = async () => {
+      if (!isEnded) await discard(next);
+      await reader.cancel();
+    };
     const length = request.headers.get("content-length");
-    if (length === null) return { body: read, broken };
+    if (length === null) return { body: read, broken, rest };
     const { readable, writable } = new FixedLengthStream(Number(length));
     // Whoever reads the other end is told; nobody reads a body whose request is refused.
     read.pipeTo(writable).catch(() => undefined);
-    return { body: readable, broken };
+    return { body: readable, broken, rest };
+  };
+
+  /** @param {Request} request @param {Record<string, unknown>} env @param {unknown} context */
+  const passOn = async (request, env, context) => {
+    const { body, broken, rest } = watched(request);
+    // An answer that comes first ends the request behind it.
+    const response = await Promise.race([broken, entry.fetch(new Request(request, { body }), env, context)]);
+    await rest().catch(() => undefined);
+    return response;
+  };
+
+  /** @param {Request} request @param {Response} refusal */
+  const refused = async (request, refusal) => {
+    await watched(request)
+      .rest()
+      .catch(() => undefined);
+    return refusal;
   };
 
   return {
@@ -67,23 +117,24 @@ export function guarded(entry, { anyHost, startId }) {
       const secret = env.MINIFLARE_PROXY_SHARED_SECRET;
       if (secret instanceof ArrayBuffer) {
         // The Workers' own port: only wrangler's proxy knows the secret, and it has been through what follows.
-        if (!isSecret(request.headers.get("mf-proxy-shared-secret") ?? "", secret)) return noRoute(request);
-        return await entry.fetch(request, env, context);
+        if (!isSecret(request.headers.get("mf-proxy-shared-secret") ?? "", secret)) return await refused(request, noRoute(request));
+        return await passOn(request, env, context);
       }
       if (new URL(request.url).pathname.startsWith(control)) return await entry.fetch(request, env, context);
-      if (isOfDevelopment(request.url)) return noRoute(request);
+      if (isOfDevelopment(request.url)) return await refused(request, noRoute(request));
       const { hostname, pathname } = new URL(request.url);
       if (!anyHost && !loopback.includes(hostname))
-        return refuse(
-          403,
-          "host_not_allowed",
-          `Host: it must be 127.0.0.1, localhost or [::1] while any key is accepted (API_KEYS is not set); it is "${hostname}".`,
+        return await refused(
+          request,
+          refuse(
+            403,
+            "host_not_allowed",
+            `Host: it must be 127.0.0.1, localhost or [::1] while any key is accepted (API_KEYS is not set); it is "${hostname}".`,
+          ),
         );
       const headers = new Headers(request.headers);
       for (const name of [...headers.keys()]) if (name.startsWith(prefix)) headers.delete(name);
-      const { body, broken } = watched(request);
-      // An answer that comes first ends the request behind it.
-      const response = await Promise.race([broken, entry.fetch(new Request(request, { headers, body }), env, context)]);
+      const response = await passOn(new Request(request, { headers }), env, context);
       if (pathname !== "/ready") return response;
       const marked = new Response(response.body, response);
       marked.headers.set("x-spikingbrain-start", startId);

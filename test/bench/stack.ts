@@ -1,8 +1,7 @@
 /** The local stack with ways around the gateway (worker/index.ts), over the real engine or over one that costs next to nothing. */
-import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
 import { sessionConfiguration, startStack } from "../../infra/local/stack.ts";
 import { whenEnded } from "./ending.ts";
+import { freePort } from "../support/free-port.ts";
 
 const engines = { real: "workers/engine/wrangler.toml", counting: "test/bench/worker/counting-engine.toml" } as const;
 
@@ -23,13 +22,4 @@ export async function withStack<T>(engine: keyof typeof engines, use: (url: stri
     forget();
     await stack.stop();
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

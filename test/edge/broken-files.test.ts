@@ -37,6 +37,12 @@ const damages = {
 } satisfies Readonly<Record<string, Damage>>;
 const kinds = Object.keys(damages) as (keyof typeof damages)[];
 
+/** With it goes its log of changes, which an object that was looked at meanwhile has again. */
+function damage(file: string, kind: keyof typeof damages): void {
+  damages[kind](file);
+  for (const beside of ["-wal", "-shm"]) rmSync(file + beside, { force: true });
+}
+
 class Client {
   readonly authorization = `Bearer sk-${crypto.randomUUID()}`;
   call(method: string, path: string, body?: object): Promise<Response> {
@@ -90,14 +96,10 @@ beforeAll(async () => {
   // Owners of states are named by their session.
   const ofTenants = await Promise.all(kinds.map((kind) => fileOf("TenantObject", sessions[stores[kind].authorization] ?? "")));
   await stack.restart(() => {
-    for (const [at, kind] of kinds.entries()) for (const file of [broken[at], ofTenants[at]]) damages[kind](file ?? "");
-    damages.overwritten(list);
-    for (const file of filesBelow(folder).filter(
-      (one) => one.includes("StreamObject") && !one.includes("metadata") && one.endsWith(".sqlite"),
-    )) {
-      damages.overwritten(file);
-      for (const beside of ["-wal", "-shm"]) rmSync(file + beside, { force: true });
-    }
+    for (const [at, kind] of kinds.entries()) for (const file of [broken[at], ofTenants[at]]) damage(file ?? "", kind);
+    damage(list, "overwritten");
+    const ofStreams = (one: string) => one.includes("StreamObject") && !one.includes("metadata") && one.endsWith(".sqlite");
+    for (const file of filesBelow(folder).filter(ofStreams)) damage(file, "overwritten");
   });
   await stack.use({ reply: bytesAsTokens("By the land. ") });
 }, 300_000);

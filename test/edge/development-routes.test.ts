@@ -13,7 +13,8 @@ interface Answer {
 async function ask(method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
   return await new Promise((resolve, reject) => {
     const { hostname, port } = new URL(stackUrl);
-    const outgoing = request({ hostname, port, method, path, headers }, (response) => {
+    // A connection of its own: one that is used again may be one that the server is closing.
+    const outgoing = request({ hostname, port, method, path, headers, agent: false }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (text: string) => (body += text));
@@ -169,6 +170,12 @@ test.each([
   const answer = await sendBytes(`${postHead}${rest}`, true);
   expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   expect(answer).toContain('"completion_tokens":2');
+});
+
+test("a body that is too large and stops without an end is refused all the same", async () => {
+  const answer = await sendBytes(`${postHead}Transfer-Encoding: chunked\r\n\r\n${chunkOf(" ".repeat(4_300_000))}`);
+  expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+  expect(bodyOf(answer)).toMatchObject({ error: { code: "payload_too_large" } });
 });
 
 test("a WebSocket and CONNECT are refused, and the stack goes on", async () => {

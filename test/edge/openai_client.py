@@ -9,6 +9,12 @@ base_url, model = sys.argv[1:3]
 client = openai.OpenAI(base_url=base_url, api_key="sk-any", max_retries=0)
 messages: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
 
+
+def counted(usage: openai.types.CompletionUsage | None) -> list[int] | None:
+    """Without the cached tokens: the second of two requests may find what the first has left."""
+    return usage and [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens]
+
+
 whole = client.chat.completions.create(model=model, messages=messages, temperature=0, max_tokens=12, seed=1)
 streamed = ""
 usage = None
@@ -37,7 +43,7 @@ print(
         {
             "whole": whole.choices[0].message.content,
             "streamed": streamed,
-            "usage_agrees": usage == whole.usage,
+            "usage_agrees": counted(usage) == counted(whole.usage),
             "finish_reason": whole.choices[0].finish_reason,
             "models": [entry.id for entry in client.models.list()],
             "echo_tokens": "".join(logprobs.tokens or []) if logprobs else None,

@@ -1,19 +1,11 @@
 /** `npm start` as a person runs it: it says how to use it, and however it ends it leaves nothing behind. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
 import { descendants, isAlive, listeningPorts } from "../support/processes.ts";
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
+import { freePort } from "../support/free-port.ts";
 
 /** What a port says to somebody who looks for a debugger or for data; "closed" where it ends the connection. */
 async function answers(port: number): Promise<(number | string)[]> {
@@ -65,8 +57,7 @@ test("serves, prints how to use it, and ends everything on Ctrl-C", async () => 
   for (const each of others) expect(new Set(await answers(each))).not.toContain(200);
   child.kill("SIGINT");
   expect(await exited).toEqual([0, null]);
-  for (let turn = 0; turn < 100 && started.some(isAlive); turn += 1) await delay(20);
-  expect(started.filter(isAlive)).toEqual([]);
+  await expect.poll(() => started.filter(isAlive)).toEqual([]);
   await expect(fetch(`${url}/ready`)).rejects.toThrow();
 });
 

@@ -3,8 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sessionConfiguration, startStack, type Stack } from "../../infra/local/stack.ts";
 import type { EngineLoad } from "../../workers/contracts/engine.ts";
-import { freePort } from "../bench/stack.ts";
 import { modelId } from "../support/edge-client.ts";
+import { freePort } from "../support/free-port.ts";
 
 const readyTimeoutMilliseconds = 180_000;
 /** Far more than are computed while a stream without a reader can still be taken up again. */

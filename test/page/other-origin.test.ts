@@ -12,6 +12,7 @@ import { startStack, type Stack } from "../../infra/local/stack.ts";
 import { gatewayVariables } from "../../infra/local/variables.ts";
 import type { OtherSite } from "./support/other-site.ts";
 import { launchBrowser } from "../support/browser.ts";
+import { freePort } from "../support/free-port.ts";
 
 declare const otherSite: OtherSite;
 
@@ -88,12 +89,4 @@ async function serve(script: string): Promise<Server> {
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   return server;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }

@@ -1,4 +1,3 @@
-import { createServer, type AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildWebPage } from "../../infra/local/build-web-page.ts";
@@ -7,6 +6,7 @@ import { startStack, type Stack } from "../../infra/local/stack.ts";
 import { answersOf, ask, inputOf, lastAnswer, send, textOf, waitForStatus } from "./support/chat-page.ts";
 import { launchBrowser } from "../support/browser.ts";
 import { watch } from "./support/page-test.ts";
+import { freePort } from "../support/free-port.ts";
 
 const startTimeoutMs = 240_000;
 /** A busy machine may take this long to load the model and say a few words. */
@@ -137,16 +137,4 @@ async function setNumber(label: string, value: string): Promise<void> {
   await page.getByRole("dialog").getByLabel(label, { exact: true }).fill(value);
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
-}
-
-/** The system's choice; free again once this returns. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,9 +1,9 @@
 /** One stack for all edge tests: model and page in place, all Workers under `wrangler dev` on a free port. */
-import { createServer } from "node:net";
 import type { TestProject } from "vitest/node";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { buildWebPage } from "../../infra/local/build-web-page.ts";
 import { startStack } from "../../infra/local/stack.ts";
+import { freePort } from "./free-port.ts";
 
 const readyTimeoutMilliseconds = 180_000;
 
@@ -33,15 +33,4 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   project.provide("stackUrl", stack.url);
   return () => stack.stop();
-}
-
-async function freePort(): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port"))));
-    });
-  });
 }

@@ -1,11 +1,10 @@
 /** Starts the whole stack over HTTP with the scripted engine: what lies between the layers is as in `npm start`. */
-import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
 import { afterAll, beforeAll } from "vitest";
 import { startStack, type Stack } from "../../../infra/local/stack.ts";
 import type { EngineLoad } from "../../../workers/contracts/engine.ts";
 import type { BackendScript } from "../../workers/support/toy-backend.ts";
 import { sessionToml } from "./session-toml.ts";
+import { freePort } from "../../support/free-port.ts";
 
 const readyTimeoutMilliseconds = 180_000;
 
@@ -76,13 +75,4 @@ export function useScriptedStack(variables: Readonly<Record<string, string>> = {
         body: JSON.stringify(body),
       }),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

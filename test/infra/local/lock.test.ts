@@ -8,6 +8,7 @@ import { holders, nameOf, tryLock, withLock } from "../../../infra/local/lock.mj
 import { inRepository, repositoryRoot } from "../../../infra/local/paths.ts";
 import { claimPort, othersServing, portFrom } from "../../../infra/local/port.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { freePort } from "../../support/free-port.ts";
 
 const lockModule = inRepository("infra/local/lock.mjs");
 
@@ -93,14 +94,6 @@ describe("a lock", () => {
 });
 
 describe("claimPort", () => {
-  async function freePort(): Promise<number> {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    return port;
-  }
-
   it("names another start on the same port, before that one listens, and what to do", async () => {
     const port = await freePort();
     const other = await beside(holding(`port-${String(port)}`, { directory: "/elsewhere", port }));
