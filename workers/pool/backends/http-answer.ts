@@ -1,0 +1,79 @@
+/** One question to a server over HTTP and its answer, streamed or whole, in any dialect. */
+import type { GenerateEvent, GenerateRequest, ModelDescription, TokenLogprob } from "../../contracts/engine.ts";
+import { Answer, checkedScore, type AnswerPart } from "./answer.ts";
+import { malformed } from "./failures.ts";
+import { boundedText, bytesOf, type ReplicaHttp } from "./replica-http.ts";
+import { serverEvents } from "./server-events.ts";
+
+/** Reads one dialect's JSON. */
+export interface Dialect {
+  /** An event of a stream. @throws ServiceError where it cannot be one. */
+  part(event: unknown): AnswerPart;
+  /** A whole answer, with the scores of its prompt. @throws ServiceError where it cannot be one. */
+  whole(answer: unknown, prompt: Uint32Array): { readonly part: AnswerPart; readonly scores: readonly (TokenLogprob | null)[] };
+}
+
+export interface Question {
+  readonly request: GenerateRequest;
+  readonly model: ModelDescription;
+  /** The whole text before the answer. */
+  readonly prompt: Uint32Array;
+  /** At least one, which is what servers sample; more than the answer may have where its last token is to be read, too. */
+  readonly askedTokens: number;
+  readonly path: string;
+  readonly body: string;
+  readonly dialect: Dialect;
+}
+
+/** The answer's head, in the form that {@link answerEvents} reads. @throws ServiceError where the server refuses. */
+export async function ask(http: ReplicaHttp, { request, path, body }: Question, signal: AbortSignal): Promise<Response> {
+  // Only an answer that comes at once has its prompt's scores.
+  const accept = request.promptLogprobs === null ? "text/event-stream" : "application/json";
+  return await http.ask({ method: "POST", path, body, accept }, signal);
+}
+
+/** The events but the end, which `answer` then has. @throws ServiceError where what comes cannot be the answer. */
+export async function* answerEvents(
+  response: Response,
+  question: Question,
+  answer: Answer,
+): AsyncGenerator<GenerateEvent, void, undefined> {
+  const { request, dialect } = question;
+  const mostBytes = mostAnswerBytes(question);
+  if (request.promptLogprobs !== null) {
+    const whole = dialect.whole(jsonOf(await boundedText(response, mostBytes)), question.prompt);
+    yield { type: "prompt", logprobs: checkedScores(whole.scores, question, request.promptLogprobs) };
+    yield* answer.take(whole.part);
+  } else
+    for await (const events of serverEvents(bytesOf(response), mostBytes))
+      for (const event of events) yield* answer.take(dialect.part(event));
+}
+
+export function answerTo({ request, model, prompt, askedTokens }: Question): Answer {
+  return new Answer({ request, model, promptTokens: prompt.length, askedTokens });
+}
+
+function checkedScores(scores: readonly (TokenLogprob | null)[], { prompt, model }: Question, alternatives: number) {
+  if (scores.length !== prompt.length) throw malformed("it has not one score for each token of the prompt");
+  return scores.map((score, at) => {
+    // Nothing predicts the first.
+    if (at === 0) return null;
+    if (score === null) throw malformed("the score of one of the prompt's tokens is missing");
+    return checkedScore(score, prompt[at] ?? -1, model.vocabularySize, alternatives);
+  });
+}
+
+/** Four times what an answer takes in the wordiest dialect. */
+function mostAnswerBytes({ request, prompt, askedTokens }: Question): number {
+  const ofToken = (alternatives: number | null) => 1024 + 256 * (1 + (alternatives ?? 0));
+  const ofPrompt = request.promptLogprobs === null ? 0 : ofToken(request.promptLogprobs);
+  return 65_536 + prompt.length * (16 + ofPrompt) + askedTokens * ofToken(request.topLogprobs);
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw malformed("it is not JSON");
+  }
+}

@@ -1,0 +1,119 @@
+/** Requests to one replica: a fresh set of headers, paths of an allow-list, nothing followed, nothing decompressed, and answers within bounds. */
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import type { BackendCall, Network } from "./contract.ts";
+import { brokeOff, malformed, notReached, refused } from "./failures.ts";
+
+/** Longest wait for an answer's headers, which replicas send before they compute. */
+const headerMilliseconds = 15_000;
+/** Most of an error's body that is read. */
+const mostErrorBytes = 16_384;
+const plainCode = /^[a-z_]{1,64}$/;
+
+/** Paths that may be asked for, each whole; `HANDLE` stands for 43 characters of base64url. */
+export type PathRule = RegExp;
+
+export interface HttpRequest {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | ReadableStream<Uint8Array>;
+  /** The type that the answer must have; null where its body is not read. */
+  readonly accept: "text/event-stream" | "application/json" | "application/octet-stream" | null;
+}
+
+export class ReplicaHttp {
+  readonly #network: Network;
+  readonly #allowed: PathRule;
+  readonly #call: Pick<BackendCall, "replica" | "key">;
+  readonly #headerMilliseconds: number;
+
+  constructor(network: Network, allowed: PathRule, call: Pick<BackendCall, "replica" | "key">, patience = headerMilliseconds) {
+    this.#network = network;
+    this.#allowed = allowed;
+    this.#call = call;
+    this.#headerMilliseconds = patience;
+  }
+
+  /** A good answer with its body unread. @throws ServiceError that says what a client may know of a refusal. */
+  async ask(asked: HttpRequest, signal: AbortSignal): Promise<Response> {
+    const response = await this.#send(asked, signal);
+    try {
+      await this.#check(response, asked);
+      return response;
+    } catch (cause) {
+      void response.body?.cancel().catch(() => undefined);
+      throw cause;
+    }
+  }
+
+  async #send(asked: HttpRequest, signal: AbortSignal): Promise<Response> {
+    const headersDue = new AbortController();
+    const timer = setTimeout(() => headersDue.abort(), this.#headerMilliseconds);
+    try {
+      return await this.#network(this.#request(asked, AbortSignal.any([signal, headersDue.signal])));
+    } catch (cause) {
+      if (cause instanceof ServiceError) throw cause;
+      // Not as the cause: it may hold the address.
+      throw new ServiceError(notReached());
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #request({ method, path, query = {}, headers = {}, body, accept }: HttpRequest, signal: AbortSignal): Request {
+    if (!this.#allowed.test(path)) throw new Error(`a path that is not on the list of the backend's: ${path}`);
+    const { replica, key } = this.#call;
+    const url = new URL(replica.address + path);
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const sent = new Headers({ "accept-encoding": "identity", ...(accept === null ? {} : { accept }), ...headers });
+    if (typeof body === "string") sent.set("content-type", "application/json");
+    if (key !== null) sent.set("authorization", `Bearer ${key}`);
+    return new Request(url, { method, headers: sent, redirect: "manual", signal, ...(body === undefined ? {} : { body }) });
+  }
+
+  async #check(response: Response, { accept }: HttpRequest): Promise<void> {
+    const { status, headers } = response;
+    if (status >= 300 && status < 400) throw malformed("it is a redirect");
+    if ((headers.get("content-encoding") ?? "identity") !== "identity") throw malformed("it is compressed, which was not asked for");
+    if (status < 200 || status >= 300) throw new ServiceError(await refusalOf(response));
+    const type = headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+    if (accept !== null && type !== accept) throw malformed(`its type is not ${accept}`);
+  }
+}
+
+async function refusalOf(response: Response): Promise<ServiceFailure> {
+  return refused(response.status, await codeOf(response), response.headers.get("retry-after"));
+}
+
+/** Of OpenAI's error shape, where it has one. */
+async function codeOf(response: Response): Promise<string | null> {
+  try {
+    const body: unknown = JSON.parse(await boundedText(response, mostErrorBytes));
+    const code = (body as { readonly error?: { readonly code?: unknown } } | null)?.error?.code;
+    return typeof code === "string" && plainCode.test(code) ? code : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A body's text. @throws ServiceError where it has more bytes; then it is let go. */
+export async function boundedText(response: Response, mostBytes: number): Promise<string> {
+  const decoder = new TextDecoder();
+  let [text, bytes] = ["", 0];
+  try {
+    for await (const chunk of bytesOf(response)) {
+      bytes += chunk.byteLength;
+      if (bytes > mostBytes) throw malformed(`it has more than ${String(mostBytes)} bytes`);
+      text += decoder.decode(chunk, { stream: true });
+    }
+  } catch (cause) {
+    throw cause instanceof ServiceError ? cause : new ServiceError(brokeOff());
+  }
+  return text + decoder.decode();
+}
+
+/** A body as it is: the runtime's type does not say of what. */
+export function bytesOf(response: Response): ReadableStream<Uint8Array> {
+  return (response.body ?? new Blob().stream()) as ReadableStream<Uint8Array>;
+}

@@ -1,0 +1,39 @@
+/** How tokens are chosen, in the names that vLLM has for it, and other servers with it. Nothing is left to a server's defaults. */
+import type { GenerateRequest } from "../../contracts/engine.ts";
+
+type Asked = Pick<GenerateRequest, "sampling" | "stopTokens" | "minTokens" | "continued">;
+
+/** Fields of one JSON object, the seed left out: {@link withSeed} writes it. `vocabularySize` bounds what a server need not be able to count. */
+export function samplingFields(
+  { sampling, stopTokens, minTokens, continued = 0 }: Asked,
+  askedTokens: number,
+  vocabularySize: number,
+): Record<string, unknown> {
+  return {
+    max_tokens: askedTokens,
+    min_tokens: Math.min(Math.max(minTokens - continued, 0), askedTokens),
+    temperature: sampling.temperature,
+    top_k: Math.min(sampling.topK, vocabularySize),
+    top_p: sampling.topP,
+    min_p: sampling.minP,
+    repetition_penalty: sampling.repetitionPenalty,
+    presence_penalty: sampling.presencePenalty,
+    frequency_penalty: sampling.frequencyPenalty,
+    ...(sampling.logitBias.length === 0 ? {} : { logit_bias: biases(sampling.logitBias) }),
+    ...(stopTokens.length === 0 ? {} : { stop_token_ids: [...new Set(stopTokens)] }),
+    // The request's stop tokens are all that end an answer: the model's own end is among them where it is meant.
+    ignore_eos: true,
+  };
+}
+
+/** A JSON object with the seed as its last field, where one is drawn by: a signed number of 64 bits, of which JSON's numbers are too short. */
+export function withSeed(json: string, { temperature, seed }: GenerateRequest["sampling"]): string {
+  return temperature === 0 ? json : `${json.slice(0, -1)},"seed":${String(BigInt.asIntN(64, BigInt(seed)))}}`;
+}
+
+/** A token that is named twice gets both biases. */
+function biases(pairs: GenerateRequest["sampling"]["logitBias"]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const [id, bias] of pairs) sums[id] = (sums[id] ?? 0) + bias;
+  return sums;
+}

@@ -1,0 +1,47 @@
+/** Replicas of `spikingbrain_vllm serve` (`gpu-backend/docs/vllm-replica.md`). */
+import type { GenerateEvent } from "../../contracts/engine.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import type { BackendCall, Network, ReplicaBackend } from "./contract.ts";
+import { answerEvents, answerTo, ask, type Question } from "./http-answer.ts";
+import { httpRefusalOf } from "./http-refusal.ts";
+import { outgoing } from "./outgoing.ts";
+import { ReplicaHttp } from "./replica-http.ts";
+import { generateBody, vllmDialect } from "./vllm-dialect.ts";
+
+const path = "/inference/v1/generate";
+const allowedPaths = /^\/inference\/v1\/generate$/;
+
+export class VllmBackend implements ReplicaBackend {
+  readonly #network: Network;
+
+  constructor(network: Network) {
+    this.#network = network;
+  }
+
+  async generate(call: BackendCall): ReturnType<ReplicaBackend["generate"]> {
+    const { request, model, signal } = call;
+    const refusal = httpRefusalOf(request, model);
+    if (refusal !== undefined) return { ok: false, failure: refusal };
+    const question = questionOf(call);
+    const leaving = new AbortController();
+    try {
+      const response = await ask(new ReplicaHttp(this.#network, allowedPaths, call), question, AbortSignal.any([signal, leaving.signal]));
+      return { ok: true, value: outgoing(eventsOf(response, question), { onEnd: () => leaving.abort(), endsWithState: false }) };
+    } catch (cause) {
+      if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
+      throw cause;
+    }
+  }
+}
+
+function questionOf({ request, model }: BackendCall): Question {
+  const askedTokens = Math.max(request.maxTokens, 1);
+  const body = generateBody(request, request.prompt, { model, askedTokens });
+  return { request, model, prompt: request.prompt, askedTokens, path, body, dialect: vllmDialect };
+}
+
+async function* eventsOf(response: Response, question: Question): AsyncGenerator<GenerateEvent, void, undefined> {
+  const answer = answerTo(question);
+  yield* answerEvents(response, question, answer);
+  yield answer.end();
+}
