@@ -37,6 +37,7 @@ export default defineConfig({
               ScriptedEngineObject: "DurableObject",
               FixtureAssets: "WorkerEntrypoint",
               SessionService: "WorkerEntrypoint",
+              PoolObject: "DurableObject",
               DirectoryObject: "DurableObject",
               SessionObject: "DurableObject",
               ShareObject: "DurableObject",
@@ -48,14 +49,20 @@ export default defineConfig({
               compatibilityFlags: gateway.compatibility_flags,
               durableObjects: {
                 ENGINE_OBJECT: "ScriptedEngineObject",
+                POOL_OBJECT: { className: "PoolObject", useSQLite: true },
                 DIRECTORY_OBJECT: { className: "DirectoryObject", useSQLite: true },
                 SESSION_OBJECT: { className: "SessionObject", useSQLite: true },
                 SHARE_OBJECT: { className: "ShareObject", useSQLite: true },
                 STREAM_OBJECT: { className: "StreamObject", useSQLite: true },
                 TENANT_OBJECT: { className: "TenantObject", useSQLite: true },
               },
-              // A key for tests only, and little patience: nobody waits ten seconds for a client that never comes back.
-              bindings: { STATE_KEYS: `1:${Buffer.alloc(32, 7).toString("base64")}`, STREAM_GRACE_SECONDS: "0.1" },
+              // Keys for tests only, and little patience: nobody waits ten seconds for a client that never comes back.
+              bindings: {
+                STATE_KEYS: `1:${Buffer.alloc(32, 7).toString("base64")}`,
+                STREAM_GRACE_SECONDS: "0.1",
+                POOL_NODES: `one:${Buffer.alloc(32, 1).toString("base64")},two:${Buffer.alloc(32, 2).toString("base64")}`,
+                POOL_HOSTS: "gpu.example.com,*.pool.example.com",
+              },
               r2Buckets: ["SNAPSHOTS"],
               kvNamespaces: ["PREFIXES"],
               serviceBindings: {

@@ -23,6 +23,8 @@ export type FailureCode =
   | "unsupported_field"
   | "context_length_exceeded"
   | "invalid_api_key"
+  /** A message of a pool's node whose signature, time or nonce is not valid. */
+  | "invalid_node_credential"
   | "model_not_found"
   | "not_found"
   | "method_not_allowed"
@@ -30,6 +32,8 @@ export type FailureCode =
   | "unsupported_media_type"
   | "overloaded"
   | "engine_unavailable"
+  /** The pool of backends, which plans where requests run. */
+  | "pool_unavailable"
   | "session_unavailable"
   | "assets_unavailable"
   | "model_invalid"

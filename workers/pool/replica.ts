@@ -6,6 +6,8 @@ import type { BackendKind } from "../contracts/pool.ts";
 export interface Replica {
   /** Unique in the pool. */
   readonly name: string;
+  /** The node that registered it, of whose secret its key is made; null for the engine and the static list. */
+  readonly node: string | null;
   readonly kind: BackendKind;
   /** Base URL without a slash at its end; empty for the engine, which is reached by its binding. */
   readonly address: string;

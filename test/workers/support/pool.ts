@@ -15,6 +15,7 @@ export type ReplicaPart = Partial<Omit<Replica, "load">> & { readonly load?: Par
 export function replica(name: string, { load, ...part }: ReplicaPart = {}): Replica {
   return {
     name,
+    node: null,
     kind: "vllm",
     address: `https://${name}.example`,
     models: [description],
