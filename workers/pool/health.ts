@@ -5,6 +5,7 @@
 import type { ServiceFailure } from "../contracts/errors.ts";
 import { Breaker, breakerDefaults, type BreakerOptions, type BreakerState } from "./breaker.ts";
 import type { Replica } from "./replica.ts";
+import { steadyClock } from "./steady-clock.ts";
 
 /** What plans read. */
 export interface HealthView {
@@ -67,14 +68,19 @@ export class Health implements HealthView {
   readonly #options: BreakerOptions;
   readonly #records = new Map<string, BackendRecord>();
   readonly #byAffinity = new Map<string, number>();
-  #lastNow: number;
-  #elapsed = 0;
+  readonly #steady: () => number;
+  #changes = 0;
 
   /** @param now Unix milliseconds; may jump. */
   constructor(now: () => number, options: BreakerOptions = breakerDefaults) {
     this.#now = now;
     this.#options = options;
-    this.#lastNow = now();
+    this.#steady = steadyClock(now);
+  }
+
+  /** Rises whenever a request ends or a trial works, after which there may be more room than before. */
+  get changes(): number {
+    return this.#changes;
   }
 
   breaker(name: string): BreakerState {
@@ -116,11 +122,13 @@ export class Health implements HealthView {
     return {
       worked: () => {
         if (isTrial === undefined || !record.inFlight.has(mine)) return;
+        this.#changes += 1;
         record.breaker.succeeded(this.#steady(), isTrial);
         isTrial = undefined;
       },
       end: (outcome) => {
         if (!record.inFlight.delete(mine)) return;
+        this.#changes += 1;
         this.#count(affinity, -1);
         if (mine.heardAt < record.heardAt) record.ended += 1;
         if (outcome === "full") record.fullAt = mine.heardAt;
@@ -129,14 +137,6 @@ export class Health implements HealthView {
         else record.breaker.neither(isTrial);
       },
     };
-  }
-
-  /** Milliseconds that have passed, a clock that is set back adding none. */
-  #steady(): number {
-    const now = this.#now();
-    this.#elapsed += Math.max(0, now - this.#lastNow);
-    this.#lastNow = now;
-    return this.#elapsed;
   }
 
   #count(affinity: string | null, change: 1 | -1): void {
