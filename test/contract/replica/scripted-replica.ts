@@ -1,0 +1,144 @@
+/** A replica with the toy for a model: vLLM's routes, in this process, on the other side of a `fetch`. A script has it misbehave. */
+import type { ModelDescription } from "../../../workers/contracts/engine.ts";
+import type { Network } from "../../../workers/pool/backends/contract.ts";
+import { completionsDialect, generateDialect, type AskedBody, type ReplicaDialect } from "./dialects.ts";
+import { toyAnswer, type Said } from "./toy-answer.ts";
+
+export interface Seen {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export interface ReplicaScript {
+  /** Answers in the model's place; undefined where it shall answer itself. */
+  answers?(request: Request): Promise<Response | undefined> | Response | undefined;
+  /** What a stream's event is sent as: any bytes, which may be none or many. */
+  sends?(event: string, number: number): string;
+  readonly delayMilliseconds?: number;
+}
+
+export const replicaKey = "a-key-of-the-scripted-replica";
+export const replicaAddress = "https://replica.example";
+
+export class ScriptedReplica {
+  script: ReplicaScript = {};
+  readonly seen: Seen[] = [];
+  /** Requests that are being answered. */
+  running = 0;
+  generatedTokens = 0;
+  readonly #model: Pick<ModelDescription, "id" | "vocabularySize">;
+
+  constructor(model: Pick<ModelDescription, "id" | "vocabularySize">) {
+    this.#model = model;
+  }
+
+  /** As `fetch`: what is aborted rejects, or breaks the answer's body off. */
+  readonly network: Network = async (request) => {
+    const aborted = new Promise<never>((_resolve, reject) => {
+      request.signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")), { once: true });
+    });
+    aborted.catch(() => undefined);
+    if (request.signal.aborted) return await aborted;
+    return await Promise.race([this.#answer(request), aborted]);
+  };
+
+  async #answer(request: Request): Promise<Response> {
+    const body = request.body === null ? "" : await request.clone().text();
+    this.seen.push({ method: request.method, url: request.url, headers: Object.fromEntries(request.headers), body });
+    const scripted = await this.script.answers?.(request);
+    if (scripted !== undefined) return scripted;
+    if (request.headers.get("authorization") !== `Bearer ${replicaKey}`) return errorOf(401, "unauthorized");
+    const dialect = dialects[new URL(request.url).pathname];
+    if (request.method !== "POST" || dialect === undefined) return errorOf(404, "not_found");
+    const asked = dialect.read(body);
+    if (asked.model !== this.#model.id) return errorOf(404, "model_not_found");
+    const seed = /"seed":(-?\d+)/.exec(body)?.[1] ?? "0";
+    const said = toyAnswer({
+      fields: asked.fields,
+      seed,
+      prompt: Uint32Array.from(asked.prompt),
+      vocabularySize: this.#model.vocabularySize,
+      delayMilliseconds: this.script.delayMilliseconds ?? 0,
+    });
+    return asked.stream ? this.#stream(said, asked, dialect, request.signal) : await this.#whole(said, asked, dialect);
+  }
+
+  async #whole(said: AsyncGenerator<Said>, { prompt, fields }: AskedBody, dialect: ReplicaDialect): Promise<Response> {
+    this.running++;
+    const sampled = [];
+    let scores: ReturnType<ReplicaDialect["promptScores"]> = {};
+    for await (const one of said) {
+      if ("prompt" in one) scores = dialect.promptScores(one.prompt);
+      else sampled.push(one);
+    }
+    this.running--;
+    const choice = { ...dialect.choice(sampled, fields.logprobs), ...scores.onChoice };
+    return Response.json({ choices: [choice], usage: usageOf(prompt.length, sampled.length), ...scores.onAnswer });
+  }
+
+  #stream(said: AsyncGenerator<Said>, asked: AskedBody, dialect: ReplicaDialect, signal: AbortSignal): Response {
+    let [number, isRunning] = [0, true];
+    this.running++;
+    const events = this.#events(said, asked, dialect);
+    const end = () => {
+      if (isRunning) this.running--;
+      isRunning = false;
+    };
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        signal.addEventListener("abort", () => {
+          end();
+          controller.error(new DOMException("aborted", "AbortError"));
+        });
+      },
+      pull: async (controller) => {
+        const next = await events.next();
+        if (!isRunning) return;
+        if (next.done === true) {
+          end();
+          controller.close();
+          return;
+        }
+        const line = `data: ${next.value}\n\n`;
+        const sent = this.script.sends?.(line, number++) ?? line;
+        controller.enqueue(new TextEncoder().encode(sent === "" ? "\n" : sent));
+      },
+      cancel: end,
+    });
+    return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
+  }
+
+  async *#events(
+    said: AsyncGenerator<Said>,
+    { model, prompt, fields }: AskedBody,
+    dialect: ReplicaDialect,
+  ): AsyncGenerator<string, void, undefined> {
+    let sampled = 0;
+    for await (const one of said) {
+      if ("prompt" in one) continue;
+      sampled++;
+      this.generatedTokens++;
+      yield JSON.stringify({ model, choices: [dialect.choice([one], fields.logprobs)], usage: null });
+    }
+    yield JSON.stringify({ model, choices: [], usage: usageOf(prompt.length, sampled) });
+    yield "[DONE]";
+  }
+}
+
+const dialects: Readonly<Record<string, ReplicaDialect>> = {
+  "/inference/v1/generate": generateDialect,
+  "/v1/completions": completionsDialect,
+};
+
+export function errorOf(status: number, code: string, headers: Readonly<Record<string, string>> = {}): Response {
+  return Response.json({ error: { message: `said by the replica: ${code}`, type: "x", param: null, code } }, { status, headers });
+}
+
+const usageOf = (prompt: number, completion: number) => ({
+  prompt_tokens: prompt,
+  completion_tokens: completion,
+  total_tokens: prompt + completion,
+  prompt_tokens_details: { cached_tokens: 0 },
+});
