@@ -36,6 +36,7 @@ export default defineConfig({
               ScriptedEngine: "WorkerEntrypoint",
               ScriptedEngineObject: "DurableObject",
               FixtureAssets: "WorkerEntrypoint",
+              PoolService: "WorkerEntrypoint",
               SessionService: "WorkerEntrypoint",
               PoolObject: "DurableObject",
               DirectoryObject: "DurableObject",
@@ -67,6 +68,7 @@ export default defineConfig({
               kvNamespaces: ["PREFIXES"],
               serviceBindings: {
                 ENGINE: { name: kCurrentWorker, entrypoint: "ScriptedEngine" },
+                POOL: { name: kCurrentWorker, entrypoint: "PoolService" },
                 SESSION: { name: kCurrentWorker, entrypoint: "SessionService" },
                 ASSETS: { name: kCurrentWorker, entrypoint: "FixtureAssets" },
               },

@@ -9,7 +9,14 @@ import { until } from "../../workers/waiting/within.ts";
 
 export const sessionConfiguration = "workers/session/wrangler.toml";
 
-export const defaultConfigurations: readonly string[] = ["wrangler.toml", sessionConfiguration, "workers/engine/wrangler.toml"];
+export const poolConfiguration = "workers/pool/wrangler.toml";
+
+export const defaultConfigurations: readonly string[] = [
+  "wrangler.toml",
+  sessionConfiguration,
+  poolConfiguration,
+  "workers/engine/wrangler.toml",
+];
 
 export interface StackOptions {
   readonly port: number;

@@ -1,5 +1,5 @@
 /** The local stack with ways around the gateway (worker/index.ts), over the real engine or over one that costs next to nothing. */
-import { sessionConfiguration, startStack } from "../../infra/local/stack.ts";
+import { poolConfiguration, sessionConfiguration, startStack } from "../../infra/local/stack.ts";
 import { whenEnded } from "./ending.ts";
 import { freePort } from "../support/free-port.ts";
 
@@ -12,7 +12,7 @@ const readyTimeoutMilliseconds = 180_000;
 export async function withStack<T>(engine: keyof typeof engines, use: (url: string) => Promise<T>): Promise<T> {
   const stack = await startStack({
     port: await freePort(),
-    configurations: ["test/bench/worker/wrangler.toml", sessionConfiguration, engines[engine]],
+    configurations: ["test/bench/worker/wrangler.toml", sessionConfiguration, poolConfiguration, engines[engine]],
   });
   const forget = whenEnded(() => stack.stop());
   try {

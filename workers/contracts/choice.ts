@@ -4,6 +4,7 @@
  */
 import type { ChoiceFinish } from "./finish.ts";
 import type { GenerateRequest } from "./engine.ts";
+import type { Placed } from "./pool.ts";
 import type { SpikeCounts, SpikesByLayer } from "./spikes.ts";
 import type { StateReport } from "./state.ts";
 
@@ -18,6 +19,14 @@ export interface Job {
   readonly stops: readonly string[];
   /** The prompt's text where the answer repeats it. */
   readonly echo: string | null;
+  /** Whether its deltas and its end say where it runs; not where it is left out. */
+  readonly reportPlacement?: boolean;
+}
+
+/** Where a part of an answer runs. */
+export interface PlacementReport extends Pick<Placed, "backend" | "kind"> {
+  /** Tokens of the answer that came before this part. */
+  readonly fromToken: number;
 }
 
 export interface ScoredToken {
@@ -48,6 +57,8 @@ export interface Delta {
   readonly spikes?: SpikeCounts;
   /** The newest, where it is reported. */
   readonly state?: StateReport;
+  /** Where it is reported: with the first delta that a backend brings, and before that as soon as it is known. */
+  readonly placement?: PlacementReport;
 }
 
 export interface ChoiceEnd {
@@ -66,6 +77,8 @@ export interface ChoiceEnd {
   readonly spikeTotals?: SpikeCounts;
   /** The last, where it is reported. */
   readonly state?: StateReport;
+  /** In order, where they are reported. */
+  readonly placements?: readonly PlacementReport[];
 }
 
 export type ChoiceEvent = Delta | ChoiceEnd;

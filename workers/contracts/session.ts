@@ -7,6 +7,7 @@ import type { Ability } from "./abilities.ts";
 import type { ChoiceEvent, Job } from "./choice.ts";
 import type { ModelVersion, Outcome } from "./engine.ts";
 import type { ServiceFailure } from "./errors.ts";
+import type { Placed } from "./pool.ts";
 
 /**
  * Whose data something is: 32 lower-case hex digits derived from the key that was sent. Requests without a key have no tenant: nothing of
@@ -40,13 +41,12 @@ export interface GenerationOrder {
   readonly resumable: boolean;
   /** The session that this is a turn of. */
   readonly turn?: TurnOrder;
+  /** The data centre that took it, where the runtime tells: its stream is run near it, and so are its backends where there is a choice. */
+  readonly place?: string;
 }
 
 /** One request that generates. */
-export interface GenerationRequest extends Omit<GenerationOrder, "stream"> {
-  /** The data centre that took it, where the runtime tells: its stream is run near it. */
-  readonly place?: string;
-}
+export type GenerationRequest = Omit<GenerationOrder, "stream">;
 
 export interface TurnOrder {
   readonly session: string;
@@ -89,6 +89,8 @@ export interface OpenStream {
    */
   readonly reach: number;
   readonly cache: CacheReport;
+  /** Where its first choice ran last; without reasons once the run itself is over. Left out where nothing has run. */
+  readonly placed?: Placed;
   /** The session that holds the turn: another than asked for when that one was busy, and this is a fork of it. */
   readonly session?: string;
 }

@@ -1,17 +1,13 @@
-/** Which backend serves a request. One today; the pool's plan takes this function's place. */
+/** What the gateway asks of other Workers: the pool for what its models can, the session service for everything else. */
 import { unwrap, type Service } from "../contracts/call.ts";
-import type { GenerationBackend, ModelDescription, ModelVersion, Outcome } from "../contracts/engine.ts";
+import type { ModelDescription, ModelVersion, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { modelUnavailable } from "../models/served-model.ts";
 import type { Environment } from "./environment.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 
-export function chooseBackend(environment: Environment): GenerationBackend {
-  return environment.ENGINE;
-}
-
-/** The value of a call to an engine. @throws ServiceError that names the engine where the call breaks. */
-export const fromEngine = <T>(call: Promise<Outcome<T>>): Promise<T> => unwrap("engine", call, logBroken("engine"));
+/** The value of a call to the pool. @throws ServiceError that names it where the call breaks. */
+export const fromPool = <T>(call: Promise<Outcome<T>>): Promise<T> => unwrap("pool", call, logBroken("pool"));
 
 /** The value of a call to the session service. @throws ServiceError that names it where the call breaks. */
 export const fromSession = <T>(call: Promise<Outcome<T>>): Promise<T> => unwrap("session", call, logBroken("session"));
@@ -28,13 +24,13 @@ export async function describeModel(environment: Environment, { id, digest }: Mo
   const same = (one: ModelVersion) => one.id === id && one.digest === digest;
   const known = descriptions?.find(same);
   if (known !== undefined) return known;
-  descriptions = structuredClone(await fromEngine(chooseBackend(environment).models()));
+  descriptions = structuredClone(await fromPool(environment.POOL.models()));
   const found = descriptions.find(same);
   if (found === undefined) throw new ServiceError(modelUnavailable(id));
   return found;
 }
 
-/** For answers that must work while the engine is away; null then. */
+/** For answers that must work while no backend answers; null then. */
 export async function availableDescription(environment: Environment, model: ModelVersion): Promise<ModelDescription | null> {
   try {
     return await describeModel(environment, model);

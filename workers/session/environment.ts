@@ -1,5 +1,5 @@
 /** What the session Worker is given from outside. */
-import type { GenerationBackend } from "../contracts/engine.ts";
+import type { PoolBackend } from "../contracts/pool.ts";
 import type { DirectoryObject } from "./sessions/directory-object.ts";
 import type { SessionObject } from "./sessions/session-object.ts";
 import type { ShareObject } from "./sessions/share-object.ts";
@@ -7,7 +7,8 @@ import type { TenantObject } from "./snapshots/tenant-object.ts";
 import type { StreamObject } from "./answers/stream-object.ts";
 
 export interface SessionEnvironment {
-  readonly ENGINE: GenerationBackend;
+  /** The pool Worker's `PoolService` entrypoint: whatever is generated is asked of it. */
+  readonly POOL: PoolBackend;
   /** Static assets that the gateway serves too: `/models.json` with each model's card and tokenizer in the folder that it names. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
   readonly STREAM_OBJECT: DurableObjectNamespace<StreamObject>;

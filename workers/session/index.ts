@@ -29,9 +29,9 @@ const mostObjects = 16;
 export class SessionService extends WorkerEntrypoint<SessionEnvironment> implements SessionBackend {
   readonly #keeper = new SessionKeeper(this.env);
 
-  async start({ place, ...request }: GenerationRequest): Promise<Outcome<OpenStream>> {
+  async start(request: GenerationRequest): Promise<Outcome<OpenStream>> {
     return await this.#reach(async () => {
-      const { tenant, turn } = request;
+      const { tenant, turn, place } = request;
       if (tenant !== null && turn !== undefined && (await findSession(this.env, tenant, turn.session, "sess", "ctx")) === undefined)
         return { ok: false, failure: sessionNotFound() };
       let order = { ...request, stream: await newStreamId(this.env, place, tenant) };

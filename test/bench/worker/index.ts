@@ -15,10 +15,14 @@ interface DirectRequest {
   readonly maxTokens: number;
 }
 
+interface BenchEnvironment extends Environment {
+  readonly ENGINE: GenerationBackend;
+}
+
 const gateway = createApp();
 
 export default {
-  async fetch(request: Request, environment: Environment, context: ExecutionContext): Promise<Response> {
+  async fetch(request: Request, environment: BenchEnvironment, context: ExecutionContext): Promise<Response> {
     switch (new URL(request.url).pathname) {
       case "/direct/empty":
         return Response.json({ status: "ok" });
@@ -34,7 +38,7 @@ export default {
         return await gateway.fetch(request, environment, context);
     }
   },
-} satisfies ExportedHandler<Environment>;
+} satisfies ExportedHandler<BenchEnvironment>;
 
 async function forget({ SESSION }: Environment, key: string): Promise<Response> {
   const outcome = await SESSION.deleteTenant(await tenantOf(key));

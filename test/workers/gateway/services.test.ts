@@ -3,6 +3,8 @@ import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Environment } from "../../../workers/gateway/environment.ts";
+import type { PoolEnvironment } from "../../../workers/pool/environment.ts";
+import { PoolService } from "../../../workers/pool/index.ts";
 import type { SessionEnvironment } from "../../../workers/session/environment.ts";
 import { SessionService } from "../../../workers/session/index.ts";
 import { failure, json, requestWith } from "../support/gateway-client.ts";
@@ -10,13 +12,14 @@ import { failure, json, requestWith } from "../support/gateway-client.ts";
 const keyHeaders = { authorization: "Bearer sk-services" };
 const chat = { model: "tiny", messages: [{ role: "user", content: "hi" }], max_tokens: 1 };
 const sessionAway = { code: "session_unavailable", message: "The session service cannot be reached." };
+const poolAway = { code: "pool_unavailable", message: "The pool of backends cannot be reached." };
 const engineAway = { code: "engine_unavailable", message: "The engine cannot be reached." };
 const secretCause = "Network connection lost: machine 7";
 
 /** Every call of it breaks, as RPC does where the other side is gone. */
 const broken: object = new Proxy({}, { get: () => () => Promise.reject(new Error(secretCause)) });
 const noSession = { SESSION: broken as Environment["SESSION"] };
-const noEngine = { ENGINE: broken as Environment["ENGINE"] };
+const noPool = { POOL: broken as Environment["POOL"] };
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -108,9 +111,13 @@ test("a mistake of our own in the session Worker is told as one, and logged as o
   expect(log()).toContain(`"event":"session_defect"`);
 });
 
-test("/ready names the engine that is away", async () => {
+const noEngine = () => ({ POOL: new PoolService(createExecutionContext(), { ENGINE: broken as PoolEnvironment["ENGINE"] }) });
+test.each([
+  ["pool", "pool", poolAway, () => noPool],
+  ["engine behind the pool", "engine", engineAway, noEngine],
+])("/ready names the %s that is away", async (_name, service, away, variables) => {
   const log = logged();
-  const answer = await requestWith(noEngine, "/ready");
-  expect([answer.status, await failure(answer)]).toMatchObject([503, engineAway]);
-  expect(log()).toContain(`"event":"service_unreachable","service":"engine"`);
+  const answer = await requestWith(variables(), "/ready");
+  expect([answer.status, await failure(answer)]).toMatchObject([503, away]);
+  expect(log()).toContain(`"event":"service_unreachable","service":"${service}"`);
 });

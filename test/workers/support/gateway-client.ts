@@ -4,7 +4,9 @@ import { createExecutionContext } from "cloudflare:test";
 import { createApp } from "../../../workers/gateway/app.ts";
 import type { Environment } from "../../../workers/gateway/environment.ts";
 
-export type Variables = Partial<Pick<Environment, "API_KEYS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS" | "ASSETS" | "ENGINE" | "SESSION">>;
+export type Variables = Partial<
+  Pick<Environment, "API_KEYS" | "ADMIN_KEYS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS" | "ASSETS" | "POOL" | "SESSION">
+>;
 export type Json = Record<string, unknown>;
 
 const gatewayOrigin = "https://gateway.test";

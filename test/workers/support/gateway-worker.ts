@@ -6,6 +6,7 @@ import { endOfTurn, plainManifest, swappedManifest, swappedTokenizer, tinyManife
 import { ToyBackend } from "./toy-backend.ts";
 
 export { default } from "../../../workers/gateway/index.ts";
+export { PoolService } from "../../../workers/pool/index.ts";
 export { PoolObject } from "../../../workers/pool/registry/pool-object.ts";
 export { DirectoryObject, SessionObject, SessionService, ShareObject, StreamObject, TenantObject } from "../../../workers/session/index.ts";
 

@@ -7,8 +7,10 @@ import type { GatewayTypes } from "../environment.ts";
 import { invalidApiKey } from "../failures.ts";
 
 export const apiKey = createMiddleware<GatewayTypes>(async (c, next) => {
-  const { apiKeys: keys } = c.var.settings;
-  if (keys.length > 0 && !(await isOneOf(bearerToken(c.req.header("authorization")), keys))) throw invalidApiKey();
+  const { apiKeys: keys, adminKeys } = c.var.settings;
+  const key = bearerToken(c.req.header("authorization"));
+  if (keys.length > 0 && !(await isOneOf(key, keys))) throw invalidApiKey();
+  if (adminKeys.length > 0) c.set("isAdmin", await isOneOf(key, adminKeys));
   return next();
 });
 

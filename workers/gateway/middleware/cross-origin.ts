@@ -18,6 +18,7 @@ export const crossOrigin = createMiddleware<GatewayTypes>(async (c, next) => {
       "x-request-id",
       "retry-after",
       "x-should-retry",
+      "x-spikingbrain-backend",
       "x-spikingbrain-cache",
       "x-spikingbrain-session",
       "x-spikingbrain-stream",

@@ -5,5 +5,6 @@ import { gatewaySettings } from "../settings.ts";
 
 export const settings = createMiddleware<GatewayTypes>(async (c, next) => {
   c.set("settings", gatewaySettings(c.env));
+  c.set("isAdmin", false);
   return next();
 });

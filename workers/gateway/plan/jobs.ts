@@ -53,6 +53,7 @@ export function planJobs(
       promptIndex,
       stops: body.stop ?? [],
       echo,
+      ...(body.placement === true ? { reportPlacement: true } : {}),
       request: {
         requestId,
         prompt: tokens ?? new Uint32Array(),

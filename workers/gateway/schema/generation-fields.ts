@@ -80,6 +80,8 @@ export const generationFields = {
   spikes: z.boolean().nullish(),
   /** An extension: tells what the conversation's state holds and takes, while a prompt is read too. */
   state: z.boolean().nullish(),
+  /** An extension: tells where the answer runs, and from which token on. */
+  placement: z.boolean().nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(stopTokensLimit).nullish(),
   user: accepted,
   metadata: accepted,

@@ -1,6 +1,6 @@
 /** Turns a stream's entries into an answer: the payloads of an event stream, or one whole object. */
 import type { ChoiceFinish } from "../../contracts/finish.ts";
-import type { ScoredToken } from "../../contracts/choice.ts";
+import type { PlacementReport, ScoredToken } from "../../contracts/choice.ts";
 import type { StreamEntry } from "../../contracts/session.ts";
 import type { AnswerFormat, AnswerUsage, FormatEvent } from "./formats/format.ts";
 import type { AnswerRecipe } from "./recipe.ts";
@@ -13,6 +13,7 @@ interface OpenChoice {
   readonly texts: string[];
   readonly tokens: ScoredToken[];
   reason: ChoiceFinish;
+  placements?: readonly PlacementReport[];
 }
 
 type Entries = AsyncGenerator<StreamEntry, void, undefined>;
@@ -86,6 +87,7 @@ export async function wholeAnswer(
         choice.tokens.push(...event.content.tokens);
       } else {
         choice.reason = event.reason;
+        if (event.placements !== undefined) choice.placements = event.placements;
         usage.add(event);
       }
     }

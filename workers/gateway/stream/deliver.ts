@@ -1,5 +1,6 @@
 /** Hands an open stream to a client: whole, or as server-sent events from wherever the client is. */
 import { decodeEntries } from "../../contracts/entry-stream.ts";
+import type { Placed } from "../../contracts/pool.ts";
 import type { CacheReport, OpenStream } from "../../contracts/session.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
@@ -30,9 +31,9 @@ export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenize
   // Until it has begun, whatever keeps it from that is told by a status.
   await Promise.race([begun.promise, answer]);
   const soon = await within(answer, wholeSilenceMilliseconds, () => null);
-  if (soon !== null) return c.json(soon, 200, streamHeaders(open));
+  if (soon !== null) return c.json(soon, 200, streamHeaders(c, open));
   const body = slowJson(answer, { silenceMilliseconds: wholeSilenceMilliseconds, abort, onFailure: failureReporter(c) });
-  return c.body(body, 200, { ...slowJsonHeaders, ...streamHeaders(open) });
+  return c.body(body, 200, { ...slowJsonHeaders, ...streamHeaders(c, open) });
 }
 
 /** `after` is the number of the last entry that the client has. */
@@ -49,7 +50,7 @@ export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: To
     keepAliveMilliseconds: c.var.settings.keepAliveMilliseconds,
     onFailure: failureReporter(c),
   });
-  return c.body(stream, 200, { ...eventStreamHeaders, ...streamHeaders(open) });
+  return c.body(stream, 200, { ...eventStreamHeaders, ...streamHeaders(c, open) });
 }
 
 function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {
@@ -79,11 +80,20 @@ const reporter = (c: GatewayContext) => (usage: AnswerUsage) => {
   facts["cachedTokens"] = usage.prompt_tokens_details.cached_tokens;
 };
 
-function streamHeaders({ stream, cache, session }: OpenStream): Record<string, string> {
+function streamHeaders(c: GatewayContext, { stream, cache, placed, session }: OpenStream): Record<string, string> {
   return {
     "x-spikingbrain-stream": stream,
     "x-spikingbrain-cache": cacheHeader(cache),
+    ...(placed === undefined ? {} : backendHeaders(placed, c.var.isAdmin)),
     ...(session === undefined ? {} : { "x-spikingbrain-session": session }),
+  };
+}
+
+/** Why it runs there is for administrators alone. */
+function backendHeaders({ backend, kind, reasons }: Placed, isAdmin: boolean): Record<string, string> {
+  return {
+    "x-spikingbrain-backend": `${kind} ${backend}`,
+    ...(isAdmin && reasons.length > 0 ? { "x-spikingbrain-plan": reasons.join(", ") } : {}),
   };
 }
 

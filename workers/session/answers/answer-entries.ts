@@ -46,6 +46,8 @@ export class AnswerEntries {
       case "start":
         this.#usages[record.job] = record.usage;
         return [];
+      case "placed":
+        return (this.choices[record.job]?.place(record.placed) ?? []).map((event) => ({ number: null, event }));
       case "event": {
         const events = this.choices[record.job]?.push(record.event, this.usage(record.job)) ?? [];
         return events.map((event) => (record.event.type === "read" ? { number: null, event } : this.#numbered(event)));

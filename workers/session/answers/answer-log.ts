@@ -4,6 +4,7 @@
  */
 import type { AnswerEvent, PromptUsage } from "../generation/answer-event.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
+import type { Placed } from "../../contracts/pool.ts";
 import { ByteLines } from "../../encoding/lines.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { LogRows } from "./log-rows.ts";
@@ -11,6 +12,8 @@ import type { LogRows } from "./log-rows.ts";
 export type LogRecord =
   /** Where the job's prompt starts: before its first event, and again when a state is found unusable. */
   | { readonly type: "start"; readonly job: number; readonly usage: PromptUsage }
+  /** Where the job's next events come from. */
+  | { readonly type: "placed"; readonly job: number; readonly placed: Pick<Placed, "backend" | "kind"> }
   | { readonly type: "event"; readonly job: number; readonly event: AnswerEvent }
   /** The object was lost while it ran: what it had sent and not yet written is made again after this. */
   | { readonly type: "revived" }

@@ -2,18 +2,20 @@
 import type { Job } from "../../contracts/choice.ts";
 import type { ModelVersion } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import type { Placed } from "../../contracts/pool.ts";
 import type { CacheReport } from "../../contracts/session.ts";
 import { merge } from "./text/merge.ts";
 import { internalError } from "../failures.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
 import type { AnswerEntries } from "./answer-entries.ts";
 import type { LogRecord } from "./answer-log.ts";
-import { Attempts, type AttemptEvent, type ChooseBackend } from "../generation/attempts.ts";
+import { Attempts, type AttemptEvent } from "../generation/attempts.ts";
+import type { AskPool } from "../generation/pool.ts";
 import type { Meter } from "../generation/meter.ts";
 import type { States } from "../generation/start.ts";
 
 export interface RunOptions {
-  readonly chooseBackend: ChooseBackend;
+  readonly askPool: AskPool;
   readonly model: ModelVersion;
   readonly jobs: readonly Job[];
   readonly states: readonly States[];
@@ -22,6 +24,7 @@ export interface RunOptions {
   readonly entries: AnswerEntries;
   readonly record: (record: LogRecord) => void;
   readonly onRetry: (failure: ServiceFailure, sampled: number) => void;
+  readonly onPlaced: (job: number, placed: Placed) => void;
   readonly onDefect: (cause: unknown) => void;
   /** How long the end waits for the states of answers that are whole, milliseconds. */
   readonly patience: number;
@@ -52,11 +55,11 @@ export class GenerationRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { chooseBackend, model, jobs, states, continues, meter, entries, onRetry } = options;
+    const { askPool, model, jobs, states, continues, meter, entries, onRetry } = options;
     this.#attempts = jobs.map(
       (job, at) =>
         new Attempts({
-          chooseBackend,
+          askPool,
           model,
           job,
           states: states[at] as States,
@@ -91,6 +94,11 @@ export class GenerationRun {
     return best ?? { outcome: "miss", tokens: 0, reason: "nothing to read" };
   }
 
+  /** Where the first choice that has begun runs. */
+  get placed(): Placed | undefined {
+    return this.#attempts.find(({ placed }) => placed !== undefined)?.placed;
+  }
+
   /** Resolves with the first event of any choice, or when they have ended. */
   get underWay(): Promise<void> {
     return this.#underWay.promise;
@@ -98,13 +106,17 @@ export class GenerationRun {
 
   /** Runs to the end; never rejects. */
   async pump(): Promise<void> {
-    const { record, settle } = this.#options;
+    const { record, settle, onPlaced } = this.#options;
     let patience: ReturnType<typeof setTimeout> | undefined;
     let failure: ServiceFailure | null = null;
     try {
       for await (const { job, event } of merge(this.#open().map((job) => this.#choice(job)))) {
         if (event.type === "start") record({ type: "start", job, usage: event.usage });
-        else {
+        else if (event.type === "placed") {
+          const { backend, kind } = event.placed;
+          onPlaced(job, event.placed);
+          record({ type: "placed", job, placed: { backend, kind } });
+        } else {
           record({ type: "event", job, event });
           this.#underWay.resolve();
         }

@@ -1,10 +1,11 @@
 /** A generation and its readers, from its order or, after its object was lost, from its log. */
 import type { Job } from "../../contracts/choice.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import type { Placed } from "../../contracts/pool.ts";
 import type { CacheReport, OpenStream, StreamEntry, TenantId } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { ServedModel } from "../../models/served-model.ts";
-import { engineOf } from "../generation/backend.ts";
+import { askPool } from "../generation/pool.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { cancelled, internalError } from "../failures.ts";
 import { streamSettings } from "../settings.ts";
@@ -76,7 +77,10 @@ export class Life {
     if (this.#entries.ended) this.#close();
     const sources = this.#sources();
     this.#run = new GenerationRun({
-      chooseBackend: () => engineOf(environment, { tenant: stored.order.tenant, priority: "interactive" }),
+      askPool: askPool(environment, {
+        ...{ tenant: stored.order.tenant, priority: "interactive" },
+        ...{ session: stored.prepared?.session ?? null, place: stored.order.place ?? null },
+      }),
       model: stored.order.model,
       jobs,
       states: jobs.map((job) => chooseStates(job, sources)),
@@ -88,6 +92,10 @@ export class Life {
       },
       onRetry: (failure, sampled) => {
         logLine("info", "generation_retried", { stream: stored.order.stream, code: failure.code, sampled });
+      },
+      onPlaced: (job, { backend, kind, reasons }) => {
+        const sampled = this.#entries.choices[job]?.sampled.length ?? 0;
+        logLine("info", "generation_placed", { stream: stored.order.stream, job, backend, kind, sampled, reasons: reasons.join(", ") });
       },
       onDefect: (cause) => {
         logLine("error", "generation_defect", { stream: stored.order.stream, cause: describeCause(cause) });
@@ -176,6 +184,7 @@ export class Life {
   open(after: number): OpenStream {
     const { order, prepared } = this.#options.stored;
     const cache: CacheReport = this.#run.cache;
+    const placed = this.#placed;
     return {
       stream: order.stream,
       entries: this.#feed.read(after),
@@ -183,8 +192,16 @@ export class Life {
       recipe: order.recipe,
       reach: this.#revived ? Math.max(this.#feed.last, mostEntries(order.jobs)) : this.#feed.last,
       cache,
+      ...(placed === undefined ? {} : { placed }),
       ...(prepared === null ? {} : { session: prepared.session }),
     };
+  }
+
+  get #placed(): Placed | undefined {
+    const { placed } = this.#run;
+    if (placed !== undefined) return placed;
+    const report = this.#entries.choices.find(({ placement }) => placement !== undefined)?.placement;
+    return report === undefined ? undefined : { backend: report.backend, kind: report.kind, reasons: [] };
   }
 
   #record(record: LogRecord): void {

@@ -2,16 +2,18 @@
  * One choice's events, over as many attempts as it takes: when a backend dies, the next attempt starts from the same state and the tokens
  * sampled so far, and goes on with the very tokens that the first would have had.
  */
-import { fromEngine } from "../calls.ts";
+import { fromPool } from "../calls.ts";
 import type { Job } from "../../contracts/choice.ts";
-import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelVersion, Outcome, StateSource } from "../../contracts/engine.ts";
+import type { GenerateEvent, GenerateRequest, ModelVersion, Outcome, StateSource } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
+import type { Placed, PlacedStream } from "../../contracts/pool.ts";
 import type { AnswerEvent, PromptUsage } from "./answer-event.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
 import type { States, Start } from "./start.ts";
 import type { Meter } from "./meter.ts";
+import type { AskPool } from "./pool.ts";
 import { StateOpening } from "./state-opening.ts";
 import { StateReceiver } from "./state-receiver.ts";
 import { pause } from "../../waiting/within.ts";
@@ -20,13 +22,14 @@ import { pause } from "../../waiting/within.ts";
 const mostFruitlessAttempts = 4;
 const firstPauseMilliseconds = 20;
 
-export type AttemptEvent = AnswerEvent | { readonly type: "start"; readonly usage: PromptUsage };
-
-/** Whom an attempt asks: chosen anew for each, so that another backend can go on where one has died. */
-export type ChooseBackend = () => Pick<GenerationBackend, "generate">;
+export type AttemptEvent =
+  | AnswerEvent
+  | { readonly type: "start"; readonly usage: PromptUsage }
+  /** Where the attempt that begins runs. */
+  | { readonly type: "placed"; readonly placed: Placed };
 
 export interface AttemptOptions {
-  readonly chooseBackend: ChooseBackend;
+  readonly askPool: AskPool;
   readonly model: ModelVersion;
   readonly job: Job;
   readonly states: States;
@@ -45,6 +48,8 @@ export class Attempts {
   readonly #states: StateReceiver;
   #start: Start | undefined;
   #stream: ReadableStream<Uint8Array> | undefined;
+  #placed: Placed | undefined;
+  readonly #failedAt = new Set<string>();
   #promptReported = false;
   #fruitless = 0;
 
@@ -59,6 +64,11 @@ export class Attempts {
 
   get start(): Start | undefined {
     return this.#start;
+  }
+
+  /** Where the newest attempt runs, or has run. */
+  get placed(): Placed | undefined {
+    return this.#placed;
   }
 
   /** The state at the answer's end, once its file is in the store; null where none was kept. */
@@ -85,6 +95,7 @@ export class Attempts {
       try {
         const stream = this.#stream ?? (await this.#opened());
         this.#stream = undefined;
+        yield* this.#placement(stream);
         yield* this.#read(stream);
         return;
       } catch (cause) {
@@ -92,6 +103,17 @@ export class Attempts {
         if (yield* this.#goOn(cause.failure)) continue;
         throw cause;
       }
+    }
+  }
+
+  /** Tells where the attempt runs; a reader that leaves here lets go of it. */
+  *#placement(stream: ReadableStream<Uint8Array>): Generator<AttemptEvent, void, undefined> {
+    let stays = false;
+    try {
+      if (this.#placed !== undefined) yield { type: "placed", placed: this.#placed };
+      stays = true;
+    } finally {
+      if (!stays) void stream.cancel("nobody reads the answer").catch(() => undefined);
     }
   }
 
@@ -130,6 +152,9 @@ export class Attempts {
     if (signal.aborted || !failure.retryable || this.#start === undefined || !this.#canBegin()) return false;
     if (++this.#fruitless > mostFruitlessAttempts) return false;
     onRetry(failure, this.#sampled.length);
+    // A state that can't be used says nothing against the backend that found it out.
+    if (this.#placed !== undefined && failure.code !== "state_rejected" && failure.code !== "state_lost")
+      this.#failedAt.add(this.#placed.backend);
     if (failure.code === "state_rejected") {
       this.#start = await states.without(this.#start, "the engine refused the state");
       if (this.#sampled.length === 0) yield this.#started(this.#start);
@@ -146,8 +171,11 @@ export class Attempts {
     if (!this.#canBegin()) throw new ServiceError(notContinued());
     while (true) {
       const start = (this.#start ??= await this.#options.states.start());
-      const outcome = await this.#generate(start);
-      if (outcome.ok) return outcome.value;
+      const outcome = await this.#run(start);
+      if (outcome.ok) {
+        this.#placed = outcome.value.placed;
+        return outcome.value.events;
+      }
       const { failure } = outcome;
       if (start.snapshot === null || failure.code !== "state_rejected") throw new ServiceError(failure);
       this.#start = await this.#options.states.without(start, failure.message);
@@ -159,12 +187,12 @@ export class Attempts {
     return this.#options.continues || this.#sampled.length === 0;
   }
 
-  async #generate(start: Start): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    const { chooseBackend, states, meter } = this.#options;
+  async #run(start: Start): Promise<Outcome<PlacedStream>> {
+    const { askPool, job, states, meter } = this.#options;
     const state = start.snapshot === null ? undefined : new StateOpening((fromPage) => states.open(start, fromPage));
     try {
       const request = this.#request(start, state?.reference);
-      const stream = await fromEngine(chooseBackend().generate(request));
+      const stream = await fromPool(askPool(request, { beginning: job.request.prompt, avoid: [...this.#failedAt] }));
       meter.attempt(request.prompt.length, start.tokens);
       return { ok: true, value: stream };
     } catch (cause) {

@@ -1,17 +1,19 @@
 /** Makes a state of tokens, part by part: for a document, and where a conversation's state is lost. Each part's state is kept before the next. */
-import { greedyParameters, type GenerationBackend, type ModelVersion } from "../../contracts/engine.ts";
+import { greedyParameters, type ModelVersion } from "../../contracts/engine.ts";
 import type { Job } from "../../contracts/choice.ts";
 import { unreachable } from "../../contracts/call.ts";
+import type { PoolBackend } from "../../contracts/pool.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
-import { fromEngine } from "../calls.ts";
+import { fromPool } from "../calls.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { snapshotInvalid } from "../../state-file/failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { identityOf } from "../identity.ts";
 import { modelKeepsNoStates } from "../failures.ts";
 import { modelUnavailable } from "../../models/served-model.ts";
-import { Attempts, type ChooseBackend } from "./attempts.ts";
+import { Attempts } from "./attempts.ts";
 import { Meter, type MeteredWork } from "./meter.ts";
+import type { AskPool } from "./pool.ts";
 import { turnStates } from "./turn-states.ts";
 
 /**
@@ -20,9 +22,9 @@ import { turnStates } from "./turn-states.ts";
  */
 const mostPartTokens = 2_048;
 
-/** How many tokens a part has: also no more than half of what the engine takes in one request. @throws ServiceError while it is away, or where it keeps no states. */
-export async function partTokens(backend: Pick<GenerationBackend, "models">, model: ModelVersion): Promise<number> {
-  const models = await fromEngine(backend.models());
+/** How many tokens a part has: also no more than half of what a backend takes in one request. @throws ServiceError while there is none, or where it keeps no states. */
+export async function partTokens(pool: Pick<PoolBackend, "models">, model: ModelVersion): Promise<number> {
+  const models = await fromPool(pool.models());
   const description = models.find(({ id, digest }) => id === model.id && digest === model.digest);
   if (description === undefined) throw new ServiceError(modelUnavailable(model.id));
   if (!description.abilities.includes("states")) throw new ServiceError(modelKeepsNoStates(model.id));
@@ -35,7 +37,7 @@ export interface Base {
 }
 
 export interface ReadOptions {
-  readonly chooseBackend: ChooseBackend;
+  readonly askPool: AskPool;
   readonly store: Pick<SnapshotStore, "open" | "put">;
   readonly model: ModelVersion;
   /** What the reading is for. */
@@ -60,7 +62,7 @@ export type PartEnd =
 
 /** Reads these tokens after `base`. @throws ServiceError where the engine fails for good. */
 export async function readPart(base: Base, tokens: Uint32Array, options: ReadOptions): Promise<PartEnd> {
-  const { chooseBackend, store, model, work, session, owner, number, isLast, signal } = options;
+  const { askPool, store, model, work, session, owner, number, isLast, signal } = options;
   const job = readingJob(session, tokens);
   const outcome = { baseIsLost: false };
   let failure = notKept();
@@ -91,7 +93,7 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
   const meter = new Meter(work, model.id);
   // Nothing is sampled that an attempt could go on with.
   const answer = { continues: false, sampled: [], onRetry: () => undefined };
-  const attempts = new Attempts({ chooseBackend, model, job, states, meter, signal, ...answer });
+  const attempts = new Attempts({ askPool, model, job, states, meter, signal, ...answer });
   try {
     const events = attempts.events();
     for (let next = await events.next(); next.done !== true; next = await events.next()) {

@@ -1,5 +1,5 @@
 /** Where a session's next turn starts: at its newest state, and what lies far behind the conversation's end is brought up to it. */
-import { engineOf } from "../generation/backend.ts";
+import { askPool } from "../generation/pool.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { releaseOwned } from "../snapshots/release-owned.ts";
@@ -39,7 +39,7 @@ export class BaseReader {
     if (!keepsStates) return { snapshot: null, tokens: 0, unread: tokens.read(0, end) };
     const last = turns.get(turns.last);
     let base = this.#newest();
-    const part = end === base.tokens ? 0 : await partTokens(environment.ENGINE, record.model);
+    const part = end === base.tokens ? 0 : await partTokens(environment.POOL, record.model);
     if (end - base.tokens > part && last !== undefined) base = await this.#bringUp(base, end, part, record, last);
     return { ...base, unread: tokens.read(base.tokens, end) };
   }
@@ -55,7 +55,7 @@ export class BaseReader {
     const store: SnapshotStore = environment.TENANT_OBJECT.getByName(tenant);
     const options = {
       ...{
-        chooseBackend: () => engineOf(environment, { tenant, priority: "interactive" }),
+        askPool: askPool(environment, { tenant, priority: "interactive", session: id, place: null }),
         store,
         model,
         work: "rebuild" as const,

@@ -8,7 +8,7 @@ import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { IngestProgress, SessionFacts } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { modelOfVersion } from "../../models/served-model.ts";
-import { engineOf } from "../generation/backend.ts";
+import { askPool } from "../generation/pool.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, contextNotFound, documentTooLarge, internalError, invalidRequest } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
@@ -262,7 +262,7 @@ export class DocumentReader {
     const { storage, tokens, environment } = this.#dependencies;
     try {
       const { model } = this.#record();
-      const most = await partTokens(environment.ENGINE, model);
+      const most = await partTokens(environment.POOL, model);
       for (let upload = this.#upload(); upload !== undefined; upload = this.#upload()) {
         const left = tokens.length - upload.readTokens;
         const isWhole = upload.stage === "reading";
@@ -292,7 +292,7 @@ export class DocumentReader {
     const isLast = upload.stage === "reading" && upload.readTokens + count === tokens.length;
     const read = await readPart(base, tokens.read(upload.readTokens, upload.readTokens + count), {
       ...{
-        chooseBackend: () => engineOf(environment, { tenant, priority: "background" }),
+        askPool: askPool(environment, { tenant, priority: "background", session: id, place: null }),
         store,
         model,
         work: "document",

@@ -7,7 +7,7 @@ import type { BackendScript } from "../../../workers/support/toy-backend.ts";
 export { FixtureAssets } from "../../../workers/support/gateway-worker.ts";
 
 interface ScriptedEnvironment extends Environment {
-  readonly ENGINE: Environment["ENGINE"] & { use(script: BackendScript): Promise<void>; load(): Promise<EngineLoad> };
+  readonly ENGINE: { use(script: BackendScript): Promise<void>; load(): Promise<EngineLoad> };
   readonly SESSION: Environment["SESSION"] & { lose(stream: string): Promise<void> };
 }
 

@@ -27,7 +27,7 @@ function ofTurn() {
 }
 
 test.each([
-  ["an engine that is asked for its models", "engine_unavailable", () => partTokens({ models: gone }, version)],
+  ["a pool that is asked for its models", "pool_unavailable", () => partTokens({ models: gone }, version)],
   [
     "a session that reads its tokens again",
     "session_unavailable",

@@ -2,6 +2,7 @@
 import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
 import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
 import { unnamed, type AnswerFormat, type AnswerHeader, type AnswerUsage, type FinishedChoice } from "./format.ts";
+import { allPlacements, livePlacement } from "../placement-report.ts";
 import { liveSpikes } from "../spike-report.ts";
 import { liveState } from "../state-report.ts";
 import { tokenLabel } from "../token-label.ts";
@@ -41,11 +42,12 @@ export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: Cha
   });
   return {
     opening: (index) => unnamed(chunkOf([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], null)),
-    delta: ({ index, content: { text, tokens }, spikes, state }: Delta) =>
+    delta: ({ index, content: { text, tokens }, spikes, state, placement }: Delta) =>
       unnamed({
         ...chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }], null),
         ...liveSpikes(spikes),
         ...liveState(state),
+        ...livePlacement(placement),
       }),
     closing: (index, reason) => unnamed(chunkOf([{ index, delta: {}, logprobs: null, finish_reason: reason }], null)),
     usage: (usage) => unnamed(chunkOf([], usage)),
@@ -55,11 +57,12 @@ export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: Cha
       created,
       model,
       system_fingerprint,
-      choices: choices.map(({ index, text, tokens, reason }) => ({
+      choices: choices.map(({ index, text, tokens, reason, placements }) => ({
         index,
         message: { role: "assistant", content: text, refusal: null },
         logprobs: logprobs(tokens),
         finish_reason: reason,
+        ...allPlacements(placements),
       })),
       usage,
     }),

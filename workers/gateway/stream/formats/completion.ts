@@ -2,6 +2,7 @@
 import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
 import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
 import { unnamed, type AnswerFormat, type AnswerHeader, type AnswerUsage, type FinishedChoice } from "./format.ts";
+import { allPlacements, livePlacement } from "../placement-report.ts";
 import { liveSpikes } from "../spike-report.ts";
 import { liveState } from "../state-report.ts";
 import { tokenLabel } from "../token-label.ts";
@@ -44,17 +45,21 @@ export function completionFormat({ header, tokenizer, topLogprobs, includeUsage 
   const noUsage = includeUsage ? { usage: null } : {};
   return {
     opening: () => [],
-    delta: ({ index, content: { text, tokens }, spikes, state }: Delta) =>
+    delta: ({ index, content: { text, tokens }, spikes, state, placement }: Delta) =>
       unnamed({
         ...body([{ index, text, logprobs: logprobs(tokens), finish_reason: null }], noUsage),
         ...liveSpikes(spikes),
         ...liveState(state),
+        ...livePlacement(placement),
       }),
     closing: (index, reason) => unnamed(body([{ index, text: "", logprobs: null, finish_reason: reason }], noUsage)),
     usage: (usage) => unnamed(body([], { usage })),
     whole: (choices: readonly FinishedChoice[], usage) =>
       body(
-        choices.map(({ index, text, tokens, reason }) => ({ index, text, logprobs: logprobs(tokens), finish_reason: reason })),
+        choices.map(({ index, text, tokens, reason, placements }) => ({
+          ...{ index, text, logprobs: logprobs(tokens), finish_reason: reason },
+          ...allPlacements(placements),
+        })),
         { usage },
       ),
   };

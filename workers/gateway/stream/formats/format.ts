@@ -1,6 +1,6 @@
 /** The wire shapes of one endpoint's answer, whole or as events of a stream: formats are siblings of this file. */
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
-import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
+import type { Delta, PlacementReport, ScoredToken } from "../../../contracts/choice.ts";
 import type { StateReport } from "../../../contracts/state.ts";
 import type { SpikeReport } from "../spike-report.ts";
 
@@ -28,6 +28,8 @@ export interface FinishedChoice {
   readonly text: string;
   readonly tokens: readonly ScoredToken[];
   readonly reason: ChoiceFinish;
+  /** Where the request asked for them. */
+  readonly placements?: readonly PlacementReport[];
 }
 
 /** One event of a stream. */

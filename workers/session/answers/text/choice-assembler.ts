@@ -4,7 +4,7 @@
  */
 import { brokenAnswer } from "../../../contracts/call.ts";
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
-import type { ChoiceEnd, ChoiceEvent, Delta, Job, ScoredToken } from "../../../contracts/choice.ts";
+import type { ChoiceEnd, ChoiceEvent, Delta, Job, PlacementReport, ScoredToken } from "../../../contracts/choice.ts";
 import type { AnswerEvent, PromptUsage } from "../../generation/answer-event.ts";
 import type { TokenLogprob } from "../../../contracts/engine.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
@@ -26,6 +26,9 @@ export class ChoiceAssembler {
   #awaitsPrompt: boolean;
   #spikeTotals: SpikeCounts | undefined;
   #state: StateReport | undefined;
+  readonly #placements: PlacementReport[] = [];
+  /** Whether a delta that stays has said the newest of them. */
+  #placementTold = true;
   #ended: "backend" | "stop string" | "stopped" | undefined;
   #reason: ChoiceFinish = "length";
 
@@ -52,9 +55,28 @@ export class ChoiceAssembler {
     return echo === null || this.#awaitsPrompt ? [] : [this.#delta({ text: echo, tokens: [] })];
   }
 
+  /** Where the events that follow come from. What is made of it is of the moment only: the first delta among them says it for good. */
+  place({ backend, kind }: Omit<PlacementReport, "fromToken">): ChoiceEvent[] {
+    if (this.ended) return [];
+    this.#placements.push({ backend, kind, fromToken: this.#ids.length });
+    this.#placementTold = this.#job.reportPlacement !== true;
+    return this.#placementTold ? [] : [this.#delta({ text: "", tokens: [] })];
+  }
+
+  /** The newest part of the answer; undefined where nothing has run. */
+  get placement(): PlacementReport | undefined {
+    return this.#placements.at(-1);
+  }
+
   /** @throws ServiceError where the backend left out what was asked for. */
   push(event: AnswerEvent, usage: PromptUsage): ChoiceEvent[] {
     if (this.ended) return [];
+    const events = this.#events(event, usage);
+    if (event.type !== "read" && events.some(({ type }) => type === "delta")) this.#placementTold = true;
+    return events;
+  }
+
+  #events(event: AnswerEvent, usage: PromptUsage): ChoiceEvent[] {
     switch (event.type) {
       case "read":
         this.#state = event.state;
@@ -127,7 +149,14 @@ export class ChoiceAssembler {
 
   #delta({ text, tokens }: AssembledText): Delta {
     const spikes = this.#spikeTotals === undefined ? {} : { spikes: this.#spikeTotals };
-    return { type: "delta", index: this.#job.index, content: { kind: "text", text, tokens }, ...spikes, ...this.#latestState() };
+    return {
+      type: "delta",
+      index: this.#job.index,
+      content: { kind: "text", text, tokens },
+      ...spikes,
+      ...this.#latestState(),
+      ...this.#newPlacement(),
+    };
   }
 
   #end(reason: ChoiceFinish, usage: PromptUsage, spikes?: SpikesByLayer): ChoiceEnd {
@@ -142,11 +171,16 @@ export class ChoiceAssembler {
       ...(spikes === undefined ? {} : { spikes }),
       ...(this.#spikeTotals === undefined ? {} : { spikeTotals: this.#spikeTotals }),
       ...this.#latestState(),
+      ...(this.#job.reportPlacement === true ? { placements: [...this.#placements] } : {}),
     };
   }
 
   #latestState(): { readonly state?: StateReport } {
     return this.#state === undefined ? {} : { state: this.#state };
+  }
+
+  #newPlacement(): { readonly placement?: PlacementReport } {
+    return this.#placementTold || this.placement === undefined ? {} : { placement: this.placement };
   }
 
   #requirePrompt(): void {
