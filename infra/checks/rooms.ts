@@ -51,7 +51,7 @@ export const drawnRooms: readonly Room[] = [
   { path: `${session}/state-secrets.ts`, imports: [encoding, settings] },
   { path: `${session}/settings.ts`, imports: [contracts, settings, `${session}/state-secrets.ts`] },
   { path: `${session}/ids`, imports: [encoding, `${session}/state-secrets.ts`], types: [`${session}/environment.ts`] },
-  { path: `${session}/storage`, imports: [contracts, observe, `${session}/failures.ts`] },
+  { path: `${session}/storage`, imports: [contracts, observe, waiting, `${session}/failures.ts`] },
   { path: `${answers}/text`, imports: [contracts, tokenizer], types: [generation] },
   { path: answers, imports: [...libraries, ...ground, `${answers}/text`, sessions, generation, snapshots] },
   { path: sessions, imports: [...libraries, ...ground, generation, snapshots] },

@@ -12,7 +12,7 @@ messages: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user",
 
 def counted(usage: openai.types.CompletionUsage | None) -> list[int] | None:
     """Without the cached tokens: the second of two requests may find what the first has left."""
-    return usage and [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens]
+    return None if usage is None else [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens]
 
 
 whole = client.chat.completions.create(model=model, messages=messages, temperature=0, max_tokens=12, seed=1)

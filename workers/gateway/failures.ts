@@ -10,6 +10,8 @@ export const invalidRequest = (message: string, param?: string) => refuse("inval
 export const unknownField = (param: string) => refuse("unknown_field", 400, `Unknown field: '${param}'.`, param);
 export const unsupportedField = (param: string, message?: string) =>
   refuse("unsupported_field", 400, message ?? `'${param}' is not supported by this server.`, param);
+export const sessionNotFound = () => refuse("session_not_found", 404, "There is no such session.", "session_id");
+export const contextNotFound = () => refuse("context_not_found", 404, "There is no such context.", "context_id");
 /** A stream that was written by another version of this server. */
 export const streamUnreadable = (message: string) =>
   refuse("stream_not_found", 404, `The stream was made by another version of this server. ${message}`);

@@ -13,7 +13,7 @@ import { findSession } from "./sessions/find-session.ts";
 import { checkSettings } from "./settings.ts";
 import { exportSession, importSession } from "./sessions/file/transfer.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
-import { guarded, isStorageCorrupt } from "./storage/broken.ts";
+import { guarded, isStorageCorrupt, type Objects } from "./storage/broken.ts";
 import { startUnwritten } from "./answers/unwritten.ts";
 import type { StreamObject } from "./answers/stream-object.ts";
 
@@ -143,8 +143,8 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
   }
 
   #streams(stream: string): StreamSurface {
-    const object: StreamSurface = this.env.STREAM_OBJECT.getByName(streamObjectName(stream) ?? "");
-    return guarded(object, "stream", (stub) => stub.isRunning(""));
+    const objects: Objects<StreamSurface> = this.env.STREAM_OBJECT;
+    return guarded(objects, streamObjectName(stream) ?? "", "stream", (stub) => stub.isRunning(""));
   }
 
   async #reach<T>(call: () => Promise<Outcome<T>>): Promise<Outcome<T>> {

@@ -162,6 +162,37 @@ describe("shares", () => {
 });
 
 describe("contexts", () => {
+  test("and sessions are found by what is theirs alone", async () => {
+    const { id: session } = await alice.create({ name: "Sea" });
+    const { id: context } = await alice.createContext({ name: "Book" });
+    const calls = [
+      ["GET", ""],
+      ["PATCH", "", { name: "Other" }],
+      ["DELETE", ""],
+    ] as const;
+    const ofSessions = [
+      ["GET", "/turns"],
+      ["POST", "/rewind", { turn: 0 }],
+      ["POST", "/fork", {}],
+      ["POST", "/share", {}],
+      ["POST", "/export", {}],
+    ] as const;
+    const notFound = async (method: string, path: string, code: string, body?: Json) => {
+      const response = await alice.call(method, path, body);
+      expect([path, response.status, (await failure(response)).code]).toEqual([path, 404, code]);
+    };
+    for (const [method, rest, body] of [...calls, ...ofSessions])
+      await notFound(method, `/v1/sessions/${context}${rest}`, "session_not_found", body);
+    for (const [method, rest, body] of [...calls, ["GET", "/events"] as const])
+      await notFound(method, `/v1/contexts/${session}${rest}`, "context_not_found", body);
+    expect(await failure(await alice.upload(session, "offset=0", "text"))).toMatchObject({ code: "context_not_found" });
+    const from = (origin: Json) => alice.call("POST", "/v1/sessions", { model: "tiny", from: origin });
+    expect(await failure(await from({ session_id: context }))).toMatchObject({ code: "session_not_found" });
+    expect(await failure(await from({ context_id: session }))).toMatchObject({ code: "context_not_found" });
+    expect(await alice.facts(session)).toMatchObject({ name: "Sea" });
+    expect(await (await alice.call("GET", `/v1/contexts/${context}`)).json()).toMatchObject({ name: "Book" });
+  });
+
   const text = Array.from({ length: 4 }, (_unused, at) => `Line ${String(at)} of a naïve document, 你好, about ships and harbours. `).join(
     "",
   );

@@ -66,8 +66,9 @@ export class SessionClient {
     return request(`/v1/contexts/${context}/text?${query}`, { method: "PUT", headers, body });
   }
 
+  /** Of a session or a context. */
   async facts(id: string): Promise<Session> {
-    return await (await this.call("GET", `/v1/sessions/${id}`)).json();
+    return await (await this.call("GET", `/v1/${id.startsWith("ctx_") ? "contexts" : "sessions"}/${id}`)).json();
   }
 
   /** Sends a question to a session. @throws Error with the server's error as JSON. */

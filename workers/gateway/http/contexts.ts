@@ -10,6 +10,7 @@ import { parseBody } from "../schema/parse.ts";
 import { newContextBody, newContextQuery, uploadQuery } from "../schema/session.ts";
 import { eventStreamHeaders, eventStream, type SseEvent } from "../stream/sse.ts";
 import { mediaType, requireIdentity, requireUtf8 } from "./media-type.ts";
+import { pathId } from "./path-id.ts";
 import { readQuery, refuseQuery } from "./query.ts";
 import { readJson } from "./read-json.ts";
 import { bodyStream } from "./request-body.ts";
@@ -46,8 +47,9 @@ export async function appendText(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { offset, last } = parseBody(uploadQuery, readQuery(c));
   requireText(c);
-  const id = c.req.param("id") ?? "";
-  return c.json(sessionJson(await fromSession(c.env.SESSION.appendContext(tenant, id, offset, bodyStream(c.req.raw), last === "true"))));
+  return c.json(
+    sessionJson(await fromSession(c.env.SESSION.appendContext(tenant, pathId(c), offset, bodyStream(c.req.raw), last === "true"))),
+  );
 }
 
 /** While no backend answers, a document can be uploaded and waits. */
@@ -59,7 +61,7 @@ async function requireReadable(c: GatewayContext, model: string): Promise<void> 
 /** Any number of events, then `[DONE]`. */
 export async function contextEvents(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
-  const lines = await fromSession(c.env.SESSION.followContext(tenant, c.req.param("id") ?? ""));
+  const lines = await fromSession(c.env.SESSION.followContext(tenant, pathId(c)));
   const abort = new AbortController();
   const stream = eventStream(progress(lines, abort.signal), {
     abort,

@@ -17,6 +17,7 @@ import {
   turnsQuery,
 } from "../schema/session.ts";
 import { requireIdentity } from "./media-type.ts";
+import { contextId, pathId, sessionId } from "./path-id.ts";
 import { readQuery } from "./query.ts";
 import { readJson } from "./read-json.ts";
 import { bodyStream } from "./request-body.ts";
@@ -27,20 +28,22 @@ const defaultSessions = 20;
 const defaultTurns = 100;
 const defaultShareSeconds = 24 * 3600;
 
-const idOf = (c: GatewayContext): string => c.req.param("id") ?? "";
+const shareId = (c: GatewayContext): string => c.req.param("id") ?? "";
 const body = async <T>(c: GatewayContext, schema: z.ZodType<T>): Promise<T> => parseBody(schema, await readJson(c.req.raw));
 
 /** Clients send `null` for what they leave out. */
+const optional = <T>(value: T | null | undefined, read: (value: T) => T) =>
+  value === null || value === undefined ? undefined : read(value);
 const named = (name: string | null | undefined) => (name === null || name === undefined ? {} : { name });
 const turned = (turn: number | null | undefined) => (turn === null || turn === undefined ? {} : { turn });
 
 export async function createSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { model, name, from, share } = await body(c, newSessionBody);
-  const session = from?.session_id ?? from?.context_id;
+  const session = optional(from?.session_id, sessionId) ?? optional(from?.context_id, contextId);
   const request = {
     ...{ model, ...named(name) },
-    ...(session === null || session === undefined ? {} : { from: { session, ...turned(from?.turn) } }),
+    ...(session === undefined ? {} : { from: { session, ...turned(from?.turn) } }),
     ...(share === null || share === undefined ? {} : { share }),
   };
   return c.json(sessionJson(await fromSession(c.env.SESSION.createSession(tenant, request))), 201);
@@ -56,45 +59,45 @@ export async function list(c: GatewayContext, kind: "session" | "context"): Prom
 }
 
 export async function oneSession(c: GatewayContext): Promise<Response> {
-  return c.json(sessionJson(await fromSession(c.env.SESSION.session(requireTenant(c), idOf(c)))));
+  return c.json(sessionJson(await fromSession(c.env.SESSION.session(requireTenant(c), pathId(c)))));
 }
 
 export async function sessionTurns(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { limit = defaultTurns, after } = parseBody(turnsQuery, readQuery(c));
-  const { turns, hasMore } = await fromSession(c.env.SESSION.turns(tenant, idOf(c), limit, after ?? -1));
+  const { turns, hasMore } = await fromSession(c.env.SESSION.turns(tenant, pathId(c), limit, after ?? -1));
   return c.json({ object: "list", data: turns.map(turnJson), has_more: hasMore });
 }
 
 export async function renameSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { name } = await body(c, renameBody);
-  return c.json(sessionJson(await fromSession(c.env.SESSION.renameSession(tenant, idOf(c), name))));
+  return c.json(sessionJson(await fromSession(c.env.SESSION.renameSession(tenant, pathId(c), name))));
 }
 
 export async function deleteSession(c: GatewayContext): Promise<Response> {
-  await fromSession(c.env.SESSION.deleteSession(requireTenant(c), idOf(c)));
+  await fromSession(c.env.SESSION.deleteSession(requireTenant(c), pathId(c)));
   return c.body(null, 204);
 }
 
 export async function rewindSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { turn } = await body(c, rewindBody);
-  return c.json(sessionJson(await fromSession(c.env.SESSION.rewindSession(tenant, idOf(c), turn))));
+  return c.json(sessionJson(await fromSession(c.env.SESSION.rewindSession(tenant, pathId(c), turn))));
 }
 
 export async function forkSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { turn, name } = await body(c, forkBody);
-  const { model } = await fromSession(c.env.SESSION.session(tenant, idOf(c)));
-  const request = { model, ...named(name), from: { session: idOf(c), ...turned(turn) } };
+  const { model } = await fromSession(c.env.SESSION.session(tenant, pathId(c)));
+  const request = { model, ...named(name), from: { session: pathId(c), ...turned(turn) } };
   return c.json(sessionJson(await fromSession(c.env.SESSION.createSession(tenant, request))), 201);
 }
 
 export async function shareSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { expires_in: seconds } = await body(c, shareBody);
-  const { share, expires } = await fromSession(c.env.SESSION.shareSession(tenant, idOf(c), seconds ?? defaultShareSeconds));
+  const { share, expires } = await fromSession(c.env.SESSION.shareSession(tenant, pathId(c), seconds ?? defaultShareSeconds));
   return c.json({ object: "share", id: share, expires }, 201);
 }
 
@@ -105,21 +108,21 @@ export async function listShares(c: GatewayContext): Promise<Response> {
 }
 
 export async function unshare(c: GatewayContext): Promise<Response> {
-  await fromSession(c.env.SESSION.unshare(requireTenant(c), idOf(c)));
+  await fromSession(c.env.SESSION.unshare(requireTenant(c), shareId(c)));
   return c.body(null, 204);
 }
 
 /** The link is the permission; it is not for search engines. */
 export async function sharedSession(c: GatewayContext): Promise<Response> {
-  const turnsAfter = (after: number) => fromSession(c.env.SESSION.shared(idOf(c), after));
+  const turnsAfter = (after: number) => fromSession(c.env.SESSION.shared(shareId(c), after));
   return c.body(sharedStream(await turnsAfter(-1), turnsAfter), 200, { "content-type": "application/json", "x-robots-tag": "noindex" });
 }
 
 export async function exportSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { passphrase } = await body(c, exportBody);
-  const { file } = await fromSession(c.env.SESSION.exportSession(tenant, idOf(c), passphrase ?? null));
-  const headers = { "content-type": "application/octet-stream", "content-disposition": `attachment; filename="${idOf(c)}.sbsf"` };
+  const { file } = await fromSession(c.env.SESSION.exportSession(tenant, pathId(c), passphrase ?? null));
+  const headers = { "content-type": "application/octet-stream", "content-disposition": `attachment; filename="${pathId(c)}.sbsf"` };
   return c.body(file, 200, headers);
 }
 

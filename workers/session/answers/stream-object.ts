@@ -77,15 +77,14 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   async #attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {
-    const life = await this.#find(stream);
-    if (life === undefined || life.tenant !== tenant || this.#orders.isForgotten(stream)) return { ok: false, failure: streamNotFound() };
-    return { ok: true, value: life.open(after) };
+    const life = await this.#findOf(tenant, stream);
+    return life === undefined ? { ok: false, failure: streamNotFound() } : { ok: true, value: life.open(after) };
   }
 
   async stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>> {
     return await asOutcome(async () => {
-      const life = await this.#find(stream);
-      if (life === undefined || life.tenant !== tenant) return { ok: false, failure: streamNotFound() };
+      const life = await this.#findOf(tenant, stream);
+      if (life === undefined) return { ok: false, failure: streamNotFound() };
       life.stop();
       return { ok: true, value: null };
     });
@@ -225,6 +224,12 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     const { prepared, rendered } = await fromObject(this.#session(tenant, turn.session).beginTurn({ ...order, turn }));
     const jobs = order.jobs.map((job) => ({ ...job, request: { ...job.request, ...rendered } }));
     return { order: { ...order, jobs }, prepared };
+  }
+
+  /** What clients find: of their own, and not what was forgotten while somebody still reads it. */
+  async #findOf(tenant: TenantId | null, stream: string): Promise<Life | undefined> {
+    const life = await this.#find(stream);
+    return life?.tenant === tenant && !this.#orders.isForgotten(stream) ? life : undefined;
   }
 
   /** A generation, brought back from what is stored where it was lost with the object. */

@@ -5,7 +5,7 @@ import { reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { sessionNotFound } from "../failures.ts";
 import { isGivenOut } from "../ids/ids.ts";
-import { guarded } from "../storage/broken.ts";
+import { guarded, type Objects } from "../storage/broken.ts";
 import { sessionObjectName } from "./contract.ts";
 import type { DirectoryObject } from "./directory-object.ts";
 import type { SessionObject } from "./session-object.ts";
@@ -39,7 +39,7 @@ export function sessionAt(
   id: string,
   thing: "conversation" | "context" | "share" = id.startsWith("ctx_") ? "context" : "conversation",
 ): SessionSurface {
-  const object: SessionSurface = environment.SESSION_OBJECT.getByName(sessionObjectName(tenant, id));
+  const objects: Objects<SessionSurface> = environment.SESSION_OBJECT;
   // A file that the runtime does not open cannot be deleted from here: one that nobody lists any more is deleted all the same.
   const instead = async () => {
     const isListed =
@@ -49,7 +49,7 @@ export function sessionAt(
         .catch(() => true));
     return isListed ? undefined : sessionNotFound();
   };
-  return reached(guarded(object, thing, (stub) => stub.facts(), instead));
+  return reached(guarded(objects, sessionObjectName(tenant, id), thing, (stub) => stub.facts(), instead));
 }
 
 /** Undefined for an id that the tenant was never given; no object is touched for it but the tenant's directory. */
@@ -78,6 +78,6 @@ export type DirectorySurface = {
 };
 
 export function directoryOf(environment: Pick<Needs, "DIRECTORY_OBJECT">, tenant: TenantId): DirectorySurface {
-  const object: DirectorySurface = environment.DIRECTORY_OBJECT.getByName(tenant);
-  return reached(guarded(object, "directory", (stub) => stub.count()));
+  const objects: Objects<DirectorySurface> = environment.DIRECTORY_OBJECT;
+  return reached(guarded(objects, tenant, "directory", (stub) => stub.count()));
 }

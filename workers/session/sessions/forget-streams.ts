@@ -2,7 +2,7 @@
 import { reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { streamObjectName } from "../ids/ids.ts";
-import { guarded, unlessBroken } from "../storage/broken.ts";
+import { guarded, unlessBroken, type Objects } from "../storage/broken.ts";
 import type { TurnStreams } from "./contract.ts";
 
 /** Those whose file is broken cannot be read any more. @throws ServiceError where a call to an object breaks. */
@@ -16,6 +16,6 @@ export async function forgetStreams(
 }
 
 function streamsAt(environment: Pick<SessionEnvironment, "STREAM_OBJECT">, name: string): TurnStreams {
-  const object: TurnStreams = environment.STREAM_OBJECT.getByName(name);
-  return reached(guarded(object, "stream", (stub) => stub.isRunning("")));
+  const objects: Objects<TurnStreams> = environment.STREAM_OBJECT;
+  return reached(guarded(objects, name, "stream", (stub) => stub.isRunning("")));
 }

@@ -14,7 +14,7 @@ import type { IdKeys } from "../ids/id-keys.ts";
 import { forgetStreams } from "./forget-streams.ts";
 import { isGivenOut, newId } from "../ids/ids.ts";
 import { directoryOf, findSession, sessionAt, type DirectorySurface, type SessionSurface } from "./find-session.ts";
-import { guarded, isStorageCorrupt, unlessBroken } from "../storage/broken.ts";
+import { guarded, isStorageCorrupt, unlessBroken, type Objects } from "../storage/broken.ts";
 import { unixSeconds, type SessionRecord } from "./record.ts";
 import type { SessionCopy } from "./session-object.ts";
 import { adopt } from "./adopt.ts";
@@ -119,20 +119,17 @@ export class SessionKeeper implements Sessions {
     const fork = await newRecord(this.#environment, tenant, "share", record.model, record.name);
     const created = unixSeconds();
     const expires = created + seconds;
-    // First, so that there is none that nobody lists.
-    await this.#directory(tenant).putShare({ id: share, session: id, name: record.name, created, expires });
+    const object = this.#share(share);
+    await object.begin({ id: share, tenant, session: fork.id, expires });
     const made = await this.#create(fork, copied.value);
-    if (!made.ok) {
-      await this.#directory(tenant).removeShare(share);
-      return made;
-    }
-    await this.#share(share).open({ id: share, tenant, session: fork.id, expires });
+    if (made.ok) await this.#directory(tenant).putShare({ id: share, session: id, name: record.name, created, expires });
+    const isOpen = made.ok && (await object.open());
     // It was deleted meanwhile, with the shares that it had then.
-    if (!(await this.session(tenant, id)).ok) {
-      await this.#share(share).end(tenant);
-      return notFound(id);
-    }
-    return { ok: true, value: { share, expires } };
+    const isThere = isOpen && (await this.session(tenant, id)).ok;
+    if (isThere) return { ok: true, value: { share, expires } };
+    // One that has ended by itself meanwhile knows of nothing that was made since.
+    if (!(await object.end(tenant))) await sessionAt(this.#environment, tenant, fork.id, "share").delete(tenant);
+    return made.ok ? notFound(id) : made;
   }
 
   async shares(tenant: TenantId, limit: number, after?: string, session?: string): Promise<Outcome<readonly ShareFacts[]>> {
@@ -147,8 +144,13 @@ export class SessionKeeper implements Sessions {
   }
 
   async unshare(tenant: TenantId, share: string): Promise<Outcome<null>> {
-    const ended = await (await this.#findShare(share))?.end(tenant);
-    return ended === true ? { ok: true, value: null } : { ok: false, failure: shareNotFound() };
+    const object = await this.#findShare(share);
+    if (object === undefined) return { ok: false, failure: shareNotFound() };
+    if (await object.end(tenant)) return { ok: true, value: null };
+    // What is listed is there for who lists it, though its object may not know of it.
+    if (!(await this.#directory(tenant).hasShare(share))) return { ok: false, failure: shareNotFound() };
+    await this.#directory(tenant).removeShare(share);
+    return { ok: true, value: null };
   }
 
   async shared(share: string, after: number): Promise<Outcome<SharedSession>> {
@@ -248,8 +250,8 @@ export class SessionKeeper implements Sessions {
   }
 
   #share(id: string): ShareSurface {
-    const object: ShareSurface = this.#environment.SHARE_OBJECT.getByName(id);
-    return reached(guarded(object, "share", (stub) => stub.get()));
+    const objects: Objects<ShareSurface> = this.#environment.SHARE_OBJECT;
+    return reached(guarded(objects, id, "share", (stub) => stub.get()));
   }
 
   #directory(tenant: TenantId): DirectorySurface {
@@ -261,14 +263,14 @@ export class SessionKeeper implements Sessions {
   }
 
   #tenantObject(tenant: TenantId): TenantSurface {
-    const object: TenantSurface = this.#environment.TENANT_OBJECT.getByName(tenant);
-    return reached(guarded(object, "store", (stub) => stub.usage()));
+    const objects: Objects<TenantSurface> = this.#environment.TENANT_OBJECT;
+    return reached(guarded(objects, tenant, "store", (stub) => stub.usage()));
   }
 }
 
 type TenantSurface = SnapshotStore & Pick<TenantObject, "usage" | "charged" | "deleteAll">;
 
-type ShareSurface = Pick<ShareObject, "open" | "get" | "end">;
+type ShareSurface = Pick<ShareObject, "begin" | "open" | "get" | "end">;
 
 export async function newRecord(
   keys: IdKeys,

@@ -34,7 +34,7 @@ import { TokenLog } from "./token-log.ts";
 import { linesOfTurns, turnsOfLines } from "./turn-lines.ts";
 import { turnList } from "./turn-list.ts";
 import { TurnRows } from "./turn-rows.ts";
-import { guarded, isBrokenFile, isStorageCorrupt, unlessBroken } from "../storage/broken.ts";
+import { guarded, isBrokenFile, isStorageCorrupt, unlessBroken, type Objects } from "../storage/broken.ts";
 import { directoryOf } from "./find-session.ts";
 import { noteLength, overwriteRemoved, sessionText } from "../storage/erase.ts";
 
@@ -363,8 +363,8 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   #stream(stream: string): TurnStreams | undefined {
     const name = streamObjectName(stream);
     if (name === undefined) return undefined;
-    const object: TurnStreams = this.env.STREAM_OBJECT.getByName(name);
-    return guarded(object, "stream", (stub) => stub.isRunning(""));
+    const objects: Objects<TurnStreams> = this.env.STREAM_OBJECT;
+    return guarded(objects, name, "stream", (stub) => stub.isRunning(""));
   }
 
   async #release(owner: string): Promise<void> {
@@ -406,7 +406,8 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   }
 
   #storeToRelease(tenant: string): Pick<SnapshotStore, "release" | "facts"> {
-    return guarded(this.#store(tenant), "store", (stub) => stub.facts(""));
+    const objects: Objects<SnapshotStore> = this.env.TENANT_OBJECT;
+    return guarded(objects, tenant, "store", (stub) => stub.facts(""));
   }
 
   #store(tenant: string): SnapshotStore {

@@ -1,9 +1,18 @@
 /** What ends with a session, and what is never left behind. */
+import { env } from "cloudflare:workers";
+import { runDurableObjectAlarm } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
+import type { SessionEnvironment } from "../../../../workers/session/environment.ts";
+import { newId } from "../../../../workers/session/ids/ids.ts";
+import { SessionKeeper } from "../../../../workers/session/sessions/session-keeper.ts";
 import { failure, request, type Json } from "../../support/gateway-client.ts";
 import { engine } from "../../support/gateway-worker.ts";
 import { greedy, SessionClient, user, type Session } from "../../support/session-client.ts";
-import { inSession } from "./support.ts";
+import { tenantOf } from "../../support/stores.ts";
+import { usage } from "../../support/quota.ts";
+import { inSession, owners } from "./support.ts";
+
+const bindings = env as unknown as SessionEnvironment;
 
 let alice = new SessionClient();
 beforeEach(() => {
@@ -61,6 +70,17 @@ test("a turn that runs ends with its session: its reader gets exactly one end, a
   expect((await alice.call("GET", `/v1/streams/${name}`)).status).toBe(404);
 });
 
+test("a stream that was forgotten is not found by who would stop it either, while it is still read", async () => {
+  const { id } = await alice.create();
+  const answer = await stream(id, { max_tokens: 60 });
+  const name = answer.headers.get("x-spikingbrain-stream") ?? "";
+  await expect.poll(() => engine.running).toBe(0);
+  expect((await remove(id)).status).toBe(204);
+  for (const method of ["GET", "DELETE"])
+    expect(await failure(await alice.call(method, `/v1/streams/${name}`))).toMatchObject({ code: "stream_not_found" });
+  expect(await answer.text()).toContain("data: [DONE]");
+});
+
 test("shares are listed, and end with their session", async () => {
   const { id } = await alice.create({ name: "Sea" });
   const { id: other } = await alice.create({ name: "Land" });
@@ -77,6 +97,50 @@ test("shares are listed, and end with their session", async () => {
   expect((await request(`/v1/shares/${third}`)).status).toBe(200);
   expect((await shares()).data.map((one) => one.id)).toEqual([third]);
   expect((await alice.call("DELETE", `/v1/shares/${third}`)).status).toBe(204);
+  expect((await shares()).data).toEqual([]);
+});
+
+/** The session Worker of an isolate that dies before this call of a new share's object. */
+function keeperThatDiesBefore(call: "begin" | "open"): SessionKeeper {
+  const dying = (share: object) =>
+    new Proxy(share, {
+      get: (target, name) => (name === call ? () => Promise.reject(new Error("the isolate died")) : (Reflect.get(target, name) as unknown)),
+    });
+  const objects = { getByName: (name: string) => dying(bindings.SHARE_OBJECT.getByName(name)) };
+  return new SessionKeeper({ ...bindings, SHARE_OBJECT: objects as unknown as SessionEnvironment["SHARE_OBJECT"] });
+}
+
+test.each(["begin", "open"] as const)(
+  "a share that nobody could %s leaves nothing that is listed, kept or can't be ended",
+  async (call) => {
+    const { id } = await alice.create({ name: "Sea" });
+    await alice.say(id, "Hello?");
+    const before = await usage(alice);
+    const kept = await owners(alice);
+    const tenant = await tenantOf(alice.key);
+    for (const ending of ["by its owner", "by itself"] as const) {
+      await expect(keeperThatDiesBefore(call).shareSession(tenant, id, 60)).rejects.toThrow();
+      const { data } = await shares();
+      expect(data).toHaveLength(call === "open" ? 1 : 0);
+      for (const { id: half } of data) {
+        expect((await request(`/v1/shares/${half}`)).status).toBe(404);
+        if (ending === "by its owner") expect((await alice.call("DELETE", `/v1/shares/${half}`)).status).toBe(204);
+        else expect(await runDurableObjectAlarm(bindings.SHARE_OBJECT.getByName(half))).toBe(true);
+      }
+      expect((await shares()).data).toEqual([]);
+      await expect.poll(async () => (await usage(alice)).bytes).toEqual(before.bytes);
+      expect(await owners(alice)).toEqual(kept);
+    }
+  },
+);
+
+test("a share that is listed and whose object knows nothing of it can be ended", async () => {
+  const { id } = await alice.create();
+  const half = await newId(bindings, "share", null);
+  const directory = bindings.DIRECTORY_OBJECT.getByName(await tenantOf(alice.key));
+  await directory.putShare({ id: half, session: id, name: "Sea", created: 1, expires: 2 ** 40 });
+  expect((await new SessionClient().call("DELETE", `/v1/shares/${half}`)).status).toBe(404);
+  expect((await alice.call("DELETE", `/v1/shares/${half}`)).status).toBe(204);
   expect((await shares()).data).toEqual([]);
 });
 
