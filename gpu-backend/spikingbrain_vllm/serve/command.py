@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spikingbrain.cli.values import Commands, positive, positive_number
 
+from spikingbrain_vllm.node import options as node
 from spikingbrain_vllm.serve.options import Options, port, sha256
 
 DRAIN_SECONDS = 120.0
@@ -21,7 +22,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model's folder, a .gguf file, or the id of a model that set-up has made")
     parser.add_argument("--port", type=port, required=True, metavar="N", help="port to listen on, 1 to 65535")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--key-file", type=Path, required=True, metavar="FILE", help="keys of callers, one a line")
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help="keys of callers, one a line (required without --node-file)")
     parser.add_argument("--served-id", metavar="ID", help="the model's public id (the folder's or file's name, or MODEL where it is an id)")
     parser.add_argument("--weights-sha256", type=sha256, metavar="HEX", help="the model's digest, where the pool knows it by another's")
     parser.add_argument("--tokenizer-sha256", type=sha256, metavar="HEX", help="its tokenizer's digest, likewise")
@@ -32,6 +33,7 @@ def add(commands: Commands) -> None:
         "--most-requests", type=positive, metavar="N", help="requests at once, waiting ones with them (4 times vLLM's batch)"
     )
     parser.add_argument("--no-states", action="store_true", help="no states in and out")
+    node.add(parser)
     parser.set_defaults(run=run, engine=[])
 
 

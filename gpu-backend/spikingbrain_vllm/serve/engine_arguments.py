@@ -10,7 +10,7 @@ from spikingbrain_vllm.serve.served_model import ServedModel
 CONNECTOR = "SpikingBrainStateConnector"
 
 
-def engine_arguments(options: Options, model: ServedModel, states: Path) -> Namespace:
+def engine_arguments(options: Options, model: ServedModel, states: Path, key_file: Path) -> Namespace:
     """As vLLM's own parser has them; a wrong option ends the process with that parser's message and code 2."""
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
@@ -22,7 +22,7 @@ def engine_arguments(options: Options, model: ServedModel, states: Path) -> Name
     if not model.has_tokenizer:
         settled.append("--skip-tokenizer-init")
     if not options.has_no_states:
-        settled += ["--kv-transfer-config", json.dumps(_transfer(options, model, states))]
+        settled += ["--kv-transfer-config", json.dumps(_transfer(model, states, key_file))]
     parser = make_arg_parser(FlexibleArgumentParser(prog="python -m spikingbrain_vllm serve MODEL … --"))  # type: ignore[no-untyped-call]
     arguments = parser.parse_args([*settled, *options.engine])
     # vLLM's own key is not used: ours guards every route. It would be taken from the environment.
@@ -31,10 +31,10 @@ def engine_arguments(options: Options, model: ServedModel, states: Path) -> Name
     return arguments
 
 
-def _transfer(options: Options, model: ServedModel, states: Path) -> dict[str, object]:
+def _transfer(model: ServedModel, states: Path, key_file: Path) -> dict[str, object]:
     extra = {
         "directory": str(states),
-        "key_file": str(options.key_file),
+        "key_file": str(key_file),
         "weights_sha256": model.digest,
         "tokenizer_sha256": model.tokenizer_digest,
     }

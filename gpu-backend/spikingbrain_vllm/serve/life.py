@@ -7,6 +7,7 @@ from vllm import SamplingParams
 from vllm.engine.protocol import EngineClient
 from vllm.inputs import TokensPrompt
 
+from spikingbrain_vllm.node.registration import Registration
 from spikingbrain_vllm.serve.replica import Replica
 
 FIRST_TOKEN_SECONDS = 300.0
@@ -16,7 +17,12 @@ ABORTED_SECONDS = 5.0
 
 
 async def live(
-    engine: EngineClient, replica: Replica, drain_seconds: float, serving: "asyncio.Task[None]", stop: asyncio.Event
+    engine: EngineClient,
+    replica: Replica,
+    drain_seconds: float,
+    serving: "asyncio.Task[None]",
+    stop: asyncio.Event,
+    registration: Registration | None = None,
 ) -> str | None:
     """Until `stop` and the ends of all requests; returns None. Or until something is wrong (the engine gives no token, or it or the HTTP
     server ends by itself); returns what."""
@@ -27,6 +33,8 @@ async def live(
     if first.done() and first.exception() is None:
         replica.status = "ready"
         _say("ready")
+        if registration is not None:
+            registration.tell("ready")
         await asyncio.wait([stopping, watching, serving], return_when=asyncio.FIRST_COMPLETED)
     elif not stopping.done() and not watching.done():
         return _failed(replica, f"the engine gave no token: {first.exception() if first.done() else f'not in {FIRST_TOKEN_SECONDS:g} s'}")
@@ -34,6 +42,10 @@ async def live(
     if serving.done():
         return _failed(replica, "the HTTP server has ended")
     if not watching.done():
+        if registration is not None:
+            # Before anything is refused: the edge plans with what it was told.
+            registration.tell("draining")
+            await registration.told()
         replica.status = "draining"
         _say(f"draining: {replica.requests} requests")
         idle = asyncio.create_task(replica.idle(drain_seconds))

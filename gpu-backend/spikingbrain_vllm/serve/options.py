@@ -1,11 +1,13 @@
 """What `serve` is told, checked before anything is loaded."""
 
 import argparse
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from spikingbrain_vllm.endpoints.keys import Keys
+from spikingbrain_vllm.node.options import NodeOptions
 
 # What this command settles itself, and what would open a way around the key or run code of a model.
 REFUSED = (
@@ -35,7 +37,8 @@ class Options:
     host: str
     port: int
     keys: Keys
-    key_file: Path
+    key_file: Path | None
+    node: NodeOptions | None
     served_id: str | None
     weights_sha256: str | None
     tokenizer_sha256: str | None
@@ -52,12 +55,14 @@ class Options:
             check_engine_option(one)
         if arguments.served_id is not None and not _ID.fullmatch(arguments.served_id):
             raise ValueError(f"--served-id must be 1 to 200 letters, digits or the characters . _ : / -; it is {arguments.served_id!r}")
+        node = NodeOptions.of(arguments)
         return Options(
             model=arguments.model,
             host=arguments.host,
             port=arguments.port,
-            keys=_keys(arguments.key_file),
+            keys=Keys(_keys(arguments.key_file, node)),
             key_file=arguments.key_file,
+            node=node,
             served_id=arguments.served_id,
             weights_sha256=arguments.weights_sha256,
             tokenizer_sha256=arguments.tokenizer_sha256,
@@ -66,6 +71,12 @@ class Options:
             has_no_states=arguments.no_states,
             engine=tuple(arguments.engine),
         )
+
+    def write_keys(self, path: Path) -> Path:
+        """All keys of callers in one file, which only this user can read: vLLM's processes have a path of it in their settings."""
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write("\n".join(_keys(self.key_file, self.node)) + "\n")
+        return path
 
 
 def check_engine_option(text: str) -> None:
@@ -90,8 +101,12 @@ def sha256(text: str) -> str:
     return text
 
 
-def _keys(path: Path) -> Keys:
+def _keys(path: Path | None, node: NodeOptions | None) -> list[str]:
+    """The file's, and the one that the edge makes of the node's secret."""
+    if path is None and node is None:
+        raise ValueError("--key-file must be given, or --edge and --node-file, of which the edge's key is made")
     try:
-        return Keys.read(path)
+        given = [] if path is None else Keys.texts(path)
     except ValueError as error:
         raise ValueError(f"--key-file: {error}") from error
+    return given if node is None else [*given, node.credential.replica_key(node.name)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from spikingbrain.checkpoint.errors import CheckpointError
 from spikingbrain.checkpoint.gguf_file import SHARD
 from spikingbrain.checkpoint.opening import find_tokenizer, open_checkpoint
+from spikingbrain.sizes import parameter_count
 from spikingbrain.state.fingerprint import fingerprint
 
 from spikingbrain_vllm.serve.digests import tokenizer_digest, weights_digest
@@ -27,6 +28,7 @@ class ServedModel:
     tokenizer_digest: str
     fingerprint: str
     """What decides a state's meaning (`spikingbrain.state.fingerprint`)."""
+    parameters: int
     vocabulary: int
     has_tokenizer: bool
     load_format: str | None
@@ -51,6 +53,7 @@ def resolve(options: Options, run_folder: Path) -> ServedModel:
         digest=options.weights_sha256 or weights_digest(_weights(path)),
         tokenizer_digest=options.tokenizer_sha256 or known,
         fingerprint=fingerprint(source.config).hex(),
+        parameters=parameter_count(source.config).total,
         vocabulary=source.config.vocabulary,
         has_tokenizer=tokenizer is not None,
         load_format=load_format,

@@ -16,6 +16,8 @@ from vllm.entrypoints.launchers.api_server.entry import build_async_engine_clien
 from vllm.entrypoints.launchers.app import build_app
 from vllm.entrypoints.launchers.launcher import NoSignalServer
 
+from spikingbrain_vllm.node.facts import facts
+from spikingbrain_vllm.node.registration import Registration
 from spikingbrain_vllm.serve import lifeline
 from spikingbrain_vllm.serve.allowed import keep_allowed
 from spikingbrain_vllm.serve.engine_arguments import engine_arguments
@@ -38,7 +40,7 @@ def serve(options: Options) -> int:
     # After what the states' routes have registered.
     atexit.register(folder.close)
     model = resolve(options, folder.path)
-    arguments = engine_arguments(options, model, folder.states)
+    arguments = engine_arguments(options, model, folder.states, options.write_keys(folder.path / "keys"))
     lifeline.hold()
     problem = asyncio.run(_run(options, model, arguments))
     if problem is not None:
@@ -102,9 +104,16 @@ async def _serve_with(
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "timeout_keep_alive": 75}
     server = NoSignalServer(uvicorn.Config(guard, ws="none", **settings))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
+    registration = None if options.node is None else Registration(options.node, lambda: facts(replica, model, config))
+    telling = None if registration is None else asyncio.create_task(registration.run())
     try:
-        return await live(engine, replica, options.drain_seconds, serving, stop)
+        return await live(engine, replica, options.drain_seconds, serving, stop, registration)
     finally:
+        if registration is not None and telling is not None:
+            registration.tell("gone")
+            await registration.told()
+            telling.cancel()
+            await registration.close()
         server.should_exit = True
         # A client that does not take its answer must not keep the process.
         server.force_exit = not await replica.idle(0)

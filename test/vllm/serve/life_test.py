@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from spikingbrain_vllm.node.registration import Registration
 from spikingbrain_vllm.serve import life
 from spikingbrain_vllm.serve.life import live
 from spikingbrain_vllm.serve.replica import Replica
@@ -101,6 +102,41 @@ def test_it_drains_until_the_last_request_has_ended() -> None:
         started.engine.replica.end()
         assert await started.living is None
         assert started.engine.aborted == []
+
+    run(story())
+
+
+@dataclass
+class Told:
+    """In place of what tells the edge: what it was told, and the replica's own status then."""
+
+    replica: Replica
+    knows: asyncio.Event = field(default_factory=asyncio.Event)
+    said: list[tuple[str, str]] = field(default_factory=list)
+
+    def tell(self, status: str) -> None:
+        self.said.append((status, self.replica.status))
+
+    async def told(self) -> bool:
+        return await self.knows.wait()
+
+
+def test_the_edge_knows_of_its_end_before_anything_is_refused() -> None:
+    async def story() -> None:
+        engine, stop = Engine(), asyncio.Event()
+        engine.token.set()
+        told = Told(engine.replica)
+        serving = asyncio.create_task(asyncio.sleep(3_600))
+        living = asyncio.create_task(live(cast(EngineClient, engine), engine.replica, 60, serving, stop, cast(Registration, told)))
+        await asyncio.sleep(0.05)
+        assert told.said == [("ready", "ready")]
+        stop.set()
+        await asyncio.sleep(0.05)
+        # Still served, as long as the edge has not heard.
+        assert told.said == [("ready", "ready"), ("draining", "ready")] and engine.replica.status == "ready"
+        told.knows.set()
+        assert await living is None
+        assert told.replica.status == "draining"
 
     run(story())
 

@@ -1,13 +1,19 @@
 """Mistakes in the command line, told before anything is loaded; and which model is meant."""
 
+import argparse
+import base64
 import hashlib
 import json
+import re
+import socket
 from pathlib import Path
 
 import pytest
 from spikingbrain.checkpoint.opening import find_tokenizer, open_checkpoint
 from spikingbrain_vllm.__main__ import main
+from spikingbrain_vllm.serve import command
 from spikingbrain_vllm.serve.digests import tokenizer_digest, weights_digest
+from spikingbrain_vllm.serve.options import Options
 
 REPOSITORY = Path(__file__).parents[3]
 BUILT_IN = REPOSITORY / ".cache" / "spikingbrain" / "spikingbrain-135m.gguf"
@@ -36,6 +42,80 @@ def test_wrong_options_are_named_with_rule_and_value(
         main(["serve", "nowhere", "--key-file", key_file, *given])
     assert ended.value.code == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.fixture
+def node_file(tmp_path: Path) -> str:
+    (tmp_path / "node").write_text(f"node-1:{base64.b64encode(bytes(32)).decode()}")
+    return str(tmp_path / "node")
+
+
+EDGE = ["--edge", "https://edge.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--name", "x"], "--name has a meaning only with --edge, which is not given"),
+        (["--weight", "0"], "--weight has a meaning only with --edge, which is not given"),
+        ([*EDGE], "--node-file must be given with --edge: a replica signs what it says"),
+        (
+            [*EDGE, "NODE", "--name", "a b"],
+            "--name must be 1 to 64 letters, digits or the characters . _ -, the first one a letter or digit",
+        ),
+        ([*EDGE, "NODE", "--name", "engine"], "and not 'engine'; it is 'engine'"),
+        ([*EDGE, "NODE", "--host", "0.0.0.0"], "--address must be given where --host is not loopback; --host is '0.0.0.0'"),
+        ([*EDGE, "NODE", "--address", "http://10.0.0.1:8000"], "--address must be https:// and a host"),
+        ([*EDGE, "NODE", "--address", "https://a.example.com/x"], "without a path; it is 'https://a.example.com/x'"),
+        ([*EDGE, "NODE", "--address", "https://u:the-password@a.example.com"], "[::1]), without a path\n"),
+        (["--edge", "http://edge.example.com", "NODE"], "--edge must be https:// and a host"),
+        (["--edge", "https://edge.example.com:99999", "NODE"], "--edge must be https:// and a host"),
+        (["--edge", "nonsense", "NODE"], "--edge must be https:// and a host"),
+    ],
+)
+def test_options_of_an_edge_are_checked_before_anything_is_loaded(
+    given: list[str], told: str, key_file: str, node_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [part for one in given for part in (["--node-file", node_file] if one == "NODE" else [one])]
+    assert main(["serve", "nowhere", "--key-file", key_file, "--port", "1", *options]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: --") and told in said and "the-password" not in said
+
+
+@pytest.mark.parametrize("given", [["--weight", "101"], ["--weight", "nan"], ["--weight", "x"], ["--place", "a b"], ["--place", ""]])
+def test_numbers_and_places_of_an_edge_are_checked_too(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "nowhere", "--port", "1", *EDGE, *given])
+    assert ended.value.code == 2
+    assert f"argument {given[0]}: must be" in capsys.readouterr().err
+
+
+def chosen(*given: str) -> Options:
+    parser = argparse.ArgumentParser()
+    command.add(parser.add_subparsers())
+    return Options.of(parser.parse_args(["serve", "m", "--port", "8000", *given]))
+
+
+def test_the_edges_key_is_taken_beside_the_files_or_alone(key_file: str, node_file: str, tmp_path: Path) -> None:
+    both = chosen("--key-file", key_file, *EDGE, "--node-file", node_file, "--name", "seven-1")
+    alone = chosen(*EDGE, "--node-file", node_file, "--name", "seven-1")
+    assert both.node is not None and both.node.address == "http://127.0.0.1:8000"
+    edges = both.node.credential.replica_key("seven-1")
+    assert [both.keys.allow(f"Bearer {key}") for key in ("k" * 20, edges, "x" * 20)] == [True, True, False]
+    assert [alone.keys.allow(f"Bearer {key}") for key in ("k" * 20, edges)] == [False, True]
+    written = both.write_keys(tmp_path / "keys")
+    assert written.read_text().split() == ["k" * 20, edges] and written.stat().st_mode & 0o777 == 0o600
+    assert edges not in repr(both)
+    with pytest.raises(ValueError, match="--key-file must be given, or --edge and --node-file"):
+        chosen()
+
+
+def test_a_replicas_name_is_the_same_after_a_restart_and_names_no_machine(node_file: str) -> None:
+    first, again, other = (chosen(*EDGE, "--node-file", node_file, *more) for more in ((), (), ("--port", "8001")))
+    assert first.node is not None and again.node is not None and other.node is not None
+    assert first.node.name == again.node.name != other.node.name
+    assert re.fullmatch(r"node-1-[0-9a-f]{8}", first.node.name)
+    assert socket.gethostname() not in first.node.name
 
 
 @pytest.mark.parametrize(

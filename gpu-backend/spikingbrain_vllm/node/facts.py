@@ -1,0 +1,42 @@
+"""What a replica says of itself to the edge, beside who it is (`workers/pool/registry/message.ts`)."""
+
+from typing import TYPE_CHECKING, Any
+
+from spikingbrain_vllm.serve.load import engine_load, used_share
+from spikingbrain_vllm.serve.replica import Replica
+from spikingbrain_vllm.serve.routes import versions
+from spikingbrain_vllm.serve.served_model import ServedModel
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+
+ABILITIES = ("prompt_logprobs", "logit_bias", "long_seeds")
+"""What a replica can beyond any server of token ids (`workers/contracts/abilities.ts`)."""
+
+
+def facts(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") -> dict[str, Any]:
+    known = versions()
+    described = {
+        "id": model.id,
+        "digest": model.digest,
+        "tokenizer_digest": model.tokenizer_digest,
+        "architecture": "spikingbrain",
+        "parameters": model.parameters,
+        "vocabulary_size": model.vocabulary,
+        "context_length": vllm_config.model_config.max_model_len,
+        "abilities": list(ABILITIES),
+        "kernel": f"vllm-{known['vllm']}",
+        # Neither is told over HTTP: a replica counts no spikes, and does not report its state while it answers.
+        "state": None,
+        "spikes": None,
+    }
+    waiting = engine_load()["waiting"]
+    load = {
+        # Those that have come and that vLLM has not counted yet are here too.
+        "running": max(0, replica.requests - waiting),
+        "waiting": waiting,
+        "most_requests": replica.most_requests,
+        "free_share": max(0.0, 1.0 - used_share(vllm_config.parallel_config.data_parallel_size)),
+        "loaded": True,
+    }
+    return {"models": [described], "load": load, "versions": known}
