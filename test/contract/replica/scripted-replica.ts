@@ -9,6 +9,8 @@ export interface Seen {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** Aborted where the caller has let go. */
+  readonly signal: AbortSignal;
 }
 
 export interface ReplicaScript {
@@ -46,7 +48,13 @@ export class ScriptedReplica {
 
   async #answer(request: Request): Promise<Response> {
     const body = request.body === null ? "" : await request.clone().text();
-    this.seen.push({ method: request.method, url: request.url, headers: Object.fromEntries(request.headers), body });
+    this.seen.push({
+      method: request.method,
+      url: request.url,
+      headers: Object.fromEntries(request.headers),
+      body,
+      signal: request.signal,
+    });
     const scripted = await this.script.answers?.(request);
     if (scripted !== undefined) return scripted;
     if (request.headers.get("authorization") !== `Bearer ${replicaKey}`) return errorOf(401, "unauthorized");

@@ -6,16 +6,18 @@ import { answerEvents, answerTo, ask, type Question } from "./http-answer.ts";
 import { httpRefusalOf } from "./http-refusal.ts";
 import { completionBody, openaiDialect } from "./openai-dialect.ts";
 import { outgoing } from "./outgoing.ts";
-import { ReplicaHttp } from "./replica-http.ts";
+import { ReplicaHttp, type HttpOptions } from "./replica-http.ts";
 
 const path = "/v1/completions";
 const allowedPaths = /^\/v1\/completions$/;
 
 export class OpenAiBackend implements ReplicaBackend {
   readonly #network: Network;
+  readonly #options: HttpOptions;
 
-  constructor(network: Network) {
+  constructor(network: Network, options: HttpOptions = {}) {
     this.#network = network;
+    this.#options = options;
   }
 
   async generate(call: BackendCall): ReturnType<ReplicaBackend["generate"]> {
@@ -24,8 +26,9 @@ export class OpenAiBackend implements ReplicaBackend {
     if (refusal !== undefined) return { ok: false, failure: refusal };
     const question = questionOf(call);
     const leaving = new AbortController();
+    const http = new ReplicaHttp(this.#network, allowedPaths, call, this.#options);
     try {
-      const response = await ask(new ReplicaHttp(this.#network, allowedPaths, call), question, AbortSignal.any([signal, leaving.signal]));
+      const response = await ask(http, question, AbortSignal.any([signal, leaving.signal]));
       return { ok: true, value: outgoing(eventsOf(response, question), { onEnd: () => leaving.abort(), endsWithState: false }) };
     } catch (cause) {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };

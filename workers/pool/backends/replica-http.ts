@@ -4,13 +4,14 @@ import type { BackendCall, Network } from "./contract.ts";
 import { brokeOff, malformed, notReached, refused } from "./failures.ts";
 
 /** Longest wait for an answer's headers, which replicas send before they compute. */
-const headerMilliseconds = 15_000;
+const defaultHeaderMilliseconds = 15_000;
 /** Most of an error's body that is read. */
 const mostErrorBytes = 16_384;
 const plainCode = /^[a-z_]{1,64}$/;
 
-/** Paths that may be asked for, each whole; `HANDLE` stands for 43 characters of base64url. */
-export type PathRule = RegExp;
+export interface HttpOptions {
+  readonly headerMilliseconds?: number;
+}
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
@@ -24,15 +25,16 @@ export interface HttpRequest {
 
 export class ReplicaHttp {
   readonly #network: Network;
-  readonly #allowed: PathRule;
+  /** Of whole paths. */
+  readonly #allowed: RegExp;
   readonly #call: Pick<BackendCall, "replica" | "key">;
   readonly #headerMilliseconds: number;
 
-  constructor(network: Network, allowed: PathRule, call: Pick<BackendCall, "replica" | "key">, patience = headerMilliseconds) {
+  constructor(network: Network, allowed: RegExp, call: Pick<BackendCall, "replica" | "key">, options: HttpOptions = {}) {
     this.#network = network;
     this.#allowed = allowed;
     this.#call = call;
-    this.#headerMilliseconds = patience;
+    this.#headerMilliseconds = options.headerMilliseconds ?? defaultHeaderMilliseconds;
   }
 
   /** A good answer with its body unread. @throws ServiceError that says what a client may know of a refusal. */

@@ -5,7 +5,7 @@ import type { BackendCall, Network, ReplicaBackend } from "./contract.ts";
 import { answerEvents, answerTo, ask, type Question } from "./http-answer.ts";
 import { httpRefusalOf } from "./http-refusal.ts";
 import { outgoing } from "./outgoing.ts";
-import { ReplicaHttp } from "./replica-http.ts";
+import { ReplicaHttp, type HttpOptions } from "./replica-http.ts";
 import { generateBody, vllmDialect } from "./vllm-dialect.ts";
 
 const path = "/inference/v1/generate";
@@ -13,9 +13,11 @@ const allowedPaths = /^\/inference\/v1\/generate$/;
 
 export class VllmBackend implements ReplicaBackend {
   readonly #network: Network;
+  readonly #options: HttpOptions;
 
-  constructor(network: Network) {
+  constructor(network: Network, options: HttpOptions = {}) {
     this.#network = network;
+    this.#options = options;
   }
 
   async generate(call: BackendCall): ReturnType<ReplicaBackend["generate"]> {
@@ -24,8 +26,9 @@ export class VllmBackend implements ReplicaBackend {
     if (refusal !== undefined) return { ok: false, failure: refusal };
     const question = questionOf(call);
     const leaving = new AbortController();
+    const http = new ReplicaHttp(this.#network, allowedPaths, call, this.#options);
     try {
-      const response = await ask(new ReplicaHttp(this.#network, allowedPaths, call), question, AbortSignal.any([signal, leaving.signal]));
+      const response = await ask(http, question, AbortSignal.any([signal, leaving.signal]));
       return { ok: true, value: outgoing(eventsOf(response, question), { onEnd: () => leaving.abort(), endsWithState: false }) };
     } catch (cause) {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
