@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { spikingModes, type SpikingMode } from "../../workers/contracts/spikes.ts";
 import { oneOf } from "../../workers/settings.ts";
 import { modelIdPattern } from "./models/source.ts";
-import { readRegistry } from "./models/registry.ts";
+import { localModels, readRegistry } from "./models/registry.ts";
 import { cacheDirectory } from "./paths.ts";
 import { portFrom } from "./port.ts";
 
@@ -29,7 +29,12 @@ export function startSettings(environment: Environment = process.env): StartSett
 }
 
 function checkModel({ SPIKINGBRAIN_MODEL: model, SPIKINGBRAIN_MODEL_ID: id }: Environment): void {
-  const models = readRegistry();
+  const registered = readRegistry();
+  const models = localModels(registered);
+  if (model !== undefined && registered.has(model) && !models.has(model))
+    throw new Error(
+      `SPIKINGBRAIN_MODEL must be a model that this machine can run: one of ${[...models.keys()].join(", ")}, or the path of a GGUF; "${model}" is served by a pool only.`,
+    );
   const isPath = model !== undefined && model !== "" && !models.has(model);
   if (id !== undefined && id !== "") {
     if (!isPath)

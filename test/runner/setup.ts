@@ -9,7 +9,7 @@ import type { Requirement } from "./suites.ts";
 export async function setUp(requirement: Requirement): Promise<void> {
   switch (requirement) {
     case "model":
-      await prepareModel();
+      await prepareModel(undefined, { all: true });
       return;
     case "web page":
       await buildWebPage();

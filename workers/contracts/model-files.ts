@@ -1,38 +1,53 @@
 /**
  * What set-up (`infra/local/models/prepare-model.ts`) writes and the Workers read. Shards stay below the 25 MiB that one static asset may have.
- * `dist/engine/model/` is the engine Worker's assets; `dist/gateway/model/` is the gateway's.
+ * `dist/engine/model/` is the engine Worker's assets; `dist/gateway` is the gateway's and the session Worker's.
  */
 
-/** `dist/gateway/models.json`: the models that this deployment serves; the first answers where a request names none. */
+/** `dist/gateway/models.json`: the models that this deployment knows; the first answers where a request names none. */
 export interface ModelIndex {
   readonly models: readonly ModelIndexEntry[];
 }
 
 export interface ModelIndexEntry {
   readonly id: string;
-  /** Folder of its `manifest.json` and `tokenizer.json` among the static assets, such as `/model/`. */
+  /** Folder of its `manifest.json`, which is its card, among the static assets, such as `/model/`. */
   readonly path: string;
+  /** Path of its {@link TokenizerFile} among them, which models may share; null where set-up has not prepared it, and the model can't be used. */
+  readonly tokenizer: string | null;
 }
 
-/** `dist/engine/model/manifest.json` and `dist/gateway/model/manifest.json`. */
-export interface ModelManifest {
+/** What the gateway and the session Worker know of a model: `manifest.json` in the folder that the index names. */
+export interface ModelCard {
   /** Public model id. */
   readonly id: string;
   /** Unix seconds, for `/v1/models`. */
   readonly created: number;
   readonly ownedBy: string;
-  /** sha256 of the whole GGUF, hex; the model digest. */
-  readonly sha256: string;
-  /** sha256 of `dist/gateway/model/tokenizer.json`, hex; the tokenizer digest. */
+  /** sha256 of the weights file, hex; the model digest. Null where only the replicas that serve the model have weights: theirs is it. */
+  readonly sha256: string | null;
+  /** sha256 of its {@link TokenizerFile}, hex; the tokenizer digest. */
   readonly tokenizerSha256: string;
-  readonly bytes: number;
-  /** In file order; concatenated they are the GGUF. */
-  readonly shards: readonly ModelShard[];
-  /** The longest text the model was trained on, in tokens, from the file. */
+  /** The longest text the model was trained on, in tokens. */
   readonly contextLength: number;
   readonly form: ModelForm;
   readonly origin: ModelOrigin;
   readonly defaults: SamplingDefaults;
+  /** Elements of all its tensors; null where only a backend knows. */
+  readonly parameters: number | null;
+  /** What it can run on. */
+  readonly runsOn: readonly ModelPlace[];
+}
+
+/** `engine`: the WASM engine of this deployment, which has its weights. `pool`: replicas that register it. */
+export type ModelPlace = "engine" | "pool";
+
+/** `dist/engine/model/manifest.json`: the card of the model whose weights the engine has, and its files. */
+export interface ModelManifest extends ModelCard {
+  readonly sha256: string;
+  /** Of the whole GGUF. */
+  readonly bytes: number;
+  /** In file order; concatenated they are the GGUF. */
+  readonly shards: readonly ModelShard[];
 }
 
 /** How tokens are chosen where a request does not say; named and bounded as in requests. What is left out here is as OpenAI has it. */
@@ -72,8 +87,15 @@ export interface LayerKind {
 export interface ModelOrigin {
   /** SPDX id in lower case; null where neither the registry nor the file names one. */
   readonly license: string | null;
+  /** Where they are published; null where set-up has them, or nobody has published any. */
+  readonly weights: PublishedWeights | null;
   /** The model that this one was converted from; null where there is none. */
   readonly teacher: ModelTeacher | null;
+}
+
+export interface PublishedWeights {
+  readonly name: string;
+  readonly url: string;
 }
 
 export interface ModelTeacher {
@@ -94,7 +116,7 @@ export interface ModelShard {
 /** Special tokens beside `bos_token` and `eos_token`, by the names that transformers gives them in a chat template. */
 export type OtherSpecialToken = "unk_token" | "sep_token" | "pad_token" | "cls_token" | "mask_token";
 
-/** `dist/gateway/model/tokenizer.json`: what the GGUF says of its tokenizer, in a form that needs no GGUF reader at the edge. */
+/** What a GGUF, or a folder of Hugging Face's, says of its tokenizer, in a form that needs no reader of those at the edge. */
 export interface TokenizerFile {
   /** `tokenizer.ggml.model`; only `gpt2` (byte-level BPE) is served. */
   readonly model: string;

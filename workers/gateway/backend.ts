@@ -1,8 +1,10 @@
 /** What the gateway asks of other Workers: the pool for what its models can, the session service for everything else. */
 import { unwrap, type Service } from "../contracts/call.ts";
-import type { ModelDescription, ModelVersion, Outcome } from "../contracts/engine.ts";
+import type { ModelDescription, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
-import { modelUnavailable } from "../models/served-model.ts";
+import type { ModelCard } from "../contracts/model-files.ts";
+import { modelUnavailable } from "../models/failures.ts";
+import { newest, whyUnavailable } from "../models/version.ts";
 import type { Environment } from "./environment.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 
@@ -16,24 +18,26 @@ const logBroken = (service: Service) => (cause: unknown) => {
   logLine("error", "service_unreachable", { service, cause: describeCause(cause) });
 };
 
-/** Constant while a backend lives, so one answer serves the isolate; an absent answer is asked for again. */
-let descriptions: readonly ModelDescription[] | undefined;
+/** Replicas come and go, and with them versions of models; a request that finds its own gone is refused by the plan. */
+const freshMilliseconds = 2_000;
+let known: { readonly at: number; readonly descriptions: readonly ModelDescription[] } | undefined;
 
-/** What the backends say of a model. @throws ServiceError where none is there, or none has it. */
-export async function describeModel(environment: Environment, { id, digest }: ModelVersion): Promise<ModelDescription> {
-  const same = (one: ModelVersion) => one.id === id && one.digest === digest;
-  const known = descriptions?.find(same);
-  if (known !== undefined) return known;
-  descriptions = structuredClone(await fromPool(environment.POOL.models()));
-  const found = descriptions.find(same);
-  if (found === undefined) throw new ServiceError(modelUnavailable(id));
-  return found;
+/** What a backend says of a model, in the version that new work begins with. @throws ServiceError where none is there, or none has it. */
+export async function describeModel(environment: Environment, card: ModelCard): Promise<ModelDescription> {
+  const isFresh = known !== undefined && Date.now() - known.at < freshMilliseconds;
+  const found = isFresh && known !== undefined ? newest(card, known.descriptions) : undefined;
+  if (found !== undefined) return found;
+  const descriptions = structuredClone(await fromPool(environment.POOL.models()));
+  known = { at: Date.now(), descriptions };
+  const asked = newest(card, descriptions);
+  if (asked === undefined) throw new ServiceError(modelUnavailable(card.id, whyUnavailable(card, descriptions)));
+  return asked;
 }
 
 /** For answers that must work while no backend answers; null then. */
-export async function availableDescription(environment: Environment, model: ModelVersion): Promise<ModelDescription | null> {
+export async function availableDescription(environment: Environment, card: ModelCard): Promise<ModelDescription | null> {
   try {
-    return await describeModel(environment, model);
+    return await describeModel(environment, card);
   } catch (cause) {
     if (cause instanceof ServiceError) return null;
     throw cause;

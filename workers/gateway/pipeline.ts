@@ -17,6 +17,7 @@ import { planJobs, tokenLimits, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
 import type { TurnOrder } from "../contracts/session.ts";
 import { modelNamed, type ServedModel } from "../models/served-model.ts";
+import { versionOf } from "../models/version.ts";
 import { requireAbilities } from "./plan/require-abilities.ts";
 import { requireTenant } from "./plan/require-tenant.ts";
 import { requireSpikes } from "./plan/require-spikes.ts";
@@ -47,7 +48,7 @@ export async function answerGeneration<Body extends GenerationFields>(
   const turn = endpoint.turn?.(body);
   if (turn !== undefined) requireTenant(c);
   const options = endpoint.render(body, model);
-  const description = await describeModel(c.env, model.version);
+  const description = await describeModel(c.env, model.card);
   const spikes = body.spikes === true ? requireSpikes(description) : null;
   if (body.state === true) requireState(description);
   const jobs = planJobs(body, options, model, description, requestId);
@@ -77,7 +78,7 @@ export async function answerGeneration<Body extends GenerationFields>(
     c.env.SESSION.start({
       ...placeOf(c.req.raw),
       tenant,
-      model: model.version,
+      model: versionOf(description),
       abilities: description.abilities,
       jobs,
       recipe: JSON.stringify(recipe),

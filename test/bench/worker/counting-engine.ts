@@ -5,7 +5,7 @@
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
 import { encodeEvent } from "../../../workers/contracts/event-stream.ts";
-import { modelCards, type ModelAssets } from "../../../workers/models/served-model.ts";
+import { catalog, type ModelAssets } from "../../../workers/models/catalog.ts";
 
 /** Of whichever model is served: an engine that had another one would not be asked. */
 const description = {
@@ -27,11 +27,9 @@ interface EngineEnvironment extends ModelAssets {
 
 export class EngineObject extends DurableObject<EngineEnvironment> implements GenerationBackend {
   async models(): Promise<Outcome<readonly ModelDescription[]>> {
-    const cards = await modelCards(this.env);
-    const value = cards.map(({ id, sha256, tokenizerSha256 }) => ({
-      ...description,
-      ...{ id, digest: sha256, tokenizerDigest: tokenizerSha256 },
-    }));
+    const value = (await catalog(this.env)).flatMap(({ card: { id, sha256, tokenizerSha256 } }) =>
+      sha256 === null ? [] : [{ ...description, ...{ id, digest: sha256, tokenizerDigest: tokenizerSha256 } }],
+    );
     return { ok: true, value };
   }
 

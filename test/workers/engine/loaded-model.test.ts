@@ -46,8 +46,10 @@ describe("describeModel", () => {
     shards: [],
     contextLength: 512,
     form,
-    origin: { license: null, teacher: null },
+    origin: { license: null, weights: null, teacher: null },
     defaults: {},
+    parameters: null,
+    runsOn: ["engine"],
   };
   const described = (constantState: boolean, freeBytes: number, bytes: (tokens: number) => number) => {
     const fake = new FakeEngine();

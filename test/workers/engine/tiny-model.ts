@@ -40,8 +40,10 @@ export async function tinyModel(requestTokens: number): Promise<LoadedModel> {
       kvHeads: 2,
       headDim: 4,
     },
-    origin: { license: null, teacher: null },
+    origin: { license: null, weights: null, teacher: null },
     defaults: {},
+    parameters: null,
+    runsOn: ["engine"],
   };
   const files = {
     fetch: (input: RequestInfo | URL) => {

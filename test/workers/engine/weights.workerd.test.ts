@@ -29,8 +29,10 @@ async function twoShards(): Promise<Files> {
     ),
     contextLength: 8,
     form: { layers: [], window: null, keptTokens: 0, learnedSinks: 0, salientTokens: null, kvHeads: 1, headDim: 4 },
-    origin: { license: null, teacher: null },
+    origin: { license: null, weights: null, teacher: null },
     defaults: {},
+    parameters: null,
+    runsOn: ["engine"],
   };
   return { "manifest.json": JSON.stringify(manifest), "shard-000.bin": shards[0] ?? "", "shard-001.bin": shards[1] ?? "" };
 }

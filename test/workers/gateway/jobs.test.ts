@@ -6,11 +6,10 @@ import { planJobs, type JobOptions } from "../../../workers/gateway/plan/jobs.ts
 import type { GenerationFields } from "../../../workers/gateway/schema/generation-fields.ts";
 import type { ServedModel } from "../../../workers/models/served-model.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
-import { tinyManifest, tinyTokenizer, versionOf } from "../support/tiny-tokenizer.ts";
+import { tinyManifest, tinyTokenizer } from "../support/tiny-tokenizer.ts";
 
 const model: ServedModel = {
   card: tinyManifest,
-  version: versionOf(tinyManifest),
   tokenizer: Tokenizer.fromTokenizerFile(tinyTokenizer),
   chatTemplate: null,
   stopTokens: [],

@@ -20,7 +20,7 @@ test.each([
 });
 
 test("while no backend answers, the card says what the files say and leaves the rest open", () => {
-  expect(modelCard({ ...tinyManifest, origin: { license: null, teacher: null } }, null)).toMatchObject({
+  expect(modelCard({ ...tinyManifest, origin: { license: null, weights: null, teacher: null } }, null)).toMatchObject({
     max_model_len: 512,
     context: { unlimited: null, trained_tokens: 512 },
     form: { window: 16 },

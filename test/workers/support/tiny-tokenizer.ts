@@ -3,7 +3,7 @@
  * characters beyond ASCII, so each of those takes several tokens, which is what streaming must get right.
  */
 import type { ModelVersion } from "../../../workers/contracts/engine.ts";
-import type { ModelManifest, TokenizerFile } from "../../../workers/contracts/model-files.ts";
+import type { ModelCard, ModelManifest, TokenizerFile } from "../../../workers/contracts/model-files.ts";
 
 const merges = ["h e", "l l", "he ll", "hell o", "Ġ w", "Ġw o", "Ġwo r", "Ġwor l", "Ġworl d"];
 const controlTokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
@@ -45,8 +45,14 @@ export const tinyManifest: ModelManifest = {
     kvHeads: 2,
     headDim: 8,
   },
-  origin: { license: "apache-2.0", teacher: { name: "Big", url: "https://example.com/big", license: null, sha256: "1".repeat(64) } },
+  origin: {
+    license: "apache-2.0",
+    weights: null,
+    teacher: { name: "Big", url: "https://example.com/big", license: null, sha256: "1".repeat(64) },
+  },
   defaults: {},
+  parameters: null,
+  runsOn: ["engine", "pool"],
 };
 
 /** Another model beside the tiny one: small and capital letters have each other's ids, so that tokens of one mean other text to the other. */
@@ -62,6 +68,14 @@ export const swappedManifest: ModelManifest = {
 
 /** A model whose backend computes tokens and has no ability beside. */
 export const plainManifest: ModelManifest = { ...tinyManifest, id: "plain", sha256: "5".repeat(64) };
+
+/** One that only replicas have, with the tiny one's tokenizer. */
+export const pooledCard: ModelCard = {
+  ...{ id: "pooled", created: 1_700_000_001, ownedBy: "tests", sha256: null, tokenizerSha256: tinyManifest.tokenizerSha256 },
+  ...{ contextLength: 1024, form: { ...tinyManifest.form, layers: [{ mixer: "linear", feedForward: "dense", count: 2 }], window: null } },
+  origin: { license: null, weights: { name: "Pooled", url: "https://example.com/pooled" }, teacher: null },
+  ...{ defaults: {}, parameters: 1_000_000, runsOn: ["pool"] },
+};
 
 function swapCase(token: string): string {
   if (!/^[a-z]$/i.test(token)) return token;

@@ -1,9 +1,10 @@
 """Writes what Hugging Face `tokenizers` makes of many strings, for the TypeScript tokenizer to be compared with.
 
-Usage: parity_cases.py TOKENIZER_FILE OUTPUT_DIRECTORY, where TOKENIZER_FILE is the prepared `dist/gateway/model/tokenizer.json`.
+Usage: parity_cases.py TOKENIZER_FILE QWEN_FILE OUTPUT_DIRECTORY, where TOKENIZER_FILE is the prepared `dist/gateway/model/tokenizer.json` and
+QWEN_FILE the `tokenizer.json` of Qwen2.5 as it was published.
 Per family it writes `NAME.tokenizer.json` (a Hugging Face file), `NAME.cases.json` (strings with their ids), `NAME.sweep.json`
 (digests of what every code point does) and once `sweep.json` (the texts of the sweep).
-The smollm family has the real vocabulary; the others have vocabularies trained here with the real normalizer and pre-tokenizer.
+The smollm family and qwen2.5 have the real vocabularies; the others have vocabularies trained here with the real normalizer and pre-tokenizer.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 QWEN2_EXPRESSION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CONTROL, USER_DEFINED = 3, 4
 TRAINED_VOCABULARY = 6000
+# What they add is tested with a part of the strings.
+VARIANTS = ("ignore-merges", "qwen2.5")
 # Everything but the inside of the large blocks whose characters are all alike, of which every 61st is there.
 ALIKE = [range(0x3420, 0x4DB0), range(0x4E20, 0x9FE0), range(0xAC20, 0xD790), range(0xD800, 0xE000), range(0xE020, 0xF8E0)]
 ALIKE += [range(0x17020, 0x18CC0), range(0x20020, 0x33460), range(0x33460, 0xE0000), range(0xE0200, 0x110000)]
@@ -63,7 +66,7 @@ def trained(family: str, texts: list[str], special: list[str], plain: list[Added
     return tokenizer
 
 
-def families(path: Path, texts: list[str]) -> dict[str, Tokenizer]:
+def families(path: Path, qwen: Path, texts: list[str]) -> dict[str, Tokenizer]:
     qwen_special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|im_end|>|"]
     # The last is matched after normalization, and only then has that form in the text.
     qwen_plain = [AddedToken(token, normalized=False) for token in ("<tool_call>", "</tool_call>")]
@@ -74,6 +77,7 @@ def families(path: Path, texts: list[str]) -> dict[str, Tokenizer]:
         "gpt-2": gpt2,
         "qwen2": trained("qwen2", texts, qwen_special, qwen_plain),
         "ignore-merges": ignoring_merges(gpt2),
+        "qwen2.5": Tokenizer.from_file(str(qwen)),
     }
 
 
@@ -110,17 +114,16 @@ def sweep(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
     return [hashlib.sha256(struct.pack(f"<{len(ids)}I", *ids)).hexdigest() for ids in all_ids]
 
 
-def main(tokenizer_file: Path, output: Path) -> None:
+def main(tokenizer_file: Path, qwen_file: Path, output: Path) -> None:
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|im_end|>|", "<tool_call>", "<file_sep>", "e\u0323\u0301\u00e9"]
     strings = make_strings(special)
     clean = [well_formed(text) for text in strings]
     topic_texts = [topics[name] for name in sorted(topics)]
     swept = sweep_texts()
     (output / "sweep.json").write_text(json.dumps(swept), encoding="utf-8")
-    for name, tokenizer in families(tokenizer_file, topic_texts + clean[:4000]).items():
+    for name, tokenizer in families(tokenizer_file, qwen_file, topic_texts + clean[:4000]).items():
         tokenizer.save(str(output / f"{name}.tokenizer.json"), pretty=False)
-        # The variant without merges has a test of its own; a part of the strings shows what differs.
-        count = COUNT // 5 if name == "ignore-merges" else COUNT
+        count = COUNT // 5 if name in VARIANTS else COUNT
         plain = encode(tokenizer, clean[:count], special_as_text=True)
         # Where no added token begins, both modes are one.
         marked = [index for index, text in enumerate(clean[:count]) if "<" in text or "e\u0323" in text or "\u1eb9" in text]
@@ -140,4 +143,4 @@ def main(tokenizer_file: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -54,7 +54,7 @@ export async function appendText(c: GatewayContext): Promise<Response> {
 
 /** While no backend answers, a document can be uploaded and waits. */
 async function requireReadable(c: GatewayContext, model: string): Promise<void> {
-  const description = await availableDescription(c.env, (await modelNamed(c.env, model)).version);
+  const description = await availableDescription(c.env, (await modelNamed(c.env, model)).card);
   if (description !== null) requireStates(description);
 }
 

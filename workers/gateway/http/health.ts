@@ -1,6 +1,6 @@
 /** `GET /health`: this Worker runs. `GET /ready`: the model has produced a token. */
 import { ServiceError } from "../../contracts/errors.ts";
-import { modelNamed } from "../../models/served-model.ts";
+import { entryNamed } from "../../models/catalog.ts";
 import { describeModel, fromPool } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 
@@ -10,9 +10,9 @@ export function health(c: GatewayContext): Response {
 
 export async function ready(c: GatewayContext): Promise<Response> {
   try {
-    const { version } = await modelNamed(c.env);
-    await fromPool(c.env.POOL.ready(version.id));
-    const { id, kernel } = await describeModel(c.env, version);
+    const { card } = await entryNamed(c.env);
+    await fromPool(c.env.POOL.ready(card.id));
+    const { id, kernel } = await describeModel(c.env, card);
     return c.json({ status: "ready", model: id, kernel });
   } catch (cause) {
     if (!(cause instanceof ServiceError)) throw cause;

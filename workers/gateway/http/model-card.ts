@@ -1,13 +1,17 @@
 /** A model as `/v1/models` describes it: OpenAI's fields, vLLM's `max_model_len`, and what is special about it. */
 import type { ModelDescription } from "../../contracts/engine.ts";
-import type { LayerKind, ModelForm, ModelManifest, ModelOrigin } from "../../contracts/model-files.ts";
-import type { StateDescription } from "../../contracts/state.ts";
+import type { LayerKind, ModelCard, ModelForm, ModelOrigin } from "../../contracts/model-files.ts";
 import { samplingDefaults } from "../../models/sampling-defaults.ts";
+import { fullAttentionBytesPerToken, isConstant, stateBytes, type KeysAndValues } from "../../models/state-size.ts";
+
+/** How replicas keep keys and values unless they say otherwise. */
+const replicasKeep: KeysAndValues = "bf16";
 
 /** `description` is null while no backend answers: what only a backend knows is null then. */
-export function modelCard(manifest: ModelManifest, description: ModelDescription | null): object {
-  const { id, created, ownedBy, contextLength, form, origin, sha256 } = manifest;
-  const state = description?.state;
+export function modelCard(card: ModelCard, description: ModelDescription | null): object {
+  const { id, created, ownedBy, contextLength, form, origin, sha256, runsOn } = card;
+  const digest = sha256 ?? description?.digest ?? null;
+  const state = stateOf(card, description);
   return {
     id,
     object: "model",
@@ -16,13 +20,15 @@ export function modelCard(manifest: ModelManifest, description: ModelDescription
     // An integer for clients that plan by it: prompt plus answer of one request, also where the context has no end.
     max_model_len: description?.contextLength ?? contextLength,
     context: { unlimited: state?.constant ?? null, trained_tokens: contextLength },
+    runs_on: runsOn,
     form: formOf(form),
-    state: state === undefined ? null : stateOf(state),
+    state,
     spiking: description?.spikes ?? null,
-    parameters: description?.parameters ?? null,
-    defaults: samplingDefaults(manifest),
+    parameters: description?.parameters ?? card.parameters,
+    defaults: samplingDefaults(card),
     ...originOf(origin),
-    digest: `sha256:${sha256}`,
+    digest: digest === null ? null : `sha256:${digest}`,
+    tokenizer_digest: `sha256:${card.tokenizerSha256}`,
   };
 }
 
@@ -64,13 +70,33 @@ function mixerName(mixer: LayerKind["mixer"], window: number | null): string {
     .join(" + ");
 }
 
-function stateOf({ bytes, constant, keysAndValues, fullAttentionBytesPerToken }: StateDescription): object {
-  return { bytes, constant, keys_and_values: keysAndValues, full_attention_bytes_per_token: fullAttentionBytesPerToken };
+interface StateJson {
+  readonly bytes: number;
+  readonly constant: boolean;
+  readonly keys_and_values: KeysAndValues;
+  readonly full_attention_bytes_per_token: number;
 }
 
-function originOf({ license, teacher }: ModelOrigin): object {
+/** As a backend says it; of a model that only a pool serves, while none of it does, as its form implies. The engine decides for its own. */
+function stateOf({ form, runsOn, contextLength }: ModelCard, description: ModelDescription | null): StateJson | null {
+  const said = description?.state;
+  if (said !== undefined) {
+    const { bytes, constant, keysAndValues } = said;
+    return { bytes, constant, keys_and_values: keysAndValues, full_attention_bytes_per_token: said.fullAttentionBytesPerToken };
+  }
+  if (runsOn.includes("engine")) return null;
+  return {
+    bytes: stateBytes(form, contextLength, replicasKeep),
+    constant: isConstant(form),
+    keys_and_values: replicasKeep,
+    full_attention_bytes_per_token: fullAttentionBytesPerToken(form, replicasKeep),
+  };
+}
+
+function originOf({ license, weights, teacher }: ModelOrigin): object {
   return {
     license,
+    weights,
     teacher:
       teacher === null ? null : { name: teacher.name, url: teacher.url, license: teacher.license, digest: `sha256:${teacher.sha256}` },
   };

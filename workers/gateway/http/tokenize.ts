@@ -15,7 +15,7 @@ export async function tokenize(c: GatewayContext): Promise<Response> {
   const tokens = isAbsent(body.messages)
     ? encodePrompt(model, body.prompt ?? "", body.add_special_tokens ?? true)
     : renderChat(model, body.messages, body.add_generation_prompt ?? true);
-  const description = await availableDescription(c.env, model.version);
+  const description = await availableDescription(c.env, model.card);
   return c.json({
     tokens: Array.from(tokens),
     count: tokens.length,

@@ -10,7 +10,7 @@ import { snapshotInvalid } from "../../state-file/failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { identityOf } from "../identity.ts";
 import { modelKeepsNoStates } from "../failures.ts";
-import { modelUnavailable } from "../../models/served-model.ts";
+import { modelUnavailable, noBackend } from "../../models/failures.ts";
 import { Attempts } from "./attempts.ts";
 import { Meter, type MeteredWork } from "./meter.ts";
 import type { AskPool } from "./pool.ts";
@@ -26,7 +26,7 @@ const mostPartTokens = 2_048;
 export async function partTokens(pool: Pick<PoolBackend, "models">, model: ModelVersion): Promise<number> {
   const models = await fromPool(pool.models());
   const description = models.find(({ id, digest }) => id === model.id && digest === model.digest);
-  if (description === undefined) throw new ServiceError(modelUnavailable(model.id));
+  if (description === undefined) throw new ServiceError(modelUnavailable(model.id, noBackend));
   if (!description.abilities.includes("states")) throw new ServiceError(modelKeepsNoStates(model.id));
   return Math.min(mostPartTokens, Math.floor(description.contextLength / 2));
 }

@@ -3,7 +3,8 @@ import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { NewSession, SessionBackend, SessionFacts, SharedSession, ShareFacts, TenantId } from "../../contracts/session.ts";
 import { modelNamed } from "../../models/served-model.ts";
-import { reached } from "../calls.ts";
+import { versionForNew } from "../../models/version.ts";
+import { fromPool, reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
@@ -213,7 +214,8 @@ export class SessionKeeper implements Sessions {
 
   /** The model of a new one. @throws ServiceError where there is no such model, or no room. */
   async #admit(tenant: TenantId, model: string): Promise<ModelVersion> {
-    const { version } = await modelNamed(this.#environment, model);
+    const { card } = await modelNamed(this.#environment, model);
+    const version = await versionForNew(card, () => fromPool(this.#environment.POOL.models()));
     const count = await this.#directory(tenant).count();
     if (count < mostSessions) return version;
     throw new ServiceError(invalidRequest(`There are ${String(count)} sessions and contexts, which is the limit: delete some.`));

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { defaultModel, readRegistry } from "../../../../infra/local/models/registry.ts";
+import { defaultModel, localModels, readRegistry } from "../../../../infra/local/models/registry.ts";
 import { generationFields } from "../../../../workers/gateway/schema/generation-fields.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
@@ -15,6 +15,15 @@ const student = {
   license: "mit",
   teacher: "big",
   delta: "small.delta.gguf",
+};
+
+const form = {
+  ...{ layers: [{ mixer: "linear", feedForward: "dense", count: 2 }], window: null, keptTokens: 0, learnedSinks: 0 },
+  ...{ salientTokens: null, kvHeads: 1, headDim: 8 },
+};
+const pooled = {
+  ...{ id: "large", created: 3, ownedBy: "them", license: null, weights: null, tokenizer: "qwen2.5" },
+  ...{ parameters: 10, contextLength: 100, form },
 };
 
 function registry(...models: readonly object[]): string {
@@ -31,12 +40,15 @@ describe("readRegistry", () => {
     expect([...readRegistry().keys()]).toContain(defaultModel);
   });
 
-  it("reads downloaded and converted models", () => {
-    expect([...readRegistry(registry(teacher, student)).values()]).toEqual([teacher, student]);
+  it("reads downloaded and converted models, and those of a pool", () => {
+    const models = readRegistry(registry(teacher, pooled, student));
+    expect([...models.values()]).toEqual([teacher, pooled, student]);
+    expect([...localModels(models).keys()]).toEqual(["big", "small"]);
   });
 
   it("gives every built-in model a temperature for requests that name none", () => {
-    for (const { id, defaults } of readRegistry().values()) expect([id, defaults]).toEqual([id, { temperature: 0.2, top_p: 0.9 }]);
+    for (const { id, defaults } of localModels(readRegistry()).values())
+      expect([id, defaults]).toEqual([id, { temperature: 0.2, top_p: 0.9 }]);
   });
 
   it("bounds defaults as requests are bounded", () => {
@@ -63,6 +75,9 @@ describe("readRegistry", () => {
     ["a default that is not there", [{ ...teacher, defaults: { top_p: null } }], /expected number, received null[^]*defaults.top_p/],
     ["a delta of another name", [teacher, { ...student, delta: "small.gguf" }], /must end in .delta.gguf[^]*delta/],
     ["a teacher that is not there", [student], /model "small": "teacher" must be the id of a downloaded model; it is "big"/],
+    ["a tokenizer that is not there", [{ ...pooled, tokenizer: "abc" }], /model "large": "tokenizer" must be one of qwen2.5; it is "abc"/],
+    ["a form that is none", [{ ...pooled, form: { ...form, window: 0 } }], /expected number to be >0[^]*form.window/],
+    ["a teacher that only a pool has", [pooled, { ...student, teacher: "large" }], /must be the id of a downloaded model; it is "large"/],
     ["a teacher that was converted", [teacher, student, { ...student, id: "tiny", teacher: "small" }], /model "tiny".*it is "small"/],
   ])("refuses %s", (_name, models, message) => {
     expect(() => readRegistry(registry(...models))).toThrow(message);

@@ -7,13 +7,12 @@ import { mostConversationTokens, mostSessionBytes } from "../../../../workers/se
 import { renderTurn, type Position } from "../../../../workers/session/sessions/render-turn.ts";
 import { ChatTemplate } from "../../../../workers/tokenizer/chat-template.ts";
 import { Tokenizer } from "../../../../workers/tokenizer/tokenizer.ts";
-import { tinyManifest, tinyTokenizer, versionOf } from "../../support/tiny-tokenizer.ts";
+import { tinyManifest, tinyTokenizer } from "../../support/tiny-tokenizer.ts";
 
 const tokenizer = Tokenizer.fromTokenizerFile(tinyTokenizer);
 const chatTemplate = new ChatTemplate(tinyTokenizer.chatTemplate ?? "", tokenizer);
 const model: ServedModel = {
   card: tinyManifest,
-  version: versionOf(tinyManifest),
   tokenizer,
   chatTemplate,
   stopTokens: [],

@@ -1,12 +1,14 @@
 /** Sessions as sealed files: out under the tenant's key or a passphrase, and in again. */
 import { turnFinishes } from "../../../contracts/finish.ts";
 import * as z from "zod";
-import type { Outcome } from "../../../contracts/engine.ts";
+import type { ModelVersion, Outcome } from "../../../contracts/engine.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
 import type { SessionFacts, TenantId } from "../../../contracts/session.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
-import { modelCards, modelNamed, type ServedModel } from "../../../models/served-model.ts";
-import { reached } from "../../calls.ts";
+import { catalog } from "../../../models/catalog.ts";
+import { modelNamed, type ServedModel } from "../../../models/served-model.ts";
+import { versionOf } from "../../../models/version.ts";
+import { fromPool, reached } from "../../calls.ts";
 import type { SessionEnvironment } from "../../environment.ts";
 import { sessionNotFound } from "../../failures.ts";
 import { snapshotInvalid } from "../../../state-file/failures.ts";
@@ -100,8 +102,8 @@ export async function importSession(
     const content = await openSessionFile(file, ({ sealed }) =>
       passphrase === null ? tenantKey(environment.STATE_KEYS, tenant, sealed) : passphraseKey(passphrase, sealed),
     );
-    const { version, tokenizer } = await modelOfFile(environment, content.header);
-    const { name, turns, stateTokens } = checked(content, tokenizer.vocabularySize);
+    const { version, model } = await modelOfFile(environment, content.header);
+    const { name, turns, stateTokens } = checked(content, model.tokenizer.vocabularySize);
     const record = await newRecord(environment, tenant, "session", version, name);
     const last = turns.at(-1);
     let snapshot: string | null = null;
@@ -130,13 +132,24 @@ export async function importSession(
   }
 }
 
-/** The served model that the file is of. @throws ServiceError where there is none. */
-async function modelOfFile(environment: SessionEnvironment, { model, tokenizer }: ModelIdentity): Promise<ServedModel> {
-  const cards = await modelCards(environment);
-  const card = cards.find(({ sha256, tokenizerSha256 }) => sha256 === model && tokenizerSha256 === tokenizer);
-  if (card !== undefined) return await modelNamed(environment, card.id);
-  const served = cards.map(({ id }) => `'${id}'`).join(", ");
-  throw new ServiceError(snapshotInvalid(`The session file was made with another model than those served here: ${served}.`));
+interface ModelOfFile {
+  readonly version: ModelVersion;
+  readonly model: ServedModel;
+}
+
+/** The model that the file is of, which this deployment has or a replica serves. @throws ServiceError where there is none. */
+async function modelOfFile(environment: SessionEnvironment, { model: digest, tokenizer }: ModelIdentity): Promise<ModelOfFile> {
+  const cards = (await catalog(environment)).map(({ card }) => card);
+  const readable = cards.filter(({ tokenizerSha256 }) => tokenizerSha256 === tokenizer);
+  const own = readable.find(({ sha256 }) => sha256 === digest);
+  if (own !== undefined)
+    return { version: { id: own.id, digest, tokenizerDigest: tokenizer }, model: await modelNamed(environment, own.id) };
+  const pooled = readable.filter(({ sha256 }) => sha256 === null);
+  const served = pooled.length === 0 ? [] : await fromPool(environment.POOL.models());
+  const found = served.find((one) => one.digest === digest && one.tokenizerDigest === tokenizer && pooled.some(({ id }) => id === one.id));
+  if (found !== undefined) return { version: versionOf(found), model: await modelNamed(environment, found.id) };
+  const ids = cards.map(({ id }) => `'${id}'`).join(", ");
+  throw new ServiceError(snapshotInvalid(`The session file was made with another model than those served here: ${ids}.`));
 }
 
 /** Whoever sealed it knew the key, which is no reason to believe it. */

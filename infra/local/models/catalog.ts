@@ -1,0 +1,101 @@
+/**
+ * Writes what the gateway and the session Worker read of all models: `dist/gateway/models.json`, a card for each model that only a pool serves in
+ * `dist/gateway/catalog`, and their tokenizers in `dist/gateway/tokenizers`. A tokenizer that is not in the cache is fetched only where it is asked
+ * for: the first chat with the built-in model needs none of them.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { ModelCard, ModelIndex, ModelIndexEntry, ModelManifest } from "../../../workers/contracts/model-files.ts";
+import { digestFile } from "./digest.ts";
+import { isPooled, readRegistry, type PooledModel } from "./registry.ts";
+import { isFetched, readTokenizerPins, tokenizerSource, tokenizerText, type TokenizerPin } from "./tokenizers.ts";
+import { cacheDirectory } from "../paths.ts";
+
+/** Raised when the form of the written files changes. */
+const formatVersion = 1;
+
+export interface CatalogOptions {
+  /** Whether tokenizers that are not in the cache are fetched. */
+  readonly all: boolean;
+}
+
+/** Digests of everything read and written; all must still hold for a run to be skipped. */
+interface Stamp {
+  readonly formatVersion: number;
+  /** The model whose weights are here, the cards and the tokenizers' sources. */
+  readonly inputs: object;
+  /** sha256 by path relative to the output directory. */
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
+/** `served` is the model whose weights the engine has: it answers requests that name none. */
+export async function prepareCatalog(output: string, { id: served }: ModelManifest, { all }: CatalogOptions): Promise<ModelIndex> {
+  const cache = cacheDirectory();
+  const pins = readTokenizerPins();
+  const models = [...readRegistry().values()].filter((model) => isPooled(model)).filter(({ id }) => id !== served);
+  const wanted = [...pins.values()].filter((pin) => models.some(({ tokenizer }) => tokenizer === pin.id) && (all || isFetched(pin, cache)));
+  const prepared = new Set(wanted.map(({ id }) => id));
+  const cards = models.map((model) => ({ model, card: cardOf(model, pins) }));
+  const entries = cards.map(({ model }): ModelIndexEntry => ({
+    id: model.id,
+    path: `/catalog/${model.id}/`,
+    tokenizer: prepared.has(model.tokenizer) ? tokenizerPath(model.tokenizer) : null,
+  }));
+  const index: ModelIndex = { models: [{ id: served, path: "/model/", tokenizer: "/model/tokenizer.json" }, ...entries] };
+  const inputs = { index, cards: cards.map(({ card }) => card), tokenizers: await Promise.all(wanted.map(tokenizerSource)) };
+  const areFetched = wanted.every((pin) => isFetched(pin, cache));
+  if (!areFetched || !(await isCurrent(output, inputs))) await write(output, inputs, wanted, cache);
+  return index;
+}
+
+const tokenizerPath = (id: string): string => `/tokenizers/${id}.json`;
+
+function cardOf(model: PooledModel, pins: ReadonlyMap<string, TokenizerPin>): ModelCard {
+  const { id, created, ownedBy, license, weights, parameters, contextLength, form, defaults = {}, tokenizer } = model;
+  const tokenizerSha256 = pins.get(tokenizer)?.writtenSha256 ?? "";
+  const origin = { license, weights, teacher: null };
+  return { id, created, ownedBy, sha256: null, tokenizerSha256, contextLength, form, origin, defaults, parameters, runsOn: ["pool"] };
+}
+
+interface Inputs {
+  readonly index: ModelIndex;
+  readonly cards: readonly ModelCard[];
+}
+
+async function write(output: string, inputs: Inputs, tokenizers: readonly TokenizerPin[], cache: string): Promise<void> {
+  rmSync(stampPath(output), { force: true });
+  for (const directory of ["catalog", "tokenizers"]) rmSync(join(output, "gateway", directory), { recursive: true, force: true });
+  const files = new Map(inputs.cards.map((card) => [`/catalog/${card.id}/manifest.json`, JSON.stringify(card, null, 2)]));
+  for (const pin of tokenizers) files.set(tokenizerPath(pin.id), await tokenizerText(pin, cache));
+  // Last: it names the others.
+  files.set("/models.json", JSON.stringify(inputs.index));
+  const outputs: Record<string, string> = {};
+  for (const [path, text] of files) {
+    const file = join("gateway", path);
+    mkdirSync(dirname(join(output, file)), { recursive: true });
+    writeFileSync(join(output, file), text);
+    outputs[file] = await digestFile(join(output, file));
+  }
+  const stamp: Stamp = { formatVersion, inputs, outputs };
+  writeFileSync(stampPath(output), JSON.stringify(stamp, null, 2));
+}
+
+async function isCurrent(output: string, inputs: object): Promise<boolean> {
+  const stamp = readStamp(output);
+  if (stamp?.formatVersion !== formatVersion || JSON.stringify(stamp.inputs) !== JSON.stringify(inputs)) return false;
+  for (const [file, sha256] of Object.entries(stamp.outputs)) {
+    const path = join(output, file);
+    if (!existsSync(path) || (await digestFile(path)) !== sha256) return false;
+  }
+  return true;
+}
+
+function readStamp(output: string): Stamp | undefined {
+  try {
+    return JSON.parse(readFileSync(stampPath(output), "utf8")) as Stamp;
+  } catch {
+    return undefined; // No stamp, or one cut off: the files are written anew.
+  }
+}
+
+const stampPath = (output: string): string => join(output, "catalog-stamp.json");
