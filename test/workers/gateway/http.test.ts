@@ -100,6 +100,7 @@ describe("routes", () => {
       owned_by: "tests",
       max_model_len: 512,
       context: { unlimited: true, trained_tokens: 512 },
+      runs_on: ["engine", "pool"],
       form: {
         summary: "linear attention + window 16 in 2 layers, full attention in 1 layer",
         layers: [
@@ -116,8 +117,10 @@ describe("routes", () => {
       defaults: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
       parameters: 0,
       license: "apache-2.0",
+      weights: null,
       teacher: { name: "Big", url: "https://example.com/big", license: null, digest: `sha256:${"1".repeat(64)}` },
       digest: `sha256:${"0".repeat(64)}`,
+      tokenizer_digest: `sha256:${"2".repeat(64)}`,
     };
     const list = await (await request("/v1/models")).json<{ object: string; data: readonly unknown[] }>();
     expect({ ...list, data: list.data[0] }).toEqual({ object: "list", data: card });

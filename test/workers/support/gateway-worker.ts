@@ -1,17 +1,8 @@
 /** The gateway with a scripted engine and a tiny model in place of its neighbours, reached over the same RPC and asset bindings. */
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { GenerateRequest, GenerationBackend } from "../../../workers/contracts/engine.ts";
-import type { ModelCard, ModelIndex } from "../../../workers/contracts/model-files.ts";
-import {
-  endOfTurn,
-  plainManifest,
-  pooledCard,
-  swappedManifest,
-  swappedTokenizer,
-  tinyManifest,
-  tinyTokenizer,
-  versionOf,
-} from "./tiny-tokenizer.ts";
+import type { ModelIndex } from "../../../workers/contracts/model-files.ts";
+import { endOfTurn, plainManifest, swappedManifest, swappedTokenizer, tinyManifest, tinyTokenizer, versionOf } from "./tiny-tokenizer.ts";
 import { ToyBackend } from "./toy-backend.ts";
 
 export { default } from "../../../workers/gateway/index.ts";
@@ -79,8 +70,6 @@ export const assets: Record<string, object> = {
       { id: tinyManifest.id, path: "/tiny/", tokenizer: "/tiny/tokenizer.json" },
       { id: swappedManifest.id, path: "/swapped/", tokenizer: "/swapped/tokenizer.json" },
       { id: plainManifest.id, path: "/plain/", tokenizer: "/tiny/tokenizer.json" },
-      { id: pooledCard.id, path: "/pooled/", tokenizer: "/tiny/tokenizer.json" },
-      { id: "unprepared", path: "/unprepared/", tokenizer: null },
     ],
   } satisfies ModelIndex,
   "/tiny/manifest.json": tinyManifest,
@@ -88,8 +77,6 @@ export const assets: Record<string, object> = {
   "/swapped/manifest.json": swappedManifest,
   "/swapped/tokenizer.json": swappedTokenizer,
   "/plain/manifest.json": plainManifest,
-  "/pooled/manifest.json": pooledCard,
-  "/unprepared/manifest.json": { ...pooledCard, id: "unprepared", tokenizerSha256: "6".repeat(64) } satisfies ModelCard,
 };
 
 export class FixtureAssets extends WorkerEntrypoint {
