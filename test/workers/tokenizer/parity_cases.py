@@ -1,10 +1,11 @@
 """Writes what Hugging Face `tokenizers` makes of many strings, for the TypeScript tokenizer to be compared with.
 
-Usage: parity_cases.py TOKENIZER_FILE QWEN_FILE OUTPUT_DIRECTORY, where TOKENIZER_FILE is the prepared `dist/gateway/model/tokenizer.json` and
-QWEN_FILE the `tokenizer.json` of Qwen2.5 as it was published.
+Usage: parity_cases.py TOKENIZER_FILE QWEN_FILE OUTPUT_DIRECTORY, where TOKENIZER_FILE is the prepared `dist/gateway/model/tokenizer.json`
+and QWEN_FILE the `tokenizer.json` of Qwen2.5 as it was published.
 Per family it writes `NAME.tokenizer.json` (a Hugging Face file), `NAME.cases.json` (strings with their ids), `NAME.sweep.json`
 (digests of what every code point does) and once `sweep.json` (the texts of the sweep).
-The smollm family and qwen2.5 have the real vocabularies; the others have vocabularies trained here with the real normalizer and pre-tokenizer.
+The smollm family and qwen2.5 have the real vocabularies; the others have vocabularies trained here with the real normalizer and
+pre-tokenizer.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Prints what `gpu-backend` says of the published models, in the words of the catalog (`ModelForm` in `workers/contracts/model-files.ts`)."""
+"""Prints what `gpu-backend` says of the published models, in the words of the catalog (`workers/contracts/model-files.ts`)."""
 
 import json
 
@@ -27,9 +27,7 @@ def form(config: Config) -> dict[str, object]:
 
 
 def described(config: Config) -> dict[str, object]:
-    states = {
-        name: [[context, state_bytes(config, context, kind).total] for context in CONTEXTS] for name, kind in KINDS.items()
-    }
+    states = {name: [[context, state_bytes(config, context, kind).total] for context in CONTEXTS] for name, kind in KINDS.items()}
     return {"form": form(config), "parameters": parameter_count(config).total, "contextLength": config.context, "states": states}
 
 
