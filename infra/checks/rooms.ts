@@ -63,7 +63,7 @@ export const drawnRooms: readonly Room[] = [
 
   { path: "infra", imports: ["infra"] },
   { path: "infra/checks", imports: [] },
-  { path: "infra/local", imports: [contracts, settings, waiting, "workers/gateway/settings.ts"] },
+  { path: "infra/local", imports: [contracts, settings, tokenizer, waiting, "workers/gateway/settings.ts"] },
   {
     path: "infra/node",
     imports: ["infra/local", contracts, encoding, stateFile, tokenizer, "workers/engine", sessions, "wasm/pkg"],

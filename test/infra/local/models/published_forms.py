@@ -1,6 +1,7 @@
 """Prints what `gpu-backend` says of the published models, in the words of the catalog (`workers/contracts/model-files.ts`)."""
 
 import json
+from dataclasses import fields
 
 from spikingbrain.config import Config, EvictedTokens, Layer
 from spikingbrain.presets import seven_billion, seventy_six_billion
@@ -33,7 +34,6 @@ def described(config: Config) -> dict[str, object]:
 
 def evicting() -> Config:
     """One whose windows hand their tokens on, with kept ones, as the built-in model has."""
-    layers = (Layer(mixer=("evicted",)), Layer(mixer=("full",)))
     return Config(
         hidden=64,
         heads=4,
@@ -41,10 +41,10 @@ def evicting() -> Config:
         head_dim=16,
         vocabulary=100,
         feed_forward_inner=64,
-        layers=layers,
+        layers=(Layer(mixer=("evicted",)), Layer(mixer=("full",))),
         window=512,
         kept_tokens=4,
-        evicted=EvictedTokens(sink_cap=512, salient=256, salience_half_life=1_000),
+        evicted=EvictedTokens(**dict.fromkeys((field.name for field in fields(EvictedTokens)), 256)),
     )
 
 
