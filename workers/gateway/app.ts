@@ -7,6 +7,7 @@ import { chatCompletions } from "./http/chat-completions.ts";
 import { completions } from "./http/completions.ts";
 import { health, ready } from "./http/health.ts";
 import { listModels, oneModel } from "./http/models.ts";
+import { tellPool } from "./http/pool-replicas.ts";
 import { appendText, contextEvents, createContext, listContexts } from "./http/contexts.ts";
 import {
   createSession,
@@ -42,6 +43,8 @@ interface Route {
   readonly handler: Handler<GatewayTypes>;
 }
 
+const poolReplicasPath = "/v1/pool/replicas";
+
 const apiRoutes: readonly Route[] = [
   { method: "POST", path: "/v1/chat/completions", handler: chatCompletions },
   { method: "POST", path: "/v1/completions", handler: completions },
@@ -72,21 +75,22 @@ const apiRoutes: readonly Route[] = [
   { method: "GET", path: "/v1/models", handler: listModels },
   // The rest of the path is the id: public model ids may hold slashes.
   { method: "GET", path: "/v1/models/:id{.+}", handler: oneModel },
+  { method: "POST", path: poolReplicasPath, handler: tellPool },
   { method: "POST", path: "/tokenize", handler: tokenize },
   { method: "POST", path: "/detokenize", handler: detokenize },
   { method: "GET", path: "/health", handler: health },
   { method: "GET", path: "/ready", handler: ready },
 ];
 
+/** A share's link is its permission, and a node's signature its. */
+function needsNoKey({ method, path }: { readonly method: string; readonly path: string }): boolean {
+  return (["GET", "HEAD"].includes(method) && path.startsWith("/v1/shares/")) || (method === "POST" && path === poolReplicasPath);
+}
+
 export function createApp(): Hono<GatewayTypes> {
   const app = new Hono<GatewayTypes>();
   app.use(requestLog, responseHeaders, settings, crossOrigin, noUpgrade);
-  // A share's link is its permission.
-  app.use(
-    "/v1/*",
-    (c, next) => (["GET", "HEAD"].includes(c.req.method) && c.req.path.startsWith("/v1/shares/") ? next() : apiKey(c, next)),
-    tenant,
-  );
+  app.use("/v1/*", (c, next) => (needsNoKey(c.req) ? next() : apiKey(c, next)), tenant);
   app.use("/tokenize", apiKey);
   app.use("/detokenize", apiKey);
 

@@ -6,7 +6,9 @@ import { ServiceError } from "../contracts/errors.ts";
 import type { ModelAvailability, NodeMessage, NodeReply, PlacedStream, PlacementWishes, PoolBackend } from "../contracts/pool.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import type { PoolEnvironment } from "./environment.ts";
-import { registrationRefused } from "./failures.ts";
+import { tellRegistry } from "./registry/tell.ts";
+
+export { PoolObject } from "./registry/pool-object.ts";
 
 export class PoolService extends WorkerEntrypoint<PoolEnvironment> implements PoolBackend {
   async models(): Promise<Outcome<readonly ModelDescription[]>> {
@@ -41,8 +43,8 @@ export class PoolService extends WorkerEntrypoint<PoolEnvironment> implements Po
     }));
   }
 
-  async tell(_message: NodeMessage): Promise<Outcome<NodeReply>> {
-    return await Promise.resolve({ ok: false, failure: registrationRefused("this deployment takes no replicas") });
+  async tell(message: NodeMessage): Promise<Outcome<NodeReply>> {
+    return await this.#reach(() => tellRegistry(this.env, message));
   }
 
   async #reach<T>(call: () => Promise<T>): Promise<Outcome<T>> {

@@ -111,7 +111,9 @@ test("a mistake of our own in the session Worker is told as one, and logged as o
   expect(log()).toContain(`"event":"session_defect"`);
 });
 
-const noEngine = () => ({ POOL: new PoolService(createExecutionContext(), { ENGINE: broken as PoolEnvironment["ENGINE"] }) });
+const noEngine = () => ({
+  POOL: new PoolService(createExecutionContext(), { ...(env as unknown as PoolEnvironment), ENGINE: broken as PoolEnvironment["ENGINE"] }),
+});
 test.each([
   ["pool", "pool", poolAway, () => noPool],
   ["engine behind the pool", "engine", engineAway, noEngine],

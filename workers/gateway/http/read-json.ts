@@ -1,8 +1,9 @@
 /** Reads a request's JSON body: right type, bounded size (counted, whatever `Content-Length` says), valid UTF-8, valid JSON without repeated keys. */
 import { ServiceError } from "../../contracts/errors.ts";
-import { invalidRequest, payloadTooLarge, unsupportedMediaType } from "../failures.ts";
+import { invalidRequest, unsupportedMediaType } from "../failures.ts";
 import { bodyLimitBytes } from "../schema/limits.ts";
 import { fieldName } from "../schema/parse.ts";
+import { readAtMost } from "./bounded-body.ts";
 import { mediaType, requireIdentity, requireUtf8 } from "./media-type.ts";
 import { repeatedKey } from "./repeated-key.ts";
 
@@ -11,9 +12,7 @@ export async function readJson(request: Request): Promise<unknown> {
     throw unsupportedMediaType("The request body must be JSON, with 'Content-Type: application/json'.");
   requireIdentity(request.headers, "the JSON");
   requireUtf8(request.headers, "The JSON");
-  const declared = Number(request.headers.get("content-length"));
-  if (declared > bodyLimitBytes) throw payloadTooLarge(bodyLimitBytes, declared);
-  const bytes = await readAtMost(request.body, bodyLimitBytes);
+  const bytes = await readAtMost(request, bodyLimitBytes);
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
     const body = parsed(text);
@@ -57,27 +56,4 @@ function wellFormed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(wellFormed);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.toWellFormed(), wellFormed(item)]));
-}
-
-async function readAtMost(body: ReadableStream<Uint8Array> | null, limitBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let total = 0;
-  try {
-    for await (const chunk of body ?? []) {
-      total += chunk.byteLength;
-      if (total > limitBytes) throw payloadTooLarge(limitBytes);
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    if (cause instanceof ServiceError) throw cause;
-    // Its client left, or its framing is wrong: no fault of this server's.
-    throw invalidRequest(`The request body broke off after ${String(total)} bytes.`);
-  }
-  const bytes = new Uint8Array(total);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return bytes;
 }

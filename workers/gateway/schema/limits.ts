@@ -20,3 +20,6 @@ export const stopTokensLimit = 64;
 export const logitBiasLimit = 1024;
 /** Alternatives beside a token. */
 export const topLogprobsLimit = 20;
+
+/** Most bytes of what a node says of a replica. */
+export const nodeMessageBytes = 65_536;

@@ -17,10 +17,15 @@ import { RegistryRows, type ReplicaRow } from "./rows.ts";
 import { registrySettings, type RegistrySettings } from "./settings.ts";
 
 export interface RegistryVariables {
+  /** Nodes that may register replicas: `node1:BASE64,node2:…`, each secret 32 bytes. None: no replica registers. */
   readonly POOL_NODES?: string;
+  /** Hosts that replicas may have, exact or `*.suffix`, separated by commas. */
   readonly POOL_HOSTS?: string;
+  /** `allow` takes addresses of this machine, over plain HTTP: for development. */
   readonly POOL_LOOPBACK?: string;
+  /** Seconds between two messages of a replica; 5 unless set. */
   readonly POOL_HEARTBEAT_SECONDS?: string;
+  /** Seconds without a message after which a replica gets no more work; 20 unless set. */
   readonly POOL_EXPIRY_SECONDS?: string;
 }
 
