@@ -10,6 +10,7 @@ from vllm.platforms import current_platform
 
 from spikingbrain_vllm.gguf import LOAD_FORMAT, gguf_of
 from spikingbrain_vllm.layers.state_shapes import keeps_tokens
+from spikingbrain_vllm.sampling.request import PROCESSOR
 
 if TYPE_CHECKING:
     from vllm.config import ParallelConfig, VllmConfig
@@ -27,6 +28,15 @@ class Refusals(VerifyAndUpdateConfig):
         if vllm_config.load_config.load_format == "auto" and gguf_of(Path(vllm_config.model_config.model)) is not None:
             vllm_config.load_config.load_format = LOAD_FORMAT
         check_head_dim(config)
+        _choose_tokens(vllm_config)
+
+
+def _choose_tokens(vllm_config: "VllmConfig") -> None:
+    """By our rule, where a request asks for it. Named here and not as an entry point: only then does vLLM tell a processor of the tokens
+    that asynchronous steps have sampled, and only engines of our models have it. vLLM's second model runner has another interface."""
+    named = vllm_config.model_config.logits_processors or []
+    if PROCESSOR not in named and not vllm_config.use_v2_model_runner:
+        vllm_config.model_config.logits_processors = [*named, PROCESSOR]
 
 
 def check_parallel(parallel: "ParallelConfig", config: Config) -> None:

@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ["VLLM_PLUGINS"] = "spikingbrain" if options.has_no_states else "spikingbrain,spikingbrain_states"
     # Of a process of Python's own, after the last line of this one.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-    os.environ.setdefault("VLLM_USE_V2_MODEL_RUNNER", "0")
+    # Of the two, that which is tested, and which chooses tokens by our rule.
+    os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
     from spikingbrain_vllm.serve.server import serve
 
     return serve(options)

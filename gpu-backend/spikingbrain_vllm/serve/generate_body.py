@@ -1,67 +1,12 @@
-"""What a request may ask of the engine. vLLM takes more, some of which reaches beyond the request; an unknown field is refused."""
+"""Whether a request's body asks for what a replica does, and what vLLM is asked then."""
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+from pydantic import ValidationError
 
+from spikingbrain_vllm.serve.engine_body import engine_body
 from spikingbrain_vllm.serve.errors import Refusal
-
-MOST_STOPS = 64
-MOST_BIASES = 1_024
-MOST_LOGPROBS = 20
-MOST_SCHEMA_CHARACTERS = 65_536
-
-Token = Annotated[StrictInt, Field(ge=0)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
-Schema = Annotated[str, Field(max_length=MOST_SCHEMA_CHARACTERS)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class StructuredOutputs(_Strict):
-    json_: Schema | dict[str, Any] | None = Field(default=None, alias="json")
-    regex: Schema | None = None
-    choice: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
-    grammar: Schema | None = None
-    json_object: StrictBool | None = None
-
-
-class Sampling(_Strict):
-    n: Literal[1] = 1
-    max_tokens: Annotated[StrictInt, Field(ge=1)]
-    min_tokens: Annotated[StrictInt, Field(ge=0)] = 0
-    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
-    top_k: Annotated[StrictInt, Field(ge=-1, le=1_000_000)] = 0
-    min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
-    presence_penalty: Penalty = 0.0
-    frequency_penalty: Penalty = 0.0
-    repetition_penalty: Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)] = 1.0
-    seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop_token_ids: Annotated[list[Token], Field(max_length=MOST_STOPS)] | None = None
-    ignore_eos: StrictBool = False
-    logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_LOGPROBS)] | None = None
-    prompt_logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_LOGPROBS)] | None = None
-    logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=MOST_BIASES)] | None = None
-    allowed_token_ids: Annotated[list[Token], Field(min_length=1)] | None = None
-    detokenize: StrictBool = True
-    structured_outputs: StructuredOutputs | None = None
-
-
-class Generate(_Strict):
-    model: str | None = None
-    request_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")] | None = None
-    token_ids: Annotated[list[Token], Field(min_length=1)]
-    sampling_params: Sampling
-    stream: StrictBool = False
-    stream_options: dict[Literal["include_usage", "continuous_usage_stats"], StrictBool] | None = None
-    return_token_ids: StrictBool | None = None
-    cache_salt: Annotated[str, Field(min_length=1, max_length=1_024)] | None = None
-    priority: Literal[0] = 0
-    kv_transfer_params: dict[Literal["spikingbrain"], dict[str, str]] | None = None
+from spikingbrain_vllm.serve.generate_request import Generate, Sampling
 
 
 class BodyCheck:
@@ -69,8 +14,8 @@ class BodyCheck:
         self._model, self._vocabulary, self._context = model, vocabulary, context
         self._has_tokenizer, self._has_states = has_tokenizer, has_states
 
-    def __call__(self, body: bytes) -> None:
-        """Raises Refusal that names field and rule."""
+    def __call__(self, body: bytes) -> bytes:
+        """What vLLM is asked instead (`engine_body.py`). Raises Refusal that names field and rule."""
         try:
             asked = Generate.model_validate_json(body)
         except ValidationError as error:
@@ -85,7 +30,7 @@ class BodyCheck:
         for name, ids in tokens:
             if ids and max(ids) >= self._vocabulary:
                 raise _wrong(name, f"{name} must each be below the vocabulary's {self._vocabulary}; one is {max(ids)}")
-        self._check_length(len(asked.token_ids), sampling)
+        self._check_counts(len(asked.token_ids), sampling)
         for key in sampling.logit_bias or {}:
             if not (key.isascii() and key.isdecimal() and len(key) < 10 and int(key) < self._vocabulary):
                 raise _wrong("sampling_params.logit_bias", f"sampling_params.logit_bias must have token ids below {self._vocabulary}")
@@ -94,14 +39,24 @@ class BodyCheck:
             rule = "must be absent" if name == "structured_outputs" else "must be false"
             raise _wrong(f"sampling_params.{name}", f"sampling_params.{name} {rule}: this model has no tokenizer")
         self._check_states(asked.kv_transfer_params)
+        return engine_body(asked)
 
-    def _check_length(self, prompt: int, sampling: Sampling) -> None:
+    def _check_counts(self, prompt: int, sampling: Sampling) -> None:
         if prompt + sampling.max_tokens > self._context:
             message = f"token_ids and max_tokens together must be at most {self._context}; they are {prompt} and {sampling.max_tokens}"
             raise Refusal(400, "context_length_exceeded", message, "token_ids")
-        if sampling.min_tokens > sampling.max_tokens:
+        if sampling.continued > prompt:
+            name = "sampling_params.continued"
+            raise _wrong(name, f"{name} must be at most the {prompt} token_ids; it is {sampling.continued}")
+        most = sampling.continued + sampling.max_tokens
+        if sampling.min_tokens > most:
             name = "sampling_params.min_tokens"
-            raise _wrong(name, f"{name} must be at most max_tokens, {sampling.max_tokens}; it is {sampling.min_tokens}")
+            raise _wrong(name, f"{name} must be at most max_tokens and continued together, {most}; it is {sampling.min_tokens}")
+
+        allowed, stops = sampling.allowed_token_ids, set(sampling.stop_token_ids or [])
+        if sampling.min_tokens > sampling.continued and allowed is not None and stops.issuperset(allowed):
+            name = "sampling_params.allowed_token_ids"
+            raise _wrong(name, f"{name} must have a token that is no stop token where min_tokens is to be reached")
 
     def _check_states(self, parameters: dict[Any, dict[str, str]] | None) -> None:
         if parameters is None:

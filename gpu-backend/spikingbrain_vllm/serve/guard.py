@@ -19,8 +19,8 @@ BODY_BYTES = 2**24
 BODY_SECONDS = 30.0
 """Longest wait for the next part of a body."""
 
-Check = Callable[[bytes], None]
-"""Raises Refusal where a body must not come to vLLM."""
+Check = Callable[[bytes], bytes]
+"""What vLLM is given of a body. Raises Refusal where it must not come there."""
 
 
 class Guard:
@@ -68,8 +68,8 @@ class Guard:
         self._replica.begin()
         try:
             body = await self._body(receive, headers)
-            self._check(body)
-            await self.app(scope, _replayed(body, receive), send)
+            given = self._check(body)
+            await self.app(scope, _replayed(given, receive), send)
         finally:
             self._replica.end()
 

@@ -1,6 +1,7 @@
 """A replica's life: one real token, requests, and an end without a lost token."""
 
 import asyncio
+import math
 import sys
 
 from vllm import SamplingParams
@@ -66,10 +67,13 @@ def _failed(replica: Replica, why: str) -> str:
 
 
 async def _first_token(engine: EngineClient) -> None:
-    """Not `/health`, which an engine passes that dies at its first request."""
-    choices = SamplingParams(temperature=0, max_tokens=1, ignore_eos=True, detokenize=False)
+    """Not `/health`, which an engine passes that dies at its first request; and of numbers that are none, vLLM makes a token too."""
+    choices = SamplingParams(temperature=0, max_tokens=1, ignore_eos=True, detokenize=False, logprobs=0)
     async for output in engine.generate(TokensPrompt(prompt_token_ids=[0]), choices, "spikingbrain-first-token"):
         if output.outputs and output.outputs[0].token_ids:
+            scores = [score.logprob for of_token in output.outputs[0].logprobs or [] for score in (of_token or {}).values()]
+            if not scores or not all(map(math.isfinite, scores)):
+                raise RuntimeError("its logits are not finite: the weights are broken")
             return
     raise RuntimeError("its answer was empty")
 

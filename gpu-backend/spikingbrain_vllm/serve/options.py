@@ -9,7 +9,7 @@ from pathlib import Path
 from spikingbrain_vllm.endpoints.keys import Keys
 from spikingbrain_vllm.node.options import NodeOptions
 
-# What this command settles itself, and what would open a way around the key or run code of a model.
+# What this command settles itself, and what would open a way around the key, run code of a model or choose other tokens.
 REFUSED = (
     *(
         "--model",
@@ -27,6 +27,7 @@ REFUSED = (
     *("--trust-remote-code", "--lora-modules", "--enable-lora", "--tool-server", "--enable-log-requests", "--enable-log-outputs"),
     *("--ssl-keyfile", "--ssl-certfile", "--ssl-ca-certs", "--headless", "--api-server-count", "--tokens-only", "--kv-transfer-config"),
     *("--disable-log-stats", "--enable-fault-tolerance", "--trust-request-chat-template", "--shutdown-timeout", "--enable-scale-out"),
+    *("--logits-processors", "--logprobs-mode"),
 )
 _ID = re.compile(r"[\w.:/-]{1,200}")
 

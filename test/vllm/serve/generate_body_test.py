@@ -5,8 +5,10 @@ import random
 from typing import Any
 
 import pytest
+from spikingbrain_vllm.sampling.request import FIELD, ChosenHere
 from spikingbrain_vllm.serve.errors import Refusal
 from spikingbrain_vllm.serve.generate_body import BodyCheck
+from vllm.entrypoints.scale_out.token_in_token_out.protocol import GenerateRequest
 
 CHECK = BodyCheck("m", 512, 100, has_tokenizer=False, has_states=True)
 GOOD: dict[str, Any] = {"token_ids": [1, 511], "sampling_params": {"max_tokens": 4, "detokenize": False}}
@@ -20,6 +22,14 @@ def refused(body: object) -> Refusal:
     return found.value
 
 
+def engine_asked(body: dict[str, Any]) -> dict[str, Any]:
+    """By whom vLLM is asked: its own classes take it."""
+    given = GenerateRequest.model_validate_json(CHECK(json.dumps(body).encode()))
+    found: dict[str, Any] = json.loads(CHECK(json.dumps(body).encode()))
+    assert given.sampling_params.temperature == 0
+    return found
+
+
 def sampling(**values: object) -> dict[str, Any]:
     return GOOD | {"sampling_params": GOOD["sampling_params"] | values}
 
@@ -31,7 +41,54 @@ def test_what_the_pool_sends_is_taken() -> None:
         sampling(temperature=0, top_p=1, top_k=-1, seed=7, stop_token_ids=[2], logprobs=20, logit_bias={"5": -100}, ignore_eos=True),
         GOOD | {"kv_transfer_params": {"spikingbrain": {"tenant": "t", "import": HANDLE, "export": HANDLE}}},
     ):
-        CHECK(json.dumps(body).encode())
+        engine_asked(body)
+
+
+def test_the_likeliest_token_is_left_to_vllm() -> None:
+    for body in (sampling(temperature=0), sampling(temperature=0, top_p=0.5, seed=7), sampling(temperature=0, min_tokens=1, continued=1)):
+        assert engine_asked(body)["sampling_params"] == {"max_tokens": 4, "detokenize": False, "temperature": 0}
+    passed = {"stop_token_ids": [2], "ignore_eos": True, "logprobs": 3, "prompt_logprobs": 0, "allowed_token_ids": [1, 2]}
+    assert engine_asked(sampling(temperature=0, **passed))["sampling_params"] == {
+        "max_tokens": 4,
+        "detokenize": False,
+        "temperature": 0,
+        **passed,
+    }
+
+
+def test_all_else_is_chosen_by_our_rule() -> None:
+    asked = {
+        "temperature": 0.5,
+        "top_k": -1,
+        "top_p": 0.9,
+        "min_p": 0.1,
+        "repetition_penalty": 1.1,
+        "presence_penalty": 0.2,
+        "frequency_penalty": 0.3,
+        "logit_bias": {"5": -100.0},
+        "min_tokens": 3,
+        "continued": 2,
+        "seed": str(2**64 - 1),
+    }
+    found = engine_asked(sampling(**asked))["sampling_params"]
+    chosen = asked | {"top_k": 0, "logit_bias": [[5, -100.0]], "seed": 2**64 - 1}
+    assert found == {"max_tokens": 4, "detokenize": False, "temperature": 0, "extra_args": {FIELD: chosen}}
+    # As the processor reads it.
+    given = GenerateRequest.model_validate_json(CHECK(json.dumps(sampling(**asked)).encode())).sampling_params
+    taken = ChosenHere.of(given)
+    assert taken is not None and taken.continued == 2 and taken.sampling.seed == 2**64 - 1 and taken.sampling.logit_bias == ((5, -100.0),)
+    for alone in ({"temperature": 0, "min_tokens": 2}, {"temperature": 0, "presence_penalty": 0.5}, {"temperature": 0.1}, {}):
+        assert FIELD in engine_asked(sampling(**alone))["sampling_params"]["extra_args"]
+
+
+def test_a_seed_has_64_bits_however_it_is_written() -> None:
+    for seed in (2**64 - 1, str(2**64 - 1), -1):
+        assert engine_asked(sampling(seed=seed))["sampling_params"]["extra_args"][FIELD]["seed"] == 2**64 - 1
+
+
+def test_who_gives_no_seed_gets_another_answer_each_time() -> None:
+    seeds = {engine_asked(sampling())["sampling_params"]["extra_args"][FIELD]["seed"] for _ in range(8)}
+    assert len(seeds) == 8
 
 
 @pytest.mark.parametrize(
@@ -58,6 +115,16 @@ def test_what_the_pool_sends_is_taken() -> None:
         (sampling(max_tokens=0), "sampling_params.max_tokens"),
         (sampling(max_tokens="4"), "sampling_params.max_tokens"),
         (sampling(min_tokens=5), "sampling_params.min_tokens"),
+        (sampling(min_tokens=7, continued=2), "sampling_params.min_tokens"),
+        (sampling(continued=3), "sampling_params.continued"),
+        (sampling(continued=-1), "sampling_params.continued"),
+        (sampling(seed=-(2**63) - 1), "sampling_params.seed"),
+        (sampling(seed=2**64), "sampling_params.seed"),
+        (sampling(seed=str(2**64)), "sampling_params.seed"),
+        (sampling(seed="1.5"), "sampling_params.seed"),
+        (sampling(seed=True), "sampling_params.seed"),
+        (sampling(seed=1.0), "sampling_params.seed"),
+        (sampling(min_tokens=1, allowed_token_ids=[2], stop_token_ids=[2]), "sampling_params.allowed_token_ids"),
         (sampling(n=2), "sampling_params.n"),
         (sampling(temperature=-1), "sampling_params.temperature"),
         (sampling(top_p=0), "sampling_params.top_p"),

@@ -52,9 +52,10 @@ class Guarded:
         return asyncio.run(asked())
 
 
-def check(body: bytes) -> None:
+def check(body: bytes) -> bytes:
     if body == b"bad":
         raise Refusal(400, "invalid_request", "bad")
+    return body
 
 
 @pytest.fixture(scope="module")

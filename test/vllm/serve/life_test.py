@@ -1,6 +1,7 @@
 """When a replica is ready, how it drains and how it ends, with an engine that does as told."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ class Engine:
     token: asyncio.Event = field(default_factory=asyncio.Event)
     errored: bool = False
     fault: Exception | None = None
+    logprob: float = -0.5
     aborted: list[str] = field(default_factory=list)
     replica: Replica = field(default_factory=lambda: Replica(most_requests=8))
 
@@ -26,7 +28,8 @@ class Engine:
         await self.token.wait()
         if self.fault is not None:
             raise self.fault
-        yield SimpleNamespace(outputs=[SimpleNamespace(token_ids=[5])])
+        scores = [{5: SimpleNamespace(logprob=self.logprob)}]
+        yield SimpleNamespace(outputs=[SimpleNamespace(token_ids=[5], logprobs=scores)])
 
     async def pause_generation(self, mode: str, clear_cache: bool) -> None:
         self.aborted.append(mode)
@@ -81,6 +84,17 @@ def test_an_engine_that_gives_no_token_ends_the_process() -> None:
         started.engine.fault = RuntimeError("no such head size")
         started.engine.token.set()
         assert await started.living == "the engine gave no token: no such head size"
+        assert started.status == "failed"
+
+    run(story())
+
+
+def test_weights_that_give_no_numbers_end_the_process() -> None:
+    async def story() -> None:
+        started = await Started.start()
+        started.engine.logprob = math.nan
+        started.engine.token.set()
+        assert await started.living == "the engine gave no token: its logits are not finite: the weights are broken"
         assert started.status == "failed"
 
     run(story())

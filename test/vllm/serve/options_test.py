@@ -128,6 +128,7 @@ def test_a_replicas_name_is_the_same_after_a_restart_and_names_no_machine(node_f
         (["--", "--trust-remote-code"], "vLLM's option --trust-remote-code must not be given"),
         (["--", "--kv-transfer-config.kv_role", "x"], "vLLM's option --kv-transfer-config must not be given"),
         (["--", "--middleware=os.system"], "vLLM's option --middleware must not be given"),
+        (["--", "--logits-processors", "os:x"], "vLLM's option --logits-processors must not be given"),
     ],
 )
 def test_what_a_replica_settles_itself_is_refused(given: list[str], told: str, key_file: str, capsys: pytest.CaptureFixture[str]) -> None:

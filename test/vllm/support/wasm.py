@@ -2,9 +2,10 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[3]
 NODE = ROOT / "node_modules/.bin/node"
@@ -27,14 +28,17 @@ def run_wasm(
     save: Path | None = None,
     kv: str = "f32",
     score: tuple[Sequence[int], Path] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> WasmAnswer:
-    """Reads `tokens` after a state file, or from nothing; answers greedily and saves the state of all but the answer's last token. `score`:
-    then reads these tokens and writes the logits after each to the file, f32."""
+    """Reads `tokens` after a state file, or from nothing; answers, greedily where `parameters` (as a sequence is opened with them) do not
+    say otherwise, and saves the state of all but the answer's last token. `score`: then reads these tokens and writes the logits after
+    each to the file, f32."""
     task = {
         "model": str(model),
         "kv": kv,
         "restore": None if restore is None else str(restore),
         "tokens": list(tokens),
+        "parameters": dict(parameters or {}),
         "answer": answer,
         "save": None if save is None else str(save),
         "score": None if score is None else {"tokens": list(score[0]), "file": str(score[1])},

@@ -1,6 +1,6 @@
 /**
  * The WASM engine for the tests of this folder: a JSON task on standard input, its result on standard output. Restores a state file or begins
- * anew, reads tokens, answers greedily, saves the state of all that it has read, and scores what follows.
+ * anew, reads tokens, answers, saves the state of all that it has read, and scores what follows.
  */
 import { openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -12,6 +12,8 @@ interface Task {
   readonly kv: "f32" | "int8";
   readonly restore: string | null;
   readonly tokens: readonly number[];
+  /** How they are chosen: what is not greedy. */
+  readonly parameters: Readonly<Record<string, unknown>>;
   /** Tokens to answer; the last of them is not read. */
   readonly answer: number;
   readonly save: string | null;
@@ -22,7 +24,7 @@ interface Task {
 const chunkBytes = 1 << 16;
 const task = JSON.parse(readFileSync(0, "utf8")) as Task;
 const engine = await loadEngine(task.model, { kvType: task.kv, memoryLimitBytes: 2 ** 30 });
-const sequence = engine.open(JSON.stringify(greedyParameters));
+const sequence = engine.open(JSON.stringify({ ...greedyParameters, ...task.parameters }));
 
 let restored = 0;
 if (task.restore !== null) {

@@ -1,0 +1,48 @@
+"""What vLLM is asked instead of what a replica was asked: the choice of tokens is ours (`spikingbrain_vllm.sampling`), so that an answer is
+the one that any other replica and the WASM engine would give."""
+
+import json
+import secrets
+from typing import Any
+
+from spikingbrain.sampling.settings import f32
+
+from spikingbrain_vllm.sampling.request import FIELD
+from spikingbrain_vllm.serve.generate_request import Generate, Sampling
+
+_PASSED_ON = {
+    *("max_tokens", "stop_token_ids", "ignore_eos", "logprobs", "prompt_logprobs", "allowed_token_ids", "detokenize"),
+    "structured_outputs",
+}
+
+
+def engine_body(asked: Generate) -> bytes:
+    """JSON. The likeliest token of untouched logits is vLLM's own choice, which costs nothing more."""
+    sampling = asked.sampling_params
+    params = sampling.model_dump(by_alias=True, exclude_unset=True, include=_PASSED_ON) | {"temperature": 0}
+    if not _is_plain(sampling):
+        params["extra_args"] = {FIELD: _chosen_here(sampling)}
+    body = asked.model_dump(by_alias=True, exclude_unset=True, exclude={"sampling_params"})
+    return json.dumps(body | {"sampling_params": params}).encode()
+
+
+def _is_plain(sampling: Sampling) -> bool:
+    penalties = (sampling.presence_penalty, sampling.frequency_penalty, sampling.repetition_penalty)
+    is_untouched = penalties == (0.0, 0.0, 1.0) and not sampling.logit_bias and sampling.min_tokens <= sampling.continued
+    return is_untouched and f32(sampling.temperature) == 0.0
+
+
+def _chosen_here(sampling: Sampling) -> dict[str, Any]:
+    return {
+        "temperature": sampling.temperature,
+        "top_k": max(0, sampling.top_k),
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "repetition_penalty": sampling.repetition_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "logit_bias": [[int(token), bias] for token, bias in (sampling.logit_bias or {}).items()],
+        "min_tokens": sampling.min_tokens,
+        "continued": sampling.continued,
+        "seed": secrets.randbits(64) if sampling.seed is None else sampling.seed,
+    }
