@@ -78,7 +78,7 @@ export interface NodeReply {
 }
 
 export interface PoolBackend {
-  /** Models that a backend answers with now. */
+  /** Models that a backend answers with now: of several versions of one id, first that which more weight of replicas serves. */
   models(): Promise<Outcome<readonly ModelDescription[]>>;
   /** Of every model that a backend has or that is asked for by id. */
   availability(ids: readonly string[]): Promise<Outcome<readonly ModelAvailability[]>>;
