@@ -28,7 +28,7 @@ export const abilityProofs: Readonly<Record<Ability, Proof>> = {
     async holds(backend, prompt) {
       const first = await generate(backend, saving(prompt, [], true));
       const read = [...prompt, ...first.tokens];
-      const resume = { tokens: read.length, state: sourceOf(onlyFile(first.all)), seen: new Uint32Array() };
+      const resume = { tokens: read.length, state: sourceOf(onlyFile(first.all), read), seen: new Uint32Array() };
       const next = await generate(backend, { ...greedy(prompt), resume });
       expect(next.tokens).toEqual((await generate(backend, greedy([...read, ...prompt]))).tokens);
       expect(next.end).toMatchObject({ usage: { cachedTokens: read.length } });
@@ -44,7 +44,7 @@ export const abilityProofs: Readonly<Record<Ability, Proof>> = {
   },
   continued: {
     param: "continued",
-    needing: (prompt) => ({ ...greedy(prompt), continued: 1 }),
+    needing: (prompt) => ({ ...sampled(prompt, { temperature: 1 }), continued: 1 }),
     async holds(backend, prompt) {
       const chance = { temperature: 1.5, presencePenalty: 1, frequencyPenalty: 1 };
       for (const seed of [1, 2, 3]) {

@@ -39,8 +39,12 @@ export function stateConformance(
     let freeBytes: number;
     let can: Can;
     const events = (prompt: readonly number[], changes: Changes = {}) => generate(backend, { ...greedy(prompt), ...changes });
-    const resumed = (file: Uint8Array, tokens: number, prompt: readonly number[], changes: Changes = {}) =>
-      events(prompt, { ...changes, resume: { tokens, state: sourceOf(file), seen: changes.resume?.seen ?? new Uint32Array() } });
+    /** After what the file has read. */
+    const resumed = (file: Uint8Array, read: readonly number[], prompt: readonly number[], changes: Changes = {}) =>
+      events(prompt, {
+        ...changes,
+        resume: { tokens: read.length, state: sourceOf(file, read), seen: changes.resume?.seen ?? new Uint32Array() },
+      });
     const saved = async (prompt: readonly number[], changes: Changes = {}): Promise<Uint8Array> =>
       onlyFile((await events(prompt, { maxTokens: 0, ...changes, save: { at: [], end: true, fromPage: 0 } })).all);
     const idle = () =>
@@ -80,7 +84,7 @@ export function stateConformance(
         const files = filesOf(whole.all);
         expect([...files.keys()]).toEqual(some);
         for (const [cut, file] of files) {
-          const warm = await resumed(file, cut, prompt.slice(cut), { maxTokens: 6 });
+          const warm = await resumed(file, prompt.slice(0, cut), prompt.slice(cut), { maxTokens: 6 });
           expect([cut, warm.tokens]).toEqual([cut, cold.tokens]);
           expect(warm.all[0]).toEqual({ type: "restored", tokens: cut });
           expect(warm.end).toMatchObject({ usage: { promptTokens: prompt.length, completionTokens: 6, cachedTokens: cut } });
@@ -112,7 +116,7 @@ export function stateConformance(
       const first = await events(prompt, { maxTokens: 5, ...stop, save: { at: [], end: true, fromPage: 0 } });
       expect(first.end).toMatchObject({ type: "finish", reason });
       const read = [...prompt, ...first.tokens];
-      const next = await resumed(onlyFile(first.all), read.length, more, { maxTokens: 6 });
+      const next = await resumed(onlyFile(first.all), read, more, { maxTokens: 6 });
       expect(next.tokens).toEqual((await events([...read, ...more], { maxTokens: 6 })).tokens);
     });
 
@@ -122,7 +126,7 @@ export function stateConformance(
         const prompt = text(1 + 11 * (turn % 3), turn);
         const changes = { maxTokens: 1 + turn, save: { at: [], end: true, fromPage: 0 } };
         const cold = await events([...read, ...prompt], { maxTokens: 1 + turn });
-        const answer: Generated = file === undefined ? await events(prompt, changes) : await resumed(file, read.length, prompt, changes);
+        const answer: Generated = file === undefined ? await events(prompt, changes) : await resumed(file, read, prompt, changes);
         expect(answer.tokens).toEqual(cold.tokens);
         read = [...read, ...prompt, ...answer.tokens];
         file = onlyFile(answer.all);
@@ -134,7 +138,7 @@ export function stateConformance(
       const cold = await Promise.all(prompts.map(async (prompt) => (await events(prompt, { maxTokens: 8 })).tokens));
       const files = await Promise.all(prompts.map((prompt) => saved(prompt.slice(0, 45))));
       const warm = await Promise.all(
-        prompts.map((prompt, at) => resumed(files[at] ?? new Uint8Array(), 45, prompt.slice(45), { maxTokens: 8 })),
+        prompts.map((prompt, at) => resumed(files[at] ?? new Uint8Array(), prompt.slice(0, 45), prompt.slice(45), { maxTokens: 8 })),
       );
       expect(warm.map(({ tokens }) => tokens)).toEqual(cold);
     });
@@ -156,7 +160,7 @@ export function stateConformance(
         const again = [...prompt, ...whole.tokens.slice(0, continued)];
         expect((await events(again, left)).tokens).toEqual(rest);
         const seen = Uint32Array.from(new Set(prompt.slice(0, 20)));
-        const resume = { tokens: 20, state: sourceOf(file), seen };
+        const resume = { tokens: 20, state: sourceOf(file, prompt.slice(0, 20)), seen };
         expect((await events(again.slice(20), { ...left, resume })).tokens).toEqual(rest);
       }
     });
@@ -196,7 +200,7 @@ export function stateConformance(
         const [short, long] = [await saved(text(one)), await saved(text(other))];
         expect(long.length).toBe(short.length);
         const next = text(3, 5);
-        expect((await resumed(long, other, next)).tokens).toEqual((await events([...text(other), ...next])).tokens);
+        expect((await resumed(long, text(other), next)).tokens).toEqual((await events([...text(other), ...next])).tokens);
       });
 
     test.each<[string, (file: Uint8Array<ArrayBuffer>) => ReadableStream<Uint8Array>, number]>([
@@ -214,10 +218,13 @@ export function stateConformance(
       ["that breaks off", (file) => broken(file.subarray(0, -9)), 0],
     ])("a file %s is refused, and the next request is answered", async (_name, spoil, more) => {
       const file = Uint8Array.from(await saved(text(few)));
-      const request = { ...greedy([1]), resume: { tokens: few + more, state: sourceOf(spoil(file)), seen: new Uint32Array() } };
+      const state = sourceOf(spoil(file), text(few + more));
+      const request = { ...greedy([1]), resume: { tokens: few + more, state, seen: new Uint32Array() } };
       const { all } = await generate(backend, request);
       expect(all).toMatchObject([{ type: "error", failure: { code: "state_rejected", retryable: true } }]);
-      expect((await resumed(file, few, [1], { maxTokens: 2 })).tokens).toEqual((await events([...text(few), 1], { maxTokens: 2 })).tokens);
+      expect((await resumed(file, text(few), [1], { maxTokens: 2 })).tokens).toEqual(
+        (await events([...text(few), 1], { maxTokens: 2 })).tokens,
+      );
     });
 
     test("a reader that leaves while a state is saved on the way leaves no state behind", async () => {
@@ -239,7 +246,7 @@ export function stateConformance(
       });
       const restoring = await openStream(backend, {
         ...greedy([1]),
-        resume: { tokens: 40, state: sourceOf(never), seen: new Uint32Array() },
+        resume: { tokens: 40, state: sourceOf(never, text(40)), seen: new Uint32Array() },
       });
       await pause(50);
       await restoring.cancel();
@@ -265,17 +272,23 @@ export function stateConformance(
       ["continued", () => ({ continued: 4 })],
       ["resume.state", () => ({ resume: { tokens: 9, state: null as unknown as StateSource, seen: new Uint32Array() } })],
       ["continued", () => ({ continued: -1 })],
-      ["resume.tokens", () => ({ resume: { tokens: 0, state: sourceOf(new Uint8Array()), seen: new Uint32Array() } })],
-      ["resume.tokens", () => ({ resume: { tokens: 1.5, state: sourceOf(new Uint8Array()), seen: new Uint32Array() } })],
-      ["resume.seen[1]", () => ({ resume: { tokens: 9, state: sourceOf(new Uint8Array()), seen: Uint32Array.of(1, 0xffffffff) } })],
-      ["promptLogprobs", () => ({ promptLogprobs: 0, resume: { tokens: 9, state: sourceOf(new Uint8Array()), seen: new Uint32Array() } })],
+      ["resume.tokens", () => ({ resume: { tokens: 0, state: sourceOf(new Uint8Array(), text(9)), seen: new Uint32Array() } })],
+      ["resume.tokens", () => ({ resume: { tokens: 1.5, state: sourceOf(new Uint8Array(), text(9)), seen: new Uint32Array() } })],
+      [
+        "resume.seen[1]",
+        () => ({ resume: { tokens: 9, state: sourceOf(new Uint8Array(), text(9)), seen: Uint32Array.of(1, 0xffffffff) } }),
+      ],
+      [
+        "promptLogprobs",
+        () => ({ promptLogprobs: 0, resume: { tokens: 9, state: sourceOf(new Uint8Array(), text(9)), seen: new Uint32Array() } }),
+      ],
       ["save.at[0]", () => ({ save: { at: [0], end: true, fromPage: 0 } })],
       ["save.at[1]", () => ({ save: { at: [2, 2], end: true, fromPage: 0 } })],
       ["save.at[0]", () => ({ save: { at: [4], end: true, fromPage: 0 } })],
       [
         "save.at[0]",
         () => ({
-          resume: { tokens: 9, state: sourceOf(new Uint8Array()), seen: new Uint32Array() },
+          resume: { tokens: 9, state: sourceOf(new Uint8Array(), text(9)), seen: new Uint32Array() },
           save: { at: [9], end: true, fromPage: 0 },
         }),
       ],

@@ -36,11 +36,17 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
 export class TestState extends RpcTarget implements StateSource {
   opened = 0;
   readonly #bytes: () => ReadableStream<Uint8Array> | null;
+  readonly #read: readonly number[];
 
-  /** Null: it can't be opened. */
-  constructor(bytes: () => ReadableStream<Uint8Array> | null) {
+  /** Null: it can't be opened. `read`: ids of the tokens that the state has read. */
+  constructor(bytes: () => ReadableStream<Uint8Array> | null, read: readonly number[] = []) {
     super();
     this.#bytes = bytes;
+    this.#read = read;
+  }
+
+  tokens(): Promise<Outcome<Uint32Array>> {
+    return Promise.resolve({ ok: true, value: Uint32Array.from(this.#read) });
   }
 
   open(): Promise<Outcome<ReadableStream<Uint8Array>>> {
@@ -51,8 +57,9 @@ export class TestState extends RpcTarget implements StateSource {
   }
 }
 
-export function sourceOf(file: Uint8Array | ReadableStream<Uint8Array>, chunkBytes = 1000): StateSource {
-  return new TestState(() => (file instanceof Uint8Array ? streamOf(file, chunkBytes) : file));
+/** Of a file that has read these tokens. */
+export function sourceOf(file: Uint8Array | ReadableStream<Uint8Array>, read: readonly number[], chunkBytes = 1000): StateSource {
+  return new TestState(() => (file instanceof Uint8Array ? streamOf(file, chunkBytes) : file), read);
 }
 
 /** In chunks that end anywhere. */

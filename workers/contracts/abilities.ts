@@ -9,7 +9,10 @@ export const abilities = [
   "states",
   /** Sends states on the way too. */
   "states_on_the_way",
-  /** Counts an earlier attempt's tokens as output, so that an answer which was cut off goes on with the tokens it would have had. */
+  /**
+   * Counts an earlier attempt's tokens as output where draws, penalties or `minTokens` depend on that, so that an answer which was cut off goes on
+   * with the tokens it would have had. A greedy answer without them goes on anywhere.
+   */
   "continued",
   "prompt_logprobs",
   "logit_bias",
@@ -24,7 +27,7 @@ export interface MissingAbility {
   readonly param: string;
 }
 
-type AskedFor = Pick<GenerateRequest, "continued" | "promptLogprobs" | "sampling" | "save"> & { readonly resume?: object };
+type AskedFor = Pick<GenerateRequest, "continued" | "minTokens" | "promptLogprobs" | "sampling" | "save"> & { readonly resume?: object };
 
 const largestShortSeed = 2n ** 32n - 1n;
 
@@ -32,11 +35,17 @@ const largestShortSeed = 2n ** 32n - 1n;
 const needs: Readonly<Record<Ability, (request: AskedFor) => string | undefined>> = {
   states: ({ resume, save }) => (resume !== undefined ? "resume" : save !== undefined ? "save" : undefined),
   states_on_the_way: ({ save }) => ((save?.at.length ?? 0) > 0 ? "save.at" : undefined),
-  continued: ({ continued = 0 }) => (continued > 0 ? "continued" : undefined),
+  continued: (request) => ((request.continued ?? 0) > 0 && countsOutput(request) ? "continued" : undefined),
   prompt_logprobs: ({ promptLogprobs }) => (promptLogprobs === null ? undefined : "promptLogprobs"),
   logit_bias: ({ sampling }) => (sampling.logitBias.length > 0 ? "sampling.logitBias" : undefined),
   long_seeds: ({ sampling }) => (BigInt(sampling.seed) > largestShortSeed ? "sampling.seed" : undefined),
 };
+
+/** Whether the next token depends on how many of the tokens before it are output. */
+function countsOutput({ sampling, minTokens }: Pick<AskedFor, "minTokens" | "sampling">): boolean {
+  const { temperature, presencePenalty, frequencyPenalty } = sampling;
+  return temperature > 0 || presencePenalty !== 0 || frequencyPenalty !== 0 || minTokens > 0;
+}
 
 /** The first thing that a request needs and a backend with these abilities can't do. The request's fields are valid. */
 export function missingAbility(request: AskedFor, has: readonly Ability[]): MissingAbility | undefined {

@@ -126,6 +126,8 @@ export interface ResumeState {
 export interface StateSource {
   /** The file without rows of tokens in pages before `fromPage` (pages of 32 tokens), which the backend has; 0 is the whole file. The reader cancels what it has no use for. */
   open(fromPage: number): Promise<Outcome<ReadableStream<Uint8Array>>>;
+  /** Ids of the tokens that the state has read, in order: for a backend that is given the whole text beside a state, or that reads it again instead. */
+  tokens(): Promise<Outcome<Uint32Array>>;
 }
 
 export interface SaveStates {

@@ -11,6 +11,9 @@ import { stateChunkBytes, type GenerateEvent } from "./engine.ts";
 /** Longest silence, while a prompt waits or is read, before an empty line. */
 export const heartbeatMilliseconds = 250;
 
+/** A backend that is silent for so long is taken for dead. Far longer than the time between two heartbeats, as busy machines make it. */
+export const silenceMilliseconds = 10_000;
+
 const encoder = new TextEncoder();
 
 export function encodeHeartbeat(): Uint8Array {
@@ -31,24 +34,27 @@ export function encodeEvent(event: GenerateEvent): Uint8Array {
 export interface DecodeOptions {
   /** Whether the state at the answer's end follows `finish`, which then is not the last event: `saved` or `unsaved` is. */
   readonly afterFinish?: boolean;
+  /** {@link silenceMilliseconds} unless given. */
+  readonly silenceMilliseconds?: number;
 }
 
 /**
- * Reads events back, whatever the chunking. Ends after the terminal event; a stream that ends without one, or holds a broken
- * line, yields an `error` event, so that a reader always sees exactly one terminal event. With `afterFinish`, a stream that breaks after
+ * Reads events back, whatever the chunking. Ends after the terminal event; a stream that ends without one, holds a broken
+ * line, or is silent for too long while it is read, yields an `error` event, so that a reader always sees exactly one terminal event. With `afterFinish`, a stream that breaks after
  * `finish` yields `unsaved`: the answer is whole. Returning early cancels the source; so does `signal`, which also frees a reader that
  * waits on a silent source (a generator's `return` only runs between events).
  */
 export async function* decodeEvents(
   stream: ReadableStream<Uint8Array>,
   signal?: AbortSignal,
-  { afterFinish = false }: DecodeOptions = {},
+  { afterFinish = false, silenceMilliseconds: longest = silenceMilliseconds }: DecodeOptions = {},
 ): AsyncGenerator<GenerateEvent, void, undefined> {
   const reader = stream.getReader();
   const cancel = () => void reader.cancel(signal?.reason).catch(() => undefined);
   signal?.addEventListener("abort", cancel, { once: true });
   if (signal?.aborted) cancel();
   const parser = new EventParser();
+  const silence = new Silence(longest, () => void reader.cancel("the backend is silent").catch(() => undefined));
   /** Tokens of the whole text, once the answer is whole. */
   let finished: number | undefined;
   let ended = false;
@@ -56,8 +62,8 @@ export async function* decodeEvents(
     finished === undefined ? brokenStream(message) : { type: "unsaved", tokens: finished, reason: message };
   try {
     while (true) {
-      const { done, value } = await reader.read();
-      if (done) break;
+      const { done, value } = await silence.during(reader.read());
+      if (done || silence.isOver) break;
       parser.push(value);
       for (let event = parser.next(broken); event !== undefined; event = parser.next(broken)) {
         if (event.type === "error" && finished !== undefined) event = broken(event.failure.message);
@@ -71,15 +77,55 @@ export async function* decodeEvents(
       }
     }
     ended = true;
-    yield broken("the engine's stream ended too early");
+    yield broken(silence.isOver ? `the engine was silent for ${String(longest / 1000)} seconds` : "the engine's stream ended too early");
   } catch (cause) {
     if (ended) throw cause;
     ended = true;
     yield broken("the engine's stream broke off");
   } finally {
     signal?.removeEventListener("abort", cancel);
+    silence.stop();
     // Not awaited: a cancel that hangs on a dead backend must not hold the client's last bytes back.
     cancel();
+  }
+}
+
+/** Notices that nothing comes. One timer for a stream: a timer for each chunk would cost more than the chunk. */
+class Silence {
+  readonly #longest: number;
+  readonly #onOver: () => void;
+  #waitingSince: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  isOver = false;
+
+  constructor(longest: number, onOver: () => void) {
+    this.#longest = longest;
+    this.#onOver = onOver;
+  }
+
+  async during<T>(read: Promise<T>): Promise<T> {
+    this.#waitingSince = Date.now();
+    this.#timer ??= this.#look(this.#longest);
+    try {
+      return await read;
+    } finally {
+      this.#waitingSince = undefined;
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #look(milliseconds: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      const left = this.#waitingSince === undefined ? this.#longest : this.#waitingSince + this.#longest - Date.now();
+      if (left > 0) this.#timer = this.#look(left);
+      else {
+        this.isOver = true;
+        this.#onOver();
+      }
+    }, milliseconds);
   }
 }
 

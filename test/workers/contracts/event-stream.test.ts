@@ -1,6 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { stateChunkBytes, type GenerateEvent } from "../../../workers/contracts/engine.ts";
 import { decodeEvents, encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
+import { pause } from "../../../workers/waiting/within.ts";
 
 const usage = { promptTokens: 1, completionTokens: 2, cachedTokens: 0 };
 const events: GenerateEvent[] = [
@@ -123,4 +124,59 @@ test("an abort frees a reader of a silent stream and cancels the stream", async 
   setTimeout(() => abort.abort(), 5);
   expect((await next).value).toMatchObject({ type: "error" });
   expect(cancelled).toBe(true);
+});
+
+describe("silence", () => {
+  const silenceMilliseconds = 200;
+  const decoded = async (stream: ReadableStream<Uint8Array>, afterFinish = false): Promise<GenerateEvent[]> => {
+    const all: GenerateEvent[] = [];
+    for await (const event of decodeEvents(stream, undefined, { afterFinish, silenceMilliseconds })) all.push(event);
+    return all;
+  };
+  /** Sends these, each after a while, and then nothing. */
+  const slowly = (parts: readonly Uint8Array[], milliseconds: number, onCancel: () => void = () => undefined) => {
+    const left = [...parts];
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          await pause(milliseconds);
+          const next = left.shift();
+          if (next === undefined) await new Promise(() => undefined);
+          else controller.enqueue(next);
+        },
+        cancel: onCancel,
+      },
+      { highWaterMark: 0 },
+    );
+  };
+
+  test("that lasts too long ends in one error event, and lets go of the backend", async () => {
+    const cancelled = vi.fn();
+    const all = await decoded(slowly([encodeEvent(events[0] as GenerateEvent)], 1, cancelled));
+    expect(all).toMatchObject([
+      { type: "token" },
+      { type: "error", failure: { code: "engine_unavailable", status: 502, retryable: true } },
+    ]);
+    expect(all[1]).toMatchObject({ failure: { message: expect.stringContaining("silent for 0.2 seconds") as string } });
+    expect(cancelled).toHaveBeenCalledOnce();
+  });
+
+  test("after the answer is whole takes the state alone", async () => {
+    const all = await decoded(slowly([encodeEvent(events[2] as GenerateEvent)], 1), true);
+    expect(all).toMatchObject([{ type: "finish" }, { type: "unsaved", reason: expect.stringContaining("silent") as string }]);
+  });
+
+  test("that is broken by signs of life lasts as long as it takes", async () => {
+    const signs = Array.from({ length: 6 }, encodeHeartbeat);
+    expect(await decoded(slowly([...signs, encoded], 50))).toEqual(events);
+  });
+
+  test("of a reader is not the backend's", async () => {
+    const read: GenerateEvent[] = [];
+    for await (const event of decodeEvents(slowly([...events.map(encodeEvent)], 1), undefined, { silenceMilliseconds })) {
+      read.push(event);
+      await pause(2 * silenceMilliseconds);
+    }
+    expect(read).toEqual(events);
+  });
 });

@@ -60,7 +60,7 @@ describe("the built-in model in one isolate", () => {
     const next = [300, 400, 500];
     const read = [...text, ...tokensOf(first)];
     const { freeStateBytes } = await object.load();
-    const resume = { tokens: read.length, state: sourceOf(file, 100_000), seen: new Uint32Array() };
+    const resume = { tokens: read.length, state: sourceOf(file, read, 100_000), seen: new Uint32Array() };
     const warm = await generate({ prompt: next, maxTokens: 8, resume });
     expect(tokensOf(warm)).toEqual(tokensOf(await generate({ prompt: [...read, ...next], maxTokens: 8 })));
     expect(warm.at(-1)).toMatchObject({ usage: { cachedTokens: 704, promptTokens: 707 } });

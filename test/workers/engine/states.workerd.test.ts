@@ -32,7 +32,7 @@ test("the recurrent part is rounded where that is asked for, and only then", asy
   const headBytes = (file: Uint8Array) => Number(new DataView(file.buffer).getBigUint64(124, true));
   expect(headBytes(exact)).toBe(2 * headBytes(rounded));
   expect(exact.length - rounded.length).toBe(headBytes(rounded));
-  const resume = { tokens: 40, state: sourceOf(rounded), seen: new Uint32Array() };
+  const resume = { tokens: 40, state: sourceOf(rounded, []), seen: new Uint32Array() };
   const { all, tokens } = await generate(backend, { ...greedy([1]), resume });
   expect(all[0]).toEqual({ type: "restored", tokens: 40 });
   expect(tokens).toHaveLength(4);

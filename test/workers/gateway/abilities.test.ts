@@ -87,12 +87,16 @@ describe("without states", () => {
   });
 });
 
-test.each([
-  [model, 503, 1, "The scripted engine broke."],
-  ["tiny", 200, 2, reply],
-])("an answer that is cut off: the backend of '%s' ends it with %i after %i calls", async (asked, status, calls, told) => {
+test.each<[asked: string, body: Json, status: number, calls: number, told: string]>([
+  [model, { temperature: 1 }, 503, 1, "The scripted engine broke."],
+  [model, { temperature: 0, presence_penalty: 1 }, 503, 1, "The scripted engine broke."],
+  [model, { temperature: 0, frequency_penalty: 1 }, 503, 1, "The scripted engine broke."],
+  [model, { temperature: 0, min_tokens: 3 }, 503, 1, "The scripted engine broke."],
+  [model, { temperature: 0 }, 200, 2, reply],
+  ["tiny", { temperature: 1 }, 200, 2, reply],
+])("an answer that is cut off: '%s' with %j ends with %i after %i calls", async (asked, body, status, calls, told) => {
   engine.use({ reply: bytesAsTokens(reply), breakAfter: { tokens: 2, how: "error" } });
-  const answer = await chat({ model: asked });
+  const answer = await chat({ model: asked, ...body });
   expect([answer.status, engine.calls.length]).toEqual([status, calls]);
   expect(await answer.text()).toContain(told);
 });

@@ -149,7 +149,11 @@ describe("exclusions", () => {
   });
 
   it("a resumed state's tokens count into the context only where the state grows", () => {
-    const resume = { tokens: 985, state: { open: () => Promise.reject(new Error("not opened")) }, seen: new Uint32Array() };
+    const resume = {
+      tokens: 985,
+      state: { open: () => Promise.reject(new Error("not opened")), tokens: () => Promise.reject(new Error("not asked")) },
+      seen: new Uint32Array(),
+    };
     const constant = { bytes: 1, constant: true, keysAndValues: "f32", fullAttentionBytesPerToken: 1 } as const;
     const growing = { ...constant, constant: false };
     const pool = snapshotOf(

@@ -35,6 +35,8 @@ export interface BackendScript {
   /** Refuses only the call of this number, from 0. */
   readonly refuseCall?: number;
   readonly throwOnGenerate?: boolean;
+  /** Asks for the tokens of each state that it is handed, as a backend does that reads whole texts: {@link ToyBackend.toldTokens}. */
+  readonly asksTokens?: boolean;
   readonly notReady?: ServiceFailure;
   /** After this many tokens of each call: an error event, an end without a terminal event, a broken stream, or silence for ever. */
   readonly breakAfter?: { readonly tokens: number; readonly how: Break };
@@ -68,6 +70,7 @@ export class ToyBackend implements GenerationBackend {
   readonly #options: ToyBackendOptions;
   script: BackendScript = {};
   calls: GenerateRequest[] = [];
+  toldTokens: (readonly number[])[] = [];
   generatedTokens = 0;
   running = 0;
   /** States in memory: of what runs, and of answers whose state is on its way out. */
@@ -86,6 +89,7 @@ export class ToyBackend implements GenerationBackend {
   use(script: BackendScript): void {
     this.script = script;
     this.calls = [];
+    this.toldTokens = [];
     this.generatedTokens = 0;
     this.#rejections = 0;
     this.#losses = 0;
@@ -128,7 +132,11 @@ export class ToyBackend implements GenerationBackend {
 
   async #answer(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
     const call = this.calls.push(request) - 1;
-    const { refuse, refuseCall, throwOnGenerate } = this.script;
+    const { refuse, refuseCall, throwOnGenerate, asksTokens } = this.script;
+    if (asksTokens === true && request.resume !== undefined) {
+      const told = await request.resume.state.tokens();
+      if (told.ok) this.toldTokens.push([...told.value]);
+    }
     if (throwOnGenerate === true) throw new Error("scripted crash");
     if (refuse !== undefined && (refuseCall ?? call) === call) return { ok: false, failure: refuse };
     const admission: Admission = {

@@ -1,4 +1,5 @@
 /** A generation while it runs: its choices' events become records of the log and entries for its readers, until exactly one end. */
+import type { Ability } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
 import type { ModelVersion } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
@@ -19,7 +20,7 @@ export interface RunOptions {
   readonly model: ModelVersion;
   readonly jobs: readonly Job[];
   readonly states: readonly States[];
-  readonly continues: boolean;
+  readonly abilities: readonly Ability[];
   readonly meter: Meter;
   readonly entries: AnswerEntries;
   readonly record: (record: LogRecord) => void;
@@ -55,7 +56,7 @@ export class GenerationRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { askPool, model, jobs, states, continues, meter, entries, onRetry } = options;
+    const { askPool, model, jobs, states, abilities, meter, entries, onRetry } = options;
     this.#attempts = jobs.map(
       (job, at) =>
         new Attempts({
@@ -63,7 +64,7 @@ export class GenerationRun {
           model,
           job,
           states: states[at] as States,
-          continues,
+          abilities,
           meter,
           signal: this.#abort.signal,
           sampled: entries.choices[at]?.sampled ?? [],

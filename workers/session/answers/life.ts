@@ -84,7 +84,7 @@ export class Life {
       model: stored.order.model,
       jobs,
       states: jobs.map((job) => chooseStates(job, sources)),
-      continues: stored.order.abilities.includes("continued"),
+      abilities: stored.order.abilities,
       meter: this.#meter,
       entries: this.#entries,
       record: (record) => {
@@ -259,7 +259,11 @@ export class Life {
     const turn =
       prepared === null || session === undefined
         ? undefined
-        : { prepared, owner: ownerOf(prepared.session, prepared.turn), rebuild: () => session.rebuildBase(prepared.turn) };
+        : {
+            ...{ prepared, owner: ownerOf(prepared.session, prepared.turn) },
+            tokens: (count: number) => session.readTokens(count),
+            rebuild: () => session.rebuildBase(prepared.turn),
+          };
     return { order, store, turn };
   }
 

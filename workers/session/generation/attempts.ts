@@ -3,6 +3,7 @@
  * sampled so far, and goes on with the very tokens that the first would have had.
  */
 import { fromPool } from "../calls.ts";
+import { missingAbility, type Ability } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
 import type { GenerateEvent, GenerateRequest, ModelVersion, Outcome, StateSource } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
@@ -33,8 +34,8 @@ export interface AttemptOptions {
   readonly model: ModelVersion;
   readonly job: Job;
   readonly states: States;
-  /** Whether the model's backend goes on with an answer that an earlier attempt has begun. */
-  readonly continues: boolean;
+  /** What the model's backends can, which says whether one goes on with an answer that an earlier attempt has begun. */
+  readonly abilities: readonly Ability[];
   readonly meter: Meter;
   readonly signal: AbortSignal;
   /** Ids that an earlier life of this generation has sampled. */
@@ -177,6 +178,7 @@ export class Attempts {
         return outcome.value.events;
       }
       const { failure } = outcome;
+      if (failure.param === "continued") throw new ServiceError(notContinued());
       if (start.snapshot === null || failure.code !== "state_rejected") throw new ServiceError(failure);
       this.#start = await this.#options.states.without(start, failure.message);
     }
@@ -184,12 +186,20 @@ export class Attempts {
 
   /** Whether another attempt would be the same answer. */
   #canBegin(): boolean {
-    return this.#options.continues || this.#sampled.length === 0;
+    const { job, abilities } = this.#options;
+    const continued = this.#sampled.length;
+    return continued === 0 || missingAbility({ ...job.request, continued }, abilities)?.ability !== "continued";
   }
 
   async #run(start: Start): Promise<Outcome<PlacedStream>> {
     const { askPool, job, states, meter } = this.#options;
-    const state = start.snapshot === null ? undefined : new StateOpening((fromPage) => states.open(start, fromPage));
+    const state =
+      start.snapshot === null
+        ? undefined
+        : new StateOpening(
+            (fromPage) => states.open(start, fromPage),
+            () => states.tokens(start),
+          );
     try {
       const request = this.#request(start, state?.reference);
       const stream = await fromPool(askPool(request, { beginning: job.request.prompt, avoid: [...this.#failedAt] }));

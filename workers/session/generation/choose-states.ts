@@ -23,6 +23,8 @@ export interface SessionTurn {
   readonly prepared: PreparedTurn;
   /** Who keeps the turn's state. */
   readonly owner: string;
+  /** The conversation's first tokens, so many. */
+  readonly tokens: (count: number) => Promise<Outcome<Uint32Array>>;
   /** Reads the conversation's tokens again, as far as no snapshot has. */
   readonly rebuild: () => Promise<Outcome<TurnBase>>;
 }

@@ -7,6 +7,7 @@ export function noStates(prompt: Uint32Array, reason: string): States {
     keeps: null,
     start: () => Promise.resolve(cold),
     open: () => Promise.reject(new Error("there is no state")),
+    tokens: () => Promise.reject(new Error("there is no state")),
     without: () => Promise.resolve(cold),
     put: () => Promise.resolve(null),
   };

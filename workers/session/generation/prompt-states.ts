@@ -76,6 +76,7 @@ export class PromptStates implements States {
       keeps: null,
       start: () => this.start(),
       open: (start, fromPage) => this.open(start, fromPage),
+      tokens: (start) => this.tokens(start),
       without: (start, reason) => this.without(start, reason),
       put: () => Promise.resolve(null),
     };
@@ -87,6 +88,10 @@ export class PromptStates implements States {
     if (outcome.ok) return outcome.value.bytes;
     onStoreFailure("open", outcome.failure.message);
     throw new ServiceError(outcome.failure);
+  }
+
+  tokens({ tokens }: Start): Promise<Uint32Array> {
+    return Promise.resolve(this.#prompt.slice(0, tokens));
   }
 
   /** Everything is in the prompt, so starting anew needs nobody. */

@@ -40,6 +40,8 @@ export interface ReadOptions {
   readonly askPool: AskPool;
   readonly store: Pick<SnapshotStore, "open" | "put">;
   readonly model: ModelVersion;
+  /** Of the whole text, as far as it is known: the first tokens, so many. */
+  readonly textBefore: (tokens: number) => Uint32Array;
   /** What the reading is for. */
   readonly work: MeteredWork;
   readonly session: string;
@@ -62,7 +64,7 @@ export type PartEnd =
 
 /** Reads these tokens after `base`. @throws ServiceError where the engine fails for good. */
 export async function readPart(base: Base, tokens: Uint32Array, options: ReadOptions): Promise<PartEnd> {
-  const { askPool, store, model, work, session, owner, number, isLast, signal } = options;
+  const { askPool, store, model, textBefore, work, session, owner, number, isLast, signal } = options;
   const job = readingJob(session, tokens);
   const outcome = { baseIsLost: false };
   let failure = notKept();
@@ -81,6 +83,7 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
     // Two owners keep the parts' states alternately, so that the one before is there until the next one is.
     owner: isLast ? owner : partOwner(owner, number),
     prepared: { session, turn: 0, base: { ...base, unread: new Uint32Array() }, seen: new Uint32Array() },
+    tokens: (count) => Promise.resolve({ ok: true, value: textBefore(count) }),
     // Reading this part alone would make a state of something else.
     rebuild: () => {
       outcome.baseIsLost = true;
@@ -92,7 +95,7 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
   });
   const meter = new Meter(work, model.id);
   // Nothing is sampled that an attempt could go on with.
-  const answer = { continues: false, sampled: [], onRetry: () => undefined };
+  const answer = { abilities: [], sampled: [], onRetry: () => undefined };
   const attempts = new Attempts({ askPool, model, job, states, meter, signal, ...answer });
   try {
     const events = attempts.events();

@@ -20,6 +20,8 @@ export interface States {
   start(): Promise<Start>;
   /** The start's state as bytes, without rows in pages before `fromPage`; throws where it is gone or can't be reached. */
   open(start: Start, fromPage: number): Promise<ReadableStream<Uint8Array>>;
+  /** Ids of the tokens that the start's state has read; throws where they can't be had. */
+  tokens(start: Start): Promise<Uint32Array>;
   /** Another start, because that one's state was of no use. */
   without(start: Start, reason: string): Promise<Start>;
   /** States to keep on the way and at the end; null for none. */

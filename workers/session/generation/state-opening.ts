@@ -7,17 +7,22 @@ type Bytes = ReadableStream<Uint8Array>;
 
 export class StateOpening {
   readonly #open: (fromPage: number) => Promise<Bytes>;
+  readonly #tokens: () => Promise<Uint32Array>;
   /** The whole file is asked for at once, while the backend is being asked: nearly every backend wants it. */
   #whole: Promise<Outcome<Bytes>> | undefined;
 
-  constructor(open: (fromPage: number) => Promise<Bytes>) {
+  constructor(open: (fromPage: number) => Promise<Bytes>, tokens: () => Promise<Uint32Array>) {
     this.#open = open;
+    this.#tokens = tokens;
     this.#whole = this.#outcome(0);
   }
 
   /** What a backend is given. */
   get reference(): StateSource {
-    return new StateReference((fromPage) => this.#take(fromPage));
+    return new StateReference(
+      (fromPage) => this.#take(fromPage),
+      () => outcomeOf(this.#tokens),
+    );
   }
 
   /** Once the backend has answered: what it has not asked for is let go. */
@@ -37,25 +42,35 @@ export class StateOpening {
   }
 
   async #outcome(fromPage: number): Promise<Outcome<Bytes>> {
-    try {
-      return { ok: true, value: await this.#open(fromPage) };
-    } catch (cause) {
-      return { ok: false, failure: notOpened(cause instanceof ServiceError ? cause.failure.message : "the store could not be reached") };
-    }
+    return await outcomeOf(() => this.#open(fromPage));
+  }
+}
+
+async function outcomeOf<T>(call: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { ok: true, value: await call() };
+  } catch (cause) {
+    return { ok: false, failure: notOpened(cause instanceof ServiceError ? cause.failure.message : "the store could not be reached") };
   }
 }
 
 /** The only thing of it that crosses to the backend. */
 class StateReference extends RpcTarget implements StateSource {
   readonly #take: (fromPage: number) => Promise<Outcome<Bytes>>;
+  readonly #tokens: () => Promise<Outcome<Uint32Array>>;
 
-  constructor(take: (fromPage: number) => Promise<Outcome<Bytes>>) {
+  constructor(take: (fromPage: number) => Promise<Outcome<Bytes>>, tokens: () => Promise<Outcome<Uint32Array>>) {
     super();
     this.#take = take;
+    this.#tokens = tokens;
   }
 
   async open(fromPage: number): Promise<Outcome<Bytes>> {
     return await this.#take(fromPage);
+  }
+
+  async tokens(): Promise<Outcome<Uint32Array>> {
+    return await this.#tokens();
   }
 }
 

@@ -15,12 +15,14 @@ export interface TurnStatesOptions {
   readonly prepared: PreparedTurn;
   /** Who keeps the state. */
   readonly owner: string;
+  /** The conversation's first tokens, so many. */
+  readonly tokens: (count: number) => Promise<Outcome<Uint32Array>>;
   /** Reads the conversation's tokens again, as far as no snapshot has. */
   readonly rebuild: () => Promise<Outcome<TurnBase>>;
   readonly onStoreFailure: (step: "open" | "put", cause: unknown) => void;
 }
 
-export function turnStates({ store, identity, job, prepared, owner, rebuild, onStoreFailure }: TurnStatesOptions): States {
+export function turnStates({ store, identity, job, prepared, owner, tokens: read, rebuild, onStoreFailure }: TurnStatesOptions): States {
   const startAt = (base: TurnBase, outcome: "hit" | "miss" | "rejected", reason: string): Start => ({
     tokens: base.snapshot === null ? 0 : base.tokens,
     prompt: Uint32Array.from([...base.unread, ...job.request.prompt]),
@@ -41,6 +43,9 @@ export function turnStates({ store, identity, job, prepared, owner, rebuild, onS
         onStoreFailure("open", cause instanceof ServiceError ? cause.failure.message : cause);
         throw cause;
       }
+    },
+    async tokens({ tokens }) {
+      return await fromObject(read(tokens));
     },
     async without(_start, reason) {
       return startAt(await fromObject(rebuild()), "rejected", reason);

@@ -58,6 +58,7 @@ export class BaseReader {
         askPool: askPool(environment, { tenant, priority: "interactive", session: id, place: null }),
         store,
         model,
+        textBefore: (count: number) => tokens.read(0, count),
         work: "rebuild" as const,
         session: id,
       },

@@ -51,6 +51,8 @@ export interface TurnTaker {
   beginTurn(order: OrderOfTurn): Promise<Outcome<BegunTurn>>;
   /** The base's snapshot was refused or is gone: another base, made by reading the conversation's tokens again. */
   rebuildBase(turn: number): Promise<Outcome<TurnBase>>;
+  /** The conversation's first tokens, so many. */
+  readTokens(count: number): Promise<Outcome<Uint32Array>>;
   /** Ends the turn; the same result again changes nothing. */
   endTurn(result: TurnResult): Promise<Outcome<null>>;
 }

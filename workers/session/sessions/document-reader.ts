@@ -295,6 +295,7 @@ export class DocumentReader {
         askPool: askPool(environment, { tenant, priority: "background", session: id, place: null }),
         store,
         model,
+        textBefore: (count: number) => tokens.read(0, count),
         work: "document",
         session: id,
         owner: ownerOf(id, 0),

@@ -24,6 +24,7 @@ export type SessionSurface = Pick<
   | "followDocument"
   | "beginTurn"
   | "rebuildBase"
+  | "readTokens"
   | "endTurn"
   | "wipe"
 >;

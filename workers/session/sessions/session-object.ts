@@ -262,6 +262,13 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     });
   }
 
+  async readTokens(count: number): Promise<Outcome<Uint32Array>> {
+    return await this.#with(async () => {
+      const failure = conflict("The conversation no longer has the tokens of the state.");
+      return await Promise.resolve(this.#tokens.length < count ? { ok: false, failure } : { ok: true, value: this.#tokens.read(0, count) });
+    });
+  }
+
   async endTurn(result: TurnResult): Promise<Outcome<null>> {
     return await this.#with(async (record) => {
       const { turn, stream, prompt, answer, finish, text, snapshot } = result;

@@ -22,7 +22,12 @@ afterEach(() => {
 async function end(answers: readonly (() => Promise<Outcome<null>>)[], release: (owner: string) => Promise<void>) {
   let calls = 0;
   const call = () => (answers[calls++] ?? ended)();
-  await endTurn({ endTurn: call, beginTurn: lost, rebuildBase: lost }, result, prepared, { release });
+  await endTurn(
+    { endTurn: call, beginTurn: lost, readTokens: () => Promise.reject(new Error("not asked")), rebuildBase: lost },
+    result,
+    prepared,
+    { release },
+  );
   return calls;
 }
 

@@ -20,7 +20,7 @@ function ofTurn() {
   const store = { open: gone, put: gone } as unknown as SnapshotStore;
   const base = { snapshot: "s", tokens: 32, unread: new Uint32Array() };
   return turnStates({
-    ...{ store, identity: identityOf(version), owner: "session:a:1", rebuild: gone, onStoreFailure: () => undefined },
+    ...{ store, identity: identityOf(version), owner: "session:a:1", tokens: gone, rebuild: gone, onStoreFailure: () => undefined },
     job: { index: 0, promptIndex: 0, stops: [], echo: null, request: { ...greedy([1]), requestId: "r" } },
     prepared: { session: "sess_a", turn: 1, base, seen: new Uint32Array() },
   });
