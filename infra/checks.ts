@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { checkArchitecture } from "./checks/architecture.ts";
 import { checkArrows } from "./checks/arrows.ts";
+import { checkCircles } from "./checks/circles.ts";
 import { checkoutOf, describeProblem, type Problem } from "./checks/checkout.ts";
 import { checkErasure } from "./checks/erasure.ts";
 import { misuses, uncheckedFiles } from "./checks/glossary.ts";
@@ -37,6 +38,7 @@ export async function checks(): Promise<Check[]> {
     finder("ARCHITECTURE.md", () => checkArchitecture(checkout)),
     finder("deleted text", () => checkErasure(checkout)),
     finder("imports between rooms", () => checkArrows(checkout, drawnRooms, roomFolders)),
+    finder("circles of imports", () => checkCircles(checkout, roomFolders)),
     finder("words of the glossary", () => checkWords(checkout, misuses, uncheckedFiles)),
     node("prettier", "node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),
     node("eslint", "node_modules/eslint/bin/eslint.js", "--max-warnings", "0", "."),

@@ -99,4 +99,27 @@ export const misuses: readonly Misuse[] = [
     wrong: /(?:plan|queue|cache) entr(?:y|ies)/,
     write: "candidate, request or cached snapshot; an entry is a numbered event of a stream",
   },
+  {
+    word: "stream",
+    wrong:
+      /streams? of (?:random numbers|numbers|documents|texts|weights|rows|records|pages|jobs)|(?:random|document|corpus|training|weight) streams?/,
+    write: "sequence or series, or byte stream for bytes; a stream is one answer",
+  },
+  {
+    word: "head",
+    wrong:
+      /(?:post|request|response|http|list|queue|web page) heads?|page heads|heads? of (?:a|the|its) (?:list|queue|request|response|answer|branch)/,
+    write: "header or headers, beginning or first; a head is the part of a state file that changes, or one of attention",
+  },
+  {
+    word: "session",
+    wrong: /(?:tcp|tls|login|browser|terminal|shell|python|inference|debug) sessions?/,
+    write: "connection, process, run or visit; a session is a conversation that the server keeps",
+  },
+  {
+    word: "context",
+    wrong:
+      /(?:call|surrounding|message|log|business) contexts?|in (?:this|that) context|out of context|contexts? of (?:a|the) (?:call|error|request|message|test)/,
+    write: "circumstances or surroundings, or what it is of; a context is a session made of a document, and a model has a context length",
+  },
 ];

@@ -140,7 +140,7 @@ test.each([
 });
 
 const question = JSON.stringify({ model: modelId, prompt: "a", max_tokens: 2 });
-const postHead = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n";
+const postBeginning = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n";
 const chunkOf = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
 
 /** An answer without a length comes in chunks; this one is small enough for one. */
@@ -156,7 +156,7 @@ test.each([
   ["whose chunk has no length", `Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n`, 0],
   ["that is answerable and lacks its last chunk", `Transfer-Encoding: chunked\r\n\r\n${chunkOf(question)}`, question.length],
 ])("a body %s is the client's fault, and says so as every error does", async (_name, rest, bytes) => {
-  const answer = await sendBytes(`${postHead}${rest}`, true);
+  const answer = await sendBytes(`${postBeginning}${rest}`, true);
   expect(answer).toMatch(/^HTTP\/1\.1 400 /);
   expect(bodyOf(answer)).toMatchObject({
     error: { type: "invalid_request_error", code: "invalid_request", message: `The request body broke off after ${String(bytes)} bytes.` },
@@ -167,13 +167,13 @@ test.each([
   ["of a given length", `Content-Length: ${String(question.length)}\r\n\r\n${question}`],
   ["in chunks", `Transfer-Encoding: chunked\r\n\r\n${chunkOf(question.slice(0, 9))}${chunkOf(question.slice(9))}0\r\n\r\n`],
 ])("a client that shuts its sending side after its body, %s, gets its answer", async (_name, rest) => {
-  const answer = await sendBytes(`${postHead}${rest}`, true);
+  const answer = await sendBytes(`${postBeginning}${rest}`, true);
   expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   expect(answer).toContain('"completion_tokens":2');
 });
 
 test("a body that is too large and stops without an end is refused all the same", async () => {
-  const answer = await sendBytes(`${postHead}Transfer-Encoding: chunked\r\n\r\n${chunkOf(" ".repeat(4_300_000))}`);
+  const answer = await sendBytes(`${postBeginning}Transfer-Encoding: chunked\r\n\r\n${chunkOf(" ".repeat(4_300_000))}`);
   expect(answer).toMatch(/^HTTP\/1\.1 413 /);
   expect(bodyOf(answer)).toMatchObject({ error: { code: "payload_too_large" } });
 });

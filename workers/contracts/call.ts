@@ -31,10 +31,14 @@ export const internalFailure: ServiceFailure = {
   retryable: true,
 };
 
-/** What a call broke with, for clients: errors of these kinds are mistakes in code, here or on the other side; others are of the way there. */
+/** Whether it is of a kind that mistakes in code make, here or on the other side of a call. */
+export function isMistake(cause: unknown): boolean {
+  return [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => cause instanceof kind);
+}
+
+/** What a call broke with, for clients: what is no mistake is of the way there. */
 export function brokenCall(service: Service, cause: unknown): ServiceError {
-  const isDefect = [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => cause instanceof kind);
-  return new ServiceError(isDefect ? internalFailure : unreachable(service), { cause });
+  return new ServiceError(isMistake(cause) ? internalFailure : unreachable(service), { cause });
 }
 
 /**

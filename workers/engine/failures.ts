@@ -1,4 +1,5 @@
 /** Every refusal and failure the engine can give, decided here and nowhere else. */
+import { internalFailure, isMistake } from "../contracts/call.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { messageOf } from "../contracts/request/failures.ts";
 import { engineErrorCode } from "./engine-surface.ts";
@@ -39,6 +40,6 @@ export function failureOf(error: unknown): ServiceFailure {
       return stateLost();
     case "invalid_state":
     case undefined:
-      return engineUnavailable("the engine failed; its log says why");
+      return isMistake(error) ? internalFailure : engineUnavailable("the engine failed; its log says why");
   }
 }

@@ -1,5 +1,6 @@
 /** The engine Worker: no public routes, only the RPC surface that the gateway and the session Worker are bound to. */
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { internalFailure, isMistake } from "../contracts/call.ts";
 import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
@@ -73,7 +74,7 @@ export class EngineService extends WorkerEntrypoint<EngineEnvironment> implement
       return await call(this.#object(index));
     } catch (error) {
       logLine("error", "engine_object_unreachable", { object: index, cause: describeCause(error) });
-      return { ok: false, failure: engineUnavailable("the engine object could not be reached") };
+      return { ok: false, failure: isMistake(error) ? internalFailure : engineUnavailable("the engine object could not be reached") };
     }
   }
 

@@ -27,8 +27,8 @@ class Int8Rows:
 
 
 def quantise_rows(x: Tensor) -> Int8Rows:
-    """Symmetric: `absmax / 127` over the last dimension, within 1e-5 and 1e4; codes rounded half to even, within -128 and 127."""
+    """Symmetric: `absmax / 127` over the last dimension, within 1e-5 and 1e4; codes rounded half to even, within -127 and 127."""
     wide = x.to(accumulator(x.dtype))
     scales = (wide.abs().amax(dim=-1, keepdim=True) / LARGEST_CODE).clamp(LEAST_SCALE, LARGEST_SCALE).to(torch.float32)
-    codes = torch.round(wide / scales).clamp(-LARGEST_CODE - 1, LARGEST_CODE).to(torch.int8)
+    codes = torch.round(wide / scales).clamp(-LARGEST_CODE, LARGEST_CODE).to(torch.int8)
     return Int8Rows(codes, scales)

@@ -23,7 +23,7 @@ def spikes(x: Array, k: float) -> Array:
 
 def int8(x: Array) -> Array:
     scale = np.clip(np.abs(x).max(axis=-1, keepdims=True) / 127, 1e-5, 1e4).astype(np.float32).astype(np.float64)
-    return np.asarray(scale * np.clip(np.rint(x / scale), -128, 127))
+    return np.asarray(scale * np.clip(np.rint(x / scale), -127, 127))
 
 
 class Oracle:

@@ -87,6 +87,13 @@ describe("the rules of this repository", () => {
     ["sink", "wasm/engine/src/a.rs", "type LogitSink = u8;"],
     ["snapshot", "wasm/engine/src/a.rs", "mod snapshot;"],
     ["entry", "workers/engine/a.ts", "interface PlanEntry {}"],
+    ["stream", "wasm/engine/src/a.rs", "// A stream of random numbers."],
+    ["stream", "gpu-backend/a.py", "def document_stream(): ..."],
+    ["head", "test/edge/a.ts", 'const postHead = "POST / HTTP/1.1";'],
+    ["head", "workers/engine/a.ts", "// The head of the queue."],
+    ["session", "infra/a.ts", "interface LoginSession {}"],
+    ["context", "workers/gateway/a.ts", "// In this context it is unknown."],
+    ["context", "workers/observe/a.ts", "const logContext = {};"],
   ])("find a misuse of %s in %s: %s", (_word, file, text) => {
     expect(found(file, text)).toBe(true);
   });

@@ -69,6 +69,13 @@ describe("EngineService", () => {
     expect(JSON.stringify(outcome)).not.toContain("reset");
   });
 
+  it("says of a mistake in code that it is one", async () => {
+    const { service: engine } = service([{ generate: () => Promise.reject(new TypeError("sequence is undefined")) }]);
+    const outcome = await engine.generate(request());
+    expect(outcome).toMatchObject({ ok: false, failure: { code: "internal_error", status: 500, retryable: true } });
+    expect(JSON.stringify(outcome)).not.toContain("sequence");
+  });
+
   it("sums the load of all objects", async () => {
     const { service: engine } = service([{}, { load: { loaded: false, running: 2, waiting: 4, generatedTokens: 7 } }, {}]);
     expect(await engine.load()).toEqual({ loaded: true, running: 4, waiting: 4, freeStateBytes: 30, generatedTokens: 17 });

@@ -10,6 +10,7 @@ import {
   type Arguments,
   bind,
   characters,
+  type Filter,
   Float,
   intArgument,
   int,
@@ -24,8 +25,6 @@ import {
   typeName,
   type Value,
 } from "./values.ts";
-
-export type Filter = (value: Value, input: Arguments, rendering: Rendering) => Value;
 
 const onText =
   (name: string, make: (text: string) => Value): Filter =>
@@ -71,7 +70,7 @@ function reversed(value: Value): Value {
 }
 
 export const filters: Readonly<Record<string, Filter>> = {
-  ...sequenceFilters,
+  ...sequenceFilters(filterNamed),
   abs: (value) => {
     const number = numberOf(value);
     if (number === undefined) throw new TemplateError(`bad operand type for abs(): '${typeName(value)}'`);

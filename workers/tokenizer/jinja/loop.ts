@@ -2,11 +2,12 @@
 import { compileExpression } from "./expressions.ts";
 import { equals } from "./operators.ts";
 import type { Scope } from "./scope.ts";
-import { compileBody, compileTarget, type Statement } from "./statements.ts";
+import type { CompileBody, Statement } from "./statement.ts";
+import { compileTarget } from "./target.ts";
 import type { Node } from "./tree.ts";
 import { type Callable, iterate, Namespace, TemplateError, truthy, Tuple, type Value } from "./values.ts";
 
-export function compileFor(node: Extract<Node, { type: "For" }>): Statement {
+export function compileFor(node: Extract<Node, { type: "For" }>, compileBody: CompileBody): Statement {
   const { iterable } = node;
   const [source, condition] = iterable.type === "SelectExpression" ? [iterable.lhs, iterable.test] : [iterable, undefined];
   const items = compileExpression(source);
@@ -33,7 +34,7 @@ export function compileFor(node: Extract<Node, { type: "For" }>): Statement {
       if (signal === "break") break;
       if (signal === undefined) completed = true;
     }
-    // In Jinja2 a loop of which no turn came to its end goes on to its `else`.
+    // In Jinja2 a loop of which no iteration came to its end goes on to its `else`.
     return completed ? undefined : otherwise(scope.inner(), output);
   };
 }

@@ -1,7 +1,7 @@
 /** `macro` and the body of `call`: functions that see where they were written. */
 import { compileExpression } from "./expressions.ts";
 import type { Scope } from "./scope.ts";
-import { compileBody } from "./statements.ts";
+import type { CompileBody } from "./statement.ts";
 import { mentions, type Node } from "./tree.ts";
 import { type Callable, TemplateError, Tuple, type Value } from "./values.ts";
 
@@ -10,7 +10,12 @@ interface Parameter {
   readonly value: ((scope: Scope) => Value) | undefined;
 }
 
-export function compileMacro(name: string, args: readonly Node[], body: readonly Node[]): (scope: Scope) => Callable {
+export function compileMacro(
+  name: string,
+  args: readonly Node[],
+  body: readonly Node[],
+  compileBody: CompileBody,
+): (scope: Scope) => Callable {
   const parameters = args.map(parameterOf);
   const names = new Set(parameters.map((parameter) => parameter.name));
   const takes = (special: string): boolean => !names.has(special) && mentions(body, special);

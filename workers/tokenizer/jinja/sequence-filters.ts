@@ -2,9 +2,8 @@
 import { dictItems, item } from "./members.ts";
 import { compare, equals, operators } from "./operators.ts";
 import { str } from "./printing.ts";
-import { filterNamed, type Filter } from "./filters.ts";
 import { testNamed } from "./tests.ts";
-import { type Arguments, bind, iterate, Lazy, type Rendering, TemplateError, truthy, Tuple, type Value } from "./values.ts";
+import { type Arguments, bind, type Filter, iterate, Lazy, type Rendering, TemplateError, truthy, Tuple, type Value } from "./values.ts";
 
 type Getter = (value: Value) => Value;
 
@@ -70,14 +69,16 @@ function byName(name: string, rest: readonly Value[], rendering: Rendering): (va
   return (value) => test(value, rest, rendering);
 }
 
-function mapped(value: Value, { positional, named }: Arguments, rendering: Rendering): Lazy {
-  const [name, ...rest] = positional;
-  if (name === undefined) {
-    const { attribute, default: otherwise } = bind("map", { positional: [], named }, ["attribute", "default"], 1);
-    return new Lazy(iterate(value).map(getter(attribute, rendering, otherwise)));
-  }
-  const filter = filterNamed(str(name, rendering));
-  return new Lazy(iterate(value).map((one) => filter(one, { positional: rest, named }, rendering)));
+function mapping(filterNamed: (name: string) => Filter): Filter {
+  return (value, { positional, named }, rendering) => {
+    const [name, ...rest] = positional;
+    if (name === undefined) {
+      const { attribute, default: otherwise } = bind("map", { positional: [], named }, ["attribute", "default"], 1);
+      return new Lazy(iterate(value).map(getter(attribute, rendering, otherwise)));
+    }
+    const filter = filterNamed(str(name, rendering));
+    return new Lazy(iterate(value).map((one) => filter(one, { positional: rest, named }, rendering)));
+  };
 }
 
 function dictSorted(value: Value, input: Arguments): Value {
@@ -88,14 +89,15 @@ function dictSorted(value: Value, input: Arguments): Value {
   return sorted(dictItems(value), keyOf(get, sensitive), reverse);
 }
 
-export const sequenceFilters: Readonly<Record<string, Filter>> = {
+/** `filterNamed` finds any filter, as `map` applies others. */
+export const sequenceFilters = (filterNamed: (name: string) => Filter): Readonly<Record<string, Filter>> => ({
   dictsort: dictSorted,
   join: (value, input, rendering) => {
     const { d = "", attribute } = bind("join", input, ["d", "attribute"]);
     const texts = iterate(value).map(getter(attribute, rendering));
     return texts.map((one) => str(one, rendering)).join(str(d, rendering));
   },
-  map: mapped,
+  map: mapping(filterNamed),
   max: extreme("max", 1),
   min: extreme("min", -1),
   reject: selecting(false, false),
@@ -126,4 +128,4 @@ export const sequenceFilters: Readonly<Record<string, Filter>> = {
     }
     return new Lazy(found.map((one) => one.value));
   },
-};
+});

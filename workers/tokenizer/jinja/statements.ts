@@ -4,16 +4,10 @@ import { compileFor } from "./loop.ts";
 import { compileMacro } from "./macro.ts";
 import { str } from "./printing.ts";
 import type { Scope } from "./scope.ts";
+import type { Statement } from "./statement.ts";
+import { compileTarget } from "./target.ts";
 import type { FilterNode, Node } from "./tree.ts";
-import { iterate, Namespace, TemplateError, truthy, type Value } from "./values.ts";
-
-export interface Output {
-  text: string;
-}
-
-/** What ends a loop's turn early. */
-export type Signal = "break" | "continue" | undefined;
-export type Statement = (scope: Scope, output: Output) => Signal;
+import { TemplateError, truthy, type Value } from "./values.ts";
 
 export function compileBody(nodes: readonly Node[]): Statement {
   const statements = nodes.filter(({ type }) => type !== "Comment").map(compileStatement);
@@ -45,7 +39,7 @@ function compileStatement(node: Node): Statement {
       return (scope, output) => (truthy(test(scope)) ? body : alternate)(scope, output);
     }
     case "For":
-      return compileFor(node);
+      return compileFor(node, compileBody);
     case "Break":
       return () => "break";
     case "Continue":
@@ -53,14 +47,14 @@ function compileStatement(node: Node): Statement {
     case "Set":
       return compileSet(node.assignee, node.value, node.body);
     case "Macro": {
-      const make = compileMacro(node.name.value, node.args, node.body);
+      const make = compileMacro(node.name.value, node.args, node.body, compileBody);
       return quiet((scope) => {
         scope.set(node.name.value, make(scope));
       });
     }
     case "CallStatement": {
       const [called, input] = [compileExpression(node.call.callee), compileArguments(node.call.args)];
-      const caller = compileMacro("caller", node.callerArgs ?? [], node.body);
+      const caller = compileMacro("caller", node.callerArgs ?? [], node.body, compileBody);
       return writing((scope) => {
         const target = called(scope);
         if (typeof target !== "function") throw new TemplateError("a call block calls a macro");
@@ -116,32 +110,4 @@ function compileSet(assignee: Node, value: Node | null, body: readonly Node[]): 
       filters.reduce<Value>((text, filter) => filter(text, scope), captured(scope)),
     );
   });
-}
-
-/** A name, several names, or a namespace's attribute. */
-export function compileTarget(node: Node): (scope: Scope, value: Value) => void {
-  if (node.type === "Identifier") {
-    return (scope, value) => {
-      scope.set(node.value, value);
-    };
-  }
-  if (node.type === "TupleLiteral") {
-    const targets = node.value.map(compileTarget);
-    return (scope, value) => {
-      const items = iterate(value);
-      if (items.length !== targets.length)
-        throw new TemplateError(`${String(items.length)} values are unpacked into ${String(targets.length)} names`);
-      for (const [at, assign] of targets.entries()) assign(scope, items[at]);
-    };
-  }
-  if (node.type === "MemberExpression" && !node.computed && node.object.type === "Identifier" && node.property.type === "Identifier") {
-    const { object, property } = node;
-    if (property.value.startsWith("_")) throw new TemplateError(`a namespace has no attribute '${property.value}'`);
-    return (scope, value) => {
-      const namespace = scope.get(object.value);
-      if (!(namespace instanceof Namespace)) throw new TemplateError("cannot assign attribute on non-namespace object");
-      namespace.attributes.set(property.value, value);
-    };
-  }
-  throw new TemplateError(`a ${node.type} can't be set`);
 }

@@ -1,7 +1,8 @@
 /** A chat template, rendered as transformers renders it with Jinja2 3.1.6; whatever is not served is refused when the template is made. */
 import { parseTemplate } from "./parsing.ts";
 import { Scope } from "./scope.ts";
-import { compileBody, type Statement } from "./statements.ts";
+import type { Statement } from "./statement.ts";
+import { compileBody } from "./statements.ts";
 import {
   bind,
   type Callable,

@@ -8,6 +8,7 @@ export type Value =
   undefined | null | boolean | number | string | Float | readonly Value[] | Tuple | Dict | Namespace | View | Lazy | Callable;
 export type Dict = Map<string | number, Value>;
 export type Callable = (input: Arguments) => Value;
+export type Filter = (value: Value, input: Arguments, rendering: Rendering) => Value;
 
 export interface Arguments {
   readonly positional: readonly Value[];

@@ -5,7 +5,7 @@ use spikingbrain_engine::sample::Sampling;
 
 const FLAT: [f32; 64] = [0.0; 64];
 
-/// The first tokens of a sequence over a flat distribution: the stream of random numbers, seen through 64 slots.
+/// The first tokens of a sequence over a flat distribution: the series of random numbers, seen through 64 slots.
 fn stream(seed: u64, count: usize) -> Vec<u32> {
     let sampling = Sampling { seed, ..drawing() };
     let mut history = vec![1, 2, 3];

@@ -27,7 +27,7 @@ BLOCKS = frozenset(
         "blockquote",
     ]
 )
-# What surrounds a page's text: scripts, menus, page heads and feet.
+# What surrounds a page's text: scripts, menus, headers and footers.
 SKIPPED = frozenset(["script", "style", "head", "nav", "footer"])
 
 
