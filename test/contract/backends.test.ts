@@ -65,6 +65,7 @@ const fake = () => {
   return asBackend(new FakeBackend(toyScript(counts, model.vocabularySize)), model, () => ({ ...counts }));
 };
 
+backendConformance("replicas of ours over HTTP", overHttp(vllm, [...ofVllm, "continued"]), options);
 backendConformance("replicas of vLLM over HTTP", overHttp(vllm, ofVllm), options);
 backendConformance("servers that take token ids, over HTTP", overHttp(openai, ofVllm), options);
 backendConformance("a server that only takes token ids, over HTTP", overHttp(openai, []), options);

@@ -1,16 +1,16 @@
-"""What a replica says of itself to the edge, beside who it is (`workers/pool/registry/message.ts`)."""
+"""What a replica says of itself to the edge (`workers/pool/registry/message.ts`) and at its own route, beside who it is."""
 
 from typing import TYPE_CHECKING, Any
 
 from spikingbrain_vllm.serve.load import engine_load, used_share
 from spikingbrain_vllm.serve.replica import Replica
-from spikingbrain_vllm.serve.routes import versions
 from spikingbrain_vllm.serve.served_model import ServedModel
+from spikingbrain_vllm.serve.versions import versions
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
-ABILITIES = ("prompt_logprobs", "logit_bias", "long_seeds")
+ABILITIES = ("continued", "prompt_logprobs", "logit_bias", "long_seeds")
 """What a replica can beyond any server of token ids (`workers/contracts/abilities.ts`)."""
 
 

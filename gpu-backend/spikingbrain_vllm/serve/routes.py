@@ -1,16 +1,14 @@
 """A replica's own routes."""
 
-import platform
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import torch
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from spikingbrain_vllm.node.facts import facts
 from spikingbrain_vllm.serve.allowed import LIVE
 from spikingbrain_vllm.serve.errors import busy
-from spikingbrain_vllm.serve.load import cached_prefixes, engine_load, used_share
+from spikingbrain_vllm.serve.load import cached_prefixes, engine_load
 from spikingbrain_vllm.serve.replica import Replica
 from spikingbrain_vllm.serve.served_model import ServedModel
 
@@ -40,8 +38,9 @@ def router(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") -> A
 
 
 def describe(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") -> dict[str, Any]:
-    parallel, cache = vllm_config.parallel_config, vllm_config.cache_config
+    parallel, cache, told = vllm_config.parallel_config, vllm_config.cache_config, facts(replica, model, vllm_config)
     return {
+        "models": told["models"],
         "model": {
             "id": model.id,
             "digest": model.digest,
@@ -52,10 +51,10 @@ def describe(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") ->
             "dtype": str(vllm_config.model_config.dtype).removeprefix("torch."),
         },
         "status": replica.status,
-        "load": {"requests": replica.requests, "most_requests": replica.most_requests, **engine_load()},
+        "load": {**engine_load(), **told["load"], "requests": replica.requests},
         "state": {
             # Of vLLM's blocks, which hold keys, values and states of running and cached sequences.
-            "free_share": max(0.0, 1.0 - used_share(parallel.data_parallel_size)),
+            "free_share": told["load"]["free_share"],
             "blocks": (cache.num_gpu_blocks or 0) * parallel.data_parallel_size,
             "block_tokens": cache.block_size,
             "is_moved": vllm_config.kv_transfer_config is not None,
@@ -66,17 +65,5 @@ def describe(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") ->
             "data": parallel.data_parallel_size,
             "experts": parallel.enable_expert_parallel,
         },
-        "versions": versions(),
-    }
-
-
-def versions() -> dict[str, str]:
-    import vllm
-
-    return {
-        "spikingbrain": version("spikingbrain"),
-        "vllm": vllm.__version__,
-        "torch": torch.__version__,
-        "transformers": version("transformers"),
-        "python": platform.python_version(),
+        "versions": told["versions"],
     }

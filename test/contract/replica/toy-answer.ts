@@ -7,6 +7,8 @@ import { ToyGeneration } from "../../workers/support/toy-generation.ts";
 export interface SamplingFields {
   readonly max_tokens: number;
   readonly min_tokens: number;
+  /** Of replicas of ours. */
+  readonly continued?: number;
   readonly temperature: number;
   readonly top_k: number;
   readonly top_p: number;
@@ -89,6 +91,7 @@ function requestOf(fields: SamplingFields, seed: string, prompt: Uint32Array): O
     prompt,
     maxTokens: fields.max_tokens,
     minTokens: fields.min_tokens,
+    continued: fields.continued ?? 0,
     stopTokens: fields.stop_token_ids ?? [],
     sampling,
     topLogprobs: fields.logprobs ?? null,

@@ -16,6 +16,9 @@ import httpx
 import psutil
 import pytest
 from spikingbrain.model.model import Model
+from spikingbrain.sampling.generate import generate
+from spikingbrain.sampling.settings import Sampling
+from spikingbrain_vllm.node.facts import ABILITIES
 from spikingbrain_vllm.serve.allowed import STATES
 from support.engine import prompts
 from support.models import SEVEN, reference, write_model
@@ -91,9 +94,27 @@ def test_it_says_what_it_is(replica: ReplicaProcess) -> None:
     assert 0 < told["state"]["free_share"] <= 1 and told["state"]["blocks"] > 0 and told["state"]["is_moved"] is True
     assert told["cached_prefixes"]["found_tokens"] >= before["cached_prefixes"]["found_tokens"] + 128
     assert told["versions"]["vllm"].startswith("0.32")
+    (described,) = told["models"]
+    assert described.items() >= {"id": "seven", "digest": told["model"]["digest"], "vocabulary_size": 512}.items()
+    assert described["abilities"] == list(ABILITIES) and described["context_length"] == told["model"]["context_length"]
+    assert told["load"]["running"] == 0 and told["load"]["loaded"] is True and told["load"]["free_share"] == told["state"]["free_share"]
     assert "vllm:num_requests_running" in metrics
     assert f'spikingbrain_replica{{digest="{told["model"]["digest"]}",model="seven"' in metrics
     assert 'spikingbrain_replica_status{status="ready"} 1.0' in metrics
+
+
+def test_an_answer_that_was_cut_off_goes_on_with_its_tokens(replica: ReplicaProcess, model: Model) -> None:
+    """Drawn by the reference's rule, with a seed that JSON's numbers are too short for; wherever it was cut."""
+    text, seed = prompts((60,), seed=21)[0], 2**64 - 59
+    asked = {"temperature": 0.9, "top_p": 0.95, "repetition_penalty": 1.1, "min_tokens": 3, "seed": str(seed), "detokenize": False}
+    sampling = Sampling(temperature=0.9, top_p=0.95, repetition_penalty=1.1, min_tokens=3, seed=seed, stop_tokens=(7,))
+    whole = generate(model, text, sampling, 20)
+    with replica.client as client:
+        for cut in (0, 1, 11):
+            params = asked | {"max_tokens": 20 - cut, "continued": cut, "stop_token_ids": [7], "ignore_eos": True}
+            body = {"token_ids": [*text, *whole[:cut]], "sampling_params": params}
+            found = client.post(GENERATE, json=body).raise_for_status().json()
+            assert found["choices"][0]["token_ids"] == whole[cut:]
 
 
 def test_states_are_behind_the_same_key(replica: ReplicaProcess) -> None:

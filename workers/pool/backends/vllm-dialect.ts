@@ -22,7 +22,7 @@ const whole = chunk.extend({ prompt_logprobs: promptScores.nullish() });
 const nobodysShare = "shared";
 
 export interface GenerateOrder {
-  readonly model: Pick<ModelDescription, "id" | "vocabularySize">;
+  readonly model: Pick<ModelDescription, "id" | "vocabularySize" | "abilities">;
   readonly askedTokens: number;
   /** Where a state comes from and goes to. */
   readonly states?: { readonly tenant: string; readonly import?: string; readonly export?: string };
@@ -30,8 +30,10 @@ export interface GenerateOrder {
 
 /** The body; `prompt` is the whole text. */
 export function generateBody(request: GenerateRequest, prompt: Uint32Array, { model, askedTokens, states }: GenerateOrder): string {
-  const { topLogprobs, promptLogprobs, sampling, share } = request;
-  const { vocabularySize } = model;
+  const { topLogprobs, promptLogprobs, sampling, share, minTokens, continued = 0 } = request;
+  const { vocabularySize, abilities } = model;
+  // A replica of ours counts an earlier attempt's tokens as output by itself; vLLM's own sampler cannot.
+  const goesOn = continued > 0 && abilities.includes("continued");
   const isStream = promptLogprobs === null;
   const head = JSON.stringify({
     model: model.id,
@@ -42,6 +44,7 @@ export function generateBody(request: GenerateRequest, prompt: Uint32Array, { mo
   });
   const parameters = JSON.stringify({
     ...samplingFields(request, askedTokens, vocabularySize),
+    ...(goesOn ? { continued, min_tokens: Math.min(minTokens, continued + askedTokens) } : {}),
     // vLLM puts the sampled token first and cuts off behind as many as asked for: one more leaves room for all alternatives.
     ...(topLogprobs === null ? {} : { logprobs: topLogprobs === 0 ? 0 : Math.min(topLogprobs + 1, vocabularySize) }),
     ...(promptLogprobs === null ? {} : { prompt_logprobs: Math.min(promptLogprobs, vocabularySize) }),
