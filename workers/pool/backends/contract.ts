@@ -2,7 +2,7 @@
  * How the pool asks one of its backends, whatever it speaks: token ids in, events out. A backend is a sibling here for each kind, and
  * `test/contract` holds all of them to one suite.
  */
-import type { GenerateRequest, ModelDescription, Outcome } from "../../contracts/engine.ts";
+import type { GenerateEvent, GenerateRequest, ModelDescription, Outcome } from "../../contracts/engine.ts";
 import type { Replica } from "../replica.ts";
 
 export interface BackendCall {
@@ -15,6 +15,11 @@ export interface BackendCall {
   readonly request: GenerateRequest;
   /** Ends the request at the replica at once, as long as `generate` runs; then its caller has the stream, and cancels that. */
   readonly signal: AbortSignal;
+  /**
+   * What the answer's events go through before they are bytes: it hands on the same ones, and may throw in a late one's place. The engine's bytes
+   * are handed on as they are, so there it sees none.
+   */
+  readonly watch?: (events: AsyncGenerator<GenerateEvent, void, undefined>) => AsyncGenerator<GenerateEvent, void, undefined>;
 }
 
 export interface ReplicaBackend {

@@ -22,7 +22,7 @@ export class FakeBackend implements ReplicaBackend {
   }
 
   async generate(call: BackendCall): Promise<Outcome<ReadableStream<Uint8Array>>> {
-    const { request, model, signal } = call;
+    const { request, model, signal, watch } = call;
     const invalid = httpRefusalOf(request, model);
     if (invalid !== undefined) return { ok: false, failure: invalid };
     this.calls.push(call);
@@ -30,6 +30,6 @@ export class FakeBackend implements ReplicaBackend {
     if (refusal !== null) return { ok: false, failure: refusal };
     const gone = new AbortController();
     const events = this.#script.answers(call, AbortSignal.any([signal, gone.signal]));
-    return { ok: true, value: outgoing(events, { onEnd: () => gone.abort(), endsWithState: request.save?.end === true }) };
+    return { ok: true, value: outgoing(events, { onEnd: () => gone.abort(), endsWithState: request.save?.end === true, watch }) };
   }
 }

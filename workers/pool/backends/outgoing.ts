@@ -3,6 +3,7 @@ import type { GenerateEvent } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import { encodeEvent, encodeHeartbeat, heartbeatMilliseconds } from "../../contracts/event-stream.ts";
 import { within } from "../../waiting/within.ts";
+import type { BackendCall } from "./contract.ts";
 import { brokeOff, endedEarly } from "./failures.ts";
 
 /** Some tokens may wait for their reader. */
@@ -13,14 +14,15 @@ export interface OutgoingOptions {
   readonly onEnd: () => void;
   /** Whether a state follows `finish`: the stream then ends with `saved` or `unsaved`. */
   readonly endsWithState: boolean;
+  readonly watch?: BackendCall["watch"] | undefined;
 }
 
 /** What `events` throws before the answer is whole is the stream's `error`; afterwards, the state that was to follow is `unsaved`. */
 export function outgoing(
   events: AsyncGenerator<GenerateEvent, void, undefined>,
-  { onEnd, endsWithState }: OutgoingOptions,
+  { onEnd, endsWithState, watch = (all) => all }: OutgoingOptions,
 ): ReadableStream<Uint8Array> {
-  const terminated = new Terminated(events, endsWithState);
+  const terminated = new Terminated(watch(events), endsWithState);
   let left = false;
   let next: Promise<IteratorResult<GenerateEvent, void>> | undefined;
   return new ReadableStream(

@@ -21,7 +21,7 @@ export class VllmBackend implements ReplicaBackend {
   }
 
   async generate(call: BackendCall): ReturnType<ReplicaBackend["generate"]> {
-    const { request, model, signal } = call;
+    const { request, model, signal, watch } = call;
     const refusal = httpRefusalOf(request, model);
     if (refusal !== undefined) return { ok: false, failure: refusal };
     const question = questionOf(call);
@@ -29,7 +29,7 @@ export class VllmBackend implements ReplicaBackend {
     const http = new ReplicaHttp(this.#network, allowedPaths, call, this.#options);
     try {
       const response = await ask(http, question, AbortSignal.any([signal, leaving.signal]));
-      return { ok: true, value: outgoing(eventsOf(response, question), { onEnd: () => leaving.abort(), endsWithState: false }) };
+      return { ok: true, value: outgoing(eventsOf(response, question), { onEnd: () => leaving.abort(), endsWithState: false, watch }) };
     } catch (cause) {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
       throw cause;

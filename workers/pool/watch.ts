@@ -1,0 +1,58 @@
+/**
+ * Watches one answer of a replica while it comes: how long each part of it takes, and how it ends. What takes too long ends the answer with a
+ * failure that another backend can mend.
+ */
+import type { GenerateEvent } from "../contracts/engine.ts";
+import { ServiceError } from "../contracts/errors.ts";
+import { within } from "../waiting/within.ts";
+import { tooSlow } from "./failures.ts";
+import { outcomeOf, type Attempt, type AttemptOutcome } from "./health.ts";
+import type { AttemptLimits } from "./settings.ts";
+import { steadyClock } from "./steady-clock.ts";
+
+export type Events = AsyncGenerator<GenerateEvent, void, undefined>;
+
+export interface WatchOptions {
+  readonly limits: AttemptLimits;
+  /** Told how it ended: a reader that leaves says nothing about the backend. */
+  readonly attempt: Attempt;
+}
+
+/** The same events. The time in which nobody asks for the next one does not count against the backend. */
+export function watch({ limits, attempt }: WatchOptions): (events: Events) => Events {
+  return (events) => watched(events, limits, attempt);
+}
+
+async function* watched(events: Events, limits: AttemptLimits, attempt: Attempt): Events {
+  const elapsed = steadyClock(Date.now);
+  let [begun, whole] = [false, false];
+  let outcome: AttemptOutcome = "neither";
+  try {
+    while (true) {
+      const left = limits.total - elapsed();
+      const next = await within(events.next(), Math.max(0, Math.min(left, begun ? limits.gap : limits.firstToken)), () => undefined);
+      if (next === undefined) throw new ServiceError(lateFailure(limits, begun, elapsed()));
+      outcome = "failure";
+      if (next.done === true) return;
+      if (next.value.type === "error") outcome = outcomeOf(next.value.failure);
+      if (next.value.type === "token" && !begun) attempt.worked();
+      begun ||= next.value.type === "token";
+      whole ||= next.value.type === "finish";
+      if (whole) attempt.end("success");
+      if (next.value.type !== "error") outcome = "neither";
+      yield next.value;
+    }
+  } catch (cause) {
+    outcome = cause instanceof ServiceError ? outcomeOf(cause.failure) : "failure";
+    throw cause;
+  } finally {
+    attempt.end(outcome);
+    // Not awaited: one that waits for a silent backend returns only once its request is ended, which is the caller's part.
+    void events.return().catch(() => undefined);
+  }
+}
+
+function lateFailure({ total, gap, firstToken }: AttemptLimits, begun: boolean, elapsed: number) {
+  if (elapsed >= total) return tooSlow("did not end its answer", total);
+  return begun ? tooSlow("sent no further token", gap) : tooSlow("sent no token", firstToken);
+}
