@@ -1,6 +1,7 @@
 """What `infra/gpu-pool` says to Kubernetes: by Kubernetes' published schemas and those of the two resources that are not its own, in strict
 form, and the launch scripts, with the commands of the plan."""
 
+import argparse
 import copy
 import json
 import os
@@ -16,6 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from spikingbrain.presets import seven_billion, seventy_six_billion
+from spikingbrain_vllm.node.credential import NodeCredential
 from spikingbrain_vllm.plan.launch import node_commands
 from spikingbrain_vllm.plan.layout import Layout
 from spikingbrain_vllm.plan.memory import Pool, plan, plans
@@ -51,7 +53,7 @@ def check(document: Document) -> None:
 
 def pod_templates(document: Document) -> list[Document]:
     spec = document["spec"]
-    if document["kind"] == "Deployment":
+    if document["kind"] in ("Deployment", "StatefulSet"):
         return [spec["template"]]
     if document["kind"] == "LeaderWorkerSet":
         return [spec["leaderWorkerTemplate"][name] for name in ("leaderTemplate", "workerTemplate")]
@@ -92,10 +94,10 @@ def _put(document: Document, value: object, *path: str | int) -> None:
 CONTAINER = ("spec", "template", "spec", "containers", 0)
 LEADER = ("spec", "leaderWorkerTemplate", "leaderTemplate", "spec", "containers", 0)
 BREAKS: list[tuple[str, str, Callable[[Document], None]]] = [
-    ("Deployment", "spikingbrain-7b", lambda one: _remove(one, "spec", "selector")),
-    ("Deployment", "spikingbrain-7b", lambda one: _put(one, "many", "spec", "replicas")),
-    ("Deployment", "spikingbrain-7b", lambda one: _put(one, 1, *CONTAINER, "redinessProbe")),
-    ("Deployment", "spikingbrain-7b", lambda one: _remove(one, *CONTAINER, "name")),
+    ("StatefulSet", "spikingbrain-7b", lambda one: _remove(one, "spec", "selector")),
+    ("StatefulSet", "spikingbrain-7b", lambda one: _put(one, "many", "spec", "replicas")),
+    ("StatefulSet", "spikingbrain-7b", lambda one: _put(one, 1, *CONTAINER, "redinessProbe")),
+    ("StatefulSet", "spikingbrain-7b", lambda one: _remove(one, *CONTAINER, "name")),
     ("Deployment", "tunnel", lambda one: _put(one, "0440", "spec", "template", "spec", "volumes", 0, "secret", "defaultMode")),
     ("LeaderWorkerSet", "spikingbrain-76b", lambda one: _put(one, "Sometimes", "spec", "leaderWorkerTemplate", "restartPolicy")),
     ("LeaderWorkerSet", "spikingbrain-76b", lambda one: _put(one, 2, "spec", "leaderWorkerTemplate", "groupSize")),
@@ -117,7 +119,7 @@ def test_a_broken_manifest_is_refused(kind: str, name: str, break_it: Callable[[
 
 
 def test_every_pod_is_as_little_privileged_as_the_namespace_asks() -> None:
-    for document in [*of_kind("Deployment"), *of_kind("LeaderWorkerSet")]:
+    for document in [*of_kind("Deployment"), *of_kind("StatefulSet"), *of_kind("LeaderWorkerSet")]:
         for template in pod_templates(document):
             spec = template["spec"]
             assert spec["automountServiceAccountToken"] is False
@@ -132,7 +134,7 @@ def test_every_pod_is_as_little_privileged_as_the_namespace_asks() -> None:
 
 
 def test_what_belongs_together_has_the_same_labels() -> None:
-    for model, kind in (("spikingbrain-7b", "Deployment"), ("spikingbrain-76b", "LeaderWorkerSet")):
+    for model, kind in (("spikingbrain-7b", "StatefulSet"), ("spikingbrain-76b", "LeaderWorkerSet")):
         template = pod_templates(named(kind, model))[0]
         for other in (named("Service", model)["spec"]["selector"], named("PodDisruptionBudget", model)["spec"]["selector"]["matchLabels"]):
             assert other.items() <= template["metadata"]["labels"].items()
@@ -146,13 +148,45 @@ def test_what_belongs_together_has_the_same_labels() -> None:
 def test_a_pod_lives_longer_than_its_replica_drains() -> None:
     from spikingbrain_vllm.serve.command import DRAIN_SECONDS
 
-    for document in (named("Deployment", "spikingbrain-7b"), named("LeaderWorkerSet", "spikingbrain-76b")):
+    for document in (named("StatefulSet", "spikingbrain-7b"), named("LeaderWorkerSet", "spikingbrain-76b")):
         assert pod_templates(document)[0]["spec"]["terminationGracePeriodSeconds"] > DRAIN_SECONDS + 30
 
 
-def without_id(arguments: list[str]) -> list[str]:
-    at = arguments.index("--served-id")
-    return [*arguments[:at], *arguments[at + 2 :]]
+OWN = ("--served-id", "--edge", "--node-file", "--name", "--address")
+"""Options that a plan leaves to who deploys it, each with a value."""
+
+
+def without_own(arguments: list[str]) -> list[str]:
+    for option in OWN:
+        at = arguments.index(option)
+        assert at < arguments.index("--")
+        arguments = [*arguments[:at], *arguments[at + 2 :]]
+    return arguments
+
+
+def test_replicas_make_themselves_known_to_the_edge_each_by_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spikingbrain_vllm.node.options import NodeOptions
+    from spikingbrain_vllm.serve import command
+
+    for kind, model in (("StatefulSet", "spikingbrain-7b"), ("LeaderWorkerSet", "spikingbrain-76b")):
+        spec = pod_templates(named(kind, model))[0]["spec"]
+        container = spec["containers"][0]
+        (name,) = [one for one in container["env"] if one["name"] == "POD_NAME"]
+        assert name["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+        pod = f"{model}-0"
+        arguments = [one.replace("$(POD_NAME)", pod) for one in container["args"][: container["args"].index("--")]]
+        parser = argparse.ArgumentParser()
+        command.add(parser.add_subparsers())
+        chosen = parser.parse_args(arguments)
+        assert str(chosen.node_file) == f"{Path(KEY_FILE).parent}/node"
+        assert Path(KEY_FILE).parent == Path(next(one["mountPath"] for one in container["volumeMounts"] if one["name"] == "keys"))
+        monkeypatch.setattr(NodeCredential, "read", lambda _: NodeCredential("node-1", bytes(32)))
+        found = NodeOptions.of(chosen)
+        assert found is not None and (found.name, found.address) == (pod, f"https://{pod}.pool.example")
+    # Out to the edge, and not into the cluster's own network.
+    egress = named("NetworkPolicy", "replicas")["spec"]["egress"]
+    (out,) = [one for one in egress if one.get("ports") == [{"port": 443, "protocol": "TCP"}]]
+    assert "10.0.0.0/8" in out["to"][0]["ipBlock"]["except"]
 
 
 def two_nodes(model: str, head: str) -> list[list[str]]:
@@ -163,8 +197,8 @@ def two_nodes(model: str, head: str) -> list[list[str]]:
 def test_the_7b_is_started_as_planned() -> None:
     best = plans(seven_billion(), Pool(1, 1, 80 * GB), 32_768, "bfloat16", "bfloat16")[0]
     (command,) = node_commands(best, "/models/SpikingBrain-7B", 8_000, KEY_FILE, "")
-    arguments = pod_templates(named("Deployment", "spikingbrain-7b"))[0]["spec"]["containers"][0]["args"]
-    assert ["python", "-m", "spikingbrain_vllm", *without_id(arguments)] == command
+    arguments = pod_templates(named("StatefulSet", "spikingbrain-7b"))[0]["spec"]["containers"][0]["args"]
+    assert ["python", "-m", "spikingbrain_vllm", *without_own(arguments)] == command
 
 
 def test_the_76b_is_started_as_planned() -> None:
@@ -172,7 +206,7 @@ def test_the_76b_is_started_as_planned() -> None:
     document = named("LeaderWorkerSet", "spikingbrain-76b")
     leader, worker = (template["spec"]["containers"][0] for template in pod_templates(document))
     assert document["spec"]["leaderWorkerTemplate"]["size"] == 2
-    assert ["python", "-m", "spikingbrain_vllm", *without_id(leader["args"])] == first
+    assert ["python", "-m", "spikingbrain_vllm", *without_own(leader["args"])] == first
     assert worker["command"] == second
 
 
@@ -213,6 +247,21 @@ def test_ray_nodes_join_and_the_first_serves(recorded: Callable[..., list[str]])
     head = recorded("ray.sh", *ASKED, NODE="0", HEAD="10.0.0.1", NODES_WAIT="0")
     assert head[0].startswith("ray start --head") and head[-1] == shlex.join([*first, "--data-parallel-backend", "ray"])
     assert recorded("ray.sh", *ASKED, NODE="1", HEAD="10.0.0.1") == ["ray start --address 10.0.0.1:6379 --block"]
+
+
+EDGE = {"EDGE": "https://edge.example", "NODE_FILE": "/run/a node", "ADDRESS": "https://seven-1.pool.example"}
+
+
+@pytest.mark.parametrize("script", ["native.sh", "ray.sh"])
+def test_scripts_make_the_first_node_known_to_an_edge(script: str, recorded: Callable[..., list[str]]) -> None:
+    plain = shlex.split(recorded(script, *ASKED, NODE="0", HEAD="10.0.0.1", NODES_WAIT="0")[-1])
+    known = shlex.split(recorded(script, *ASKED, NODE="0", HEAD="10.0.0.1", NODES_WAIT="0", **EDGE)[-1])
+    at = plain.index("--")
+    # What `echo` repeats has lost its quotes.
+    told = ["--edge", EDGE["EDGE"], "--node-file", "/run/a", "node", "--address", EDGE["ADDRESS"]]
+    assert known == [*plain[:at], *told, *plain[at:]]
+    other = [recorded(script, *ASKED, NODE="1", HEAD="10.0.0.1", **more) for more in ({}, EDGE)]
+    assert other[0] == other[1]
 
 
 def test_scripts_say_what_they_miss() -> None:
