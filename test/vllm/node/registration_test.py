@@ -1,12 +1,7 @@
 """What a replica tells an edge, when, and what it does when the edge is away: against an edge that answers as told."""
 
 import asyncio
-import json
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +9,7 @@ import pytest
 from spikingbrain_vllm.node.credential import NodeCredential
 from spikingbrain_vllm.node.options import NodeOptions
 from spikingbrain_vllm.node.registration import PATH, Registration
+from support.edge import edge
 
 CREDENTIAL = NodeCredential("node-1", b"the-secret-of-this-node-32-bytes")
 FACTS: dict[str, Any] = {"models": [{"id": "m"}], "load": {"running": 1}, "versions": {"vllm": "0.32.0"}}
@@ -21,53 +17,6 @@ OFTEN = (200, {"heartbeatSeconds": 0.05, "expirySeconds": 20, "status": "taken"}
 SELDOM = (200, {"heartbeatSeconds": 60, "expirySeconds": 600, "status": "taken"})
 MOMENT = 10.0
 """Far longer than anything here takes."""
-
-
-@dataclass
-class Edge:
-    port: int = 0
-    answers: list[tuple[int, Any]] = field(default_factory=list)
-    """One after the other, the last one again and again; bytes are sent as they are."""
-    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-
-    @property
-    def bodies(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _, body in self.requests]
-
-    @property
-    def statuses(self) -> list[str]:
-        return [body["status"] for body in self.bodies]
-
-
-@contextmanager
-def edge(*answers: tuple[int, Any], port: int = 0) -> Iterator[Edge]:
-    told = Edge(answers=list(answers))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            told.requests.append(({name.lower(): value for name, value in self.headers.items()} | {"path": self.path}, body))
-            status, answer = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
-            data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(status)
-            if status == 302:
-                self.send_header("location", f"http://127.0.0.1:{told.port}/elsewhere")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    told.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield told
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def options(port: int) -> NodeOptions:

@@ -1,5 +1,6 @@
 """Replicas as processes, with their engines: what clients see, and how each of three ends."""
 
+import base64
 import json
 import os
 import random
@@ -18,8 +19,11 @@ import pytest
 from spikingbrain.model.model import Model
 from spikingbrain.sampling.generate import generate
 from spikingbrain.sampling.settings import Sampling
+from spikingbrain.sizes import parameter_count
+from spikingbrain_vllm.node.credential import NodeCredential
 from spikingbrain_vllm.node.facts import ABILITIES
 from spikingbrain_vllm.serve.allowed import STATES
+from support.edge import Edge, edge
 from support.engine import prompts
 from support.models import SEVEN, reference, write_model
 from support.replica import GENERATE, HEADERS, KEY, ReplicaProcess, replica_process, request
@@ -28,13 +32,25 @@ from support.states import continued
 END_SECONDS = 60
 
 
+CREDENTIAL = NodeCredential("node-1", bytes(range(32)))
+
+
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ReplicaProcess]]:
+def known_at() -> Iterator[Edge]:
+    """The edge that the first replica makes itself known to."""
+    with edge((200, {"heartbeatSeconds": 0.2, "expirySeconds": 20, "status": "taken"})) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory, known_at: Edge) -> Iterator[list[ReplicaProcess]]:
     """Three, which start beside each other: a module's tests end one each."""
     place = tmp_path_factory.mktemp("replicas")
     folder = write_model(SEVEN, place / "seven")
+    (place / "node").write_text(f"{CREDENTIAL.node}:{base64.b64encode(CREDENTIAL.secret).decode()}")
+    registers = ("--edge", f"http://127.0.0.1:{known_at.port}", "--node-file", str(place / "node"), "--name", "seven-1", "--weight", "0.5")
     with ExitStack() as stack:
-        each = [stack.enter_context(replica_process(str(folder), place / str(index))) for index in range(3)]
+        each = [stack.enter_context(replica_process(str(folder), place / str(index), *(() if index else registers))) for index in range(3)]
         yield each
 
 
@@ -117,6 +133,31 @@ def test_an_answer_that_was_cut_off_goes_on_with_its_tokens(replica: ReplicaProc
             assert found["choices"][0]["token_ids"] == whole[cut:]
 
 
+def test_an_edge_knows_it_and_calls_it_with_a_key_of_its_own(replica: ReplicaProcess, model: Model, known_at: Edge) -> None:
+    assert eventually(lambda: len(known_at.requests) >= 3)
+    first = known_at.bodies[0]
+    assert (first["name"], first["address"]) == ("seven-1", f"http://127.0.0.1:{replica.port}")
+    assert (first["status"], first["weight"], first["place"], first["kind"]) == ("ready", 0.5, None, "vllm")
+    with replica.client as client:
+        told = client.get("/replica").raise_for_status().json()
+    (described,) = first["models"]
+    for name in ("id", "digest", "tokenizer_digest", "vocabulary_size", "context_length"):
+        assert described[name] == told["model"][name]
+    assert described["parameters"] == parameter_count(SEVEN).total and described["kernel"] == f"vllm-{told['versions']['vllm']}"
+    assert first["load"] == {"running": 0, "waiting": 0, "most_requests": 32, "free_share": first["load"]["free_share"], "loaded": True}
+    assert first["versions"] == told["versions"]
+    headers, body = known_at.requests[0]
+    timestamp, nonce = headers["x-spikingbrain-timestamp"], headers["x-spikingbrain-nonce"]
+    assert headers["x-spikingbrain-signature"] == CREDENTIAL.sign("POST", "/v1/pool/replicas", int(timestamp), nonce, body)
+    edges, text = {"authorization": f"Bearer {CREDENTIAL.replica_key('seven-1')}"}, prompts((9,), seed=8)[0]
+    with replica.client as client:
+        found = client.post(GENERATE, json=request(text, 5), headers=edges).raise_for_status().json()
+        assert client.post(STATES, headers=edges | {"x-spikingbrain-tenant": "t"}).status_code == 201
+        others = {"authorization": f"Bearer {CREDENTIAL.replica_key('seven-2')}"}
+        assert client.post(GENERATE, json=request(text, 5), headers=others).status_code == 401
+    assert found["choices"][0]["token_ids"] == continued(model, text, tokens=5)
+
+
 def test_states_are_behind_the_same_key(replica: ReplicaProcess) -> None:
     tenant = {"x-spikingbrain-tenant": "t"}
     with replica.client as client:
@@ -168,7 +209,7 @@ def test_strange_clients_leave_no_request_behind(replica: ReplicaProcess, model:
     assert answer(replica, text, 12) == continued(model, text, tokens=12)
 
 
-def test_it_drains_without_a_lost_token(replica: ReplicaProcess, model: Model) -> None:
+def test_it_drains_without_a_lost_token(replica: ReplicaProcess, model: Model, known_at: Edge) -> None:
     """The last test that this replica has: SIGTERM in the middle of an answer."""
     text, known, refused = prompts((40,), seed=6)[0], list[int](), list[httpx.Response]()
 
@@ -193,6 +234,10 @@ def test_it_drains_without_a_lost_token(replica: ReplicaProcess, model: Model) -
         assert int(one.headers["retry-after"]) > 0
     assert replica.process.wait(END_SECONDS) == 0
     assert replica.files() == []
+    # The edge knew before anything was refused, and to the end.
+    told = known_at.statuses
+    assert told[-1] == "gone" and set(told[told.index("draining") : -1]) == {"draining"}
+    assert CREDENTIAL.replica_key("seven-1") not in replica.log and base64.b64encode(CREDENTIAL.secret).decode() not in replica.log
     assert KEY not in replica.log and str(text[:3])[1:-1] not in replica.log
 
 
