@@ -1,6 +1,7 @@
 /** State files of a test: those that events brought, and those that a request starts from. */
 import { RpcTarget } from "cloudflare:workers";
 import type { GenerateEvent, Outcome, StateSource } from "../../workers/contracts/engine.ts";
+import { joined } from "../../workers/encoding/joined.ts";
 
 /** The files that came whole, by their tokens. */
 export function filesOf(all: readonly GenerateEvent[]): Map<number, Uint8Array> {
@@ -20,16 +21,6 @@ export function onlyFile(all: readonly GenerateEvent[]): Uint8Array {
   const [file, ...others] = filesOf(all).values();
   if (file === undefined || others.length > 0) throw new Error(`one state should have been saved: ${JSON.stringify(all.at(-1))}`);
   return file;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** A state file by reference, as the session Worker hands one over; it counts how often it is opened. */

@@ -1,4 +1,6 @@
 /** Takes a byte stream apart, in chunks of any size: lines of UTF-8, and the raw bytes that a line announces. Each byte is looked at once. */
+import { joined } from "./joined.ts";
+
 export class ByteLines {
   readonly #decoder = new TextDecoder();
   #chunk: Uint8Array = new Uint8Array();
@@ -49,13 +51,3 @@ export class ByteLines {
 }
 
 const newline = 0x0a;
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { SessionFacts } from "../../../workers/page/src/api/sessions.ts";
 import { reduce } from "../../../workers/page/src/state/reducer.ts";
-import { defaultSettings } from "../../../workers/page/src/state/settings.ts";
 import { transcriptOf } from "../../../workers/page/src/state/transcript.ts";
 import type { Conversation, Message, State } from "../../../workers/page/src/state/types.ts";
+import { answer as anyAnswer, conversation as anyConversation, state, user } from "./support.ts";
 
 const facts = (turns: number, more: Partial<SessionFacts> = {}): SessionFacts => ({
   ...{
@@ -21,28 +21,10 @@ const facts = (turns: number, more: Partial<SessionFacts> = {}): SessionFacts =>
   },
   ...more,
 });
-const answer = (id: string, turn?: number): Message => ({
-  ...{ id, role: "assistant", text: id, status: "done", model: "m", measure: { deltas: 0, streamingMs: 0 } },
-  ...(turn === undefined ? {} : { turn }),
-});
-const user = (id: string): Message => ({ id, role: "user", text: id });
+const answer = (id: string, turn?: number): Message => anyAnswer(id, turn === undefined ? {} : { turn });
 const conversation = (messages: readonly Message[], turns: number | null): Conversation => ({
-  ...{ id: "c", name: null, updatedAt: 1, settings: defaultSettings, messages },
+  ...anyConversation("c", messages),
   session: { id: "s", model: "m", system: "", turns },
-});
-const state = (...conversations: Conversation[]): State => ({
-  ...{ preferences: { theme: "system", language: "en", settings: defaultSettings }, conversations, currentId: "c" },
-  ...{
-    model: null,
-    modelFailure: null,
-    online: true,
-    keepsSessions: true,
-    deleted: null,
-    documents: [],
-    about: null,
-    shared: null,
-    notice: null,
-  },
 });
 const turnsOf = ({ conversations }: State) => conversations[0]?.messages.map((message) => (message.role === "user" ? null : message.turn));
 

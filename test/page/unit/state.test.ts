@@ -4,38 +4,8 @@ import { reduce } from "../../../workers/page/src/state/reducer.ts";
 import { contextTokens, conversationTitle, isRunning, latestState, tokensPerSecond } from "../../../workers/page/src/state/selectors.ts";
 import { defaultSettings } from "../../../workers/page/src/state/settings.ts";
 import { interrupted } from "../../../workers/page/src/state/update.ts";
-import type { AssistantMessage, Conversation, Message, State } from "../../../workers/page/src/state/types.ts";
-
-const noMeasure = { deltas: 0, streamingMs: 0 };
-
-function user(id: string, text = id): Message {
-  return { id, role: "user", text };
-}
-
-function answer(id: string, more: Partial<AssistantMessage> = {}): AssistantMessage {
-  return { id, role: "assistant", text: id, status: "done", model: "m", measure: noMeasure, ...more };
-}
-
-function conversation(id: string, messages: readonly Message[], updatedAt = 1): Conversation {
-  return { id, name: null, updatedAt, settings: defaultSettings, messages };
-}
-
-function state(...conversations: Conversation[]): State {
-  return {
-    preferences: { theme: "system", language: "en", settings: defaultSettings },
-    conversations,
-    currentId: conversations[0]?.id ?? null,
-    model: null,
-    modelFailure: null,
-    online: true,
-    keepsSessions: true,
-    deleted: null,
-    documents: [],
-    about: null,
-    shared: null,
-    notice: null,
-  };
-}
+import type { State } from "../../../workers/page/src/state/types.ts";
+import { answer, conversation, noMeasure, state, user } from "./support.ts";
 
 function idsOf(target: State): string[] | undefined {
   return target.conversations[0]?.messages.map((message) => message.id);

@@ -1,5 +1,6 @@
 /** State files of any shape, of texts of any tokens: rows and heads are hashes of the text, so that equal prefixes have equal rows. */
 import { mix } from "./toy-state.ts";
+import { joined } from "../../../workers/encoding/joined.ts";
 
 export interface StateShape {
   readonly model: string;
@@ -47,17 +48,7 @@ export function stateFile(shape: StateShape, tokens: Uint32Array, fromPage = 0):
   const rows = groups.flatMap(({ tokenBytes }, group) =>
     (seen[group] ?? []).filter((at) => at >= fromPage * pageTokens).map((at) => noise(mix((digests[at] ?? 0) + group), tokenBytes)),
   );
-  return concatenate([header, noise(mix((digests.at(-1) ?? 0) + 99), headBytes), ...rows]);
-}
-
-export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joined([header, noise(mix((digests.at(-1) ?? 0) + 99), headBytes), ...rows]);
 }
 
 /** In chunks, as an engine sends it; breaks after so many bytes where that is wanted. */

@@ -21,6 +21,7 @@ import { unixSeconds, type RecordRow, type SessionRecord, type UploadRecord } fr
 import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
 import { pause, within } from "../../waiting/within.ts";
+import { joined } from "../../encoding/joined.ts";
 
 /** Of the document, in its transcript. */
 const previewCharacters = 500;
@@ -201,7 +202,7 @@ export class DocumentReader {
       if (chunk.length === 0) continue;
       if (upload.whole) throw new ServiceError(textHasEnded("whole"));
       const half = fromBase64(upload.halfCharacter);
-      const bytes = joined(half, chunk);
+      const bytes = half.length === 0 ? chunk : joined([half, chunk]);
       const whole = wholeCharacters(bytes);
       const decoded = this.#decode(bytes.subarray(0, whole), upload.receivedBytes - half.length);
       const document = new DocumentText(upload.pending);
@@ -386,12 +387,4 @@ function wholeCharacters(bytes: Uint8Array): number {
     }
   }
   return bytes.length;
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  if (first.length === 0) return second;
-  const whole = new Uint8Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
-  return whole;
 }

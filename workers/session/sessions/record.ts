@@ -85,3 +85,13 @@ export class RecordRow {
 }
 
 export const unixSeconds = (): number => Math.floor(Date.now() / 1000);
+
+/** All that a fork takes with it; its states it shares. */
+export interface SessionCopy {
+  readonly record: SessionRecord;
+  /** `linesOfTurns`. */
+  readonly turns: Uint8Array;
+  readonly tokens: Uint32Array;
+  /** Number of the last turn; 0 where there is only a document, or nothing. */
+  readonly last: number;
+}

@@ -6,7 +6,7 @@ import { sealSessionFile } from "../../../../workers/session/sessions/file/sessi
 import { failure, request, type ErrorAnswer } from "../../support/gateway-client.ts";
 import { SessionClient, type Message, type Session } from "../../support/session-client.ts";
 import { tinyManifest, versionOf } from "../../support/tiny-tokenizer.ts";
-import { inSession, lose } from "./support.ts";
+import { exchange, inSession, lose } from "./support.ts";
 
 const passphrase = "sesam";
 const longestRowBytes = 1 << 20;
@@ -14,17 +14,6 @@ const longestRowBytes = 1 << 20;
 let alice = new SessionClient();
 beforeEach(() => {
   alice = new SessionClient();
-});
-
-const turn = (number: number, tokens: number, content = "Hello?") => ({
-  number,
-  messages: [
-    { role: "user", content },
-    { role: "assistant", content: "Yes." },
-  ],
-  tokens,
-  finish: "stop",
-  created: 1_700_000_000,
 });
 
 async function imported(turns: readonly object[], stateTokens = 0): Promise<Response> {
@@ -38,14 +27,14 @@ async function imported(turns: readonly object[], stateTokens = 0): Promise<Resp
 
 describe("numbers that no session has are refused by name", () => {
   test.each([
-    ["a turn near 2^53", [turn(2 ** 53 - 1, 1)], "turns.0.number"],
-    ["a turn beyond any conversation", [turn(1, 1), turn(5_000_000, 2)], "turns.1.number"],
-    ["a gap", [turn(1, 1), turn(3, 2)], "turns.1.number"],
-    ["the same turn twice", [turn(1, 1), turn(1, 2)], "turns.1.number"],
-    ["a first turn that is not the first", [turn(2, 1)], "turns.0.number"],
-    ["more tokens than any conversation", [turn(1, 2 ** 40)], "turns.0.tokens"],
-    ["a time that no calendar has", [{ ...turn(1, 1), created: 2 ** 52 }], "turns.0.created"],
-    ["a time before there was any", [{ ...turn(1, 1), created: -1 }], "turns.0.created"],
+    ["a turn near 2^53", [exchange(2 ** 53 - 1, 1)], "turns.0.number"],
+    ["a turn beyond any conversation", [exchange(1, 1), exchange(5_000_000, 2)], "turns.1.number"],
+    ["a gap", [exchange(1, 1), exchange(3, 2)], "turns.1.number"],
+    ["the same turn twice", [exchange(1, 1), exchange(1, 2)], "turns.1.number"],
+    ["a first turn that is not the first", [exchange(2, 1)], "turns.0.number"],
+    ["more tokens than any conversation", [exchange(1, 2 ** 40)], "turns.0.tokens"],
+    ["a time that no calendar has", [{ ...exchange(1, 1), created: 2 ** 52 }], "turns.0.created"],
+    ["a time before there was any", [{ ...exchange(1, 1), created: -1 }], "turns.0.created"],
   ])("%s", async (_name, turns, field) => {
     const response = await imported(turns);
     expect(response.status).toBe(400);
@@ -56,13 +45,13 @@ describe("numbers that no session has are refused by name", () => {
   });
 
   test("a state that has read more than a conversation may have", async () => {
-    expect((await failure(await imported([turn(1, 1)], 2 ** 40))).message).toContain("stateTokens");
+    expect((await failure(await imported([exchange(1, 1)], 2 ** 40))).message).toContain("stateTokens");
   });
 });
 
 test("a turn of 3 MB is kept in rows that every runtime holds, and is read, forked and taken back whole", async () => {
   const long = "ä".repeat(3 << 19);
-  const response = await imported([turn(1, 1), turn(2, 2, long)]);
+  const response = await imported([exchange(1, 1), exchange(2, 2, long)]);
   expect(response.status).toBe(201);
   const { id } = await response.json<Session>();
   await lose(alice, id);

@@ -12,7 +12,7 @@ import { engine } from "../../support/gateway-worker.ts";
 import { SessionClient, type Message, type Session } from "../../support/session-client.ts";
 import { tenantOf } from "../../support/stores.ts";
 import { tinyManifest, versionOf } from "../../support/tiny-tokenizer.ts";
-import { inSession, lose } from "./support.ts";
+import { exchange, inSession, lose } from "./support.ts";
 
 const bindings = env as unknown as SessionEnvironment;
 const mebibyte = 1 << 20;
@@ -27,14 +27,7 @@ beforeEach(() => {
 });
 
 const turn = (number: number, content: string, tokens: number): StoredTurn => ({
-  number,
-  messages: [
-    { role: "user", content },
-    { role: "assistant", content: "Yes." },
-  ],
-  tokens,
-  finish: "stop",
-  created: 1_700_000_000,
+  ...exchange(number, tokens, content),
   ...{ stream: "", snapshot: null, snapshotTokens: 0 },
 });
 

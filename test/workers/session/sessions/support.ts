@@ -58,3 +58,15 @@ export async function withoutStateKeys({ key }: SessionClient): Promise<void> {
 async function inStore<T>({ key }: SessionClient, work: (state: DurableObjectState) => T): Promise<T> {
   return await runInDurableObject(bindings.TENANT_OBJECT.getByName(await tenantOf(key)), (_object, state) => work(state));
 }
+
+/** A turn as a file of a session has it, where its conversation has read so many tokens. */
+export const exchange = (number: number, tokens: number, content = "Hello?") => ({
+  number,
+  messages: [
+    { role: "user", content },
+    { role: "assistant", content: "Yes." },
+  ] as const,
+  tokens,
+  finish: "stop" as const,
+  created: 1_700_000_000,
+});

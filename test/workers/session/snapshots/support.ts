@@ -13,7 +13,8 @@ import type {
 } from "../../../../workers/session/snapshots/contract.ts";
 import type { StoreUsage, TenantObject } from "../../../../workers/session/snapshots/tenant-object.ts";
 import { seeded } from "../../support/dice.ts";
-import { concatenate, stateFile, streamOf, type StateShape } from "../../support/state-files.ts";
+import { stateFile, streamOf, type StateShape } from "../../support/state-files.ts";
+import { joined } from "../../../../workers/encoding/joined.ts";
 
 export const bindings = env as unknown as SessionEnvironment;
 
@@ -96,7 +97,7 @@ export async function read(store: Pick<SnapshotStore, "open">, id: string, keep 
   } catch (cause) {
     return `broken: ${String(cause)}`;
   }
-  return concatenate(chunks);
+  return joined(chunks);
 }
 
 /** "same", or where two files first differ: a diff of megabytes helps nobody. */

@@ -10,6 +10,7 @@ import { ByteReader } from "../../../state-file/byte-reader.ts";
 import { mostConversationTokens } from "../limits.ts";
 import { headerBytes, invalidFile, takeHeader, type FileHeader } from "./header.ts";
 import type { FileKey } from "./key.ts";
+import { joined } from "../../../encoding/joined.ts";
 
 export interface FileContent {
   readonly header: FileHeader;
@@ -180,14 +181,4 @@ function u32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value, true);
   return bytes;
-}
-
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }

@@ -1,0 +1,35 @@
+/** Messages, conversations and states of the web page, as small as they can be. */
+import { defaultSettings } from "../../../workers/page/src/state/settings.ts";
+import type { AssistantMessage, Conversation, Message, State } from "../../../workers/page/src/state/types.ts";
+
+export const noMeasure = { deltas: 0, streamingMs: 0 };
+
+export function user(id: string, text = id): Message {
+  return { id, role: "user", text };
+}
+
+export function answer(id: string, more: Partial<AssistantMessage> = {}): AssistantMessage {
+  return { id, role: "assistant", text: id, status: "done", model: "m", measure: noMeasure, ...more };
+}
+
+export function conversation(id: string, messages: readonly Message[], updatedAt = 1): Conversation {
+  return { id, name: null, updatedAt, settings: defaultSettings, messages };
+}
+
+/** The first conversation is the one that is shown. */
+export function state(...conversations: Conversation[]): State {
+  return {
+    preferences: { theme: "system", language: "en", settings: defaultSettings },
+    conversations,
+    currentId: conversations[0]?.id ?? null,
+    model: null,
+    modelFailure: null,
+    online: true,
+    keepsSessions: true,
+    deleted: null,
+    documents: [],
+    about: null,
+    shared: null,
+    notice: null,
+  };
+}
