@@ -40,6 +40,8 @@ export interface PlacedStream {
   readonly placed: Placed;
   /** Events as written by `encodeEvent` (`event-stream.ts`). */
   readonly events: ReadableStream<Uint8Array>;
+  /** Where the request's state was not taken, because the backend moves none: how many tokens it reads in its place, the prompt's with them. */
+  readonly reread?: number;
 }
 
 /** Whether a model can answer now. */

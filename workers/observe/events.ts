@@ -1,6 +1,7 @@
 /** Every event that a Worker logs, with what it means. */
 export const logEvents = {
   answer_not_written: "An answer's log could not be written to disk; the answer goes on in memory.",
+  backend_failed: "A backend of the pool did not take a request; another is asked, where one is left.",
   charge_not_made: "A tenant's account could not be told what is kept; it is told the next time that it changes.",
   configuration_invalid: "A variable breaks its rule; every call is refused until it is put right.",
   document_not_read: "Reading a document ended in a failure.",

@@ -90,7 +90,7 @@ export class GenerationRun {
 
   /** Of the choices together: one that was remembered is worth telling. */
   get cache(): CacheReport {
-    const reports = this.#attempts.flatMap(({ start }) => (start === undefined ? [] : [start.report]));
+    const reports = this.#attempts.flatMap(({ report }) => (report === undefined ? [] : [report]));
     const best = reports.find(({ outcome }) => outcome === "hit") ?? reports.find(({ outcome }) => outcome === "rejected") ?? reports[0];
     return best ?? { outcome: "miss", tokens: 0, reason: "nothing to read" };
   }

@@ -9,6 +9,7 @@ import type { GenerateEvent, GenerateRequest, ModelVersion, Outcome, StateSource
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { decodeEvents } from "../../contracts/event-stream.ts";
 import type { Placed, PlacedStream } from "../../contracts/pool.ts";
+import type { CacheReport } from "../../contracts/session.ts";
 import type { AnswerEvent, PromptUsage } from "./answer-event.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
@@ -50,6 +51,8 @@ export class Attempts {
   #start: Start | undefined;
   #stream: ReadableStream<Uint8Array> | undefined;
   #placed: Placed | undefined;
+  /** Where the backend took no state: how many tokens it reads in its place. */
+  #reread: number | undefined;
   readonly #failedAt = new Set<string>();
   #promptReported = false;
   #fruitless = 0;
@@ -63,8 +66,10 @@ export class Attempts {
     });
   }
 
-  get start(): Start | undefined {
-    return this.#start;
+  /** How the state was found that it starts from; undefined before it does. */
+  get report(): CacheReport | undefined {
+    if (this.#start === undefined || this.#reread === undefined) return this.#start?.report;
+    return { outcome: "rejected", tokens: 0, reason: "the backend moves no states, so all of the text is read" };
   }
 
   /** Where the newest attempt runs, or has run. */
@@ -112,6 +117,8 @@ export class Attempts {
     let stays = false;
     try {
       if (this.#placed !== undefined) yield { type: "placed", placed: this.#placed };
+      if (this.#reread !== undefined && this.#start !== undefined && this.#sampled.length === 0)
+        yield { type: "start", usage: { ...usageOf(this.#start), cachedTokens: 0 } };
       stays = true;
     } finally {
       if (!stays) void stream.cancel("nobody reads the answer").catch(() => undefined);
@@ -163,18 +170,22 @@ export class Attempts {
     return true;
   }
 
-  #started({ tokens, prompt }: Start): AttemptEvent {
-    return { type: "start", usage: { promptTokens: tokens + prompt.length, cachedTokens: tokens } };
+  #started(start: Start): AttemptEvent {
+    return { type: "start", usage: usageOf(start) };
   }
 
   /** The next attempt's stream; a state that can't be had is done without. */
   async #opened(): Promise<ReadableStream<Uint8Array>> {
+    const { meter } = this.#options;
     if (!this.#canBegin()) throw new ServiceError(notContinued());
     while (true) {
       const start = (this.#start ??= await this.#options.states.start());
       const outcome = await this.#run(start);
       if (outcome.ok) {
         this.#placed = outcome.value.placed;
+        this.#reread = outcome.value.reread;
+        if (this.#reread !== undefined) meter.attempt(this.#reread, 0);
+        else meter.attempt(start.prompt.length + this.#sampled.length, start.tokens);
         return outcome.value.events;
       }
       const { failure } = outcome;
@@ -192,7 +203,7 @@ export class Attempts {
   }
 
   async #run(start: Start): Promise<Outcome<PlacedStream>> {
-    const { askPool, job, states, meter } = this.#options;
+    const { askPool, job, states } = this.#options;
     const state =
       start.snapshot === null
         ? undefined
@@ -202,9 +213,7 @@ export class Attempts {
           );
     try {
       const request = this.#request(start, state?.reference);
-      const stream = await fromPool(askPool(request, { beginning: job.request.prompt, avoid: [...this.#failedAt] }));
-      meter.attempt(request.prompt.length, start.tokens);
-      return { ok: true, value: stream };
+      return { ok: true, value: await fromPool(askPool(request, { beginning: job.request.prompt, avoid: [...this.#failedAt] })) };
     } catch (cause) {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
       throw cause;
@@ -231,6 +240,10 @@ export class Attempts {
         : { save: { at, end: keeps.end, fromPage: start.snapshot === null ? 0 : Math.floor(start.tokens / pageTokens) } }),
     };
   }
+}
+
+function usageOf({ tokens, prompt }: Start): PromptUsage {
+  return { promptTokens: tokens + prompt.length, cachedTokens: tokens };
 }
 
 function notContinued(): ServiceFailure {
