@@ -97,8 +97,8 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
   // Nothing is sampled that an attempt could go on with.
   const answer = { abilities: [], sampled: [], onRetry: () => undefined };
   const attempts = new Attempts({ askPool, model, job, states, meter, signal, ...answer });
+  const events = attempts.events();
   try {
-    const events = attempts.events();
     for (let next = await events.next(); next.done !== true; next = await events.next()) {
       signal.throwIfAborted();
       if (next.value.type === "read") options.onRead?.(next.value.state.tokens);
@@ -107,6 +107,8 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
     if (outcome.baseIsLost) return { outcome: "base lost" };
     throw cause;
   } finally {
+    // Whoever stops between two events lets go of what the backend still does.
+    await events.return();
     meter.report();
   }
   const saved = await attempts.saved();
