@@ -23,6 +23,7 @@ export default defineConfig({
             "test/workers/engine/**/!(*.workerd).test.ts",
             "test/workers/waiting/**/*.test.ts",
             "test/infra/**/*.test.ts",
+            "test/simulation/**/*.test.ts",
             "test/wasm/**/*.test.ts",
           ],
         },

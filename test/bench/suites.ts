@@ -1,10 +1,20 @@
 import { engineSuite } from "./engine/suite.ts";
 import { fairSuite } from "./fair/suite.ts";
 import { httpSuite } from "./http/suite.ts";
+import { routingSuite } from "./routing/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
 import { stateSuite } from "./state/suite.ts";
 import { vllmSuite } from "./vllm/suite.ts";
 import type { Suite } from "./suite.ts";
 
-export const suites: readonly Suite[] = [engineSuite, fairSuite, httpSuite, spikesSuite, stateSuite, stateModesSuite, vllmSuite];
+export const suites: readonly Suite[] = [
+  engineSuite,
+  fairSuite,
+  httpSuite,
+  routingSuite,
+  spikesSuite,
+  stateSuite,
+  stateModesSuite,
+  vllmSuite,
+];

@@ -1,5 +1,5 @@
 /**
- * Two random choices, the less busy first. Reports of load are seconds old and many isolates plan by the same ones: whoever took the least busy of
+ * Two random choices out of the less busy half, the less busy first. Reports of load are seconds old and many isolates plan by the same ones: whoever took the least busy of
  * all would send every isolate's requests to the same backend. Pure.
  */
 import type { Eligible } from "./eligible.ts";
@@ -7,12 +7,11 @@ import type { Eligible } from "./eligible.ts";
 /** Takes up to two out of `field`, best first; at most three numbers of `random`, each in [0, 1). */
 export function drawTwo(field: readonly Eligible[], random: () => number): Eligible[] {
   const group = drawGroup(field, random);
-  const first = drawOne(group, random);
-  const second = drawOne(
-    group.filter((one) => one !== first),
-    random,
-  );
-  if (first === undefined || second === undefined) return first === undefined ? [] : [first];
+  const half = lessBusyHalf(group);
+  const first = drawOne(half, random);
+  if (first === undefined) return [];
+  const second = drawOne(half.length > 1 ? half : group, random, first);
+  if (second === undefined) return [first];
   return second.busy / second.weight < first.busy / first.weight ? [second, first] : [first, second];
 }
 
@@ -21,11 +20,11 @@ export function drawTwo(field: readonly Eligible[], random: () => number): Eligi
  * send it more than its share.
  */
 function drawGroup(field: readonly Eligible[], random: () => number): readonly Eligible[] {
-  const groups = Map.groupBy(field, ({ weight }) => Math.floor(Math.log2(weight)));
-  if (groups.size <= 1) return field;
+  const [some] = field;
+  if (some === undefined || field.every(({ weight }) => weight === some.weight)) return field;
   let left = random() * sumOfWeights(field);
   let last = field;
-  for (const group of groups.values()) {
+  for (const group of Map.groupBy(field, ({ weight }) => Math.floor(Math.log2(weight))).values()) {
     left -= sumOfWeights(group);
     last = group;
     if (left < 0) break;
@@ -33,16 +32,28 @@ function drawGroup(field: readonly Eligible[], random: () => number): readonly E
   return last;
 }
 
-function drawOne(group: readonly Eligible[], random: () => number): Eligible | undefined {
-  if (group.length <= 1) return group[0];
-  let left = random() * sumOfWeights(group);
+/** No busier than the median: of many that are as busy, all. */
+function lessBusyHalf(group: readonly Eligible[]): readonly Eligible[] {
+  const shares = Float64Array.from(group, ({ busy, weight }) => busy / weight).sort();
+  const median = shares[(shares.length - 1) >> 1] ?? 0;
+  return group.filter(({ busy, weight }) => busy / weight <= median);
+}
+
+function drawOne(group: readonly Eligible[], random: () => number, except?: Eligible): Eligible | undefined {
+  const isLast = group.length === (except === undefined ? 1 : 2);
+  let left = isLast ? 0 : random() * (sumOfWeights(group) - (except?.weight ?? 0));
+  let last: Eligible | undefined;
   for (const one of group) {
+    if (one === except) continue;
+    last = one;
     left -= one.weight;
-    if (left < 0) return one;
+    if (left < 0) break;
   }
-  return group.at(-1);
+  return last;
 }
 
 function sumOfWeights(group: readonly Eligible[]): number {
-  return group.reduce((sum, { weight }) => sum + weight, 0);
+  let sum = 0;
+  for (const { weight } of group) sum += weight;
+  return sum;
 }

@@ -2,7 +2,7 @@
 import { missingAbility, type Ability } from "../contracts/abilities.ts";
 import type { GenerateRequest, ModelDescription, ModelVersion } from "../contracts/engine.ts";
 import type { HealthView } from "./health.ts";
-import type { Replica } from "./replica.ts";
+import type { Replica, ReplicaLoad } from "./replica.ts";
 
 /** What of a request decides where it can run. */
 export type RequestToPlace = Parameters<typeof missingAbility>[0] &
@@ -28,8 +28,10 @@ export interface Eligible {
   readonly replica: Replica;
   readonly name: string;
   readonly weight: number;
-  /** Requests there, as a share of as many as it takes at once. */
+  /** Requests there, as a share of as many as it computes at a time: above 1 some of them wait. */
   readonly busy: number;
+  /** As many as it computes at a time. */
+  readonly atOnce: number;
   /** The next request is its breaker's trial. */
   readonly isTrial: boolean;
 }
@@ -43,8 +45,8 @@ interface Needs {
   readonly state: boolean;
 }
 
-/** Requests at once that a backend is taken to bear where it does not say: what one GPU commonly batches. */
-const usualRequests = 16;
+/** Requests at a time that a backend is taken to compute where it does not say: what one GPU commonly batches. */
+const usuallyRunning = 16;
 
 /** Looks once at what the request needs, and then at each backend. */
 export function needsOf(request: RequestToPlace): Needs {
@@ -81,7 +83,12 @@ export function lookAt(replica: Replica, needs: Needs, health: HealthView): Elig
     return { name, kind: "full", why: `it has ${requests} of at most ${load.mostRequests} requests` };
   }
   if (health.isFull(replica)) return { name, kind: "full", why: "it has just refused a request for want of room" };
-  return { replica, name, weight, busy: requests / (load.mostRequests ?? usualRequests), isTrial: breaker === "trial" };
+  const atOnce = runningAtOnce(load);
+  return { replica, name, weight, busy: requests / atOnce, atOnce, isTrial: breaker === "trial" };
+}
+
+function runningAtOnce({ mostRunning, mostRequests }: ReplicaLoad): number {
+  return mostRunning ?? Math.min(usuallyRunning, mostRequests ?? usuallyRunning);
 }
 
 export function isVersion(model: ModelVersion, asked: ModelVersion): boolean {

@@ -19,7 +19,9 @@ export interface HealthView {
   requestsAt(replica: Heard & Pick<Replica, "load">): number;
   /** Whether it has refused one of this isolate's requests for want of room since it was last heard of. */
   isFull(replica: Heard): boolean;
-  /** This isolate's requests of that affinity on their way, wherever they run. */
+  /** This isolate's requests on their way. */
+  readonly inFlight: number;
+  /** Those of that affinity among them, wherever they run. */
   inFlightOf(affinity: string): number;
 }
 
@@ -70,6 +72,7 @@ export class Health implements HealthView {
   readonly #byAffinity = new Map<string, number>();
   readonly #steady: () => number;
   #changes = 0;
+  #inFlight = 0;
 
   /** @param now Unix milliseconds; may jump. */
   constructor(now: () => number, options: BreakerOptions = breakerDefaults) {
@@ -81,6 +84,10 @@ export class Health implements HealthView {
   /** Rises whenever a request ends or a trial works, after which there may be more room than before. */
   get changes(): number {
     return this.#changes;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   breaker(name: string): BreakerState {
@@ -117,6 +124,7 @@ export class Health implements HealthView {
     const trial = record.breaker.begin(this.#steady());
     const mine: InFlight = { beganAt: this.#now(), heardAt };
     record.inFlight.add(mine);
+    this.#inFlight += 1;
     this.#count(affinity, 1);
     let isTrial = trial;
     return {
@@ -129,6 +137,7 @@ export class Health implements HealthView {
       end: (outcome) => {
         if (!record.inFlight.delete(mine)) return;
         this.#changes += 1;
+        this.#inFlight -= 1;
         this.#count(affinity, -1);
         if (mine.heardAt < record.heardAt) record.ended += 1;
         if (outcome === "full") record.fullAt = mine.heardAt;

@@ -2,7 +2,7 @@
  * Where a request runs: a pure function of the request, the pool's snapshot, what this isolate has seen itself, and random numbers.
  *
  * Backends that have failed at this answer come last, and the WASM engine after the replicas. Of the replicas, in this order and never an
- * overloaded one: where the conversation's state is; the conversation's home; the less busy of two at random, in the same place where one has
+ * overloaded one: where the conversation's state is; the conversation's home; the less busy of two at random of the less busy half, in the same place where one has
  * room. Whatever comes after the first is for when that one fails.
  */
 import type { PlacementWishes } from "../contracts/pool.ts";
@@ -38,14 +38,17 @@ export interface Plan {
 }
 
 /** Replicas of one plan. When so many have failed, the next plan knows more. */
-const mostReplicas = 6;
-/** A replica is overloaded when it is that much busier than the mean of those that can take the request, and busier than this at all. */
-const overMean = 1.25;
-const busyAtAll = 0.5;
+const mostReplicas = 4;
+/** The state's place, and one in the same place, are preferred up to this: one of eight places is left for what others have sent there. */
+const busyHolder = 0.875;
+/** Its home only may hold something of it, and is worth less. */
+const busyHome = 0.5;
+/** Where all are busier, one is overloaded that is so much busier than the mean. */
+const overMean = 1.1;
 /** Below this share of memory free, what is new evicts what others would come back to. */
 const leastFreeShare = 0.05;
-/** So many requests of one affinity at a time are one conversation, or few; more are a common beginning, which gets another home for each so many. */
-const requestsPerHome = 4;
+/** Isolates that are taken to send as this one does, at most. */
+const mostIsolates = 64;
 
 /** @param random Numbers in [0, 1). */
 export function plan({ request, wishes }: PlanRequest, { replicas }: PoolSnapshot, health: HealthView, random: () => number): Plan {
@@ -72,45 +75,67 @@ export function plan({ request, wishes }: PlanRequest, { replicas }: PoolSnapsho
 }
 
 function orderOfReplicas(all: readonly Eligible[], wishes: PlacementWishes, health: HealthView, random: () => number): Candidate[] {
-  const limit = Math.max(busyAtAll, (overMean * all.reduce((sum, { busy }) => sum + busy, 0)) / all.length);
-  const hasRoom = ({ busy, replica: { load } }: Eligible) => busy <= limit && load.waiting === 0 && (load.freeShare ?? 1) >= leastFreeShare;
   const near = wishes.place === null ? [] : all.filter(({ replica }) => replica.place === wishes.place);
+  const room = all.filter(({ busy, replica: { load } }) => busy < 1 && load.waiting === 0 && (load.freeShare ?? 1) >= leastFreeShare);
+  const crowded = overMean * mean(all.map(({ busy }) => busy));
+  const hasRoom = new Set(room.length > 0 ? room : all.filter(({ busy }) => busy <= crowded));
   const chosen = new Map<Eligible, Candidate>();
   const choose = (one: Eligible, reasons: readonly string[]) => {
     if (chosen.size < mostReplicas && !chosen.has(one)) chosen.set(one, candidateOf(one, reasons));
   };
 
+  const isFree = (one: Eligible, limit: number) => hasRoom.has(one) && (room.length === 0 || one.busy <= limit);
   const holder = all.find(({ name }) => name === wishes.stateAt);
-  if (holder !== undefined && hasRoom(holder)) choose(holder, ["holds the conversation's state"]);
+  if (holder !== undefined && isFree(holder, busyHolder)) choose(holder, ["holds the conversation's state"]);
   if (wishes.affinity !== null) {
-    const among = near.length > 0 ? near : all;
-    const homes = homesOf(wishes.affinity, among, 1 + Math.floor(health.inFlightOf(wishes.affinity) / requestsPerHome)).filter(hasRoom);
+    const homes = homesOf(wishes.affinity, near.length > 0 ? near : all, homeCount(all, wishes.affinity, health));
     const reason = homes.length > 1 ? `one of ${homes.length} homes of what many requests begin with` : "home of the conversation";
-    for (const one of drawTwo(homes, random)) choose(one, [reason]);
+    const free = homes.filter((one) => isFree(one, busyHome));
+    for (const one of drawTwo(free, random)) choose(one, [reason]);
   }
-  for (const [field, where] of [
-    [near.filter(hasRoom), ["in the same place"]],
-    [all.filter(hasRoom), []],
-    [all, ["all that have room come before it"]],
-  ] as const) {
+  const fields: readonly (readonly [Eligible[], readonly string[]])[] = [
+    [near.filter((one) => isFree(one, busyHolder)), ["in the same place"]],
+    [[...hasRoom], []],
+    [[...all], ["all that have room come before it"]],
+  ];
+  for (const [field, where] of fields) {
+    for (const one of chosen.keys()) remove(field, one);
     while (chosen.size < mostReplicas) {
-      const two = drawTwo(
-        field.filter((one) => !chosen.has(one)),
-        random,
-      );
-      if (two.length === 0) break;
-      const [first, second] = two;
-      two.forEach((one, position) => choose(one, [...where, choiceReason(one, position === 0 ? second : first, position)]));
+      const [first, second] = drawTwo(field, random);
+      if (first === undefined) break;
+      choose(first, [...where, choiceReason(second, "not busier than")]);
+      remove(field, first);
+      if (second === undefined) continue;
+      choose(second, [...where, choiceReason(first, "after")]);
+      remove(field, second);
     }
   }
   return [...chosen.values()];
 }
 
-function choiceReason(one: Eligible, other: Eligible | undefined, position: number): string {
-  if (other === undefined) return "the only one left to choose";
-  return position === 0
-    ? `of two at random not busier than the other, '${other.name}'`
-    : `of two at random after the other, '${other.name}'`;
+/**
+ * A conversation has one home. A beginning that many requests have gets another one for every half of a replica that its requests take, in all
+ * isolates: those that are on their way from this one, times how much more is on its way in the pool.
+ */
+function homeCount(all: readonly Eligible[], affinity: string, health: HealthView): number {
+  const own = health.inFlightOf(affinity);
+  if (own === 0) return 1;
+  const requests = all.reduce((sum, { busy, atOnce }) => sum + busy * atOnce, 0);
+  const isolates = Math.min(mostIsolates, Math.max(1, requests / Math.max(1, health.inFlight)));
+  return 1 + Math.floor((2 * own * isolates) / mean(all.map(({ atOnce }) => atOnce)));
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function remove<T>(from: T[], one: T): void {
+  const position = from.indexOf(one);
+  if (position >= 0) from.splice(position, 1);
+}
+
+function choiceReason(other: Eligible | undefined, relation: string): string {
+  return other === undefined ? "the only one left to choose" : `of two at random ${relation} the other, '${other.name}'`;
 }
 
 function candidateOf({ replica, busy, isTrial }: Eligible, reasons: readonly string[]): Candidate {

@@ -29,6 +29,8 @@ export interface ReplicaLoad {
   readonly running: number;
   /** Requests that wait for room. */
   readonly waiting: number;
+  /** Most requests that it computes at a time; more of them wait. Null, or left out, where it does not say. */
+  readonly mostRunning?: number | null;
   /** Most requests at once, waiting ones with them; null where it does not say. */
   readonly mostRequests: number | null;
   /** Share of the memory for states and caches that is free, in [0, 1]; null where it does not say. */

@@ -30,13 +30,14 @@ def facts(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") -> di
         "state": None,
         "spikes": None,
     }
-    waiting = engine_load()["waiting"]
+    waiting, engines = engine_load()["waiting"], vllm_config.parallel_config.data_parallel_size
     load = {
         # Those that have come and that vLLM has not counted yet are here too.
         "running": max(0, replica.requests - waiting),
         "waiting": waiting,
         "most_requests": replica.most_requests,
-        "free_share": max(0.0, 1.0 - used_share(vllm_config.parallel_config.data_parallel_size)),
+        "most_running": engines * vllm_config.scheduler_config.max_num_seqs,
+        "free_share": max(0.0, 1.0 - used_share(engines)),
         "loaded": True,
     }
     return {"models": [described], "load": load, "versions": known}

@@ -82,6 +82,7 @@ const messageSchema = z.strictObject({
     running: whole(0, 1e6),
     waiting: whole(0, 1e6),
     most_requests: whole(1, 1e6).nullable(),
+    most_running: whole(1, 1e6).nullable().default(null),
     free_share: z.number().min(0).max(1).nullable(),
     loaded: z.boolean(),
   }),

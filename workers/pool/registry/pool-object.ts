@@ -147,8 +147,8 @@ function openRows(storage: DurableObjectStorage): RegistryRows {
 }
 
 function registered({ name, address, kind, place, weight, models, load, status }: ReplicaMessage, node: string): ReplicaRow["replica"] {
-  const { running, waiting, most_requests: mostRequests, free_share: freeShare, loaded } = load;
-  const told = { running, waiting, mostRequests, freeShare, loaded };
+  const { running, waiting, most_requests: mostRequests, most_running: mostRunning, free_share: freeShare, loaded } = load;
+  const told = { running, waiting, mostRequests, mostRunning, freeShare, loaded };
   return { name, node, address, kind, place, weight, models, draining: status === "draining", load: told };
 }
 

@@ -35,7 +35,7 @@ test("a replica is in the snapshot as it said, until it is gone", async () => {
       place: "AMS",
       weight: 1,
       draining: false,
-      load: { running: 2, waiting: 0, mostRequests: 32, freeShare: 0.75, loaded: true },
+      load: { running: 2, waiting: 0, mostRequests: 32, mostRunning: 8, freeShare: 0.75, loaded: true },
       heardAt: Date.now(),
     },
   ]);
@@ -48,7 +48,7 @@ test("a replica is in the snapshot as it said, until it is gone", async () => {
       models: [{ spikes: "paper", state: { bytes: 9, constant: true, keysAndValues: "f32", fullAttentionBytesPerToken: 4 } }],
       weight: 0.05,
       place: null,
-      load: { running: 7, waiting: 3, mostRequests: null, freeShare: null, loaded: false },
+      load: { running: 7, waiting: 3, mostRequests: null, mostRunning: null, freeShare: null, loaded: false },
       heardAt: Date.now(),
     },
   ]);

@@ -39,7 +39,7 @@ export const body = {
   place: "AMS",
   weight: 1,
   models: [model],
-  load: { running: 2, waiting: 0, most_requests: 32, free_share: 0.75, loaded: true },
+  load: { running: 2, waiting: 0, most_requests: 32, most_running: 8, free_share: 0.75, loaded: true },
   versions: { vllm: "0.32.0", torch: "2.10.0+cpu" },
 };
 export type Body = Partial<Record<keyof typeof body, unknown>>;
