@@ -76,8 +76,9 @@ async def _put(service: StateService, tenant: str, request: Request) -> Response
     text = request.headers.get(TEXT_HEADER, "")
     if not SHA256.fullmatch(text):
         raise RefusalError("invalid_request", f"the header {TEXT_HEADER} must be the SHA-256 of the tokens read, in hexadecimal")
-    digest = read_content_digest(request.headers.get(DIGEST_HEADER, ""))
-    if digest is None:
+    follows = _follows(request)
+    digest = None if follows else read_content_digest(request.headers.get(DIGEST_HEADER, ""))
+    if digest is None and not follows:
         raise RefusalError("invalid_request", f"the header {DIGEST_HEADER} must have the SHA-256 of the body, as sha-256=:BASE64:")
     from_page, base = _whole(request, "from_page"), request.query_params.get("base")
     if (from_page > 0) != (base is not None):
@@ -168,6 +169,16 @@ def _refused(refusal: RefusalError) -> JSONResponse:
 
 def _handle(request: Request) -> str:
     return str(request.path_params["handle"])
+
+
+def _follows(request: Request) -> bool:
+    """Whether the digest comes behind the state: whoever sends a state on while it comes does not know it before."""
+    value = request.query_params.get("digest")
+    if value is not None and (value != "follows" or DIGEST_HEADER in request.headers):
+        raise RefusalError(
+            "invalid_request", f"digest must be 'follows', and the header {DIGEST_HEADER} then be left out; it is {value!r:.20}"
+        )
+    return value is not None
 
 
 def _whole(request: Request, name: str) -> int:

@@ -18,6 +18,7 @@ from spikingbrain_vllm.state.store.record import Record
 from spikingbrain_vllm.state.store.store import StateStore
 from spikingbrain_vllm.state.tokens import Prefix
 
+DIGEST_BYTES = 32
 UPLOADS = 8
 """At once: each is checked whole in memory."""
 STALLED_SECONDS = 30.0
@@ -47,10 +48,10 @@ class StateService:
         return self.store.find(tenant, handle)
 
     async def put(
-        self, tenant: str, handle: str, chunks: AsyncIterator[bytes], *, digest: str, text: str, from_page: int, base: str | None
+        self, tenant: str, handle: str, chunks: AsyncIterator[bytes], *, digest: str | None, text: str, from_page: int, base: str | None
     ) -> Record:
-        """`digest` is the SHA-256 of the bytes that come, `text` that of the tokens that the state has read; `base` has the pages before
-        `from_page`. Raises RefusalError."""
+        """`digest` is the SHA-256 of the bytes that come, or None where its 32 bytes come behind them; `text` that of the tokens that the
+        state has read; `base` has the pages before `from_page`. Raises RefusalError."""
         if self.find(tenant, handle).file:
             raise RefusalError("state_taken", "a handle must have no state before it is given one; this one has")
         base_record = None if base is None else self._ready(self.find(tenant, base))
@@ -59,7 +60,7 @@ class StateService:
         self._uploads += 1
         incoming = IncomingFile(self.store, from_page, digest, self._identity.check_header)
         try:
-            await self._receive(chunks, incoming)
+            await self._receive(chunks, incoming, follows=digest is None)
             return await asyncio.to_thread(self._publish, tenant, handle, incoming, base_record, text)
         except BaseException:
             incoming.abandon()
@@ -96,15 +97,22 @@ class StateService:
             raise RefusalError("state_not_ready", "the state is not there yet")
         return record
 
-    async def _receive(self, chunks: AsyncIterator[bytes], incoming: IncomingFile) -> None:
+    async def _receive(self, chunks: AsyncIterator[bytes], incoming: IncomingFile, *, follows: bool) -> None:
+        held = b""
         while True:
             try:
                 chunk = await asyncio.wait_for(anext(chunks), self.stalled_seconds)
             except StopAsyncIteration:
-                return
+                break
             except TimeoutError as error:
                 raise RefusalError("upload_stalled", f"a chunk must come within {self.stalled_seconds:g} seconds") from error
-            incoming.feed(chunk)
+            if follows:
+                # The last bytes so far may be the digest's.
+                chunk, held = (held + chunk)[:-DIGEST_BYTES], (held + chunk)[-DIGEST_BYTES:]
+            if chunk:
+                incoming.feed(chunk)
+        if follows:
+            incoming.digest = held.hex()
 
     def _publish(self, tenant: str, handle: str, incoming: IncomingFile, base: Record | None, text: str) -> Record:
         path: Path | None = None if base is None else self.store.path(base)

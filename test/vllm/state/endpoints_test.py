@@ -118,6 +118,30 @@ def test_a_state_comes_back_as_it_went(replica: Replica, model: Model) -> None:
     assert replica.names() == []
 
 
+def test_a_digest_may_follow_its_state(replica: Replica, model: Model) -> None:
+    """In chunks that end anywhere, as whoever sends a state on while it comes has them."""
+    (data,) = states(model, 70)
+    text = {"x-spikingbrain-text-sha256": token_digest(TEXT[:70])}
+    digest = hashlib.sha256(data).digest()
+
+    def put(handle: str, body: bytes, size: int, query: str = "?digest=follows", **headers: str) -> httpx.Response:
+        chunks = (body[at : at + size] for at in range(0, len(body), size))
+        return replica.client.put(f"{PATH}/{handle}{query}", content=chunks, headers=A | text | headers)
+
+    for size in (31, 32, 33, 1_000, len(data), len(data) + 16):
+        handle = replica.create()
+        assert put(handle, data + digest, size).raise_for_status().json()["bytes"] == len(data)
+        assert replica.client.get(f"{PATH}/{handle}", headers=A).content == data
+        assert replica.client.delete(f"{PATH}/{handle}", headers=A).status_code == 204
+    handle = replica.create()
+    for body in (data, data + digest[:-1], data + digest[:-1] + b"!", data + digest + b"!", digest, b"x"):
+        assert code(put(handle, body, 1_000)) == (422, "state_invalid")
+    assert code(put(handle, data + digest, 1_000, "?digest=first")) == (400, "invalid_request")
+    assert code(put(handle, data + digest, 1_000, **{"content-digest": content_digest(digest.hex())})) == (400, "invalid_request")
+    assert replica.client.delete(f"{PATH}/{handle}", headers=A).status_code == 204
+    assert replica.names() == []
+
+
 def test_only_new_pages_travel(replica: Replica, model: Model) -> None:
     earlier, later = states(model, 70, 133)
     base, handle = replica.create(), replica.create()

@@ -16,9 +16,10 @@ COPY_BYTES = 2**20
 
 
 class IncomingFile:
-    def __init__(self, store: StateStore, from_page: int, digest: str, check_header: Callable[[bytes], None]) -> None:
-        """`digest` is the SHA-256 of what is to come; `check_header` raises StateError for a header that is not this model's."""
-        self._digest = digest
+    def __init__(self, store: StateStore, from_page: int, digest: str | None, check_header: Callable[[bytes], None]) -> None:
+        """`digest` is the SHA-256 of what is to come, set at the latest before `finish`; `check_header` raises StateError for a header that is
+        not this model's."""
+        self.digest = digest
         self._sha256 = hashlib.sha256()
         self._store = store
         self._from_page = from_page
@@ -52,7 +53,7 @@ class IncomingFile:
         if self._extents:
             due = frame.file_bytes(self._from_page)
             raise RefusalError("state_invalid", f"a file from page {self._from_page} must have {due} bytes; {self._came} came")
-        if self._sha256.hexdigest() != self._digest:
+        if self._sha256.hexdigest() != self.digest:
             raise RefusalError("state_invalid", "the bytes must have the digest that was given; they have another")
         if base is not None:
             self._copy(frame, base)
