@@ -7,7 +7,7 @@ import type {} from "./test/workers/engine/provided.ts";
 
 const gateway = unstable_readConfig({ config: "./wrangler.toml" });
 
-// node: libraries and scripts. workerd: the gateway and the session Worker inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. page: the whole stack in Chromium.
+// node: libraries and scripts. workerd: the gateway and the session Worker inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. page: the whole stack in Chromium. vllm: the pool's backend in the real runtime, against a replica on vLLM.
 /** What a test polls for comes in milliseconds on a free machine; a busy one may take its time. */
 const patient = { poll: { timeout: 15_000 } };
 
@@ -94,6 +94,18 @@ export default defineConfig({
           testTimeout: 120_000,
           // Tests in the runtime read no files.
           provide: { constantStateModel: readFileSync("test/golden/seven.gguf").toString("base64") },
+        },
+      },
+      {
+        plugins: [cloudflareTest({ wrangler: { configPath: "./workers/engine/wrangler.toml" } })],
+        test: {
+          name: "vllm",
+          include: ["test/vllm/pool/**/*.test.ts"],
+          globalSetup: ["test/vllm/pool/setup.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          expect: patient,
         },
       },
       {

@@ -39,12 +39,16 @@ const description = (abilities: readonly Ability[]): ModelDescription => ({
 const overHttp = (backendOn: (network: Network) => ReplicaBackend, abilities: readonly Ability[]) => () => {
   const model = description(abilities);
   const replica = new ScriptedReplica(model);
-  return asBackend(backendOn(replica.network), model, () => ({ ...countsOf(replica), freeStateBytes: 0 }));
+  return asBackend(backendOn(replica.network), model, () => countsOf(replica));
 };
 const vllm = (network: Network) => new VllmBackend(network);
 const openai = (network: Network) => new OpenAiBackend(network);
-const countsOf = ({ running, generatedTokens }: ScriptedReplica) => ({ running, generatedTokens });
-const ofVllm: readonly Ability[] = ["prompt_logprobs", "logit_bias", "long_seeds"];
+const countsOf = ({ running, generatedTokens, states: { count } }: ScriptedReplica) => ({
+  running,
+  generatedTokens,
+  freeStateBytes: -count,
+});
+const ofServers: readonly Ability[] = ["prompt_logprobs", "logit_bias", "long_seeds"];
 const engineBackend = () => {
   const engine = toy();
   const model = { ...description(abilities), spikes: "paper", state: toyStates } as const;
@@ -65,12 +69,14 @@ const fake = () => {
   return asBackend(new FakeBackend(toyScript(counts, model.vocabularySize)), model, () => ({ ...counts }));
 };
 
-backendConformance("replicas of ours over HTTP", overHttp(vllm, [...ofVllm, "continued"]), options);
-backendConformance("replicas of vLLM over HTTP", overHttp(vllm, ofVllm), options);
-backendConformance("servers that take token ids, over HTTP", overHttp(openai, ofVllm), options);
+backendConformance("replicas of ours, over HTTP", overHttp(vllm, abilities), options);
+backendConformance("replicas of ours without states and counts, over HTTP", overHttp(vllm, ofServers), options);
+backendConformance("servers that take token ids, over HTTP", overHttp(openai, ofServers), options);
 backendConformance("a server that only takes token ids, over HTTP", overHttp(openai, []), options);
 backendConformance("the engine in the pool", engineBackend, options);
 backendConformance("the backend of tests", fake, options);
 stateConformance("the toy backend, in process", toy, states);
 stateConformance("the toy backend, over RPC", overRpc, states);
 stateConformance("a backend with states at an answer's end only", statesAtTheEnd, states);
+stateConformance("replicas of ours, over HTTP", overHttp(vllm, abilities), states);
+stateConformance("replicas of ours with states at an answer's end only", overHttp(vllm, ["states"]), states);

@@ -77,7 +77,7 @@ async function runPytest(): Promise<Counts> {
   return settle(countPytest(output), status === 0);
 }
 
-/** In vLLM's environment, where alone mypy knows vLLM's types. */
+/** In vLLM's environment, where alone mypy knows vLLM's types; then the pool's backend against a replica. */
 async function runVllm(): Promise<Counts> {
   const { status: types } = await run(vllmPython, [
     ...["-m", "mypy", "--config-file", "gpu-backend/pyproject.toml", "--cache-dir", ".cache/mypy-vllm", ...vllmFolders],
@@ -85,7 +85,8 @@ async function runVllm(): Promise<Counts> {
   const { status, output } = await runAndCapture(vllmPython, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test/vllm"], {
     timeout: vllmTimeoutMilliseconds,
   });
-  return sum([types === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }, settle(countPytest(output), status === 0)]);
+  const checked = types === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  return sum([checked, settle(countPytest(output), status === 0), await runVitest("vllm")]);
 }
 
 async function runChecks(): Promise<Counts> {

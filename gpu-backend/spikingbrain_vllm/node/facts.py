@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 ABILITIES = ("continued", "prompt_logprobs", "logit_bias", "long_seeds")
 """What a replica can beyond any server of token ids (`workers/contracts/abilities.ts`)."""
+OF_STATES = ("states", "states_on_the_way")
+"""Where states move. One on the way is that of a request for a part of the prompt."""
 
 
 def facts(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") -> dict[str, Any]:
     known = versions()
+    moves = vllm_config.kv_transfer_config is not None
     described = {
         "id": model.id,
         "digest": model.digest,
@@ -24,7 +27,7 @@ def facts(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") -> di
         "parameters": model.parameters,
         "vocabulary_size": model.vocabulary,
         "context_length": vllm_config.model_config.max_model_len,
-        "abilities": list(ABILITIES),
+        "abilities": [*ABILITIES, *(OF_STATES if moves else ())],
         "kernel": f"vllm-{known['vllm']}",
         # Neither is told over HTTP: a replica counts no spikes, and does not report its state while it answers.
         "state": None,

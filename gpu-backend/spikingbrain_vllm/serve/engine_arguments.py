@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
+from spikingbrain_vllm.serve.generate_request import MOST_LOGPROBS
 from spikingbrain_vllm.serve.options import Options
 from spikingbrain_vllm.serve.served_model import ServedModel
 
@@ -17,6 +18,7 @@ def engine_arguments(options: Options, model: ServedModel, states: Path, key_fil
 
     settled = ["--model", str(model.folder), "--served-model-name", model.id, "--host", options.host, "--port", str(options.port)]
     settled += ["--disable-fastapi-docs", "--enable-scale-out", "--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
+    settled += ["--max-logprobs", str(MOST_LOGPROBS)]
     if model.load_format is not None:
         settled += ["--load-format", model.load_format]
     if not model.has_tokenizer:

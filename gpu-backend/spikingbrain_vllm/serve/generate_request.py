@@ -8,7 +8,8 @@ from spikingbrain.sampling.settings import MOST_SEED
 LEAST_SEED = -(2**63)
 MOST_STOPS = 64
 MOST_BIASES = 1_024
-MOST_LOGPROBS = 20
+MOST_LOGPROBS = 21
+"""20 alternatives, and the sampled token, which vLLM counts among them."""
 MOST_SCHEMA_CHARACTERS = 65_536
 
 

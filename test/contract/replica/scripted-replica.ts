@@ -2,7 +2,9 @@
 import type { ModelDescription } from "../../../workers/contracts/engine.ts";
 import type { Network } from "../../../workers/pool/backends/contract.ts";
 import { completionsDialect, generateDialect, type AskedBody, type ReplicaDialect } from "./dialects.ts";
-import { toyAnswer, type Said } from "./toy-answer.ts";
+import { ScriptedStates, statesPath } from "./scripted-states.ts";
+import { ToyState } from "../../workers/support/toy-state.ts";
+import { toyAnswer, type Said, type Sampled } from "./toy-answer.ts";
 
 export interface Seen {
   readonly method: string;
@@ -30,6 +32,7 @@ export class ScriptedReplica {
   /** Requests that are being answered. */
   running = 0;
   generatedTokens = 0;
+  readonly states = new ScriptedStates();
   readonly #model: Pick<ModelDescription, "id" | "vocabularySize">;
 
   constructor(model: Pick<ModelDescription, "id" | "vocabularySize">) {
@@ -47,7 +50,9 @@ export class ScriptedReplica {
   };
 
   async #answer(request: Request): Promise<Response> {
-    const body = request.body === null ? "" : await request.clone().text();
+    const path = new URL(request.url).pathname;
+    const isOfStates = path.startsWith(statesPath);
+    const body = request.body === null || isOfStates ? "" : await request.clone().text();
     this.seen.push({
       method: request.method,
       url: request.url,
@@ -58,19 +63,23 @@ export class ScriptedReplica {
     const scripted = await this.script.answers?.(request);
     if (scripted !== undefined) return scripted;
     if (request.headers.get("authorization") !== `Bearer ${replicaKey}`) return errorOf(401, "unauthorized");
-    const dialect = dialects[new URL(request.url).pathname];
+    if (isOfStates) return await this.states.answer(request);
+    const dialect = dialects[path];
     if (request.method !== "POST" || dialect === undefined) return errorOf(404, "not_found");
     const asked = dialect.read(body);
     if (asked.model !== this.#model.id) return errorOf(404, "model_not_found");
     const seed = /"seed":(-?\d+)/.exec(body)?.[1] ?? "0";
+    const { tenant = "", import: from } = asked.states ?? {};
+    const state = await this.states.imported(tenant, from, asked.prompt);
     const said = toyAnswer({
       fields: asked.fields,
       seed,
       prompt: Uint32Array.from(asked.prompt),
+      ...(state === undefined ? {} : { state }),
       vocabularySize: this.#model.vocabularySize,
       delayMilliseconds: this.script.delayMilliseconds ?? 0,
     });
-    return asked.stream ? this.#stream(said, asked, dialect, request.signal) : await this.#whole(said, asked, dialect);
+    return asked.stream ? this.#stream(said, asked, dialect, request.signal, state) : await this.#whole(said, asked, dialect);
   }
 
   async #whole(said: AsyncGenerator<Said>, { prompt, fields }: AskedBody, dialect: ReplicaDialect): Promise<Response> {
@@ -86,10 +95,16 @@ export class ScriptedReplica {
     return Response.json({ choices: [choice], usage: usageOf(prompt.length, sampled.length), ...scores.onAnswer });
   }
 
-  #stream(said: AsyncGenerator<Said>, asked: AskedBody, dialect: ReplicaDialect, signal: AbortSignal): Response {
+  #stream(
+    said: AsyncGenerator<Said>,
+    asked: AskedBody,
+    dialect: ReplicaDialect,
+    signal: AbortSignal,
+    from: ToyState | undefined,
+  ): Response {
     let [number, isRunning] = [0, true];
     this.running++;
-    const events = this.#events(said, asked, dialect);
+    const events = this.#events(said, asked, dialect, from);
     const end = () => {
       if (isRunning) this.running--;
       isRunning = false;
@@ -120,19 +135,30 @@ export class ScriptedReplica {
 
   async *#events(
     said: AsyncGenerator<Said>,
-    { model, prompt, fields }: AskedBody,
+    { model, prompt, fields, states }: AskedBody,
     dialect: ReplicaDialect,
+    from: ToyState | undefined,
   ): AsyncGenerator<string, void, undefined> {
-    let sampled = 0;
+    const cached = from?.tokens ?? 0;
+    const sampled: Sampled[] = [];
     for await (const one of said) {
       if ("prompt" in one) continue;
-      sampled++;
+      sampled.push(one);
       this.generatedTokens++;
       yield JSON.stringify({ model, choices: [dialect.choice([one], fields.logprobs)], usage: null });
     }
-    yield JSON.stringify({ model, choices: [], usage: usageOf(prompt.length, sampled) });
+    // All but the last token, which nobody has read.
+    const read = [...prompt, ...sampled.slice(0, -1).map(({ id }) => id)];
+    if (states?.export !== undefined) await this.states.export(states.tenant, states.export, continuedFrom(from, read), read);
+    yield JSON.stringify({ model, choices: [], usage: usageOf(prompt.length, sampled.length, cached) });
     yield "[DONE]";
   }
+}
+
+function continuedFrom(from: ToyState | undefined, read: readonly number[]): ToyState {
+  const state = ToyState.from(from?.tokens ?? 0, from?.gone ?? [0, 0, 0, 0], from?.rows ?? []);
+  for (const id of read.slice(state.tokens)) state.read(id);
+  return state;
 }
 
 const dialects: Readonly<Record<string, ReplicaDialect>> = {
@@ -144,9 +170,9 @@ export function errorOf(status: number, code: string, headers: Readonly<Record<s
   return Response.json({ error: { message: `said by the replica: ${code}`, type: "x", param: null, code } }, { status, headers });
 }
 
-const usageOf = (prompt: number, completion: number) => ({
+const usageOf = (prompt: number, completion: number, cached = 0) => ({
   prompt_tokens: prompt,
   completion_tokens: completion,
   total_tokens: prompt + completion,
-  prompt_tokens_details: { cached_tokens: 0 },
+  prompt_tokens_details: { cached_tokens: cached },
 });

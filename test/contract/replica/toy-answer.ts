@@ -1,6 +1,7 @@
 /** The toy model's answer to a request as vLLM names its fields: what the scripted replica says in either dialect. */
 import type { GenerateEvent, SamplingParameters, TokenLogprob } from "../../../workers/contracts/engine.ts";
 import type { OpenedRequest } from "../../../workers/contracts/request/open-state.ts";
+import { encodeState, type ToyState } from "../../workers/support/toy-state.ts";
 import { ToyGeneration } from "../../workers/support/toy-generation.ts";
 
 /** The fields that both dialects have. */
@@ -36,7 +37,9 @@ export interface ToyOrder {
   readonly fields: SamplingFields;
   /** Digits, as they stood in the body. */
   readonly seed: string;
+  /** All of it, also where a state is there. */
   readonly prompt: Uint32Array;
+  readonly state?: ToyState;
   readonly vocabularySize: number;
   readonly delayMilliseconds: number;
 }
@@ -45,11 +48,12 @@ export async function* toyAnswer({
   fields,
   seed,
   prompt,
+  state,
   vocabularySize,
   delayMilliseconds,
 }: ToyOrder): AsyncGenerator<Said, void, undefined> {
   const course = { vocabularySize, endOfTurn: 0, rejectsState: false, ...(delayMilliseconds === 0 ? {} : { delayMilliseconds }) };
-  const generation = new ToyGeneration(requestOf(fields, seed, prompt), course, () => false);
+  const generation = new ToyGeneration({ ...requestOf(fields, seed, prompt), ...resumedFrom(state, prompt) }, course, () => false);
   // The last token comes with the reason for the end.
   let held: Sampled | undefined;
   for await (const output of generation.run()) {
@@ -61,6 +65,14 @@ export async function* toyAnswer({
     }
     if (output.type === "finish") yield* lastOf(output, held);
   }
+}
+
+/** A state goes through its file, as one that came over the wire has. */
+function resumedFrom(state: ToyState | undefined, prompt: Uint32Array): Partial<OpenedRequest> {
+  if (state === undefined) return {};
+  const { tokens } = state;
+  const bytes = new Response(encodeState(state)).body as ReadableStream<Uint8Array>;
+  return { prompt: prompt.slice(tokens), resume: { tokens, seen: prompt.slice(0, tokens), bytes } };
 }
 
 /** A stop token is a token of its own. */
@@ -91,10 +103,10 @@ function requestOf(fields: SamplingFields, seed: string, prompt: Uint32Array): O
     prompt,
     maxTokens: fields.max_tokens,
     minTokens: fields.min_tokens,
-    continued: fields.continued ?? 0,
     stopTokens: fields.stop_token_ids ?? [],
     sampling,
     topLogprobs: fields.logprobs ?? null,
     promptLogprobs: fields.prompt_logprobs ?? null,
+    continued: fields.continued ?? 0,
   };
 }

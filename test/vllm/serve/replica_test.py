@@ -21,7 +21,7 @@ from spikingbrain.sampling.generate import generate
 from spikingbrain.sampling.settings import Sampling
 from spikingbrain.sizes import parameter_count
 from spikingbrain_vllm.node.credential import NodeCredential
-from spikingbrain_vllm.node.facts import ABILITIES
+from spikingbrain_vllm.node.facts import ABILITIES, OF_STATES
 from spikingbrain_vllm.serve.allowed import STATES
 from support.edge import Edge, edge
 from support.engine import prompts
@@ -112,7 +112,7 @@ def test_it_says_what_it_is(replica: ReplicaProcess) -> None:
     assert told["versions"]["vllm"].startswith("0.32")
     (described,) = told["models"]
     assert described.items() >= {"id": "seven", "digest": told["model"]["digest"], "vocabulary_size": 512}.items()
-    assert described["abilities"] == list(ABILITIES) and described["context_length"] == told["model"]["context_length"]
+    assert described["abilities"] == [*ABILITIES, *OF_STATES] and described["context_length"] == told["model"]["context_length"]
     assert told["load"]["running"] == 0 and told["load"]["loaded"] is True and told["load"]["free_share"] == told["state"]["free_share"]
     assert "vllm:num_requests_running" in metrics
     assert f'spikingbrain_replica{{digest="{told["model"]["digest"]}",model="seven"' in metrics

@@ -4,6 +4,7 @@ import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, 
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { loadModel, type LoadedModel } from "../../../workers/engine/loaded-model.ts";
 import { submitWithState } from "../../../workers/contracts/request/open-state.ts";
+import { fromBase64 } from "../../../workers/encoding/base64.ts";
 import { Scheduler } from "../../../workers/engine/scheduler.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
 import { createModelLoader } from "../../../workers/engine/wasm-module.ts";
@@ -14,8 +15,15 @@ import { pause } from "../../../workers/waiting/within.ts";
 export const tinyVocabulary = 29;
 const making = { alive: () => undefined, onTakenOver: () => undefined };
 
-export async function tinyModel(requestTokens: number): Promise<LoadedModel> {
-  const file = Uint8Array.from(atob(inject("constantStateModel")), (character) => character.charCodeAt(0));
+export interface TinyModelFile {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly kvType: "int8" | "f32";
+}
+
+const committed = (): TinyModelFile => ({ bytes: fromBase64(inject("constantStateModel")), kvType: "int8" });
+
+/** Of a file with linear and windowed layers; the committed one unless another is given. */
+export async function tinyModel(requestTokens: number, { bytes: file, kvType }: TinyModelFile = committed()): Promise<LoadedModel> {
   const sha256 = Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", file)), (byte) => byte.toString(16).padStart(2, "0")).join(
     "",
   );
@@ -51,7 +59,7 @@ export async function tinyModel(requestTokens: number): Promise<LoadedModel> {
       return Promise.resolve(new Response(pathname.endsWith("manifest.json") ? JSON.stringify(manifest) : file));
     },
   };
-  const options = { kvType: "int8", memoryLimitBytes: 121 * 1024 * 1024 } as const;
+  const options = { kvType, memoryLimitBytes: 121 * 1024 * 1024 } as const;
   return await loadModel(files, (digests) => createModelLoader({ ...options, ...digests }), requestTokens, making);
 }
 

@@ -31,9 +31,8 @@ export async function submitWithState(
   const refusal = admission.refusalOf(resume === undefined ? request : { ...request, resume });
   if (refusal !== undefined) return { ok: false, failure: refusal };
   if (resume === undefined) return admission.submit(request);
-  const { state, tokens, seen } = resume;
-  if (!isReference(state)) return { ok: false, failure: invalidField("resume.state", "must be a reference to a state file", state) };
-  const opened = await open(resume);
+  const { tokens, seen } = resume;
+  const opened = await openState(resume);
   if (!opened.ok) return opened;
   const outcome = admission.submit({ ...request, resume: { tokens, seen, bytes: opened.value } });
   if (!outcome.ok) await opened.value.cancel(outcome.failure.message).catch(() => undefined);
@@ -45,7 +44,9 @@ function isReference(state: unknown): boolean {
   return typeof state === "function" || (typeof state === "object" && state !== null);
 }
 
-async function open({ state }: ResumeState): Promise<Outcome<ReadableStream<Uint8Array>>> {
+/** The state's whole file. */
+export async function openState({ state }: ResumeState): Promise<Outcome<ReadableStream<Uint8Array>>> {
+  if (!isReference(state)) return { ok: false, failure: invalidField("resume.state", "must be a reference to a state file", state) };
   try {
     const outcome = await state.open(0);
     release(outcome);

@@ -26,7 +26,18 @@ export function endedEarly(what: string): ServiceError {
 }
 
 /** A refusal by status; `code` is the replica's, where it is a plain word. */
-export function refused(status: number, code: string | null, retryAfter: string | null): ServiceFailure {
+export class ReplicaRefusal extends ServiceError {
+  readonly status: number;
+  readonly code: string | null;
+
+  constructor(status: number, code: string | null, retryAfter: string | null) {
+    super(refusalOf(status, code, retryAfter));
+    this.status = status;
+    this.code = code;
+  }
+}
+
+function refusalOf(status: number, code: string | null, retryAfter: string | null): ServiceFailure {
   if (code === "context_length_exceeded") {
     const message = "prompt and completion together are longer than the backend's context";
     return { code: "context_length_exceeded", status: 400, message, param: "prompt", retryable: true };

@@ -25,11 +25,16 @@ export interface Question {
   readonly dialect: Dialect;
 }
 
+/** Only an answer that comes whole has its prompt's scores; its headers come when all is done. */
+export function isStreamed({ promptLogprobs }: Pick<GenerateRequest, "promptLogprobs">): boolean {
+  return promptLogprobs === null;
+}
+
 /** The answer's head, in the form that {@link answerEvents} reads. @throws ServiceError where the server refuses. */
 export async function ask(http: ReplicaHttp, { request, path, body }: Question, signal: AbortSignal): Promise<Response> {
-  // Only an answer that comes at once has its prompt's scores.
-  const accept = request.promptLogprobs === null ? "text/event-stream" : "application/json";
-  return await http.ask({ method: "POST", path, body, accept }, signal);
+  const asked = { method: "POST", path, body } as const;
+  if (isStreamed(request)) return await http.ask({ ...asked, accept: "text/event-stream" }, signal);
+  return await http.ask({ ...asked, accept: "application/json", headerMilliseconds: Infinity }, signal);
 }
 
 /** The events but the end, which `answer` then has. @throws ServiceError where what comes cannot be the answer. */

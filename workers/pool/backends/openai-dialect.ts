@@ -28,17 +28,18 @@ type Chunk = z.infer<typeof chunk>;
 
 export function completionBody(
   request: GenerateRequest,
-  { id, vocabularySize }: Pick<ModelDescription, "id" | "vocabularySize">,
+  model: Pick<ModelDescription, "id" | "vocabularySize" | "abilities">,
   askedTokens: number,
 ): string {
   const { prompt, topLogprobs, promptLogprobs, sampling } = request;
+  const { id, vocabularySize } = model;
   const isStream = promptLogprobs === null;
   const fields = JSON.stringify({
     model: id,
     stream: isStream,
     ...(isStream ? { stream_options: { include_usage: true } } : {}),
     return_token_ids: true,
-    ...samplingFields(request, askedTokens, vocabularySize),
+    ...samplingFields(request, askedTokens, model),
     ...(topLogprobs === null ? {} : { logprobs: Math.min(topLogprobs, vocabularySize), return_tokens_as_token_ids: true }),
     ...(promptLogprobs === null ? {} : { prompt_logprobs: Math.min(promptLogprobs, vocabularySize) }),
   });

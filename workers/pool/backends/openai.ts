@@ -1,14 +1,17 @@
 /** Any server that takes token ids at `/v1/completions` and returns them: plain vLLM, and those that speak as it does. It moves no states. */
 import { ServiceError } from "../../contracts/errors.ts";
-import type { GenerateEvent } from "../../contracts/engine.ts";
+import type { Ability } from "../../contracts/abilities.ts";
+import type { GenerateEvent, GenerateRequest, ModelDescription } from "../../contracts/engine.ts";
 import type { BackendCall, Network, ReplicaBackend } from "./contract.ts";
-import { answerEvents, answerTo, ask, type Question } from "./http-answer.ts";
+import { answerEvents, answerTo, ask, isStreamed, type Question } from "./http-answer.ts";
 import { httpRefusalOf } from "./http-refusal.ts";
 import { completionBody, openaiDialect } from "./openai-dialect.ts";
 import { outgoing } from "./outgoing.ts";
 import { ReplicaHttp, type HttpOptions } from "./replica-http.ts";
 
 const path = "/v1/completions";
+/** What this dialect has words for, whatever a server is said to be able to. */
+const translated: ReadonlySet<Ability> = new Set(["prompt_logprobs", "logit_bias", "long_seeds"]);
 const allowedPaths = /^\/v1\/completions$/;
 
 export class OpenAiBackend implements ReplicaBackend {
@@ -21,14 +24,17 @@ export class OpenAiBackend implements ReplicaBackend {
   }
 
   async generate(call: BackendCall): ReturnType<ReplicaBackend["generate"]> {
-    const { request, model, signal, watch } = call;
+    const { request, signal, watch } = call;
+    const model = { ...call.model, abilities: call.model.abilities.filter((ability) => translated.has(ability)) };
     const refusal = httpRefusalOf(request, model);
     if (refusal !== undefined) return { ok: false, failure: refusal };
-    const question = questionOf(call);
+    const question = questionOf(request, model);
     const leaving = new AbortController();
     const http = new ReplicaHttp(this.#network, allowedPaths, call, this.#options);
+    const asking = () => ask(http, question, AbortSignal.any([signal, leaving.signal]));
     try {
-      const response = await ask(http, question, AbortSignal.any([signal, leaving.signal]));
+      // A whole answer's headers come with it: the stream that waits for them gives signs of life.
+      const response = isStreamed(request) ? await asking() : asking;
       return { ok: true, value: outgoing(eventsOf(response, question), { onEnd: () => leaving.abort(), endsWithState: false, watch }) };
     } catch (cause) {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
@@ -37,14 +43,17 @@ export class OpenAiBackend implements ReplicaBackend {
   }
 }
 
-function questionOf({ request, model }: BackendCall): Question {
+function questionOf(request: GenerateRequest, model: ModelDescription): Question {
   const askedTokens = Math.max(request.maxTokens, 1);
   const body = completionBody(request, model, askedTokens);
   return { request, model, prompt: request.prompt, askedTokens, path, body, dialect: openaiDialect(model.id) };
 }
 
-async function* eventsOf(response: Response, question: Question): AsyncGenerator<GenerateEvent, void, undefined> {
+async function* eventsOf(
+  response: Response | (() => Promise<Response>),
+  question: Question,
+): AsyncGenerator<GenerateEvent, void, undefined> {
   const answer = answerTo(question);
-  yield* answerEvents(response, question, answer);
+  yield* answerEvents(response instanceof Response ? response : await response(), question, answer);
   yield answer.end();
 }

@@ -1,7 +1,7 @@
 /** Requests to one replica: a fresh set of headers, paths of an allow-list, nothing followed, nothing decompressed, and answers within bounds. */
-import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import { ServiceError } from "../../contracts/errors.ts";
 import type { BackendCall, Network } from "./contract.ts";
-import { brokeOff, malformed, notReached, refused } from "./failures.ts";
+import { brokeOff, malformed, notReached, ReplicaRefusal } from "./failures.ts";
 
 /** Longest wait for an answer's headers, which replicas send before they compute. */
 const defaultHeaderMilliseconds = 15_000;
@@ -11,6 +11,8 @@ const plainCode = /^[a-z_]{1,64}$/;
 
 export interface HttpOptions {
   readonly headerMilliseconds?: number;
+  /** Called with work that goes on behind an answer, such as removing what it has left at a replica. */
+  readonly waitUntil?: (work: Promise<unknown>) => void;
 }
 
 export interface HttpRequest {
@@ -21,6 +23,8 @@ export interface HttpRequest {
   readonly body?: string | ReadableStream<Uint8Array>;
   /** The type that the answer must have; null where its body is not read. */
   readonly accept: "text/event-stream" | "application/json" | "application/octet-stream" | null;
+  /** Longest wait for the headers where the replica works first, or takes a long body; `Infinity`: as long as the caller's signal lets it. */
+  readonly headerMilliseconds?: number;
 }
 
 export class ReplicaHttp {
@@ -51,7 +55,8 @@ export class ReplicaHttp {
 
   async #send(asked: HttpRequest, signal: AbortSignal): Promise<Response> {
     const headersDue = new AbortController();
-    const timer = setTimeout(() => headersDue.abort(), this.#headerMilliseconds);
+    const { headerMilliseconds = this.#headerMilliseconds } = asked;
+    const timer = headerMilliseconds === Infinity ? undefined : setTimeout(() => headersDue.abort(), headerMilliseconds);
     try {
       return await this.#network(this.#request(asked, AbortSignal.any([signal, headersDue.signal])));
     } catch (cause) {
@@ -78,14 +83,10 @@ export class ReplicaHttp {
     const { status, headers } = response;
     if (status >= 300 && status < 400) throw malformed("it is a redirect");
     if ((headers.get("content-encoding") ?? "identity") !== "identity") throw malformed("it is compressed, which was not asked for");
-    if (status < 200 || status >= 300) throw new ServiceError(await refusalOf(response));
+    if (status < 200 || status >= 300) throw new ReplicaRefusal(status, await codeOf(response), headers.get("retry-after"));
     const type = headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
     if (accept !== null && type !== accept) throw malformed(`its type is not ${accept}`);
   }
-}
-
-async function refusalOf(response: Response): Promise<ServiceFailure> {
-  return refused(response.status, await codeOf(response), response.headers.get("retry-after"));
 }
 
 /** Of OpenAI's error shape, where it has one. */

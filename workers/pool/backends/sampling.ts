@@ -1,17 +1,20 @@
 /** How tokens are chosen, in the names that vLLM has for it, and other servers with it. Nothing is left to a server's defaults. */
-import type { GenerateRequest } from "../../contracts/engine.ts";
+import type { GenerateRequest, ModelDescription } from "../../contracts/engine.ts";
 
 type Asked = Pick<GenerateRequest, "sampling" | "stopTokens" | "minTokens" | "continued">;
 
-/** Fields of one JSON object, the seed left out: {@link withSeed} writes it. `vocabularySize` bounds what a server need not be able to count. */
+/** Fields of one JSON object, the seed left out: {@link withSeed} writes it. */
 export function samplingFields(
   { sampling, stopTokens, minTokens, continued = 0 }: Asked,
   askedTokens: number,
-  vocabularySize: number,
+  { vocabularySize, abilities }: Pick<ModelDescription, "vocabularySize" | "abilities">,
 ): Record<string, unknown> {
+  // A server that does not know of earlier attempts is only asked where nothing depends on them but how many tokens are still due.
+  const counted = abilities.includes("continued") ? continued : 0;
   return {
     max_tokens: askedTokens,
-    min_tokens: Math.min(Math.max(minTokens - continued, 0), askedTokens),
+    min_tokens: Math.min(Math.max(minTokens - continued + counted, 0), counted + askedTokens),
+    ...(counted === 0 ? {} : { continued: counted }),
     temperature: sampling.temperature,
     top_k: Math.min(sampling.topK, vocabularySize),
     top_p: sampling.topP,

@@ -18,33 +18,34 @@ const chunk = z.object({ choices: z.array(choice).max(1), usage: usage.nullish()
 const promptScores = z.array(z.record(z.string(), z.object({ logprob: z.number(), rank: z.number().nullish() })).nullable());
 const whole = chunk.extend({ prompt_logprobs: promptScores.nullish() });
 
-/** Whose caches an answer shares where its request names no share. */
-const nobodysShare = "shared";
-
 export interface GenerateOrder {
   readonly model: Pick<ModelDescription, "id" | "vocabularySize" | "abilities">;
   readonly askedTokens: number;
-  /** Where a state comes from and goes to. */
-  readonly states?: { readonly tenant: string; readonly import?: string; readonly export?: string };
+  /** Whose caches and states are used (`tenant.ts`). */
+  readonly tenant: string;
+  /** Handles of the state that it starts from, and of where its own goes. */
+  readonly from?: string;
+  readonly to?: string;
 }
 
 /** The body; `prompt` is the whole text. */
-export function generateBody(request: GenerateRequest, prompt: Uint32Array, { model, askedTokens, states }: GenerateOrder): string {
-  const { topLogprobs, promptLogprobs, sampling, share, minTokens, continued = 0 } = request;
-  const { vocabularySize, abilities } = model;
-  // A replica of ours counts an earlier attempt's tokens as output by itself; vLLM's own sampler cannot.
-  const goesOn = continued > 0 && abilities.includes("continued");
+export function generateBody(
+  request: GenerateRequest,
+  prompt: Uint32Array,
+  { model, askedTokens, tenant, from, to }: GenerateOrder,
+): string {
+  const { topLogprobs, promptLogprobs, sampling } = request;
+  const { vocabularySize } = model;
   const isStream = promptLogprobs === null;
   const head = JSON.stringify({
     model: model.id,
     stream: isStream,
     ...(isStream ? { stream_options: { include_usage: true } } : {}),
-    cache_salt: share ?? nobodysShare,
-    ...(states === undefined ? {} : { kv_transfer_params: { spikingbrain: states } }),
+    cache_salt: tenant,
+    ...(from === undefined && to === undefined ? {} : { kv_transfer_params: { spikingbrain: { tenant, import: from, export: to } } }),
   });
   const parameters = JSON.stringify({
-    ...samplingFields(request, askedTokens, vocabularySize),
-    ...(goesOn ? { continued, min_tokens: Math.min(minTokens, continued + askedTokens) } : {}),
+    ...samplingFields(request, askedTokens, model),
     // vLLM puts the sampled token first and cuts off behind as many as asked for: one more leaves room for all alternatives.
     ...(topLogprobs === null ? {} : { logprobs: topLogprobs === 0 ? 0 : Math.min(topLogprobs + 1, vocabularySize) }),
     ...(promptLogprobs === null ? {} : { prompt_logprobs: Math.min(promptLogprobs, vocabularySize) }),

@@ -17,8 +17,8 @@ COPY_BYTES = 2**20
 
 class IncomingFile:
     def __init__(self, store: StateStore, from_page: int, digest: str | None, check_header: Callable[[bytes], None]) -> None:
-        """`digest` is the SHA-256 of what is to come, set at the latest before `finish`; `check_header` raises StateError for a header that is
-        not this model's."""
+        """`digest` is the SHA-256 of what is to come, set at the latest before `finish`; `check_header` raises StateError for a header that
+        is not this model's."""
         self.digest = digest
         self._sha256 = hashlib.sha256()
         self._store = store

@@ -9,7 +9,7 @@ import { askedFor, description, got, type Kind } from "./servers.ts";
 
 const everything: Partial<GenerateRequest> = {
   requestId: "request-id-of-a-client",
-  share: "share-of-a-tenant",
+  share: "5".repeat(64),
   maxTokens: 6,
   minTokens: 2,
   stopTokens: [7, 8, 7],
@@ -47,7 +47,7 @@ describe("our replicas", () => {
       model: description.id,
       stream: true,
       stream_options: { include_usage: true },
-      cache_salt: "share-of-a-tenant",
+      cache_salt: "5".repeat(64),
       token_ids: [10, 20, 30],
       // One alternative more: the sampled token takes a place among them.
       sampling_params: { ...chosen, logprobs: 4, detokenize: false, seed: -1 },
@@ -68,6 +68,14 @@ describe("our replicas", () => {
       ignore_eos: true,
       detokenize: false,
     });
+  });
+
+  test("of an answer that was cut off, how many tokens it has, where the replica counts them", async () => {
+    const cutOff = { continued: 2, minTokens: 5, stopTokens: [7] };
+    const model = { ...description, abilities: [...description.abilities, "continued"] } as const;
+    const replica = new ScriptedReplica(model);
+    await new VllmBackend(replica.network).generate(callOf(model, askedFor(cutOff)));
+    expect(JSON.parse(replica.seen[0]?.body ?? "")).toMatchObject({ sampling_params: { continued: 2, min_tokens: 5, max_tokens: 4 } });
   });
 
   test("a prompt that is scored is asked for at once, because a stream has no scores", async () => {
