@@ -1,7 +1,7 @@
 /** The gateway's variables, as `npm start` takes them from its own environment. */
 import { gatewaySettings } from "../../workers/gateway/settings.ts";
 
-const variableNames = ["API_KEYS", "CORS_ORIGINS", "KEEP_ALIVE_SECONDS"] as const;
+const variableNames = ["API_KEYS", "ADMIN_KEYS", "CORS_ORIGINS", "KEEP_ALIVE_SECONDS", "MODEL_ALIASES", "MODEL_FALLBACKS"] as const;
 
 export interface GatewayVariables {
   readonly variables: Readonly<Record<string, string>>;

@@ -76,6 +76,26 @@ describe("settings", () => {
     expect(Object.keys(api.requests[0] ?? {})).not.toEqual(expect.arrayContaining(["top_p"]));
   });
 
+  it("are shown as they are as soon as they have changed", async () => {
+    const { page } = test;
+    await openSettings();
+    await fillSetting("Temperature", "1.5");
+    await page.keyboard.press("Tab");
+    const field = page.getByLabel("Temperature", { exact: true });
+    // Before the browser paints: what is seen in between would be taken for what is in force.
+    const shown = await field.evaluate(async (input: HTMLInputElement) => {
+      [...document.querySelectorAll("button")].find(({ textContent }) => textContent === "Reset to defaults")?.click();
+      for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+      return input.value;
+    });
+    expect(shown).toBe("");
+    // What is no number goes when the field is left.
+    await field.focus();
+    await page.keyboard.type("-");
+    await page.keyboard.press("Tab");
+    expect(await field.evaluate((input: HTMLInputElement) => [input.value, input.validity.badInput])).toEqual(["", false]);
+  });
+
   it("belong to the conversation they were made in", async () => {
     const { page, api } = test;
     await ask(page, "Old one");

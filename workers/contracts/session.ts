@@ -108,6 +108,8 @@ export interface SessionFacts {
   readonly kind: "session" | "context";
   readonly name: string;
   readonly model: string;
+  /** What its tokens and states belong to: it goes on with this one as long as a backend has it. */
+  readonly version: ModelVersion;
   /** Unix seconds. */
   readonly created: number;
   readonly updated: number;

@@ -1,10 +1,11 @@
 /** What the gateway asks of other Workers: the pool for what its models can, the session service for everything else. */
 import { unwrap, type Service } from "../contracts/call.ts";
-import type { ModelDescription, Outcome } from "../contracts/engine.ts";
+import type { ModelDescription, ModelVersion, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { ModelCard } from "../contracts/model-files.ts";
+import type { TenantId } from "../contracts/session.ts";
 import { modelUnavailable } from "../models/failures.ts";
-import { newest, whyUnavailable } from "../models/version.ts";
+import { newest, same, whyUnavailable } from "../models/version.ts";
 import type { Environment } from "./environment.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 
@@ -22,16 +23,39 @@ const logBroken = (service: Service) => (cause: unknown) => {
 const freshMilliseconds = 2_000;
 let known: { readonly at: number; readonly descriptions: readonly ModelDescription[] } | undefined;
 
-/** What a backend says of a model, in the version that new work begins with. @throws ServiceError where none is there, or none has it. */
-export async function describeModel(environment: Environment, card: ModelCard): Promise<ModelDescription> {
-  const isFresh = known !== undefined && Date.now() - known.at < freshMilliseconds;
-  const found = isFresh && known !== undefined ? newest(card, known.descriptions) : undefined;
-  if (found !== undefined) return found;
+/** What backends say of the models that they have. @throws ServiceError where the pool is away. */
+export async function askDescriptions(environment: Environment): Promise<readonly ModelDescription[]> {
   const descriptions = structuredClone(await fromPool(environment.POOL.models()));
   known = { at: Date.now(), descriptions };
-  const asked = newest(card, descriptions);
+  return descriptions;
+}
+
+/**
+ * What a backend says of a model, in the version that new work begins with. @throws ServiceError where none is there, or none has it.
+ * @param of finds it among several versions.
+ */
+export async function describeModel(environment: Environment, card: ModelCard, of = newest): Promise<ModelDescription> {
+  const isFresh = known !== undefined && Date.now() - known.at < freshMilliseconds;
+  const found = isFresh && known !== undefined ? of(card, known.descriptions) : undefined;
+  if (found !== undefined) return found;
+  const descriptions = await askDescriptions(environment);
+  const asked = of(card, descriptions);
   if (asked === undefined) throw new ServiceError(modelUnavailable(card.id, whyUnavailable(card, descriptions)));
   return asked;
+}
+
+/** As {@link describeModel}, for a turn of a session: in the version that the session was made with, as long as a backend has it. */
+export async function describeForSession(
+  environment: Environment,
+  card: ModelCard,
+  version: () => Promise<ModelVersion | null>,
+): Promise<ModelDescription> {
+  const description = await describeModel(environment, card);
+  const versions = known?.descriptions.filter(({ id }) => id === card.id) ?? [];
+  // Where there is one, the session has that one, or one that nobody has now, which the session says.
+  if (card.sha256 !== null || versions.length < 2) return description;
+  const bound = await version();
+  return (bound === null ? undefined : versions.find((one) => same(one, bound))) ?? description;
 }
 
 /** For answers that must work while no backend answers; null then. */
@@ -42,4 +66,10 @@ export async function availableDescription(environment: Environment, card: Model
     if (cause instanceof ServiceError) return null;
     throw cause;
   }
+}
+
+/** Null where there is no such session, which whoever begins its turn says. */
+export async function versionOfSession(environment: Environment, tenant: TenantId, session: string): Promise<ModelVersion | null> {
+  const outcome = await environment.SESSION.session(tenant, session).catch(() => null);
+  return outcome?.ok === true ? { ...outcome.value.version } : null;
 }

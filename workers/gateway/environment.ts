@@ -17,6 +17,10 @@ export interface Environment {
   readonly ADMIN_KEYS?: string;
   /** Comma-separated origins that browsers may call `/v1` from; empty or absent allows the web page's own origin only. */
   readonly CORS_ORIGINS?: string;
+  /** Comma-separated `NAME:MODEL`: names under which models answer too, such as `gpt-4o-mini:spikingbrain-135m`. */
+  readonly MODEL_ALIASES?: string;
+  /** Comma-separated `MODEL:OTHER`: models that answer where another can't, for requests without a `fallback`; none unless set. */
+  readonly MODEL_FALLBACKS?: string;
   /** Seconds of silence after which a stream is kept alive; 15 unless set. */
   readonly KEEP_ALIVE_SECONDS?: string;
 }

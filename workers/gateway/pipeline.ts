@@ -11,13 +11,15 @@
  * 6. Deliver     `stream/deliver.ts`: OpenAI's shapes, whole or as server-sent events, with exactly one end
  */
 import type * as z from "zod";
-import { describeModel, fromSession } from "./backend.ts";
+import { describeForSession, describeModel, fromSession, versionOfSession } from "./backend.ts";
 import type { GatewayContext } from "./environment.ts";
 import { planJobs, tokenLimits, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
 import type { TurnOrder } from "../contracts/session.ts";
-import { modelNamed, type ServedModel } from "../models/served-model.ts";
+import { servedModel, type ServedModel } from "../models/served-model.ts";
 import { versionOf } from "../models/version.ts";
+import { firstThatAnswers } from "./plan/first-that-answers.ts";
+import { modelChoices, type ModelChoice } from "./plan/model-choice.ts";
 import { requireAbilities } from "./plan/require-abilities.ts";
 import { requireTenant } from "./plan/require-tenant.ts";
 import { requireSpikes } from "./plan/require-spikes.ts";
@@ -41,14 +43,27 @@ export async function answerGeneration<Body extends GenerationFields>(
   c: GatewayContext,
   endpoint: GenerationEndpoint<Body>,
 ): Promise<Response> {
-  const { requestId, facts, tenant } = c.var;
   const body = parseBody(endpoint.schema, await readJson(c.req.raw));
-
-  const model = await modelNamed(c.env, body.model);
   const turn = endpoint.turn?.(body);
   if (turn !== undefined) requireTenant(c);
+  const choices = await modelChoices(c, body, turn !== undefined);
+  return await firstThatAnswers(choices, (choice) => answerBy(c, endpoint, body, choice));
+}
+
+async function answerBy<Body extends GenerationFields>(
+  c: GatewayContext,
+  endpoint: GenerationEndpoint<Body>,
+  body: Body,
+  { entry, asked, why }: ModelChoice,
+): Promise<Response> {
+  const { requestId, facts, tenant } = c.var;
+  const model = await servedModel(c.env, entry);
+  const turn = endpoint.turn?.(body);
   const options = endpoint.render(body, model);
-  const description = await describeModel(c.env, model.card);
+  const description =
+    turn === undefined || tenant === null
+      ? await describeModel(c.env, model.card)
+      : await describeForSession(c.env, model.card, () => versionOfSession(c.env, tenant, turn.session));
   const spikes = body.spikes === true ? requireSpikes(description) : null;
   if (body.state === true) requireState(description);
   const jobs = planJobs(body, options, model, description, requestId);
@@ -71,7 +86,9 @@ export async function answerGeneration<Body extends GenerationFields>(
     choices: jobs.map(({ index, promptIndex }) => ({ index, promptIndex })),
     spikes,
     state: body.state === true,
+    ...(why.length === 0 ? {} : { other: { asked, why } }),
   };
+  facts["model"] = model.card.id;
   facts["choices"] = jobs.length;
   const streams = body.stream === true;
   const open = await fromSession(

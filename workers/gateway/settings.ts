@@ -8,10 +8,22 @@ export interface GatewaySettings {
   /** Origins, beside the web page's own, that browsers may call `/v1` from. */
   readonly corsOrigins: readonly string[];
   readonly keepAliveMilliseconds: number;
+  /** Names under which models answer too. */
+  readonly modelAliases: readonly ModelPair[];
+  /** Models that answer where another can't, in the order they are tried, for requests that say nothing of it. */
+  readonly modelFallbacks: readonly ModelPair[];
 }
 
+export interface ModelPair {
+  readonly from: string;
+  /** A model's id. */
+  readonly to: string;
+}
+
+export type GatewayVariableName = "API_KEYS" | "ADMIN_KEYS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS" | "MODEL_ALIASES" | "MODEL_FALLBACKS";
+
 /** @throws ServiceError `configuration_invalid`. */
-export function gatewaySettings(variables: Variables<"API_KEYS" | "ADMIN_KEYS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS">): GatewaySettings {
+export function gatewaySettings(variables: Variables<GatewayVariableName>): GatewaySettings {
   return {
     apiKeys: apiKeys(variables),
     adminKeys: keys(variables, "ADMIN_KEYS"),
@@ -20,6 +32,8 @@ export function gatewaySettings(variables: Variables<"API_KEYS" | "ADMIN_KEYS" |
       pattern: /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@A-Z]+$/,
     }),
     keepAliveMilliseconds: milliseconds(variables, "KEEP_ALIVE_SECONDS", 15, { least: 0.01, most: 3_600 }),
+    modelAliases: modelPairs(variables, "MODEL_ALIASES", "NAME:MODEL, a name of your choice and a model's id"),
+    modelFallbacks: modelPairs(variables, "MODEL_FALLBACKS", "MODEL:OTHER, two models' ids"),
   };
 }
 
@@ -33,5 +47,13 @@ function keys<Name extends string>(variables: Variables<Name>, name: Name): read
     each: "keys, each of at least one character and without white space",
     pattern: /^\S+$/,
     secret: true,
+  });
+}
+
+function modelPairs<Name extends string>(variables: Variables<Name>, name: Name, each: string): readonly ModelPair[] {
+  const pairs = list(variables, name, { each: `pairs, each ${each}`, pattern: /^[\w./-]{1,200}:[\w.:/-]{1,200}$/ });
+  return pairs.map((pair) => {
+    const colon = pair.indexOf(":");
+    return { from: pair.slice(0, colon), to: pair.slice(colon + 1) };
   });
 }

@@ -26,6 +26,10 @@ export const otherVersion = (what: "tokenizer" | "weights", wanted: string, foun
   `the replicas that have it have ${what === "tokenizer" ? "another tokenizer" : "other weights"} (sha256 ${found.map(short).join(", ")}) than this deployment (${short(wanted)}). ` +
   `A replica whose files mean the same says so with --${what}-sha256 ${wanted}`;
 
+/** Of a session's weights: it stays bound to them. */
+export const ownVersionGone = (digest: string): string =>
+  `the session was made with weights (sha256 ${short(digest)}) that no backend has now. It goes on when one has them again`;
+
 const shownDigits = 12;
 const short = (digest: string): string => `${digest.slice(0, shownDigits)}…`;
 

@@ -42,7 +42,7 @@ const textFormAt = oncePerKey(async (environment: ModelAssets, path: string): Pr
 
 /** The model of this id, or the first where none is named. @throws ServiceError `model_not_found`, or 503 where set-up has not prepared its tokenizer. */
 export async function modelNamed(environment: ModelAssets, id?: string | null): Promise<ServedModel> {
-  return await served(environment, await entryNamed(environment, id));
+  return await servedModel(environment, await entryNamed(environment, id));
 }
 
 /**
@@ -51,14 +51,15 @@ export async function modelNamed(environment: ModelAssets, id?: string | null): 
  */
 export async function modelOfVersion(environment: ModelAssets, version: ModelVersion): Promise<ServedModel> {
   const entry = await entryNamed(environment, version.id);
-  if (entry.card.tokenizerSha256 === version.tokenizerDigest) return await served(environment, entry);
+  if (entry.card.tokenizerSha256 === version.tokenizerDigest) return await servedModel(environment, entry);
   throw new ServiceError({
     ...modelNotFound(version.id, []),
     message: `This was made with another version of the model '${version.id}', whose tokens the one that is served now cannot read.`,
   });
 }
 
-async function served(environment: ModelAssets, { card, tokenizer }: CatalogEntry): Promise<ServedModel> {
+/** @throws ServiceError 503 where set-up has not prepared its tokenizer. */
+export async function servedModel(environment: ModelAssets, { card, tokenizer }: CatalogEntry): Promise<ServedModel> {
   if (tokenizer === null) throw new ServiceError(modelUnavailable(card.id, tokenizerMissing));
   return { card, ...(await textFormAt(environment, tokenizer)) };
 }

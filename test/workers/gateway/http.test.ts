@@ -100,7 +100,7 @@ describe("routes", () => {
       owned_by: "tests",
       max_model_len: 512,
       context: { unlimited: true, trained_tokens: 512 },
-      runs_on: ["engine", "pool"],
+      ...{ status: "ready", reason: null, runs_on: ["engine", "pool"], served_by: ["engine"], aliases: [] },
       form: {
         summary: "linear attention + window 16 in 2 layers, full attention in 1 layer",
         layers: [

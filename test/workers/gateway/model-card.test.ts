@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import { formSummary, modelCard } from "../../../workers/gateway/http/model-card.ts";
+import { formSummary, modelCard, type LiveFacts } from "../../../workers/gateway/http/model-card.ts";
 import { tinyManifest } from "../support/tiny-tokenizer.ts";
 
 const { form } = tinyManifest;
+const away: LiveFacts = { description: null, status: { status: "unavailable", reason: "away", kinds: [] }, aliases: [] };
 const kinds = (...mixers: readonly [mixer: string, count: number][]) =>
   mixers.map(([mixer, count], at) => ({ mixer, feedForward: at % 2 === 0 ? "dense" : "moe", count }));
 
@@ -20,7 +21,7 @@ test.each([
 });
 
 test("while no backend answers, the card says what the files say and leaves the rest open", () => {
-  expect(modelCard({ ...tinyManifest, origin: { license: null, weights: null, teacher: null } }, null)).toMatchObject({
+  expect(modelCard({ ...tinyManifest, origin: { license: null, weights: null, teacher: null } }, away)).toMatchObject({
     max_model_len: 512,
     context: { unlimited: null, trained_tokens: 512 },
     form: { window: 16 },
@@ -32,10 +33,10 @@ test("while no backend answers, the card says what the files say and leaves the 
 });
 
 test("the card says how tokens are chosen where a request does not", () => {
-  expect(modelCard(tinyManifest, null)).toMatchObject({
+  expect(modelCard(tinyManifest, away)).toMatchObject({
     defaults: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
   });
-  expect(modelCard({ ...tinyManifest, defaults: { temperature: 0.2, top_p: 0.9 } }, null)).toMatchObject({
+  expect(modelCard({ ...tinyManifest, defaults: { temperature: 0.2, top_p: 0.9 } }, away)).toMatchObject({
     defaults: { temperature: 0.2, top_p: 0.9, top_k: 0, min_p: 0, repetition_penalty: 1 },
   });
 });

@@ -5,7 +5,10 @@ import { createApp } from "../../../workers/gateway/app.ts";
 import type { Environment } from "../../../workers/gateway/environment.ts";
 
 export type Variables = Partial<
-  Pick<Environment, "API_KEYS" | "ADMIN_KEYS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS" | "ASSETS" | "POOL" | "SESSION">
+  Pick<
+    Environment,
+    "API_KEYS" | "ADMIN_KEYS" | "MODEL_ALIASES" | "MODEL_FALLBACKS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS" | "ASSETS" | "POOL" | "SESSION"
+  >
 >;
 export type Json = Record<string, unknown>;
 

@@ -22,6 +22,8 @@ export { toySpikes, toyState } from "./toy-reports.ts";
 export interface BackendScript {
   /** Where a test serves a tokenizer with more tokens than the tiny one. */
   readonly vocabularySize?: number;
+  /** In place of the backend's own models. */
+  readonly models?: readonly ToyModel[];
   /** Token ids of the reply, then the end of turn; the toy model's own babble where absent. */
   readonly reply?: readonly number[];
   /** Replies by call, for answers with several choices; the last one repeats. */
@@ -86,6 +88,10 @@ export class ToyBackend implements GenerationBackend {
     return this.script.vocabularySize ?? this.#options.vocabularySize;
   }
 
+  get #models(): readonly ToyModel[] {
+    return this.script.models ?? this.#options.models ?? [tinyVersion];
+  }
+
   use(script: BackendScript): void {
     this.script = script;
     this.calls = [];
@@ -96,7 +102,8 @@ export class ToyBackend implements GenerationBackend {
   }
 
   models(): Promise<Outcome<readonly ModelDescription[]>> {
-    const { contextLength, models = [tinyVersion] } = this.#options;
+    const { contextLength } = this.#options;
+    const models = this.#models;
     const vocabularySize = this.#vocabularySize;
     const facts = {
       architecture: "toy",
@@ -148,7 +155,8 @@ export class ToyBackend implements GenerationBackend {
 
   #invalid(request: RequestToCheck): ServiceFailure | null {
     const { prompt, maxTokens } = request;
-    const { contextLength, models = [tinyVersion] } = this.#options;
+    const { contextLength } = this.#options;
+    const models = this.#models;
     const vocabularySize = this.#vocabularySize;
     const { id, digest } = request.model;
     const model = models.find((one) => one.id === id && one.digest === digest);

@@ -3,7 +3,7 @@ import { availableDescription, fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import type { SessionFacts } from "../../contracts/session.ts";
 import { unsupportedMediaType } from "../failures.ts";
-import { modelNamed } from "../../models/served-model.ts";
+import { modelMeant } from "../plan/model-choice.ts";
 import { requireStates } from "../plan/require-abilities.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
@@ -28,8 +28,8 @@ export async function createContext(c: GatewayContext): Promise<Response> {
     if (type !== "application/json")
       throw unsupportedMediaType(`The body must be JSON with 'Content-Type: application/json', or the text itself with '${textType}'.`);
     refuseQuery(c);
-    const { model, name } = parseBody(newContextBody, await readJson(c.req.raw));
-    await requireReadable(c, model);
+    const { model: asked, name } = parseBody(newContextBody, await readJson(c.req.raw));
+    const model = await readableModel(c, asked);
     const facts = await fromSession(
       c.env.SESSION.createContext(tenant, { model, ...(name === null || name === undefined ? {} : { name }) }),
     );
@@ -37,8 +37,7 @@ export async function createContext(c: GatewayContext): Promise<Response> {
   }
   requireText(c);
   const { model, name } = parseBody(newContextQuery, readQuery(c));
-  await requireReadable(c, model);
-  const request = { model, ...(name === undefined ? {} : { name }) };
+  const request = { model: await readableModel(c, model), ...(name === undefined ? {} : { name }) };
   const facts = await fromSession(c.env.SESSION.createContext(tenant, request, bodyStream(c.req.raw)));
   return c.json(sessionJson(facts), 201);
 }
@@ -52,10 +51,12 @@ export async function appendText(c: GatewayContext): Promise<Response> {
   );
 }
 
-/** While no backend answers, a document can be uploaded and waits. */
-async function requireReadable(c: GatewayContext, model: string): Promise<void> {
-  const description = await availableDescription(c.env, (await modelNamed(c.env, model)).card);
+/** The id of the model that is meant. While no backend answers, a document can be uploaded and waits. */
+async function readableModel(c: GatewayContext, name: string): Promise<string> {
+  const { card } = (await modelMeant(c, name)).entry;
+  const description = await availableDescription(c.env, card);
   if (description !== null) requireStates(description);
+  return card.id;
 }
 
 /** Any number of events, then `[DONE]`. */

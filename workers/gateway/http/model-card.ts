@@ -1,14 +1,22 @@
 /** A model as `/v1/models` describes it: OpenAI's fields, vLLM's `max_model_len`, and what is special about it. */
 import type { ModelDescription } from "../../contracts/engine.ts";
 import type { LayerKind, ModelCard, ModelForm, ModelOrigin } from "../../contracts/model-files.ts";
+import type { ModelStatus } from "../../models/status.ts";
 import { samplingDefaults } from "../../models/sampling-defaults.ts";
 import { fullAttentionBytesPerToken, isConstant, stateBytes, type KeysAndValues } from "../../models/state-size.ts";
 
 /** How replicas keep keys and values unless they say otherwise. */
 const replicasKeep: KeysAndValues = "bf16";
 
-/** `description` is null while no backend answers: what only a backend knows is null then. */
-export function modelCard(card: ModelCard, description: ModelDescription | null): object {
+export interface LiveFacts {
+  /** Null while no backend answers: what only a backend knows is null then. */
+  readonly description: ModelDescription | null;
+  readonly status: ModelStatus;
+  /** Other names of it. */
+  readonly aliases: readonly string[];
+}
+
+export function modelCard(card: ModelCard, { description, status, aliases }: LiveFacts): object {
   const { id, created, ownedBy, contextLength, form, origin, sha256, runsOn } = card;
   const digest = sha256 ?? description?.digest ?? null;
   const state = stateOf(card, description);
@@ -17,10 +25,14 @@ export function modelCard(card: ModelCard, description: ModelDescription | null)
     object: "model",
     created,
     owned_by: ownedBy,
+    status: status.status,
+    reason: status.reason,
+    runs_on: runsOn,
+    served_by: status.kinds,
+    aliases,
     // An integer for clients that plan by it: prompt plus answer of one request, also where the context has no end.
     max_model_len: description?.contextLength ?? contextLength,
     context: { unlimited: state?.constant ?? null, trained_tokens: contextLength },
-    runs_on: runsOn,
     form: formOf(form),
     state,
     spiking: description?.spikes ?? null,

@@ -3,6 +3,7 @@ import type * as z from "zod";
 import { fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { invalidRequest } from "../failures.ts";
+import { modelMeant } from "../plan/model-choice.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
 import {
@@ -42,7 +43,7 @@ export async function createSession(c: GatewayContext): Promise<Response> {
   const { model, name, from, share } = await body(c, newSessionBody);
   const session = optional(from?.session_id, sessionId) ?? optional(from?.context_id, contextId);
   const request = {
-    ...{ model, ...named(name) },
+    ...{ model: (await modelMeant(c, model)).entry.card.id, ...named(name) },
     ...(session === undefined ? {} : { from: { session, ...turned(from?.turn) } }),
     ...(share === null || share === undefined ? {} : { share }),
   };

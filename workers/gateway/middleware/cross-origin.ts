@@ -20,6 +20,7 @@ export const crossOrigin = createMiddleware<GatewayTypes>(async (c, next) => {
       "x-should-retry",
       "x-spikingbrain-backend",
       "x-spikingbrain-cache",
+      "x-spikingbrain-model",
       "x-spikingbrain-session",
       "x-spikingbrain-stream",
     ],

@@ -50,6 +50,10 @@ export const chatCompletionBody = z
     path: ["top_logprobs"],
     message: "needs 'logprobs' to be true",
   })
+  .refine((body) => isAbsent(body.session_id) || (body.fallback ?? []).length === 0, {
+    path: ["fallback"],
+    message: "must be empty in a session, which never changes its model",
+  })
   .refine((body) => isAbsent(body.session_id) || (body.n ?? 1) === 1, { path: ["n"], message: "must be 1 in a session" })
   .refine((body) => body.stream === true || isAbsent(body.stream_options), {
     path: ["stream_options"],

@@ -1,6 +1,6 @@
 /** Fields that chat completions and completions share, with the names and ranges of OpenAI's API and of vLLM's extras. */
 import * as z from "zod";
-import { choicesLimit, logitBiasLimit, stopsLimit, stopLengthLimit, stopTokensLimit } from "./limits.ts";
+import { choicesLimit, fallbacksLimit, logitBiasLimit, stopsLimit, stopLengthLimit, stopTokensLimit } from "./limits.ts";
 import { accepted, isAbsent, unsupported } from "./parse.ts";
 
 const number = (minimum: number, maximum: number) => z.number().min(minimum).max(maximum).nullish();
@@ -54,8 +54,12 @@ const logitBias = z
   })
   .optional();
 
+export const modelId = z.string().min(1).max(256);
+
 export const generationFields = {
-  model: z.string().min(1).max(256),
+  model: modelId,
+  /** An extension: models that answer where the one asked for can't, in this order; an empty list is none. */
+  fallback: z.array(modelId).max(fallbacksLimit).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z
     .strictObject({

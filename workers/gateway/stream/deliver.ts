@@ -9,7 +9,7 @@ import type { GatewayContext } from "../environment.ts";
 import { cancelled } from "../failures.ts";
 import { streamedAnswer, wholeAnswer } from "./answer.ts";
 import type { AnswerUsage } from "./formats/format.ts";
-import { formatOf, readRecipe } from "./recipe.ts";
+import { formatOf, readRecipe, type AnswerRecipe } from "./recipe.ts";
 import { eventStreamHeaders, eventStream } from "./sse.ts";
 import { within } from "../../waiting/within.ts";
 import { slowJsonHeaders, slowJson } from "./slow-json.ts";
@@ -31,9 +31,9 @@ export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenize
   // Until it has begun, whatever keeps it from that is told by a status.
   await Promise.race([begun.promise, answer]);
   const soon = await within(answer, wholeSilenceMilliseconds, () => null);
-  if (soon !== null) return c.json(soon, 200, streamHeaders(c, open));
+  if (soon !== null) return c.json(soon, 200, streamHeaders(c, open, recipe));
   const body = slowJson(answer, { silenceMilliseconds: wholeSilenceMilliseconds, abort, onFailure: failureReporter(c) });
-  return c.body(body, 200, { ...slowJsonHeaders, ...streamHeaders(c, open) });
+  return c.body(body, 200, { ...slowJsonHeaders, ...streamHeaders(c, open, recipe) });
 }
 
 /** `after` is the number of the last entry that the client has. */
@@ -50,7 +50,7 @@ export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: To
     keepAliveMilliseconds: c.var.settings.keepAliveMilliseconds,
     onFailure: failureReporter(c),
   });
-  return c.body(stream, 200, { ...eventStreamHeaders, ...streamHeaders(c, open) });
+  return c.body(stream, 200, { ...eventStreamHeaders, ...streamHeaders(c, open, recipe) });
 }
 
 function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {
@@ -80,9 +80,15 @@ const reporter = (c: GatewayContext) => (usage: AnswerUsage) => {
   facts["cachedTokens"] = usage.prompt_tokens_details.cached_tokens;
 };
 
-function streamHeaders(c: GatewayContext, { stream, cache, placed, session }: OpenStream): Record<string, string> {
+function streamHeaders(
+  c: GatewayContext,
+  { stream, cache, placed, session }: OpenStream,
+  { header: { model }, other }: AnswerRecipe,
+): Record<string, string> {
   return {
     "x-spikingbrain-stream": stream,
+    // Names of models hold nothing that a header's quotes may not.
+    "x-spikingbrain-model": other === undefined ? model : `${model}; asked="${other.asked}"; why="${other.why.join(", ")}"`,
     "x-spikingbrain-cache": cacheHeader(cache),
     ...(placed === undefined ? {} : backendHeaders(placed, c.var.isAdmin)),
     ...(session === undefined ? {} : { "x-spikingbrain-session": session }),

@@ -20,6 +20,8 @@ export interface AnswerRecipe {
   /** The model's mode where the answer reports its spikes. */
   readonly spikes: SpikingMode | null;
   readonly state: boolean;
+  /** Where another model answers than the one whose id was asked for; left out elsewhere. */
+  readonly other?: { readonly asked: string; readonly why: readonly string[] };
 }
 
 export interface RecipeChoice {

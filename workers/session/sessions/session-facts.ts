@@ -28,7 +28,7 @@ export async function sessionFacts(record: SessionRecord, sources: FactSources):
   return {
     id,
     kind: kind === "context" ? "context" : "session",
-    ...{ name, model: model.id, created, updated },
+    ...{ name, model: model.id, version: model, created, updated },
     expires: updated + lifeSeconds,
     tokens: tokens.length,
     turns: Math.max(0, turns.last),

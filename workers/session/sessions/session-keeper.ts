@@ -1,6 +1,7 @@
 /** What the session Worker does with sessions, contexts and shares: which objects it asks, and in which order. */
 import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import type { ModelCard } from "../../contracts/model-files.ts";
 import type { NewSession, SessionBackend, SessionFacts, SharedSession, ShareFacts, TenantId } from "../../contracts/session.ts";
 import { modelNamed } from "../../models/served-model.ts";
 import { versionForNew } from "../../models/version.ts";
@@ -34,13 +35,15 @@ export class SessionKeeper implements Sessions {
   }
 
   async createSession(tenant: TenantId, { model: id, name, from, share }: NewSession): Promise<Outcome<SessionFacts>> {
-    const model = await this.#admit(tenant, id);
-    if (share !== undefined) return await this.#fromShare(tenant, share, name, model);
-    if (from === undefined) return await this.#create(await newRecord(this.#environment, tenant, "session", model, name ?? ""));
+    const { card } = await modelNamed(this.#environment, id);
+    await this.#admit(tenant);
+    if (share !== undefined) return await this.#fromShare(tenant, share, name, id);
+    if (from === undefined)
+      return await this.#create(await newRecord(this.#environment, tenant, "session", await this.#version(card), name ?? ""));
     const original = await this.#find(tenant, from.session, "sess", "ctx");
     const copied = (await original?.copy(from.turn)) ?? notFound(from.session);
     if (!copied.ok) return { ok: false, failure: named(copied.failure, from.session) };
-    requireSameModel(model, copied.value.record.model);
+    requireSameModel(id, copied.value.record.model);
     const parent = { session: from.session, turn: copied.value.last };
     const { record: first } = copied.value;
     const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
@@ -168,8 +171,9 @@ export class SessionKeeper implements Sessions {
     { model: id, name }: { readonly model: string; readonly name?: string },
     text?: ReadableStream<Uint8Array>,
   ): Promise<Outcome<SessionFacts>> {
-    const model = await this.#admit(tenant, id);
-    const record = await newRecord(this.#environment, tenant, "context", model, name ?? "");
+    const { card } = await modelNamed(this.#environment, id);
+    await this.#admit(tenant);
+    const record = await newRecord(this.#environment, tenant, "context", await this.#version(card), name ?? "");
     const made = await this.#create({ ...record, upload: newUpload });
     return made.ok && text !== undefined ? await this.#object(tenant, record.id).fillDocument(text) : made;
   }
@@ -211,12 +215,15 @@ export class SessionKeeper implements Sessions {
     return { ok: true, value: null };
   }
 
-  /** The model of a new one. @throws ServiceError where there is no such model, or no room. */
-  async #admit(tenant: TenantId, model: string): Promise<ModelVersion> {
-    const { card } = await modelNamed(this.#environment, model);
-    const version = await versionForNew(card, () => fromPool(this.#environment.POOL.models()));
+  /** Of the model of one that begins with nothing. @throws ServiceError where no backend could tell which it is. */
+  async #version(card: ModelCard): Promise<ModelVersion> {
+    return await versionForNew(card, () => fromPool(this.#environment.POOL.models()));
+  }
+
+  /** @throws ServiceError where there is no room for a new one. */
+  async #admit(tenant: TenantId): Promise<void> {
     const count = await this.#directory(tenant).count();
-    if (count < mostSessions) return version;
+    if (count < mostSessions) return;
     throw new ServiceError(invalidRequest(`There are ${String(count)} sessions and contexts, which is the limit: delete some.`));
   }
 
@@ -225,7 +232,7 @@ export class SessionKeeper implements Sessions {
   }
 
   /** Its states are another tenant's, so they are sealed anew. */
-  async #fromShare(tenant: TenantId, share: string, name: string | undefined, model: ModelVersion): Promise<Outcome<SessionFacts>> {
+  async #fromShare(tenant: TenantId, share: string, name: string | undefined, model: string): Promise<Outcome<SessionFacts>> {
     const found = (await (await this.#findShare(share))?.get()) ?? null;
     const copied = found === null ? undefined : await sessionAt(this.#environment, found.tenant, found.session, "share").copy();
     if (found === null || copied?.ok !== true) return { ok: false, failure: shareNotFound() };
@@ -286,9 +293,9 @@ export async function newRecord(
 }
 
 /** A conversation's tokens mean nothing to another model. @throws ServiceError */
-function requireSameModel(asked: ModelVersion, found: ModelVersion): void {
-  if (asked.id === found.id) return;
-  throw new ServiceError(invalidRequest(`'model': the conversation was made with the model '${found.id}' (got '${asked.id}').`, "model"));
+function requireSameModel(asked: string, found: ModelVersion): void {
+  if (asked === found.id) return;
+  throw new ServiceError(invalidRequest(`'model': the conversation was made with the model '${found.id}' (got '${asked}').`, "model"));
 }
 
 function notFound(id: string): { readonly ok: false; readonly failure: ServiceFailure } {

@@ -1,5 +1,6 @@
 /** The turns of a session: one has it at a time, is rendered where the conversation ends, and is written down at its end. */
 import type { Outcome } from "../../contracts/engine.ts";
+import { modelUnavailable, ownVersionGone } from "../../models/failures.ts";
 import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, conflict, invalidRequest, sessionOfAnotherModel } from "../failures.ts";
@@ -47,6 +48,8 @@ export class SessionTurns implements TurnTaker {
         if (kind !== "session")
           return { ok: false, failure: invalidRequest("A context takes no turns: make a session from it.", "session_id") };
         const model = await modelOfVersion(this.#parts.environment, version);
+        if (version.digest !== order.model.digest)
+          return { ok: false, failure: modelUnavailable(version.id, ownVersionGone(version.digest)) };
         const isBusy = await this.isBusy();
         // It may have been deleted meanwhile.
         return await this.#parts.found(() => this.#begin(order, model, isBusy));

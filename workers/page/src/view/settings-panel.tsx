@@ -1,4 +1,4 @@
-import { useEffect, useId, useState } from "preact/hooks";
+import { useId, useState } from "preact/hooks";
 import { fieldNames } from "../api/chat-request.ts";
 import { currentSettings } from "../state/selectors.ts";
 import { defaultSettings, numberRules, parseNumberSetting } from "../state/settings.ts";
@@ -75,13 +75,12 @@ interface NumberFieldProps {
   readonly onChange: (value: number | null) => void;
 }
 
-/** Keeps what is being typed, and takes it over, brought into range, when the field is left. */
+/** Keeps what is being typed, and takes it over, brought into range, when the field is left. Whenever nobody types, the field has the value in force. */
 function NumberField({ rule, value, fallback, onChange }: NumberFieldProps) {
   const { texts } = useApp();
   const id = useId();
   const shown = value === null ? "" : String(value);
-  const [typed, setTyped] = useState(shown);
-  useEffect(() => setTyped(shown), [shown]);
+  const [typed, setTyped] = useState<string | null>(null);
   return (
     <div class="number-field">
       <div>
@@ -100,12 +99,17 @@ function NumberField({ rule, value, fallback, onChange }: NumberFieldProps) {
         step={rule.step}
         placeholder={fallback === undefined ? texts.serverDefault : String(fallback)}
         aria-describedby={`${id}-hint`}
-        value={typed}
+        value={typed ?? shown}
         onInput={(event) => setTyped(event.currentTarget.value)}
         onChange={(event) => {
           const parsed = event.currentTarget.validity.badInput ? undefined : parseNumberSetting(rule, event.currentTarget.value);
           if (parsed !== undefined) onChange(parsed);
-          setTyped(parsed === undefined ? shown : parsed === null ? "" : String(parsed));
+          setTyped(null);
+        }}
+        onBlur={(event) => {
+          // What is no number has no value, so that to Preact nothing has changed where there was none.
+          if (event.currentTarget.validity.badInput) event.currentTarget.value = shown;
+          setTyped(null);
         }}
       />
     </div>
