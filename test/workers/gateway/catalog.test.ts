@@ -1,6 +1,10 @@
 /** Models that only replicas have, names that mean others, and models that answer in the place of another, as clients see them. */
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import type { Outcome } from "../../../workers/contracts/engine.ts";
 import type { ModelCard, ModelIndex, ModelIndexEntry } from "../../../workers/contracts/model-files.ts";
+import { PoolService } from "../../../workers/pool/index.ts";
+import { availabilityOf, modelsOf } from "../../../workers/pool/models.ts";
+import type { PoolSnapshot } from "../../../workers/pool/replica.ts";
 import { scriptedFailure, type BackendScript } from "../support/toy-backend.ts";
 import {
   chatChunks,
@@ -44,6 +48,21 @@ async function cards(variables: Variables = {}): Promise<ReadonlyMap<string, Car
   const { data } = await (await requestWith(variables, "/v1/models")).json<{ data: readonly Card[] }>();
   return new Map(data.map((card) => [card.id, card]));
 }
+
+/** The pool without its memory of seconds: what a test scripts holds at once. */
+async function snapshot(): Promise<PoolSnapshot> {
+  const outcome = await engine.models();
+  const facts = { name: "engine", node: null, kind: "engine", address: "", place: null, weight: 1, draining: false, heardAt: 0 } as const;
+  const load = { running: 0, waiting: 0, mostRequests: null, freeShare: null, loaded: true };
+  return { takenAt: 0, replicas: [{ ...facts, models: outcome.ok ? outcome.value : [], load }] };
+}
+const taken = <T>(value: T): Outcome<T> => ({ ok: true, value });
+vi.spyOn(PoolService.prototype, "models").mockImplementation(async () => taken(modelsOf(await snapshot())));
+vi.spyOn(PoolService.prototype, "availability").mockImplementation(async (ids) => taken(availabilityOf(await snapshot(), ids)));
+vi.spyOn(PoolService.prototype, "run").mockImplementation(async (request) => {
+  const outcome = await engine.generate(request);
+  return outcome.ok ? taken({ placed: { backend: "engine", kind: "engine", reasons: [] }, events: outcome.value }) : outcome;
+});
 
 /** What the gateway knows of the backends is up to seconds old; the list always asks. */
 async function use(script: BackendScript): Promise<void> {
