@@ -63,6 +63,17 @@ export class ScriptedEngine extends WorkerEntrypoint<EngineEnvironment> implemen
   }
 }
 
+/** Replicas of the pool by their hosts: a test puts its own here. */
+export const replicas = new Map<string, (request: Request) => Promise<Response>>();
+
+export class ReplicaNetwork extends WorkerEntrypoint {
+  override async fetch(request: Request): Promise<Response> {
+    const replica = replicas.get(new URL(request.url).hostname);
+    if (replica === undefined) throw new Error("nobody listens at this address");
+    return await replica(request);
+  }
+}
+
 /** A test may put another deployment's files in their place. */
 export const assets: Record<string, object> = {
   "/models.json": {
