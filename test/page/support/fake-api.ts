@@ -29,6 +29,8 @@ export type Reply =
       readonly spikes?: readonly object[];
       /** What each text's chunk says of the state. */
       readonly states?: readonly object[];
+      /** What a chunk without text says, before each text, of where the answer runs from there on. */
+      readonly placements?: readonly (object | undefined)[];
       /** What chunks without text say of the state while the prompt is read. */
       readonly reading?: readonly object[];
       /** What the stream waits for between reading and its first text. */

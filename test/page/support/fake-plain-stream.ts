@@ -18,6 +18,8 @@ export async function writeStream(response: ServerResponse, reply: StreamReply):
     await sleep(intervalMs);
     if (index === deltas.length - 1) await reply.gate;
     if (response.destroyed) return;
+    const placement = reply.placements?.[index];
+    if (placement !== undefined) send([{ index: 0, delta: { content: "" }, finish_reason: null }], { placement });
     const [spikes, state] = [reply.spikes?.[index], reply.states?.[index]];
     const more = { ...(spikes === undefined ? {} : { spikes }), ...(state === undefined ? {} : { state }) };
     send([{ index: 0, delta: { content }, finish_reason: null }], more);

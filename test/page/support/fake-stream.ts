@@ -30,6 +30,8 @@ export class FakeStream {
       await sleep(intervalMs);
       if (index === deltas.length - 1) await Promise.race([reply.gate, this.#untilStopped()]);
       if (this.#stopped) break;
+      const placement = reply.placements?.[index];
+      if (placement !== undefined) this.#add(chunk([choice({ content: "" })], { placement }));
       this.text += content;
       this.#add(chunk([choice({ content })], reply.states?.[index] === undefined ? {} : { state: reply.states[index] }));
     }

@@ -26,7 +26,7 @@ describe("chat request", () => {
   });
 
   it("sends no setting that is left to the server", () => {
-    expect(chatRequest("m", [], emptyRequest, { reportState: false })).toEqual({
+    expect(chatRequest("m", [], emptyRequest, { reportState: false, reportPlacement: false })).toEqual({
       model: "m",
       messages: [],
       stream: true,
@@ -35,7 +35,9 @@ describe("chat request", () => {
   });
 
   it("sends zero, which is not the same as empty", () => {
-    expect(chatRequest("m", [], { ...emptyRequest, temperature: 0, topK: 0, seed: 0 }, { reportState: false })).toMatchObject({
+    expect(
+      chatRequest("m", [], { ...emptyRequest, temperature: 0, topK: 0, seed: 0 }, { reportState: false, reportPlacement: false }),
+    ).toMatchObject({
       temperature: 0,
       top_k: 0,
       seed: 0,
@@ -43,13 +45,17 @@ describe("chat request", () => {
   });
 
   it("asks for spikes where the person wants them, and for the state where the server knows it", () => {
-    expect(chatRequest("m", [], { ...emptyRequest, spikes: true }, { reportState: true })).toMatchObject({ spikes: true, state: true });
-    expect(Object.keys(chatRequest("m", [], emptyRequest, { reportState: false }))).not.toContain("state");
+    expect(chatRequest("m", [], { ...emptyRequest, spikes: true }, { reportState: true, reportPlacement: true })).toMatchObject({
+      spikes: true,
+      state: true,
+      placement: true,
+    });
+    expect(Object.keys(chatRequest("m", [], emptyRequest, { reportState: false, reportPlacement: false }))).not.toContain("state");
   });
 
   it("names every setting as the API does", () => {
     const all = Object.fromEntries(numberRules.map((rule) => [rule.setting, 1]));
-    expect(Object.keys(chatRequest("m", [], { ...emptyRequest, ...all }, { reportState: false })).sort()).toEqual(
+    expect(Object.keys(chatRequest("m", [], { ...emptyRequest, ...all }, { reportState: false, reportPlacement: false })).sort()).toEqual(
       ["model", "messages", "stream", "stream_options", "temperature", "top_p", "top_k", "min_p", "presence_penalty"]
         .concat(["frequency_penalty", "repetition_penalty", "max_tokens", "seed"])
         .sort(),

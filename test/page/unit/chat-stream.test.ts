@@ -30,6 +30,18 @@ describe("chunks", () => {
     expect(parseChunk('{"choices":[],"state":{"tokens":"5"}}')).toEqual([]);
   });
 
+  it("reads where an answer runs, before the text that comes with it", () => {
+    const placement = '{"backend":"gpu-1","kind":"vllm","from_token":3}';
+    expect(parseChunk(`{"choices":[{"delta":{"content":"hi"}}],"placement":${placement}}`)).toEqual([
+      { type: "placement", placement: { backend: "gpu-1", onEngine: false, fromToken: 3 } },
+      { type: "delta", text: "hi" },
+    ]);
+    expect(parseChunk(`{"choices":[],"placement":${placement.replace("vllm", "engine")}}`)).toMatchObject([
+      { placement: { onEngine: true } },
+    ]);
+    expect(parseChunk('{"choices":[],"placement":{"backend":"gpu-1","kind":"vllm"}}')).toEqual([]);
+  });
+
   it("finds nothing in the opening chunk", () => {
     expect(parseChunk('{"choices":[{"delta":{"role":"assistant","content":""}}],"usage":null}')).toEqual([]);
   });

@@ -13,6 +13,7 @@ const settings = { ...defaultSettings, topK: 40, minP: 0.05, seed: 7, spikes: tr
 const request = (session: string | null) =>
   chatRequest("model-1", [{ role: "user", content: trickyText }], settings, {
     reportState: true,
+    reportPlacement: false,
     ...(session === null ? {} : { session }),
   });
 const sessionCreation = creation("model-1", trickyText, null);

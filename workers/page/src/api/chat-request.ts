@@ -23,6 +23,7 @@ export interface ChatRequest {
   readonly seed?: number;
   readonly spikes?: true;
   readonly state?: true;
+  readonly placement?: true;
   /** The session that goes on: `messages` are then only what it has not seen. */
   readonly session_id?: string;
 }
@@ -44,6 +45,8 @@ export function chatMessages(
 export interface ChatRequestOptions {
   /** Asks what the conversation's state takes; a server that does not know refuses it. */
   readonly reportState: boolean;
+  /** Asks where the answer runs; a server that does not know refuses it. */
+  readonly reportPlacement: boolean;
   readonly session?: string;
 }
 
@@ -51,13 +54,14 @@ export function chatRequest(
   model: string,
   messages: readonly ChatMessage[],
   settings: Settings,
-  { reportState, session }: ChatRequestOptions,
+  { reportState, reportPlacement, session }: ChatRequestOptions,
 ): ChatRequest {
   const spikes = settings.spikes === true ? { spikes: true as const } : {};
   const state = reportState ? { state: true as const } : {};
+  const placement = reportPlacement ? { placement: true as const } : {};
   const turn = session === undefined ? {} : { session_id: session };
   const stream = { stream: true, stream_options: { include_usage: true } } as const;
-  return { model, ...turn, messages, ...stream, ...samplingFields(settings), ...spikes, ...state };
+  return { model, ...turn, messages, ...stream, ...samplingFields(settings), ...spikes, ...state, ...placement };
 }
 
 /** What a request calls each setting. */
@@ -73,7 +77,10 @@ export const fieldNames = {
   seed: "seed",
 } as const satisfies Readonly<Record<NumberSetting, keyof SamplingFields>>;
 
-type SamplingFields = Omit<ChatRequest, "model" | "messages" | "stream" | "stream_options" | "spikes" | "state" | "session_id">;
+type SamplingFields = Omit<
+  ChatRequest,
+  "model" | "messages" | "stream" | "stream_options" | "spikes" | "state" | "placement" | "session_id"
+>;
 
 function samplingFields(settings: Settings): SamplingFields {
   const fields = Object.entries(fieldNames) as [NumberSetting, keyof SamplingFields][];

@@ -1,5 +1,5 @@
 import { choiceFinishes, type ChoiceFinish } from "../../../contracts/finish.ts";
-import type { SpikeMeasure, StateMeasure } from "../state/types.ts";
+import type { Placement, SpikeMeasure, StateMeasure } from "../state/types.ts";
 import { FailureError, failureFromError, record } from "./failure.ts";
 
 export type FinishReason = ChoiceFinish;
@@ -9,6 +9,8 @@ export type ChatEvent =
   | { readonly type: "delta"; readonly text: string }
   | { readonly type: "spikes"; readonly measure: SpikeMeasure }
   | { readonly type: "state"; readonly measure: StateMeasure }
+  /** Where the answer runs from here on. */
+  | { readonly type: "placement"; readonly placement: Placement }
   | { readonly type: "finish"; readonly reason: FinishReason }
   | { readonly type: "usage"; readonly promptTokens: number; readonly completionTokens: number; readonly cachedTokens?: number };
 
@@ -21,6 +23,8 @@ export function parseChunk(data: string): ChatEvent[] {
   if (spikes !== undefined) events.push({ type: "spikes", measure: spikes });
   const state = stateMeasure(record(chunk["state"]) ?? record(record(chunk["usage"])?.["state"]));
   if (state !== undefined) events.push({ type: "state", measure: state });
+  const placement = placementOf(record(chunk["placement"]));
+  if (placement !== undefined) events.push({ type: "placement", placement });
   const choice = record(Array.isArray(chunk["choices"]) ? chunk["choices"][0] : undefined);
   const text = record(choice?.["delta"])?.["content"];
   if (typeof text === "string" && text !== "") events.push({ type: "delta", text });
@@ -51,6 +55,12 @@ function stateMeasure(state: Record<string, unknown> | undefined): StateMeasure 
   const tokens = state?.["tokens"];
   const bytes = state?.["bytes"];
   return typeof tokens === "number" && typeof bytes === "number" ? { tokens, bytes } : undefined;
+}
+
+function placementOf(placement: Record<string, unknown> | undefined): Placement | undefined {
+  const { backend, kind, from_token: fromToken } = placement ?? {};
+  if (typeof backend !== "string" || typeof kind !== "string" || typeof fromToken !== "number") return undefined;
+  return { backend, onEngine: kind === "engine", fromToken };
 }
 
 function parseRecord(data: string): Record<string, unknown> {

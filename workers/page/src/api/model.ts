@@ -14,6 +14,8 @@ export interface ServedModel {
   readonly state: ModelState | null;
   /** Whether it has neurons that fire, which can then be counted. */
   readonly spikes: boolean;
+  /** Whether the server says where answers run. */
+  readonly tellsPlacement: boolean;
   /** How the server chooses tokens where a request does not say, by the names of the request's fields; empty where it does not tell. */
   readonly defaults: SamplingDefaults;
 }
@@ -46,6 +48,7 @@ export async function fetchModel(signal: AbortSignal): Promise<ServedModel> {
     form: typeof form === "string" ? form : null,
     state: modelState(record(model?.["state"])),
     spikes: model?.["spiking"] === "paper" || model?.["spiking"] === "released",
+    tellsPlacement: Array.isArray(model?.["served_by"]),
     defaults: samplingDefaults(record(model?.["defaults"])),
   };
 }

@@ -76,7 +76,7 @@ export type AnswerAction =
       /** The newest event that this text includes. */
       readonly eventId?: string;
     }
-  /** Before its first text: the prompt is being read. */
+  /** Without text: the prompt is being read, or the answer goes on elsewhere. */
   | { readonly type: "answer-measured"; readonly id: string; readonly messageId: string; readonly measure: Measure }
   /** The server has kept it as this turn of the session, whatever became of its stream. */
   | { readonly type: "answer-kept"; readonly id: string; readonly messageId: string; readonly text: string; readonly turn: number }

@@ -61,7 +61,8 @@ export async function writeAnswer(store: Store, job: AnswerJob, events: AsyncIte
       if (event.cache !== null) meter.began(event.cache);
       open(store, job, event);
     } else meter.see(event);
-    if (event.type === "state" && meter.read().deltas === 0) store.dispatch({ type: "answer-measured", ...address, measure: meter.read() });
+    const isNews = event.type === "placement" || (event.type === "state" && meter.read().deltas === 0);
+    if (isNews) store.dispatch({ type: "answer-measured", ...address, measure: meter.read() });
     if (event.type !== "delta") return;
     text += event.text;
     // The first text is shown at once.

@@ -1,6 +1,6 @@
 import type { CacheReport } from "../api/cache-report.ts";
 import type { ChatEvent, FinishReason } from "../api/chat-stream.ts";
-import type { Measure } from "./types.ts";
+import type { Measure, Placement } from "./types.ts";
 
 export interface Meter {
   see(event: ChatEvent): void;
@@ -29,6 +29,7 @@ export function createMeter(now: () => number, before: Measure = { deltas: 0, st
         told = { ...told, promptTokens, completionTokens, ...(cachedTokens === undefined ? {} : { cachedTokens }) };
       } else if (event.type === "spikes") told = { ...told, spikes: event.measure };
       else if (event.type === "state") told = { ...told, state: event.measure };
+      else if (event.type === "placement") told = { ...told, placements: placedAt(told.placements ?? [], event.placement) };
       else {
         latest = now();
         first ??= latest;
@@ -48,4 +49,11 @@ export function createMeter(now: () => number, before: Measure = { deltas: 0, st
     },
     finishReason: () => reason,
   };
+}
+
+/** A stream that is read again says again what it has said. */
+function placedAt(placements: readonly Placement[], next: Placement): readonly Placement[] {
+  return placements.some(({ fromToken, backend }) => fromToken === next.fromToken && backend === next.backend)
+    ? placements
+    : [...placements, next];
 }

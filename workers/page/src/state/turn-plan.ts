@@ -29,7 +29,7 @@ export function planTurn(model: ServedModel, conversation: Conversation, message
   return { prepare, session: session !== null && prepare === null ? session : null, base, request };
 
   function request(id: string | null): ChatRequest {
-    const options = { reportState: model.state !== null, ...(id === null ? {} : { session: id }) };
+    const options = { reportState: model.state !== null, reportPlacement: model.tellsPlacement, ...(id === null ? {} : { session: id }) };
     const sent = settingsFor(model, settings);
     if (id === null) return chatRequest(model.id, chatMessages(settings.system, messages), sent, options);
     const after = messagesAfter(messages, base);

@@ -72,6 +72,18 @@ export interface Measure {
   readonly resumed?: true;
   readonly spikes?: SpikeMeasure;
   readonly state?: StateMeasure;
+  /** Where it ran, in order; more than one where it went on elsewhere. */
+  readonly placements?: readonly Placement[];
+}
+
+/** Where a part of an answer ran. */
+export interface Placement {
+  /** The backend's name. */
+  readonly backend: string;
+  /** Whether that is the engine at the edge; else it is a replica of the pool. */
+  readonly onEngine: boolean;
+  /** Tokens of the answer that came before this part. */
+  readonly fromToken: number;
 }
 
 /** What the conversation's state held and took when the server last told. */

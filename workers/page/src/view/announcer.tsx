@@ -1,11 +1,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { currentConversation } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
+import { wentOnAt } from "./placement-note.tsx";
 
 /** More would not be listened to; the answer itself can be read at leisure. */
 const maximumSpokenCharacters = 1_000;
 
-/** Tells a screen reader that an answer has begun and, once it is whole, what it says: read token by token it would be noise. Failures are alerts of their own. */
+/** Tells a screen reader that an answer has begun, that it goes on elsewhere and, once it is whole, what it says: read token by token it would be noise. Failures are alerts of their own. */
 export function Announcer() {
   const { state, texts } = useApp();
   const last = currentConversation(state)?.messages.at(-1);
@@ -25,6 +26,11 @@ export function Announcer() {
       );
     }
   }, [answer?.id, status]);
+  const placements = answer?.measure.placements ?? [];
+  const latest = placements.length > 1 ? placements.at(-1) : undefined;
+  useEffect(() => {
+    if (latest !== undefined && running.current !== null) setSpoken(wentOnAt(latest, texts));
+  }, [answer?.id, placements.length]);
   return (
     <div class="visually-hidden" role="status">
       {spoken}

@@ -6,6 +6,7 @@ import { CopyButton } from "./copy-button.tsx";
 import { FailureNote } from "./failure-note.tsx";
 import { formatCount, formatSeconds } from "./format.ts";
 import { ForkIcon, RetryIcon } from "./icons.tsx";
+import { PlacementNote } from "./placement-note.tsx";
 import { Speed } from "./speed.tsx";
 import { SpikeMeter } from "./spike-meter.tsx";
 import { VersionSwitch } from "./version-switch.tsx";
@@ -58,6 +59,7 @@ export function AnswerMessage({ message, last, versions, running }: AnswerMessag
         <VersionSwitch message={message} versions={versions} disabled={running} />
         <Speed message={message} />
       </footer>
+      {message.measure.placements === undefined ? null : <PlacementNote placements={message.measure.placements} />}
       {message.measure.spikes === undefined ? null : <SpikeMeter spikes={message.measure.spikes} />}
     </article>
   );
