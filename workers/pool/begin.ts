@@ -1,4 +1,5 @@
 /** Begins a request at one backend: with its key, within the time that it has to take it, watched from then on. */
+import { waitUntil } from "cloudflare:workers";
 import type { GenerateRequest, Outcome } from "../contracts/engine.ts";
 import type { PlacedStream } from "../contracts/pool.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
@@ -83,5 +84,5 @@ function backendOf(environment: PoolEnvironment, kind: Replica["kind"]): Replica
   }
   const { POOL_NETWORK: own } = environment;
   const network: Network = own === undefined ? (request) => fetch(request) : (request) => own.fetch(request);
-  return kind === "vllm" ? new VllmBackend(network) : new OpenAiBackend(network);
+  return kind === "vllm" ? new VllmBackend(network, { waitUntil }) : new OpenAiBackend(network);
 }

@@ -8,6 +8,7 @@ import { unwrap } from "../contracts/call.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { within } from "../waiting/within.ts";
+import { offeredOverHttp } from "./backends/contract.ts";
 import type { PoolSnapshot, Replica } from "./replica.ts";
 
 export const engineName = "engine";
@@ -104,9 +105,9 @@ export class SnapshotCopy {
   }
 
   async #askRegistry(sources: Sources, since: number): Promise<void> {
-    this.#listed = sources.listed(since);
+    this.#listed = sources.listed(since).map(overHttp);
     try {
-      this.#registered = (await sources.registry()).replicas;
+      this.#registered = (await sources.registry()).replicas.map(overHttp);
     } catch (cause) {
       this.#slowAt = Date.now();
       logLine("error", "service_unreachable", { service: "registry", cause: describeCause(cause) });
@@ -132,4 +133,9 @@ export class SnapshotCopy {
 
 function noteEngine(cause: unknown): void {
   logLine("error", "service_unreachable", { service: "engine", cause: describeCause(cause) });
+}
+
+/** With no more than a backend over HTTP can do, whatever is said of its models. */
+function overHttp(replica: Replica): Replica {
+  return { ...replica, models: replica.models.map(offeredOverHttp) };
 }

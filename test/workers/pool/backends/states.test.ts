@@ -33,6 +33,18 @@ const instead = (method: string, answer: (request: Request) => Response | Promis
 
 afterEach(() => expect.poll(() => replica.states.count).toBe(0));
 
+test("what removes states at the replica is waited for, also where the reader leaves", async () => {
+  replica = new ScriptedReplica(model);
+  const left: Promise<unknown>[] = [];
+  const backend = new VllmBackend(replica.network, { waitUntil: (work) => void left.push(work) });
+  const stream = valueOf(await backend.generate(callOf(model, askedFor({ save: end, maxTokens: 200 }))));
+  expect(replica.states.count).toBe(1);
+  await stream.cancel();
+  expect(left).toHaveLength(1);
+  await Promise.all(left);
+  expect(replica.states.count).toBe(0);
+});
+
 describe("a state goes in", () => {
   test("and its tokens are not read again", async () => {
     const events = await resumed();
