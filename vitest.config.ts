@@ -7,7 +7,7 @@ import type {} from "./test/workers/engine/provided.ts";
 
 const gateway = unstable_readConfig({ config: "./wrangler.toml" });
 
-// node: libraries and scripts. workerd: the gateway and the session Worker inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. page: the whole stack in Chromium. vllm: the pool's backend in the real runtime, against a replica on vLLM.
+// node: libraries and scripts. workerd: the gateway and the session Worker inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. page: the whole stack in Chromium. vllm: the pool's backend in the real runtime, against a replica on vLLM. pool: the whole stack with replicas on vLLM.
 /** What a test polls for comes in milliseconds on a free machine; a busy one may take its time. */
 const patient = { poll: { timeout: 15_000 } };
 
@@ -122,6 +122,7 @@ export default defineConfig({
           expect: patient,
         },
       },
+      { test: { name: "pool", include: ["test/pool/**/*.test.ts"], expect: patient } },
       { test: { name: "page", include: ["test/page/**/*.test.ts"], fileParallelism: false, testTimeout: 120_000, expect: patient } },
     ],
   },

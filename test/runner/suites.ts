@@ -21,6 +21,8 @@ export interface Suite {
 const suiteTimeoutMilliseconds = 600_000;
 /** It starts some dozens of engines. */
 const vllmTimeoutMilliseconds = 1_200_000;
+/** Three starts of an engine. */
+const poolTimeoutMilliseconds = 1_500_000;
 
 export const suites: readonly Suite[] = [
   { name: "check", needs: ["torch", "rust"], run: runChecks },
@@ -32,10 +34,15 @@ export const suites: readonly Suite[] = [
   { name: "pytest", needs: ["torch", "parity", "model"], run: runPytest },
   { name: "vllm", needs: ["vllm", "model"], run: runVllm },
   { name: "edge", needs: ["model", "web page", "python", "chromium"], run: () => runVitest("edge") },
+  { name: "pool", needs: ["vllm", "model", "web page", "python"], run: () => runVitest("pool", {}, poolTimeoutMilliseconds) },
   { name: "page", needs: ["model", "web page", "chromium"], run: () => runVitest("page") },
 ];
 
-async function runVitest(project: string, environment: Readonly<Record<string, string>> = {}): Promise<Counts> {
+async function runVitest(
+  project: string,
+  environment: Readonly<Record<string, string>> = {},
+  timeoutMilliseconds = suiteTimeoutMilliseconds,
+): Promise<Counts> {
   const directory = mkdtempSync(join(tmpdir(), "spikingbrain-vitest-"));
   const report = join(directory, "report.json");
   try {
@@ -45,7 +52,7 @@ async function runVitest(project: string, environment: Readonly<Record<string, s
         ...[inRepository("node_modules/vitest/vitest.mjs"), "run", "--project", project],
         ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`, "--silent=passed-only"],
       ],
-      { env: { ...quietWrangler, ...environment }, timeout: suiteTimeoutMilliseconds },
+      { env: { ...quietWrangler, ...environment }, timeout: timeoutMilliseconds },
     );
     return settle(countVitest(readReport(report)), status === 0);
   } finally {

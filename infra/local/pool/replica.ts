@@ -1,8 +1,9 @@
 /** A replica on this machine: `python -m spikingbrain_vllm serve` on a CPU, registered with the local stack. */
 import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pause, until, within } from "../../../workers/waiting/within.ts";
-import { inRepository, repositoryRoot } from "../paths.ts";
+import { cacheDirectory, inRepository, repositoryRoot } from "../paths.ts";
 import { startGroup, type ProcessGroup } from "../process-group.ts";
 import { vllmPython } from "../python/setup-python.ts";
 
@@ -31,7 +32,7 @@ export interface Replica {
 
 /** What a replica says itself; libraries warn of much beside it that is of no use to anybody here. */
 const ownLine = /^(ready|draining: |ends |the edge |error: )/;
-const keptLines = 60;
+const keptLines = 200;
 const drainSeconds = 3;
 const lookMilliseconds = 250;
 /** Reading weights, the first token and the edge: half a minute on a free machine. */
@@ -123,10 +124,18 @@ async function stopGently(group: ProcessGroup, pid: number | undefined, ended: P
   await pause(0);
 }
 
-/** One thread each and little memory: several share this machine with the stack. */
+/** One thread each and little memory: several share this machine with the stack. What torch compiles for this machine is kept for the next start. */
 function environment(): NodeJS.ProcessEnv {
   const threads = { OMP_NUM_THREADS: "1", VLLM_CPU_OMP_THREADS_BIND: "nobind", VLLM_CPU_KVCACHE_SPACE: "1" };
-  return { ...threads, ...process.env, PYTHONPATH: inRepository("gpu-backend"), PYTHONUNBUFFERED: "1", VLLM_LOGGING_LEVEL: "ERROR" };
+  const compiled = { TORCHINDUCTOR_CACHE_DIR: join(cacheDirectory(), "torch") };
+  return {
+    ...threads,
+    ...compiled,
+    ...process.env,
+    PYTHONPATH: inRepository("gpu-backend"),
+    PYTHONUNBUFFERED: "1",
+    VLLM_LOGGING_LEVEL: "ERROR",
+  };
 }
 
 async function freePort(): Promise<number> {
