@@ -10,6 +10,8 @@ import { checkLinks } from "./checks/links.ts";
 import { checkNamedFiles } from "./checks/named-files.ts";
 import { roomFolders, drawnRooms } from "./checks/rooms.ts";
 import { checkWords } from "./checks/words.ts";
+import { checkConsistency } from "./deploy/consistency.ts";
+import { readRepository } from "./deploy/repository.ts";
 import { inRepository } from "./local/paths.ts";
 import { capture, run } from "./local/run.ts";
 import { venvPython } from "./local/python/setup-python.ts";
@@ -38,6 +40,7 @@ export async function checks(): Promise<Check[]> {
     finder("ARCHITECTURE.md", () => checkArchitecture(checkout)),
     finder("deleted text", () => checkErasure(checkout)),
     finder("imports between rooms", () => checkArrows(checkout, drawnRooms, roomFolders)),
+    finder("what is deployed", () => checkConsistency(readRepository())),
     finder("circles of imports", () => checkCircles(checkout, roomFolders)),
     finder("words of the glossary", () => checkWords(checkout, misuses, uncheckedFiles)),
     node("prettier", "node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),

@@ -65,6 +65,10 @@ export const drawnRooms: readonly Room[] = [
   { path: "infra/checks", imports: [] },
   { path: "infra/local", imports: [contracts, settings, tokenizer, waiting, "workers/gateway/settings.ts"] },
   {
+    path: "infra/deploy",
+    imports: ["infra/local", "infra/checks", waiting, "workers/gateway/settings.ts", `${session}/state-secrets.ts`, "workers/pool"],
+  },
+  {
     path: "infra/node",
     imports: ["infra/local", contracts, encoding, stateFile, tokenizer, "workers/engine", sessions, "wasm/pkg"],
   },

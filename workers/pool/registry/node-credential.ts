@@ -68,7 +68,7 @@ export async function replicaKey(secret: Uint8Array<ArrayBuffer>, replica: strin
   return toHex(new Uint8Array(await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(keyDomain + replica))));
 }
 
-function keyFrom(secret: Uint8Array<ArrayBuffer>, use: "sign" | "verify"): Promise<CryptoKey> {
+function keyFrom(secret: Uint8Array<ArrayBuffer>, use: "sign" | "verify") {
   return crypto.subtle.importKey("raw", secret, hmac, false, [use]);
 }
 

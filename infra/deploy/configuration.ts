@@ -1,0 +1,41 @@
+/** The configuration that a Worker is deployed with: its wrangler.toml under the deployment's names, with its variables and resources. */
+import { resolve } from "node:path";
+import type { Unstable_RawConfig } from "wrangler";
+import type { Resources } from "./resources.ts";
+import type { DeploySettings } from "./settings-file.ts";
+import { baseName, type Worker } from "./workers.ts";
+
+/** The role that the public reaches. */
+export const publicRole = "gateway";
+const poolRole = "pool";
+
+export function deployedName({ name }: Pick<DeploySettings, "name">, inRepositoryName: string): string {
+  return name + inRepositoryName.slice(baseName.length);
+}
+
+export function deployedConfiguration(worker: Worker, settings: DeploySettings, resources: Resources): Unstable_RawConfig {
+  const { raw, folder, role } = worker;
+  const { main = "", assets, services, kv_namespaces: namespaces, r2_buckets: buckets } = raw;
+  return {
+    ...raw,
+    name: deployedName(settings, worker.name),
+    main: resolve(folder, main),
+    vars: { ...raw.vars, ...settings.variables[role] },
+    ...(assets?.directory === undefined ? {} : { assets: { ...assets, directory: resolve(folder, assets.directory) } }),
+    ...(services === undefined ? {} : { services: services.map((one) => ({ ...one, service: deployedName(settings, one.service) })) }),
+    ...(namespaces === undefined
+      ? {}
+      : { kv_namespaces: namespaces.map((one) => ({ ...one, id: resources.namespaces.get(one.binding) ?? "" })) }),
+    ...(buckets === undefined
+      ? {}
+      : { r2_buckets: buckets.map((one) => ({ ...one, bucket_name: resources.buckets.get(one.binding) ?? "" })) }),
+    ...(role === publicRole ? reachedAt(settings) : {}),
+    ...(role === poolRole && settings.poolNetwork !== undefined
+      ? { vpc_networks: [{ binding: "POOL_NETWORK", ...settings.poolNetwork }] }
+      : {}),
+  };
+}
+
+function reachedAt({ domain }: DeploySettings): Unstable_RawConfig {
+  return domain === undefined ? { workers_dev: true } : { workers_dev: false, routes: [{ pattern: domain, custom_domain: true }] };
+}
