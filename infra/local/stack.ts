@@ -36,6 +36,8 @@ export interface StackOptions {
 
 export interface Stack {
   readonly url: string;
+  /** Of the process that has started all others. */
+  readonly pid: number | undefined;
   /** Resolves once `/ready` answers 200; rejects when the stack ends or the time is over. */
   untilReady(timeoutMilliseconds: number): Promise<void>;
   /** Resolves when the stack has ended, whoever ended it. */
@@ -96,6 +98,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
   return {
     url,
+    pid: group.child.pid,
     ended,
     stop: () => group.stop(),
     async untilReady(timeoutMilliseconds): Promise<void> {

@@ -1,6 +1,7 @@
 import { engineSuite } from "./engine/suite.ts";
 import { fairSuite } from "./fair/suite.ts";
 import { httpSuite } from "./http/suite.ts";
+import { poolSuite } from "./pool/suite.ts";
 import { routingSuite } from "./routing/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
@@ -12,6 +13,7 @@ export const suites: readonly Suite[] = [
   engineSuite,
   fairSuite,
   httpSuite,
+  poolSuite,
   routingSuite,
   spikesSuite,
   stateSuite,

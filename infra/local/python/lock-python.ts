@@ -36,7 +36,7 @@ try {
   await mustRun(join(directory, "bin/pip"), ["install", "--quiet", "--disable-pip-version-check", `uv==${uvVersion}`]);
   const overrides = join(directory, "overrides.txt");
   writeFileSync(overrides, vllmOverrides.join("\n"));
-  // All of these share one environment, so their versions must agree; the two for vLLM have one each.
+  // All of these share one environment, so their versions must agree; the routers have one of their own, and so have the two for vLLM.
   const constraint = ["--constraint", "requirements-test.lock"];
   for (const [extra, choices] of [
     ["test", universal],
@@ -45,6 +45,7 @@ try {
     ["model", [...universal, ...constraint, ...withoutAccelerators]],
     ["parquet", [...universal, ...constraint]],
     ["parity", [...universal, ...constraint]],
+    ["routers", linux],
     ["vllm", [...linux, "--override", overrides, ...withoutAccelerators]],
     ["vllm-gpu", linux],
   ] as const) {

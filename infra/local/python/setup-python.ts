@@ -2,7 +2,8 @@
  * Makes gpu-backend/.venv hold exactly what the lock files say, and our own packages importable in it. `--model` adds torch, half a
  * gigabyte; `--parquet` adds pyarrow, `--parity` adds transformers, which tests compare with; `--bench` adds llama.cpp for comparison, which
  * compiles for minutes; `--evaluate` adds lm-eval. `--vllm` makes gpu-backend/.venv-vllm instead, whose versions are vLLM's, with the project
- * installed in it: vLLM finds `spikingbrain_vllm` by the entry point of an installed distribution.
+ * installed in it: vLLM finds `spikingbrain_vllm` by the entry point of an installed distribution. `--routers` makes gpu-backend/.venv-routers,
+ * with what the pool is measured beside.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -14,6 +15,8 @@ import { capture, isMain, reportFailure, run } from "../run.ts";
 const environment = inRepository("gpu-backend/.venv");
 export const venvPython = inRepository("gpu-backend/.venv/bin/python");
 const vllmEnvironment = inRepository("gpu-backend/.venv-vllm");
+const routersEnvironment = inRepository("gpu-backend/.venv-routers");
+export const routersPython = inRepository("gpu-backend/.venv-routers/bin/python");
 export const vllmPython = inRepository("gpu-backend/.venv-vllm/bin/python");
 const standIn = inRepository("infra/local/python/cuda_stand_in.py");
 const makers = [inRepository("infra/local/python/setup-python.ts"), standIn];
@@ -48,6 +51,11 @@ export async function setupVllm(): Promise<void> {
     },
     [inRepository("gpu-backend/pyproject.toml")],
   );
+}
+
+/** A third environment: routers that the pool is measured beside. Their wheels are for Linux. */
+export async function setupRouters(): Promise<void> {
+  await install(routersEnvironment, "routers", () => Promise.resolve());
 }
 
 /** Makes an environment hold exactly what the extra's lock says, unless it does; `finish` does what is left to do, from `sources`. */
@@ -110,6 +118,7 @@ if (isMain(import.meta.url)) {
     await setupPython("test");
     for (const extra of optional) if (process.argv.includes(`--${extra}`)) await setupPython(extra);
     if (process.argv.includes("--vllm")) await setupVllm();
+    if (process.argv.includes("--routers")) await setupRouters();
   } catch (error) {
     reportFailure(error);
   }

@@ -1,0 +1,123 @@
+/** What a client sees of streams: how long each took, and how it ended. */
+import { Agent, request as httpRequest } from "node:http";
+import { answerTokens } from "./upstream.ts";
+
+export interface Target {
+  readonly url: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: object;
+  /** The text of a whole answer, once it is known. */
+  readonly expected?: string;
+}
+
+/**
+ * `whole`: all tokens and the end of the answer. `short`: a stream that ended properly, without all of them, or with others. `error`: the client was told that it
+ * failed, by a status or in the stream. `broken`: the connection broke off. `hung`: nothing came for {@link hangMilliseconds}.
+ */
+export type Ending = "whole" | "short" | "error" | "broken" | "hung";
+
+export interface StreamEnd {
+  readonly ending: Ending;
+  readonly milliseconds: number;
+  /** The longest time without anything. */
+  readonly longestGap: number;
+  readonly text: string;
+}
+
+export const hangMilliseconds = 8_000;
+
+export function agentOf(connections: number): Agent {
+  return new Agent({ keepAlive: true, maxSockets: connections });
+}
+
+export function readStream({ url, path, headers, body, expected }: Target, agent: Agent): Promise<StreamEnd> {
+  return new Promise((resolve) => {
+    const begin = performance.now();
+    let last = begin;
+    let longestGap = 0;
+    let text = "";
+    let status = 0;
+    const end = (found: Pick<StreamEnd, "ending" | "text">): void => {
+      clearTimeout(timer);
+      longestGap = Math.max(longestGap, performance.now() - last);
+      resolve({ ...found, milliseconds: performance.now() - begin, longestGap });
+    };
+    const hung = (): void => {
+      end({ ending: "hung", text });
+      request.destroy();
+    };
+    let timer = setTimeout(hung, hangMilliseconds);
+    const request = httpRequest(
+      `${url}${path}`,
+      { method: "POST", agent, headers: { "content-type": "application/json", ...headers } },
+      (response) => {
+        status = response.statusCode ?? 0;
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          text += chunk;
+          longestGap = Math.max(longestGap, performance.now() - last);
+          last = performance.now();
+          clearTimeout(timer);
+          timer = setTimeout(hung, hangMilliseconds);
+        });
+        response.once("end", () => {
+          end(endingOf(status, text, expected));
+        });
+        response.once("error", () => {
+          end({ ending: "broken", text });
+        });
+      },
+    );
+    request.once("error", () => {
+      end({ ending: "broken", text });
+    });
+    request.end(JSON.stringify(body));
+  });
+}
+
+interface Chunk {
+  readonly error?: object;
+  readonly choices?: readonly { readonly delta?: { readonly content?: string | null }; readonly finish_reason?: string | null }[];
+  readonly usage?: { readonly completion_tokens: number } | null;
+}
+
+function endingOf(status: number, text: string, expected: string | undefined): Pick<StreamEnd, "ending" | "text"> {
+  const events = [...text.matchAll(/^data: (.+)$/gm)].map(([, data = ""]) => data);
+  const chunks = events.filter((data) => data !== "[DONE]").map((data) => JSON.parse(data) as Chunk);
+  const content = chunks.map(({ choices = [] }) => choices[0]?.delta?.content ?? "").join("");
+  if (status !== 200 || chunks.some(({ error }) => error !== undefined)) return { ending: "error", text: content };
+  const isWhole =
+    events.at(-1) === "[DONE]" &&
+    chunks.some(({ choices = [] }) => choices[0]?.finish_reason === "length") &&
+    chunks.some(({ usage }) => usage?.completion_tokens === answerTokens) &&
+    content === (expected ?? content);
+  return { ending: isWhole ? "whole" : "short", text: content };
+}
+
+/** Reads `amount` streams, `connections` of them at any time, and throws unless all are whole. Sorted times in milliseconds, and streams a second. */
+export async function load(
+  target: Target,
+  connections: number,
+  amount: number,
+): Promise<{ readonly times: readonly number[]; readonly perSecond: number }> {
+  const agent = agentOf(connections);
+  const times: number[] = [];
+  let left = amount;
+  const begin = performance.now();
+  try {
+    await Promise.all(
+      Array.from({ length: connections }, async () => {
+        while (left > 0) {
+          left -= 1;
+          const { ending, milliseconds } = await readStream(target, agent);
+          if (ending !== "whole") throw new Error(`${target.url}${target.path}: a stream's end was '${ending}'`);
+          times.push(milliseconds);
+        }
+      }),
+    );
+  } finally {
+    agent.destroy();
+  }
+  return { times: times.toSorted((left, right) => left - right), perSecond: amount / ((performance.now() - begin) / 1000) };
+}

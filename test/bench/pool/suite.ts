@@ -1,0 +1,194 @@
+/** What the edge costs between a client and replicas, and what becomes of streams when a replica fails, beside two other routers. */
+import { alternately } from "../alternately.ts";
+import { whenEnded } from "../ending.ts";
+import { compare, SeriesCollector, type Comparison, type Floor, type Series, type SuiteResult } from "../report/result.ts";
+import { quantile, summarize } from "../report/statistics.ts";
+import type { Suite, SuiteOptions } from "../suite.ts";
+import { until } from "../../../workers/waiting/within.ts";
+import { residentMebibytes } from "./memory.ts";
+import { alone, edge, floor, portkey, router, startParticipants, startUpstream, type Participant } from "./participants.ts";
+import { agentOf, load, readStream, type Ending } from "./stream-load.ts";
+import { answerTokens, modes, tokensBefore, type Mode } from "./upstream.ts";
+
+/** Streams of one measurement by how many are read at a time. */
+const amounts = [
+  { connections: 1, streams: 100 },
+  { connections: 16, streams: 320 },
+  { connections: 64, streams: 640 },
+] as const;
+/** Of each way to fail, one after another. */
+const failingStreams = 10;
+
+const others = [portkey, router] as const;
+const settingOf = (connections: number): string => `${connections} at a time`;
+const failureOf: Readonly<Record<Exclude<Mode, "good">, string>> = {
+  refuse: "one of two upstreams is cut before its first byte",
+  cut: "one of two upstreams is cut in mid-stream",
+  hang: "one of two upstreams hangs in mid-stream",
+  end: "one of two upstreams ends its stream without an end of the answer",
+};
+const afterLoad = "after the load";
+
+const notes = [
+  `Two upstreams that compute nothing answer with ${answerTokens} tokens, each in a chunk of its own; all programs stand in front of the same two. Client, upstreams and programs share the cores of one machine, so absolute figures are those of a small one.`,
+  "added: what a program takes beyond the upstream alone, of the same round. Latency is that of the whole stream.",
+  `"${floor}": a minimal Worker that makes one call to an object, which makes one durable write and hands the upstream's stream on; under wrangler, as the edge is, whose development proxy both have in front of them. Streams a second of the edge are to be at least two thirds of the floor's where it stands in the way of Portkey's.`,
+  "The edge renders and tokenizes each chat, asks the upstreams for token ids, keeps each stream in an object so that it can be read again, and makes text of the ids; the two routers hand bytes on.",
+  `Failures: one of the two upstreams goes wrong after ${tokensBefore} tokens (or before the first byte), the other is well; ${failingStreams} streams one after another, of which so many met it (more than once where a program tries again). whole: all tokens and the answer's end; short: a proper end of the stream without them; error: the client was told; broken: the connection broke off; hung: nothing for 8 s. The same streams' longest silence is beside them.`,
+  "Where they can be told how long to wait: the edge 0.5 s between two tokens (POOL_GAP_SECONDS), Portkey's gateway 5 s (request_timeout), vllm-router 5 s (--request-timeout-secs), with its retries and breakers as they are by default. Portkey's gateway balances load between two fallbacks, each from one of the upstreams to the other.",
+];
+
+async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResult> {
+  const collector = new SeriesCollector();
+  const upstreams = [await startUpstream(), await startUpstream()];
+  const running: { stop(): Promise<void> }[] = upstreams.map(({ group }) => group);
+  const stopAll = async (): Promise<void> => {
+    await Promise.all(running.map((one) => one.stop()));
+  };
+  const forget = whenEnded(stopAll);
+  try {
+    progress("starting the programs");
+    const participants = await startParticipants(
+      upstreams.map(({ url }) => url),
+      model,
+    );
+    running.push(...participants);
+    const known = await Promise.all(participants.map(warmed));
+    for (let round = 0; round < rounds; round += 1) {
+      for (const { connections, streams } of amounts) {
+        progress(`round ${round + 1}: ${settingOf(connections)}`);
+        await measureLoad(alternately(known, round), connections, streams, collector);
+      }
+    }
+    for (const { name, pid } of known) {
+      const mebibytes = pid === undefined ? undefined : residentMebibytes(pid);
+      if (mebibytes !== undefined) collector.add(afterLoad, "resident memory", "MiB", name, mebibytes);
+    }
+    const [bad] = upstreams;
+    if (bad === undefined) throw new Error("there is no upstream");
+    for (const mode of modes) {
+      if (mode === "good") continue;
+      progress(failureOf[mode]);
+      for (const one of known) if (one.name !== alone && one.name !== floor) await measureFailure(one, bad.url, mode, collector);
+    }
+  } finally {
+    forget();
+    await stopAll();
+  }
+  return {
+    settings: { rounds, connections: amounts.map(({ connections }) => connections).join(", "), "tokens a stream": answerTokens },
+    notes,
+    series: collector.all(),
+    comparisons: comparisons(collector),
+    floors: floors(collector),
+  };
+}
+
+/** With the text of a whole answer, by which later ones are judged. */
+async function warmed(participant: Participant): Promise<Participant> {
+  const agent = agentOf(1);
+  const { ending, text } = await readStream(participant.target, agent);
+  agent.destroy();
+  if (ending !== "whole") throw new Error(`${participant.name}: the first stream's end was '${ending}': ${text.slice(0, 500)}`);
+  const target = { ...participant.target, expected: text };
+  await load(target, 16, 64);
+  return { ...participant, target };
+}
+
+async function measureLoad(
+  participants: readonly Participant[],
+  connections: number,
+  streams: number,
+  collector: SeriesCollector,
+): Promise<void> {
+  const setting = settingOf(connections);
+  const measured = new Map<string, { readonly p50: number; readonly p99: number }>();
+  for (const { name, target } of participants) {
+    const { times, perSecond } = await load(target, connections, streams);
+    collector.add(setting, "throughput", "streams/s", name, perSecond);
+    measured.set(name, { p50: quantile(times, 0.5), p99: quantile(times, 0.99) });
+  }
+  const baseline = measured.get(alone);
+  if (baseline === undefined) throw new Error("the upstream alone was not measured");
+  for (const [name, { p50, p99 }] of measured) {
+    collector.add(setting, "latency, p50", "ms", name, p50);
+    collector.add(setting, "latency, p99", "ms", name, p99);
+    if (name === alone) continue;
+    collector.add(setting, "added, p50", "ms", name, p50 - baseline.p50);
+    collector.add(setting, "added, p99", "ms", name, p99 - baseline.p99);
+  }
+}
+
+async function measureFailure(
+  { name, target }: Participant,
+  bad: string,
+  mode: Exclude<Mode, "good">,
+  collector: SeriesCollector,
+): Promise<void> {
+  const agent = agentOf(1);
+  const asked = async (): Promise<number> => Number(await (await fetch(`${bad}/count`)).text());
+  const setMode = (to: Mode): Promise<Response> => fetch(`${bad}/mode`, { method: "POST", body: to });
+  await setMode("good");
+  // Whatever came before is over: the program trusts the upstream again.
+  const trusts = async (): Promise<true | undefined> => {
+    await readStream(target, agent);
+    return (await asked()) >= 3 ? true : undefined;
+  };
+  await until(trusts, { milliseconds: 90_000, everyMilliseconds: 100 }, () => {
+    throw new Error(`${name} no longer asks an upstream that is well`);
+  });
+  await setMode(mode);
+  const counts = new Map<Ending, number>([["whole", 0]]);
+  let longest = 0;
+  for (let stream = 0; stream < failingStreams; stream += 1) {
+    const { ending, longestGap } = await readStream(target, agent);
+    counts.set(ending, (counts.get(ending) ?? 0) + 1);
+    longest = Math.max(longest, longestGap);
+  }
+  collector.add(failureOf[mode], "that met it", `of ${failingStreams}`, name, await asked());
+  for (const [ending, count] of counts) collector.add(failureOf[mode], ending, `of ${failingStreams}`, name, count);
+  collector.add(failureOf[mode], "longest silence", "ms", name, longest);
+  await setMode("good");
+  agent.destroy();
+}
+
+function found(collector: SeriesCollector, setting: string, figure: string, name: string): Series {
+  const series = collector.find(setting, figure, name);
+  if (series === undefined) throw new Error(`${figure} of ${name} was not measured`);
+  return series;
+}
+
+function comparisons(collector: SeriesCollector): Comparison[] {
+  return amounts.flatMap(({ connections }) =>
+    [...others, floor].flatMap((other) =>
+      ["throughput", "latency, p99"].map((figure) =>
+        compare(found(collector, settingOf(connections), figure, edge), found(collector, settingOf(connections), figure, other), "ratio"),
+      ),
+    ),
+  );
+}
+
+function floors(collector: SeriesCollector): Floor[] {
+  const median = (setting: string, figure: string, name: string): number =>
+    summarize(found(collector, setting, figure, name).values).median;
+  const rates = amounts.map(({ connections }) => {
+    const rate = (name: string): number => median(settingOf(connections), "throughput", name);
+    return {
+      name: `streams a second, ${settingOf(connections)}, over the lesser of Portkey's and two thirds of the floor's`,
+      required: 1,
+      measured: rate(edge) / Math.min(rate(portkey), rate(floor) / 1.5),
+    };
+  });
+  const kept = (Object.values(failureOf) as readonly string[]).flatMap((setting) => [
+    { name: `whole streams of the edge, ${setting}`, required: failingStreams, measured: median(setting, "whole", edge) },
+    { name: `a second over its longest silence, ${setting}`, required: 1, measured: 1_000 / median(setting, "longest silence", edge) },
+  ]);
+  return [...rates, ...kept];
+}
+
+export const poolSuite: Suite = {
+  name: "pool",
+  description: "what the edge adds to replicas' streams, and what it makes of failures, beside Portkey's gateway and vllm-router",
+  defaultRounds: 2,
+  run,
+};
