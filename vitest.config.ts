@@ -4,6 +4,7 @@ import { kCurrentWorker } from "miniflare";
 import { defineConfig } from "vitest/config";
 import { unstable_readConfig } from "wrangler";
 import type {} from "./test/workers/engine/provided.ts";
+import type {} from "./test/workers/pool/provided.ts";
 
 const gateway = unstable_readConfig({ config: "./wrangler.toml" });
 
@@ -81,6 +82,7 @@ export default defineConfig({
         ],
         test: {
           name: "workerd",
+          provide: { chaos: { streams: Number(process.env["CHAOS_STREAMS"] ?? 200), seed: Number(process.env["CHAOS_SEED"] ?? 14) } },
           include: [
             "test/workers/*.test.ts",
             "test/workers/{gateway,contracts,encoding,observe,pool,session,waiting}/**/*.test.ts",

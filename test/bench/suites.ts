@@ -1,3 +1,4 @@
+import { chaosSuite } from "./chaos/suite.ts";
 import { engineSuite } from "./engine/suite.ts";
 import { fairSuite } from "./fair/suite.ts";
 import { httpSuite } from "./http/suite.ts";
@@ -10,6 +11,7 @@ import { vllmSuite } from "./vllm/suite.ts";
 import type { Suite } from "./suite.ts";
 
 export const suites: readonly Suite[] = [
+  chaosSuite,
   engineSuite,
   fairSuite,
   httpSuite,

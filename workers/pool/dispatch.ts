@@ -71,11 +71,12 @@ export class Dispatch {
     return { ok: true, value };
   }
 
-  /** The next that takes it; undefined where there is none, or no more may be tried. */
+  /** The next that takes it; undefined where there is none that may be tried. */
   async #next(ways: Iterator<Way>, once = false): Promise<Outcome<Begun> | undefined> {
     for (let next = ways.next(); next.done !== true; next = ways.next()) {
       if (this.#failure !== undefined && !this.#failure.retryable) return { ok: false, failure: this.#failure };
-      if (!this.#options.budget.take()) return undefined;
+      // The budget keeps what is left of the replicas from drowning; the engine's own queue keeps it.
+      if (next.value.replica.kind !== "engine" && !this.#options.budget.take()) continue;
       const begun = await this.#try(next.value, this.#attempt(next.value));
       if (begun !== undefined) return { ok: true, value: begun };
       if (once) return undefined;

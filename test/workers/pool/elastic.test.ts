@@ -5,14 +5,14 @@ import { engine } from "../support/gateway-worker.ts";
 import { spyOnLog } from "../support/log-spy.ts";
 import { greedy, SessionClient, user } from "../support/session-client.ts";
 import { scriptedFailure } from "../support/toy-backend.ts";
-import { Replicas, setPoolVariables } from "./troubled-replicas.ts";
+import { littlePatience, Replicas, setPoolVariables, usualPatience } from "./troubled-replicas.ts";
 
 let pool: Replicas;
 let lines: string[] = [];
 
-beforeAll(() => setPoolVariables({ POOL_GAP_SECONDS: "0.3", POOL_FIRST_TOKEN_SECONDS: "0.5", POOL_CONNECT_SECONDS: "0.3" }));
+beforeAll(() => setPoolVariables(littlePatience));
 afterAll(async () => {
-  setPoolVariables({ POOL_GAP_SECONDS: undefined, POOL_FIRST_TOKEN_SECONDS: undefined, POOL_CONNECT_SECONDS: undefined });
+  setPoolVariables(usualPatience);
   await pool.leave();
 });
 beforeEach(async () => {

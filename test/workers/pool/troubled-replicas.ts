@@ -50,6 +50,10 @@ export class Replicas {
   readonly names: readonly string[];
   /** Strikes in this order, each once, whichever replica is asked. */
   troubles: Trouble[] = [];
+  /** What strikes a request once those have. */
+  nextTrouble: () => Trouble | undefined = () => undefined;
+  /** Troubles that have struck. */
+  struck = 0;
   /** A replica that is away refuses every connection. */
   readonly away = new Set<string>();
 
@@ -82,7 +86,8 @@ export class Replicas {
 
   async #answer(name: string, replica: ScriptedReplica, request: Request): Promise<Response> {
     if (this.away.has(name)) throw new Error("connection refused");
-    const trouble = this.troubles.shift();
+    const trouble = this.troubles.shift() ?? this.nextTrouble();
+    if (trouble !== undefined) this.struck++;
     if (trouble === undefined) return await replica.network(request);
     const { how, at = 0 } = trouble;
     if (isRefusal(how)) {
@@ -144,6 +149,14 @@ async function setStatic(list: readonly object[]): Promise<void> {
 }
 
 type PoolVariables = { readonly [Name in Extract<keyof PoolEnvironment, `POOL_${string}`>]?: string | undefined };
+
+/** So that no test waits for long. */
+export const littlePatience: PoolVariables = { POOL_GAP_SECONDS: "0.3", POOL_FIRST_TOKEN_SECONDS: "0.5", POOL_CONNECT_SECONDS: "0.3" };
+export const usualPatience: PoolVariables = {
+  POOL_GAP_SECONDS: undefined,
+  POOL_FIRST_TOKEN_SECONDS: undefined,
+  POOL_CONNECT_SECONDS: undefined,
+};
 
 export function setPoolVariables(variables: PoolVariables): void {
   const all = env as unknown as Record<string, string>;
