@@ -66,7 +66,7 @@ export const drawnRooms: readonly Room[] = [
   { path: "infra/local", imports: [contracts, settings, tokenizer, waiting, "workers/gateway/settings.ts"] },
   {
     path: "infra/deploy",
-    imports: ["infra/local", "infra/checks", waiting, "workers/gateway/settings.ts", `${session}/state-secrets.ts`, "workers/pool"],
+    imports: ["infra/local", "infra/checks", waiting, "workers/gateway/settings.ts", `${session}/settings.ts`, "workers/pool"],
   },
   {
     path: "infra/node",

@@ -1,11 +1,11 @@
 /** Which secrets each Worker gets with this deployment: those of the file, what is asked for, and what Cloudflare has already stays. */
 import * as z from "zod";
-import { apiKeys } from "../../workers/gateway/settings.ts";
+import { gatewaySettings } from "../../workers/gateway/settings.ts";
 import { addressRules } from "../../workers/pool/registry/address.ts";
 import { nodeSecrets } from "../../workers/pool/registry/node-credential.ts";
 import { registrySettings } from "../../workers/pool/registry/settings.ts";
 import { staticReplicas } from "../../workers/pool/registry/static-list.ts";
-import { stateSecrets } from "../../workers/session/state-secrets.ts";
+import { checkSettings } from "../../workers/session/settings.ts";
 import { deployedName } from "./configuration.ts";
 import { requiredSecretsOf, secretsOf, type Secrets } from "./secrets.ts";
 import type { DeploySettings } from "./settings-file.ts";
@@ -44,8 +44,8 @@ export async function givenSecrets(workers: readonly Worker[], file: Secrets, ne
 /** By the rules of who reads them. @throws ServiceError that tells no value. */
 export function checkSecrets(secrets: ReadonlyMap<string, Secrets>, { variables }: Pick<DeploySettings, "variables">): void {
   const of = (role: string): Readonly<Record<string, string>> => ({ ...variables[role], ...Object.fromEntries(secrets.get(role) ?? []) });
-  apiKeys(of("gateway"));
-  stateSecrets(of("session"));
+  gatewaySettings(of("gateway"));
+  checkSettings(of("session"));
   registrySettings(of("pool"));
   addressRules(of("pool"));
   nodeSecrets(of("pool"));

@@ -26,11 +26,11 @@ const right: ConsistencyInput = {
     [
       "gateway",
       [
-        "interface E {\n  readonly ENGINE: Backend;\n  readonly ASSETS: Assets;\n  readonly NETWORK?: Network;\n  readonly API_KEYS?: string;\n}\n",
+        "interface E {\n  readonly ENGINE: Backend;\n  readonly ASSETS: Assets;\n  readonly NETWORK?: Network;\n  readonly API_KEYS?: string;\n  readonly ADMIN_KEYS?: string;\n}\n",
       ],
     ],
   ]),
-  document: { path: "README.md", text: "| gateway | `API_KEYS` | unset | keys |\n| engine | `SPIKES` | off | spikes |\n" },
+  document: { path: "README.md", text: "| gateway | `API_KEYS`, `ADMIN_KEYS` | unset | keys |\n| engine | `SPIKES` | off | spikes |\n" },
 };
 const problemsOf = (changes: Partial<ConsistencyInput>) => checkConsistency({ ...right, ...changes }).map(describeProblem);
 
@@ -77,7 +77,7 @@ describe("a deployment", () => {
     ],
     [
       "a variable without a document",
-      { document: { path: "README.md", text: "| gateway | `API_KEYS` | unset | keys |\n" } },
+      { document: { path: "README.md", text: "| gateway | `API_KEYS`, `ADMIN_KEYS` | unset | keys |\n" } },
       "README.md:1: the table of variables must have SPIKES of the engine Worker, which reads it",
     ],
     [
