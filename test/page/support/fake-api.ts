@@ -80,6 +80,8 @@ export interface FakeApi {
   contextLength: number;
   /** What the model's card says besides. */
   card: object;
+  /** Cards of models beside the first. */
+  otherModels: readonly { readonly id: string; readonly [field: string]: unknown }[];
   /** Replies to the next chat requests, in order; without any, a short answer. */
   readonly replies: Reply[];
   /** Paths asked for that nobody serves. */
@@ -105,6 +107,7 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
     aborts: 0,
     contextLength: 2048,
     card: {},
+    otherModels: [],
     replies: [],
     unknownPaths: [],
     calls: [],
@@ -123,6 +126,7 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
       api.aborts = 0;
       api.contextLength = 2048;
       api.card = {};
+      api.otherModels = [];
     },
     close() {
       server.closeAllConnections();
@@ -148,7 +152,8 @@ export async function startFakeApi(directory: string): Promise<FakeApi> {
     }
     if (pathname === "/v1/chat/completions") return chat(request, response);
     if (pathname === "/v1/models") {
-      sendJson(response, 200, { object: "list", data: [{ id: model, object: "model", max_model_len: api.contextLength, ...api.card }] });
+      const first = { id: model, object: "model", max_model_len: api.contextLength, ...api.card };
+      sendJson(response, 200, { object: "list", data: [first, ...api.otherModels] });
       return;
     }
     if (pathname === "/tokenize") {

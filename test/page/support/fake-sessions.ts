@@ -15,6 +15,7 @@ export interface FakeSession {
   readonly id: string;
   readonly kind: "session" | "context";
   readonly key: string;
+  readonly model: string;
   name: string;
   turns: FakeTurn[];
   parent: { readonly session_id: string; readonly turn: number } | null;
@@ -45,11 +46,23 @@ export class FakeSessions {
     this.#created = 0;
   }
 
-  create(key: string, kind: FakeSession["kind"], name = ""): FakeSession {
+  create(key: string, kind: FakeSession["kind"], name = "", of = model): FakeSession {
     this.#created += 1;
     const id = `${kind === "context" ? "ctx" : "sess"}_${this.#created}`;
     const updated = 1_800_000_000 + this.#created;
-    const session: FakeSession = { id, kind, key, name, turns: [], parent: null, running: null, updated, ingest: null, text: "" };
+    const session: FakeSession = {
+      id,
+      kind,
+      key,
+      model: of,
+      name,
+      turns: [],
+      parent: null,
+      running: null,
+      updated,
+      ingest: null,
+      text: "",
+    };
     this.all.set(id, session);
     return session;
   }
@@ -60,7 +73,7 @@ export class FakeSessions {
   }
 
   fork(session: FakeSession, turn = session.turns.length): FakeSession {
-    const fork = this.create(session.key, "session", session.name);
+    const fork = this.create(session.key, "session", session.name, session.model);
     fork.turns = session.turns.slice(0, turn);
     fork.parent = { session_id: session.id, turn };
     return fork;
@@ -106,7 +119,8 @@ export class FakeSessions {
     const from = (body["from"] ?? {}) as { readonly session_id?: string; readonly context_id?: string };
     const origin = this.all.get(from.context_id ?? from.session_id ?? "");
     const shared = this.shares.get(String(body["share"]));
-    const session = this.create(key, kind, typeof body["name"] === "string" ? body["name"] : "");
+    const text = (field: string) => (typeof body[field] === "string" ? body[field] : undefined);
+    const session = this.create(key, kind, text("name"), text("model"));
     if (shared !== undefined) session.turns = [...shared.turns];
     if (origin !== undefined) session.parent = { session_id: origin.id, turn: 0 };
     if (kind === "context") session.ingest = { stage: "uploading", received_bytes: 0, tokens: 0, read_tokens: 0 };
@@ -136,11 +150,11 @@ export class FakeSessions {
   }
 }
 
-export function factsOf({ id, kind, name, turns, parent, running, updated, ingest }: FakeSession): object {
+export function factsOf({ id, kind, model: of, name, turns, parent, running, updated, ingest }: FakeSession): object {
   const tokens = ingest?.tokens ?? turns.length * 30;
   const sizes = { tokens, turns: turns.length, state_bytes: stateBytes, bytes: stateBytes + tokens * 4, tier: "hot" };
   const times = { created: updated, updated, expires: updated + 2_592_000 };
-  return { id, object: "session", kind, name, model: model, ...times, ...sizes, parent, running: running?.id ?? null, ingest };
+  return { id, object: "session", kind, name, model: of, ...times, ...sizes, parent, running: running?.id ?? null, ingest };
 }
 
 export function refused(status: number, code: string, message: string): FakeResponse {

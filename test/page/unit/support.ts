@@ -19,9 +19,10 @@ export function conversation(id: string, messages: readonly Message[], updatedAt
 /** The first conversation is the one that is shown. */
 export function state(...conversations: Conversation[]): State {
   return {
-    preferences: { theme: "system", language: "en", settings: defaultSettings },
+    preferences: { theme: "system", language: "en", settings: defaultSettings, model: null },
     conversations,
     currentId: conversations[0]?.id ?? null,
+    models: [],
     model: null,
     modelFailure: null,
     online: true,

@@ -13,6 +13,7 @@ const store = createStore({
   preferences: loadPreferences(),
   conversations: [],
   currentId: null,
+  models: [],
   model: null,
   modelFailure: null,
   online: navigator.onLine,
@@ -48,10 +49,19 @@ function lookAtShare(): void {
 async function begin(target: Store): Promise<void> {
   await keepLookingForModel(target);
   await actions.refresh();
+  await watchForModel(target);
 }
 
 /** How long to leave a server alone that did not say which model it has. */
 const modelRetryMs = 3_000;
+
+/** While no model can answer, whether one can meanwhile. */
+async function watchForModel(target: Store): Promise<void> {
+  while (true) {
+    await pause(modelRetryMs);
+    if (target.get().model?.status === "unavailable") actions.refreshModels();
+  }
+}
 
 async function keepLookingForModel(target: Store): Promise<void> {
   while (target.get().model === null) {

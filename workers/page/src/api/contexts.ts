@@ -8,6 +8,8 @@ import { sessionFacts } from "./sessions.ts";
 export interface ContextFacts {
   readonly id: string;
   readonly name: string;
+  /** The model that reads it, and that answers what is asked about it. */
+  readonly model: string;
   readonly stage: "uploading" | "reading" | "ready" | "failed";
   /** UTF-8 bytes that have arrived: where an upload goes on. */
   readonly receivedBytes: number;
@@ -62,7 +64,7 @@ function contextPath(id: string): string {
 }
 
 function contextFacts(value: unknown): ContextFacts {
-  const { id, name } = sessionFacts(value);
+  const { id, name, model } = sessionFacts(value);
   const ingest = record(record(value)?.["ingest"]) ?? {};
   const { stage } = ingest;
   const [receivedBytes, tokens, readTokens] = [ingest["received_bytes"], ingest["tokens"], ingest["read_tokens"]].map((count) =>
@@ -72,6 +74,7 @@ function contextFacts(value: unknown): ContextFacts {
   return {
     id,
     name,
+    model,
     stage: stage === "uploading" || stage === "reading" || stage === "failed" ? stage : "ready",
     receivedBytes: receivedBytes ?? 0,
     tokens: tokens ?? 0,

@@ -14,6 +14,12 @@ export interface ServedModel {
   readonly state: ModelState | null;
   /** Whether it has neurons that fire, which can then be counted. */
   readonly spikes: boolean;
+  /** `cold` answers after its weights are loaded; a server that does not say is ready. */
+  readonly status: "ready" | "cold" | "unavailable";
+  /** Why it is not ready, in the server's words; null where it is, or the server does not say. */
+  readonly reason: string | null;
+  /** Whether it can't run at the edge, only on replicas. */
+  readonly poolOnly: boolean;
   /** Whether the server says where answers run. */
   readonly tellsPlacement: boolean;
   /** How the server chooses tokens where a request does not say, by the names of the request's fields; empty where it does not tell. */
@@ -31,13 +37,19 @@ export interface ModelState {
   readonly fullAttentionBytesPerToken: number;
 }
 
-/** The first model of `GET /v1/models`. */
-export async function fetchModel(signal: AbortSignal): Promise<ServedModel> {
+/** The models of `GET /v1/models`, at least one; the first is the server's own choice. */
+export async function fetchModels(signal: AbortSignal): Promise<readonly ServedModel[]> {
   const body = await requestRecord("/v1/models", { signal });
-  const list = body["data"];
-  const model = record(Array.isArray(list) ? list[0] : undefined);
+  const list: unknown = body["data"];
+  if (!Array.isArray(list) || list.length === 0) throw new FailureError({ kind: "protocol" });
+  return list.map(servedModel);
+}
+
+function servedModel(card: unknown): ServedModel {
+  const model = record(card);
   const id = model?.["id"];
   if (typeof id !== "string") throw new FailureError({ kind: "protocol" });
+  const { status, reason } = model ?? {};
   const length = model?.["max_model_len"];
   const parameters = model?.["parameters"];
   const form = record(model?.["form"])?.["summary"];
@@ -48,6 +60,9 @@ export async function fetchModel(signal: AbortSignal): Promise<ServedModel> {
     form: typeof form === "string" ? form : null,
     state: modelState(record(model?.["state"])),
     spikes: model?.["spiking"] === "paper" || model?.["spiking"] === "released",
+    status: status === "cold" || status === "unavailable" ? status : "ready",
+    reason: typeof reason === "string" ? reason : null,
+    poolOnly: Array.isArray(model?.["runs_on"]) && !model["runs_on"].includes("engine"),
     tellsPlacement: Array.isArray(model?.["served_by"]),
     defaults: samplingDefaults(record(model?.["defaults"])),
   };

@@ -140,7 +140,13 @@ export const chinese: Texts = {
   ],
   note: (parameters) =>
     `这是一个${parameters === null ? "" : `仅有 ${parameters}参数的`}小模型，在 Worker 的 CPU 上运行，主要使用英语，经常出错：重要内容请自行核实。`,
+  noteOfPool: (parameters) =>
+    `这是一个${parameters === null ? "" : `${parameters}参数的`}模型，在资源池的副本上运行，可能出错：重要内容请自行核实。`,
   model: "模型",
+  modelsTitle: "模型",
+  modelsIntro: "选择在新对话中回答的模型。",
+  modelsNewChat: "每个对话始终使用同一个模型：选择另一个模型会开始新的对话。",
+  modelStatus: { ready: "就绪", cold: "首次回答时加载", unavailable: "目前无法回答" },
   connecting: "连接中…",
   noModel: "未连接",
   context: "上下文",

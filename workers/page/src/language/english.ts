@@ -145,7 +145,13 @@ export const english = {
   ],
   note: (parameters: string | null) =>
     `A small model${parameters === null ? "" : ` of ${parameters} parameters`}, running on a CPU in a Worker. It is often wrong: check what matters.`,
+  noteOfPool: (parameters: string | null) =>
+    `A model${parameters === null ? "" : ` of ${parameters} parameters`}, running on the pool’s replicas. It may be wrong: check what matters.`,
   model: "Model",
+  modelsTitle: "Models",
+  modelsIntro: "Which model answers in the conversation that you begin.",
+  modelsNewChat: "A conversation keeps its model: choosing another one begins a new conversation.",
+  modelStatus: { ready: "ready", cold: "loads with the first answer", unavailable: "can’t answer now" },
   connecting: "Connecting…",
   noModel: "Not connected",
   context: "Context",

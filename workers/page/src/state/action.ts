@@ -23,7 +23,7 @@ import type {
 export type Action = PageAction | ConversationAction | SessionAction | AnswerAction | DocumentAction;
 
 export type PageAction =
-  | { readonly type: "model-loaded"; readonly model: ServedModel }
+  | { readonly type: "models-loaded"; readonly models: readonly ServedModel[] }
   | { readonly type: "model-failed"; readonly failure: Failure }
   | { readonly type: "online-changed"; readonly online: boolean }
   | { readonly type: "preferences-changed"; readonly preferences: Partial<Preferences> }

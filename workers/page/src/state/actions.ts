@@ -4,8 +4,8 @@ import { soon } from "./attempt.ts";
 import { createChatActions, type ChatActions } from "./chat-actions.ts";
 import { createDocuments, type Documents } from "./documents.ts";
 import { createListActions, type ListActions } from "./list-actions.ts";
-import { loadModel } from "./load-model.ts";
-import { isRunning } from "./selectors.ts";
+import { loadModel, refreshModels } from "./load-model.ts";
+import { currentConversation, isRunning } from "./selectors.ts";
 import { refreshSessions } from "./sessions.ts";
 import { createSharing, type Sharing } from "./sharing.ts";
 import type { Store } from "./store.ts";
@@ -19,6 +19,10 @@ export interface Actions extends ChatActions, ListActions {
   readonly changePreferences: (preferences: Partial<Preferences>) => void;
   /** The key that requests bring from now on; empty for the browser's own. */
   readonly changeKey: (key: string) => void;
+  /** Which model answers in new conversations; where the open one has begun, a new one is begun. */
+  readonly chooseModel: (id: string) => void;
+  /** Asks again which models can answer. */
+  readonly refreshModels: () => void;
   readonly dismissNotice: () => void;
   /** Takes up what was under way when the page was last closed. */
   readonly resumeAnswers: () => void;
@@ -46,6 +50,12 @@ export function createActions(store: Store): Actions {
       saveEnteredKey(key);
       loadModel(store, soon()).then(refresh, () => undefined);
     },
+    chooseModel(id) {
+      store.dispatch({ type: "preferences-changed", preferences: { model: id } });
+      const conversation = currentConversation(store.get());
+      if (conversation !== null && store.get().model?.id !== id) store.dispatch({ type: "conversation-opened", id: null });
+    },
+    refreshModels: () => void refreshModels(store, soon()),
     dismissNotice: () => store.dispatch({ type: "notice-changed", notice: null }),
     resumeAnswers() {
       for (const conversation of store.get().conversations) {

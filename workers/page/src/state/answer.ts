@@ -4,6 +4,7 @@ import { fetchTurns } from "../api/turns.ts";
 import { newAnswer, resumedAnswer } from "./answer-source.ts";
 import { writeAnswer, type AnswerJob } from "./answer-writer.ts";
 import { attempt, soon } from "./attempt.ts";
+import { modelFor } from "./selectors.ts";
 import { releaseSessions } from "./sessions.ts";
 import type { Store } from "./store.ts";
 import type { AssistantMessage, Message } from "./types.ts";
@@ -57,9 +58,9 @@ export function createAnswers(store: Store): Answers {
   return {
     start(conversationId, added, from) {
       const previous = running.get(conversationId);
-      const answer = emptyAnswer(store.get().model?.id ?? "");
-      const change = { type: "messages-replaced", id: conversationId, added: [...added, answer], now: Date.now() } as const;
       const before = store.get().conversations.find(({ id }) => id === conversationId);
+      const answer = emptyAnswer(modelFor(store.get(), before ?? null, null)?.id ?? "");
+      const change = { type: "messages-replaced", id: conversationId, added: [...added, answer], now: Date.now() } as const;
       store.dispatch(from === undefined ? change : { ...change, from });
       if (before !== undefined) releaseSessions(store, before);
       run(conversationId, answer, async (job) => {

@@ -1,15 +1,22 @@
+import { fetchModels, type ServedModel } from "../api/model.ts";
 import { FailureError } from "../api/failure.ts";
-import { fetchModel } from "../api/model.ts";
 import type { Store } from "./store.ts";
 
-/** Asks the server which model it serves and remembers it, or remembers why not. */
-export async function loadModel(store: Store, signal: AbortSignal) {
+/** Asks the server which models it has and remembers them, or remembers why not. The one that answers now is returned. */
+export async function loadModel(store: Store, signal: AbortSignal): Promise<ServedModel> {
   try {
-    const model = await fetchModel(signal);
-    store.dispatch({ type: "model-loaded", model });
+    store.dispatch({ type: "models-loaded", models: await fetchModels(signal) });
+    const { model } = store.get();
+    if (model === null) throw new FailureError({ kind: "protocol" });
     return model;
   } catch (error) {
     if (error instanceof FailureError) store.dispatch({ type: "model-failed", failure: error.failure });
     throw error;
   }
+}
+
+/** What can answer may have changed meanwhile; where the server can't be asked, it stays as it was known. */
+export async function refreshModels(store: Store, signal: AbortSignal): Promise<void> {
+  const models = await fetchModels(signal).catch(() => null);
+  if (models !== null) store.dispatch({ type: "models-loaded", models });
 }

@@ -10,7 +10,8 @@ export function loadPreferences(): Preferences {
   const stored = readJson(preferencesKey) as Partial<Preferences> | null;
   const language = languages.find((known) => known === stored?.language) ?? preferredLanguage(navigator.languages);
   const theme = stored?.theme === "light" || stored?.theme === "dark" ? stored.theme : "system";
-  return { theme, language, settings: { ...defaultSettings, ...stored?.settings } };
+  const model = typeof stored?.model === "string" ? stored.model : null;
+  return { theme, language, settings: { ...defaultSettings, ...stored?.settings }, model };
 }
 
 export function savePreferences(preferences: Preferences): void {

@@ -2,10 +2,17 @@ import type { Action, PageAction } from "./action.ts";
 import { reduceAnswer } from "./answer-reducer.ts";
 import { reduceConversation } from "./conversation-reducer.ts";
 import { reduceDocument } from "./document-reducer.ts";
+import { currentConversation, modelFor } from "./selectors.ts";
 import { reduceSession } from "./session-reducer.ts";
 import type { State } from "./types.ts";
 
 export function reduce(state: State, action: Action): State {
+  const next = reduceOne(state, action);
+  const model = modelFor(next, currentConversation(next), next.about);
+  return model === next.model ? next : { ...next, model };
+}
+
+function reduceOne(state: State, action: Action): State {
   switch (action.type) {
     case "settings-changed":
     case "conversations-loaded":
@@ -36,7 +43,7 @@ export function reduce(state: State, action: Action): State {
     case "document-failed":
     case "document-removed":
       return reduceDocument(state, action);
-    case "model-loaded":
+    case "models-loaded":
     case "model-failed":
     case "online-changed":
     case "preferences-changed":
@@ -49,10 +56,10 @@ export function reduce(state: State, action: Action): State {
 
 function reducePage(state: State, action: PageAction): State {
   switch (action.type) {
-    case "model-loaded":
-      return { ...state, model: action.model, modelFailure: null };
+    case "models-loaded":
+      return { ...state, models: action.models, modelFailure: null };
     case "model-failed":
-      return { ...state, model: null, modelFailure: action.failure };
+      return { ...state, models: [], modelFailure: action.failure };
     case "online-changed":
       return { ...state, online: action.online };
     case "preferences-changed":

@@ -1,7 +1,26 @@
-import type { AssistantMessage, Conversation, Measure, Settings, State, StateMeasure } from "./types.ts";
+import type { ServedModel } from "../api/model.ts";
+import type { AssistantMessage, Conversation, DocumentRef, Measure, Settings, State, StateMeasure } from "./types.ts";
 
 export function currentConversation(state: State): Conversation | null {
   return state.conversations.find((conversation) => conversation.id === state.currentId) ?? null;
+}
+
+/**
+ * The model that answers in a conversation, or in one that is not begun: a session keeps its own, and so does what is asked about a document; else
+ * the one that was chosen, as long as it can answer; else the first that can.
+ */
+export function modelFor(
+  state: Pick<State, "models" | "documents" | "preferences">,
+  conversation: Conversation | null,
+  about: DocumentRef | null,
+): ServedModel | null {
+  const { models, documents, preferences } = state;
+  const document = conversation?.document ?? about;
+  const bound = conversation?.session?.model ?? documents.find(({ facts }) => facts.id === document?.id)?.facts.model;
+  const known = (id: string | null | undefined) => models.find((model) => model.id === id);
+  const able = ({ status }: ServedModel) => status !== "unavailable";
+  const chosen = known(preferences.model);
+  return known(bound) ?? (chosen !== undefined && able(chosen) ? chosen : undefined) ?? models.find(able) ?? models[0] ?? null;
 }
 
 export function currentSettings(state: State): Settings {

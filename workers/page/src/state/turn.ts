@@ -1,9 +1,10 @@
 /** What one message sends: the whole conversation, or, in a session, only what the server has not seen. */
 import type { ChatRequest } from "../api/chat-request.ts";
-import { failureOf } from "../api/failure.ts";
+import { FailureError, failureOf } from "../api/failure.ts";
 import { callSession, deleteSession, forking } from "../api/sessions.ts";
 import { isKept } from "./branches.ts";
 import { loadModel } from "./load-model.ts";
+import { modelFor } from "./selectors.ts";
 import type { Store } from "./store.ts";
 import { planTurn, type TurnPlan } from "./turn-plan.ts";
 import type { Conversation } from "./types.ts";
@@ -16,8 +17,10 @@ export interface PreparedTurn {
 
 /** Brings the session, where there is or can be one, to where `answerId` answers, and makes the request for it. */
 export async function prepareTurn(store: Store, id: string, answerId: string, signal: AbortSignal): Promise<PreparedTurn> {
-  const model = store.get().model ?? (await loadModel(store, signal));
+  if (store.get().models.length === 0) await loadModel(store, signal);
   const conversation = conversationOf(store, id);
+  const model = modelFor(store.get(), conversation, null);
+  if (model === null) throw new FailureError({ kind: "protocol" });
   const earlier = conversation.messages.filter((message) => message.id !== answerId);
   const plan = planTurn(model, conversation, earlier, true);
   const session = plan.session?.id ?? (await sessionOf(store, conversation, plan, signal));

@@ -181,6 +181,8 @@ export interface Preferences {
   readonly language: Language;
   /** What a new conversation starts with. */
   readonly settings: Settings;
+  /** Id of the model that answers in new conversations; null leaves it to the server. */
+  readonly model: string | null;
 }
 
 export interface State {
@@ -189,6 +191,9 @@ export interface State {
   readonly conversations: readonly Conversation[];
   /** Null is a conversation not begun yet: nothing is stored before the first message. */
   readonly currentId: string | null;
+  /** The server's own choice first; empty before it has been asked. */
+  readonly models: readonly ServedModel[];
+  /** The one that answers in the open conversation, or in the next one (`modelFor`). */
   readonly model: ServedModel | null;
   /** Why there is no model. */
   readonly modelFailure: Failure | null;

@@ -72,7 +72,7 @@ export function Composer({ box, draft, onDraft, onSend, onEditLast, onDocument }
         </div>
       </div>
       <p class="note" role={state.online ? undefined : "status"}>
-        {state.online ? texts.note(size) : texts.sendOffline}
+        {state.online ? (state.model?.poolOnly === true ? texts.noteOfPool : texts.note)(size) : texts.sendOffline}
       </p>
     </form>
   );

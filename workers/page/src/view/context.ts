@@ -5,7 +5,7 @@ import type { Actions } from "../state/actions.ts";
 import type { State } from "../state/types.ts";
 
 /** What can lie over the page, one at a time. */
-export type Panel = "menu" | "settings" | "code" | "shortcuts" | "share" | "documents" | "import";
+export type Panel = "menu" | "settings" | "code" | "shortcuts" | "share" | "documents" | "import" | "models";
 
 export interface AppContext {
   readonly state: State;

@@ -4,6 +4,7 @@ import { useApp, type Panel } from "./context.ts";
 import { Dialog } from "./dialog.tsx";
 import { DocumentsPanel } from "./documents-panel.tsx";
 import { ImportPanel } from "./import-panel.tsx";
+import { ModelsPanel } from "./models-panel.tsx";
 import { SettingsPanel } from "./settings-panel.tsx";
 import { SharePanel } from "./share-panel.tsx";
 import { ShortcutsPanel } from "./shortcuts-panel.tsx";
@@ -42,5 +43,7 @@ export function Panels({ open, draft, draftIsDocument, onDraftAdded, onClose, ch
       return <DocumentsPanel pasted={draftIsDocument ? draft : ""} onAdded={draftIsDocument ? onDraftAdded : null} onClose={onClose} />;
     case "import":
       return <ImportPanel onClose={onClose} />;
+    case "models":
+      return <ModelsPanel onClose={onClose} />;
   }
 }

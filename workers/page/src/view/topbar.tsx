@@ -53,15 +53,30 @@ function useTitle(): string {
   return conversation === null ? texts.newChat : (conversationTitle(conversation) ?? texts.untitled);
 }
 
+/** Where there is a choice, the name leads to it. */
 function ModelName() {
-  const { state, texts } = useApp();
+  const { state, texts, openPanel } = useApp();
   const status =
-    !state.online || (state.model === null && state.modelFailure !== null) ? "failed" : state.model === null ? "waiting" : "ready";
+    !state.online || state.model?.status === "unavailable" || (state.model === null && state.modelFailure !== null)
+      ? "failed"
+      : state.model === null
+        ? "waiting"
+        : "ready";
+  const name = state.model?.id ?? (status === "failed" ? texts.noModel : texts.connecting);
   return (
     <p class="model" data-status={status} title={state.model?.form ?? undefined}>
       <span class="model-dot" aria-hidden="true" />
-      <span class="visually-hidden">{texts.model}: </span>
-      {state.model?.id ?? (status === "failed" ? texts.noModel : texts.connecting)}
+      {state.models.length > 1 ? (
+        <button type="button" class="model-choice" aria-haspopup="dialog" onClick={() => openPanel("models")}>
+          <span class="visually-hidden">{texts.model}: </span>
+          {name}
+        </button>
+      ) : (
+        <>
+          <span class="visually-hidden">{texts.model}: </span>
+          {name}
+        </>
+      )}
     </p>
   );
 }
