@@ -5,7 +5,7 @@ from spikingbrain_vllm.hugging_face_config import CONFIG_CLASSES, HYBRID, SOFTMA
 from spikingbrain_vllm.serve import lifeline
 from spikingbrain_vllm.state.settings import CONNECTOR
 
-OPERATIONS = ("vllm::spikingbrain_linear", "vllm::spikingbrain_evicted")
+OPERATIONS = ("vllm::spikingbrain_linear", "vllm::spikingbrain_evicted", "vllm::spikingbrain_count")
 
 
 def register() -> None:

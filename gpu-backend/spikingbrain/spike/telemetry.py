@@ -73,10 +73,12 @@ class SpikeCounts:
         return estimate(self.additions, self.multiply_accumulates)
 
 
-def count_spikes(counts: Tensor, outputs: int | Tensor) -> SpikeCounts:
-    """Of counts `[..., channels]`; `outputs` is how many products each channel takes part in, a number or `[..., 1]` int64."""
+def count_spikes(counts: Tensor, outputs: int | Tensor, *, largest: Tensor | None = None) -> SpikeCounts:
+    """Of counts `[..., channels]`; `outputs` is how many products each channel takes part in, a number or `[..., 1]` int64. `largest`,
+    `[..., 1]`: the largest magnitude where these are not all of a token's channels."""
     magnitudes = counts.detach().abs().to(torch.int64)
-    steps = bit_length(magnitudes.amax(dim=-1, keepdim=True)).clamp(min=1)
+    most = magnitudes.amax(dim=-1, keepdim=True) if largest is None else largest.to(torch.int64)
+    steps = bit_length(most).clamp(min=1)
     spikes = torch.zeros_like(magnitudes)
     histogram = torch.zeros(4, dtype=torch.int64, device=magnitudes.device)
     for start in range(0, int(steps.max()), WINDOW_STEPS):

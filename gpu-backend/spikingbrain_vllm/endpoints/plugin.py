@@ -41,4 +41,9 @@ class StateEndpoints:
         atexit.register(directory.close)
         service = StateService(StateStore(directory, identity.digest, settings.limits), identity, keys)
         state.spikingbrain_states = service
+        # Not there where vLLM has been started without its routes for token ids.
+        if getattr(state, "serving_tokens", None) is not None:
+            from spikingbrain_vllm.endpoints.told_streams import ToldServingTokens
+
+            state.serving_tokens = ToldServingTokens.of(state.serving_tokens, None)
         service.sweeping = asyncio.create_task(service.sweep_for_ever())

@@ -18,9 +18,9 @@ class Block(nn.Module):
         self.attn = Mixer(config, index, vllm_config, f"{prefix}.attn")
         self.mlp_norm = RMSNorm(config.hidden, config.epsilon)
         if layer.feed_forward == "moe" and config.experts is not None:
-            self.mlp: nn.Module = Routed(config, config.experts, f"{prefix}.mlp")
+            self.mlp: nn.Module = Routed(config, index, config.experts, f"{prefix}.mlp")
         else:
-            self.mlp = Dense(config, config.feed_forward_inner, f"{prefix}.mlp")
+            self.mlp = Dense(config, index, config.feed_forward_inner, f"{prefix}.mlp")
 
     def forward(self, residual: Tensor, at: Angles, of_sinks: bool = False) -> Tensor:
         """The residual `[tokens, hidden]` after the layer."""

@@ -14,6 +14,7 @@ from spikingbrain.state.evicted import Evicted
 from spikingbrain.state.key_values import KeyValues, join_rows, take_rows
 from spikingbrain.state.salient import Salient
 from torch import Tensor
+from vllm.config import get_current_vllm_config
 from vllm.forward_context import get_forward_context
 from vllm.utils.torch_utils import direct_register_custom_op
 
@@ -22,6 +23,8 @@ from spikingbrain_vllm.layers.evicted_decode import decode
 from spikingbrain_vllm.layers.evicted_shapes import evicted_parts, evicted_shape, get_rows, put_rows, split_row
 from spikingbrain_vllm.layers.evicted_weights import EvictedTensors
 from spikingbrain_vllm.layers.state_layer import StateLayer
+from spikingbrain_vllm.telemetry.meter import RowRecorder
+from spikingbrain_vllm.telemetry.settings import directory_of
 
 
 class EvictedBranch(StateLayer):
@@ -31,7 +34,7 @@ class EvictedBranch(StateLayer):
         self.config, self.parts = config, evicted_parts(config, heads)
         # Not as a submodule: these are the mixer's, by a checkpoint's names.
         self._tensors = (tensors,)
-        self.neurons = ReferenceNeurons(config.spiking, layer)
+        self._layer, self._counts = layer, directory_of(get_current_vllm_config()) is not None
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, x: Tensor) -> Tensor:
         """Not rotated, `[tokens, heads or kv_heads, dim]`, and the layer's normed input; returns the query's shape."""
@@ -47,12 +50,13 @@ class EvictedBranch(StateLayer):
             return
         weights = self._tensors[0].weights()
         if metadata.decodes:
-            slots, first = metadata.slots[: metadata.decodes], slice(metadata.decodes)
+            slots, first = metadata.slots[: metadata.decodes], slice(0, metadata.decodes)
             position = metadata.lengths[first].to(torch.int64) - 1
             rows = self.states.index_select(0, slots)
             rows = torch.where((position <= 0)[:, None], 0.0, rows)
             tokens = Projected(projected.query[first], projected.key[first], projected.value[first])
-            out[first] = decode(self.config, weights, tokens, x[first], position, split_row(rows, self.parts), self.neurons).to(out.dtype)
+            views, neurons = split_row(rows, self.parts), self._neurons(first)
+            out[first] = decode(self.config, weights, tokens, x[first], position, views, neurons).to(out.dtype)
             self.states.index_copy_(0, slots, rows)
         for prefill in metadata.prefills:
             slot = metadata.slots[prefill.row : prefill.row + 1]
@@ -63,10 +67,14 @@ class EvictedBranch(StateLayer):
                 first_position = prefill.position + start - prefill.start
                 held, memory = self.read_row(row, first_position)
                 span = self._span(first_position, tokens.query)
-                heads, held, memory = evicted_branch(span, weights, tokens, x[part], held, memory, self.neurons)
+                heads, held, memory = evicted_branch(span, weights, tokens, x[part], held, memory, self._neurons(part))
                 out[part] = heads
                 self.write_row(row, held, memory, part.stop - prefill.start + prefill.position)
             self.states.index_copy_(0, slot, row[None])
+
+    def _neurons(self, rows: slice) -> ReferenceNeurons:
+        """For these rows of the step."""
+        return ReferenceNeurons(self.config.spiking, self._layer, RowRecorder(rows) if self._counts else None)
 
     def _span(self, first: int, query: Tensor) -> Span:
         at = angles(first, query.shape[0], self.config.rotated, self.config.rope_theta, like=query)

@@ -10,11 +10,11 @@ from vllm.model_executor.layers.fused_moe import FusedMoEFactory
 from vllm.model_executor.layers.linear import MergedColumnParallelLinear, ReplicatedLinear, RowParallelLinear
 from vllm.platforms import current_platform
 
-from spikingbrain_vllm.layers.neurons import Neurons
+from spikingbrain_vllm.layers.neurons import FanOut, Neurons
 
 
 class Dense(nn.Module):
-    def __init__(self, config: Config, inner: int, prefix: str, *, fires: bool = True) -> None:
+    def __init__(self, config: Config, layer: int, inner: int, prefix: str, *, fires: bool = True) -> None:
         """`fires`: whether the input is to fire here, or has where it came from."""
         super().__init__()
         hidden = config.hidden
@@ -22,13 +22,15 @@ class Dense(nn.Module):
             hidden, [inner, inner], bias=False, prefix=f"{prefix}.gate_up_proj", return_bias=False
         )
         self.down_proj = RowParallelLinear(inner, hidden, bias=False, prefix=f"{prefix}.down_proj", return_bias=False)
-        self.activation, self.neurons, self.fires = SiluAndMul(), Neurons(config), fires
+        self.activation, self.neurons, self.fires = SiluAndMul(), Neurons(config, layer), fires
+        self.inner, self.hidden = inner, hidden
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`[tokens, hidden]` to the same."""
+    def forward(self, x: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """`[tokens, hidden]` to the same. `chosen`, `[tokens]`: those whose result is used."""
         if self.fires:
-            x = self.neurons(x, "feed_forward_in")
-        inner = self.neurons(self.activation(self.gate_up_proj(x)), "feed_forward_down", split=True)
+            x = self.neurons(x, "feed_forward_in", FanOut(2 * self.inner))
+        activated = self.activation(self.gate_up_proj(x))
+        inner = self.neurons(activated, "feed_forward_down", FanOut(self.hidden), split=True, chosen=chosen)
         out: Tensor = self.down_proj(inner)
         return out
 
@@ -37,22 +39,23 @@ class Routed(nn.Module):
     """vLLM's fused experts, and the shared one that every token uses with weight 1. Where the experts' inner activations are to fire, which
     no fused kernel does, each expert is a `Dense` of its own."""
 
-    def __init__(self, config: Config, experts: Experts, prefix: str) -> None:
+    def __init__(self, config: Config, layer: int, experts: Experts, prefix: str) -> None:
         super().__init__()
-        self.config, self.neurons = experts, Neurons(config)
+        self.config, self.neurons = experts, Neurons(config, layer)
+        self.fan_out = FanOut(experts.count + 2 * experts.used * experts.inner + 2 * experts.shared_inner)
         self.router = ReplicatedLinear(config.hidden, experts.count, bias=False, prefix=f"{prefix}.router", return_bias=False)
         self.is_fused = "feed_forward_down" not in FIRING[config.spiking.mode]
         if self.is_fused:
             self.experts: nn.Module = fused(config, experts, f"{prefix}.experts")
         else:
-            each = (Dense(config, experts.inner, f"{prefix}.experts.{index}", fires=False) for index in range(experts.count))
+            each = (Dense(config, layer, experts.inner, f"{prefix}.experts.{index}", fires=False) for index in range(experts.count))
             self.experts = nn.ModuleList(each)
         shared = experts.shared_inner
-        self.shared_expert = Dense(config, shared, f"{prefix}.shared_expert", fires=False) if shared > 0 else None
+        self.shared_expert = Dense(config, layer, shared, f"{prefix}.shared_expert", fires=False) if shared > 0 else None
 
     def forward(self, x: Tensor) -> Tensor:
         """`[tokens, hidden]` to the same."""
-        x = self.neurons(x, "feed_forward_in")
+        x = self.neurons(x, "feed_forward_in", self.fan_out)
         logits = self.router(x)
         routed: Tensor = self.experts(hidden_states=x, router_logits=logits) if self.is_fused else self._each(x, logits)
         return routed if self.shared_expert is None else self.shared_expert(x) + routed
@@ -64,7 +67,7 @@ class Routed(nn.Module):
         result = torch.zeros_like(x)
         for index, expert in enumerate(self.experts):
             share = (scores * (chosen == index)).sum(dim=-1, keepdim=True).to(x.dtype)
-            result = result + share * expert(x)
+            result = result + share * expert(x, (chosen == index).any(dim=-1))
         return result
 
 

@@ -1,6 +1,6 @@
 """What mixes tokens in a layer, as `spikingbrain.model.mixer` does it."""
 
-from spikingbrain.config import Config, LearnedGate
+from spikingbrain.config import Config, Layer, LearnedGate
 from spikingbrain.model.rope import Angles, rotate
 from torch import Tensor, nn
 from vllm.config import VllmConfig
@@ -9,10 +9,12 @@ from vllm.model_executor.layers.layernorm import RMSNorm
 from spikingbrain_vllm.layers.evicted_branch import EvictedBranch
 from spikingbrain_vllm.layers.evicted_weights import EvictedTensors
 from spikingbrain_vllm.layers.linear_branch import LinearBranch
-from spikingbrain_vllm.layers.neurons import Neurons
+from spikingbrain_vllm.layers.neurons import FanOut, Neurons
 from spikingbrain_vllm.layers.norms import AllHeadsNorm
 from spikingbrain_vllm.layers.projections import Gate, Projections
 from spikingbrain_vllm.layers.softmax_branch import SoftmaxBranch
+
+MOST_POSITIONS = 2**62
 
 
 class Mixer(nn.Module):
@@ -21,7 +23,7 @@ class Mixer(nn.Module):
     def __init__(self, config: Config, index: int, vllm_config: VllmConfig, prefix: str) -> None:
         super().__init__()
         layer = config.layers[index]
-        self.config, self.layer, self.neurons = config, layer, Neurons(config)
+        self.config, self.layer, self.neurons = config, layer, Neurons(config, index)
         self.separate = layer.is_parallel and config.parallel_projections == "separate"
         if self.separate:
             self.linear, self.softmax = (Projections(config, f"{prefix}.{branch}") for branch in ("linear", "softmax"))
@@ -35,6 +37,7 @@ class Mixer(nn.Module):
         self.linear_branch = LinearBranch(config, f"{prefix}.linear_branch") if linear else None
         softmax = layer.softmax is not None and not layer.is_evicted
         self.softmax_branch = SoftmaxBranch(config, layer, vllm_config, f"{prefix}.softmax_branch") if softmax else None
+        self.fan_out, self.sight = FanOut(_outputs(config, layer)), FanOut(reach=_reach(config, layer), sinks=config.learned_sinks)
         self.evicted = EvictedTensors(config) if layer.is_evicted else None
         self.evicted_branch = EvictedBranch(config, self.evicted, index, f"{prefix}.evicted_branch") if self.evicted is not None else None
 
@@ -49,7 +52,7 @@ class Mixer(nn.Module):
     def forward(self, x: Tensor, at: Angles, of_sinks: bool = False) -> Tensor:
         """`x` is the normed residual, `[tokens, hidden]`; returns what is added to the residual. `of_sinks`: the tokens are the learned
         sinks, all of them, and the layer keeps what it makes of them."""
-        x = self.neurons(x, "attention_in")
+        x = self.neurons(x, "attention_in", self.fan_out)
         if self.separate:
             linear = self._output(self.linear, self._linear(self.linear.project(x), x, at, of_sinks))
             softmax = self._output(self.softmax, self._softmax(self.softmax.project(x), at, of_sinks))
@@ -66,7 +69,7 @@ class Mixer(nn.Module):
         return self._output(self.shared, (self.linear_norm(linear) + self.softmax_norm(softmax)).reshape(x.shape[0], -1))
 
     def _output(self, projections: Projections, heads: Tensor) -> Tensor:
-        return projections.output(self.neurons(heads.flatten(1), "attention_out", split=True))
+        return projections.output(self.neurons(heads.flatten(1), "attention_out", FanOut(self.config.hidden), split=True))
 
     def _linear(self, projected: tuple[Tensor, Tensor, Tensor], x: Tensor, at: Angles, of_sinks: bool) -> Tensor:
         query, key, value = projected
@@ -79,11 +82,25 @@ class Mixer(nn.Module):
         return heads if self.g_norm is None else self.g_norm(heads.contiguous())
 
     def _low(self, gate: Gate, x: Tensor) -> Tensor:
-        return x if gate.rank is None else self.neurons(gate.low(x), "gate_in")
+        return x if gate.rank is None else self.neurons(gate.low(x), "gate_in", FanOut(self.config.kv_heads * self.config.head_dim))
 
     def _softmax(self, projected: tuple[Tensor, Tensor, Tensor], at: Angles, of_sinks: bool) -> Tensor:
         query, key, value = projected
         assert self.softmax_branch is not None
         read = self.softmax_branch.read_sinks if of_sinks else self.softmax_branch
-        query = self.neurons(rotate(query, at), "query")
+        query = self.neurons(rotate(query, at), "query", self.sight)
         return read(query, self.neurons.rows(rotate(key, at)), self.neurons.rows(value))
+
+
+def _outputs(config: Config, layer: Layer) -> int:
+    """Rows of all matrices that read the mixer's input, on all ranks."""
+    queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    sets = 2 if layer.is_parallel and config.parallel_projections == "separate" else 1
+    outputs = sets * (queries + 2 * keys) + (3 * config.heads if layer.is_evicted else 0)
+    gate = config.linear.gate if layer.is_linear and config.linear is not None else None
+    return outputs + ((keys if gate.rank is None else gate.rank) if isinstance(gate, LearnedGate) else 0)
+
+
+def _reach(config: Config, layer: Layer) -> int:
+    """Keys that a query sees at most, its own included."""
+    return config.window + config.kept if layer.softmax == "window" and config.window is not None else MOST_POSITIONS

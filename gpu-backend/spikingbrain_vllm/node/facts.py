@@ -6,6 +6,7 @@ from spikingbrain_vllm.serve.load import engine_load, used_share
 from spikingbrain_vllm.serve.replica import Replica
 from spikingbrain_vllm.serve.served_model import ServedModel
 from spikingbrain_vllm.serve.versions import versions
+from spikingbrain_vllm.telemetry.settings import directory_of
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -29,9 +30,9 @@ def facts(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") -> di
         "context_length": vllm_config.model_config.max_model_len,
         "abilities": [*ABILITIES, *(OF_STATES if moves else ())],
         "kernel": f"vllm-{known['vllm']}",
-        # Neither is told over HTTP: a replica counts no spikes, and does not report its state while it answers.
+        # Not told over HTTP: a replica does not report its state while it answers.
         "state": None,
-        "spikes": None,
+        "spikes": None if directory_of(vllm_config) is None else vllm_config.model_config.hf_config.definition.spiking.mode,
     }
     waiting, engines = engine_load()["waiting"], vllm_config.parallel_config.data_parallel_size
     load = {

@@ -16,6 +16,9 @@ from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 from vllm.v1.sample.logits_processor.interface import BatchUpdate, LogitsProcessor
 
 from spikingbrain_vllm.sampling.request import ChosenHere
+from spikingbrain_vllm.state.request import check_object
+from spikingbrain_vllm.telemetry.counting import Counting
+from spikingbrain_vllm.telemetry.tally import key_of
 
 
 class _Row:
@@ -30,21 +33,26 @@ class _Row:
 class ChoosingProcessor(LogitsProcessor):
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
-        """Raises ValueError that names field, rule and value."""
+        """The one place where a plugin sees each request before vLLM takes it. Raises ValueError that names field and rule."""
         ChosenHere.of(sampling_params)
+        check_object(sampling_params.extra_args)
+        key_of(sampling_params.extra_args)
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
         self._vocabulary = vllm_config.model_config.get_vocab_size()
         self._rows: dict[int, _Row] = {}
+        self._counting = Counting.of(vllm_config)
 
     def is_argmax_invariant(self) -> bool:
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
         process_dict_updates(self._rows, batch_update, self._row)
+        self._counting.update(batch_update)
 
     def apply(self, logits: Tensor) -> Tensor:
         """`[sequences, vocabulary]` f32, in place. A row that has no token, because its numbers are not finite, stays as it is."""
+        self._counting.step_done()
         if not self._rows:
             return logits
         rows = sorted(self._rows)

@@ -32,6 +32,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--most-requests", type=positive, metavar="N", help="requests at once, waiting ones with them (4 times vLLM's batch)"
     )
+    parser.add_argument("--count-spikes", action="store_true", help="count the spikes of requests that ask for it")
     parser.add_argument("--no-states", action="store_true", help="no states in and out")
     node.add(parser)
     parser.set_defaults(run=run, engine=[])

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from spikingbrain_vllm.serve.generate_request import MOST_LOGPROBS
 from spikingbrain_vllm.serve.options import Options
+from spikingbrain_vllm.serve.run_folder import RunFolder
 from spikingbrain_vllm.serve.served_model import ServedModel
+from spikingbrain_vllm.telemetry.settings import additional_config
 
 CONNECTOR = "SpikingBrainStateConnector"
 
 
-def engine_arguments(options: Options, model: ServedModel, states: Path, key_file: Path) -> Namespace:
+def engine_arguments(options: Options, model: ServedModel, folder: RunFolder, key_file: Path) -> Namespace:
     """As vLLM's own parser has them; a wrong option ends the process with that parser's message and code 2."""
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
@@ -24,7 +26,9 @@ def engine_arguments(options: Options, model: ServedModel, states: Path, key_fil
     if not model.has_tokenizer:
         settled.append("--skip-tokenizer-init")
     if not options.has_no_states:
-        settled += ["--kv-transfer-config", json.dumps(_transfer(model, states, key_file))]
+        settled += ["--kv-transfer-config", json.dumps(_transfer(model, folder.states, key_file))]
+    if options.counts_spikes:
+        settled += ["--additional-config", json.dumps(additional_config(folder.spikes))]
     parser = make_arg_parser(FlexibleArgumentParser(prog="python -m spikingbrain_vllm serve MODEL … --"))  # type: ignore[no-untyped-call]
     arguments = parser.parse_args([*settled, *options.engine])
     # vLLM's own key is not used: ours guards every route. It would be taken from the environment.

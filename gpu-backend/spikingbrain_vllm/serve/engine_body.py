@@ -9,6 +9,8 @@ from spikingbrain.sampling.settings import f32
 
 from spikingbrain_vllm.sampling.request import FIELD
 from spikingbrain_vllm.serve.generate_request import Generate, Sampling
+from spikingbrain_vllm.telemetry.tally import FIELD as SPIKES
+from spikingbrain_vllm.telemetry.tally import new_key
 
 _PASSED_ON = {
     *("max_tokens", "stop_token_ids", "ignore_eos", "logprobs", "prompt_logprobs", "allowed_token_ids", "detokenize"),
@@ -19,10 +21,13 @@ _PASSED_ON = {
 def engine_body(asked: Generate) -> bytes:
     """JSON. The likeliest token of untouched logits is vLLM's own choice, which costs nothing more."""
     sampling = asked.sampling_params
-    params = sampling.model_dump(by_alias=True, exclude_unset=True, include=_PASSED_ON) | {"temperature": 0}
-    if not _is_plain(sampling):
-        params["extra_args"] = {FIELD: _chosen_here(sampling)}
-    body = asked.model_dump(by_alias=True, exclude_unset=True, exclude={"sampling_params"})
+    params: dict[str, Any] = sampling.model_dump(by_alias=True, exclude_unset=True, include=_PASSED_ON) | {"temperature": 0}
+    extra_args: dict[str, Any] = {} if _is_plain(sampling) else {FIELD: _chosen_here(sampling)}
+    if asked.count_spikes:
+        extra_args[SPIKES] = new_key()
+    if extra_args:
+        params["extra_args"] = extra_args
+    body = asked.model_dump(by_alias=True, exclude_unset=True, exclude={"sampling_params", "count_spikes"})
     return json.dumps(body | {"sampling_params": params}).encode()
 
 

@@ -10,9 +10,11 @@ from spikingbrain_vllm.serve.generate_request import Generate, Sampling
 
 
 class BodyCheck:
-    def __init__(self, model: str, vocabulary: int, context: int, *, has_tokenizer: bool, has_states: bool) -> None:
+    def __init__(
+        self, model: str, vocabulary: int, context: int, *, has_tokenizer: bool, has_states: bool, counts_spikes: bool = False
+    ) -> None:
         self._model, self._vocabulary, self._context = model, vocabulary, context
-        self._has_tokenizer, self._has_states = has_tokenizer, has_states
+        self._has_tokenizer, self._has_states, self._counts_spikes = has_tokenizer, has_states, counts_spikes
 
     def __call__(self, body: bytes) -> bytes:
         """What vLLM is asked instead (`engine_body.py`). Raises Refusal that names field and rule."""
@@ -39,6 +41,10 @@ class BodyCheck:
             rule = "must be absent" if name == "structured_outputs" else "must be false"
             raise _wrong(f"sampling_params.{name}", f"sampling_params.{name} {rule}: this model has no tokenizer")
         self._check_states(asked.kv_transfer_params)
+        if asked.count_spikes and not self._counts_spikes:
+            raise _wrong(
+                "count_spikes", "count_spikes must be false: this replica counts none (serve's --count-spikes, and a model that spikes)"
+            )
         return engine_body(asked)
 
     def _check_counts(self, prompt: int, sampling: Sampling) -> None:

@@ -73,6 +73,8 @@ class Generate(_Strict):
     token_ids: Annotated[list[Token], Field(min_length=1)]
     sampling_params: Sampling
     stream: StrictBool = False
+    count_spikes: StrictBool = False
+    """The answer's end tells them, by layer and site."""
     stream_options: dict[Literal["include_usage", "continuous_usage_stats"], StrictBool] | None = None
     return_token_ids: StrictBool | None = None
     cache_salt: Annotated[str, Field(min_length=1, max_length=1_024)] | None = None

@@ -27,7 +27,7 @@ REFUSED = (
     *("--trust-remote-code", "--lora-modules", "--enable-lora", "--tool-server", "--enable-log-requests", "--enable-log-outputs"),
     *("--ssl-keyfile", "--ssl-certfile", "--ssl-ca-certs", "--headless", "--api-server-count", "--tokens-only", "--kv-transfer-config"),
     *("--disable-log-stats", "--enable-fault-tolerance", "--trust-request-chat-template", "--shutdown-timeout", "--enable-scale-out"),
-    *("--logits-processors", "--logprobs-mode"),
+    *("--logits-processors", "--logprobs-mode", "--additional-config"),
 )
 _ID = re.compile(r"[\w.:/-]{1,200}")
 
@@ -45,6 +45,7 @@ class Options:
     tokenizer_sha256: str | None
     drain_seconds: float
     most_requests: int | None
+    counts_spikes: bool
     has_no_states: bool
     engine: tuple[str, ...]
     """vLLM's own options."""
@@ -69,6 +70,7 @@ class Options:
             tokenizer_sha256=arguments.tokenizer_sha256,
             drain_seconds=arguments.drain_seconds,
             most_requests=arguments.most_requests,
+            counts_spikes=arguments.count_spikes,
             has_no_states=arguments.no_states,
             engine=tuple(arguments.engine),
         )

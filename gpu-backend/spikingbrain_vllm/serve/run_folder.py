@@ -31,6 +31,8 @@ class RunFolder:
         self._memory = Path(tempfile.mkdtemp(prefix="spikingbrain-replica-", dir=_memory()))
         self.states = self._memory / "states"
         """Of states that wait, in memory where the system has such a place. Not there yet."""
+        self.spikes = self._memory / "spikes"
+        """Of running requests, likewise."""
         sockets = self._memory / "sockets"
         sockets.mkdir()
         self._guardian = subprocess.Popen(

@@ -16,6 +16,7 @@ from vllm.entrypoints.launchers.api_server.entry import build_async_engine_clien
 from vllm.entrypoints.launchers.app import build_app
 from vllm.entrypoints.launchers.launcher import NoSignalServer
 
+from spikingbrain_vllm.endpoints.told_streams import ToldServingTokens
 from spikingbrain_vllm.node.facts import facts
 from spikingbrain_vllm.node.registration import Registration
 from spikingbrain_vllm.serve import lifeline
@@ -30,6 +31,7 @@ from spikingbrain_vllm.serve.replica import Replica
 from spikingbrain_vllm.serve.routes import router
 from spikingbrain_vllm.serve.run_folder import RunFolder
 from spikingbrain_vllm.serve.served_model import ServedModel, resolve
+from spikingbrain_vllm.telemetry.settings import tallies_of
 
 REQUESTS_PER_SLOT = 4
 
@@ -40,7 +42,7 @@ def serve(options: Options) -> int:
     # After what the states' routes have registered.
     atexit.register(folder.close)
     model = resolve(options, folder.path)
-    arguments = engine_arguments(options, model, folder.states, options.write_keys(folder.path / "keys"))
+    arguments = engine_arguments(options, model, folder, options.write_keys(folder.path / "keys"))
     lifeline.hold()
     problem = asyncio.run(_run(options, model, arguments))
     if problem is not None:
@@ -99,7 +101,11 @@ async def _serve_with(
     keep_allowed(app)
     REGISTRY.register(ReplicaMetrics(replica, model))
     context, moves = config.model_config.max_model_len, not options.has_no_states
-    check = BodyCheck(model.id, model.vocabulary, context, has_tokenizer=model.has_tokenizer, has_states=moves)
+    tallies = tallies_of(config)
+    app.state.serving_tokens = ToldServingTokens.of(app.state.serving_tokens, tallies)
+    check = BodyCheck(
+        model.id, model.vocabulary, context, has_tokenizer=model.has_tokenizer, has_states=moves, counts_spikes=tallies is not None
+    )
     guard = Guard(app, options.keys, replica, check)
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "timeout_keep_alive": 75}
     server = NoSignalServer(uvicorn.Config(guard, ws="none", **settings))

@@ -11,6 +11,13 @@ HANDLE = re.compile(r"[A-Za-z0-9_-]{43}")
 _PATTERNS = {"tenant": TENANT, "import": HANDLE, "export": HANDLE}
 
 
+def check_object(extra_args: Mapping[str, Any] | None) -> None:
+    """vLLM's front end asks `kv_transfer_params` for fields of its own, whatever it is. Raises ValueError where it is no object."""
+    parameters = (extra_args or {}).get("kv_transfer_params")
+    if parameters and not isinstance(parameters, Mapping):
+        raise ValueError("kv_transfer_params must be an object")
+
+
 @dataclass(frozen=True)
 class StateParameters:
     tenant: str

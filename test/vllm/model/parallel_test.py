@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from spikingbrain.config import Spiking
+from spikingbrain_vllm.telemetry.settings import additional_config
 from support.engine import answer, compare, engine, prompts
 from support.models import MODELS, reference, write_model
+from support.spikes import Counted, expected_spikes
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("seven", {"tensor_parallel_size": 4}),
@@ -24,7 +26,10 @@ def test_ranks_give_together_what_one_gives(tmp_path: Path, name: str, ranks: di
 
 
 def test_a_threshold_is_of_all_ranks_channels(tmp_path: Path) -> None:
-    """In a spiking mode, of what o and down read."""
-    config = replace(MODELS["seven"], spiking=Spiking(mode="paper"))
-    with engine(write_model(config, tmp_path / "spiking"), tensor_parallel_size=2) as llm:
-        assert compare(reference(config), answer(llm, prompts((30, 1), seed=4), tokens=12)).is_equal
+    """In a spiking mode, of what o and down read; and the ranks together count the reference's spikes."""
+    config, directory = replace(MODELS["seven"], spiking=Spiking(mode="paper")), tmp_path / "spikes"
+    expected, choices = reference(config), {"tensor_parallel_size": 2, "additional_config": additional_config(directory)}
+    with engine(write_model(config, tmp_path / "spiking"), **choices) as llm:
+        assert compare(expected, answer(llm, prompts((30, 1), seed=4), tokens=12)).is_equal
+        for read, spikes, _ in Counted(llm, config, directory, ranks=2).ask(prompts((20, 1, 33, 9), seed=4), [True] * 4):
+            assert spikes == expected_spikes(expected, read)

@@ -110,6 +110,8 @@ def test_who_gives_no_seed_gets_another_answer_each_time() -> None:
         (GOOD | {"stream": "yes"}, "stream"),
         (GOOD | {"cache_salt": ""}, "cache_salt"),
         (GOOD | {"kv_transfer_params": {"other": {}}}, "kv_transfer_params.other.[key]"),
+        (GOOD | {"kv_transfer_params": "text"}, "kv_transfer_params"),
+        (GOOD | {"kv_transfer_params": [1]}, "kv_transfer_params"),
         (GOOD | {"kv_transfer_params": {"spikingbrain": {"tenant": "t", "import": "/etc/passwd"}}}, "kv_transfer_params"),
         (GOOD | {"kv_transfer_params": {"spikingbrain": {}}}, "kv_transfer_params"),
         (sampling(max_tokens=0), "sampling_params.max_tokens"),

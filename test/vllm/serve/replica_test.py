@@ -1,6 +1,7 @@
 """Replicas as processes, with their engines: what clients see, and how each of three ends."""
 
 import base64
+import dataclasses
 import json
 import os
 import random
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from spikingbrain.config import Spiking
 from spikingbrain.model.model import Model
 from spikingbrain.sampling.generate import generate
 from spikingbrain.sampling.settings import Sampling
@@ -23,10 +25,12 @@ from spikingbrain.sizes import parameter_count
 from spikingbrain_vllm.node.credential import NodeCredential
 from spikingbrain_vllm.node.facts import ABILITIES, OF_STATES
 from spikingbrain_vllm.serve.allowed import STATES
+from spikingbrain_vllm.telemetry.tally import told
 from support.edge import Edge, edge
 from support.engine import prompts
 from support.models import SEVEN, reference, write_model
 from support.replica import GENERATE, HEADERS, KEY, ReplicaProcess, replica_process, request
+from support.spikes import expected_spikes
 from support.states import continued
 
 END_SECONDS = 60
@@ -44,13 +48,15 @@ def known_at() -> Iterator[Edge]:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory, known_at: Edge) -> Iterator[list[ReplicaProcess]]:
-    """Three, which start beside each other: a module's tests end one each."""
+    """Three, which start beside each other: a module's tests end one each. The second one spikes."""
     place = tmp_path_factory.mktemp("replicas")
     folder = write_model(SEVEN, place / "seven")
     (place / "node").write_text(f"{CREDENTIAL.node}:{base64.b64encode(CREDENTIAL.secret).decode()}")
     registers = ("--edge", f"http://127.0.0.1:{known_at.port}", "--node-file", str(place / "node"), "--name", "seven-1", "--weight", "0.5")
     with ExitStack() as stack:
-        each = [stack.enter_context(replica_process(str(folder), place / str(index), *(() if index else registers))) for index in range(3)]
+        spikes = {"engine": ("--hf-overrides", json.dumps({"spiking_mode": "paper"}))}
+        more: list[tuple[tuple[str, ...], dict[str, Any]]] = [(registers, {}), (("--count-spikes",), spikes), ((), {})]
+        each = [stack.enter_context(replica_process(str(folder), place / str(at), *one, **kinds)) for at, (one, kinds) in enumerate(more)]
         yield each
 
 
@@ -207,6 +213,30 @@ def test_strange_clients_leave_no_request_behind(replica: ReplicaProcess, model:
     with replica.client as client:
         assert eventually(lambda: client.get("/replica").json()["load"]["requests"] == 0)
     assert answer(replica, text, 12) == continued(model, text, tokens=12)
+
+
+def test_spikes_of_a_request_are_told_at_its_end(started: list[ReplicaProcess], replica: ReplicaProcess) -> None:
+    """In a whole answer and in a stream, beside requests that do not ask; where none are counted, whoever asks is told."""
+    counting, spiking = started[1].wait_until_ready(), reference(dataclasses.replace(SEVEN, spiking=Spiking(mode="paper")))
+    text = prompts((20,), seed=4)[0]
+    asked = request(text, 4, count_spikes=True)
+    with counting.client as client:
+        assert client.get("/replica").json()["models"][0]["spikes"] == "paper"
+        whole = client.post(GENERATE, json=asked).raise_for_status().json()
+        due = told(expected_spikes(spiking, [*text, *whole["choices"][0]["token_ids"][:-1]]))
+        assert whole["kv_transfer_params"]["spikes"] == due
+        with client.stream("POST", GENERATE, json=asked | {"stream": True}) as stream:
+            events = [json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line.startswith("data: {")]
+        assert [event["kv_transfer_params"]["spikes"] for event in events if "kv_transfer_params" in event] == [due]
+        assert client.post(GENERATE, json=request(text, 4)).json()["kv_transfer_params"] is None
+        # Whoever goes away leaves no counts behind.
+        with client.stream("POST", GENERATE, json=request(text, 800, count_spikes=True) | {"stream": True}) as stream:
+            next(stream.iter_lines())
+        own = [Path("/dev/shm") / one / "spikes" for one in os.listdir("/dev/shm") if one.startswith("spikingbrain-replica-")]
+        assert eventually(lambda: not any(folder.is_dir() and any(folder.iterdir()) for folder in own))
+    with replica.client as client:
+        refused = client.post(GENERATE, json=asked)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "count_spikes")
 
 
 def test_it_drains_without_a_lost_token(replica: ReplicaProcess, model: Model, known_at: Edge) -> None:

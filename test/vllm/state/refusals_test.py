@@ -10,6 +10,7 @@ from spikingbrain.state.file import Digests, save_state
 from support.engine import prompts
 from support.states import TENANT, Replica, Store, answer_of, ask, cached_of, continued, parameters, prompt_of, settle
 from vllm import RequestOutput
+from vllm.exceptions import VLLMValidationError
 
 HANDLE = "x" * 43
 
@@ -87,6 +88,17 @@ def test_parameters_that_are_no_object_end_no_engine(replica: Replica, value: ob
     (output,) = replica.llm.generate([prompt_of(text)], [choices], use_tqdm=False)
     assert answer_of(output) == continued(replica.model, text)
     assert "must be an object" in told(output)["import_refused"]
+
+
+@pytest.mark.parametrize("value", ["text", [1], 7, True])
+def test_parameters_of_which_vllm_would_ask_fields_are_refused_before_it_does(replica: Replica, value: object) -> None:
+    text = prompts((40,), seed=40)[0]
+    choices = parameters({}, 12)
+    choices.extra_args = {"kv_transfer_params": value}
+    with pytest.raises(VLLMValidationError, match="kv_transfer_params must be an object"):
+        replica.llm.generate([prompt_of(text)], [choices], use_tqdm=False)
+    (output,) = ask(replica.llm, [text], [{}])
+    assert answer_of(output) == continued(replica.model, text)
 
 
 def test_an_export_to_nowhere_costs_nothing(replica: Replica) -> None:
