@@ -1,7 +1,7 @@
 """Requests that are sampled by our rule: the reference's tokens, whatever stands beside them and whatever the scheduler does."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,29 +9,16 @@ from typing import Any
 import pytest
 from spikingbrain.export.gguf_writer import write_gguf
 from spikingbrain.model.model import Model
-from spikingbrain.sampling.generate import generate
-from spikingbrain.sampling.settings import Sampling
-from spikingbrain_vllm.sampling.request import FIELD
 from support.engine import TOLERANCE, compare, counter, engine, prompts
 from support.models import SEVEN, TinyWeights, reference, write_model
+from support.sampling import SETTINGS, TOKENS, ask, expected, parameters, tokens_of
 from support.wasm import run_wasm
-from vllm import LLM, RequestOutput, SamplingParams
+from vllm import LLM, SamplingParams
 from vllm.config import VllmConfig
 from vllm.exceptions import VLLMValidationError
-from vllm.inputs import TokensPrompt
 from vllm.platforms.cpu import CpuPlatform
 from vllm.v1.engine.core_client import InprocClient
 
-SETTINGS: list[dict[str, Any]] = [
-    {"temperature": 1.0, "seed": 1},
-    {"temperature": 0.8, "top_p": 0.9, "seed": 2**64 - 1},
-    {"temperature": 1.3, "top_k": 7, "seed": str(2**40)},
-    {"temperature": 1.0, "min_p": 0.2, "seed": 4, "repetition_penalty": 1.3},
-    {"temperature": 1.5, "top_k": 40, "top_p": 0.8, "min_p": 0.01, "seed": 5, "presence_penalty": 0.7, "frequency_penalty": 0.3},
-    {"temperature": 0.7, "seed": 6, "logit_bias": [[3, 8.0], [4, -100.0]], "min_tokens": 4},
-    {"repetition_penalty": 1.2, "frequency_penalty": 0.5},
-]
-TOKENS = 24
 # As `workers/contracts/engine.ts` names them.
 IN_CONTRACT = {
     "top_p": "topP",
@@ -42,26 +29,6 @@ IN_CONTRACT = {
     "frequency_penalty": "frequencyPenalty",
 }
 GREEDY = dict(temperature=0, topK=0, topP=1, minP=0, repetitionPenalty=1, presencePenalty=0, frequencyPenalty=0, logitBias=[], seed=0)
-
-
-def parameters(settings: dict[str, Any], tokens: int = TOKENS, **more: Any) -> SamplingParams:  # noqa: ANN401
-    args = {FIELD: settings}
-    return SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True, detokenize=False, extra_args=args, **more)
-
-
-def ask(llm: LLM, texts: Sequence[Sequence[int]], params: Sequence[SamplingParams]) -> list[RequestOutput]:
-    return llm.generate([TokensPrompt(prompt_token_ids=list(text)) for text in texts], list(params), use_tqdm=False)
-
-
-def tokens_of(output: RequestOutput) -> list[int]:
-    return list(output.outputs[0].token_ids)
-
-
-def expected(model: Model, text: Sequence[int], settings: dict[str, Any], tokens: int = TOKENS, stops: tuple[int, ...] = ()) -> list[int]:
-    given = {name: value for name, value in settings.items() if name not in ("continued", "seed", "logit_bias")}
-    biases = tuple((token, bias) for token, bias in settings.get("logit_bias", []))
-    sampling = Sampling(**given, seed=int(settings.get("seed", 0)), logit_bias=biases, stop_tokens=stops)
-    return generate(model, text, sampling, tokens, settings.get("continued", 0))
 
 
 @dataclass(frozen=True)
@@ -174,14 +141,6 @@ def test_what_it_cannot_be_is_refused_by_field(served: Served, settings: Any, mo
     with pytest.raises(VLLMValidationError) as found:
         ask(served.llm, [[1, 2]], [parameters(settings, **more)])
     assert message in str(found.value)
-
-
-def test_two_ranks_choose_the_same(tmp_path: Path) -> None:
-    texts, model = prompts([150, 37, 5, 20, 9, 64, 33], seed=11), reference(SEVEN)
-    with engine(write_model(SEVEN, tmp_path / "seven"), tensor_parallel_size=2) as llm:
-        outputs = ask(llm, texts, [parameters(settings) for settings in SETTINGS])
-        for text, settings, output in zip(texts, SETTINGS, outputs, strict=True):
-            assert tokens_of(output) == expected(model, text, settings), settings
 
 
 def test_asynchronous_steps_choose_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,31 @@ def test_what_a_replica_started_ends_with_it() -> None:
     assert not any(_runs(one) for one in started)
 
 
+_TESTS = """
+import os, sys, time
+from pathlib import Path
+from support.processes import start_server
+server = start_server([sys.executable, "-c", "import time; time.sleep(600)"], Path(sys.argv[1]), os.environ)
+print(server.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_tests_start_ends_with_them(tmp_path: Path) -> None:
+    """Also where they are killed, and end nothing themselves."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    tests = subprocess.Popen([sys.executable, "-c", _TESTS, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True, env=environment)
+    assert tests.stdout is not None
+    server = int(tests.stdout.readline())
+    assert _runs(server)
+    tests.kill()
+    tests.wait()
+    end = time.monotonic() + 60
+    while _runs(server) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not _runs(server)
+
+
 def _runs(process: int) -> bool:
     try:
         return " Z " not in Path(f"/proc/{process}/stat").read_text()

@@ -1,4 +1,4 @@
-"""Two tensor-parallel ranks, each with its KV heads of one state, or both with the same one."""
+"""Two tensor-parallel ranks, each with its KV heads of one state, or both with the same one; and both choose one token."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +9,8 @@ from spikingbrain.config import Config
 from spikingbrain.state.file import load_state, save_state
 from support.engine import prompts
 from support.models import SEVEN, reference, write_model
+from support.sampling import SETTINGS, expected, parameters, tokens_of
+from support.sampling import ask as sampled
 from support.states import Store, answer_of, ask, assert_near, cached_of, continued, settle, state_engine
 
 SHARED = replace(SEVEN, name="one KV head on both ranks", kv_heads=1)
@@ -32,9 +34,13 @@ def test_ranks_write_and_read_one_file(config: Config, tmp_path: Path) -> None:
         assert llm.reset_prefix_cache()
         (output,) = ask(llm, [text], [{"import": broken}])
         assert (answer_of(output), cached_of(output)) == (continued(model, text), 0)
+        # Both choose the same tokens, the reference's.
+        texts = prompts([150, 37, 5, 20, 9, 64, 33], seed=11)
+        drawn = sampled(llm, texts, [parameters(settings) for settings in SETTINGS])
+        assert [tokens_of(one) for one in drawn] == [expected(model, of, by) for of, by in zip(texts, SETTINGS, strict=True)]
     whole = [*text, *answered]
-    _, expected = model.step(model.new_state(), torch.tensor(whole[:-1]))
+    _, due = model.step(model.new_state(), torch.tensor(whole[:-1]))
     found = load_state(store.read(taken), config, torch.float32, torch.device("cpu"))
-    assert_near(found, expected)
+    assert_near(found, due)
     store.store.directory.close()
     assert not directory.exists()

@@ -26,6 +26,7 @@ from spikingbrain_vllm.state.store.directory import StoreDirectory
 from spikingbrain_vllm.state.tokens import token_digest
 from support.engine import prompts
 from support.models import SEVEN, reference, write_model
+from support.processes import start_server
 from support.states import continued
 
 KEY = "replica-key-of-the-tests"
@@ -89,13 +90,10 @@ def start(folder: Path, place: Path) -> Replica:
         "--kv-transfer-config": json.dumps(transfer),
     }
     flags = ["--enforce-eager", "--enable-scale-out", "--skip-tokenizer-init", "--enable-prompt-tokens-details"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *(part for one in options.items() for part in one), *flags],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "VLLM_PLUGINS": "spikingbrain,spikingbrain_states"},
-        stdout=(place / "log").open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *(part for one in options.items() for part in one), *flags]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "VLLM_PLUGINS": "spikingbrain,spikingbrain_states"}
+    # An end by which it ends its engine, too.
+    process = start_server(command, place / "log", environment, at_parents_end=signal.SIGTERM)
     return Replica(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120), place / "states")
 
 
@@ -161,6 +159,32 @@ def test_a_state_of_the_reference_is_gone_on_with(replicas: tuple[Replica, Repli
     }
     b.client.put(f"{PATH}/{handle}", content=data, headers=HEADERS | described).raise_for_status()
     assert b.answer(text, 12, **{"import": handle}) == (continued(model, text), 200)
+
+
+def test_streams_say_at_their_end_what_has_become_of_states(replicas: tuple[Replica, Replica], model: Model) -> None:
+    """Whoever reads a stream learns why its prompt was computed, before the last event and once."""
+    _, b = replicas
+    text, unknown, target = prompts((40,), seed=76)[0], "x" * 43, b.create()
+    asked = b.request(text, 8, **{"import": unknown, "export": target}) | {"stream": True, "stream_options": {"include_usage": True}}
+    with b.client.stream("POST", "/inference/v1/generate", json=asked) as stream:
+        lines = [line.removeprefix("data: ") for line in stream.iter_lines() if line]
+    events = [json.loads(line) for line in lines[:-1]]
+    assert lines[-1] == "[DONE]" and [
+        token for event in events for choice in event["choices"] for token in choice["token_ids"]
+    ] == continued(model, text, tokens=8)
+    assert [event["kv_transfer_params"] for event in events if event.get("kv_transfer_params")] == [
+        {
+            "spikingbrain": {
+                "imported_tokens": 0,
+                "import_refused": "there is no state with this handle",
+                "exported_tokens": 47,
+            }
+        }
+    ]
+    assert events[-1]["choices"] == [] and "kv_transfer_params" in events[-1]
+    plain = {name: value for name, value in asked.items() if name != "kv_transfer_params"}
+    with b.client.stream("POST", "/inference/v1/generate", json=plain) as stream:
+        assert not any("kv_transfer_params" in line for line in stream.iter_lines())
 
 
 def test_routes_need_the_key(replicas: tuple[Replica, Replica]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from support.processes import start_server
 
 KEY = "replica-key-of-the-tests"
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -64,13 +65,8 @@ def replica_process(model: str, place: Path, *options: str, engine: tuple[str, .
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "spikingbrain_vllm", "serve", model, "--port", str(port), "--key-file", str(place / "key"), *options]
     command += ["--", "--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8", *engine]
-    process = subprocess.Popen(
-        command,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(place / "temporary")},
-        stdout=(place / "log").open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(place / "temporary")}
+    process = start_server(command, place / "log", environment)
     try:
         yield ReplicaProcess(process, port, place)
     finally:
