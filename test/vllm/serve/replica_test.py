@@ -150,7 +150,8 @@ def test_an_edge_knows_it_and_calls_it_with_a_key_of_its_own(replica: ReplicaPro
     for name in ("id", "digest", "tokenizer_digest", "vocabulary_size", "context_length"):
         assert described[name] == told["model"][name]
     assert described["parameters"] == parameter_count(SEVEN).total and described["kernel"] == f"vllm-{told['versions']['vllm']}"
-    assert first["load"] == {"running": 0, "waiting": 0, "most_requests": 32, "free_share": first["load"]["free_share"], "loaded": True}
+    free = {"free_share": first["load"]["free_share"], "loaded": True}
+    assert first["load"] == {"running": 0, "waiting": 0, "most_running": 8, "most_requests": 32, **free}
     assert first["versions"] == told["versions"]
     headers, body = known_at.requests[0]
     timestamp, nonce = headers["x-spikingbrain-timestamp"], headers["x-spikingbrain-nonce"]
