@@ -17,9 +17,7 @@ from spikingbrain.convert.settings import read_settings
 from spikingbrain.convert.train.team import Team
 from spikingbrain.convert.trunk.tensors import branch_tensors, converted_config
 from spikingbrain.convert.work import Work
-from support.checkpoint_files import random_tensors, write_config, write_weights
-from support.checkpoint_models import write_tokenizer
-from support.conversion import TEACHER
+from support.conversion import TEACHER, write_materials, write_settings
 from support.processes import run_two
 
 SETTINGS = """
@@ -89,24 +87,16 @@ chosen = 0.8
 
 
 def settings_in(folder: Path, work: str) -> Path:
-    path = folder / f"{work}.toml"
-    path.write_text(SETTINGS.format(folder=folder, work=work), encoding="utf-8")
-    return path
+    return write_settings(SETTINGS, folder, work)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A teacher, training text, and the work of one process."""
     folder = tmp_path_factory.mktemp("conversion")
-    write_config(folder / "teacher", TEACHER)
-    write_weights(folder / "teacher", random_tensors(TEACHER))
-    write_tokenizer(folder / "teacher")
-    lines = [json.dumps({"text": f"the tale of hello number {number} is told to the end " * 3}) for number in range(20)]
-    (folder / "train.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    write_materials(folder)
     talks = [[{"role": "user", "content": f"hello {number}"}, {"role": "assistant", "content": "the " * 25}] for number in range(8)]
     (folder / "answers.jsonl").write_text("\n".join(json.dumps({"messages": talk}) for talk in talks), encoding="utf-8")
-    (folder / "held.txt").write_text("hello to all of the others " * 40, encoding="utf-8")
-    (folder / "other.txt").write_text("another tale of hello " * 40, encoding="utf-8")
     assert main(["convert", str(settings_in(folder, "one"))]) == 0
     return folder
 
