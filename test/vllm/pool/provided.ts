@@ -9,6 +9,8 @@ declare module "vitest" {
       readonly digest: string;
       readonly tokenizerDigest: string;
     };
+    /** vLLM's own server, of the same model. */
+    plain: { readonly url: string; readonly key: string };
   }
 }
 
