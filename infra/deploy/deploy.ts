@@ -108,7 +108,8 @@ if (isMain(import.meta.url)) {
   try {
     const options = deployOptions(process.argv.slice(2));
     if (!options.rollback) {
-      await prepareModel();
+      // Replicas may register any model that this deployment knows.
+      await prepareModel(undefined, { all: true });
       await buildWebPage();
     }
     const ask = process.stdin.isTTY ? askHidden : undefined;

@@ -2,12 +2,17 @@ import { request } from "node:http";
 import { expect, test } from "vitest";
 import { complete, modelId, post, stackUrl, streamedText, type Completion, type Json } from "../support/edge-client.ts";
 
+/** What only a pool serves, and nothing does here (`infra/models`). */
+const pooled = ["spikingbrain-76b", "spikingbrain-7b-chat", "spikingbrain-7b"];
+
 test("the web page is served at the root, the API beside it", async () => {
   const webPage = await fetch(`${stackUrl}/`);
   expect(webPage.headers.get("content-type")).toContain("text/html");
   expect(await (await fetch(`${stackUrl}/health`)).json()).toEqual({ status: "ok" });
   expect(await (await fetch(`${stackUrl}/ready`)).json()).toMatchObject({ status: "ready", model: modelId });
-  expect(await (await fetch(`${stackUrl}/v1/models`)).json()).toMatchObject({ data: [{ id: modelId, object: "model" }] });
+  expect(await (await fetch(`${stackUrl}/v1/models`)).json()).toMatchObject({
+    data: [modelId, ...pooled].map((id) => ({ id, object: "model" })),
+  });
   const missing = await fetch(`${stackUrl}/v1/missing`);
   expect([missing.status, await missing.json()]).toMatchObject([404, { error: { code: "not_found" } }]);
 });
@@ -49,26 +54,48 @@ test("echo and logprobs score a prompt as the model that generated it would", as
 
 test("the model's card says what it is and what a conversation takes", async () => {
   const { data } = (await (await fetch(`${stackUrl}/v1/models`)).json()) as { readonly data: readonly object[] };
-  expect(data).toMatchObject([
-    {
-      id: "spikingbrain-135m",
-      context: { unlimited: true, trained_tokens: 8192 },
-      max_model_len: expect.any(Number) as number,
-      form: {
-        summary: "window 512 + evicted-token state in every layer",
-        layers: [{ mixer: "evicted", feed_forward: "dense", count: 30 }],
-        window: 512,
-        kept_tokens: 4,
-        salient_tokens: 256,
-      },
-      state: { constant: true, keys_and_values: "int8", full_attention_bytes_per_token: 12_240 },
-      spiking: "off",
-      defaults: { temperature: 0.2, top_p: 0.9, top_k: 0, min_p: 0, repetition_penalty: 1 },
-      license: "apache-2.0",
-      teacher: { name: "SmolLM2-135M-Instruct", license: "apache-2.0", digest: expect.stringMatching(/^sha256:\w{64}$/) as string },
-      digest: expect.stringMatching(/^sha256:\w{64}$/) as string,
+  expect(data[0]).toMatchObject({
+    id: "spikingbrain-135m",
+    ...{ status: "ready", reason: null, runs_on: ["engine", "pool"], served_by: ["engine"] },
+    context: { unlimited: true, trained_tokens: 8192 },
+    max_model_len: expect.any(Number) as number,
+    form: {
+      summary: "window 512 + evicted-token state in every layer",
+      layers: [{ mixer: "evicted", feed_forward: "dense", count: 30 }],
+      window: 512,
+      kept_tokens: 4,
+      salient_tokens: 256,
     },
+    state: { constant: true, keys_and_values: "int8", full_attention_bytes_per_token: 12_240 },
+    spiking: "off",
+    defaults: { temperature: 0.2, top_p: 0.9, top_k: 0, min_p: 0, repetition_penalty: 1 },
+    license: "apache-2.0",
+    teacher: { name: "SmolLM2-135M-Instruct", license: "apache-2.0", digest: expect.stringMatching(/^sha256:\w{64}$/) as string },
+    digest: expect.stringMatching(/^sha256:\w{64}$/) as string,
+  });
+});
+
+test("a model that only a pool serves is listed, and read by its own tokenizer beside the built-in model's", async () => {
+  const card = await (await fetch(`${stackUrl}/v1/models/spikingbrain-7b`)).json();
+  expect(card).toMatchObject({
+    ...{ status: "unavailable", reason: expect.stringContaining("no backend serves it") as string, runs_on: ["pool"], served_by: [] },
+    ...{ parameters: 7_616_542_976, context: { unlimited: true, trained_tokens: 131_072 }, digest: null, license: "mit" },
+    state: { bytes: 121_139_200, constant: true, keys_and_values: "bf16" },
+  });
+  const tokens = async (model: string) =>
+    ((await (await post("/tokenize", { model, prompt: "Hello, world! 你好，世界" })).json()) as { readonly tokens: readonly number[] })
+      .tokens;
+  const qwen = [9707, 11, 1879, 0, 220, 108386, 3837, 99489];
+  for (const model of ["spikingbrain-7b", modelId, "spikingbrain-76b"])
+    expect([model, JSON.stringify(await tokens(model)) === JSON.stringify(qwen)]).toEqual([model, model !== modelId]);
+  const refused = await post("/v1/chat/completions", { model: "spikingbrain-7b", messages: [{ role: "user", content: "Hi" }] });
+  expect([refused.status, refused.headers.get("retry-after"), await refused.json()]).toMatchObject([
+    ...[503, "30"],
+    { error: { code: "engine_unavailable", message: expect.stringContaining("`npm run pool` starts replicas") as string } },
   ]);
+  const instead = await complete({ model: "spikingbrain-7b", fallback: [modelId], prompt: "The capital of France is", max_tokens: 3 });
+  expect(instead.headers.get("x-spikingbrain-model")).toBe(`${modelId}; asked="spikingbrain-7b"; why="fallback"`);
+  expect(await instead.json()).toMatchObject({ model: modelId, choices: [{ text: expect.stringContaining("Paris") as string }] });
 });
 
 test("a prompt twice as long as window and salient tokens is read in the state that the card names, and told on the way", async () => {

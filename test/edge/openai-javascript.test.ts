@@ -43,7 +43,7 @@ test("several choices, log-probabilities, models, completions", async () => {
   const several = await client.chat.completions.create({ ...settings, temperature: 1, n: 3, logprobs: true, top_logprobs: 2 });
   expect(several.choices.map(({ index }) => index)).toEqual([0, 1, 2]);
   expect(several.choices.every(({ logprobs }) => logprobs?.content?.[0]?.top_logprobs.length === 2)).toBe(true);
-  expect((await client.models.list()).data.map(({ id }) => id)).toEqual([modelId]);
+  expect((await client.models.list()).data.map(({ id }) => id)).toContain(modelId);
   expect((await client.models.retrieve(modelId)).id).toBe(modelId);
   const completion = await client.completions.create({ model: modelId, prompt: ["The sky is", "Grass is"], max_tokens: 2, temperature: 0 });
   expect(completion.choices).toHaveLength(2);

@@ -16,7 +16,7 @@ declare module "vitest" {
 
 /** `SPIKINGBRAIN_URL` points the tests at a stack that already runs. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { id } = await prepareModel();
+  const { id } = await prepareModel(undefined, { all: true });
   project.provide("modelId", id);
   const running = process.env.SPIKINGBRAIN_URL;
   if (running !== undefined && running !== "") {
