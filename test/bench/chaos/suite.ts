@@ -1,5 +1,5 @@
 /** A thousand streams over replicas in trouble (`test/workers/pool/chaos.test.ts`): how many were whole and equal, and how long they took. */
-import { runAndCapture } from "../../../infra/local/run.ts";
+import { capture } from "../../../infra/local/run.ts";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { quietWrangler } from "../../../infra/local/stack.ts";
 import { SeriesCollector, type SuiteResult } from "../report/result.ts";
@@ -60,7 +60,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
 async function chaos(seed: number): Promise<Facts> {
   const vitest = [inRepository("node_modules/vitest/vitest.mjs"), "run", "--project", "workerd", test];
   const environment = { ...quietWrangler, CHAOS_STREAMS: String(streams), CHAOS_SEED: String(seed) };
-  const { status, output } = await runAndCapture(process.execPath, vitest, { env: environment, timeout: mostMilliseconds });
+  const { status, output } = await capture(process.execPath, vitest, { env: environment, timeout: mostMilliseconds });
   const line = /chaos: (\{.*\})/.exec(output)?.[1];
   if (status !== 0 || line === undefined) throw new Error(`${test} failed with seed ${String(seed)}:\n${output.slice(-4_000)}`);
   return JSON.parse(line) as Facts;
