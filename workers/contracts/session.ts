@@ -41,6 +41,8 @@ export interface GenerationOrder {
   readonly resumable: boolean;
   /** The session that this is a turn of. */
   readonly turn?: TurnOrder;
+  /** Whether a second backend is asked where the first is slow with its first token; not where it is left out. */
+  readonly hedge?: boolean;
   /** The data centre that took it, where the runtime tells: its stream is run near it, and so are its backends where there is a choice. */
   readonly place?: string;
 }

@@ -100,6 +100,7 @@ async function answerBy<Body extends GenerationFields>(
       jobs,
       recipe: JSON.stringify(recipe),
       resumable: streams,
+      ...(body.hedge === true ? { hedge: true } : {}),
       ...(turn === undefined ? {} : { turn: { ...turn, limits, countsHeld } }),
     }),
   );

@@ -30,11 +30,16 @@ async function firstOf(one: Head, other: Head): Promise<Head> {
   return (await slower.arrived) === "token" ? slower : fastest;
 }
 
+type Chunk = ReadableStreamReadResult<Uint8Array>;
+
 /** A stream up to its first event. */
 class Head {
   readonly #begun: Begun;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #read: Uint8Array[] = [];
+  /** Asked for, and nobody has it yet. */
+  #pending: Promise<Chunk> | undefined;
+  #handedOn = false;
   /** Never rejects. */
   readonly arrived: Promise<"token" | "failure">;
 
@@ -48,15 +53,14 @@ class Head {
     void this.#reader.cancel("another backend was faster").catch(() => undefined);
   }
 
-  /** The whole stream, with what has been read of it. */
+  /** The whole stream, with what has been read of it, whether its first event has arrived or not. */
   whole(): Begun {
-    const reader = this.#reader;
-    const read = [...this.#read];
+    this.#handedOn = true;
     const events: ReadableStream<Uint8Array> = new ReadableStream(
       {
         type: "bytes",
-        async pull(controller) {
-          const chunk = read.shift() ?? (await reader.read()).value;
+        pull: async (controller) => {
+          const chunk = this.#read.shift() ?? (await this.#next()).value;
           if (chunk !== undefined) {
             controller.enqueue(chunk);
             return;
@@ -64,8 +68,8 @@ class Head {
           controller.close();
           controller.byobRequest?.respond(0);
         },
-        async cancel(reason) {
-          await reader.cancel(reason);
+        cancel: async (reason) => {
+          await this.#reader.cancel(reason);
         },
       },
       { highWaterMark: 0 },
@@ -73,12 +77,24 @@ class Head {
     return { ...this.#begun, events };
   }
 
+  async #next(): Promise<Chunk> {
+    const next = this.#pending ?? this.#reader.read();
+    this.#pending = undefined;
+    return await next;
+  }
+
   async #first(): Promise<"token" | "failure"> {
     try {
-      for (let next = await this.#reader.read(); !next.done; next = await this.#reader.read()) {
-        this.#read.push(next.value);
-        const at = next.value.findIndex((byte) => byte !== newline);
-        if (at >= 0) return new TextDecoder().decode(next.value.subarray(at, at + errorEvent.length)) === errorEvent ? "failure" : "token";
+      while (true) {
+        this.#pending = this.#reader.read();
+        const { done, value } = await this.#pending;
+        // Whoever has the stream now has this chunk, too.
+        if (this.#handedOn) break;
+        this.#pending = undefined;
+        if (done) break;
+        this.#read.push(value);
+        const at = value.findIndex((byte) => byte !== newline);
+        if (at >= 0) return new TextDecoder().decode(value.subarray(at, at + errorEvent.length)) === errorEvent ? "failure" : "token";
       }
     } catch {
       // What comes of it is read from the stream again.

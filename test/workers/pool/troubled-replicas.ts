@@ -10,20 +10,31 @@ import { tinyManifest, tinyTokenizer, versionOf } from "../support/tiny-tokenize
 
 /** What happens to an answer before its event of this number, from 0. */
 export interface Trouble {
-  readonly how: keyof typeof breaking | keyof typeof refusing;
+  readonly how: keyof typeof breaking | keyof typeof delaying | keyof typeof refusing;
   readonly at?: number;
 }
 
 /** What comes in an event's place; undefined ends the answer there, a promise that never resolves leaves it hanging. */
 const breaking = {
   cut: () => Promise.reject(new Error("the connection was cut")),
-  hang: () => new Promise<never>(() => undefined),
   malformed: () => Promise.resolve("data: {oops\n\n"),
   "no event": () => Promise.resolve("data: 17\n\n"),
   unfinished: () => Promise.resolve(undefined),
   "wrong ids": (event: string) => Promise.resolve(event.replace(/"token_ids":\[[^\]]*\]/, '"token_ids":[99999999]')),
   "says it failed": () => Promise.resolve('data: {"error":{"message":"out of memory","code":500}}\n\n'),
 } as const;
+
+/** What comes in an event's place from one that goes on: never anything, or the event itself a while later. */
+const delaying = {
+  hang: () => new Promise<never>(() => undefined),
+  late: async (event: string) => {
+    await pause(lateMilliseconds);
+    return event;
+  },
+} as const;
+
+/** Longer than a hedge waits in tests, and far shorter than anything else. */
+const lateMilliseconds = 1_000;
 
 const refusing = {
   refused: () => Promise.reject(new Error("connection refused")),
@@ -35,7 +46,9 @@ const refusing = {
   "never answers": () => new Promise<never>(() => undefined),
 } as const;
 
+/** All after which an answer goes on elsewhere. */
 export const troubles: readonly Trouble["how"][] = [
+  "hang",
   ...(Object.keys(breaking) as (keyof typeof breaking)[]),
   ...(Object.keys(refusing) as (keyof typeof refusing)[]),
 ];
@@ -95,26 +108,24 @@ export class Replicas {
       return await refusing[how]();
     }
     const response = await replica.network(request);
-    return new Response(troubled(bytesOf(response), breaking[how], at), response);
+    return new Response(troubled(bytesOf(response), how, at), response);
   }
 }
 
 /** Server-sent events, one a chunk as the scripted replica sends them. One that hangs can be left all the same. */
-function troubled(body: ReadableStream<Uint8Array>, how: (event: string) => Promise<string | undefined>, at: number) {
+function troubled(body: ReadableStream<Uint8Array>, how: keyof typeof breaking | keyof typeof delaying, at: number) {
   const reader = body.getReader();
+  const goesOn = how in delaying;
   let number = 0;
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const { value } = await reader.read();
         const isDue = value !== undefined && number++ === at;
-        // The replica that broke has stopped its own work, but one that hangs has not.
-        if (isDue && how !== breaking.hang) await reader.cancel();
-        const sent = isDue ? await instead(value, how) : value;
-        if (sent === undefined || (isDue && how !== breaking.hang)) {
-          if (sent !== undefined) controller.enqueue(sent);
-          controller.close();
-        } else controller.enqueue(sent);
+        if (isDue && !goesOn) await reader.cancel();
+        const sent = isDue ? await instead(value, { ...breaking, ...delaying }[how]) : value;
+        if (sent !== undefined) controller.enqueue(sent);
+        if (sent === undefined || (isDue && !goesOn)) controller.close();
       },
       async cancel(reason) {
         await reader.cancel(reason);

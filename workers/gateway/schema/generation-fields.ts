@@ -86,6 +86,8 @@ export const generationFields = {
   state: z.boolean().nullish(),
   /** An extension: tells where the answer runs, and from which token on. */
   placement: z.boolean().nullish(),
+  /** An extension: a second backend is asked too where the first is slow with its first token. */
+  hedge: z.boolean().nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(stopTokensLimit).nullish(),
   user: accepted,
   metadata: accepted,

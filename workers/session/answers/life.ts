@@ -79,7 +79,7 @@ export class Life {
     this.#run = new GenerationRun({
       askPool: askPool(environment, {
         ...{ tenant: stored.order.tenant, priority: "interactive" },
-        ...{ session: stored.prepared?.session ?? null, place: stored.order.place ?? null },
+        ...{ session: stored.prepared?.session ?? null, place: stored.order.place ?? null, hedge: stored.order.hedge === true },
       }),
       model: stored.order.model,
       jobs,
@@ -91,7 +91,7 @@ export class Life {
         this.#record(record);
       },
       onRetry: (failure, sampled) => {
-        logLine("info", "generation_retried", { stream: stored.order.stream, code: failure.code, sampled });
+        logLine("info", "generation_retried", { stream: stored.order.stream, code: failure.code, message: failure.message, sampled });
       },
       onPlaced: (job, { backend, kind, reasons }) => {
         const sampled = this.#entries.choices[job]?.sampled.length ?? 0;

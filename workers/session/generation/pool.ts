@@ -20,6 +20,8 @@ export interface Asker {
   readonly session: string | null;
   /** The data centre that took the request; null where that is unknown. */
   readonly place: string | null;
+  /** Whether a second backend is asked where the first is slow with its first token; not where it is left out. */
+  readonly hedge?: boolean;
 }
 
 export interface AskedFor {
@@ -35,7 +37,7 @@ export type AskPool = (request: GenerateRequest, askedFor: AskedFor) => Promise<
 /** @throws ServiceError `configuration_invalid`. */
 export function askPool(
   environment: Pick<SessionEnvironment, "POOL" | "STATE_RECURRENT">,
-  { tenant, priority, session, place }: Asker,
+  { tenant, priority, session, place, hedge = false }: Asker,
 ): AskPool {
   const recurrent = stateRecurrent(environment);
   const share = tenant === null ? Promise.resolve(null) : shareOf(tenant);
@@ -46,7 +48,7 @@ export function askPool(
         ...{ share: await share, priority },
         ...(save === undefined ? {} : { save: recurrent === "f32" ? save : { ...save, recurrent } }),
       },
-      { affinity: tenant === null ? null : await affinityOf(tenant, session ?? beginning), avoid, place, hedge: false },
+      { affinity: tenant === null ? null : await affinityOf(tenant, session ?? beginning), avoid, place, hedge },
     );
 }
 
