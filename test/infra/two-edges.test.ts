@@ -10,14 +10,14 @@ const path = "/v1/pool/replicas";
 
 /** What the pool Worker does with a node's message and with a plan, and which isolate did it. */
 const program = `
-import { registryOf, tellRegistry } from "./workers/pool/registry/tell.ts";
+import { snapshotOf, tellRegistry } from "./workers/pool/registry/tell.ts";
 export { PoolObject } from "./workers/pool/registry/pool-object.ts";
 let isolate;
 export default {
   async fetch(request, env) {
     isolate ??= crypto.randomUUID();
     if (request.method === "GET") {
-      const { replicas } = await registryOf(env).snapshot();
+      const { replicas } = await snapshotOf(env);
       return Response.json({ isolate, names: replicas.map(({ name, weight }) => name + " " + weight) });
     }
     const said = (name) => request.headers.get("x-spikingbrain-" + name);

@@ -12,7 +12,7 @@ import { Health } from "./health.ts";
 import { availabilityOf, modelsOf } from "./models.ts";
 import { WaitQueue, waitQueueDefaults } from "./queue.ts";
 import { staticReplicas } from "./registry/static-list.ts";
-import { registryOf, tellRegistry } from "./registry/tell.ts";
+import { snapshotOf, tellRegistry } from "./registry/tell.ts";
 import type { PoolSnapshot } from "./replica.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { poolSettings, type PoolSettings } from "./settings.ts";
@@ -103,7 +103,7 @@ export class PoolService extends WorkerEntrypoint<PoolEnvironment> implements Po
 
   #sources(): Sources {
     return {
-      registry: async () => structuredClone(await registryOf(this.env).snapshot()),
+      registry: () => snapshotOf(this.env),
       engine: this.env.ENGINE,
       listed: (now) => staticReplicas(this.env, now).map(({ replica }) => replica),
     };

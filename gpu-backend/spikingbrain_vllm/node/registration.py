@@ -75,8 +75,9 @@ class Registration:
         """Seconds until the next message."""
         try:
             seconds = await self._ask(self._message(status))
-        except (httpx.HTTPError, _RefusedError) as error:
-            why = str(error) or type(error).__name__
+        except Exception as error:
+            # Of whatever kind: a message that cannot be made or sent now may be the next time, and nothing else makes this replica known.
+            why = str(error) if isinstance(error, _RefusedError) and str(error) else f"{type(error).__name__}: {error}"
             self._say(f"the edge {self._options.edge} has not taken this replica, which goes on serving: {why[:_SHOWN]}")
             self._failures += 1
             # After a while those that lost the same edge come back one by one.

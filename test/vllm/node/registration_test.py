@@ -107,7 +107,7 @@ def test_an_edge_that_is_away_is_tried_again_until_it_is_back(capsys: pytest.Cap
     story(port, of)
     said = capsys.readouterr().err.splitlines()
     assert said == [
-        f"the edge http://127.0.0.1:{port} has not taken this replica, which goes on serving: All connection attempts failed",
+        f"the edge http://127.0.0.1:{port} has not taken this replica, which goes on serving: ConnectError: All connection attempts failed",
         f"the edge http://127.0.0.1:{port} knows this replica as seven-1: ready",
     ]
 
@@ -141,6 +141,27 @@ def test_a_refusal_is_said_once_and_the_replica_goes_on(answer: tuple[int, Any],
     assert all(headers["path"] == PATH for headers, _ in one.requests)
     for secret in (CREDENTIAL.secret.decode(), CREDENTIAL.secret.hex(), CREDENTIAL.replica_key("seven-1")):
         assert not any(secret in line for line in said)
+
+
+def test_facts_that_cannot_be_told_now_are_told_later(capsys: pytest.CaptureFixture[str]) -> None:
+    known: list[dict[str, Any]] = [{"load": {"free_share": float("nan")}}, {"load": {"free_share": 0.5}}]
+
+    def facts() -> dict[str, Any]:
+        return known.pop(0)
+
+    with edge(SELDOM) as one:
+
+        async def told() -> None:
+            registration = Registration(options(one.port), facts, first_retry_seconds=0.01)
+            running = asyncio.create_task(registration.run())
+            registration.tell("ready")
+            assert await registration.told(MOMENT)
+            running.cancel()
+            await registration.close()
+
+        asyncio.run(told())
+    assert [body["load"] for body in one.bodies] == [{"free_share": 0.5}]
+    assert "which goes on serving: ValueError: " in capsys.readouterr().err
 
 
 def test_it_began_when_the_edge_first_knew_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { env } from "cloudflare:workers";
 import type { NodeMessage } from "../../../workers/contracts/pool.ts";
-import { registryOf, type RegistryEnvironment } from "../../../workers/pool/registry/tell.ts";
+import { snapshotOf, type RegistryEnvironment } from "../../../workers/pool/registry/tell.ts";
 import { failure, request, requestWith } from "../support/gateway-client.ts";
 import { formIn, spyOnLog } from "../support/log-spy.ts";
 import { body, path, signed } from "../pool/registry/support.ts";
@@ -27,7 +27,7 @@ function sent({ node, timestamp, nonce, signature, body: bytes }: NodeMessage, h
 }
 
 const next = (said: object = {}) => signed({ sequence: ++sequence, ...said });
-const names = async () => (await registryOf(env as unknown as RegistryEnvironment).snapshot()).replicas.map(({ name }) => name);
+const names = async () => (await snapshotOf(env as unknown as RegistryEnvironment)).replicas.map(({ name }) => name);
 
 test("registers, hears and removes a replica, whatever keys the API has", async () => {
   for (const keys of ["", "sk-one"]) {

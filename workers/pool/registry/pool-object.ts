@@ -8,7 +8,6 @@ import type { Outcome } from "../../contracts/engine.ts";
 import type { NodeReply } from "../../contracts/pool.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
-import type { PoolSnapshot, Replica } from "../replica.ts";
 import { addressProblem, addressRules, type AddressRules } from "./address.ts";
 import { messageOld, messageRepeated, nameTaken, tooManyMessages, tooManyReplicas } from "./failures.ts";
 import type { ReplicaMessage } from "./message.ts";
@@ -72,12 +71,11 @@ export class PoolObject extends DurableObject<RegistryVariables> {
     return { ok: true, value: { heartbeatSeconds, expirySeconds, status: place[status] } };
   }
 
-  /** Those that were heard of lately. */
-  snapshot(): PoolSnapshot {
+  /** The JSON of a `PoolSnapshot` of those that were heard of lately: whoever asks reads it (`snapshotOf`), which costs this object nothing. */
+  snapshot(): string {
     const now = Date.now();
     this.#expire(now);
-    const replicas = this.#rows.all().flatMap(({ heardAt, replica }): Replica[] => (replica === null ? [] : [{ ...replica, heardAt }]));
-    return { takenAt: now, replicas };
+    return `{"takenAt":${String(now)},"replicas":${this.#rows.json}}`;
   }
 
   override async alarm(): Promise<void> {

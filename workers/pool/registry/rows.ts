@@ -33,6 +33,8 @@ const forgetMilliseconds = 1_000;
 export class RegistryRows {
   readonly #sql: SqlStorage;
   readonly #rows = new Map<string, ReplicaRow>();
+  /** Of those that are there, by name: each as it is stored, so that a snapshot of a thousand makes no text of them anew. */
+  readonly #texts = new Map<string, string>();
   /** Nonces by node. */
   #messages = new Map<string, number>();
   #forgotAt = 0;
@@ -46,7 +48,8 @@ export class RegistryRows {
       "CREATE TABLE IF NOT EXISTS nonces (node TEXT NOT NULL, nonce TEXT NOT NULL, sent INTEGER NOT NULL, PRIMARY KEY (node, nonce)) WITHOUT ROWID",
     );
     sql.exec("CREATE INDEX IF NOT EXISTS nonces_by_time ON nonces (sent)");
-    for (const { heard_at: heardAt, replica, name, node, started, sequence } of sql.exec<StoredRow>("SELECT * FROM replicas"))
+    for (const { heard_at: heardAt, replica, name, node, started, sequence } of sql.exec<StoredRow>("SELECT * FROM replicas")) {
+      if (replica !== null) this.#texts.set(name, replica);
       this.#rows.set(name, {
         name,
         node,
@@ -55,6 +58,7 @@ export class RegistryRows {
         heardAt,
         replica: replica === null ? null : (JSON.parse(replica) as Registered),
       });
+    }
     this.#countMessages();
   }
 
@@ -77,6 +81,17 @@ export class RegistryRows {
       ...[row.name, row.node, row.started, row.sequence, row.heardAt, replica],
     );
     this.#rows.set(row.name, row);
+    if (replica === null) this.#texts.delete(row.name);
+    else this.#texts.set(row.name, replica);
+  }
+
+  /** The JSON of all replicas that are there, each with its `heardAt`. */
+  get json(): string {
+    const replicas = Array.from(
+      this.#texts,
+      ([name, text]) => `${text.slice(0, -1)},"heardAt":${String(this.#rows.get(name)?.heardAt ?? 0)}}`,
+    );
+    return `[${replicas.join(",")}]`;
   }
 
   /** Whether the node has not used it yet; it is remembered. `sent`: the message's own time, Unix seconds. */

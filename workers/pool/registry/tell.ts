@@ -3,6 +3,7 @@ import { unwrap } from "../../contracts/call.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { NodeMessage, NodeReply } from "../../contracts/pool.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
+import type { PoolSnapshot } from "../replica.ts";
 import { addressProblem, addressRules } from "./address.ts";
 import { bodyInvalid } from "./failures.ts";
 import { replicaMessage } from "./message.ts";
@@ -17,6 +18,11 @@ export interface RegistryEnvironment extends RegistryVariables {
 /** There is one for the whole pool. */
 export function registryOf(environment: RegistryEnvironment): DurableObjectStub<PoolObject> {
   return environment.POOL_OBJECT.getByName("pool");
+}
+
+/** What the registry has now. */
+export async function snapshotOf(environment: RegistryEnvironment): Promise<PoolSnapshot> {
+  return JSON.parse(await registryOf(environment).snapshot()) as PoolSnapshot;
 }
 
 /** @throws ServiceError that says what is wrong with a variable. */

@@ -220,14 +220,3 @@ describe("a registry that is lost", () => {
     expect(await registry.names()).toEqual([]);
   });
 });
-
-test("two edges that read one registry see the same", async () => {
-  const registry = new Registry();
-  const [left, right] = [registry.object, registry.object];
-  await registry.tell({ name: "a" });
-  const [first, other] = await Promise.all([left.snapshot(), right.snapshot()]);
-  expect(structuredClone(first)).toEqual(structuredClone(other));
-  await registry.tell({ name: "a", status: "gone" });
-  expect((await right.snapshot()).replicas).toEqual([]);
-  expect((await left.snapshot()).replicas).toEqual([]);
-});

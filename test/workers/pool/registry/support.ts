@@ -6,7 +6,7 @@ import { randomHex } from "../../../../workers/encoding/hex.ts";
 import { ServiceError, type ServiceFailure } from "../../../../workers/contracts/errors.ts";
 import type { NodeMessage, NodeReply } from "../../../../workers/contracts/pool.ts";
 import type { PoolObject } from "../../../../workers/pool/registry/pool-object.ts";
-import { tellRegistry, type RegistryEnvironment } from "../../../../workers/pool/registry/tell.ts";
+import { snapshotOf, tellRegistry, type RegistryEnvironment } from "../../../../workers/pool/registry/tell.ts";
 import type { Replica } from "../../../../workers/pool/replica.ts";
 
 export const secretOf = { one: new Uint8Array(32).fill(1), two: new Uint8Array(32).fill(2) } as const;
@@ -97,8 +97,7 @@ export class Registry {
   }
 
   async replicas(): Promise<readonly Replica[]> {
-    const { replicas } = await this.object.snapshot();
-    return structuredClone(replicas);
+    return (await snapshotOf(this.environment)).replicas;
   }
 
   async names(): Promise<string[]> {
