@@ -9,7 +9,8 @@ pub fn exp(x: f32) -> f32 {
     // 1.5 * 2^23: adding it rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.0, 88.0);
-    let n = (clamped * core::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = clamped * core::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
     // ln 2 in two parts, the first exact in few bits, so that n * part is exact.
     let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
@@ -19,9 +20,8 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 1.666_666_5e-1;
     p = p * r + 0.5;
     let y = p * (r * r) + r + 1.0;
-    // n is in [-126, 127] after the clamp.
-    #[allow(clippy::cast_possible_truncation)]
-    let scale = f32::from_bits((((n as i32) + 127) << 23) as u32);
+    // n is in [-126, 127] after the clamp, and in the low bits of what it was rounded in: no conversion is needed, which vectors pay for.
+    let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { y * scale }
 }
 
@@ -72,19 +72,27 @@ pub fn add_scaled(y: &mut [f32], scale: f32, x: &[f32]) {
     }
 }
 
+/// The largest of all; minus infinity of none, and where there is no number.
+#[inline(always)]
+pub fn largest(x: &[f32]) -> f32 {
+    // Comparisons, which are an instruction each, and no `f32::max`, which is a call.
+    let greater = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let tail = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, greater);
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
+        }
+    }
+    lanes.into_iter().fold(tail, greater)
+}
+
 /// Scores become weights that sum to 1, in eight fixed lanes; minus infinity becomes 0. Returns the largest score and the sum of the
 /// exponentials of the differences from it, whose logarithms add up to that of the sum of exponentials.
 #[inline(always)]
 pub fn softmax(scores: &mut [f32]) -> (f32, f32) {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let chunks = scores.chunks_exact(LANES);
-    let tail = chunks.remainder().iter().fold(f32::NEG_INFINITY, |largest, x| if *x > largest { *x } else { largest });
-    for scores in chunks {
-        for lane in 0..LANES {
-            lanes[lane] = if scores[lane] > lanes[lane] { scores[lane] } else { lanes[lane] };
-        }
-    }
-    let largest = lanes.into_iter().fold(tail, f32::max);
+    let largest = largest(scores);
     let mut sums = [0.0f32; LANES];
     let mut chunks = scores.chunks_exact_mut(LANES);
     for scores in chunks.by_ref() {
@@ -126,6 +134,20 @@ mod tests {
         }
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert_eq!(exp(0.0), 1.0);
+    }
+
+    #[test]
+    fn the_largest_is_found_anywhere_and_what_is_no_number_is_passed_over() {
+        for length in 0..40 {
+            for at in 0..length {
+                let mut x = vec![-2.0f32; length];
+                (x[at], x[(at + 1) % length]) = (f32::NAN, f32::NAN);
+                x[at] = -1.5;
+                assert_eq!(largest(&x), -1.5, "{at} of {length}");
+            }
+        }
+        assert_eq!(largest(&[f32::NAN; 9]), f32::NEG_INFINITY);
+        assert_eq!(largest(&[f32::INFINITY, 0.0]), f32::INFINITY);
     }
 
     #[test]

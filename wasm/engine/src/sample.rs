@@ -6,7 +6,7 @@
 use core::ops::{Add, Div, Mul, Sub};
 
 use crate::error::{Error, Result};
-use crate::math::exp;
+use crate::math::{exp, largest};
 use crate::token_set::TokenSet;
 
 /// Penalties smaller than this divide as this one does: what they divide is further apart than any weight reaches either way, and f64 holds it.
@@ -148,8 +148,10 @@ fn best(logits: &[f32], count: usize) -> Vec<u32> {
     if count == 0 {
         return Vec::new();
     }
+    // Of one, only those as large as the largest are looked at; what is no number compares with nothing.
+    let least = if count == 1 { largest(logits) } else { f32::NEG_INFINITY };
     #[allow(clippy::cast_possible_truncation)]
-    let mut ids: Vec<u32> = (0..logits.len() as u32).filter(|id| !logits[*id as usize].is_nan()).collect();
+    let mut ids: Vec<u32> = (0..logits.len() as u32).filter(|id| logits[*id as usize] >= least).collect();
     if ids.len() > count {
         ids.select_nth_unstable_by(count - 1, better(logits));
         ids.truncate(count);
@@ -263,7 +265,7 @@ impl Real for f64 {
 
 /// Temperature, then top-k, top-p among those, min-p against the best, then one draw.
 fn draw(sampling: &Sampling, generated: usize, logits: &[f32]) -> Option<u32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = largest(logits);
     if !largest.is_finite() {
         return None;
     }

@@ -4,6 +4,7 @@
 //! exact in any order, and every floating-point sum runs in one order, never fused. [`Active`] is chosen when the crate is compiled, the one
 //! switch; the host picks the package (`simd128` or `relaxed`) it can run.
 
+mod packed;
 mod quantise;
 mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -12,12 +13,12 @@ mod simd128;
 pub use quantise::Activations;
 pub(crate) use quantise::quantise;
 pub use scalar::Scalar;
-use scalar::floats;
+use scalar::{Element, floats};
 
 use crate::weights::matrix::PANEL_ROWS;
 use crate::weights::{Matrix, TensorType};
 use core::ops::Range;
-use half::{bf16, f16};
+use half::bf16;
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 pub use scalar::Scalar as Active;
@@ -29,36 +30,40 @@ pub use simd128::Simd128 as Active;
 /// One value for each row of a panel.
 pub type Lanes = [f32; PANEL_ROWS];
 
-/// `P` panels of four rows, adjacent in memory, times `T` tokens from `token` on. A kernel shares what it unpacks: weights between tokens,
-/// activations between panels.
+/// A panel of four rows times `T` tokens from `token` on, which share what is unpacked of the weights. Panels are read one by one, from
+/// beginning to end: several side by side come from memory at half the speed or less.
 pub trait Kernel {
     /// Shown to users: `scalar`, `simd128`, `relaxed`.
     const NAME: &'static str;
 
     /// Q4_0 and Q4_1, which differ in where a block's minimum comes from.
-    fn nibbles<const P: usize, const T: usize, const HAS_MINIMUM: bool>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P];
+    fn nibbles<const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
 
-    /// Q8_0 without a code of -128.
-    fn bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P];
-
-    /// Q8_0, see [`Matrix::has_lowest_code`].
-    fn any_bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P];
-
-    /// I8 in groups without a code of -128.
-    fn groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P];
+    /// Q8_0.
+    fn bytes<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
 
     /// I8 in groups.
-    fn any_groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P];
+    fn groups<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
 
-    /// Four rows of int8 codes, interleaved by four columns (`columns * 4` bytes, none of them -128), times `T` rows of int8 codes that
-    /// lie `stride` apart: attention's keys times queries. Exact.
-    fn codes<const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T];
+    /// F16.
+    fn half_floats<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
+
+    /// Attention's keys times queries: four rows of int8 codes with a scale each, interleaved by four columns (`columns * 4` bytes), times
+    /// `T` rows of int8 codes, `[T, columns]` in 16 bits, with a scale each.
+    fn scores<const T: usize>(panel: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32]) -> [Lanes; T];
+
+    /// Attention's weights times values, a few columns from `column` on, added to `out`, token by token: `values` is `[tokens, width]`, the
+    /// weights of row `r` begin at `r * stride`.
+    fn mix<const R: usize>(weights: &[f32], stride: usize, values: &[f32], width: usize, column: usize, out: &mut [[f32; MIX_COLUMNS]; R]);
+
+    /// What codes are worth, as many as `out` holds.
+    fn decode(codes: &[i8], scale: f32, out: &mut [f32]);
 }
 
+/// Columns of values that are mixed together: two vectors.
+pub const MIX_COLUMNS: usize = 8;
 /// Tokens computed together, so that a panel is unpacked once for all of them.
 const TILE: usize = 4;
-/// Panels computed together for a single token, so that its activations are loaded once for all of them.
-const GROUP: usize = 4;
 
 /// `y[token, row - rows.start] = sum over columns of w[row, column] * x[token, column]` for the given rows, which must start at a panel.
 /// `y` is `[tokens, stride]` with `stride` at least `rows.len()` rounded up to whole panels: the padding is overwritten.
@@ -85,26 +90,43 @@ fn products_of_codes<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations,
     assert!(stride >= panels.len() * PANEL_ROWS && y.len() >= x.tokens() * stride, "a product's output is sized by its caller");
     let out = Output { y, stride };
     match w.kind() {
-        TensorType::Q4_0 => {
-            each_panel(w, panels, x, out, K::nibbles::<1, 1, false>, K::nibbles::<GROUP, 1, false>, K::nibbles::<1, TILE, false>)
-        }
-        TensorType::Q4_1 => {
-            each_panel(w, panels, x, out, K::nibbles::<1, 1, true>, K::nibbles::<GROUP, 1, true>, K::nibbles::<1, TILE, true>)
-        }
-        TensorType::Q8_0 if w.has_lowest_code() => {
-            each_panel(w, panels, x, out, K::any_bytes::<1, 1>, K::any_bytes::<GROUP, 1>, K::any_bytes::<1, TILE>);
-        }
-        TensorType::Q8_0 => each_panel(w, panels, x, out, K::bytes::<1, 1>, K::bytes::<GROUP, 1>, K::bytes::<1, TILE>),
-        TensorType::I8 if w.has_lowest_code() => {
-            each_panel(w, panels, x, out, K::any_groups::<1, 1>, K::any_groups::<GROUP, 1>, K::any_groups::<1, TILE>);
-        }
-        TensorType::I8 => each_panel(w, panels, x, out, K::groups::<1, 1>, K::groups::<GROUP, 1>, K::groups::<1, TILE>),
+        TensorType::Q4_0 => of_nibbles::<K, false>(w, panels, x, out),
+        TensorType::Q4_1 => of_nibbles::<K, true>(w, panels, x, out),
+        TensorType::Q8_0 => of_bytes::<K>(w, panels, x, out),
+        TensorType::I8 => of_groups::<K>(w, panels, x, out),
         // `Matrix::new` makes none.
         TensorType::I32 => {}
-        TensorType::F32 => each_panel(w, panels, x, out, floats::<f32, 4, 1, 1>, floats::<f32, 4, GROUP, 1>, floats::<f32, 4, 1, TILE>),
-        TensorType::F16 => each_panel(w, panels, x, out, floats::<f16, 2, 1, 1>, floats::<f16, 2, GROUP, 1>, floats::<f16, 2, 1, TILE>),
-        TensorType::Bf16 => each_panel(w, panels, x, out, floats::<bf16, 2, 1, 1>, floats::<bf16, 2, GROUP, 1>, floats::<bf16, 2, 1, TILE>),
+        TensorType::F16 => of_halves::<K>(w, panels, x, out),
+        TensorType::F32 => of_floats::<f32, 4>(w, panels, x, out),
+        TensorType::Bf16 => of_floats::<bf16, 2>(w, panels, x, out),
     }
+}
+
+// Not inlined: a function for each type keeps its registers to itself, and has a name in a profile.
+
+#[inline(never)]
+fn of_nibbles<K: Kernel, const HAS_MINIMUM: bool>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
+    each_panel(w, panels, x, out, K::nibbles::<1, HAS_MINIMUM>, K::nibbles::<TILE, HAS_MINIMUM>);
+}
+
+#[inline(never)]
+fn of_bytes<K: Kernel>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
+    each_panel(w, panels, x, out, K::bytes::<1>, K::bytes::<TILE>);
+}
+
+#[inline(never)]
+fn of_groups<K: Kernel>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
+    each_panel(w, panels, x, out, K::groups::<1>, K::groups::<TILE>);
+}
+
+#[inline(never)]
+fn of_halves<K: Kernel>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
+    each_panel(w, panels, x, out, K::half_floats::<1>, K::half_floats::<TILE>);
+}
+
+#[inline(never)]
+fn of_floats<E: Element<S>, const S: usize>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
+    each_panel(w, panels, x, out, floats::<E, S, 1>, floats::<E, S, TILE>);
 }
 
 struct Output<'a> {
@@ -114,45 +136,32 @@ struct Output<'a> {
 
 impl Output<'_> {
     #[inline(always)]
-    fn put<const P: usize, const T: usize>(&mut self, panel: usize, token: usize, sums: &[[Lanes; T]; P]) {
-        for (p, sums) in sums.iter().enumerate() {
-            for (t, lanes) in sums.iter().enumerate() {
-                let at = (token + t) * self.stride + (panel + p) * PANEL_ROWS;
-                self.y[at..at + PANEL_ROWS].copy_from_slice(lanes);
-            }
+    fn put<const T: usize>(&mut self, panel: usize, token: usize, sums: &[Lanes; T]) {
+        for (t, lanes) in sums.iter().enumerate() {
+            let at = (token + t) * self.stride + panel * PANEL_ROWS;
+            self.y[at..at + PANEL_ROWS].copy_from_slice(lanes);
         }
     }
 }
 
-/// The loop around a kernel. Not inlined: a function for each type keeps its registers to itself.
-#[inline(never)]
+/// The loop around a kernel.
+#[inline(always)]
 fn each_panel(
     w: &Matrix,
     panels: Range<usize>,
     x: &Activations,
     mut out: Output<'_>,
-    one: impl Fn(&[u8], &Activations, usize) -> [[Lanes; 1]; 1],
-    group: impl Fn(&[u8], &Activations, usize) -> [[Lanes; 1]; GROUP],
-    tile: impl Fn(&[u8], &Activations, usize) -> [[Lanes; TILE]; 1],
+    one: impl Fn(&[u8], &Activations, usize) -> [Lanes; 1],
+    tile: impl Fn(&[u8], &Activations, usize) -> [Lanes; TILE],
 ) {
     let tiled = x.tokens() / TILE * TILE;
-    let count = panels.len();
-    for at in (0..count).step_by(GROUP) {
-        let end = (at + GROUP).min(count);
-        for panel in at..end {
-            let bytes = w.panels_at(panels.start + panel, 1);
-            for token in (0..tiled).step_by(TILE) {
-                out.put(panel, token, &tile(bytes, x, token));
-            }
+    for (at, panel) in panels.enumerate() {
+        let bytes = w.panel(panel);
+        for token in (0..tiled).step_by(TILE) {
+            out.put(at, token, &tile(bytes, x, token));
         }
         for token in tiled..x.tokens() {
-            if end - at == GROUP {
-                out.put(at, token, &group(w.panels_at(panels.start + at, GROUP), x, token));
-            } else {
-                for panel in at..end {
-                    out.put(panel, token, &one(w.panels_at(panels.start + panel, 1), x, token));
-                }
-            }
+            out.put(at, token, &one(bytes, x, token));
         }
     }
 }

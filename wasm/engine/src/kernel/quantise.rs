@@ -1,10 +1,13 @@
 //! Activations as the kernels read them: dense, and as int8 per block of 32, by rounding or by firing.
 
+use super::TILE;
+use super::packed::{Bytes, Form, Words};
 use crate::error::Result;
 use crate::memory::Allowance;
 use crate::spike::{LARGEST_CODE, SpikeTally, fire};
 use crate::weights::TensorType;
 use crate::weights::tensor_type::BLOCK;
+use core::ops::Range;
 
 /// `[tokens, columns]` in f32 and, once a quantised weight has asked for it or they have fired, in int8 codes with a scale per block. The last
 /// block of a row may be short; its codes are then followed by zeros.
@@ -19,6 +22,10 @@ pub struct Activations {
     quantised: bool,
     /// Of each token that has fired: whether some count lies outside its code.
     wide: Vec<bool>,
+    /// The codes in the order in which kernels read them, in the form that `packed` names.
+    bytes: Vec<Bytes>,
+    words: Vec<Words>,
+    packed: Option<Form>,
 }
 
 impl Activations {
@@ -29,6 +36,8 @@ impl Activations {
         allowance.reserve(&mut self.codes, blocks.saturating_mul(BLOCK))?;
         allowance.reserve(&mut self.scales, blocks)?;
         allowance.reserve(&mut self.sums, blocks)?;
+        allowance.reserve(&mut self.bytes, blocks)?;
+        allowance.reserve(&mut self.words, blocks)?;
         allowance.reserve(&mut self.wide, tokens)
     }
 
@@ -120,11 +129,39 @@ impl Activations {
         rest.enumerate().filter(|(_, rest)| *rest != 0.0)
     }
 
-    /// Rounds to codes where a weight of this type needs them and they are not there yet.
+    /// `[tokens / T, blocks, T]` of the `T` tokens from `token` on: a tile, or one of those behind the last.
+    pub fn bytes<const T: usize>(&self, token: usize) -> &[Bytes] {
+        assert!(self.packed == Some(Form::Bytes), "activations are prepared for a weight's type before they meet it");
+        &self.bytes[self.records::<T>(token)]
+    }
+
+    /// As [`Self::bytes`].
+    pub fn words<const T: usize>(&self, token: usize) -> &[Words] {
+        assert!(self.packed == Some(Form::Words), "activations are prepared for a weight's type before they meet it");
+        &self.words[self.records::<T>(token)]
+    }
+
+    fn records<const T: usize>(&self, token: usize) -> Range<usize> {
+        let tiled = self.tokens / TILE * TILE;
+        let whole = if token < tiled { T == TILE && token.is_multiple_of(TILE) } else { T == 1 };
+        assert!(whole, "tokens are read in the tiles in which they are packed");
+        token * self.blocks()..(token + T) * self.blocks()
+    }
+
+    /// Rounds to codes where a weight of this type needs them and they are not there yet, and packs them for its kernels.
     pub fn prepare(&mut self, kind: TensorType) {
-        if !kind.is_quantised() || self.quantised {
+        let Some(form) = Form::of(kind) else {
             return;
+        };
+        if !self.quantised {
+            self.quantise();
         }
+        if self.packed != Some(form) {
+            self.pack(form);
+        }
+    }
+
+    fn quantise(&mut self) {
         self.size_codes();
         let (blocks, stride) = (self.blocks(), self.code_stride());
         for token in 0..self.tokens {
@@ -137,6 +174,32 @@ impl Activations {
                 *sum = *scale * code_sum(codes);
             }
         }
+    }
+
+    fn pack(&mut self, form: Form) {
+        let (blocks, tiled) = (self.blocks(), self.tokens / TILE * TILE);
+        let count = self.tokens * blocks;
+        match form {
+            Form::Bytes => self.bytes.resize(count, Bytes { codes: [0; BLOCK], scale: 0.0, sum: 0.0 }),
+            Form::Words => self.words.resize(count, Words { codes: [0; BLOCK], scale: 0.0 }),
+        }
+        for (at, codes) in self.codes.chunks_exact(BLOCK).enumerate() {
+            let (token, block) = (at / blocks, at % blocks);
+            let to = if token < tiled { token / TILE * TILE * blocks + block * TILE + token % TILE } else { at };
+            match form {
+                Form::Bytes => {
+                    let record = &mut self.bytes[to];
+                    record.codes.copy_from_slice(codes);
+                    (record.scale, record.sum) = (self.scales[at], self.sums[at]);
+                }
+                Form::Words => {
+                    let record = &mut self.words[to];
+                    record.codes.iter_mut().zip(codes).for_each(|(word, code)| *word = i16::from(*code));
+                    record.scale = self.scales[at];
+                }
+            }
+        }
+        self.packed = Some(form);
     }
 
     /// Makes room for what [`Self::fire`] fills, row by row.
@@ -159,7 +222,7 @@ impl Activations {
     }
 
     fn size_codes(&mut self) {
-        self.quantised = true;
+        (self.quantised, self.packed) = (true, None);
         self.codes.resize(self.tokens * self.code_stride(), 0);
         self.scales.resize(self.tokens * self.blocks(), 0.0);
         self.sums.resize(self.tokens * self.blocks(), 0.0);
@@ -184,13 +247,13 @@ fn code_sum(codes: &[i8]) -> f32 {
 pub(crate) fn quantise(values: &[f32], codes: &mut [i8]) -> f32 {
     let mut lanes = [0.0f32; 4];
     let chunks = values.chunks_exact(4);
-    let tail = chunks.remainder().iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    let tail = chunks.remainder().iter().fold(0.0f32, |largest, x| if x.abs() > largest { x.abs() } else { largest });
     for four in chunks {
         for lane in 0..4 {
             lanes[lane] = if four[lane].abs() > lanes[lane] { four[lane].abs() } else { lanes[lane] };
         }
     }
-    let largest = lanes[0].max(lanes[1]).max(lanes[2].max(lanes[3])).max(tail);
+    let largest = lanes.into_iter().fold(tail, |a, b| if b > a { b } else { a });
     if largest == 0.0 {
         codes.fill(0);
         return 0.0;

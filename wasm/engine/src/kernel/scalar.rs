@@ -1,6 +1,6 @@
 //! The oracle: plain loops that say what the vector kernels must compute, in the order in which they must add.
 
-use super::{Activations, Kernel, Lanes};
+use super::{Activations, Kernel, Lanes, MIX_COLUMNS};
 use crate::weights::matrix::{GROUP_PANEL_BYTES, PANEL_ROWS};
 use crate::weights::tensor_type::{BLOCK, GROUP};
 use half::{bf16, f16};
@@ -16,45 +16,53 @@ fn halves(bytes: &[u8]) -> Lanes {
 impl Kernel for Scalar {
     const NAME: &'static str = "scalar";
 
-    fn nibbles<const P: usize, const T: usize, const HAS_MINIMUM: bool>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        core::array::from_fn(|p| nibbles::<T, HAS_MINIMUM>(part(panels, p, P), x, token))
+    fn nibbles<const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+        nibbles::<T, HAS_MINIMUM>(panel, x, token)
     }
 
-    fn bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        core::array::from_fn(|p| bytes::<T>(part(panels, p, P), x, token))
+    fn bytes<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+        bytes::<T>(panel, x, token)
     }
 
-    fn any_bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        Self::bytes(panels, x, token)
+    fn groups<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+        groups::<T>(panel, x, token)
     }
 
-    fn groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        core::array::from_fn(|p| groups::<T>(part(panels, p, P), x, token))
+    fn half_floats<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+        floats::<f16, 2, T>(panel, x, token)
     }
 
-    fn any_groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        Self::groups(panels, x, token)
-    }
-
-    fn codes<const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T] {
+    fn scores<const T: usize>(panel: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32]) -> [Lanes; T] {
+        let width = panel.len() / PANEL_ROWS;
         core::array::from_fn(|t| {
             let mut sums = [0i32; PANEL_ROWS];
             for (four, codes) in panel.chunks_exact(16).enumerate() {
                 for (lane, sum) in sums.iter_mut().enumerate() {
                     for c in 0..4 {
-                        *sum += i32::from(codes[lane * 4 + c]) * i32::from(queries[t * stride + four * 4 + c]);
+                        *sum += i32::from(codes[lane * 4 + c]) * i32::from(queries[t * width + four * 4 + c]);
                     }
                 }
             }
-            sums
+            #[allow(clippy::cast_precision_loss)]
+            core::array::from_fn(|lane| sums[lane] as f32 * (key_scales[lane] * query_scales[t]))
         })
     }
-}
 
-/// Panel `p` of `count` adjacent ones.
-fn part(panels: &[u8], p: usize, count: usize) -> &[u8] {
-    let bytes = panels.len() / count;
-    &panels[p * bytes..(p + 1) * bytes]
+    fn mix<const R: usize>(weights: &[f32], stride: usize, values: &[f32], width: usize, column: usize, out: &mut [[f32; MIX_COLUMNS]; R]) {
+        for (token, values) in values.chunks_exact(width).enumerate() {
+            for (row, out) in out.iter_mut().enumerate() {
+                for (out, value) in out.iter_mut().zip(&values[column..]) {
+                    *out += weights[row * stride + token] * value;
+                }
+            }
+        }
+    }
+
+    fn decode(codes: &[i8], scale: f32, out: &mut [f32]) {
+        for (out, code) in out.iter_mut().zip(codes) {
+            *out = f32::from(*code) * scale;
+        }
+    }
 }
 
 fn nibbles<const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
@@ -175,16 +183,7 @@ impl Element<2> for bf16 {
 /// F32, F16 and BF16 panels; `S` is the element's size. Four partial sums by column modulo 4, then `(0 + 1) + (2 + 3)`: lane-wise, so the
 /// compiler vectorises it in every build.
 #[inline(always)]
-pub(super) fn floats<E: Element<S>, const S: usize, const P: usize, const T: usize>(
-    panels: &[u8],
-    x: &Activations,
-    token: usize,
-) -> [[Lanes; T]; P] {
-    core::array::from_fn(|p| floats_of_panel::<E, S, T>(part(panels, p, P), x, token))
-}
-
-#[inline(always)]
-fn floats_of_panel<E: Element<S>, const S: usize, const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+pub(super) fn floats<E: Element<S>, const S: usize, const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
     let mut partial = [[[0.0f32; PANEL_ROWS]; 4]; T];
     let columns = x.columns();
     let rows: [&[f32]; T] = core::array::from_fn(|t| &x.values()[(token + t) * columns..(token + t + 1) * columns]);

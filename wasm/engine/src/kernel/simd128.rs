@@ -1,14 +1,20 @@
 //! WebAssembly vectors, with and without the relaxed dot product.
 //!
-//! `relaxed_dot_i8x16_i7x16_add` is only defined when its second operand is in 0..=127. Nibbles are; for bytes, the absolute value of the
-//! activation is, and its sign goes to the weight. So no result depends on the host's choice, and both kernels equal the scalar one.
+//! `relaxed_dot_i8x16_i7x16` is only defined when its second operand is in 0..=127, which nibbles are. Bytes of either sign are widened to
+//! 16 bits instead. So no result depends on the host's choice, and both kernels equal the scalar one.
+//!
+//! Hosts have sixteen registers. The loop within a block is kept a loop: unrolled, the compiler moves all loads to its beginning, and what
+//! does not fit the registers goes through memory. How often it runs is therefore a number that the compiler cannot tell.
 
-use super::{Activations, Kernel, Lanes};
+use super::packed::{Bytes, Words};
+use super::{Activations, Kernel, Lanes, MIX_COLUMNS};
 use crate::weights::matrix::{GROUP_PANEL_BYTES, PANEL_ROWS};
 use crate::weights::tensor_type::{BLOCK, GROUP};
 use core::arch::wasm32::*;
+use core::hint::black_box;
 
 /// Baseline SIMD: every current host.
+#[cfg(not(target_feature = "relaxed-simd"))]
 #[derive(Debug)]
 pub struct Simd128;
 
@@ -17,101 +23,67 @@ pub struct Simd128;
 #[derive(Debug)]
 pub struct Relaxed;
 
-/// Sums of products of int8 codes, four codes to a row and four rows to a vector.
+/// Sums of the products of a block's nibbles with int8 codes, four codes to a row and four rows to a vector.
 trait Dot {
-    /// What eight products of nibbles are summed in.
-    type NibbleSum: Copy;
-    /// What any number of products of bytes is summed in.
-    type ByteSum: Copy;
-    const NO_NIBBLES: Self::NibbleSum;
-    const NO_BYTES: Self::ByteSum;
-    /// Adds `w * a` where `w` is in 0..=15; at most four times.
-    fn nibbles(sum: Self::NibbleSum, w: v128, a: v128) -> Self::NibbleSum;
-    /// Two such sums, a 32-bit lane for each row.
-    fn finish_nibbles(a: Self::NibbleSum, b: Self::NibbleSum) -> v128;
-    /// Adds `w * a` for any `w` but -128 (and for that too in `Simd128`).
-    fn bytes(sum: Self::ByteSum, w: v128, a: v128) -> Self::ByteSum;
+    /// What eight vectors of products are summed in: sixteen products of at most 15 * 127 fit 16 bits.
+    type Sum: Copy;
+    const NONE: Self::Sum;
+    /// Adds `w * a` where `w` is in 0..=15; at most eight times.
+    fn add(sum: Self::Sum, w: v128, a: v128) -> Self::Sum;
     /// A 32-bit lane for each row.
-    fn finish_bytes(sum: Self::ByteSum) -> v128;
+    fn finish(sum: Self::Sum) -> v128;
 }
 
 const ZERO: v128 = i32x4(0, 0, 0, 0);
 
+#[cfg(not(target_feature = "relaxed-simd"))]
 impl Dot for Simd128 {
-    /// Products of rows 0 and 1 in 16 bits, products of rows 2 and 3.
-    type NibbleSum = (v128, v128);
-    /// The same in pairs, in 32 bits.
-    type ByteSum = (v128, v128);
-    const NO_NIBBLES: Self::NibbleSum = (ZERO, ZERO);
-    const NO_BYTES: Self::ByteSum = (ZERO, ZERO);
+    /// Products of rows 0 and 1, products of rows 2 and 3.
+    type Sum = (v128, v128);
+    const NONE: Self::Sum = (ZERO, ZERO);
 
     #[inline(always)]
-    fn nibbles((low, high): Self::NibbleSum, w: v128, a: v128) -> Self::NibbleSum {
+    fn add((low, high): Self::Sum, w: v128, a: v128) -> Self::Sum {
         (i16x8_add(low, i16x8_extmul_low_i8x16(w, a)), i16x8_add(high, i16x8_extmul_high_i8x16(w, a)))
     }
 
     #[inline(always)]
-    fn finish_nibbles(a: Self::NibbleSum, b: Self::NibbleSum) -> v128 {
-        // |product| <= 15 * 127, so eight of them fit 16 bits.
-        Self::finish_bytes((i32x4_extadd_pairwise_i16x8(i16x8_add(a.0, b.0)), i32x4_extadd_pairwise_i16x8(i16x8_add(a.1, b.1))))
-    }
-
-    #[inline(always)]
-    fn bytes((low, high): Self::ByteSum, w: v128, a: v128) -> Self::ByteSum {
-        (
-            i32x4_add(low, i32x4_extadd_pairwise_i16x8(i16x8_extmul_low_i8x16(w, a))),
-            i32x4_add(high, i32x4_extadd_pairwise_i16x8(i16x8_extmul_high_i8x16(w, a))),
-        )
-    }
-
-    #[inline(always)]
-    fn finish_bytes((low, high): Self::ByteSum) -> v128 {
-        i32x4_add(i32x4_shuffle::<0, 2, 4, 6>(low, high), i32x4_shuffle::<1, 3, 5, 7>(low, high))
+    fn finish((low, high): Self::Sum) -> v128 {
+        pairs(i32x4_extadd_pairwise_i16x8(low), i32x4_extadd_pairwise_i16x8(high))
     }
 }
 
 #[cfg(target_feature = "relaxed-simd")]
 impl Dot for Relaxed {
-    /// Pairs of products in 16 bits: a row has two lanes.
-    type NibbleSum = v128;
-    /// A row has one lane of 32 bits.
-    type ByteSum = v128;
-    const NO_NIBBLES: v128 = ZERO;
-    const NO_BYTES: v128 = ZERO;
+    /// Pairs of products: a row has two lanes.
+    type Sum = v128;
+    const NONE: v128 = ZERO;
 
     #[inline(always)]
-    fn nibbles(sum: v128, w: v128, a: v128) -> v128 {
-        // The 16-bit form is one instruction on x86; sixteen products of at most 15 * 127 fit.
+    fn add(sum: v128, w: v128, a: v128) -> v128 {
+        // The 16-bit form is one instruction on x86.
         i16x8_add(sum, i16x8_relaxed_dot_i8x16_i7x16(a, w))
     }
 
     #[inline(always)]
-    fn finish_nibbles(a: v128, b: v128) -> v128 {
-        i32x4_extadd_pairwise_i16x8(i16x8_add(a, b))
-    }
-
-    #[inline(always)]
-    fn bytes(sum: v128, w: v128, a: v128) -> v128 {
-        let negative = i8x16_shr(a, 7);
-        let signed = i8x16_sub(v128_xor(w, negative), negative);
-        i32x4_relaxed_dot_i8x16_i7x16_add(signed, i8x16_abs(a), sum)
-    }
-
-    #[inline(always)]
-    fn finish_bytes(sum: v128) -> v128 {
-        sum
+    fn finish(sum: v128) -> v128 {
+        i32x4_extadd_pairwise_i16x8(sum)
     }
 }
 
-/// Four f16 at `at` as f32: the exponent is rebased by a multiplication, which is exact, subnormals included. The loader has refused
-/// infinities and NaN.
+/// Sums of neighbouring lanes: two of `low`, two of `high`.
+#[inline(always)]
+fn pairs(low: v128, high: v128) -> v128 {
+    i32x4_add(i32x4_shuffle::<0, 2, 4, 6>(low, high), i32x4_shuffle::<1, 3, 5, 7>(low, high))
+}
+
+/// Four f16 at `at` as f32: the exponent is rebased by a multiplication, which is exact, subnormals included; the copies of the sign that an
+/// extension to 32 bits makes are masked but for the last. The loader has refused infinities and NaN.
 #[inline(always)]
 unsafe fn halves(at: *const u8) -> v128 {
     // SAFETY: the caller passes eight readable bytes.
-    let bits = i32x4_extend_low_i16x8(unsafe { v128_load64_zero(at.cast()) });
-    let magnitude = v128_and(i32x4_shl(bits, 13), i32x4_splat(0x0fff_e000));
-    let value = f32x4_mul(magnitude, f32x4_splat(f32::from_bits((127 + 112) << 23)));
-    v128_or(value, v128_and(bits, i32x4_splat(i32::MIN)))
+    let bits = unsafe { i32x4_load_extend_i16x4(at.cast()) };
+    f32x4_mul(v128_and(i32x4_shl(bits, 13), u32x4_splat(0x8fff_e000)), f32x4_splat(f32::from_bits((127 + 112) << 23)))
 }
 
 #[inline(always)]
@@ -119,221 +91,292 @@ fn lanes(vector: v128) -> Lanes {
     [f32x4_extract_lane::<0>(vector), f32x4_extract_lane::<1>(vector), f32x4_extract_lane::<2>(vector), f32x4_extract_lane::<3>(vector)]
 }
 
-/// Where the activations' codes, scales and sums of `token` are, after checking that `T` tokens and `P` panels are there.
+/// `d * x * sum`, where `sum` is of integers.
 #[inline(always)]
-fn checked<const P: usize, const T: usize>(
-    panels: &[u8],
-    block_bytes: usize,
-    x: &Activations,
-    token: usize,
-) -> (usize, *const i8, *const f32, *const f32) {
-    let (columns, blocks) = (x.columns(), x.columns() / BLOCK);
-    assert!(panels.len() == P * blocks * block_bytes && columns == blocks * BLOCK, "a panel holds its matrix's columns");
-    (
-        blocks,
-        x.codes()[token * columns..(token + T) * columns].as_ptr(),
-        x.scales()[token * blocks..(token + T) * blocks].as_ptr(),
-        x.sums()[token * blocks..(token + T) * blocks].as_ptr(),
-    )
+unsafe fn scaled(sum: v128, d: v128, x: *const f32) -> v128 {
+    // SAFETY: the caller passes a readable scale.
+    f32x4_mul(f32x4_convert_i32x4(sum), f32x4_mul(d, unsafe { v128_load32_splat(x.cast()) }))
 }
 
 #[inline(always)]
-fn nibbles<D: Dot, const P: usize, const T: usize, const HAS_MINIMUM: bool>(
-    panels: &[u8],
-    x: &Activations,
-    token: usize,
-) -> [[Lanes; T]; P] {
+fn nibbles<D: Dot, const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
     let head = if HAS_MINIMUM { 16 } else { 8 };
-    let (blocks, codes, scales, sums) = checked::<P, T>(panels, head + 64, x, token);
-    let columns = blocks * BLOCK;
-    let mut totals = [[f32x4_splat(0.0); T]; P];
-    for index in 0..blocks {
-        for (p, totals) in totals.iter_mut().enumerate() {
-            // SAFETY: `checked` has compared the panels' and the activations' lengths with `blocks`, `P` and `T`; every offset below stays
-            // within block `index` of panel `p` (`head + 64` bytes) or of a token (32 codes, one scale, one sum).
-            unsafe {
-                let block = panels.as_ptr().add((p * blocks + index) * (head + 64));
-                let d = halves(block);
-                let m = if HAS_MINIMUM { halves(block.add(8)) } else { f32x4_mul(d, f32x4_splat(-8.0)) };
-                let mut even = [D::NO_NIBBLES; T];
-                let mut odd = [D::NO_NIBBLES; T];
-                let code: [*const i8; T] = core::array::from_fn(|t| codes.add(t * columns + index * BLOCK));
-                for i in 0..4 {
-                    let packed = v128_load(block.add(head).add(i * 16).cast());
-                    // A shift of 16-bit lanes and a mask: the shift of bytes is five instructions on x86.
-                    let (low, high) = (v128_and(packed, u8x16_splat(15)), v128_and(u16x8_shr(packed, 4), u8x16_splat(15)));
-                    for t in 0..T {
-                        even[t] = D::nibbles(even[t], low, v128_load32_splat(code[t].add(i * 4).cast()));
-                        odd[t] = D::nibbles(odd[t], high, v128_load32_splat(code[t].add(16 + i * 4).cast()));
-                    }
-                }
-                for (t, total) in totals.iter_mut().enumerate() {
-                    let products = f32x4_convert_i32x4(D::finish_nibbles(even[t], odd[t]));
-                    let scale = f32x4_mul(d, v128_load32_splat(scales.add(t * blocks + index).cast()));
-                    *total = f32x4_add(*total, f32x4_mul(products, scale));
-                    *total = f32x4_add(*total, f32x4_mul(m, v128_load32_splat(sums.add(t * blocks + index).cast())));
-                }
-            }
-        }
-    }
-    totals.map(|totals| totals.map(lanes))
-}
-
-#[inline(always)]
-fn bytes<D: Dot, const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-    let (blocks, codes, scales, _) = checked::<P, T>(panels, 8 + 128, x, token);
-    let columns = blocks * BLOCK;
-    let mut totals = [[f32x4_splat(0.0); T]; P];
-    for index in 0..blocks {
-        for (p, totals) in totals.iter_mut().enumerate() {
-            // SAFETY: as in `nibbles`, with 136 bytes a block.
-            unsafe {
-                let block = panels.as_ptr().add((p * blocks + index) * 136);
-                let d = halves(block);
-                let mut even = [D::NO_BYTES; T];
-                let mut odd = [D::NO_BYTES; T];
-                let code: [*const i8; T] = core::array::from_fn(|t| codes.add(t * columns + index * BLOCK));
-                for i in 0..4 {
-                    let (w_even, w_odd) = (v128_load(block.add(8 + i * 32).cast()), v128_load(block.add(24 + i * 32).cast()));
-                    for t in 0..T {
-                        even[t] = D::bytes(even[t], w_even, v128_load32_splat(code[t].add(i * 8).cast()));
-                        odd[t] = D::bytes(odd[t], w_odd, v128_load32_splat(code[t].add(i * 8 + 4).cast()));
-                    }
-                }
-                for (t, total) in totals.iter_mut().enumerate() {
-                    let products = f32x4_convert_i32x4(i32x4_add(D::finish_bytes(even[t]), D::finish_bytes(odd[t])));
-                    let scale = f32x4_mul(d, v128_load32_splat(scales.add(t * blocks + index).cast()));
-                    *total = f32x4_add(*total, f32x4_mul(products, scale));
-                }
-            }
-        }
-    }
-    totals.map(|totals| totals.map(lanes))
-}
-
-#[inline(always)]
-fn groups<D: Dot, const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-    const BLOCK_BYTES: usize = BLOCK * PANEL_ROWS;
-    let (blocks, stride) = (x.blocks(), x.code_stride());
-    let panel_bytes = blocks.div_ceil(GROUP / BLOCK) * PANEL_ROWS * 4 + blocks * BLOCK_BYTES;
-    assert!(panels.len() == P * panel_bytes, "a panel holds its matrix's columns");
-    let codes = x.codes()[token * stride..(token + T) * stride].as_ptr();
-    let scales = x.scales()[token * blocks..(token + T) * blocks].as_ptr();
-    let mut totals = [[f32x4_splat(0.0); T]; P];
-    for index in 0..blocks {
-        for (p, totals) in totals.iter_mut().enumerate() {
-            // SAFETY: the lengths of the panels, the codes and the scales have been compared with `blocks`, `P` and `T` above; every offset
-            // below stays within the group of block `index` of panel `p`, or within a token's codes and scales.
-            unsafe {
-                let group = panels.as_ptr().add(p * panel_bytes + index / (GROUP / BLOCK) * GROUP_PANEL_BYTES);
-                let d = v128_load(group.cast());
-                let block = group.add(PANEL_ROWS * 4 + index % (GROUP / BLOCK) * BLOCK_BYTES);
-                let mut even = [D::NO_BYTES; T];
-                let mut odd = [D::NO_BYTES; T];
-                let code: [*const i8; T] = core::array::from_fn(|t| codes.add(t * stride + index * BLOCK));
-                for i in 0..4 {
-                    let (w_even, w_odd) = (v128_load(block.add(i * 32).cast()), v128_load(block.add(i * 32 + 16).cast()));
-                    for t in 0..T {
-                        even[t] = D::bytes(even[t], w_even, v128_load32_splat(code[t].add(i * 8).cast()));
-                        odd[t] = D::bytes(odd[t], w_odd, v128_load32_splat(code[t].add(i * 8 + 4).cast()));
-                    }
-                }
-                for (t, total) in totals.iter_mut().enumerate() {
-                    let products = f32x4_convert_i32x4(i32x4_add(D::finish_bytes(even[t]), D::finish_bytes(odd[t])));
-                    let scale = f32x4_mul(d, v128_load32_splat(scales.add(t * blocks + index).cast()));
-                    *total = f32x4_add(*total, f32x4_mul(products, scale));
-                }
-            }
-        }
-    }
-    totals.map(|totals| totals.map(lanes))
-}
-
-#[inline(always)]
-fn codes<D: Dot, const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T] {
-    let fours = panel.len() / 16;
-    assert!(queries.len() >= (T - 1) * stride + fours * 4, "queries hold T rows of the panel's columns");
-    let mut sums = [D::NO_BYTES; T];
-    for four in 0..fours {
-        // SAFETY: `four` is below the panel's 16-byte groups, and the queries' length has been checked above.
+    let blocks = x.blocks();
+    assert!(panel.len() == blocks * (head + 64), "a panel holds its matrix's columns");
+    let mut records: *const Bytes = x.bytes::<T>(token).as_ptr();
+    let mut block = panel.as_ptr();
+    let mut totals = [f32x4_splat(0.0); T];
+    let steps = black_box(BLOCK / 8);
+    for _ in 0..blocks {
+        let mut sums = [D::NONE; T];
+        // SAFETY: the panel's length has been compared with `blocks` above, and there are `T` records for each block; every offset below
+        // stays within a block (`head + 64` bytes) or a record of token `t`.
         unsafe {
-            let w = v128_load(panel.as_ptr().add(four * 16).cast());
+            for i in 0..steps {
+                let packed = v128_load(block.add(head + i * 16).cast());
+                // A shift of 16-bit lanes and a mask: the shift of bytes is five instructions on x86.
+                let (low, high) = (v128_and(packed, u8x16_splat(15)), v128_and(u16x8_shr(packed, 4), u8x16_splat(15)));
+                for (t, sum) in sums.iter_mut().enumerate() {
+                    let codes = (*records.add(t)).codes.as_ptr();
+                    *sum = D::add(*sum, low, v128_load32_splat(codes.add(i * 4).cast()));
+                    *sum = D::add(*sum, high, v128_load32_splat(codes.add(16 + i * 4).cast()));
+                }
+            }
+            let d = halves(block);
+            let m = if HAS_MINIMUM { halves(block.add(8)) } else { f32x4_mul(d, f32x4_splat(-8.0)) };
+            for (t, (sum, total)) in sums.iter().zip(&mut totals).enumerate() {
+                let record = &*records.add(t);
+                *total = f32x4_add(*total, scaled(D::finish(*sum), d, &raw const record.scale));
+                *total = f32x4_add(*total, f32x4_mul(m, v128_load32_splat((&raw const record.sum).cast())));
+            }
+            block = block.add(head + 64);
+            records = records.add(T);
+        }
+    }
+    totals.map(lanes)
+}
+
+/// Adds the products of four columns of a panel, 16 bytes, with those of a token: rows 0 and 1, rows 2 and 3, two lanes each.
+#[inline(always)]
+unsafe fn add_words((low, high): (v128, v128), (w_low, w_high): (v128, v128), x: *const i16) -> (v128, v128) {
+    // SAFETY: the caller passes four readable words.
+    let four = unsafe { v128_load64_splat(x.cast()) };
+    (i32x4_add(low, i32x4_dot_i16x8(w_low, four)), i32x4_add(high, i32x4_dot_i16x8(w_high, four)))
+}
+
+/// Sixteen bytes as words.
+#[inline(always)]
+unsafe fn widened(at: *const u8) -> (v128, v128) {
+    // SAFETY: the caller passes sixteen readable bytes.
+    unsafe { (i16x8_load_extend_i8x8(at.cast()), i16x8_load_extend_i8x8(at.add(8).cast())) }
+}
+
+#[inline(always)]
+fn bytes<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+    const BLOCK_BYTES: usize = 2 * PANEL_ROWS + BLOCK * PANEL_ROWS;
+    let blocks = x.blocks();
+    assert!(panel.len() == blocks * BLOCK_BYTES, "a panel holds its matrix's columns");
+    let mut records: *const Words = x.words::<T>(token).as_ptr();
+    let mut block = panel.as_ptr();
+    let mut totals = [f32x4_splat(0.0); T];
+    let steps = black_box(BLOCK / 4);
+    for _ in 0..blocks {
+        // SAFETY: as in `nibbles`.
+        unsafe {
+            let sums = sums_of_block::<T>(block.add(2 * PANEL_ROWS), records, steps);
+            add_scaled(&mut totals, &sums, halves(block), records);
+            block = block.add(BLOCK_BYTES);
+            records = records.add(T);
+        }
+    }
+    totals.map(lanes)
+}
+
+/// The products of a block's bytes, `steps` times four columns of a panel, with those of `T` tokens.
+#[inline(always)]
+unsafe fn sums_of_block<const T: usize>(block: *const u8, records: *const Words, steps: usize) -> [(v128, v128); T] {
+    let mut sums = [(ZERO, ZERO); T];
+    for i in 0..steps {
+        // SAFETY: the caller passes as many columns and records as are read here.
+        unsafe {
+            let weights = widened(block.add(i * 16));
             for (t, sum) in sums.iter_mut().enumerate() {
-                *sum = D::bytes(*sum, w, v128_load32_splat(queries.as_ptr().add(t * stride + four * 4).cast()));
+                *sum = add_words(*sum, weights, (*records.add(t)).codes.as_ptr().add(i * 4));
             }
         }
     }
-    sums.map(|sum| {
-        let sum = D::finish_bytes(sum);
-        [i32x4_extract_lane::<0>(sum), i32x4_extract_lane::<1>(sum), i32x4_extract_lane::<2>(sum), i32x4_extract_lane::<3>(sum)]
-    })
+    sums
 }
 
-impl Kernel for Simd128 {
-    const NAME: &'static str = "simd128";
-
-    #[inline(always)]
-    fn nibbles<const P: usize, const T: usize, const HAS_MINIMUM: bool>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        nibbles::<Self, P, T, HAS_MINIMUM>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        bytes::<Self, P, T>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn any_bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        bytes::<Self, P, T>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        groups::<Self, P, T>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn any_groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        groups::<Self, P, T>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn codes<const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T] {
-        codes::<Self, T>(panel, queries, stride)
+/// Adds a block's sums, times its rows' scales `d` and the tokens'.
+#[inline(always)]
+unsafe fn add_scaled<const T: usize>(totals: &mut [v128; T], sums: &[(v128, v128); T], d: v128, records: *const Words) {
+    for (t, ((low, high), total)) in sums.iter().zip(totals).enumerate() {
+        // SAFETY: the caller passes `T` records.
+        *total = f32x4_add(*total, unsafe { scaled(pairs(*low, *high), d, &raw const (*records.add(t)).scale) });
     }
 }
 
+#[inline(always)]
+fn groups<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+    const BLOCK_BYTES: usize = BLOCK * PANEL_ROWS;
+    let blocks = x.blocks();
+    let panel_bytes = blocks.div_ceil(GROUP / BLOCK) * PANEL_ROWS * 4 + blocks * BLOCK_BYTES;
+    assert!(panel.len() == panel_bytes, "a panel holds its matrix's columns");
+    let mut records: *const Words = x.words::<T>(token).as_ptr();
+    let mut totals = [f32x4_splat(0.0); T];
+    let steps = black_box(BLOCK / 4);
+    for index in 0..blocks {
+        // SAFETY: as in `nibbles`, with the group of the block instead of its head.
+        unsafe {
+            let group = panel.as_ptr().add(index / (GROUP / BLOCK) * GROUP_PANEL_BYTES);
+            let block = group.add(PANEL_ROWS * 4 + index % (GROUP / BLOCK) * BLOCK_BYTES);
+            let sums = sums_of_block::<T>(block, records, steps);
+            add_scaled(&mut totals, &sums, v128_load(group.cast()), records);
+            records = records.add(T);
+        }
+    }
+    totals.map(lanes)
+}
+
+/// F16 panels, see [`super::scalar::floats`].
+#[inline(always)]
+fn half_floats<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+    const COLUMN_BYTES: usize = 2 * PANEL_ROWS;
+    let columns = x.columns();
+    assert!(panel.len() == columns * COLUMN_BYTES, "a panel holds its matrix's columns");
+    let values = x.values()[token * columns..(token + T) * columns].as_ptr();
+    // By column modulo 4.
+    let [mut a, mut b, mut c, mut d] = [[f32x4_splat(0.0); T]; 4];
+    let whole = columns / 4 * 4;
+    // SAFETY: columns are below `columns`, which the lengths of the panel and of `T` tokens' values have been compared with.
+    unsafe {
+        let at = |column: usize| (panel.as_ptr().add(column * COLUMN_BYTES), values.add(column));
+        for column in (0..whole).step_by(4) {
+            add_column(&mut a, at(column), columns);
+            add_column(&mut b, at(column + 1), columns);
+            add_column(&mut c, at(column + 2), columns);
+            add_column(&mut d, at(column + 3), columns);
+        }
+        for (sum, column) in [&mut a, &mut b, &mut c].into_iter().zip(whole..columns) {
+            add_column(sum, at(column), columns);
+        }
+    }
+    core::array::from_fn(|t| lanes(f32x4_add(f32x4_add(a[t], b[t]), f32x4_add(c[t], d[t]))))
+}
+
+/// Adds the products of a column, four f16, with the values of `T` tokens, which lie `stride` apart.
+#[inline(always)]
+unsafe fn add_column<const T: usize>(sums: &mut [v128; T], (w, x): (*const u8, *const f32), stride: usize) {
+    // SAFETY: the caller passes eight readable bytes, and as many values as are read here.
+    unsafe {
+        let w = halves(w);
+        for (t, sum) in sums.iter_mut().enumerate() {
+            *sum = f32x4_add(*sum, f32x4_mul(w, v128_load32_splat(x.add(t * stride).cast())));
+        }
+    }
+}
+
+#[inline(always)]
+fn scores<const T: usize>(panel: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32]) -> [Lanes; T] {
+    let fours = panel.len() / 16;
+    let width = fours * 4;
+    assert!(key_scales.len() >= 4 && query_scales.len() >= T && queries.len() >= T * width, "queries hold T rows of the panel's columns");
+    let mut sums = [(ZERO, ZERO); T];
+    // SAFETY: `four` is below the panel's 16-byte groups, and the other lengths have been checked above.
+    unsafe {
+        for four in 0..fours {
+            let keys = widened(panel.as_ptr().add(four * 16).cast());
+            for (t, sum) in sums.iter_mut().enumerate() {
+                *sum = add_words(*sum, keys, queries.as_ptr().add(t * width + four * 4));
+            }
+        }
+        let d = v128_load(key_scales.as_ptr().cast());
+        core::array::from_fn(|t| {
+            let (low, high) = sums[t];
+            lanes(scaled(pairs(low, high), d, query_scales.as_ptr().add(t)))
+        })
+    }
+}
+
+#[inline(always)]
+fn mix<const R: usize>(weights: &[f32], stride: usize, values: &[f32], width: usize, column: usize, out: &mut [[f32; MIX_COLUMNS]; R]) {
+    let tokens = values.len() / width;
+    assert!(
+        column + MIX_COLUMNS <= width && (tokens == 0 || weights.len() >= (R - 1) * stride + tokens),
+        "a weight for each row and token"
+    );
+    // SAFETY: `token` is below the tokens that values and weights have been compared with above, and `out` holds two vectors a row.
+    unsafe {
+        let mut sums: [[v128; 2]; R] = core::array::from_fn(|r| {
+            let row = out[r].as_ptr();
+            [v128_load(row.cast()), v128_load(row.add(4).cast())]
+        });
+        for token in 0..tokens {
+            let at = values.as_ptr().add(token * width + column);
+            let (low, high) = (v128_load(at.cast()), v128_load(at.add(4).cast()));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let weight = v128_load32_splat(weights.as_ptr().add(r * stride + token).cast());
+                *sum = [f32x4_add(sum[0], f32x4_mul(weight, low)), f32x4_add(sum[1], f32x4_mul(weight, high))];
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(sums) {
+            v128_store(out.as_mut_ptr().cast(), sum[0]);
+            v128_store(out.as_mut_ptr().add(4).cast(), sum[1]);
+        }
+    }
+}
+
+#[inline(always)]
+fn decode(codes: &[i8], scale: f32, out: &mut [f32]) {
+    let (code_chunks, out_chunks) = (codes.chunks_exact(8), out.chunks_exact_mut(8));
+    let whole = out_chunks.len() * 8;
+    let scales = f32x4_splat(scale);
+    for (codes, out) in code_chunks.zip(out_chunks) {
+        // SAFETY: both hold eight elements.
+        unsafe {
+            let words = i16x8_load_extend_i8x8(codes.as_ptr());
+            let (low, high) = (i32x4_extend_low_i16x8(words), i32x4_extend_high_i16x8(words));
+            v128_store(out.as_mut_ptr().cast(), f32x4_mul(f32x4_convert_i32x4(low), scales));
+            v128_store(out.as_mut_ptr().add(4).cast(), f32x4_mul(f32x4_convert_i32x4(high), scales));
+        }
+    }
+    for (out, code) in out[whole..].iter_mut().zip(&codes[whole..]) {
+        *out = f32::from(*code) * scale;
+    }
+}
+
+macro_rules! kernel {
+    ($kernel:ident, $name:literal) => {
+        impl Kernel for $kernel {
+            const NAME: &'static str = $name;
+
+            #[inline(always)]
+            fn nibbles<const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+                nibbles::<Self, T, HAS_MINIMUM>(panel, x, token)
+            }
+
+            #[inline(always)]
+            fn bytes<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+                bytes::<T>(panel, x, token)
+            }
+
+            #[inline(always)]
+            fn groups<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+                groups::<T>(panel, x, token)
+            }
+
+            #[inline(always)]
+            fn half_floats<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
+                half_floats::<T>(panel, x, token)
+            }
+
+            #[inline(always)]
+            fn scores<const T: usize>(panel: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32]) -> [Lanes; T] {
+                scores::<T>(panel, key_scales, queries, query_scales)
+            }
+
+            #[inline(always)]
+            fn mix<const R: usize>(
+                weights: &[f32],
+                stride: usize,
+                values: &[f32],
+                width: usize,
+                column: usize,
+                out: &mut [[f32; MIX_COLUMNS]; R],
+            ) {
+                mix::<R>(weights, stride, values, width, column, out);
+            }
+
+            #[inline(always)]
+            fn decode(codes: &[i8], scale: f32, out: &mut [f32]) {
+                decode(codes, scale, out);
+            }
+        }
+    };
+}
+
+#[cfg(not(target_feature = "relaxed-simd"))]
+kernel!(Simd128, "simd128");
 #[cfg(target_feature = "relaxed-simd")]
-impl Kernel for Relaxed {
-    const NAME: &'static str = "relaxed";
-
-    #[inline(always)]
-    fn nibbles<const P: usize, const T: usize, const HAS_MINIMUM: bool>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        nibbles::<Self, P, T, HAS_MINIMUM>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        bytes::<Self, P, T>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn any_bytes<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        bytes::<Simd128, P, T>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        groups::<Self, P, T>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn any_groups<const P: usize, const T: usize>(panels: &[u8], x: &Activations, token: usize) -> [[Lanes; T]; P] {
-        groups::<Simd128, P, T>(panels, x, token)
-    }
-
-    #[inline(always)]
-    fn codes<const T: usize>(panel: &[i8], queries: &[i8], stride: usize) -> [[i32; PANEL_ROWS]; T] {
-        codes::<Self, T>(panel, queries, stride)
-    }
-}
+kernel!(Relaxed, "relaxed");

@@ -14,6 +14,7 @@ pub use recall::Recall;
 use super::sight::Sight;
 use crate::config::{Config, Softmax};
 use crate::error::Result;
+use crate::kernel::{Active, Kernel, MIX_COLUMNS};
 use crate::math::softmax;
 use crate::memory::Allowance;
 use crate::state::{KeyValues, PAGE_TOKENS};
@@ -105,7 +106,7 @@ pub fn attend(
             }
             match &mut recall {
                 Some(recall) => recall.meet_salient(tile, key_values, out, scratch),
-                None => scratch.scores.chunks_exact_mut(span).for_each(|scores| _ = softmax(scores)),
+                None => scratch.scores.chunks_exact_mut(span).for_each(|scores| _ = attention_weights(scores)),
             }
             scratch.values.resize(PAGE_TOKENS * dim, 0.0);
             for ordinal in 0..scratch.pages.len() {
@@ -113,10 +114,8 @@ pub fn attend(
                     continue;
                 };
                 page.values(shape, kv_head, 0, &mut scratch.values);
-                for index in 0..count * group {
-                    let at = index * span + ordinal * PAGE_TOKENS;
-                    add_values(&scratch.scores[at..at + PAGE_TOKENS], &scratch.values, &mut out[tile.row(index) * dim..][..dim]);
-                }
+                let weights = &scratch.scores[ordinal * PAGE_TOKENS..];
+                add_values(weights, span, count * group, &scratch.values, dim, out, |index| tile.row(index));
             }
         }
     }
@@ -149,32 +148,56 @@ fn mask(scores: &mut [f32], pages: &[usize], sight: Sight, position: usize) {
     }
 }
 
-/// `out += weights * values`, token by token, eight at a time in registers.
-#[inline(always)]
-fn add_values(weights: &[f32], values: &[f32], out: &mut [f32]) {
-    let dim = out.len();
-    for (weights, values) in weights.chunks_exact(8).zip(values.chunks_exact(8 * dim)) {
-        if weights.iter().all(|weight| *weight == 0.0) {
-            continue;
-        }
-        let (v0, rest) = values.split_at(dim);
-        let (v1, rest) = rest.split_at(dim);
-        let (v2, rest) = rest.split_at(dim);
-        let (v3, rest) = rest.split_at(dim);
-        let (v4, rest) = rest.split_at(dim);
-        let (v5, rest) = rest.split_at(dim);
-        let (v6, v7) = rest.split_at(dim);
-        for d in 0..dim {
-            let mut sum = out[d];
-            sum += weights[0] * v0[d];
-            sum += weights[1] * v1[d];
-            sum += weights[2] * v2[d];
-            sum += weights[3] * v3[d];
-            sum += weights[4] * v4[d];
-            sum += weights[5] * v5[d];
-            sum += weights[6] * v6[d];
-            sum += weights[7] * v7[d];
-            out[d] = sum;
+/// [`softmax`], under a name of its own in a profile.
+#[inline(never)]
+fn attention_weights(scores: &mut [f32]) -> (f32, f32) {
+    softmax(scores)
+}
+
+/// `out += weights * values` for the rows of a tile, token by token: `values` is `[tokens, head_dim]`, row `r`'s weights begin at
+/// `r * stride`, and its output is `head_dim` wide from `row_of(r) * head_dim` on.
+#[inline(never)]
+fn add_values(weights: &[f32], stride: usize, rows: usize, values: &[f32], dim: usize, out: &mut [f32], row_of: impl Fn(usize) -> usize) {
+    let mut row = 0;
+    while row < rows {
+        let (weights, row_of) = (&weights[row * stride..], |r: usize| row_of(row + r));
+        row += match rows - row {
+            1 => add_rows::<1>(weights, stride, values, dim, out, row_of),
+            2 => add_rows::<2>(weights, stride, values, dim, out, row_of),
+            3 => add_rows::<3>(weights, stride, values, dim, out, row_of),
+            _ => add_rows::<4>(weights, stride, values, dim, out, row_of),
         }
     }
+}
+
+/// So many rows, which are returned.
+#[inline(always)]
+fn add_rows<const R: usize>(
+    weights: &[f32],
+    stride: usize,
+    values: &[f32],
+    dim: usize,
+    out: &mut [f32],
+    row_of: impl Fn(usize) -> usize,
+) -> usize {
+    let starts: [usize; R] = core::array::from_fn(|r| row_of(r) * dim);
+    let whole = dim / MIX_COLUMNS * MIX_COLUMNS;
+    for column in (0..whole).step_by(MIX_COLUMNS) {
+        let mut sums: [[f32; MIX_COLUMNS]; R] = core::array::from_fn(|r| {
+            let at = starts[r] + column;
+            core::array::from_fn(|c| out[at + c])
+        });
+        Active::mix::<R>(weights, stride, values, dim, column, &mut sums);
+        for (start, sums) in starts.iter().zip(&sums) {
+            out[start + column..start + column + MIX_COLUMNS].copy_from_slice(sums);
+        }
+    }
+    for column in whole..dim {
+        for (r, start) in starts.iter().enumerate() {
+            for (token, values) in values.chunks_exact(dim).enumerate() {
+                out[start + column] += weights[r * stride + token] * values[column];
+            }
+        }
+    }
+    R
 }

@@ -1,6 +1,7 @@
 //! Keys and values of 32 tokens in one layer.
 
 use crate::error::Result;
+use crate::kernel::{Active, Kernel};
 use crate::memory::zeroed;
 
 /// Tokens of a page.
@@ -214,9 +215,7 @@ impl Page {
             Self::Int8 { values, value_scales, .. } => {
                 let codes = values[first * dim..first * dim + out.len()].chunks_exact(dim);
                 for ((out, codes), scale) in out.chunks_exact_mut(dim).zip(codes).zip(&value_scales[first..]) {
-                    for (out, code) in out.iter_mut().zip(codes) {
-                        *out = f32::from(*code) * scale;
-                    }
+                    Active::decode(codes, *scale, out);
                 }
             }
         }

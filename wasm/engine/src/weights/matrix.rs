@@ -38,7 +38,6 @@ pub struct Matrix {
     rows: usize,
     columns: usize,
     data: Vec<u8>,
-    has_lowest_code: bool,
     is_scaled: bool,
     outliers: Option<Box<Outliers>>,
 }
@@ -60,7 +59,7 @@ impl Matrix {
             .div_ceil(PANEL_ROWS)
             .checked_mul(PANEL_ROWS * packed_row_bytes(kind, columns))
             .ok_or_else(|| Error::InvalidGguf(format!("a matrix of {rows} x {columns} overflows")))?;
-        Ok(Self { kind, rows, columns, data: with_capacity(bytes, "weights")?, has_lowest_code: false, is_scaled: false, outliers: None })
+        Ok(Self { kind, rows, columns, data: with_capacity(bytes, "weights")?, is_scaled: false, outliers: None })
     }
 
     /// A matrix from dense values, in any type; for tests, tools and derived weights.
@@ -98,15 +97,10 @@ impl Matrix {
         self.rows.div_ceil(PANEL_ROWS)
     }
 
-    /// Whether a Q8_0 or I8 code is -128, whose negation does not fit a signed byte: kernels that negate codes must know.
-    pub fn has_lowest_code(&self) -> bool {
-        self.has_lowest_code
-    }
-
-    /// The packed bytes of `count` panels from `index` on.
-    pub fn panels_at(&self, index: usize, count: usize) -> &[u8] {
+    /// The packed bytes of a panel.
+    pub fn panel(&self, index: usize) -> &[u8] {
         let bytes = PANEL_ROWS * packed_row_bytes(self.kind, self.columns);
-        &self.data[index * bytes..(index + count) * bytes]
+        &self.data[index * bytes..(index + 1) * bytes]
     }
 
     /// Packs one row as it stands in the file. `name` is for the message when a value is not finite.
@@ -127,7 +121,6 @@ impl Matrix {
         let panel = &mut self.data[start..start + panel_bytes];
         let lane = row % PANEL_ROWS;
         if self.kind == TensorType::I8 {
-            self.has_lowest_code |= bytes.contains(&0x80);
             for (index, code) in bytes.iter().enumerate() {
                 panel[code_at(index, lane)] = *code;
             }
@@ -161,15 +154,12 @@ impl Matrix {
                 codes[at..at + 4].copy_from_slice(four);
             }
         }
-        if self.kind == TensorType::Q8_0 && bytes.chunks_exact(block).any(|source| source[2..].contains(&0x80)) {
-            self.has_lowest_code = true;
-        }
         Ok(())
     }
 
     /// Decodes one row, `[columns]`: an embedding look-up.
     pub fn row(&self, row: usize, out: &mut [f32]) {
-        let (panel, lane) = (self.panels_at(row / PANEL_ROWS, 1), row % PANEL_ROWS);
+        let (panel, lane) = (self.panel(row / PANEL_ROWS), row % PANEL_ROWS);
         if self.kind == TensorType::I8 {
             for (column, out) in out.iter_mut().enumerate() {
                 *out = weight_of_group(panel, column, lane);
@@ -212,7 +202,7 @@ impl Matrix {
 
     /// Gives an I8 matrix, scales and all, what its codes lack, in ascending order. `name` is for the message.
     pub fn set_outliers(&mut self, entries: &[Entry], name: &str) -> Result<()> {
-        let scale = |row: usize, column: usize| scale_of_group(self.panels_at(row / PANEL_ROWS, 1), column, row % PANEL_ROWS);
+        let scale = |row: usize, column: usize| scale_of_group(self.panel(row / PANEL_ROWS), column, row % PANEL_ROWS);
         self.outliers = Some(Box::new(Outliers::new((self.rows, self.columns), entries, scale, name)?));
         Ok(())
     }
@@ -237,7 +227,7 @@ impl Matrix {
 
     /// The weights of a column in the four rows of a panel.
     fn column_of_panel(&self, panel: usize, column: usize) -> [f32; PANEL_ROWS] {
-        let bytes = self.panels_at(panel, 1);
+        let bytes = self.panel(panel);
         let elements = self.kind.block_elements();
         let block_bytes = PANEL_ROWS * self.kind.block_bytes();
         let block = &bytes[column / elements * block_bytes..];

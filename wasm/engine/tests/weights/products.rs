@@ -108,7 +108,6 @@ fn products_are_the_sums_they_are_said_to_be() {
 fn the_lowest_code_is_exact() {
     let mut random = Random::new(2);
     let case = case(TensorType::Q8_0, 21, 64, true, &mut random);
-    assert!(case.matrix.has_lowest_code());
     for tokens in [1, 3, 4, 9] {
         check(&case, tokens, &mut random);
     }

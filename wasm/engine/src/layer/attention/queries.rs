@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::kernel::{Activations, quantise};
 use crate::memory::Allowance;
-use crate::state::{KvShape, KvType};
+use crate::state::{KvShape, KvType, MAX_HEAD_DIM};
 
 /// What meets the keys, `[tokens, heads, head_dim]`.
 #[derive(Debug, Clone, Copy)]
@@ -29,12 +29,20 @@ impl Queries<'_> {
     }
 
     /// Fills `codes` and returns their scale; false where they leave something out.
-    fn codes(&self, row: usize, codes: &mut [i8]) -> (f32, bool) {
+    fn codes(&self, row: usize, codes: &mut [i16]) -> (f32, bool) {
+        let dim = codes.len();
+        let mut widen = |fired: &[i8]| codes.iter_mut().zip(fired).for_each(|(word, code)| *word = i16::from(*code));
         match self {
-            Self::Values(_) => (quantise(self.values(row, codes.len()), codes), true),
+            Self::Values(_) => {
+                let mut rounded = [0i8; MAX_HEAD_DIM];
+                let rounded = &mut rounded[..dim];
+                let scale = quantise(self.values(row, dim), rounded);
+                widen(rounded);
+                (scale, true)
+            }
             Self::Spikes { spikes, first_row } => {
                 let row = first_row + row;
-                codes.copy_from_slice(&spikes.codes()[row * spikes.code_stride()..][..codes.len()]);
+                widen(&spikes.codes()[row * spikes.code_stride()..][..dim]);
                 (spikes.scales()[row * spikes.blocks()], !spikes.is_wide(row))
             }
         }
@@ -44,8 +52,8 @@ impl Queries<'_> {
 /// Queries of a tile, scaled by `1 / sqrt(head_dim)`.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// `[rows, head_dim]` padded to whole groups of four, of int8 keys.
-    pub codes: Vec<i8>,
+    /// `[rows, head_dim]` padded to whole groups of four, of int8 keys: codes of 8 bits, widened once for all keys.
+    pub codes: Vec<i16>,
     /// What a code is worth, `[rows]`.
     pub scales: Vec<f32>,
     /// `[rows, head_dim]` of f32 keys; of int8 keys those of the wide rows.

@@ -3,8 +3,7 @@
 
 use super::queries::Queries;
 use super::scores::{PANELS, page_scores};
-use super::{Scratch, add_values};
-use crate::math::softmax;
+use super::{Scratch, add_values, attention_weights};
 use crate::state::{KeyValues, Leaving, PAGE_TOKENS, PANEL_TOKENS, Salient};
 
 /// See the module. Lists are of the tokens of one sequence in a pass.
@@ -114,13 +113,13 @@ impl Recall<'_> {
             for row in rows {
                 let scores = &mut scratch.scores[row * tile.span..(row + 1) * tile.span];
                 scores[tile.window + filled..].fill(f32::NEG_INFINITY);
-                let (largest, total) = softmax(scores);
+                let (largest, total) = attention_weights(scores);
                 self.log_normalisers[tile.row(row)] = largest + libm::logf(total);
-                let salient = scores[tile.window..].chunks_exact(PAGE_TOKENS).zip(scratch.recalled.chunks_exact(PAGE_TOKENS * dim));
-                for (weights, values) in salient.take(pages) {
-                    add_values(weights, values, &mut out[tile.row(row) * dim..][..dim]);
-                }
             }
+            let first = token * tile.group;
+            let weights = &scratch.scores[first * tile.span + tile.window..];
+            let values = &scratch.recalled[..pages * PAGE_TOKENS * dim];
+            add_values(weights, tile.span, tile.group, values, dim, out, |index| tile.row(first + index));
             if position + 1 >= self.offset {
                 self.place(tile, token, evicted, key_values, &mut scratch.recalled);
             }

@@ -39,27 +39,33 @@ pub fn page_scores(shape: KvShape, page: &Page, kv_head: usize, panels: Range<us
 
 /// One panel of int8 keys times all queries.
 fn code_scores(panel: &[i8], key_scales: &[f32], width: usize, queries: &Loaded, out: &mut [f32], stride: usize) {
-    let mut put = |row: usize, sums: [i32; PANEL_TOKENS]| {
-        for lane in 0..PANEL_TOKENS {
-            #[allow(clippy::cast_precision_loss)]
-            {
-                out[row * stride + lane] = sums[lane] as f32 * (key_scales[lane] * queries.scales[row]);
-            }
-        }
-    };
     let mut row = 0;
     while row < queries.rows {
-        if queries.rows - row >= 4 {
-            for (t, sums) in Active::codes::<4>(panel, &queries.codes[row * width..], width).into_iter().enumerate() {
-                put(row + t, sums);
-            }
-            row += 4;
-        } else {
-            let [sums] = Active::codes::<1>(panel, &queries.codes[row * width..], width);
-            put(row, sums);
-            row += 1;
+        row += match queries.rows - row {
+            1 => rows_of_scores::<1>(panel, key_scales, width, queries, row, out, stride),
+            2 => rows_of_scores::<2>(panel, key_scales, width, queries, row, out, stride),
+            3 => rows_of_scores::<3>(panel, key_scales, width, queries, row, out, stride),
+            _ => rows_of_scores::<4>(panel, key_scales, width, queries, row, out, stride),
         }
     }
+}
+
+/// As many rows from `row` on, which are returned.
+#[inline(always)]
+fn rows_of_scores<const T: usize>(
+    panel: &[i8],
+    key_scales: &[f32],
+    width: usize,
+    queries: &Loaded,
+    row: usize,
+    out: &mut [f32],
+    stride: usize,
+) -> usize {
+    let scores = Active::scores::<T>(panel, key_scales, &queries.codes[row * width..(row + T) * width], &queries.scales[row..row + T]);
+    for (t, scores) in scores.iter().enumerate() {
+        out[(row + t) * stride..][..PANEL_TOKENS].copy_from_slice(scores);
+    }
+    T
 }
 
 /// Four tokens' int8 keys times a query that no codes hold.

@@ -101,25 +101,18 @@ fn columns<const H: usize>(
     let features = queries.len() / H;
     let mut totals = [[0.0f32; COLUMNS]; H];
     let queries: [&[f32]; H] = core::array::from_fn(|head| &queries[head * features..(head + 1) * features]);
-    let mut add = |row: &[f32; COLUMNS], feature: usize| {
-        for (totals, query) in totals.iter_mut().zip(&queries) {
-            for column in 0..COLUMNS {
-                totals[column] += query[feature] * row[column];
-            }
-        }
-    };
     let rows = sums.chunks_exact_mut(dim).map(|row| &mut row[at..at + COLUMNS]).enumerate();
     match taken {
         None => {
             for (feature, row) in rows {
-                add(&core::array::from_fn(|column| row[column]), feature);
+                add(&mut totals, &core::array::from_fn(|column| row[column]), &queries, feature);
             }
         }
         Some((values, keys, decay)) => {
             let values: [f32; COLUMNS] = core::array::from_fn(|column| values[column]);
             for (feature, row) in rows {
                 let before: [f32; COLUMNS] = core::array::from_fn(|column| row[column]);
-                add(&before, feature);
+                add(&mut totals, &before, &queries, feature);
                 let key = keys[feature];
                 for column in 0..COLUMNS {
                     row[column] = decay * before[column] + key * values[column];
@@ -129,6 +122,16 @@ fn columns<const H: usize>(
     }
     for (totals, numerator) in totals.iter().zip(numerators.chunks_exact_mut(dim)) {
         numerator[at..at + COLUMNS].copy_from_slice(totals);
+    }
+}
+
+/// A function and not a closure, which the compiler would call.
+#[inline(always)]
+fn add<const H: usize>(totals: &mut [[f32; COLUMNS]; H], row: &[f32; COLUMNS], queries: &[&[f32]; H], feature: usize) {
+    for (totals, query) in totals.iter_mut().zip(queries) {
+        for column in 0..COLUMNS {
+            totals[column] += query[feature] * row[column];
+        }
     }
 }
 
