@@ -3,6 +3,7 @@ import { engineSuite } from "./engine/suite.ts";
 import { fairSuite } from "./fair/suite.ts";
 import { httpSuite } from "./http/suite.ts";
 import { poolSuite } from "./pool/suite.ts";
+import { profileSuite } from "./profile/suite.ts";
 import { routingSuite } from "./routing/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
@@ -16,6 +17,7 @@ export const suites: readonly Suite[] = [
   fairSuite,
   httpSuite,
   poolSuite,
+  profileSuite,
   routingSuite,
   spikesSuite,
   stateSuite,

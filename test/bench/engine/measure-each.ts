@@ -1,7 +1,7 @@
 /** One repetition: every program reads the same prompt and goes on from it, one after another. */
 import type { SeriesCollector } from "../report/result.ts";
 import { mustBeginAlike, mustBeIdentical, type Continuation } from "./agreement.ts";
-import { decodedTokens, native, ours, settingName, type Measurement, type Participant } from "./participant.ts";
+import { converted, decodedTokens, native, ours, settingName, type Measurement, type Participant } from "./participant.ts";
 
 /** Adds what was measured to the collector; returns what our engine decoded. Throws when ours differ, or llama.cpp begins otherwise. */
 export async function measureEach(
@@ -23,7 +23,7 @@ export async function measureEach(
   const isNative = ({ program }: Continuation): boolean => program.startsWith(native);
   const mine = continuations.find(({ program }) => program === ours);
   if (mine === undefined) throw new Error(`${ours} did not take part`);
-  mustBeIdentical(continuations.filter((continuation) => !isNative(continuation)));
+  mustBeIdentical(continuations.filter((one) => !isNative(one) && one.program !== converted));
   for (const theirs of continuations.filter(isNative)) {
     collector.add(setting, `greedy tokens equal to ours, of ${decodedTokens}`, "tokens", theirs.program, mustBeginAlike(mine, theirs));
   }

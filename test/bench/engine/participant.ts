@@ -32,6 +32,9 @@ export interface Participant {
 export const ours = "WASM relaxed, Node";
 export const native = "llama.cpp";
 
+/** Our engine with the converted model, which goes on in words of its own where the past has left its window. */
+export const converted = "WASM relaxed, Node, converted model";
+
 /** Greedy tokens decoded at every context. */
 export const decodedTokens = 32;
 
