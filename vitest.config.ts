@@ -19,6 +19,7 @@ export default defineConfig({
         test: {
           name: "node",
           testTimeout: 60_000,
+          expect: patient,
           include: [
             "test/workers/tokenizer/**/*.test.ts",
             "test/workers/engine/**/!(*.workerd).test.ts",
@@ -82,6 +83,8 @@ export default defineConfig({
         ],
         test: {
           name: "workerd",
+          testTimeout: 30_000,
+          expect: patient,
           provide: { chaos: { streams: Number(process.env["CHAOS_STREAMS"] ?? 200), seed: Number(process.env["CHAOS_SEED"] ?? 14) } },
           include: [
             "test/workers/*.test.ts",
@@ -97,6 +100,7 @@ export default defineConfig({
           include: ["test/workers/engine/**/*.workerd.test.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
+          expect: patient,
           // Tests in the runtime read no files.
           provide: { constantStateModel: readFileSync("test/golden/seven.gguf").toString("base64") },
         },

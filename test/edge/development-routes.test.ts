@@ -107,7 +107,7 @@ test("a name that is not this machine's own is refused while keys are open: a we
   for (const host of ["localhost", "localhost:9000", "127.0.0.1:1", "[::1]:8787", "LOCALHOST"]) {
     const { status, body } = await ask("GET", "/v1/models", { host });
     expect([host, status]).toEqual([host, 200]);
-    expect(JSON.parse(body)).toMatchObject({ data: [{ id: modelId }] });
+    expect((JSON.parse(body) as { readonly data: readonly object[] }).data[0]).toMatchObject({ id: modelId });
   }
 });
 

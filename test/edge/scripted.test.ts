@@ -124,6 +124,7 @@ describe("silences several times as long as what keeps a stream alive", () => {
 
   test("of twenty seconds, before the text and in the middle of it, are read by each client, all at once", async () => {
     const running = (answers: number) => expect.poll(async () => (await stack.load()).running, { timeout: 60_000 }).toBe(answers);
+    // Long enough for all of them to begin within one, also on a busy machine.
     const milliseconds = 20_000;
     const { url } = stack;
     const browser = await launchBrowser();

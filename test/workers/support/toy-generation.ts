@@ -78,7 +78,7 @@ export class ToyGeneration {
     if (this.#request.reportState === true) {
       yield { type: "read", state: toyState(this.#state.tokens + Math.floor(prompt.length / 2)) };
       const { readingMilliseconds } = this.#course;
-      if (readingMilliseconds !== undefined) await pause(readingMilliseconds);
+      if (readingMilliseconds !== undefined) yield* this.#quiet(readingMilliseconds);
     }
     const scores: Extract<GenerateEvent, { type: "prompt" }>["logprobs"][number][] = [];
     for (const id of prompt) {
@@ -101,7 +101,7 @@ export class ToyGeneration {
         return yield { type: "error", failure: stateFailure("state_lost", "The scripted engine lost the state.") };
       const { tokens } = this.#state;
       const said = history.output.length;
-      if (pauseAt?.token === said) await pause(pauseAt.milliseconds);
+      if (pauseAt?.token === said) yield* this.#quiet(pauseAt.milliseconds);
       const logits = this.#logits(reply === undefined ? undefined : (reply[said] ?? endOfTurn));
       const id = toyChoose(logits, sampling, history, new Set(said < minTokens ? stopTokens : []));
       if (stopTokens.includes(id)) return yield* this.#finish("stop", tokens, id);
@@ -128,6 +128,14 @@ export class ToyGeneration {
       ...this.#report(read),
     };
     if (save?.end === true) yield* this.#save(save.fromPage);
+  }
+
+  /** A wait in which it shows that it lives, as every backend does. */
+  async *#quiet(milliseconds: number): AsyncGenerator<"heartbeat", void, undefined> {
+    for (let left = milliseconds; left > 0 && !this.#cancelled(); left -= heartbeatMilliseconds) {
+      await pause(Math.min(left, heartbeatMilliseconds));
+      yield "heartbeat";
+    }
   }
 
   async *#break(how: Break): AsyncGenerator<ToyOutput, void, undefined> {
