@@ -67,14 +67,17 @@ export class SnapshotCopy {
   }
 
   async current(sources: Sources, options: CopyOptions): Promise<PoolSnapshot> {
-    const age = Date.now() - this.#takenAt;
+    const now = Date.now();
+    const age = now - this.#takenAt;
     // A clock that was set back makes it old.
     const isOld = age >= 2 * options.refresh || age < 0;
-    if (!isOld) this.renew(sources, options);
-    else {
-      const isFirst = this.#takenAt === 0;
+    const wasSlow = Math.abs(now - this.#slowAt) < goneMilliseconds;
+    if (!isOld || wasSlow) {
+      this.renew(sources, options);
+      if (!options.suffices(this.snapshot)) await this.#askEngine(sources.engine, now);
+    } else {
+      const patience = this.#takenAt === 0 ? firstMilliseconds : oldMilliseconds;
       const renewal = this.#renewal(sources, options);
-      const patience = isFirst ? firstMilliseconds : Date.now() - this.#slowAt < goneMilliseconds ? 0 : oldMilliseconds;
       await within(renewal.registry, patience, () => {
         this.#slowAt = Date.now();
       });
