@@ -69,11 +69,13 @@ describe("the page on the real stack", () => {
     expect(speed).toMatch(/[\d.]+ s to first token/);
     expect(speed).toMatch(/[\d.]+ tokens\/s/);
     expect(speed).not.toContain("≈");
+    expect(await lastAnswer(page).locator(".placement li").allInnerTexts()).toEqual(["ran in the edge’s own engine"]);
     await page.getByText(/^[\d,]+ tokens, no limit$/).waitFor();
     await page.getByRole("img", { name: /^The model’s state takes [\d.]+ MB now, and [\d.]+ MB at the most/ }).waitFor();
     await page.reload();
     await waitForStatus(page, "done");
     expect(await lastAnswer(page).locator(".markdown").innerText()).toBe(text);
+    expect(await lastAnswer(page).locator(".placement li").allInnerTexts()).toEqual(["ran in the edge’s own engine"]);
   });
 
   it("stops an answer and answers the next message", async () => {

@@ -153,7 +153,8 @@ describe("text that is cut is whole characters", () => {
     const text = `${"a".repeat(letters)}😀${"b".repeat(20)}`;
     const { id } = await (await send("/v1/contexts?model=tiny", text, { "content-type": "text/plain" })).json<Session>();
     await expect.poll(async () => (await alice.facts(id)).ingest?.stage, { timeout: 20_000 }).toBe("ready");
-    const turns = await (await alice.call("GET", `/v1/sessions/${id}/turns`)).text();
+    const session = await (await alice.call("POST", "/v1/sessions", { model: "tiny", from: { context_id: id } })).json<Session>();
+    const turns = await (await alice.call("GET", `/v1/sessions/${session.id}/turns`)).text();
     expect(turns).not.toMatch(/\\ud[89a-f]/i);
     const shown = letters === 499 ? `${"a".repeat(499)}😀` : "a".repeat(500);
     expect(turns).toContain(`"${shown} … (${String(text.length)} characters)"`);

@@ -61,6 +61,8 @@ function usedTokens(last: Message | undefined, counted: number | null, running: 
 /** Typing should not send a request per key. */
 const countDelayMs = 500;
 
+const nothingCounted = { of: undefined, count: null };
+
 /** Tokens of the conversation with the draft, by the server's own count; keeps the last count while an answer is written. */
 function usePromptTokens(draft: string): number | null {
   const { state } = useApp();
@@ -69,8 +71,8 @@ function usePromptTokens(draft: string): number | null {
   const model = state.model?.id;
   const messages = conversation?.messages;
   const running = isRunning(conversation);
-  const [count, setCount] = useState<number | null>(null);
-  useEffect(() => setCount(null), [conversation?.id]);
+  const [counted, setCounted] = useState<{ readonly of: string | undefined; readonly count: number | null }>(nothingCounted);
+  const setCount = (count: number | null) => setCounted({ of: conversation?.id, count });
   useEffect(() => {
     // What is said about a document comes after all of it, which only the server has.
     if (model === undefined || running || conversation?.document !== undefined) return undefined;
@@ -89,5 +91,5 @@ function usePromptTokens(draft: string): number | null {
       controller.abort();
     };
   }, [model, messages, system, draft, running, conversation?.document]);
-  return count;
+  return counted.of === conversation?.id ? counted.count : null;
 }
