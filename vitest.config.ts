@@ -84,6 +84,7 @@ export default defineConfig({
         test: {
           name: "workerd",
           testTimeout: 30_000,
+          hookTimeout: 60_000,
           expect: patient,
           provide: { chaos: { streams: Number(process.env["CHAOS_STREAMS"] ?? 200), seed: Number(process.env["CHAOS_SEED"] ?? 14) } },
           include: [
