@@ -27,8 +27,9 @@ const snapshotMilliseconds = 2_000;
 const expiryMilliseconds = 15_000;
 /** Until a request to a replica that is gone has failed. */
 const failureMilliseconds = 50;
-/** Between two looks of a request that waits for room. */
+/** Between the first two looks of a request that waits for room; each time after that twice as long, up to the last. */
 const waitMilliseconds = 100;
+const longestWaitMilliseconds = 3_200;
 const sampleMilliseconds = 5_000;
 /** What comes before is warming up, and when the tenth goes: shares of the run. */
 const warmShare = 0.3;
@@ -51,6 +52,8 @@ interface Ask {
   readonly answerTokens: number;
   readonly stateAt: string | null;
   readonly avoid: readonly string[];
+  /** How often it has found no room. */
+  readonly waits: number;
 }
 
 /** Isolates, slow replicas and a rate at which so many replicas are busy and not full. */
@@ -162,7 +165,7 @@ class Simulation {
     const { now } = this.#queue;
     const promptTokens = repeatedTokens + said.newTokens;
     const { answerTokens } = said;
-    this.#place({ session, turn, beganAt: now, askedAt: now, promptTokens, repeatedTokens, answerTokens, stateAt, avoid: [] });
+    this.#place({ session, turn, beganAt: now, askedAt: now, promptTokens, repeatedTokens, answerTokens, stateAt, avoid: [], waits: 0 });
   }
 
   #place(ask: Ask): void {
@@ -198,7 +201,8 @@ class Simulation {
       attempt.end("full");
     }
     // What was cut may come back to where it failed, were it alone left.
-    this.#queue.add(now + waitMilliseconds, () => this.#place({ ...ask, avoid: [] }));
+    const wait = Math.min(longestWaitMilliseconds, waitMilliseconds * 2 ** ask.waits);
+    this.#queue.add(now + wait, () => this.#place({ ...ask, avoid: [], waits: ask.waits + 1 }));
   }
 
   #offer(ask: Ask, target: SimulatedReplica, attempt: ReturnType<Router["begin"]>): boolean {
