@@ -33,12 +33,21 @@ const readyTimeoutMilliseconds = 180_000;
 const mockVocabulary = 2 ** 20;
 const chat = "/v1/chat/completions";
 
-function chatBody(model: string): object {
-  const messages = [{ role: "user", content: "Tell me a short story about a lighthouse keeper and the sea." }];
+/** Each of another text, from its beginning on: those that begin alike go to the same replica. */
+function chatBody(model: string, index: number): object {
+  const messages = [
+    { role: "system", content: `${index} keepers of lighthouses look at the sea.` },
+    { role: "user", content: "Tell me a short story about them." },
+  ];
   return { model, messages, max_tokens: answerTokens, temperature: 0, stream: true, stream_options: { include_usage: true } };
 }
 
-const mockTarget = (url: string, headers: Target["headers"] = {}): Target => ({ url, path: chat, headers, body: chatBody("mock") });
+const mockTarget = (url: string, headers: Target["headers"] = {}): Target => ({
+  url,
+  path: chat,
+  headers,
+  body: (index) => chatBody("mock", index),
+});
 
 export async function startUpstream(): Promise<{ readonly url: string; readonly group: ProcessGroup }> {
   const port = await freePort();
@@ -79,7 +88,7 @@ async function startEdge(upstreams: readonly string[], model: ModelManifest): Pr
     configurations: ["wrangler.toml", sessionConfiguration, poolConfiguration, "test/bench/worker/counting-engine.toml"],
     variables: { POOL_STATIC: JSON.stringify(replicas), POOL_LOOPBACK: "allow", POOL_GAP_SECONDS: "0.5", POOL_FIRST_TOKEN_SECONDS: "5" },
     // The mock goes on to the end by itself, and knows nothing of stop tokens.
-    body: { ...chatBody(model.id), ignore_eos: true },
+    body: (index) => ({ ...chatBody(model.id, index), ignore_eos: true }),
   });
 }
 
@@ -87,14 +96,14 @@ async function startFloor(upstreams: readonly string[]): Promise<Participant> {
   return await stackParticipant(floor, {
     configurations: ["test/bench/worker/floor.toml"],
     variables: { UPSTREAMS: upstreams.join(",") },
-    body: chatBody("mock"),
+    body: (index) => chatBody("mock", index),
   });
 }
 
 interface StackPart {
   readonly configurations: readonly string[];
   readonly variables: Readonly<Record<string, string>>;
-  readonly body: object;
+  readonly body: Target["body"];
 }
 
 async function stackParticipant(name: ParticipantName, { configurations, variables, body }: StackPart): Promise<Participant> {

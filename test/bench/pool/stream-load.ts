@@ -6,7 +6,8 @@ export interface Target {
   readonly url: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: object;
+  /** Of the stream of this number. */
+  readonly body: (index: number) => object;
   /** The text of a whole answer, once it is known. */
   readonly expected?: string;
 }
@@ -26,6 +27,9 @@ export interface StreamEnd {
 }
 
 export const hangMilliseconds = 8_000;
+
+/** Read so far, by all programs. */
+let streams = 0;
 
 export function agentOf(connections: number): Agent {
   return new Agent({ keepAlive: true, maxSockets: connections });
@@ -72,7 +76,8 @@ export function readStream({ url, path, headers, body, expected }: Target, agent
     request.once("error", () => {
       end({ ending: "broken", text });
     });
-    request.end(JSON.stringify(body));
+    streams += 1;
+    request.end(JSON.stringify(body(streams)));
   });
 }
 

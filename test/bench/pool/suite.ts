@@ -134,7 +134,7 @@ async function measureFailure(
     await readStream(target, agent);
     return (await asked()) >= 3 ? true : undefined;
   };
-  await until(trusts, { milliseconds: 90_000, everyMilliseconds: 100 }, () => {
+  await until(trusts, { milliseconds: 60_000, everyMilliseconds: 100 }, () => {
     throw new Error(`${name} no longer asks an upstream that is well`);
   });
   await setMode(mode);
@@ -189,6 +189,6 @@ function floors(collector: SeriesCollector): Floor[] {
 export const poolSuite: Suite = {
   name: "pool",
   description: "what the edge adds to replicas' streams, and what it makes of failures, beside Portkey's gateway and vllm-router",
-  defaultRounds: 2,
+  defaultRounds: 1,
   run,
 };
