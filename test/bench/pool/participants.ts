@@ -1,12 +1,14 @@
 /** What is measured: the upstream alone, this edge, two other routers, and the least that a router on this edge's runtime does. */
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
+import { dirname } from "node:path";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { inRepository, repositoryRoot } from "../../../infra/local/paths.ts";
+import { writePoolFiles } from "../../../infra/local/pool/configuration.ts";
 import { startGroup, type ProcessGroup } from "../../../infra/local/process-group.ts";
 import { routersPython, setupRouters } from "../../../infra/local/python/setup-python.ts";
 import { run } from "../../../infra/local/run.ts";
-import { poolConfiguration, sessionConfiguration, startStack } from "../../../infra/local/stack.ts";
+import { sessionConfiguration, startStack } from "../../../infra/local/stack.ts";
 import { until } from "../../../workers/waiting/within.ts";
 import { freePort } from "../../support/free-port.ts";
 import { answerTokens } from "./upstream.ts";
@@ -84,16 +86,29 @@ async function startEdge(upstreams: readonly string[], model: ModelManifest): Pr
     ...{ vocabulary_size: mockVocabulary, context_length: 4_096, abilities: [], kernel: "mock", state: null, spikes: null },
   };
   const replicas = upstreams.map((address, index) => ({ name: `mock-${index}`, kind: "openai", address, models: [described] }));
-  return await stackParticipant(edge, {
-    configurations: ["wrangler.toml", sessionConfiguration, poolConfiguration, "test/bench/worker/counting-engine.toml"],
-    variables: { POOL_STATIC: JSON.stringify(replicas), POOL_LOOPBACK: "allow", POOL_GAP_SECONDS: "0.5", POOL_FIRST_TOKEN_SECONDS: "5" },
+  const port = await freePort();
+  const files = writePoolFiles(port);
+  const variables = { POOL_STATIC: `'${JSON.stringify(replicas)}'`, POOL_GAP_SECONDS: "0.8", POOL_FIRST_TOKEN_SECONDS: "5" };
+  const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`);
+  // Beside the pool's configuration: variables of the command line are the first Worker's alone.
+  appendFileSync(inRepository(dirname(files.configuration), ".dev.vars"), lines.join(""));
+  const participant = await stackParticipant(edge, port, {
+    configurations: ["wrangler.toml", sessionConfiguration, files.configuration, "test/bench/worker/counting-engine.toml"],
+    variables: {},
     // The mock goes on to the end by itself, and knows nothing of stop tokens.
     body: (index) => ({ ...chatBody(model.id, index), ignore_eos: true }),
   });
+  return {
+    ...participant,
+    stop: async () => {
+      await participant.stop();
+      files.remove();
+    },
+  };
 }
 
 async function startFloor(upstreams: readonly string[]): Promise<Participant> {
-  return await stackParticipant(floor, {
+  return await stackParticipant(floor, await freePort(), {
     configurations: ["test/bench/worker/floor.toml"],
     variables: { UPSTREAMS: upstreams.join(",") },
     body: (index) => chatBody("mock", index),
@@ -106,8 +121,8 @@ interface StackPart {
   readonly body: Target["body"];
 }
 
-async function stackParticipant(name: ParticipantName, { configurations, variables, body }: StackPart): Promise<Participant> {
-  const stack = await startStack({ port: await freePort(), configurations, variables });
+async function stackParticipant(name: ParticipantName, port: number, { configurations, variables, body }: StackPart): Promise<Participant> {
+  const stack = await startStack({ port, configurations, variables });
   try {
     await stack.untilReady(readyTimeoutMilliseconds);
   } catch (error) {

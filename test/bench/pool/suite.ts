@@ -8,16 +8,19 @@ import { until } from "../../../workers/waiting/within.ts";
 import { residentMebibytes } from "./memory.ts";
 import { alone, edge, floor, portkey, router, startParticipants, startUpstream, type Participant } from "./participants.ts";
 import { agentOf, load, readStream, type Ending } from "./stream-load.ts";
-import { answerTokens, modes, tokensBefore, type Mode } from "./upstream.ts";
+import { answerTokens, modes, tokensBefore, wholeText, type Mode } from "./upstream.ts";
 
 /** Streams of one measurement by how many are read at a time. */
 const amounts = [
-  { connections: 1, streams: 100 },
-  { connections: 16, streams: 320 },
-  { connections: 64, streams: 640 },
+  { connections: 1, streams: 80 },
+  { connections: 16, streams: 256 },
+  { connections: 64, streams: 384 },
 ] as const;
 /** Of each way to fail, one after another. */
 const failingStreams = 10;
+
+/** Before anything is measured. */
+const warmStreams = 64;
 
 const others = [portkey, router] as const;
 const settingOf = (connections: number): string => `${connections} at a time`;
@@ -35,7 +38,7 @@ const notes = [
   `"${floor}": a minimal Worker that makes one call to an object, which makes one durable write and hands the upstream's stream on; under wrangler, as the edge is, whose development proxy both have in front of them. Streams a second of the edge are to be at least two thirds of the floor's where it stands in the way of Portkey's.`,
   "The edge renders and tokenizes each chat, asks the upstreams for token ids, keeps each stream in an object so that it can be read again, and makes text of the ids; the two routers hand bytes on.",
   `Failures: one of the two upstreams goes wrong after ${tokensBefore} tokens (or before the first byte), the other is well; ${failingStreams} streams one after another, of which so many met it (more than once where a program tries again). whole: all tokens and the answer's end; short: a proper end of the stream without them; error: the client was told; broken: the connection broke off; hung: nothing for 8 s. The same streams' longest silence is beside them.`,
-  "Where they can be told how long to wait: the edge 0.5 s between two tokens (POOL_GAP_SECONDS), Portkey's gateway 5 s (request_timeout), vllm-router 5 s (--request-timeout-secs), with its retries and breakers as they are by default. Portkey's gateway balances load between two fallbacks, each from one of the upstreams to the other.",
+  "Where they can be told how long to wait: the edge 0.8 s between two tokens (POOL_GAP_SECONDS), Portkey's gateway 5 s (request_timeout), vllm-router 5 s (--request-timeout-secs), with its retries and breakers as they are by default. Portkey's gateway balances load between two fallbacks, each from one of the upstreams to the other.",
 ];
 
 async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResult> {
@@ -54,6 +57,10 @@ async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResu
     );
     running.push(...participants);
     const known = await Promise.all(participants.map(warmed));
+    const asked = await Promise.all(upstreams.map(async ({ url }) => Number(await (await fetch(`${url}/count`)).text())));
+    const least = known.length * warmStreams * 0.25;
+    if (asked.some((count) => count < least))
+      throw new Error(`the upstreams were asked ${asked.join(" and ")} times; each must be, at least ${least}`);
     for (let round = 0; round < rounds; round += 1) {
       for (const { connections, streams } of amounts) {
         progress(`round ${round + 1}: ${settingOf(connections)}`);
@@ -90,8 +97,11 @@ async function warmed(participant: Participant): Promise<Participant> {
   const { ending, text } = await readStream(participant.target, agent);
   agent.destroy();
   if (ending !== "whole") throw new Error(`${participant.name}: the first stream's end was '${ending}': ${text.slice(0, 500)}`);
+  // What the mock answers, and nobody else.
+  if (participant.name !== edge && text !== wholeText)
+    throw new Error(`${participant.name}: the first stream's text is ${JSON.stringify(text)}`);
   const target = { ...participant.target, expected: text };
-  await load(target, 16, 64);
+  await load(target, 16, warmStreams);
   return { ...participant, target };
 }
 

@@ -23,6 +23,7 @@ interface Body {
   readonly prompt?: readonly number[];
 }
 
+const firstId = 1000;
 let mode: Mode = "good";
 let asked = 0;
 
@@ -63,8 +64,9 @@ async function stream(path: string, body: Body, response: ServerResponse): Promi
   }
   response.writeHead(200, { "content-type": "text/event-stream" });
   const isChat = path === "/v1/chat/completions";
-  for (let index = 0; index < answerTokens; index++) {
-    if (how !== "good" && index === tokensBefore) {
+  const first = begun(body);
+  for (let index = first; index < answerTokens; index++) {
+    if (how !== "good" && index === first + tokensBefore) {
       // What was written is on its way by then.
       await delay(50);
       if (how === "cut") response.destroy();
@@ -85,6 +87,12 @@ async function stream(path: string, body: Body, response: ServerResponse): Promi
   response.end("data: [DONE]\n\n");
 }
 
+/** How much of the answer the prompt ends with: another upstream has begun it. */
+function begun({ prompt = [] }: Body): number {
+  const last = (prompt.at(-1) ?? 0) - firstId;
+  return last >= 0 && last < answerTokens ? last + 1 : 0;
+}
+
 function send(response: ServerResponse, chunk: object): void {
   response.write(`data: ${JSON.stringify(chunk)}\n\n`);
 }
@@ -97,7 +105,7 @@ function completionChunk({ model }: Body, index: number) {
   const choice = {
     index: 0,
     text: "",
-    token_ids: [1000 + index],
+    token_ids: [firstId + index],
     logprobs: null,
     finish_reason: index === answerTokens - 1 ? "length" : null,
     stop_reason: null,
