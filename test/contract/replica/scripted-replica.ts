@@ -2,6 +2,7 @@
 import type { ModelDescription } from "../../../workers/contracts/engine.ts";
 import type { Network } from "../../../workers/pool/backends/contract.ts";
 import { completionsDialect, generateDialect, type AskedBody, type ReplicaDialect } from "./dialects.ts";
+import { errorOf } from "./error-of.ts";
 import { ScriptedStates, statesPath } from "./scripted-states.ts";
 import { ToyState } from "../../workers/support/toy-state.ts";
 import { toyAnswer, type Said, type Sampled } from "./toy-answer.ts";
@@ -165,10 +166,6 @@ const dialects: Readonly<Record<string, ReplicaDialect>> = {
   "/inference/v1/generate": generateDialect,
   "/v1/completions": completionsDialect,
 };
-
-export function errorOf(status: number, code: string, headers: Readonly<Record<string, string>> = {}): Response {
-  return Response.json({ error: { message: `said by the replica: ${code}`, type: "x", param: null, code } }, { status, headers });
-}
 
 const usageOf = (prompt: number, completion: number, cached = 0) => ({
   prompt_tokens: prompt,

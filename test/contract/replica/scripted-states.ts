@@ -3,7 +3,7 @@ import { toBase64 } from "../../../workers/encoding/base64.ts";
 import { toHex } from "../../../workers/encoding/hex.ts";
 import { textDigest } from "../../../workers/pool/backends/state-bytes.ts";
 import { decode, encodeState, ToyState } from "../../workers/support/toy-state.ts";
-import { errorOf } from "./scripted-replica.ts";
+import { errorOf } from "./error-of.ts";
 
 interface Held {
   readonly tenant: string;

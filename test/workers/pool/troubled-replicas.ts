@@ -4,7 +4,8 @@ import type { Ability } from "../../../workers/contracts/abilities.ts";
 import { bytesOf } from "../../../workers/pool/backends/replica-http.ts";
 import type { PoolEnvironment } from "../../../workers/pool/environment.ts";
 import { pause } from "../../../workers/waiting/within.ts";
-import { errorOf, replicaKey, ScriptedReplica } from "../../contract/replica/scripted-replica.ts";
+import { errorOf } from "../../contract/replica/error-of.ts";
+import { replicaKey, ScriptedReplica } from "../../contract/replica/scripted-replica.ts";
 import { replicas } from "../support/gateway-worker.ts";
 import { tinyManifest, tinyTokenizer, versionOf } from "../support/tiny-tokenizer.ts";
 

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import type { GenerateRequest } from "../../../../workers/contracts/engine.ts";
 import { mostEventCharacters } from "../../../../workers/pool/backends/server-events.ts";
-import { errorOf, replicaAddress, replicaKey, type ReplicaScript } from "../../../contract/replica/scripted-replica.ts";
+import { errorOf } from "../../../contract/replica/error-of.ts";
+import { replicaAddress, replicaKey, type ReplicaScript } from "../../../contract/replica/scripted-replica.ts";
 import { changing, got, type Chunk, type Kind } from "./servers.ts";
 
 type Case = readonly [name: string, script: ReplicaScript, message: RegExp, changes?: Partial<GenerateRequest>];

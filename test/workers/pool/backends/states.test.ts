@@ -4,7 +4,8 @@ import type { GenerateEvent, GenerateRequest, StateSource } from "../../../../wo
 import { VllmBackend } from "../../../../workers/pool/backends/vllm.ts";
 import { collect, valueOf } from "../../../contract/generation.ts";
 import { callOf } from "../../../contract/replica/as-backend.ts";
-import { errorOf, ScriptedReplica, type ReplicaScript } from "../../../contract/replica/scripted-replica.ts";
+import { errorOf } from "../../../contract/replica/error-of.ts";
+import { ScriptedReplica, type ReplicaScript } from "../../../contract/replica/scripted-replica.ts";
 import { filesOf, sourceOf } from "../../../contract/state-files.ts";
 import { encode } from "../../support/toy-state.ts";
 import { askedFor, description } from "./servers.ts";
