@@ -33,9 +33,10 @@ export interface BeginOptions {
 
 /** The attempt has ended where this ends in a failure. */
 export async function begin(environment: PoolEnvironment, options: BeginOptions): Promise<Outcome<Begun>> {
-  const { replica, reasons, bare, attempt } = options;
+  const { replica, reasons, bare } = options;
+  const attempt = lasting(options.attempt);
   const { name, kind } = replica;
-  const outcome = await opened(environment, options).catch((cause: unknown) => {
+  const outcome = await opened(environment, { ...options, attempt }).catch((cause: unknown) => {
     logLine("error", "pool_defect", { backend: name, cause: describeCause(cause) });
     return { ok: false, failure: notReached() } as const;
   });
@@ -51,6 +52,19 @@ export async function begin(environment: PoolEnvironment, options: BeginOptions)
   attempt.end(kind === "engine" ? "neither" : outcomeOf(failure));
   logLine("info", "backend_failed", { backend: name, kind, code: failure.code, message: failure.message });
   return outcome;
+}
+
+/** As long as it has no end, the runtime keeps the call that began it: a reader that leaves is heard of, and the attempt counts no more. */
+function lasting(attempt: Attempt): Attempt {
+  const ended = Promise.withResolvers<undefined>();
+  waitUntil(ended.promise);
+  return {
+    worked: () => attempt.worked(),
+    end: (outcome) => {
+      attempt.end(outcome);
+      ended.resolve(undefined);
+    },
+  };
 }
 
 async function opened(environment: PoolEnvironment, options: BeginOptions): Promise<Outcome<ReadableStream<Uint8Array>>> {

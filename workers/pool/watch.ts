@@ -19,11 +19,11 @@ export interface WatchOptions {
 }
 
 /** The same events. The time in which nobody asks for the next one does not count against the backend. */
-export function watch({ limits, attempt }: WatchOptions): (events: Events) => Events {
-  return (events) => watched(events, limits, attempt);
+export function watch({ limits, attempt }: WatchOptions): (events: Events, readerLeft: AbortSignal) => Events {
+  return (events, readerLeft) => watched(events, limits, attempt, readerLeft);
 }
 
-async function* watched(events: Events, limits: AttemptLimits, attempt: Attempt): Events {
+async function* watched(events: Events, limits: AttemptLimits, attempt: Attempt, readerLeft: AbortSignal): Events {
   const elapsed = steadyClock(Date.now);
   let [begun, whole] = [false, false];
   let outcome: AttemptOutcome = "neither";
@@ -46,7 +46,8 @@ async function* watched(events: Events, limits: AttemptLimits, attempt: Attempt)
     outcome = cause instanceof ServiceError ? outcomeOf(cause.failure) : "failure";
     throw cause;
   } finally {
-    attempt.end(outcome);
+    // What waits for the next event is ended by its reader's leaving, too.
+    attempt.end(readerLeft.aborted ? "neither" : outcome);
     // Not awaited: one that waits for a silent backend returns only once its request is ended, which is the caller's part.
     void events.return().catch(() => undefined);
   }

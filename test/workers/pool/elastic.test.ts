@@ -127,6 +127,9 @@ describe("a client that leaves", () => {
       await reader.cancel();
     }
     expect(kindOf(await ask({ max_tokens: 1 }))).toBe("vllm");
+    // Nor does it count as a request there any more.
+    const placed = lines.filter((line) => line.includes('"event":"generation_placed"')).map((line) => JSON.parse(line) as Json);
+    expect(placed.at(-1)?.["reasons"]).toContain("busy 0.00");
   });
 });
 

@@ -17,9 +17,12 @@ export interface BackendCall {
   readonly signal: AbortSignal;
   /**
    * What the answer's events go through before they are bytes: it hands on the same ones, and may throw in a late one's place. The engine's bytes
-   * are handed on as they are, so there it sees none.
+   * are handed on as they are, so there it sees none. `readerLeft` is aborted before what a reader that leaves makes of the events.
    */
-  readonly watch?: (events: AsyncGenerator<GenerateEvent, void, undefined>) => AsyncGenerator<GenerateEvent, void, undefined>;
+  readonly watch?: (
+    events: AsyncGenerator<GenerateEvent, void, undefined>,
+    readerLeft: AbortSignal,
+  ) => AsyncGenerator<GenerateEvent, void, undefined>;
 }
 
 export interface ReplicaBackend {

@@ -22,7 +22,8 @@ export function outgoing(
   events: AsyncGenerator<GenerateEvent, void, undefined>,
   { onEnd, endsWithState, watch = (all) => all }: OutgoingOptions,
 ): ReadableStream<Uint8Array> {
-  const terminated = new Terminated(watch(events), endsWithState);
+  const readerLeft = new AbortController();
+  const terminated = new Terminated(watch(events, readerLeft.signal), endsWithState);
   let left = false;
   let next: Promise<IteratorResult<GenerateEvent, void>> | undefined;
   return new ReadableStream(
@@ -47,6 +48,7 @@ export function outgoing(
       },
       cancel() {
         left = true;
+        readerLeft.abort();
         onEnd();
         void terminated.leave();
       },
