@@ -50,7 +50,8 @@ interface Ask {
   readonly promptTokens: number;
   readonly repeatedTokens: number;
   readonly answerTokens: number;
-  readonly stateAt: string | null;
+  /** A conversation's object asks from one place; of an application, each request from anywhere. */
+  readonly isolate: Isolate;
   readonly avoid: readonly string[];
   /** How often it has found no room. */
   readonly waits: number;
@@ -153,28 +154,29 @@ class Simulation {
     }
     const session = next.value;
     this.#queue.add(session.at, () => {
-      this.#turn(session, 0, session.sharedTokens, null);
+      this.#turn(session, 0, session.sharedTokens, this.#anyIsolate());
       this.#nextSession(sessions);
     });
   }
 
-  #turn(session: Session, turn: number, repeatedTokens: number, stateAt: string | null): void {
+  #turn(session: Session, turn: number, repeatedTokens: number, isolate: Isolate): void {
     const said = session.turns[turn];
     if (said === undefined) return;
     this.#open += 1;
     const { now } = this.#queue;
     const promptTokens = repeatedTokens + said.newTokens;
     const { answerTokens } = said;
-    this.#place({ session, turn, beganAt: now, askedAt: now, promptTokens, repeatedTokens, answerTokens, stateAt, avoid: [], waits: 0 });
+    this.#place({ session, turn, beganAt: now, askedAt: now, promptTokens, repeatedTokens, answerTokens, isolate, avoid: [], waits: 0 });
+  }
+
+  #anyIsolate(): Isolate {
+    const isolate = this.#isolates[this.#dice.below(this.#isolates.length)];
+    if (isolate === undefined) throw new Error("there is no isolate");
+    return isolate;
   }
 
   #place(ask: Ask): void {
-    const isolate = this.#isolates[this.#dice.below(this.#isolates.length)];
-    if (isolate === undefined) throw new Error("there is no isolate");
-    this.#try(ask, isolate);
-  }
-
-  #try(ask: Ask, isolate: Isolate): void {
+    const { isolate } = ask;
     const { now } = this.#queue;
     if (now - isolate.snapshot.takenAt > snapshotMilliseconds) {
       isolate.snapshot = { takenAt: now, replicas: this.#known.filter((one) => one !== undefined) };
@@ -182,7 +184,7 @@ class Simulation {
     const { affinity } = ask.session;
     const request: PlanRequest = {
       request: { ...greedyParameters, model: version, prompt: noTokens, maxTokens: 1 },
-      wishes: { affinity, stateAt: ask.stateAt, avoid: ask.avoid, place: null, hedge: false },
+      wishes: { affinity, avoid: ask.avoid, place: null, hedge: false },
     };
     for (const candidate of isolate.router.choose(request, isolate.snapshot)) {
       const target = this.#byName.get(candidate.name);
@@ -192,7 +194,7 @@ class Simulation {
         this.#counter.triedGone(now);
         this.#queue.add(now + failureMilliseconds, () => {
           attempt.end("failure");
-          this.#try({ ...ask, avoid: [...ask.avoid, candidate.name] }, isolate);
+          this.#place({ ...ask, avoid: [...ask.avoid, candidate.name] });
         });
         return;
       }
@@ -225,7 +227,7 @@ class Simulation {
         const next = session.turns[ask.turn + 1];
         if (next === undefined) return;
         this.#queue.add(Math.max(this.#queue.now + 1_000, ask.beganAt + next.afterMilliseconds), () =>
-          this.#turn(session, ask.turn + 1, contextTokens, target.name),
+          this.#turn(session, ask.turn + 1, contextTokens, ask.isolate),
         );
       },
       cut: (sampled) => {

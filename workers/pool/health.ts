@@ -23,6 +23,8 @@ export interface HealthView {
   readonly inFlight: number;
   /** Those of that affinity among them, wherever they run. */
   inFlightOf(affinity: string): number;
+  /** Name of the replica at which this isolate's last request of that affinity ended well; undefined where none is remembered. */
+  lastOf(affinity: string): string | undefined;
 }
 
 type Heard = Pick<Replica, "name" | "heardAt">;
@@ -64,12 +66,15 @@ interface BackendRecord {
 
 /** Replicas come and go under new names; beyond so many, those without anything to remember are forgotten. */
 const mostRecords = 4096;
+/** Affinities whose last replica is remembered. A session's object asks from where it is, so that the isolate is mostly the same. */
+const mostAffinities = 16_384;
 
 export class Health implements HealthView {
   readonly #now: () => number;
   readonly #options: BreakerOptions;
   readonly #records = new Map<string, BackendRecord>();
   readonly #byAffinity = new Map<string, number>();
+  readonly #last = new Map<string, string>();
   readonly #steady: () => number;
   #changes = 0;
   #inFlight = 0;
@@ -117,6 +122,10 @@ export class Health implements HealthView {
     return this.#byAffinity.get(affinity) ?? 0;
   }
 
+  lastOf(affinity: string): string | undefined {
+    return this.#last.get(affinity);
+  }
+
   /** A request is about to go to this replica. */
   begin({ name, heardAt }: Heard, affinity: string | null): Attempt {
     const record = this.#record(name);
@@ -141,6 +150,7 @@ export class Health implements HealthView {
         this.#count(affinity, -1);
         if (mine.heardAt < record.heardAt) record.ended += 1;
         if (outcome === "full") record.fullAt = mine.heardAt;
+        if (outcome === "success" && affinity !== null) this.#remember(affinity, name);
         if (outcome === "success") record.breaker.succeeded(this.#steady(), isTrial);
         else if (outcome === "failure") record.breaker.failed(this.#steady(), isTrial);
         else record.breaker.neither(isTrial);
@@ -153,6 +163,16 @@ export class Health implements HealthView {
     const count = this.inFlightOf(affinity) + change;
     if (count === 0) this.#byAffinity.delete(affinity);
     else this.#byAffinity.set(affinity, count);
+  }
+
+  #remember(affinity: string, name: string): void {
+    // The newest use is the last.
+    this.#last.delete(affinity);
+    this.#last.set(affinity, name);
+    for (const [oldest] of this.#last) {
+      if (this.#last.size <= mostAffinities) break;
+      this.#last.delete(oldest);
+    }
   }
 
   #record(name: string): BackendRecord {

@@ -85,7 +85,8 @@ function orderOfReplicas(all: readonly Eligible[], wishes: PlacementWishes, heal
   };
 
   const isFree = (one: Eligible, limit: number) => hasRoom.has(one) && (room.length === 0 || one.busy <= limit);
-  const holder = all.find(({ name }) => name === wishes.stateAt);
+  const holderName = wishes.stateAt ?? lastOf(wishes.affinity, health);
+  const holder = all.find(({ name }) => name === holderName);
   if (holder !== undefined && isFree(holder, busyHolder)) choose(holder, ["holds the conversation's state"]);
   if (wishes.affinity !== null) {
     const homes = homesOf(wishes.affinity, near.length > 0 ? near : all, homeCount(all, wishes.affinity, health));
@@ -111,6 +112,11 @@ function orderOfReplicas(all: readonly Eligible[], wishes: PlacementWishes, heal
     }
   }
   return [...chosen.values()];
+}
+
+/** Of a conversation, whose requests come one after another; many at a time are of a common beginning, which has homes. */
+function lastOf(affinity: string | null, health: HealthView): string | undefined {
+  return affinity === null || health.inFlightOf(affinity) > 0 ? undefined : health.lastOf(affinity);
 }
 
 /**

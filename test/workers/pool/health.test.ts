@@ -197,6 +197,19 @@ describe("requests at a replica", () => {
     expect(health.inFlightOf("x")).toBe(0);
   });
 
+  it("remember where the last one of an affinity ended well, of as many affinities as there is room for", () => {
+    const { health } = withClock();
+    health.begin(a, "x").end("success");
+    health.begin(replica("b"), "x").end("failure");
+    health.begin(replica("b"), "x").end("neither");
+    expect(health.lastOf("x")).toBe("a");
+    health.begin(replica("b"), "x").end("success");
+    expect(health.lastOf("x")).toBe("b");
+    for (let index = 0; index < 20_000; index++) health.begin(a, `other ${index}`).end("success");
+    expect(health.lastOf("x")).toBeUndefined();
+    expect(health.lastOf("other 19999")).toBe("a");
+  });
+
   it("and nothing is remembered of thousands of names that have come and gone", () => {
     const { health } = withClock();
     const names = Array.from({ length: 10_000 }, (_unused, index) => `r${index}`);

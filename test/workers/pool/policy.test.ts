@@ -116,6 +116,18 @@ describe("the first candidate", () => {
     if (first !== undefined) expect(found.candidates[0]?.reasons).toContain(reason);
   });
 
+  it("is where this isolate's last request of the conversation ended well, though its home be another", () => {
+    const health = healthy();
+    const [elsewhere = a] = others;
+    health.begin(elsewhere, "conversation").end("success");
+    const look = () => plan(planRequest({ affinity: "conversation" }), snapshotOf(a, b, c), health, random).candidates[0];
+    expect(look()?.replica.name).toBe(elsewhere.name);
+    expect(look()?.reasons).toContain("holds the conversation's state");
+    // While others of it are on their way it is no conversation, but what many requests begin with.
+    health.begin(elsewhere, "conversation");
+    expect(look()?.reasons).not.toContain("holds the conversation's state");
+  });
+
   it("is followed by all that could take its place, the engine and where it failed last", () => {
     const pool = [engine(), a, b, c];
     expect(names(plan(planRequest({ avoid: ["a"], stateAt: "c" }), snapshotOf(...pool), healthy(), random))).toEqual([
