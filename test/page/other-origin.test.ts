@@ -58,10 +58,13 @@ it("works with fetch, EventSource and the OpenAI SDK", async () => {
   const stream = [stack?.url ?? "", fetched.stream ?? ""] as const;
   expect(await page.evaluate(([api, id]) => otherSite.readWithEventSource(api, id), stream)).toBe(fetched.text);
 
+  const { data } = (await (await fetch(`${stack?.url ?? ""}/v1/models`)).json()) as { readonly data: readonly { readonly id: string }[] };
+  const models = data.map(({ id }) => id);
+  expect(models[0]).toBe(request.model);
   expect(await page.evaluate(([api, body]) => otherSite.readWithSdk(api, body), input)).toEqual({
     whole: fetched.text,
     streamed: fetched.text,
-    models: [request.model],
+    models,
     refusal: { status: 404, code: "model_not_found" },
   });
 });
