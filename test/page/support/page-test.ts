@@ -21,7 +21,11 @@ export interface PageTest {
 /** Complaints that a test provokes on purpose: the browser logs every failed request. */
 const expectedComplaint = /Failed to load resource|net::ERR_/;
 
-/** Builds the page, serves it beside a fake API and opens a fresh browser profile for each test of the file. */
+/**
+ * Builds the page, serves it beside a fake API and opens a fresh browser profile for each test of the file. Without the page's service worker: once
+ * it has claimed the page, what the page asks for passes by Playwright's routes, so that a test which answers a request by one would depend on the
+ * moment of the claim. `offline.test.ts` has a context of its own with it.
+ */
 export function usePage({
   keepsSessions = false,
   ...options
@@ -51,7 +55,7 @@ export function usePage({
     api.keepsSessions = keepsSessions;
     complaints.length = 0;
     foreignRequests.length = 0;
-    context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-US", ...options });
+    context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-US", serviceWorkers: "block", ...options });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     page = await context.newPage();
     watch(page, api.url, complaints, foreignRequests);
