@@ -22,6 +22,8 @@ const ignoring: Readonly<Record<Ability, (request: GenerateRequest) => GenerateR
     const seed = Number(BigInt.asUintN(seedBits, BigInt(request.sampling.seed)));
     return { ...request, sampling: { ...request.sampling, seed } };
   },
+  constraints: ({ constraint: _constraint, ...request }) => request,
+  token_rules: ({ allowedTokens: _allowed, bannedSeries: _banned, ...request }) => request,
 };
 
 class LyingBackend extends ToyBackend {

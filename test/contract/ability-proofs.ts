@@ -19,6 +19,11 @@ const saving = (prompt: readonly number[], at: readonly number[], end: boolean):
   ...greedy(prompt),
   save: { at, end, fromPage: 0 },
 });
+const held = (prompt: readonly number[], texts: readonly string[]): TestRequest => ({
+  ...greedy(prompt),
+  maxTokens: 16,
+  constraint: { kind: "choice", text: JSON.stringify(texts) },
+});
 const other = (id: number) => (id === 0 ? 1 : id - 1);
 
 export const abilityProofs: Readonly<Record<Ability, Proof>> = {
@@ -93,6 +98,46 @@ export const abilityProofs: Readonly<Record<Ability, Proof>> = {
       expect(await seeded(2n ** 63n + 11n)).toEqual(await seeded(2n ** 63n + 11n));
       const long = [await seeded(2n ** 32n + 11n), await seeded(2n ** 63n + 11n), await seeded(2n ** 64n - 1n)];
       expect(new Set([short, ...long].map((tokens) => tokens.join())).size).toBe(4);
+    },
+  },
+  constraints: {
+    param: "constraint",
+    needing: (prompt) => held(prompt, ["yes"]),
+    async holds(backend, prompt) {
+      const texts = ["yes", "no"];
+      const alone: (readonly number[])[] = [];
+      for (const text of texts) {
+        const { tokens, end } = await generate(backend, held(prompt, [text]));
+        expect(tokens.length).toBeGreaterThan(0);
+        expect(tokens.length).toBeLessThanOrEqual(text.length);
+        expect(end).toMatchObject({ type: "finish", reason: "stop", usage: { completionTokens: tokens.length } });
+        alone.push(tokens);
+        expect((await generate(backend, held(prompt.toReversed(), [text]))).end).toMatchObject({ reason: "stop" });
+      }
+      for (const seed of [1, 2, 3, 4]) {
+        const either = held(prompt, texts);
+        const { tokens, end } = await generate(backend, { ...either, sampling: { ...either.sampling, temperature: 2, seed } });
+        expect(end).toMatchObject({ reason: "stop" });
+        expect(tokens.length).toBeLessThanOrEqual(3);
+      }
+      const either = (await generate(backend, held(prompt, texts))).tokens;
+      expect(alone).toContainEqual(either);
+      expect((await generate(backend, { ...held(prompt, ["yes, yes, yes"]), maxTokens: 1 })).end).toMatchObject({ reason: "length" });
+    },
+  },
+  token_rules: {
+    param: "allowedTokens",
+    needing: (prompt) => ({ ...greedy(prompt), allowedTokens: [1] }),
+    async holds(backend, prompt) {
+      const [best = 0, second = 0] = (await generate(backend, greedy(prompt))).tokens;
+      const allowed = [other(best), other(other(best))];
+      const { tokens } = await generate(backend, { ...greedy(prompt), allowedTokens: allowed });
+      expect(tokens).toHaveLength(4);
+      expect(tokens.every((id) => allowed.includes(id))).toBe(true);
+      const without = await generate(backend, { ...greedy(prompt), bannedSeries: [[best, second]] });
+      expect(without.tokens[0]).toBe(best);
+      expect(without.tokens[1]).not.toBe(second);
+      expect((await generate(backend, { ...greedy(prompt), bannedSeries: [[best]] })).tokens).not.toContain(best);
     },
   },
 };

@@ -10,7 +10,7 @@ export const abilities = [
   /** Sends states on the way too. */
   "states_on_the_way",
   /**
-   * Counts an earlier attempt's tokens as output where draws, penalties or `minTokens` depend on that, so that an answer which was cut off goes on
+   * Counts an earlier attempt's tokens as output where draws, penalties, a constraint or `minTokens` depend on that, so that an answer which was cut off goes on
    * with the tokens it would have had. A greedy answer without them goes on anywhere.
    */
   "continued",
@@ -18,6 +18,10 @@ export const abilities = [
   "logit_bias",
   /** Takes seeds of 64 bits; every backend takes those of 32. */
   "long_seeds",
+  /** Holds an answer to a constraint. */
+  "constraints",
+  /** Chooses among allowed tokens alone, and leaves banned series out. */
+  "token_rules",
 ] as const;
 export type Ability = (typeof abilities)[number];
 
@@ -27,7 +31,10 @@ export interface MissingAbility {
   readonly param: string;
 }
 
-type AskedFor = Pick<GenerateRequest, "continued" | "minTokens" | "promptLogprobs" | "sampling" | "save"> & { readonly resume?: object };
+type AskedFor = Pick<
+  GenerateRequest,
+  "allowedTokens" | "bannedSeries" | "constraint" | "continued" | "minTokens" | "promptLogprobs" | "sampling" | "save"
+> & { readonly resume?: object };
 
 const largestShortSeed = 2n ** 32n - 1n;
 
@@ -39,12 +46,16 @@ const needs: Readonly<Record<Ability, (request: AskedFor) => string | undefined>
   prompt_logprobs: ({ promptLogprobs }) => (promptLogprobs === null ? undefined : "promptLogprobs"),
   logit_bias: ({ sampling }) => (sampling.logitBias.length > 0 ? "sampling.logitBias" : undefined),
   long_seeds: ({ sampling }) => (BigInt(sampling.seed) > largestShortSeed ? "sampling.seed" : undefined),
+  constraints: ({ constraint }) => (constraint === undefined ? undefined : "constraint"),
+  token_rules: ({ allowedTokens, bannedSeries = [] }) =>
+    allowedTokens !== undefined ? "allowedTokens" : bannedSeries.length > 0 ? "bannedSeries" : undefined,
 };
 
 /** Whether the next token depends on how many of the tokens before it are output. */
-function countsOutput({ sampling, minTokens }: Pick<AskedFor, "minTokens" | "sampling">): boolean {
+function countsOutput({ sampling, minTokens, constraint, bannedSeries = [] }: AskedFor): boolean {
   const { temperature, presencePenalty, frequencyPenalty } = sampling;
-  return temperature > 0 || presencePenalty !== 0 || frequencyPenalty !== 0 || minTokens > 0;
+  const looksBack = constraint !== undefined || bannedSeries.some(({ length }) => length > 1);
+  return temperature > 0 || presencePenalty !== 0 || frequencyPenalty !== 0 || minTokens > 0 || looksBack;
 }
 
 /** The first thing that a request needs and a backend with these abilities can't do. The request's fields are valid. */

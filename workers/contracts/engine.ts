@@ -3,6 +3,7 @@
  * session Worker renders turns and makes text of what is generated, and finds stop strings in it. `test/contract` holds the one conformance suite.
  */
 import type { Ability } from "./abilities.ts";
+import type { Constraint } from "./constraint.ts";
 import type { BackendFinish } from "./finish.ts";
 import type { ServiceFailure } from "./errors.ts";
 import type { SpikeCounts, SpikesByLayer, SpikingMode } from "./spikes.ts";
@@ -46,6 +47,10 @@ export interface SequenceParameters {
   /** At most 64 token ids that end the generation with reason `stop`; the stop token itself is reported in the finish event, not as a token. */
   readonly stopTokens: readonly number[];
   readonly sampling: SamplingParameters;
+  /** Tokens of which alone the answer is made, stop tokens too: at most 16,384 ids. All of them where it is left out. */
+  readonly allowedTokens?: readonly number[];
+  /** Series of tokens that the answer does not hold: its last token cannot be chosen where those before it have been. At most 128, each of 1 to 64 ids. */
+  readonly bannedSeries?: readonly (readonly number[])[];
   /** Alternatives reported beside each generated token, at most 20; null reports no log-probabilities at all. */
   readonly topLogprobs: number | null;
   /** Alternatives reported beside each prompt token, at most 20; null reports none of them. */
@@ -94,6 +99,11 @@ export interface GenerateRequest extends SequenceParameters {
   readonly prompt: Uint32Array;
   /** Upper bound of generated tokens; 0 only scores the prompt. */
   readonly maxTokens: number;
+  /**
+   * What the answer's text must be; anything where it is left out. The answer ends with reason `stop` where its text is whole and nothing may follow,
+   * also without a stop token. One that ends by `length` may be a beginning only.
+   */
+  readonly constraint?: Constraint;
   /** Whether spikes are counted; only a backend whose model spikes accepts it. Counting nothing where it is left out. */
   readonly countSpikes?: boolean;
   /** Whether events tell what the state holds and takes; only a backend whose description has `state` accepts it. */

@@ -74,7 +74,7 @@ export function describeModel(engine: Engine, { id, sha256, tokenizerSha256, for
       parameters,
       vocabularySize,
       contextLength,
-      abilities,
+      abilities: abilities.filter((ability) => ability !== "constraints" && ability !== "token_rules"),
       kernel,
       spikes,
       state,

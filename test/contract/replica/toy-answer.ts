@@ -1,6 +1,8 @@
 /** The toy model's answer to a request as vLLM names its fields: what the scripted replica says in either dialect. */
 import type { GenerateEvent, SamplingParameters, TokenLogprob } from "../../../workers/contracts/engine.ts";
+import type { StructuredOutputs } from "../../../workers/pool/backends/structured-outputs.ts";
 import type { OpenedRequest } from "../../../workers/contracts/request/open-state.ts";
+import { constraintOf } from "./constraint-of.ts";
 import { encodeState, type ToyState } from "../../workers/support/toy-state.ts";
 import { ToyGeneration } from "../../workers/support/toy-generation.ts";
 
@@ -20,6 +22,9 @@ export interface SamplingFields {
   readonly logit_bias?: Readonly<Record<string, number>>;
   readonly stop_token_ids?: readonly number[];
   readonly ignore_eos: boolean;
+  readonly allowed_token_ids?: readonly number[];
+  readonly banned_token_series?: readonly (readonly number[])[];
+  readonly structured_outputs?: StructuredOutputs;
   readonly logprobs?: number;
   readonly prompt_logprobs?: number;
 }
@@ -104,6 +109,9 @@ function requestOf(fields: SamplingFields, seed: string, prompt: Uint32Array): O
     maxTokens: fields.max_tokens,
     minTokens: fields.min_tokens,
     stopTokens: fields.stop_token_ids ?? [],
+    ...(fields.allowed_token_ids === undefined ? {} : { allowedTokens: fields.allowed_token_ids }),
+    ...(fields.banned_token_series === undefined ? {} : { bannedSeries: fields.banned_token_series }),
+    ...(fields.structured_outputs === undefined ? {} : { constraint: constraintOf(fields.structured_outputs) }),
     sampling,
     topLogprobs: fields.logprobs ?? null,
     promptLogprobs: fields.prompt_logprobs ?? null,

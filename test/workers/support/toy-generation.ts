@@ -6,6 +6,7 @@ import { addSpikes, layerTotals, noSpikes } from "../../../workers/contracts/spi
 import type { OpenedRequest } from "../../../workers/contracts/request/open-state.ts";
 import { ToyHistory, toyChoose, toyLogits, toyLogprob } from "./toy-model.ts";
 import { toySpikes, toyState } from "./toy-reports.ts";
+import { forbiddenAfter } from "./toy-rules.ts";
 import { decode, encodeState, ToyState } from "./toy-state.ts";
 import { pause, within } from "../../../workers/waiting/within.ts";
 
@@ -93,7 +94,7 @@ export class ToyGeneration {
 
   async *#answer(history: ToyHistory): AsyncGenerator<ToyOutput, void, undefined> {
     const { breakAfter, losesStateAfter, delayMilliseconds, pauseAt, reply, endOfTurn } = this.#course;
-    const { maxTokens, minTokens, stopTokens, topLogprobs, countSpikes, sampling } = this.#request;
+    const { maxTokens, stopTokens, topLogprobs, countSpikes, sampling } = this.#request;
     while (this.#completionTokens < maxTokens) {
       if (delayMilliseconds !== undefined) await pause(delayMilliseconds);
       if (breakAfter?.tokens === this.#completionTokens) return yield* this.#break(breakAfter.how);
@@ -103,7 +104,9 @@ export class ToyGeneration {
       const said = history.output.length;
       if (pauseAt?.token === said) yield* this.#quiet(pauseAt.milliseconds);
       const logits = this.#logits(reply === undefined ? undefined : (reply[said] ?? endOfTurn));
-      const id = toyChoose(logits, sampling, history, new Set(said < minTokens ? stopTokens : []));
+      const forbidden = forbiddenAfter(history.output, this.#request, this.#course.vocabularySize);
+      if (forbidden === undefined) return yield* this.#finish("stop", tokens);
+      const id = toyChoose(logits, sampling, history, forbidden);
       if (stopTokens.includes(id)) return yield* this.#finish("stop", tokens, id);
       this.#completionTokens++;
       history.add(id);

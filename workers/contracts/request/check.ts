@@ -1,4 +1,5 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
+import { constraintRefusalOf } from "../constraint.ts";
 import { promptScoresLimit, priorities, type ModelVersion, type SamplingParameters } from "../engine.ts";
 import type { ServiceFailure } from "../errors.ts";
 import type { SpikingMode } from "../spikes.ts";
@@ -19,6 +20,9 @@ export interface RequestLimits extends Pick<ModelVersion, "id" | "digest"> {
 /** Alternatives per token that one event may carry. */
 const mostLogprobs = 20;
 const mostStopTokens = 64;
+const mostAllowedTokens = 16_384;
+const mostBannedSeries = 128;
+const longestBannedSeries = 64;
 const longestShare = 64;
 /** As many pairs as a client may send; more would only repeat ids. */
 const mostLogitBiases = 1024;
@@ -60,6 +64,10 @@ const checks: readonly Check[] = [
   ({ maxTokens }) => wholeNumber("maxTokens", maxTokens, 0, largestCount),
   ({ minTokens }) => wholeNumber("minTokens", minTokens, 0, largestCount),
   checkStopTokens,
+  ({ allowedTokens }, limits) =>
+    allowedTokens === undefined ? undefined : checkTokenIds("allowedTokens", allowedTokens, mostAllowedTokens, limits),
+  checkBannedSeries,
+  ({ constraint }) => (constraint === undefined ? undefined : constraintRefusalOf(constraint)),
   ({ sampling }) => checkSampling(sampling),
   ({ sampling }) => checkSeed(sampling),
   ({ sampling }, limits) => checkLogitBias(sampling.logitBias, limits),
@@ -100,10 +108,23 @@ function checkPrompt({ prompt }: RequestToCheck, { vocabularySize }: RequestLimi
   return invalidField(`prompt[${String(position)}]`, `must be below the vocabulary size ${String(vocabularySize)}`, prompt[position]);
 }
 
-function checkStopTokens({ stopTokens }: RequestToCheck, { vocabularySize }: RequestLimits): ServiceFailure | undefined {
+function checkStopTokens({ stopTokens }: RequestToCheck, limits: RequestLimits): ServiceFailure | undefined {
   if (!Array.isArray(stopTokens)) return invalidField("stopTokens", "must be an array of token ids", stopTokens);
   if (stopTokens.length > mostStopTokens) return invalidField("stopTokens", `may hold ${String(mostStopTokens)} ids`, stopTokens);
-  return firstFailure(stopTokens, (id, position) => wholeNumber(`stopTokens[${String(position)}]`, id, 0, vocabularySize - 1));
+  return firstFailure(stopTokens, (id, position) => tokenId(`stopTokens[${String(position)}]`, id, limits));
+}
+
+function checkBannedSeries({ bannedSeries = [] }: RequestToCheck, limits: RequestLimits): ServiceFailure | undefined {
+  if (!Array.isArray(bannedSeries)) return invalidField("bannedSeries", "must be an array of series of token ids", bannedSeries);
+  if (bannedSeries.length > mostBannedSeries)
+    return invalidField("bannedSeries", `may hold ${String(mostBannedSeries)} series`, bannedSeries);
+  return firstFailure(bannedSeries, (series, at) => checkTokenIds(`bannedSeries[${String(at)}]`, series, longestBannedSeries, limits));
+}
+
+function checkTokenIds(name: string, ids: unknown, most: number, limits: RequestLimits): ServiceFailure | undefined {
+  if (!Array.isArray(ids) || ids.length === 0) return invalidField(name, "must be an array of at least one token id", ids);
+  if (ids.length > most) return invalidField(name, `may hold ${String(most)} ids`, ids);
+  return firstFailure(ids, (id, position) => tokenId(`${name}[${String(position)}]`, id, limits));
 }
 
 function checkSampling(sampling: SamplingParameters): ServiceFailure | undefined {
@@ -141,6 +162,10 @@ function checkLogitBias(logitBias: SamplingParameters["logitBias"], { vocabulary
     const inside = typeof bias === "number" && bias >= -100 && bias <= 100;
     return inside ? undefined : invalidField(`${at}[1]`, "must be a number from -100 to 100", bias);
   });
+}
+
+function tokenId(name: string, id: unknown, { vocabularySize }: RequestLimits): ServiceFailure | undefined {
+  return wholeNumber(name, id, 0, vocabularySize - 1);
 }
 
 function wholeNumber(name: string, value: unknown, low: number, high: number): ServiceFailure | undefined {

@@ -20,7 +20,7 @@ export interface ReplicaUsage {
 }
 
 export interface AnswerOrder {
-  readonly request: Pick<GenerateRequest, "maxTokens" | "minTokens" | "stopTokens" | "topLogprobs" | "continued">;
+  readonly request: Pick<GenerateRequest, "maxTokens" | "minTokens" | "stopTokens" | "topLogprobs" | "constraint" | "continued">;
   readonly model: Pick<ModelDescription, "vocabularySize">;
   /** Of the whole text before the answer. */
   readonly promptTokens: number;
@@ -70,7 +70,9 @@ export class Answer {
     if (this.#finish === null) throw endedEarly("its stream ended without a reason");
     if (this.#finish !== "stop" && this.#finish !== "length") throw endedEarly(plain(this.#finish));
     const stopped = this.#finish === "stop";
-    if (stopped && this.#stopToken === undefined) throw malformed("it ends by a stop that was not asked for");
+    // Held to a constraint, a text may be whole before a stop token comes.
+    if (stopped && this.#stopToken === undefined && request.constraint === undefined)
+      throw malformed("it ends by a stop that was not asked for");
     if (!stopped && (this.#stopToken !== undefined || this.#sampled.length !== askedTokens))
       throw malformed(`it ends by its length with ${String(this.#sampled.length)} tokens of ${String(askedTokens)}`);
     const completionTokens = Math.min(this.#sampled.length, request.maxTokens);

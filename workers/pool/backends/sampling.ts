@@ -1,11 +1,12 @@
 /** How tokens are chosen, in the names that vLLM has for it, and other servers with it. Nothing is left to a server's defaults. */
+import { structuredOutputs } from "./structured-outputs.ts";
 import type { GenerateRequest, ModelDescription } from "../../contracts/engine.ts";
 
-type Asked = Pick<GenerateRequest, "sampling" | "stopTokens" | "minTokens" | "continued">;
+type Asked = Pick<GenerateRequest, "allowedTokens" | "bannedSeries" | "constraint" | "continued" | "minTokens" | "sampling" | "stopTokens">;
 
 /** Fields of one JSON object, the seed left out: {@link withSeed} writes it. */
 export function samplingFields(
-  { sampling, stopTokens, minTokens, continued = 0 }: Asked,
+  { sampling, stopTokens, minTokens, allowedTokens, bannedSeries = [], constraint, continued = 0 }: Asked,
   askedTokens: number,
   { vocabularySize, abilities }: Pick<ModelDescription, "vocabularySize" | "abilities">,
 ): Record<string, unknown> {
@@ -24,6 +25,10 @@ export function samplingFields(
     frequency_penalty: sampling.frequencyPenalty,
     ...(sampling.logitBias.length === 0 ? {} : { logit_bias: biases(sampling.logitBias) }),
     ...(stopTokens.length === 0 ? {} : { stop_token_ids: [...new Set(stopTokens)] }),
+    ...(allowedTokens === undefined ? {} : { allowed_token_ids: [...new Set(allowedTokens)] }),
+    // vLLM's own `bad_words` are texts, of which each server makes tokens of its own.
+    ...(bannedSeries.length === 0 ? {} : { banned_token_series: bannedSeries }),
+    ...(constraint === undefined ? {} : { structured_outputs: structuredOutputs(constraint) }),
     // The request's stop tokens are all that end an answer: the model's own end is among them where it is meant.
     ignore_eos: true,
   };

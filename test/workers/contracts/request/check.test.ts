@@ -39,6 +39,9 @@ describe("refusalOf", () => {
       refusalOf(request({ prompt: [99], maxTokens: 49, stopTokens: [0, 99], topLogprobs: 20, promptLogprobs: 0 }), limits),
     ).toBeUndefined();
     expect(
+      refusalOf(request({ allowedTokens: [99], bannedSeries: [[0, 99]], constraint: { kind: "json_schema", text: "true" } }), limits),
+    ).toBeUndefined();
+    expect(
       refusalOf(request({ sampling: { temperature: 2, topP: 0.01, repetitionPenalty: 2, logitBias: [[99, -100]] } }), limits),
     ).toBeUndefined();
   });
@@ -50,6 +53,18 @@ describe("refusalOf", () => {
     ["maxTokens", { maxTokens: 1.5 }, /it is 1.5/],
     ["minTokens", { minTokens: Number.NaN }, /it is NaN/],
     ["stopTokens[0]", { stopTokens: [100] }, /from 0 to 99; it is 100/],
+    ["allowedTokens[1]", { allowedTokens: [1, 100] }, /from 0 to 99; it is 100/],
+    ["allowedTokens", { allowedTokens: [] }, /at least one token id; it is an array of 0/],
+    ["bannedSeries[1]", { bannedSeries: [[1], []] }, /at least one token id/],
+    ["bannedSeries[0][1]", { bannedSeries: [[1, -1]] }, /from 0 to 99; it is -1/],
+    ["bannedSeries", { bannedSeries: Array.from({ length: 129 }, () => [1]) }, /may hold 128 series; it is an array of 129/],
+    ["constraint.kind", { constraint: { kind: "xml" as "regex", text: "a" } }, /one of json_schema, json_object, regex, choice, lark/],
+    ["constraint.text", { constraint: { kind: "regex", text: "" } }, /must not be empty/],
+    ["constraint.text", { constraint: { kind: "regex", text: "a".repeat(65_537) } }, /may have 65536 characters; it is 65537/],
+    ["constraint.text", { constraint: { kind: "json_schema", text: "[]" } }, /the JSON of an object/],
+    ["constraint.text", { constraint: { kind: "json_schema", text: "{" } }, /the JSON of an object/],
+    ["constraint.text", { constraint: { kind: "json_object", text: "{}" } }, /must be empty/],
+    ["constraint.text", { constraint: { kind: "choice", text: '["a",""]' } }, /texts that are not empty/],
     ["sampling.temperature", { sampling: { temperature: 2.1 } }, /from 0 to 2; it is 2.1/],
     ["sampling.topK", { sampling: { topK: 1.5 } }, /an integer from 0/],
     ["sampling.topP", { sampling: { topP: 0 } }, /above 0 and up to 1; it is 0/],
