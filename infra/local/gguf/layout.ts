@@ -1,4 +1,5 @@
 /** Where the parts of a GGUF lie, without decoding them: metadata entries and tensors as runs of bytes (as ggml specifies GGUF, version 3). */
+import { closeSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { alignmentKey, defaultAlignment, readHeader, type HeaderEntry } from "./header.ts";
 
 export type GgufEntry = HeaderEntry;
@@ -32,8 +33,29 @@ export function readGguf(file: Buffer, path: string): GgufLayout {
   }
 }
 
-/** The whole file. Tensors follow one another in the given order, each at a multiple of the default alignment. */
+/** The whole file, see {@link ggufParts}. */
 export function writeGguf(layout: GgufLayout): Buffer {
+  return Buffer.concat(ggufParts(layout));
+}
+
+/** Writes `path`, whole or not at all. */
+export function writeGgufFile(layout: GgufLayout, path: string): void {
+  const partial = `${path}.${String(process.pid)}.partial`;
+  try {
+    const file = openSync(partial, "w");
+    try {
+      for (const part of ggufParts(layout)) writeFileSync(file, part);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(partial, path);
+  } finally {
+    rmSync(partial, { force: true });
+  }
+}
+
+/** Tensors follow one another in the given order, each at a multiple of the default alignment. */
+function ggufParts(layout: GgufLayout): Buffer[] {
   const entries = layout.entries.filter((entry) => entry.key !== alignmentKey);
   const parts = [Buffer.from(magic), uint32(version), uint64(layout.tensors.length), uint64(entries.length)];
   for (const entry of entries) parts.push(entry.bytes);
@@ -44,7 +66,7 @@ export function writeGguf(layout: GgufLayout): Buffer {
   }
   parts.push(padding(parts.reduce((sum, part) => sum + part.length, 0)));
   for (const tensor of layout.tensors) parts.push(tensor.data, padding(tensor.data.length));
-  return Buffer.concat(parts);
+  return parts;
 }
 
 function aligned(length: number, alignment: number): number {

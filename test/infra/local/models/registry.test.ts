@@ -5,8 +5,9 @@ import { defaultModel, localModels, readRegistry } from "../../../../infra/local
 import { generationFields } from "../../../../workers/gateway/schema/generation-fields.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
-const wheel = { requirement: "a==1", wheel: "a.whl", wheelSha256: "0".repeat(64), member: "a/a.gguf", sha256: "1".repeat(64) };
-const teacher = { id: "big", created: 1, ownedBy: "us", license: "mit", source: { name: "Big", url: "https://example.com" }, wheel };
+const wheels = [{ requirement: "a==1", archive: "a.whl", archiveSha256: "0".repeat(64), member: "a/a.gguf" }];
+const file = { name: "a.gguf", bytes: 9, sha256: "1".repeat(64), sources: [{ url: "https://example.com/a.gguf" }, { wheels }] };
+const teacher = { id: "big", created: 1, ownedBy: "us", license: "mit", source: { name: "Big", url: "https://example.com" }, file };
 const student = {
   id: "small",
   defaults: { temperature: 0.5 },
@@ -47,8 +48,11 @@ describe("readRegistry", () => {
   });
 
   it("gives every built-in model a temperature for requests that name none", () => {
-    for (const { id, defaults } of localModels(readRegistry()).values())
-      expect([id, defaults]).toEqual([id, { temperature: 0.2, top_p: 0.9 }]);
+    for (const { id, ownedBy, defaults } of localModels(readRegistry()).values())
+      expect([id, defaults]).toEqual([
+        id,
+        ownedBy === "Qwen" ? { temperature: 0.7, top_p: 0.8, top_k: 20 } : { temperature: 0.2, top_p: 0.9 },
+      ]);
   });
 
   it("bounds defaults as requests are bounded", () => {
@@ -68,7 +72,14 @@ describe("readRegistry", () => {
   });
 
   it.each<[name: string, models: readonly object[], message: RegExp]>([
-    ["a digest that is none", [{ ...teacher, wheel: { ...wheel, sha256: "abc" } }], /64 lower-case hexadecimal digits[^]*wheel.sha256/],
+    ["a digest that is none", [{ ...teacher, file: { ...file, sha256: "abc" } }], /64 lower-case hexadecimal digits[^]*file.sha256/],
+    ["a file without a source", [{ ...teacher, file: { ...file, sources: [] } }], /file.sources/],
+    [
+      "a source that anybody can change on its way",
+      [{ ...teacher, file: { ...file, sources: [{ url: "http://example.com/a" }] } }],
+      /Invalid URL/,
+    ],
+    ["a file of another name", [{ ...teacher, file: { ...file, name: "../a.gguf" } }], /must end in .gguf[^]*file.name/],
     ["a field nobody knows", [{ ...teacher, licence: "mit" }], /Unrecognized key: "licence"/],
     ["a default out of its range", [{ ...teacher, defaults: { temperature: 2.1 } }], /expected number to be <=2[^]*defaults.temperature/],
     ["a default nobody knows", [{ ...teacher, defaults: { topP: 0.9 } }], /Unrecognized key: "topP"[^]*defaults/],

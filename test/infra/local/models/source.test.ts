@@ -1,21 +1,22 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { readGguf, writeGguf } from "../../../../infra/local/gguf/layout.ts";
 import { readGgufFacts } from "../../../../infra/local/gguf/metadata.ts";
 import { readRegistry, type DownloadedModel } from "../../../../infra/local/models/registry.ts";
 import { locateModel, slug } from "../../../../infra/local/models/source.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
-const model = Buffer.from("GGUF and then some");
+const model = writeGguf({ entries: [], tensors: [] });
 
 describe("locateModel", () => {
   it("makes a registered model by its id, with where it comes from", async () => {
     const teacher = await locateModel({ SPIKINGBRAIN_MODEL: "smollm2-135m" });
     expect(teacher).toMatchObject({ id: "smollm2-135m", license: "apache-2.0", teacher: null, defaults: { temperature: 0.2, top_p: 0.9 } });
     const converted = await locateModel({ SPIKINGBRAIN_MODEL: "spikingbrain-135m" });
-    const { source, wheel } = readRegistry().get("smollm2-135m") as DownloadedModel;
+    const { source, file } = readRegistry().get("smollm2-135m") as DownloadedModel;
     expect(converted.defaults).toEqual({ temperature: 0.2, top_p: 0.9 });
-    expect(converted).toMatchObject({ id: "spikingbrain-135m", teacher: { ...source, license: "apache-2.0", sha256: wheel.sha256 } });
+    expect(converted).toMatchObject({ id: "spikingbrain-135m", teacher: { ...source, license: "apache-2.0", sha256: file.sha256 } });
     expect(await readGgufFacts(converted.path)).toMatchObject({
       form: { layers: [{ mixer: "evicted", feedForward: "dense", count: 30 }], window: 512, keptTokens: 4, salientTokens: 256 },
       tokenizer: { pre: "smollm" },
@@ -34,10 +35,28 @@ describe("locateModel", () => {
     expect(await locateModel({ SPIKINGBRAIN_MODEL: path, SPIKINGBRAIN_MODEL_ID: "org/mine" })).toMatchObject({ id: "org/mine" });
   });
 
+  it("puts tensors of types that the engine does not read into ones that it reads", async () => {
+    const path = join(temporaryDirectory(), "a.gguf");
+    const tensors = [
+      { name: "a", dimensions: [32, 2], type: 6, data: Buffer.alloc(44, 1) },
+      { name: "b", dimensions: [4], type: 0, data: Buffer.alloc(16, 2) },
+    ];
+    writeFileSync(path, writeGguf({ entries: [], tensors }));
+    vi.stubEnv("SPIKINGBRAIN_CACHE", temporaryDirectory());
+    const served = await locateModel({ SPIKINGBRAIN_MODEL: path });
+    expect(served.id).toBe("a");
+    expect(readGguf(readFileSync(served.path), served.path).tensors).toMatchObject([
+      { name: "a", dimensions: [32, 2], type: 8, data: { length: 68 } },
+      tensors[1],
+    ]);
+    expect(await locateModel({ SPIKINGBRAIN_MODEL: path })).toEqual(served);
+    vi.unstubAllEnvs();
+  });
+
   it("names the variable and its value when they cannot be used", async () => {
     const directory = temporaryDirectory();
     await expect(locateModel({ SPIKINGBRAIN_MODEL: directory })).rejects.toThrow(
-      `SPIKINGBRAIN_MODEL: "${directory}" is not a file; it must be the path of a GGUF or one of smollm2-135m, spikingbrain-135m-spiking, spikingbrain-135m.`,
+      `SPIKINGBRAIN_MODEL: "${directory}" is not a file; it must be the path of a GGUF or one of qwen2.5-coder-0.5b, smollm2-135m, spikingbrain-135m-spiking, spikingbrain-135m.`,
     );
     const path = join(directory, "a.gguf");
     writeFileSync(path, model);
