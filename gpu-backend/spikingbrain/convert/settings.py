@@ -36,6 +36,10 @@ class Data:
     """Where they have what held-out documents are told apart by, if at all."""
     most_characters: int = 2_500_000
     """Of one package, so that none outweighs the others."""
+    languages: tuple[str, ...] = ("english",)
+    """Whose documents are taken from packages: `english`, `chinese`."""
+    chat_kinds: tuple[str, ...] = ("english",)
+    """What chats are about, one kind after another: see `data/questions.py`."""
     chats: int = 48
     """That the teacher writes for training."""
     chat_tokens: int = 1_088
@@ -214,6 +218,8 @@ class Settings:
             require_count(f"{table}.sequences", training.sequences)
             require_count(f"{table}.tokens", training.tokens, least=max(self.begin, self.reach.kept) + 2, most=self.reach.sink_cap + 1)
             require_positive(f"{table}.rate_factor", training.rate_factor)
+        trained = "at least 1 in a training stage where the form is another than evicted"
+        require(self.is_trained or self.hybrid is None, "transfer.steps", trained, self.transfer.steps)
         self._check_shares()
         require_count("salience.sequences", self.salience.sequences)
         self._check_spike_distil()
@@ -251,6 +257,11 @@ class Settings:
     @property
     def reach(self) -> Reach:
         return Reach(**asdict(self.mixer)) if self.hybrid is None else reach_of(self.hybrid.window, self.hybrid.kept)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether any stage trains. Else only what is fitted by other means is new: which evicted tokens are kept exactly."""
+        return self.transfer.steps + self.distil.steps + self.sft.steps > 0
 
     @property
     def begin(self) -> int:

@@ -46,6 +46,12 @@ class Work:
     def trunk(self) -> Trunk:
         return read_trunk(self.source)
 
+    @cached_property
+    def opening(self) -> str:
+        """What the teacher's chats begin with, before the first question."""
+        table = find_tokenizer(self.settings.teacher, self.source)
+        return "" if table is None or table.chat_template is None else ChatTemplate(table).opening()
+
     def mix(self, shares: Shares, stage: int) -> Mix:
         """The training text; `stage` is a number of its own for each one that draws from it."""
         chat_share = shares.chat_share
@@ -76,9 +82,13 @@ class Work:
         return self._student(self.team)
 
     def trained_student(self) -> Student:
-        """The same as the last training stage that has any steps left it, whole in every process."""
+        """As the last training stage that has any steps left it, whole in every process; untrained, with what needs no training."""
         student = self._student(replace(self.team, shares_weights=False))
-        load_branches(self.folder / self._last_stage, student.trained)
+        if self.settings.is_trained:
+            load_branches(self.folder / self._last_stage, student.trained)
+        else:
+            assert isinstance(student, TrunkStudent)
+            student.leave_untrained()
         return student
 
     def trained_branches(self) -> Mapping[str, Branches]:

@@ -17,6 +17,7 @@ from spikingbrain.convert.settings import read_settings
 from spikingbrain.convert.train.team import Team
 from spikingbrain.convert.trunk.tensors import branch_tensors, converted_config
 from spikingbrain.convert.work import Work
+from spikingbrain.rules import ConfigError
 from support.conversion import TEACHER, write_materials, write_settings
 from support.processes import run_two
 
@@ -132,6 +133,26 @@ def test_every_stage_leaves_its_files(folder: Path) -> None:
     with pytest.raises(CheckpointError, match=r"spiking\.mode must be 'off'; it is 'paper'"):
         read_delta(folder / "one" / "tiny-spiking.delta.gguf", config)
     assert "<polyline" in (folder / "one" / "curves.svg").read_text(encoding="utf-8")
+
+
+def test_an_untrained_model_keeps_salient_tokens_and_no_sums(folder: Path) -> None:
+    untrained = SETTINGS.replace("steps = 2\nsequences", "steps = 0\nsequences").replace("ablation_documents = 1", "ablation_documents = 0")
+    work = folder / "untrained"
+    work.mkdir()
+    for name in ("salience.pt", "held.json", "held.npy", "chat-held.npy"):
+        (work / name).symlink_to(folder / "one" / name)
+    path = write_settings(untrained, folder, "untrained")
+    assert main(["convert", str(path), "--stage", "evaluate", "--stage", "far", "--stage", "recall"]) == 0
+    lines = [json.loads(line) for line in (work / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert all(line["tallies"].keys() == {"teacher", "state", "window"} for line in lines)
+    branches = Work(read_settings(path), Team(), lambda line: None).trained_branches()
+    tensors = branch_tensors(branches["state"])
+    assert tensors["model.layers.0.attn.evicted.salience.weight"].abs().sum() > 0
+    assert all(tensor.max() == -1e9 for name, tensor in tensors.items() if name.endswith("mix.bias"))
+    hybrid = untrained.split("[mixer]")[0].replace("work =", 'form = "alternating"\nwork =')
+    steps = "".join(f"[{stage}]\nsteps = 0\nsequences = 1\ntokens = 90\nrate_factor = 1\n" for stage in ("transfer", "distil"))
+    with pytest.raises(ConfigError, match=r"transfer\.steps must be at least 1 in a training stage where the form is another"):
+        read_settings(write_settings(hybrid + steps, folder, "wrong"))
 
 
 def test_a_second_run_passes_by_what_is_there(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The stage `chats`: what the teacher writes itself, many at once with a key-value cache, several turns each."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from spikingbrain.convert.data.questions import FOLLOW_UPS, HELD_OUT, SYSTEM, TRAINING, Questions
+from spikingbrain.convert.data.questions import HELD_OUT, TRAINING, Questions, of_kinds
 from spikingbrain.convert.data.vocabulary import open_vocabulary
 from spikingbrain.convert.trunk.cache import KeyValueCache
 from spikingbrain.convert.trunk.frozen import Trunk
@@ -22,12 +22,13 @@ def chats(work: Work) -> None:
     _chats(work, "held", HELD_OUT, settings.held_out_chats, settings.held_out_chat_tokens, 2 * seed + 2)
 
 
-def _chats(work: Work, split: str, questions: Questions, chats: int, tokens: int, seed: int) -> None:
+def _chats(work: Work, split: str, questions: Mapping[str, Questions], chats: int, tokens: int, seed: int) -> None:
     path = work.folder / f"chat-{split}.npy"
     if path.is_file() or chats == 0:
         return
     tokenizer = open_vocabulary(work.settings.teacher, work.source.config.vocabulary)
-    sampler = ChatSampler(work.trunk, tokenizer, questions, seed, Sampling(temperature=work.settings.data.temperature))
+    asked, sampling = of_kinds(questions, work.settings.data.chat_kinds), Sampling(temperature=work.settings.data.temperature)
+    sampler = ChatSampler(work.trunk, tokenizer, work.opening, asked, seed, sampling)
     sampled = sampler.sample(chats, tokens, lambda done, total: None if done % 64 else work.report(f"{split}: {done} of {total}"))
     np.save(path, sampled.numpy().astype(np.uint32))
 
@@ -42,11 +43,15 @@ class Sampling:
 
 
 class ChatSampler:
-    """`chats` sequences of exactly `tokens` tokens: a system message, then question and answer alternately; the last answer may be cut."""
+    """`chats` sequences of exactly `tokens` tokens: what the template opens with, then question and answer alternately; the last answer may
+    be cut. One chat after another has the next kind of questions."""
 
-    def __init__(self, trunk: Trunk, tokenizer: Tokenizer, questions: Questions, seed: int, sampling: Sampling | None = None) -> None:
+    def __init__(
+        self, trunk: Trunk, tokenizer: Tokenizer, opening: str, questions: Sequence[Questions], seed: int, sampling: Sampling | None = None
+    ) -> None:
         self.trunk = trunk
         self.tokenizer = tokenizer
+        self.opening = opening
         self.questions = questions
         self.sampling = sampling or Sampling()
         self._choice = random.Random(seed)
@@ -57,7 +62,8 @@ class ChatSampler:
     def sample(self, chats: int, tokens: int, progress: Callable[[int, int], None]) -> Tensor:
         """`[chats, tokens]` int64."""
         cache = KeyValueCache.empty(self.trunk, chats, tokens)
-        pending = [self._encode(f"{SYSTEM}{self._turn(self.questions.ask(self._choice))}") for _ in range(chats)]
+        about = [self.questions[chat % len(self.questions)] for chat in range(chats)]
+        pending = [self._encode(f"{self.opening}{self._turn(each.ask(self._choice))}") for each in about]
         out = torch.zeros(chats, tokens, dtype=torch.int64)
         drawn = [0] * chats
         for at in range(tokens):
@@ -65,7 +71,7 @@ class ChatSampler:
                 out[chat, at] = queue.pop(0) if queue else drawn[chat]
                 # Only an answer's end empties no queue: questions are queued to the start of their answer.
                 if not queue and out[chat, at] == self._end:
-                    queue.extend(self._encode("\n" + self._turn(self._next_question())))
+                    queue.extend(self._encode("\n" + self._turn(self._next_question(about[chat]))))
             x = cache.read(out[:, at], at)
             if not all(pending):
                 drawn = self._draw(self.trunk.logits(x))
@@ -77,9 +83,9 @@ class ChatSampler:
         picked = torch.multinomial(best.softmax(dim=-1), 1, generator=self._generator)
         return ids.gather(1, picked)[:, 0].tolist()
 
-    def _next_question(self) -> str:
+    def _next_question(self, about: Questions) -> str:
         follows = self._choice.random() < self.sampling.follow_up_share
-        return self._choice.choice(FOLLOW_UPS) if follows else self.questions.ask(self._choice)
+        return self._choice.choice(about.follow_ups) if follows else about.ask(self._choice)
 
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)

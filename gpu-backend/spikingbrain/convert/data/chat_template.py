@@ -15,6 +15,10 @@ Message = Mapping[str, str]
 """`role` and `content`."""
 
 
+USER = "<|im_start|>user\n"
+"""What a user's turn begins with."""
+
+
 @dataclass(frozen=True)
 class Span:
     text: str
@@ -54,6 +58,10 @@ class ChatTemplate:
                 done = asked + answer
         spans.append(Span(self._following(done, self._render(messages, False, where), where), False))
         return spans
+
+    def opening(self) -> str:
+        """What stands before a user's first message where a conversation has no other: the template's own system message, or nothing."""
+        return self._render([{"role": "user", "content": "?"}], False, "chat_template").partition(USER)[0]
 
     def _render(self, messages: Sequence[Message], prompts: bool, where: str) -> str:
         try:

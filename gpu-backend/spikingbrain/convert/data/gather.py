@@ -17,17 +17,22 @@ def data(work: Work) -> None:
     for split, packages, files in splits:
         if not (work.folder / f"{split}.json").is_file():
             fields = Fields(settings.text_field, settings.source_field)
-            documents = gather_documents(packages, files, work.folder / "packages", settings.most_characters, fields)
+            documents = gather_documents(packages, files, work.folder / "packages", settings.most_characters, fields, settings.languages)
             corpus = write_corpus(work.folder / split, documents, tokenizer)
             work.report(f"{split}: {len(corpus.sources)} documents, {len(corpus.tokens)} tokens")
 
 
 def gather_documents(
-    packages: Sequence[str], files: Sequence[str], folder: Path, most_characters: int, fields: Fields | None = None
+    packages: Sequence[str],
+    files: Sequence[str],
+    folder: Path,
+    most_characters: int,
+    fields: Fields | None = None,
+    languages: Sequence[str] = ("english",),
 ) -> Iterator[Document]:
     """`folder` keeps downloaded packages; `fields` are those of records in files."""
     download(list(packages), folder)
     for package in packages:
-        yield from package_documents(package, folder, most_characters)
+        yield from package_documents(package, folder, most_characters, languages)
     for file in files:
         yield from read_documents(Path(file), fields=fields)

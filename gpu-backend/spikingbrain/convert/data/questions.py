@@ -1,9 +1,12 @@
 """Questions that sampled chats begin with: topics in templates. Held-out chats have topics that no training chat has."""
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+from spikingbrain.convert.data.questions_chinese import CHINESE_FOLLOW_UPS, CHINESE_HELD_OUT, CHINESE_TEMPLATES, CHINESE_TRAINING
+from spikingbrain.convert.data.questions_code import CODE_FOLLOW_UPS, CODE_HELD_OUT, CODE_TEMPLATES, CODE_TRAINING
+from spikingbrain.rules import require_choice
 
 TRAINING_TOPICS = [
     "photosynthesis",
@@ -133,10 +136,27 @@ FOLLOW_UPS = (
 @dataclass(frozen=True)
 class Questions:
     topics: tuple[str, ...]
+    templates: tuple[str, ...] = TEMPLATES
+    follow_ups: tuple[str, ...] = FOLLOW_UPS
 
     def ask(self, choice: random.Random) -> str:
-        return choice.choice(TEMPLATES).format(choice.choice(self.topics))
+        return choice.choice(self.templates).format(choice.choice(self.topics))
 
 
-TRAINING = Questions(tuple(TRAINING_TOPICS))
-HELD_OUT = Questions(tuple(HELD_OUT_TOPICS))
+TRAINING: Mapping[str, Questions] = {
+    "english": Questions(tuple(TRAINING_TOPICS)),
+    "chinese": Questions(CHINESE_TRAINING, CHINESE_TEMPLATES, CHINESE_FOLLOW_UPS),
+    "code": Questions(CODE_TRAINING, CODE_TEMPLATES, CODE_FOLLOW_UPS),
+}
+HELD_OUT: Mapping[str, Questions] = {
+    "english": Questions(tuple(HELD_OUT_TOPICS)),
+    "chinese": Questions(CHINESE_HELD_OUT, CHINESE_TEMPLATES, CHINESE_FOLLOW_UPS),
+    "code": Questions(CODE_HELD_OUT, CODE_TEMPLATES, CODE_FOLLOW_UPS),
+}
+
+
+def of_kinds(questions: Mapping[str, Questions], kinds: Sequence[str]) -> list[Questions]:
+    """Those of `data.chat_kinds`."""
+    for kind in kinds:
+        require_choice("data.chat_kinds", kind, list(questions))
+    return [questions[kind] for kind in kinds]

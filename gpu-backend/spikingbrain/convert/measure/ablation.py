@@ -11,14 +11,12 @@ from torch import Tensor
 from spikingbrain.convert.data.corpus import open_corpus
 from spikingbrain.convert.measure.evaluation import held_out_documents
 from spikingbrain.convert.measure.quality import TEACHER, Tallies, Tally, residuals, tally
-from spikingbrain.convert.student import CONTROL, STATE
-from spikingbrain.convert.trunk.branch import Branches
+from spikingbrain.convert.student import STATE
+from spikingbrain.convert.trunk.branch import Branches, switch_sums_off
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.reach import Reach
 from spikingbrain.convert.trunk.reader import TrunkReader
 from spikingbrain.convert.work import Work
-
-NEVER = -1e9
 
 
 def ablate(work: Work) -> None:
@@ -30,7 +28,7 @@ def ablate(work: Work) -> None:
     tokens = min(evaluation.document_tokens, evaluation.teacher_tokens)
     documents = [torch.from_numpy(corpus.document(index)[:tokens].astype(np.int64)) for index in indices]
     trained = work.trained_branches()
-    variants = ablated(trained[STATE]) | {CONTROL: trained[CONTROL]}
+    variants = ablated(trained[STATE]) | {name: branches for name, branches in trained.items() if name != STATE}
     found = compare(work.trunk, work.settings.reach, variants, documents, segment=work.settings.mixer.sink_cap)
     (work.folder / "ablation.json").write_text(json.dumps({"documents": indices, "beyond the window": found}), encoding="utf-8")
     for name, measured in found.items():
@@ -40,10 +38,8 @@ def ablate(work: Work) -> None:
 def ablated(branches: Branches) -> dict[str, Branches]:
     """By what is left of it: copies of a variant with a state."""
     whole, salient, sums, neither = (deepcopy(branches) for _ in range(4))
-    with torch.no_grad():
-        for branch in (*salient, *neither):
-            assert branch.state is not None
-            branch.state.mix_bias.fill_(NEVER)
+    for branches_without in (salient, neither):
+        switch_sums_off(branches_without)
     for branch in (*sums, *neither):
         branch.salience = None
     return {"salient tokens and sums": whole, "salient tokens": salient, "sums": sums, "neither": neither}

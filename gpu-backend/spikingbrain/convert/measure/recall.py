@@ -14,7 +14,6 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from spikingbrain.convert.data.corpus import open_corpus
-from spikingbrain.convert.data.questions import SYSTEM
 from spikingbrain.convert.data.vocabulary import open_vocabulary
 from spikingbrain.convert.measure.quality import TEACHER
 from spikingbrain.convert.student import Reader
@@ -67,7 +66,7 @@ def recall(work: Work) -> None:
 
     for distance in settings.distances if settings.needles > 0 else ():
         choice = random.Random(seed)
-        asked = [needle(tokenizer, documents[index % len(documents)], distance, choice) for index in range(settings.needles)]
+        asked = [needle(tokenizer, work.opening, documents[index % len(documents)], distance, choice) for index in range(settings.needles)]
         count(f"number told {distance} tokens ago", work.trunk, students, asked)
     chats = {"fact asked at the beginning": [torch.zeros(0, dtype=torch.int64)]}
     if work.settings.data.held_out_chats > 0:
@@ -76,7 +75,7 @@ def recall(work: Work) -> None:
     exact = read_trunk(work.source, torch.float32)
     students = {name: TrunkReader(exact, work.settings.reach, branches) for name, branches in work.trained_branches().items()}
     for name, before in chats.items():
-        count(name, exact, students, questions(exact, tokenizer, before))
+        count(name, exact, students, questions(exact, tokenizer, work.opening, before))
     (work.folder / "recall.json").write_text(json.dumps(found), encoding="utf-8")
 
 
@@ -89,26 +88,27 @@ class Asked:
     """Of its tokens, the last so many are the answer."""
 
 
-def needle(tokenizer: Tokenizer, filler: Tensor, distance: int, choice: random.Random) -> Asked:
-    """A number told `distance` tokens of other text before it is asked for, and its digits. `filler` has that many and a few more."""
+def needle(tokenizer: Tokenizer, before: str, filler: Tensor, distance: int, choice: random.Random) -> Asked:
+    """A number told `distance` tokens of other text before it is asked for, and its digits. `filler` has that many and a few more;
+    `before` is what a chat begins with."""
     name = f"{choice.choice(COLOURS)} {choice.choice(THINGS)}"
     number = "".join(choice.choice("0123456789") for _ in range(4))
     told = _encode(tokenizer, f"\nThe secret number of the {name} is {number}.\n")
     asked = _encode(tokenizer, f"\nWhat is the secret number of the {name}?{_TURN}The secret number of the {name} is ")
-    opening = _encode(tokenizer, f"{SYSTEM}<|im_start|>user\n")
+    opening = _encode(tokenizer, f"{before}<|im_start|>user\n")
     text = [*opening, *filler[:LEAD_TOKENS].tolist(), *told, *filler[LEAD_TOKENS : LEAD_TOKENS + distance].tolist(), *asked]
     digits = _encode(tokenizer, number)
     return Asked(torch.tensor(text + digits), len(digits))
 
 
-def questions(trunk: Trunk, tokenizer: Tokenizer, chats: Sequence[Tensor]) -> list[Asked]:
+def questions(trunk: Trunk, tokenizer: Tokenizer, before: str, chats: Sequence[Tensor]) -> list[Asked]:
     """The facts, each behind one of the chats, with the teacher's own greedy answers."""
     end = tokenizer.token_to_id("<|im_end|>")
     prompts = []
     for index, fact in enumerate(FACTS):
         chat = chats[index % len(chats)].tolist()
         closed = chat if not chat or chat[-1] == end else [*chat, end]
-        opening = [*closed, *_encode(tokenizer, "\n")] if chat else _encode(tokenizer, SYSTEM)
+        opening = [*closed, *_encode(tokenizer, "\n")] if chat else _encode(tokenizer, before)
         prompts.append([*opening, *_encode(tokenizer, f"<|im_start|>user\n{fact}{_TURN}")])
     asked = []
     for prompt, answer in zip(prompts, continue_greedily(trunk, prompts, ANSWER_TOKENS), strict=True):

@@ -101,3 +101,14 @@ def put_salience(salience: Tensor, variants: Iterable[Branches]) -> None:
         for branch, own in zip(branches, salience, strict=True):
             if branch.salience is not None:
                 branch.salience.copy_(own)
+
+
+NEVER = -1e9
+
+
+def switch_sums_off(branches: Branches) -> None:
+    """So that nothing of the heads' output comes from the sums, in place; all branches must have a state."""
+    with torch.no_grad():
+        for branch in branches:
+            assert branch.state is not None
+            branch.state.mix_bias.fill_(NEVER)

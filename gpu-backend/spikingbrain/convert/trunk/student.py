@@ -7,7 +7,7 @@ from torch import Tensor
 from spikingbrain.config import Config
 from spikingbrain.convert.student import CONTROL, STATE, WINDOW, Measures, Reader
 from spikingbrain.convert.trunk import steps
-from spikingbrain.convert.trunk.branch import Branches, put_salience
+from spikingbrain.convert.trunk.branch import Branches, put_salience, switch_sums_off
 from spikingbrain.convert.trunk.frozen import Trunk
 from spikingbrain.convert.trunk.rates import branch_rate
 from spikingbrain.convert.trunk.reach import Reach
@@ -27,6 +27,11 @@ class TrunkStudent:
 
     def start(self, tokens: Tensor) -> None:
         """Branches start as they are made."""
+
+    def leave_untrained(self) -> None:
+        """Without any training: leaves the window and the salient tokens. The control would be the window."""
+        switch_sums_off(self.trained[STATE])
+        self.trained = {STATE: self.trained[STATE]}
 
     def after_transfer(self) -> None:
         steps.soften(self.trained.values())

@@ -68,6 +68,12 @@ def test_the_spans_are_transformers_rendering(tmp_path: Path, tokenizer: Tokeniz
         assert [id_ for span in spans for id_ in encode(span.text, add_special_tokens=False).ids] == ids
 
 
+def test_a_chat_opens_with_the_templates_own_system_message(tokenizer: Tokenizer) -> None:
+    system = "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}"
+    assert ChatTemplate(replace(tokenizer, chat_template=system + CHATML)).opening() == "<|im_start|>system\nBe kind.<|im_end|>\n"
+    assert ChatTemplate(replace(tokenizer, chat_template=CHATML)).opening() == ""
+
+
 def test_answers_end_with_their_turn(tokenizer: Tokenizer) -> None:
     spans = ChatTemplate(tokenizer).spans(TALK, "here")
     assert [span for span in spans if span.is_answer] == [Span("the hello é<|im_end|>", True), Span(" hell<|im_end|>", True)]

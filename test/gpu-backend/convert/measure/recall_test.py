@@ -14,7 +14,7 @@ from support.convert_models import REACH, TEACHER, busy_branches, text_of, trunk
 def test_a_needle_is_told_once_and_asked_for_at_its_distance() -> None:
     tokenizer = bytes_only()
     filler = torch.tensor(tokenizer.encode("x" * 200).ids)
-    asked = needle(tokenizer, filler, 100, random.Random(3))
+    asked = needle(tokenizer, "", filler, 100, random.Random(3))
     text = tokenizer.decode(asked.tokens.tolist())
     number = text[-4:]
     assert asked.answer == 4 and number.isdigit()
@@ -22,7 +22,7 @@ def test_a_needle_is_told_once_and_asked_for_at_its_distance() -> None:
     before, _, after = text.partition(f" is {number}.\n")
     assert before.count("x" * LEAD_TOKENS) == 1
     assert after.startswith("x" * 100 + "\nWhat is the secret number of the ")
-    assert needle(tokenizer, filler, 100, random.Random(4)).tokens.tolist() != asked.tokens.tolist()
+    assert needle(tokenizer, "", filler, 100, random.Random(4)).tokens.tolist() != asked.tokens.tolist()
 
 
 def test_the_cache_reads_as_one_pass_does() -> None:

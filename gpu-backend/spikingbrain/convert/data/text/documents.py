@@ -2,7 +2,7 @@
 
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -58,6 +58,14 @@ def is_english(text: str) -> bool:
         return False
     common = sum(word in COMMON_WORDS for word in words) / len(words)
     return common > 0.17 and sum(ord(character) > 127 for character in text) / len(text) < 0.03
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a fifth of its characters are Chinese ones."""
+    return len(re.findall(r"[\u4e00-\u9fff]", text)) > len(text) / 5
+
+
+LANGUAGES: Mapping[str, Callable[[str], bool]] = {"english": is_english, "chinese": is_chinese}
 
 
 def _readable(path: Path) -> bool:

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from spikingbrain.convert.data.batches import Mix
 from spikingbrain.convert.data.corpus import Corpus, open_corpus, write_corpus
-from spikingbrain.convert.data.questions import HELD_OUT, TRAINING
+from spikingbrain.convert.data.questions import HELD_OUT, TRAINING, of_kinds
 from spikingbrain.convert.data.text.debian import package_documents
-from spikingbrain.convert.data.text.documents import Document, is_english, read_documents
+from spikingbrain.convert.data.text.documents import Document, is_chinese, is_english, read_documents
 from spikingbrain.convert.data.text.html_text import text_of_html
 from spikingbrain.convert.data.vocabulary import open_vocabulary
 from spikingbrain.rules import ConfigError
 from support.checkpoint_models import write_tokenizer
 
 PROSE = "The state of a window is what it sees, and it is small: the sums of all that has left it are for the layers to read. " * 8
+
+CHINESE = "窗口之外的词元由状态记住,它的大小不变。apt 命令" * 40
 
 
 def test_a_page_becomes_its_text() -> None:
@@ -62,6 +64,7 @@ def test_only_english_prose_is_taken() -> None:
     assert is_english(PROSE)
     assert not is_english("Der Zustand eines Fensters ist, was es sieht, und er ist klein. " * 20)
     assert not is_english("0x1f 0x20 eax ebx mov push pop ret " * 40)
+    assert is_chinese(CHINESE) and not is_english(CHINESE) and not is_chinese(PROSE)
 
 
 def test_a_packages_documents_are_unpacked_once_each(tmp_path: Path) -> None:
@@ -72,6 +75,8 @@ def test_a_packages_documents_are_unpacked_once_each(tmp_path: Path) -> None:
     )
     doc = tree / "usr/share/doc/some-doc"
     (doc / "de").mkdir(parents=True)
+    (doc / "zh_CN").mkdir()
+    (doc / "zh_CN" / "a.txt").write_text(CHINESE, encoding="utf-8")
     (doc / "a.txt").write_text(PROSE)
     (doc / "b.txt").write_text(PROSE)
     (doc / "c.txt").write_text(f"{PROSE}more")
@@ -80,6 +85,10 @@ def test_a_packages_documents_are_unpacked_once_each(tmp_path: Path) -> None:
     found = list(package_documents("some-doc", tmp_path, 10_000))
     assert [(document.source, document.text) for document in found] == [("some-doc", PROSE.strip()), ("some-doc", f"{PROSE}more")]
     assert len(list(package_documents("some-doc", tmp_path, len(PROSE) + 10))) == 1
+    both = [document.text for document in package_documents("some-doc", tmp_path, 10_000, ["english", "chinese"])]
+    assert both == [PROSE.strip(), f"{PROSE}more", CHINESE]
+    with pytest.raises(ConfigError, match=r"data\.languages must be one of \['english', 'chinese'\]; it is 'german'"):
+        list(package_documents("some-doc", tmp_path, 10_000, ["german"]))
 
 
 @pytest.fixture
@@ -113,4 +122,9 @@ def test_a_sequence_is_decided_by_seed_and_number(corpus: Corpus) -> None:
 
 
 def test_held_out_chats_are_about_other_things() -> None:
-    assert not set(TRAINING.topics) & set(HELD_OUT.topics)
+    assert TRAINING.keys() == HELD_OUT.keys() == {"english", "chinese", "code"}
+    for kind, questions in TRAINING.items():
+        assert not set(questions.topics) & set(HELD_OUT[kind].topics)
+    assert of_kinds(TRAINING, ["code", "english"]) == [TRAINING["code"], TRAINING["english"]]
+    with pytest.raises(ConfigError, match=r"data\.chat_kinds must be one of \['english', 'chinese', 'code'\]; it is 'french'"):
+        of_kinds(TRAINING, ["french"])
