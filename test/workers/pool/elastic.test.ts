@@ -146,6 +146,26 @@ describe("replicas that fail again and again", () => {
   }, 20_000);
 });
 
+describe("what goes on from a session", () => {
+  test("goes to where the session was last read, which no isolate has to remember: the session's forks, too", async () => {
+    await pool.leave();
+    pool = new Replicas(6);
+    await pool.join();
+    const alice = new SessionClient();
+    const { id } = await alice.create();
+    await alice.say(id, "Ships in harbours, and what they carry.");
+    for (let fork = 0; fork < 4; fork++) {
+      // Its affinity is another one, of which the isolate has seen nothing.
+      const { id: forked } = await alice.create({ from: { session_id: id } });
+      await alice.say(forked, "And then?");
+    }
+    const placed = lines.filter((line) => line.includes('"event":"generation_placed"')).map((line) => JSON.parse(line) as Json);
+    expect(placed).toHaveLength(5);
+    const reasons = expect.stringContaining("holds the conversation's state") as string;
+    expect(placed.slice(1)).toMatchObject(placed.slice(1).map(() => ({ kind: "vllm", backend: placed[0]?.["backend"], reasons })));
+  });
+});
+
 describe("replicas that move no states", () => {
   test("answer turns of a session from its whole text, and say so; the session is the one that it would have been", async () => {
     const [alice, bob] = [new SessionClient(), new SessionClient()];

@@ -80,6 +80,7 @@ export class Life {
       askPool: askPool(environment, {
         ...{ tenant: stored.order.tenant, priority: "interactive" },
         ...{ session: stored.prepared?.session ?? null, place: stored.order.place ?? null, hedge: stored.order.hedge === true },
+        stateAt: stored.prepared?.lastBackend ?? null,
       }),
       model: stored.order.model,
       jobs,
@@ -280,7 +281,7 @@ export class Life {
     logLine("info", "generation_ended", { stream: order.stream, ...usage, ending });
     this.#meter.report();
     if (session === undefined || prepared === null) return;
-    const result = turnResult(stored, prepared, this.#entries.choices[0], end, usage);
+    const result = turnResult(stored, prepared, this.#entries.choices[0], end, usage, this.#placed?.backend ?? null);
     if (result === undefined) return;
     await endTurn(session, result, prepared, store);
     this.#settled = true;

@@ -21,6 +21,7 @@ export function turnResult(
   choice: ChoiceAssembler | undefined,
   { failure, stopped, saved }: RunEnd,
   usage: TurnResult["usage"],
+  backend: string | null,
 ): TurnResult | undefined {
   const job = order.jobs[0];
   if (choice === undefined || job === undefined) return undefined;
@@ -36,6 +37,7 @@ export function turnResult(
     answer: choice.answer,
     snapshot: usable === null ? null : { id: usable.id, tokens: usable.tokens },
     usage,
+    backend: failure === null ? backend : null,
   };
 }
 

@@ -213,7 +213,8 @@ export class Attempts {
           );
     try {
       const request = this.#request(start, state?.reference);
-      return { ok: true, value: await fromPool(askPool(request, { beginning: job.request.prompt, avoid: [...this.#failedAt] })) };
+      const askedFor = { beginning: job.request.prompt, avoid: [...this.#failedAt], ranAt: this.#placed?.backend ?? null };
+      return { ok: true, value: await fromPool(askPool(request, askedFor)) };
     } catch (cause) {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
       throw cause;

@@ -20,6 +20,8 @@ export interface Asker {
   readonly session: string | null;
   /** The data centre that took the request; null where that is unknown. */
   readonly place: string | null;
+  /** Name of the backend that last read this text or its beginning, as far as it is known; null, or left out, where it is not. */
+  readonly stateAt?: string | null;
   /** Whether a second backend is asked where the first is slow with its first token; not where it is left out. */
   readonly hedge?: boolean;
 }
@@ -29,6 +31,8 @@ export interface AskedFor {
   readonly beginning: Uint32Array;
   /** Backends that this answer has failed at. */
   readonly avoid: readonly string[];
+  /** Where the last part of this answer ran; null before there is one. */
+  readonly ranAt: string | null;
 }
 
 /** Has a request run somewhere. */
@@ -37,18 +41,21 @@ export type AskPool = (request: GenerateRequest, askedFor: AskedFor) => Promise<
 /** @throws ServiceError `configuration_invalid`. */
 export function askPool(
   environment: Pick<SessionEnvironment, "POOL" | "STATE_RECURRENT">,
-  { tenant, priority, session, place, hedge = false }: Asker,
+  { tenant, priority, session, place, stateAt = null, hedge = false }: Asker,
 ): AskPool {
   const recurrent = stateRecurrent(environment);
   const share = tenant === null ? Promise.resolve(null) : shareOf(tenant);
-  return async ({ save, ...request }, { beginning, avoid }) =>
+  return async ({ save, ...request }, { beginning, avoid, ranAt }) =>
     environment.POOL.run(
       {
         ...request,
         ...{ share: await share, priority },
         ...(save === undefined ? {} : { save: recurrent === "f32" ? save : { ...save, recurrent } }),
       },
-      { affinity: tenant === null ? null : await affinityOf(tenant, session ?? beginning), avoid, place, hedge },
+      {
+        ...{ affinity: tenant === null ? null : await affinityOf(tenant, session ?? beginning), stateAt: ranAt ?? stateAt },
+        ...{ avoid, place, hedge },
+      },
     );
 }
 

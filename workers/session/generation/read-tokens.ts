@@ -56,8 +56,8 @@ export interface ReadOptions {
 }
 
 export type PartEnd =
-  /** `letGo`: who keeps what this part's state stands in for, to be released once the new base is written down. */
-  | { readonly outcome: "read"; readonly base: Base; readonly letGo: string }
+  /** `letGo`: who keeps what this part's state stands in for, to be released once the new base is written down. `backend`: who has read it. */
+  | { readonly outcome: "read"; readonly base: Base; readonly letGo: string; readonly backend: string | null }
   | { readonly outcome: "base lost" }
   /** The engine has read it, but there is no state to go on from. */
   | { readonly outcome: "not kept"; readonly failure: ServiceFailure };
@@ -114,7 +114,8 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
   const saved = await attempts.saved();
   if (saved === null) return { outcome: "not kept", failure };
   const letGo = isLast ? `${owner}${partOwnerSuffix}` : partOwner(owner, number + 1);
-  return { outcome: "read", base: { snapshot: saved.id, tokens: saved.tokens }, letGo };
+  const backend = attempts.placed?.backend ?? null;
+  return { outcome: "read", base: { snapshot: saved.id, tokens: saved.tokens }, letGo, backend };
 }
 
 /** Stored with owners under this name. */

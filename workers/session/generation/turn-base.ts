@@ -17,4 +17,6 @@ export interface PreparedTurn {
   readonly base: TurnBase;
   /** Distinct ids of the tokens before the snapshot's end; empty unless a repetition penalty needs them. */
   readonly seen: Uint32Array;
+  /** Name of the backend that last read the conversation, whose caches may hold it; null, or left out, where none is known. */
+  readonly lastBackend?: string | null;
 }

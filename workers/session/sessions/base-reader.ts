@@ -6,12 +6,13 @@ import { releaseOwned } from "../snapshots/release-owned.ts";
 import type { TurnBase } from "../generation/turn-base.ts";
 import { ownerOf } from "./contract.ts";
 import { partTokens, readPart, type Base } from "../generation/read-tokens.ts";
-import type { SessionRecord } from "./record.ts";
+import type { RecordRow, SessionRecord } from "./record.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { StoredTurn, TurnRows } from "./turn-rows.ts";
 
 export interface BaseDependencies {
   readonly environment: SessionEnvironment;
+  readonly record: RecordRow;
   readonly turns: TurnRows;
   readonly tokens: TokenLog;
 }
@@ -51,11 +52,10 @@ export class BaseReader {
 
   /** The state is the last turn's from then on. */
   async #bringUp(from: Base, end: number, part: number, { id, tenant, model }: SessionRecord, last: StoredTurn): Promise<Base> {
-    const { environment, tokens, turns } = this.#dependencies;
+    const { environment, record, tokens, turns } = this.#dependencies;
     const store: SnapshotStore = environment.TENANT_OBJECT.getByName(tenant);
     const options = {
       ...{
-        askPool: askPool(environment, { tenant, priority: "interactive", session: id, place: null }),
         store,
         model,
         textBefore: (count: number) => tokens.read(0, count),
@@ -67,7 +67,9 @@ export class BaseReader {
     let base = from;
     for (let number = 0; base.tokens < end; number++) {
       const upTo = Math.min(end, base.tokens + part);
-      const read = await readPart(base, tokens.read(base.tokens, upTo), { ...options, number, isLast: upTo === end });
+      const stateAt = record.get()?.lastBackend ?? null;
+      const asked = askPool(environment, { tenant, priority: "interactive", session: id, place: null, stateAt });
+      const read = await readPart(base, tokens.read(base.tokens, upTo), { ...options, askPool: asked, number, isLast: upTo === end });
       this.#abort.signal.throwIfAborted();
       // A store that keeps nothing costs the turn time: it reads the rest itself.
       if (read.outcome === "not kept") return base;
@@ -78,6 +80,7 @@ export class BaseReader {
       }
       base = read.base;
       turns.setState(last.number, base.snapshot, base.tokens);
+      if (read.backend !== null) record.change({ lastBackend: read.backend });
       await releaseOwned(store, id, read.letGo);
     }
     return base;

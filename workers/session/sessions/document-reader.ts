@@ -287,13 +287,13 @@ export class DocumentReader {
 
   async #readOne(upload: UploadRecord, model: ModelVersion, count: number): Promise<void> {
     const { tokens, environment } = this.#dependencies;
-    const { id, tenant } = this.#record();
+    const { id, tenant, lastBackend } = this.#record();
     const store = environment.TENANT_OBJECT.getByName(tenant) as unknown as SnapshotStore;
     const base = { snapshot: upload.snapshot, tokens: upload.readTokens };
     const isLast = upload.stage === "reading" && upload.readTokens + count === tokens.length;
     const read = await readPart(base, tokens.read(upload.readTokens, upload.readTokens + count), {
       ...{
-        askPool: askPool(environment, { tenant, priority: "background", session: id, place: null }),
+        askPool: askPool(environment, { tenant, priority: "background", session: id, place: null, stateAt: lastBackend ?? null }),
         store,
         model,
         textBefore: (count: number) => tokens.read(0, count),
@@ -314,6 +314,7 @@ export class DocumentReader {
       return;
     }
     this.#change({ snapshot: read.base.snapshot, readTokens: read.base.tokens, pieces: upload.pieces + 1 });
+    if (read.backend !== null) this.#dependencies.record.change({ lastBackend: read.backend });
     await releaseOwned(store, id, read.letGo);
   }
 

@@ -17,6 +17,8 @@ export interface SessionRecord {
   readonly parent: { readonly session: string; readonly turn: number } | null;
   /** The turn that runs. */
   readonly running: { readonly turn: number; readonly stream: string } | null;
+  /** Name of the backend that last read it, whose caches may hold it; left out where none has. */
+  readonly lastBackend?: string;
   /** Of a context whose document is not read yet. */
   readonly upload: UploadRecord | null;
 }

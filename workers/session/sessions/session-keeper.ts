@@ -47,7 +47,8 @@ export class SessionKeeper implements Sessions {
     const parent = { session: from.session, turn: copied.value.last };
     const { record: first } = copied.value;
     const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
-    return await this.#create({ ...record, parent }, copied.value);
+    const { lastBackend } = first;
+    return await this.#create({ ...record, parent, ...(lastBackend === undefined ? {} : { lastBackend }) }, copied.value);
   }
 
   async session(tenant: TenantId, id: string): Promise<Outcome<SessionFacts>> {

@@ -79,7 +79,8 @@ export class SessionTurns implements TurnTaker {
     const { snapshot, tokens } = base.value;
     const penalised = order.jobs.some(({ request }) => request.sampling.repetitionPenalty !== 1);
     const seen = penalised && snapshot !== null ? this.#parts.tokens.distinct(tokens) : new Uint32Array();
-    return { ok: true, value: { prepared: { session: record.id, turn, base: base.value, seen }, rendered } };
+    const lastBackend = this.#parts.record.get()?.lastBackend ?? null;
+    return { ok: true, value: { prepared: { session: record.id, turn, base: base.value, seen, lastBackend }, rendered } };
   }
 
   async rebuildBase(): Promise<Outcome<TurnBase>> {
@@ -101,7 +102,7 @@ export class SessionTurns implements TurnTaker {
 
   async endTurn(result: TurnResult): Promise<Outcome<null>> {
     return await this.#parts.found(async (record) => {
-      const { turn, stream, prompt, answer, finish, text, snapshot } = result;
+      const { turn, stream, prompt, answer, finish, text, snapshot, backend = null } = result;
       if (record.running?.stream !== stream) return { ok: true, value: null };
       // What brought nothing leaves nothing: its client asks again.
       const isEmpty = answer.length === 0 && finish !== "stop" && finish !== "length";
@@ -120,7 +121,7 @@ export class SessionTurns implements TurnTaker {
             ...state,
           });
         }
-        this.#parts.record.change({ running: null, updated: unixSeconds() });
+        this.#parts.record.change({ running: null, updated: unixSeconds(), ...(backend === null ? {} : { lastBackend: backend }) });
         this.#parts.streams.end(stream);
       });
       await letOldStatesGo(this.#parts.standing.states(record));

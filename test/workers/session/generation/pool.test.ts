@@ -22,7 +22,7 @@ function pool() {
 const plain: GenerateRequest = { ...greedy([1]), model: versionOf(tinyManifest) };
 const saving: GenerateRequest = { ...plain, save: { at: [2], end: true, fromPage: 0 } };
 const nobody = { tenant: null, priority: "interactive", session: null, place: null } as const;
-const text = { beginning: Uint32Array.of(1), avoid: [] };
+const text = { beginning: Uint32Array.of(1), avoid: [], ranAt: null };
 const named = { share: null, priority: "interactive" } as const;
 
 describe("STATE_RECURRENT", () => {
@@ -77,7 +77,7 @@ describe("wishes", () => {
 
   async function affinity(tenant: string | null, session: string | null, tokens: Uint32Array): Promise<string | null | undefined> {
     const { wished, POOL } = pool();
-    await askPool({ POOL }, { ...nobody, tenant, session })(plain, { beginning: tokens, avoid: [] });
+    await askPool({ POOL }, { ...nobody, tenant, session })(plain, { ...text, beginning: tokens });
     return wished[0]?.affinity;
   }
 
@@ -101,7 +101,13 @@ describe("wishes", () => {
 
   test("what is to be avoided, and where the request came in, are passed on", async () => {
     const { wished, POOL } = pool();
-    await askPool({ POOL }, { ...nobody, place: "FRA" })(plain, { beginning, avoid: ["a", "b"] });
-    expect(wished).toEqual([{ affinity: null, avoid: ["a", "b"], place: "FRA", hedge: false }]);
+    await askPool({ POOL }, { ...nobody, place: "FRA" })(plain, { ...text, beginning, avoid: ["a", "b"] });
+    expect(wished).toEqual([{ affinity: null, stateAt: null, avoid: ["a", "b"], place: "FRA", hedge: false }]);
+  });
+
+  test("the state is where the text was last read: for an answer's next part where the last one ran", async () => {
+    const { wished, POOL } = pool();
+    for (const ranAt of [null, "b"]) await askPool({ POOL }, { ...nobody, stateAt: "a" })(plain, { ...text, ranAt });
+    expect(wished.map(({ stateAt }) => stateAt)).toEqual(["a", "b"]);
   });
 });
