@@ -91,6 +91,10 @@ describe.each(packages)("the %s package", (name, built: Package) => {
     expect(built.kernel()).toBe(name);
   });
 
+  it("computes what plain loops do, at sizes that leave rests everywhere", () => {
+    expect(built.kernelDifference()).toBeUndefined();
+  });
+
   it.each(runs.map((run) => [run.model, run.kvType, run] as const))(
     "computes %s with keys and values in %s to the bit",
     (model, kvType, run) => {

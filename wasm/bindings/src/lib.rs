@@ -46,6 +46,12 @@ pub fn kernel() -> String {
     Active::NAME.to_owned()
 }
 
+/// Where this package's kernels compute another bit than the plain loops that define them, on this host; undefined where nowhere.
+#[wasm_bindgen(js_name = kernelDifference)]
+pub fn kernel_difference() -> Option<String> {
+    spikingbrain_engine::kernel::first_difference()
+}
+
 /// Streams a GGUF in.
 #[wasm_bindgen]
 pub struct ModelLoader {

@@ -3,26 +3,39 @@
 //! A conversation's state continues on another machine bit for bit, so nothing here may depend on the platform's own maths library, and
 //! no product is fused with its sum. Loops over arrays of these are shaped so that the compiler can vectorise them without reordering.
 
+use exponential::{COEFFICIENTS, GREATEST, LEAST, LN_2, ROUND};
+
+/// The numbers of [`exp`], which vectors share: the least and the greatest exponent, what rounds to a whole number, ln 2 in two parts, and
+/// the polynomial's coefficients.
+pub mod exponential {
+    /// Below, the result is 0.
+    pub const LEAST: f32 = -87.0;
+    /// Where it is capped.
+    pub const GREATEST: f32 = 88.0;
+    /// 1.5 * 2^23: adding it rounds to the nearest integer, ties to even.
+    pub const ROUND: f32 = 12_582_912.0;
+    /// ln 2, exact in few bits, and the rest.
+    pub const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    /// From the highest power on; `x^2 (..) + x + 1` follows.
+    pub const COEFFICIENTS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+}
+
 /// `e^x`, within 2 units in the last place; 0 below -87 (where `f32` would go subnormal), capped at `e^88`.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // 1.5 * 2^23: adding it rounds to the nearest integer, ties to even.
-    const ROUND: f32 = 12_582_912.0;
-    let clamped = x.clamp(-87.0, 88.0);
+    let clamped = x.clamp(LEAST, GREATEST);
     let shifted = clamped * core::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    // ln 2 in two parts, the first exact in few bits, so that n * part is exact.
-    let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
+    // n times the first part of ln 2 is exact.
+    let r = (clamped - n * LN_2[0]) - n * LN_2[1];
+    let mut p = COEFFICIENTS[0];
+    for coefficient in &COEFFICIENTS[1..] {
+        p = p * r + coefficient;
+    }
     let y = p * (r * r) + r + 1.0;
     // n is in [-126, 127] after the clamp, and in the low bits of what it was rounded in: no conversion is needed, which vectors pay for.
     let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-    if x < -87.0 { 0.0 } else { y * scale }
+    if x < LEAST { 0.0 } else { y * scale }
 }
 
 /// Logistic function.
@@ -42,7 +55,8 @@ pub fn log_sigmoid(x: f32) -> f32 {
     x.min(0.0) - libm::log1pf(libm::expf(-x.abs()))
 }
 
-const LANES: usize = 8;
+/// Partial sums of an array.
+pub const LANES: usize = 8;
 
 /// Sum of products in eight fixed lanes.
 #[inline(always)]
@@ -72,11 +86,15 @@ pub fn add_scaled(y: &mut [f32], scale: f32, x: &[f32]) {
     }
 }
 
+/// The greater of two; `a` where they cannot be compared. A comparison, which is an instruction, and not `f32::max`, which is a call.
+#[inline(always)]
+pub fn greater(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
 /// The largest of all; minus infinity of none, and where there is no number.
 #[inline(always)]
 pub fn largest(x: &[f32]) -> f32 {
-    // Comparisons, which are an instruction each, and no `f32::max`, which is a call.
-    let greater = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = x.chunks_exact(LANES);
     let tail = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, greater);
@@ -114,8 +132,9 @@ pub fn softmax(scores: &mut [f32]) -> (f32, f32) {
     (largest, total)
 }
 
+/// The sum of partial sums, in one order.
 #[inline(always)]
-fn reduce(lanes: [f32; LANES]) -> f32 {
+pub fn reduce(lanes: [f32; LANES]) -> f32 {
     ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
 }
 

@@ -322,7 +322,7 @@ impl Model {
                 if whole_chunk {
                     gated_linear::chunked(shape, state, x, out, &mut scratch.linear);
                 } else {
-                    gated_linear::recurrent(shape, state, x, out);
+                    gated_linear::recurrent(shape, state, x, out, &mut scratch.linear);
                 }
             }
         }

@@ -518,6 +518,20 @@ export function kernel() {
         wasm.__wbindgen_free(deferred1_0, deferred1_1, 1);
     }
 }
+
+/**
+ * Where this package's kernels compute another bit than the plain loops that define them, on this host; undefined where nowhere.
+ * @returns {string | undefined}
+ */
+export function kernelDifference() {
+    const ret = wasm.kernelDifference();
+    let v1;
+    if (ret[0] !== 0) {
+        v1 = getStringFromWasm0(ret[0], ret[1]);
+        wasm.__wbindgen_free(ret[0], ret[1] * 1, 1);
+    }
+    return v1;
+}
 function __wbg_get_imports() {
     const import0 = {
         __proto__: null,

@@ -155,6 +155,11 @@ export class ModelLoader {
  */
 export function kernel(): string;
 
+/**
+ * Where this package's kernels compute another bit than the plain loops that define them, on this host; undefined where nowhere.
+ */
+export function kernelDifference(): string | undefined;
+
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 
 export interface InitOutput {
@@ -188,6 +193,7 @@ export interface InitOutput {
     readonly engine_step: (a: number, b: number, c: number) => [number, number];
     readonly engine_takePromptLogprobs: (a: number, b: number) => [number, number, number, number];
     readonly kernel: () => [number, number];
+    readonly kernelDifference: () => [number, number];
     readonly modelinspector_describe: (a: number, b: number, c: number) => [number, number, number, number];
     readonly modelinspector_new: () => number;
     readonly modelinspector_push: (a: number, b: any) => [number, number, number];

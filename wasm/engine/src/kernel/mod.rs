@@ -4,17 +4,21 @@
 //! exact in any order, and every floating-point sum runs in one order, never fused. [`Active`] is chosen when the crate is compiled, the one
 //! switch; the host picks the package (`simd128` or `relaxed`) it can run.
 
+mod difference;
 mod packed;
 mod quantise;
 mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 
+pub use difference::first_difference;
+use packed::tile_of;
 pub use quantise::Activations;
 pub(crate) use quantise::quantise;
 pub use scalar::Scalar;
 use scalar::{Element, floats};
 
+use crate::math::{exp, silu, softmax};
 use crate::weights::matrix::PANEL_ROWS;
 use crate::weights::{Matrix, TensorType};
 use core::ops::Range;
@@ -36,6 +40,14 @@ pub trait Kernel {
     /// Shown to users: `scalar`, `simd128`, `relaxed`.
     const NAME: &'static str;
 
+    /// The same kernel where the host sums four products of bytes in one instruction; itself where there is none.
+    type Fours: Kernel;
+
+    /// Whether this host does, so that [`Self::Fours`] is the faster one.
+    fn sums_fours() -> bool {
+        false
+    }
+
     /// Q4_0 and Q4_1, which differ in where a block's minimum comes from.
     fn nibbles<const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
 
@@ -48,16 +60,53 @@ pub trait Kernel {
     /// F16.
     fn half_floats<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
 
+    /// Puts int8 codes, of activations or queries, as bytes and keys meet them: 16 bits for each, with nothing behind the last that counts.
+    fn load(codes: &[i8], loaded: &mut [i16]) {
+        loaded.iter_mut().zip(codes).for_each(|(word, code)| *word = i16::from(*code));
+    }
+
     /// Attention's keys times queries: four rows of int8 codes with a scale each, interleaved by four columns (`columns * 4` bytes), times
-    /// `T` rows of int8 codes, `[T, columns]` in 16 bits, with a scale each.
+    /// `T` rows of int8 codes, `[T, columns]` as [`Self::load`] puts them, with a scale each.
     fn scores<const T: usize>(panel: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32]) -> [Lanes; T];
 
     /// Attention's weights times values, a few columns from `column` on, added to `out`, token by token: `values` is `[tokens, width]`, the
     /// weights of row `r` begin at `r * stride`.
     fn mix<const R: usize>(weights: &[f32], stride: usize, values: &[f32], width: usize, column: usize, out: &mut [[f32; MIX_COLUMNS]; R]);
 
+    /// As [`Self::mix`], of int8 values: codes `[tokens, width]`, and what a code of each token is worth, by which it is multiplied first.
+    fn mix_codes<const R: usize>(
+        weights: &[f32],
+        stride: usize,
+        values: (&[i8], &[f32]),
+        width: usize,
+        column: usize,
+        out: &mut [[f32; MIX_COLUMNS]; R],
+    );
+
     /// What codes are worth, as many as `out` holds.
     fn decode(codes: &[i8], scale: f32, out: &mut [f32]);
+
+    /// Every number becomes its exponential.
+    fn exp(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x = exp(*x));
+    }
+
+    /// [`crate::math::softmax`].
+    fn softmax(scores: &mut [f32]) -> (f32, f32) {
+        softmax(scores)
+    }
+
+    /// `out = silu(gate) * up`.
+    fn gated(gate: &[f32], up: &[f32], out: &mut [f32]) {
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = silu(*gate) * up;
+        }
+    }
+}
+
+/// [`Kernel::load`] of the form of a kernel that is the faster one on this host.
+pub(crate) fn load<K: Kernel>() -> fn(&[i8], &mut [i16]) {
+    if K::sums_fours() { K::Fours::load } else { K::load }
 }
 
 /// Columns of values that are mixed together: two vectors.
@@ -70,7 +119,11 @@ const TILE: usize = 4;
 ///
 /// What int8 codes cannot hold, of weights or of spike counts, is added afterwards in f32, column by column.
 pub fn product<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations, y: &mut [f32], stride: usize) {
-    products_of_codes::<K>(w, rows.clone(), x, y, stride);
+    if K::sums_fours() {
+        products_of_codes::<K::Fours>(w, rows.clone(), x, y, stride);
+    } else {
+        products_of_codes::<K>(w, rows.clone(), x, y, stride);
+    }
     if !w.kind().is_quantised() {
         return;
     }
@@ -106,27 +159,27 @@ fn products_of_codes<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations,
 
 #[inline(never)]
 fn of_nibbles<K: Kernel, const HAS_MINIMUM: bool>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, K::nibbles::<1, HAS_MINIMUM>, K::nibbles::<TILE, HAS_MINIMUM>);
+    each_panel(w, panels, x, out, K::nibbles::<1, HAS_MINIMUM>, K::nibbles::<2, HAS_MINIMUM>, K::nibbles::<TILE, HAS_MINIMUM>);
 }
 
 #[inline(never)]
 fn of_bytes<K: Kernel>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, K::bytes::<1>, K::bytes::<TILE>);
+    each_panel(w, panels, x, out, K::bytes::<1>, K::bytes::<2>, K::bytes::<TILE>);
 }
 
 #[inline(never)]
 fn of_groups<K: Kernel>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, K::groups::<1>, K::groups::<TILE>);
+    each_panel(w, panels, x, out, K::groups::<1>, K::groups::<2>, K::groups::<TILE>);
 }
 
 #[inline(never)]
 fn of_halves<K: Kernel>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, K::half_floats::<1>, K::half_floats::<TILE>);
+    each_panel(w, panels, x, out, K::half_floats::<1>, K::half_floats::<2>, K::half_floats::<TILE>);
 }
 
 #[inline(never)]
 fn of_floats<E: Element<S>, const S: usize>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, floats::<E, S, 1>, floats::<E, S, TILE>);
+    each_panel(w, panels, x, out, floats::<E, S, 1>, floats::<E, S, 2>, floats::<E, S, TILE>);
 }
 
 struct Output<'a> {
@@ -146,22 +199,27 @@ impl Output<'_> {
 
 /// The loop around a kernel.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 fn each_panel(
     w: &Matrix,
     panels: Range<usize>,
     x: &Activations,
     mut out: Output<'_>,
     one: impl Fn(&[u8], &Activations, usize) -> [Lanes; 1],
+    two: impl Fn(&[u8], &Activations, usize) -> [Lanes; 2],
     tile: impl Fn(&[u8], &Activations, usize) -> [Lanes; TILE],
 ) {
-    let tiled = x.tokens() / TILE * TILE;
     for (at, panel) in panels.enumerate() {
         let bytes = w.panel(panel);
-        for token in (0..tiled).step_by(TILE) {
-            out.put(at, token, &tile(bytes, x, token));
-        }
-        for token in tiled..x.tokens() {
-            out.put(at, token, &one(bytes, x, token));
+        let mut token = 0;
+        while token < x.tokens() {
+            let (_, size) = tile_of(token, x.tokens());
+            match size {
+                TILE => out.put(at, token, &tile(bytes, x, token)),
+                2 => out.put(at, token, &two(bytes, x, token)),
+                _ => out.put(at, token, &one(bytes, x, token)),
+            }
+            token += size;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Activations as the kernels read them: dense, and as int8 per block of 32, by rounding or by firing.
 
-use super::TILE;
-use super::packed::{Bytes, Form, Words};
+use super::packed::{Bytes, Form, Words, tile_of};
+use super::{Active, load};
 use crate::error::Result;
 use crate::memory::Allowance;
 use crate::spike::{LARGEST_CODE, SpikeTally, fire};
@@ -129,7 +129,7 @@ impl Activations {
         rest.enumerate().filter(|(_, rest)| *rest != 0.0)
     }
 
-    /// `[tokens / T, blocks, T]` of the `T` tokens from `token` on: a tile, or one of those behind the last.
+    /// `[blocks, T]` of the `T` tokens from `token` on, which are a tile.
     pub fn bytes<const T: usize>(&self, token: usize) -> &[Bytes] {
         assert!(self.packed == Some(Form::Bytes), "activations are prepared for a weight's type before they meet it");
         &self.bytes[self.records::<T>(token)]
@@ -142,14 +142,17 @@ impl Activations {
     }
 
     fn records<const T: usize>(&self, token: usize) -> Range<usize> {
-        let tiled = self.tokens / TILE * TILE;
-        let whole = if token < tiled { T == TILE && token.is_multiple_of(TILE) } else { T == 1 };
-        assert!(whole, "tokens are read in the tiles in which they are packed");
+        assert!(tile_of(token, self.tokens) == (token, T), "tokens are read in the tiles in which they are packed");
         token * self.blocks()..(token + T) * self.blocks()
     }
 
     /// Rounds to codes where a weight of this type needs them and they are not there yet, and packs them for its kernels.
     pub fn prepare(&mut self, kind: TensorType) {
+        self.prepare_with(kind, load::<Active>());
+    }
+
+    /// As [`Self::prepare`], with [`super::Kernel::load`] of the kernel that is to read them.
+    pub(super) fn prepare_with(&mut self, kind: TensorType, load: fn(&[i8], &mut [i16])) {
         let Some(form) = Form::of(kind) else {
             return;
         };
@@ -157,7 +160,7 @@ impl Activations {
             self.quantise();
         }
         if self.packed != Some(form) {
-            self.pack(form);
+            self.pack(form, load);
         }
     }
 
@@ -176,26 +179,29 @@ impl Activations {
         }
     }
 
-    fn pack(&mut self, form: Form) {
-        let (blocks, tiled) = (self.blocks(), self.tokens / TILE * TILE);
+    fn pack(&mut self, form: Form, load: fn(&[i8], &mut [i16])) {
+        let blocks = self.blocks();
         let count = self.tokens * blocks;
         match form {
             Form::Bytes => self.bytes.resize(count, Bytes { codes: [0; BLOCK], scale: 0.0, sum: 0.0 }),
             Form::Words => self.words.resize(count, Words { codes: [0; BLOCK], scale: 0.0 }),
         }
-        for (at, codes) in self.codes.chunks_exact(BLOCK).enumerate() {
-            let (token, block) = (at / blocks, at % blocks);
-            let to = if token < tiled { token / TILE * TILE * blocks + block * TILE + token % TILE } else { at };
-            match form {
-                Form::Bytes => {
-                    let record = &mut self.bytes[to];
-                    record.codes.copy_from_slice(codes);
-                    (record.scale, record.sum) = (self.scales[at], self.sums[at]);
-                }
-                Form::Words => {
-                    let record = &mut self.words[to];
-                    record.codes.iter_mut().zip(codes).for_each(|(word, code)| *word = i16::from(*code));
-                    record.scale = self.scales[at];
+        for token in 0..self.tokens {
+            let (first, size) = tile_of(token, self.tokens);
+            for block in 0..blocks {
+                let (at, to) = (token * blocks + block, first * blocks + block * size + token - first);
+                let codes = &self.codes[at * BLOCK..(at + 1) * BLOCK];
+                match form {
+                    Form::Bytes => {
+                        let record = &mut self.bytes[to];
+                        record.codes.copy_from_slice(codes);
+                        (record.scale, record.sum) = (self.scales[at], self.sums[at]);
+                    }
+                    Form::Words => {
+                        let record = &mut self.words[to];
+                        load(codes, &mut record.codes);
+                        record.scale = self.scales[at];
+                    }
                 }
             }
         }

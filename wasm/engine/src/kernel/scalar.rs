@@ -15,6 +15,7 @@ fn halves(bytes: &[u8]) -> Lanes {
 
 impl Kernel for Scalar {
     const NAME: &'static str = "scalar";
+    type Fours = Self;
 
     fn nibbles<const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
         nibbles::<T, HAS_MINIMUM>(panel, x, token)
@@ -53,6 +54,23 @@ impl Kernel for Scalar {
             for (row, out) in out.iter_mut().enumerate() {
                 for (out, value) in out.iter_mut().zip(&values[column..]) {
                     *out += weights[row * stride + token] * value;
+                }
+            }
+        }
+    }
+
+    fn mix_codes<const R: usize>(
+        weights: &[f32],
+        stride: usize,
+        (codes, scales): (&[i8], &[f32]),
+        width: usize,
+        column: usize,
+        out: &mut [[f32; MIX_COLUMNS]; R],
+    ) {
+        for (token, (codes, scale)) in codes.chunks_exact(width).zip(scales).enumerate() {
+            for (row, out) in out.iter_mut().enumerate() {
+                for (out, code) in out.iter_mut().zip(&codes[column..]) {
+                    *out += weights[row * stride + token] * (f32::from(*code) * scale);
                 }
             }
         }

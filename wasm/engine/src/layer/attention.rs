@@ -7,6 +7,7 @@
 mod queries;
 mod recall;
 mod scores;
+mod values;
 
 pub use queries::Queries;
 pub use recall::Recall;
@@ -14,13 +15,13 @@ pub use recall::Recall;
 use super::sight::Sight;
 use crate::config::{Config, Softmax};
 use crate::error::Result;
-use crate::kernel::{Active, Kernel, MIX_COLUMNS};
-use crate::math::softmax;
+use crate::kernel::{Active, Kernel};
 use crate::memory::Allowance;
 use crate::state::{KeyValues, PAGE_TOKENS};
 use queries::Loaded;
 use recall::Tile;
 use scores::{PANELS, page_scores};
+use values::{Values, add_values};
 
 /// Queries handled together, times the heads of a group: keys and values are unpacked once for all of them.
 const QUERY_TILE: usize = 8;
@@ -66,6 +67,9 @@ impl Scratch {
 
 /// `out` is as the queries, `[tokens, heads, head_dim]`, the first token at `position`; keys and values of all of them are in `key_values`.
 /// With `recall`, salient tokens are met beside those of the window.
+///
+/// A page's keys are walked head by head for as many KV heads together as the buffers hold, all of them in decode: they lie side by side, and
+/// a processor foresees long walks through memory better than many short ones.
 #[allow(clippy::too_many_arguments)]
 pub fn attend(
     key_values: &KeyValues,
@@ -87,36 +91,74 @@ pub fn attend(
         pages_seen(key_values, sight, first, count, &mut scratch.pages);
         let window = scratch.pages.len() * PAGE_TOKENS;
         let span = window + recall.as_ref().map_or(0, |recall| recall.slots(first + count - 1));
-        for kv_head in 0..shape.heads {
-            let tile = Tile { first, token, count, kv_head, heads, group, window, span };
-            scratch.queries.load(shape, count * group, queries, |index| tile.row(index));
-            scratch.scores.resize(count * group * span, 0.0);
-            for (ordinal, page) in scratch.pages.iter().enumerate() {
-                if let Some(page) = key_values.page(*page) {
-                    page_scores(shape, page, kv_head, 0..PANELS, &scratch.queries, &mut scratch.scores[ordinal * PAGE_TOKENS..], span);
+        let together = QUERY_TILE / count;
+        for first_head in (0..shape.heads).step_by(together) {
+            let kv_heads = first_head..(first_head + together).min(shape.heads);
+            let tiles = kv_heads.map(|kv_head| Tile {
+                first,
+                token,
+                count,
+                kv_head,
+                heads,
+                group,
+                first_row: (kv_head - first_head) * count * group,
+                window,
+                span,
+            });
+            meet_keys(tiles.clone(), key_values, queries, scratch);
+            for tile in tiles.clone() {
+                if let Some(recall) = &recall {
+                    recall.meet_kept(tile, key_values, sight.keep, scratch);
+                }
+                for index in 0..tile.rows() {
+                    let scores = &mut scratch.scores[tile.scores_of(index)][..window];
+                    mask(scores, &scratch.pages, sight, first + index / group);
+                    out[tile.row(index) * dim..][..dim].fill(0.0);
+                }
+                match &mut recall {
+                    Some(recall) => recall.meet_salient(tile, key_values, out, scratch),
+                    None => (0..tile.rows()).for_each(|index| _ = attention_weights(&mut scratch.scores[tile.scores_of(index)])),
                 }
             }
-            if let Some(recall) = &recall {
-                recall.meet_kept(tile, key_values, sight.keep, scratch);
-            }
-            for index in 0..count * group {
-                let scores = &mut scratch.scores[index * span..index * span + window];
-                mask(scores, &scratch.pages, sight, first + index / group);
-                out[tile.row(index) * dim..][..dim].fill(0.0);
-            }
-            match &mut recall {
-                Some(recall) => recall.meet_salient(tile, key_values, out, scratch),
-                None => scratch.scores.chunks_exact_mut(span).for_each(|scores| _ = attention_weights(scores)),
-            }
-            scratch.values.resize(PAGE_TOKENS * dim, 0.0);
-            for ordinal in 0..scratch.pages.len() {
-                let Some(page) = key_values.page(scratch.pages[ordinal]) else {
-                    continue;
-                };
-                page.values(shape, kv_head, 0, &mut scratch.values);
-                let weights = &scratch.scores[ordinal * PAGE_TOKENS..];
-                add_values(weights, span, count * group, &scratch.values, dim, out, |index| tile.row(index));
-            }
+            add_pages(tiles, key_values, out, scratch);
+        }
+    }
+}
+
+/// The scores of the window's tokens for the tiles of some KV heads, unmasked.
+fn meet_keys(tiles: impl Iterator<Item = Tile> + Clone, key_values: &KeyValues, queries: Queries<'_>, scratch: &mut Scratch) {
+    let (shape, Scratch { queries: loaded, pages, scores, .. }) = (key_values.shape(), scratch);
+    loaded.clear();
+    let mut size = 0;
+    for tile in tiles.clone() {
+        loaded.add(shape, tile.rows(), queries, |index| tile.row(index));
+        size += tile.rows() * tile.span;
+    }
+    scores.resize(size, 0.0);
+    for (ordinal, page) in pages.iter().enumerate() {
+        let Some(page) = key_values.page(*page) else {
+            continue;
+        };
+        for tile in tiles.clone() {
+            let rows = tile.first_row..tile.first_row + tile.rows();
+            let scores = &mut scores[rows.start * tile.span + ordinal * PAGE_TOKENS..];
+            page_scores(shape, page, tile.kv_head, 0..PANELS, loaded, rows, scores, tile.span);
+        }
+    }
+}
+
+/// Adds the values of the window's tokens, times their weights.
+fn add_pages(tiles: impl Iterator<Item = Tile> + Clone, key_values: &KeyValues, out: &mut [f32], scratch: &mut Scratch) {
+    let (shape, Scratch { pages, scores, values, .. }) = (key_values.shape(), scratch);
+    values.resize(PAGE_TOKENS * shape.head_dim, 0.0);
+    for (ordinal, page) in pages.iter().enumerate() {
+        let Some(page) = key_values.page(*page) else {
+            continue;
+        };
+        for tile in tiles.clone() {
+            let weights = &scores[tile.first_row * tile.span + ordinal * PAGE_TOKENS..];
+            let values = Values::of_page(page, shape, tile.kv_head, tile.rows(), values);
+            add_values(values, shape.head_dim, weights, tile.span, tile.rows(), out, |index| tile.row(index));
         }
     }
 }
@@ -148,56 +190,8 @@ fn mask(scores: &mut [f32], pages: &[usize], sight: Sight, position: usize) {
     }
 }
 
-/// [`softmax`], under a name of its own in a profile.
+/// The softmax, under a name of its own in a profile.
 #[inline(never)]
 fn attention_weights(scores: &mut [f32]) -> (f32, f32) {
-    softmax(scores)
-}
-
-/// `out += weights * values` for the rows of a tile, token by token: `values` is `[tokens, head_dim]`, row `r`'s weights begin at
-/// `r * stride`, and its output is `head_dim` wide from `row_of(r) * head_dim` on.
-#[inline(never)]
-fn add_values(weights: &[f32], stride: usize, rows: usize, values: &[f32], dim: usize, out: &mut [f32], row_of: impl Fn(usize) -> usize) {
-    let mut row = 0;
-    while row < rows {
-        let (weights, row_of) = (&weights[row * stride..], |r: usize| row_of(row + r));
-        row += match rows - row {
-            1 => add_rows::<1>(weights, stride, values, dim, out, row_of),
-            2 => add_rows::<2>(weights, stride, values, dim, out, row_of),
-            3 => add_rows::<3>(weights, stride, values, dim, out, row_of),
-            _ => add_rows::<4>(weights, stride, values, dim, out, row_of),
-        }
-    }
-}
-
-/// So many rows, which are returned.
-#[inline(always)]
-fn add_rows<const R: usize>(
-    weights: &[f32],
-    stride: usize,
-    values: &[f32],
-    dim: usize,
-    out: &mut [f32],
-    row_of: impl Fn(usize) -> usize,
-) -> usize {
-    let starts: [usize; R] = core::array::from_fn(|r| row_of(r) * dim);
-    let whole = dim / MIX_COLUMNS * MIX_COLUMNS;
-    for column in (0..whole).step_by(MIX_COLUMNS) {
-        let mut sums: [[f32; MIX_COLUMNS]; R] = core::array::from_fn(|r| {
-            let at = starts[r] + column;
-            core::array::from_fn(|c| out[at + c])
-        });
-        Active::mix::<R>(weights, stride, values, dim, column, &mut sums);
-        for (start, sums) in starts.iter().zip(&sums) {
-            out[start + column..start + column + MIX_COLUMNS].copy_from_slice(sums);
-        }
-    }
-    for column in whole..dim {
-        for (r, start) in starts.iter().enumerate() {
-            for (token, values) in values.chunks_exact(dim).enumerate() {
-                out[start + column] += weights[r * stride + token] * values[column];
-            }
-        }
-    }
-    R
+    Active::softmax(scores)
 }

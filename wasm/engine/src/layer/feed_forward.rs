@@ -3,8 +3,8 @@
 use super::projection::Tensors;
 use crate::config::{Config, Experts, FeedForward as Form};
 use crate::error::Result;
-use crate::kernel::{Activations, Active, product};
-use crate::math::{add_scaled, sigmoid, silu};
+use crate::kernel::{Activations, Active, Kernel, product};
+use crate::math::{add_scaled, sigmoid};
 use crate::memory::Allowance;
 use crate::spike::{Neurons, Site};
 use crate::weights::Matrix;
@@ -110,9 +110,7 @@ impl SwiGlu {
         product::<Active>(&self.up, rows, x, up, stride);
         let target = between.fill(x.tokens(), inner);
         for ((target, gate), up) in target.chunks_exact_mut(inner).zip(gate.chunks_exact(stride)).zip(up.chunks_exact(stride)) {
-            for ((target, gate), up) in target.iter_mut().zip(gate).zip(up) {
-                *target = silu(*gate) * up;
-            }
+            Active::gated(gate, up, target);
         }
         neurons.fire_rows(between, Site::FeedForwardDown, row_of, |_| hidden);
         between.prepare(self.down.kind());

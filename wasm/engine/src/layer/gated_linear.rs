@@ -5,7 +5,8 @@
 
 use crate::config::{FeatureMap, Gate, Linear};
 use crate::error::Result;
-use crate::math::{add_scaled, dot, exp, log_sigmoid, sigmoid};
+use crate::kernel::{Active, Kernel};
+use crate::math::{add_scaled, dot, log_sigmoid, sigmoid};
 use crate::memory::Allowance;
 
 /// Tokens of a chunk.
@@ -89,8 +90,9 @@ pub fn prepare(linear: Linear, queries: &mut [f32], keys: &mut [f32], log_gates:
 }
 
 /// `S = diag(a) S + k v^T`, then `o = scale q S`. `state` is `[KV heads, key dim, value dim]`, `out` as the queries.
-pub fn recurrent(shape: Shape, state: &mut [f32], x: Inputs<'_>, out: &mut [f32]) {
+pub fn recurrent(shape: Shape, state: &mut [f32], x: Inputs<'_>, out: &mut [f32], scratch: &mut Scratch) {
     let dim = shape.head_dim;
+    let decays = &mut scratch.decays;
     let tokens = x.queries.chunks_exact(shape.width()).zip(out.chunks_exact_mut(shape.width()));
     for (token, (queries, out)) in tokens.enumerate() {
         out.fill(0.0);
@@ -99,8 +101,11 @@ pub fn recurrent(shape: Shape, state: &mut [f32], x: Inputs<'_>, out: &mut [f32]
             let (keys, values, gates) = (&x.keys[at..at + dim], &x.values[at..at + dim], &x.log_gates[at..at + dim]);
             let state = &mut state[kv_head * dim * dim..(kv_head + 1) * dim * dim];
             let first_head = kv_head * shape.group();
+            decays.clear();
+            decays.extend_from_slice(gates);
+            Active::exp(decays);
             for (i, row) in state.chunks_exact_mut(dim).enumerate() {
-                let decay = exp(gates[i]);
+                let decay = decays[i];
                 for (s, v) in row.iter_mut().zip(values) {
                     *s = decay * *s + keys[i] * v;
                 }
@@ -115,7 +120,11 @@ pub fn recurrent(shape: Shape, state: &mut [f32], x: Inputs<'_>, out: &mut [f32]
 /// Buffers that live as long as the engine.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// `G`, `[tokens, dim]`
     cumulative: Vec<f32>,
+    /// Exponentials of `G`, or of differences within it.
+    decays: Vec<f32>,
+    /// Keys times such ones, `[tokens, dim]`.
     keys: Vec<f32>,
     query: Vec<f32>,
     scores: Vec<f32>,
@@ -125,6 +134,7 @@ impl Scratch {
     /// Takes the memory of a chunk.
     pub fn reserve(&mut self, head_dim: usize, allowance: &mut Allowance) -> Result<()> {
         allowance.reserve(&mut self.cumulative, CHUNK_TOKENS * head_dim)?;
+        allowance.reserve(&mut self.decays, CHUNK_TOKENS * head_dim)?;
         allowance.reserve(&mut self.keys, CHUNK_TOKENS * head_dim)?;
         allowance.reserve(&mut self.query, head_dim)?;
         allowance.reserve(&mut self.scores, CHUNK_TOKENS)
@@ -139,6 +149,8 @@ pub fn chunked(shape: Shape, state: &mut [f32], x: Inputs<'_>, out: &mut [f32], 
         let chunk = Chunk { shape, kv_head, tokens, x };
         chunk.accumulate_gates(&mut scratch.cumulative);
         let state = &mut state[kv_head * shape.head_dim * shape.head_dim..(kv_head + 1) * shape.head_dim * shape.head_dim];
+        scratch.decays.clone_from(&scratch.cumulative);
+        Active::exp(&mut scratch.decays);
         for head in kv_head * shape.group()..(kv_head + 1) * shape.group() {
             chunk.read_past(head, state, out, scratch);
         }
@@ -189,14 +201,14 @@ impl Chunk<'_> {
         }
     }
 
-    /// `o_t += scale (q_t * exp(G_t)) S_in`
+    /// `o_t += scale (q_t * exp(G_t)) S_in`, of these exponentials.
     fn read_past(&self, head: usize, state: &[f32], out: &mut [f32], scratch: &mut Scratch) {
         let dim = self.shape.head_dim;
         scratch.query.resize(dim, 0.0);
         for token in 0..self.tokens {
-            let gates = &scratch.cumulative[token * dim..(token + 1) * dim];
-            for ((scaled, q), gate) in scratch.query.iter_mut().zip(self.query(token, head)).zip(gates) {
-                *scaled = q * self.shape.scale() * exp(*gate);
+            let decays = &scratch.decays[token * dim..(token + 1) * dim];
+            for ((scaled, q), decay) in scratch.query.iter_mut().zip(self.query(token, head)).zip(decays) {
+                *scaled = q * self.shape.scale() * decay;
             }
             let out = self.output(out, token, head);
             for (row, q) in state.chunks_exact(dim).zip(&scratch.query) {
@@ -215,18 +227,17 @@ impl Chunk<'_> {
             let end = (subchunk + SUBCHUNK_TOKENS).min(self.tokens);
             // Earlier keys, decayed to the last token before this subchunk.
             for s in 0..subchunk {
-                for i in 0..dim {
-                    let decay = exp(scratch.cumulative[(subchunk - 1) * dim + i] - scratch.cumulative[s * dim + i]);
-                    scratch.keys[s * dim + i] = self.x.keys[self.at(s).start + i] * decay;
-                }
+                self.decay_key(s, subchunk - 1, scratch);
             }
             for token in subchunk..end {
                 // This subchunk's keys, decayed to this very token.
                 for s in subchunk..=token {
-                    for i in 0..dim {
-                        let decay = exp(scratch.cumulative[token * dim + i] - scratch.cumulative[s * dim + i]);
-                        scratch.keys[s * dim + i] = self.x.keys[self.at(s).start + i] * decay;
-                    }
+                    self.decay_key(s, token, scratch);
+                }
+                if subchunk > 0 {
+                    let Scratch { decays, cumulative, .. } = scratch;
+                    differences(&cumulative[token * dim..][..dim], &cumulative[(subchunk - 1) * dim..][..dim], decays);
+                    Active::exp(decays);
                 }
                 for head in self.kv_head * self.shape.group()..(self.kv_head + 1) * self.shape.group() {
                     self.read_token(token, head, subchunk, out, scratch);
@@ -235,12 +246,24 @@ impl Chunk<'_> {
         }
     }
 
+    /// `k_s * exp(G_t - G_s)`
+    fn decay_key(&self, s: usize, token: usize, scratch: &mut Scratch) {
+        let dim = self.shape.head_dim;
+        let Scratch { decays, cumulative, keys, .. } = scratch;
+        differences(&cumulative[token * dim..][..dim], &cumulative[s * dim..][..dim], decays);
+        Active::exp(decays);
+        for ((decayed, key), decay) in keys[s * dim..(s + 1) * dim].iter_mut().zip(&self.x.keys[self.at(s)]).zip(decays) {
+            *decayed = key * *decay;
+        }
+    }
+
+    /// Keys before the subchunk meet the query times the exponentials that are there.
     fn read_token(&self, token: usize, head: usize, subchunk: usize, out: &mut [f32], scratch: &mut Scratch) {
         let dim = self.shape.head_dim;
         let query = self.query(token, head);
         if subchunk > 0 {
-            for (i, scaled) in scratch.query.iter_mut().enumerate() {
-                *scaled = query[i] * exp(scratch.cumulative[token * dim + i] - scratch.cumulative[(subchunk - 1) * dim + i]);
+            for ((scaled, q), decay) in scratch.query.iter_mut().zip(query).zip(&scratch.decays) {
+                *scaled = q * decay;
             }
         }
         for s in 0..=token {
@@ -254,18 +277,29 @@ impl Chunk<'_> {
     }
 
     /// `S_out = diag(exp(G_C)) S_in + sum over s of (k_s * exp(G_C - G_s)) v_s^T`
-    fn update(&self, state: &mut [f32], scratch: &Scratch) {
+    fn update(&self, state: &mut [f32], scratch: &mut Scratch) {
         let dim = self.shape.head_dim;
-        let last = &scratch.cumulative[(self.tokens - 1) * dim..];
-        for (i, row) in state.chunks_exact_mut(dim).enumerate() {
-            let decay = exp(last[i]);
+        let last = self.tokens - 1;
+        for s in 0..self.tokens {
+            self.decay_key(s, last, scratch);
+        }
+        let Scratch { decays, cumulative, keys, .. } = scratch;
+        decays.clear();
+        decays.extend_from_slice(&cumulative[last * dim..]);
+        Active::exp(decays);
+        for (i, (row, decay)) in state.chunks_exact_mut(dim).zip(decays).enumerate() {
             for s in row.iter_mut() {
-                *s *= decay;
+                *s *= *decay;
             }
             for s in 0..self.tokens {
-                let key = self.x.keys[self.at(s).start + i] * exp(last[i] - scratch.cumulative[s * dim + i]);
-                add_scaled(row, key, &self.x.values[self.at(s)]);
+                add_scaled(row, keys[s * dim + i], &self.x.values[self.at(s)]);
             }
         }
     }
+}
+
+/// `a - b`
+fn differences(a: &[f32], b: &[f32], out: &mut Vec<f32>) {
+    out.clear();
+    out.extend(a.iter().zip(b).map(|(a, b)| a - b));
 }

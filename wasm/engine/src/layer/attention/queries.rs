@@ -1,7 +1,7 @@
 //! Queries as they meet keys: as computed or as spikes, dense or as codes with a scale.
 
 use crate::error::Result;
-use crate::kernel::{Activations, quantise};
+use crate::kernel::{Activations, Active, load, quantise};
 use crate::memory::Allowance;
 use crate::state::{KvShape, KvType, MAX_HEAD_DIM};
 
@@ -28,21 +28,19 @@ impl Queries<'_> {
         }
     }
 
-    /// Fills `codes` and returns their scale; false where they leave something out.
-    fn codes(&self, row: usize, codes: &mut [i16]) -> (f32, bool) {
-        let dim = codes.len();
-        let mut widen = |fired: &[i8]| codes.iter_mut().zip(fired).for_each(|(word, code)| *word = i16::from(*code));
+    /// Fills `codes`, of a query `dim` wide, and returns their scale; false where they leave something out.
+    fn codes(&self, row: usize, dim: usize, codes: &mut [i16]) -> (f32, bool) {
         match self {
             Self::Values(_) => {
                 let mut rounded = [0i8; MAX_HEAD_DIM];
                 let rounded = &mut rounded[..dim];
                 let scale = quantise(self.values(row, dim), rounded);
-                widen(rounded);
+                load::<Active>()(rounded, codes);
                 (scale, true)
             }
             Self::Spikes { spikes, first_row } => {
                 let row = first_row + row;
-                widen(&spikes.codes()[row * spikes.code_stride()..][..dim]);
+                load::<Active>()(&spikes.codes()[row * spikes.code_stride()..][..dim], codes);
                 (spikes.scales()[row * spikes.blocks()], !spikes.is_wide(row))
             }
         }
@@ -52,7 +50,7 @@ impl Queries<'_> {
 /// Queries of a tile, scaled by `1 / sqrt(head_dim)`.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// `[rows, head_dim]` padded to whole groups of four, of int8 keys: codes of 8 bits, widened once for all keys.
+    /// `[rows, head_dim]` padded to whole groups of four, of int8 keys: codes as the kernel meets them.
     pub codes: Vec<i16>,
     /// What a code is worth, `[rows]`.
     pub scales: Vec<f32>,
@@ -71,13 +69,21 @@ impl Loaded {
         allowance.reserve(&mut self.wide, rows)
     }
 
-    /// Takes `rows` queries, which are `row_of(index)` of all.
-    pub fn load(&mut self, shape: KvShape, rows: usize, queries: Queries<'_>, row_of: impl Fn(usize) -> usize) {
-        #[allow(clippy::cast_precision_loss)]
-        let scale = 1.0 / (shape.head_dim as f32).sqrt();
-        self.rows = rows;
+    /// Forgets the queries it holds.
+    pub fn clear(&mut self) {
+        self.rows = 0;
+        self.codes.clear();
+        self.scales.clear();
         self.dense.clear();
         self.wide.clear();
+    }
+
+    /// Takes `rows` more queries, which are `row_of(index)` of all.
+    pub fn add(&mut self, shape: KvShape, rows: usize, queries: Queries<'_>, row_of: impl Fn(usize) -> usize) {
+        #[allow(clippy::cast_precision_loss)]
+        let scale = 1.0 / (shape.head_dim as f32).sqrt();
+        let first = self.rows;
+        self.rows += rows;
         match shape.kind {
             KvType::F32 => {
                 for row in 0..rows {
@@ -86,15 +92,13 @@ impl Loaded {
             }
             KvType::Int8 => {
                 let padded = shape.padded_dim();
-                self.codes.clear();
-                self.codes.resize(rows * padded, 0);
-                self.scales.clear();
+                self.codes.resize(self.rows * padded, 0);
                 for row in 0..rows {
-                    let codes = &mut self.codes[row * padded..row * padded + shape.head_dim];
-                    let (of_codes, whole) = queries.codes(row_of(row), codes);
+                    let codes = &mut self.codes[(first + row) * padded..][..padded];
+                    let (of_codes, whole) = queries.codes(row_of(row), shape.head_dim, codes);
                     self.scales.push(of_codes * scale);
                     if !whole {
-                        self.wide.push(row);
+                        self.wide.push(first + row);
                         self.dense.extend(queries.values(row_of(row), shape.head_dim).iter().map(|x| x * scale));
                     }
                 }

@@ -3,8 +3,10 @@
 
 use super::queries::Queries;
 use super::scores::{PANELS, page_scores};
-use super::{Scratch, add_values, attention_weights};
+use super::values::{Values, add_values};
+use super::{Scratch, attention_weights};
 use crate::state::{KeyValues, Leaving, PAGE_TOKENS, PANEL_TOKENS, Salient};
+use core::ops::Range;
 
 /// See the module. Lists are of the tokens of one sequence in a pass.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub(super) struct Tile {
     pub kv_head: usize,
     pub heads: usize,
     pub group: usize,
+    /// Where its rows begin among those whose scores are held together.
+    pub first_row: usize,
     /// Scores of a row that belong to the window's pages.
     pub window: usize,
     /// All scores of a row.
@@ -47,6 +51,17 @@ pub(super) struct Tile {
 }
 
 impl Tile {
+    /// A row for each token and head of the group.
+    pub fn rows(self) -> usize {
+        self.count * self.group
+    }
+
+    /// Where the scores of row `index` of the tile are.
+    pub fn scores_of(self, index: usize) -> Range<usize> {
+        let at = (self.first_row + index) * self.span;
+        at..at + self.span
+    }
+
     /// The row among all tokens' heads of row `index` of the tile.
     pub fn row(self, index: usize) -> usize {
         (self.token + index / self.group) * self.heads + self.kv_head * self.group + index % self.group
@@ -68,8 +83,9 @@ impl Recall<'_> {
         if tile.first + tile.count - 1 <= self.sink_cap || keep == 0 {
             return;
         }
-        let (shape, rows) = (key_values.shape(), tile.count * tile.group);
-        scratch.queries.load(shape, rows, self.far, |index| tile.row(index));
+        let (shape, rows) = (key_values.shape(), tile.rows());
+        scratch.queries.clear();
+        scratch.queries.add(shape, rows, self.far, |index| tile.row(index));
         scratch.kept.resize(rows * PAGE_TOKENS, 0.0);
         for (ordinal, index) in scratch.pages.iter().enumerate().filter(|(_, index)| **index * PAGE_TOKENS < keep) {
             let Some(page) = key_values.page(*index) else {
@@ -77,8 +93,9 @@ impl Recall<'_> {
             };
             let slots = (keep - index * PAGE_TOKENS).min(PAGE_TOKENS);
             let panels = 0..slots.div_ceil(PANEL_TOKENS);
-            page_scores(shape, page, tile.kv_head, panels, &scratch.queries, &mut scratch.kept, PAGE_TOKENS);
-            for (scores, kept) in scratch.scores.chunks_exact_mut(tile.span).zip(scratch.kept.chunks_exact(PAGE_TOKENS)) {
+            page_scores(shape, page, tile.kv_head, panels, &scratch.queries, 0..rows, &mut scratch.kept, PAGE_TOKENS);
+            for (index, kept) in scratch.kept.chunks_exact(PAGE_TOKENS).enumerate() {
+                let scores = &mut scratch.scores[tile.scores_of(index)];
                 scores[ordinal * PAGE_TOKENS..][..slots].copy_from_slice(&kept[..slots]);
             }
         }
@@ -89,11 +106,14 @@ impl Recall<'_> {
     pub(super) fn meet_salient(&mut self, tile: Tile, key_values: &KeyValues, out: &mut [f32], scratch: &mut Scratch) {
         let shape = key_values.shape();
         let (dim, head) = (shape.head_dim, tile.kv_head);
-        let slots = tile.span - tile.window;
+        // Several tokens meet nearly the same values, so what these are worth is computed once; one token takes them as they are.
+        let slots = if tile.count > 1 { tile.span - tile.window } else { PAGE_TOKENS };
         scratch.recalled.resize(slots * dim, 0.0);
-        for (index, values) in scratch.recalled.chunks_exact_mut(PAGE_TOKENS * dim).enumerate() {
-            if let Some(page) = self.salient.page(index) {
-                page.values(shape, head, 0, values);
+        if tile.count > 1 {
+            for (index, values) in scratch.recalled.chunks_exact_mut(PAGE_TOKENS * dim).enumerate() {
+                if let Some(page) = self.salient.page(index) {
+                    page.values(shape, head, 0, values);
+                }
             }
         }
         for token in 0..tile.count {
@@ -102,24 +122,30 @@ impl Recall<'_> {
             let filled = self.salient.filled_after(evicted);
             let (rows, pages) = (token * tile.group..(token + 1) * tile.group, filled.div_ceil(PAGE_TOKENS));
             if filled > 0 {
-                scratch.queries.load(shape, tile.group, self.apart, |index| tile.row(rows.start + index));
+                scratch.queries.clear();
+                scratch.queries.add(shape, tile.group, self.apart, |index| tile.row(rows.start + index));
             }
             for index in 0..pages {
                 if let Some(page) = self.salient.page(index) {
-                    let at = rows.start * tile.span + tile.window + index * PAGE_TOKENS;
-                    page_scores(shape, page, head, 0..PANELS, &scratch.queries, &mut scratch.scores[at..], tile.span);
+                    let at = tile.scores_of(rows.start).start + tile.window + index * PAGE_TOKENS;
+                    page_scores(shape, page, head, 0..PANELS, &scratch.queries, 0..tile.group, &mut scratch.scores[at..], tile.span);
                 }
             }
             for row in rows {
-                let scores = &mut scratch.scores[row * tile.span..(row + 1) * tile.span];
+                let scores = &mut scratch.scores[tile.scores_of(row)];
                 scores[tile.window + filled..].fill(f32::NEG_INFINITY);
                 let (largest, total) = attention_weights(scores);
                 self.log_normalisers[tile.row(row)] = largest + libm::logf(total);
             }
             let first = token * tile.group;
-            let weights = &scratch.scores[first * tile.span + tile.window..];
-            let values = &scratch.recalled[..pages * PAGE_TOKENS * dim];
-            add_values(weights, tile.span, tile.group, values, dim, out, |index| tile.row(first + index));
+            for index in 0..pages {
+                let values = match self.salient.page(index) {
+                    Some(page) if tile.count == 1 => Values::of_page(page, shape, head, tile.group, &mut scratch.recalled),
+                    _ => Values::Dense(&scratch.recalled[index * PAGE_TOKENS * dim..(index + 1) * PAGE_TOKENS * dim]),
+                };
+                let weights = &scratch.scores[tile.scores_of(first).start + tile.window + index * PAGE_TOKENS..];
+                add_values(values, dim, weights, tile.span, tile.group, out, |index| tile.row(first + index));
+            }
             if position + 1 >= self.offset {
                 self.place(tile, token, evicted, key_values, &mut scratch.recalled);
             }

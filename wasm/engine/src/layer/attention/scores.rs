@@ -8,14 +8,27 @@ use core::ops::Range;
 /// Panels of a page.
 pub const PANELS: usize = PAGE_TOKENS / PANEL_TOKENS;
 
-/// The scores of the tokens in these panels of a page, unmasked: row `r`'s begin at `r * stride` of `out`.
-pub fn page_scores(shape: KvShape, page: &Page, kv_head: usize, panels: Range<usize>, queries: &Loaded, out: &mut [f32], stride: usize) {
+/// The scores of the tokens in these panels of a page with some of the loaded queries, unmasked: those of row `r` of them begin at
+/// `r * stride` of `out`.
+#[allow(clippy::too_many_arguments)]
+#[inline(never)]
+pub fn page_scores(
+    shape: KvShape,
+    page: &Page,
+    kv_head: usize,
+    panels: Range<usize>,
+    queries: &Loaded,
+    rows: Range<usize>,
+    out: &mut [f32],
+    stride: usize,
+) {
     match page {
         Page::F32 { keys, .. } => {
             let panel_size = PANEL_TOKENS * shape.head_dim;
             for panel in panels {
                 let at = (kv_head * PANELS + panel) * panel_size;
-                for (row, query) in queries.dense.chunks_exact(shape.head_dim).enumerate() {
+                let dense = &queries.dense[rows.start * shape.head_dim..rows.end * shape.head_dim];
+                for (row, query) in dense.chunks_exact(shape.head_dim).enumerate() {
                     let to = row * stride + panel * PANEL_TOKENS;
                     out[to..to + PANEL_TOKENS].copy_from_slice(&dense_scores(&keys[at..at + panel_size], query));
                 }
@@ -27,32 +40,45 @@ pub fn page_scores(shape: KvShape, page: &Page, kv_head: usize, panels: Range<us
                 let at = (kv_head * PANELS + panel) * panel_size;
                 let key_scales = &key_scales[kv_head * PAGE_TOKENS + panel * PANEL_TOKENS..][..PANEL_TOKENS];
                 let to = panel * PANEL_TOKENS;
-                code_scores(&keys[at..at + panel_size], key_scales, shape.padded_dim(), queries, &mut out[to..], stride);
-                for (row, query) in queries.wide.iter().zip(queries.dense.chunks_exact(shape.head_dim)) {
+                let code_scores = if Active::sums_fours() { code_scores::<<Active as Kernel>::Fours> } else { code_scores::<Active> };
+                code_scores(&keys[at..at + panel_size], key_scales, shape.padded_dim(), queries, rows.clone(), &mut out[to..], stride);
+                let wide = queries.wide.iter().zip(queries.dense.chunks_exact(shape.head_dim));
+                for (row, query) in wide.filter(|(row, _)| rows.contains(row)) {
                     let lanes = wide_scores(&keys[at..at + panel_size], key_scales, query);
-                    out[row * stride + to..row * stride + to + PANEL_TOKENS].copy_from_slice(&lanes);
+                    out[(row - rows.start) * stride + to..][..PANEL_TOKENS].copy_from_slice(&lanes);
                 }
             }
         }
     }
 }
 
-/// One panel of int8 keys times all queries.
-fn code_scores(panel: &[i8], key_scales: &[f32], width: usize, queries: &Loaded, out: &mut [f32], stride: usize) {
-    let mut row = 0;
-    while row < queries.rows {
-        row += match queries.rows - row {
-            1 => rows_of_scores::<1>(panel, key_scales, width, queries, row, out, stride),
-            2 => rows_of_scores::<2>(panel, key_scales, width, queries, row, out, stride),
-            3 => rows_of_scores::<3>(panel, key_scales, width, queries, row, out, stride),
-            _ => rows_of_scores::<4>(panel, key_scales, width, queries, row, out, stride),
+/// One panel of int8 keys times the queries of these rows.
+fn code_scores<K: Kernel>(
+    panel: &[i8],
+    key_scales: &[f32],
+    width: usize,
+    queries: &Loaded,
+    mut rows: Range<usize>,
+    mut out: &mut [f32],
+    stride: usize,
+) {
+    while !rows.is_empty() {
+        let taken = match rows.len() {
+            1 => rows_of_scores::<K, 1>(panel, key_scales, width, queries, rows.start, out, stride),
+            2 => rows_of_scores::<K, 2>(panel, key_scales, width, queries, rows.start, out, stride),
+            3 => rows_of_scores::<K, 3>(panel, key_scales, width, queries, rows.start, out, stride),
+            _ => rows_of_scores::<K, 4>(panel, key_scales, width, queries, rows.start, out, stride),
+        };
+        rows.start += taken;
+        if !rows.is_empty() {
+            out = &mut out[taken * stride..];
         }
     }
 }
 
 /// As many rows from `row` on, which are returned.
 #[inline(always)]
-fn rows_of_scores<const T: usize>(
+fn rows_of_scores<K: Kernel, const T: usize>(
     panel: &[i8],
     key_scales: &[f32],
     width: usize,
@@ -61,9 +87,9 @@ fn rows_of_scores<const T: usize>(
     out: &mut [f32],
     stride: usize,
 ) -> usize {
-    let scores = Active::scores::<T>(panel, key_scales, &queries.codes[row * width..(row + T) * width], &queries.scales[row..row + T]);
+    let scores = K::scores::<T>(panel, key_scales, &queries.codes[row * width..(row + T) * width], &queries.scales[row..row + T]);
     for (t, scores) in scores.iter().enumerate() {
-        out[(row + t) * stride..][..PANEL_TOKENS].copy_from_slice(scores);
+        out[t * stride..][..PANEL_TOKENS].copy_from_slice(scores);
     }
     T
 }

@@ -1,9 +1,8 @@
 //! `phi(y) = softmax([M y, -M y] + b)`, with a map for each head.
 
 use crate::error::Result;
-use crate::kernel::{Activations, Active, product};
+use crate::kernel::{Activations, Active, Kernel, product};
 use crate::layer::projection::Tensors;
-use crate::math::softmax;
 use crate::weights::Matrix;
 use crate::weights::matrix::panel_rows;
 use core::ops::Range;
@@ -46,7 +45,7 @@ impl FeatureMaps {
                     first[d] = mapped[d] + plus[d];
                     second[d] = minus[d] - mapped[d];
                 }
-                softmax(features);
+                Active::softmax(features);
             }
         }
     }
