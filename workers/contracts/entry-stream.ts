@@ -4,9 +4,12 @@ import { brokenAnswer } from "./call.ts";
 import { ServiceError } from "./errors.ts";
 import type { StreamEntry } from "./session.ts";
 
+/** What a `failed` entry holds: the answer itself has ended, and every other reader hears the same. */
+export class AnswerFailed extends ServiceError {}
+
 /**
- * Reads entries back, whatever the chunking, until the terminal one. Throws the {@link ServiceError} that a `failed` entry holds, or that a
- * broken stream is; returning early cancels the source, and so does `signal`, which frees a reader that waits.
+ * Reads entries back, whatever the chunking, until the terminal one. Throws the {@link AnswerFailed} that a `failed` entry is, or the
+ * {@link ServiceError} that a broken stream is; returning early cancels the source, and so does `signal`, which frees a reader that waits.
  */
 export async function* decodeEntries(
   stream: ReadableStream<Uint8Array>,
@@ -26,7 +29,7 @@ export async function* decodeEntries(
         if (line === "") continue;
         const entry = parsed(line);
         if (entry.event.type === "failed")
-          throw signal?.reason instanceof ServiceError ? signal.reason : new ServiceError(entry.event.failure);
+          throw signal?.reason instanceof ServiceError ? signal.reason : new AnswerFailed(entry.event.failure);
         yield entry;
         if (entry.event.type === "done") return;
       }

@@ -45,6 +45,8 @@ export type FailureCode =
   | "session_not_found"
   | "context_not_found"
   | "share_not_found"
+  | "response_not_found"
+  | "conversation_not_found"
   | "snapshot_invalid"
   | "snapshot_sealed"
   | "conflict"

@@ -5,7 +5,7 @@
 import type { TurnFinish } from "./finish.ts";
 import type { Ability } from "./abilities.ts";
 import type { ChoiceEvent, Job } from "./choice.ts";
-import type { ModelVersion, Outcome } from "./engine.ts";
+import type { ModelVersion, Outcome, TokenUsage } from "./engine.ts";
 import type { ServiceFailure } from "./errors.ts";
 import type { Placed } from "./pool.ts";
 
@@ -48,12 +48,28 @@ export interface GenerationOrder {
 }
 
 /** One request that generates. */
-export type GenerationRequest = Omit<GenerationOrder, "stream">;
+export interface GenerationRequest extends Omit<GenerationOrder, "stream" | "turn"> {
+  readonly turn?: TurnRequest;
+}
+
+export interface TurnRequest extends Omit<TurnOrder, "session"> {
+  /** Null: one that is made for it, and that goes with the last response in it. */
+  readonly session: string | null;
+}
 
 export interface TurnOrder {
   readonly session: string;
   /** What the client added: the session renders it after what it has read, and its transcript takes it, with the answer after it. */
   readonly messages: readonly TranscriptMessage[];
+  /**
+   * The system message that the conversation begins with for this turn, or none (null): in the place of the one of the turns before it. They keep
+   * theirs where it is left out.
+   */
+  readonly instructions?: string | null;
+  /** The stream of the response that it follows: in a fork where another turn follows that one. After the last turn where it is left out. */
+  readonly after?: string;
+  /** Whether it can be asked for under the name of its stream, as long as it is there, with its recipe and what it used. */
+  readonly isResponse?: boolean;
   readonly limits: TokenLimits;
   /** Whether the tokens that the session holds count into the context; they do not where the backend keeps states, and of one size for any conversation. */
   readonly countsHeld: boolean;
@@ -62,7 +78,7 @@ export interface TurnOrder {
 /** How many tokens an answer was asked to have, and how many there may be. */
 export interface TokenLimits {
   /** The request's field that holds the prompt, for messages about its length. */
-  readonly promptField: "messages" | "prompt";
+  readonly promptField: "messages" | "prompt" | "input";
   /** Null: the default, or as many as the context leaves. */
   readonly maxTokens: number | null;
   /** Upper bound where the client named none. */
@@ -73,9 +89,20 @@ export interface TokenLimits {
 }
 
 export interface TranscriptMessage {
-  readonly role: "system" | "user" | "assistant";
+  readonly role: "system" | "user" | "assistant" | "tool";
   readonly content: string;
   readonly name?: string;
+  /** Functions that the assistant called, after what it said. */
+  readonly calls?: readonly FunctionCall[];
+  /** The call that a tool's message answers. */
+  readonly callId?: string;
+}
+
+export interface FunctionCall {
+  readonly id: string;
+  readonly name: string;
+  /** A JSON object, as text. */
+  readonly arguments: string;
 }
 
 /** A generation's events: JSON lines of {@link StreamEntry}, from the first or after one already seen, then live, then the end. */
@@ -85,6 +112,8 @@ export interface OpenStream {
   readonly model: ModelVersion;
   readonly entries: ReadableStream<Uint8Array>;
   readonly recipe: string;
+  /** Whether the last of its entries is there. */
+  readonly ended: boolean;
   /**
    * The highest number that a client may have been sent. That of the last entry so far; where the object was lost while it ran, the most that
    * the answer can have, because entries are sent a moment before they are durable.
@@ -101,7 +130,25 @@ export interface OpenStream {
 export interface StreamEntry {
   /** Null: of the moment only (how far a prompt is read), and not repeated. */
   readonly number: number | null;
-  readonly event: ChoiceEvent | { readonly type: "done" } | { readonly type: "failed"; readonly failure: ServiceFailure };
+  readonly event: ChoiceEvent | StreamDone | { readonly type: "failed"; readonly failure: ServiceFailure };
+}
+
+export interface StreamDone {
+  readonly type: "done";
+  /** Whether a client asked for an end before the answer's own. */
+  readonly stopped?: true;
+  /** Unix seconds; left out in streams of before. */
+  readonly at?: number;
+}
+
+/** A turn that was asked for as a response, once it has ended. */
+export interface StoredResponse {
+  readonly turn: Turn;
+  /** As ordered. */
+  readonly recipe: string;
+  readonly usage: TokenUsage;
+  /** Why it broke off, where it did. */
+  readonly failure?: ServiceFailure;
 }
 
 export interface SessionFacts {
@@ -203,6 +250,8 @@ export interface SessionBackend {
   attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>>;
   /** Ends a generation as if its answer had ended here. */
   stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>>;
+  /** What the client of a turn's stream added to its session. */
+  asked(tenant: TenantId, stream: string): Promise<Outcome<readonly TranscriptMessage[]>>;
 
   createSession(tenant: TenantId, request: NewSession): Promise<Outcome<SessionFacts>>;
   session(tenant: TenantId, id: string): Promise<Outcome<SessionFacts>>;
@@ -210,6 +259,16 @@ export interface SessionBackend {
   sessions(tenant: TenantId, kind: "session" | "context", limit: number, after?: string): Promise<Outcome<readonly SessionFacts[]>>;
   /** Those after a number; fewer than `limit` where they are long. */
   turns(tenant: TenantId, id: string, limit: number, after: number): Promise<Outcome<TurnList>>;
+  /**
+   * The turn whose stream has this name. Null while it runs, and where it left nothing in its session: its stream tells what became of it then, for
+   * as long as it is kept.
+   */
+  response(tenant: TenantId, session: string, stream: string): Promise<Outcome<StoredResponse | null>>;
+  /**
+   * Ends a response where it runs, and forgets it and its stream. Its turn goes with it where no other response has been made of it and nobody but
+   * responses made the session; where that was the last of them, the session goes.
+   */
+  deleteResponse(tenant: TenantId, session: string, stream: string): Promise<Outcome<null>>;
   renameSession(tenant: TenantId, id: string, name: string): Promise<Outcome<SessionFacts>>;
   /** Back to the end of this turn; 0 is the beginning. */
   rewindSession(tenant: TenantId, id: string, turn: number): Promise<Outcome<SessionFacts>>;

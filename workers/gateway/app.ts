@@ -9,6 +9,7 @@ import { health, ready } from "./http/health.ts";
 import { listModels, oneModel } from "./http/models.ts";
 import { tellPool } from "./http/pool-replicas.ts";
 import { appendText, contextEvents, createContext, listContexts } from "./http/contexts.ts";
+import { cancelResponse, createResponse, deleteResponse, inputItems, oneResponse } from "./http/responses.ts";
 import {
   createSession,
   deleteSession,
@@ -48,6 +49,11 @@ const poolReplicasPath = "/v1/pool/replicas";
 const apiRoutes: readonly Route[] = [
   { method: "POST", path: "/v1/chat/completions", handler: chatCompletions },
   { method: "POST", path: "/v1/completions", handler: completions },
+  { method: "POST", path: "/v1/responses", handler: createResponse },
+  { method: "GET", path: "/v1/responses/:id", handler: oneResponse },
+  { method: "DELETE", path: "/v1/responses/:id", handler: deleteResponse },
+  { method: "POST", path: "/v1/responses/:id/cancel", handler: cancelResponse },
+  { method: "GET", path: "/v1/responses/:id/input_items", handler: inputItems },
   { method: "GET", path: "/v1/streams/:id", handler: resumeStream },
   { method: "DELETE", path: "/v1/streams/:id", handler: stopStream },
   { method: "POST", path: "/v1/sessions", handler: createSession },

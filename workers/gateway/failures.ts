@@ -6,12 +6,19 @@ function refuse(code: FailureCode, status: number, message: string, param?: stri
   return new ServiceError({ code, status, message, retryable: false, ...(param === undefined ? {} : { param }) });
 }
 
+const shownCodeUnits = 200;
+const shown = (id: string) => (id.length > shownCodeUnits ? `${id.slice(0, shownCodeUnits)}…` : id).toWellFormed();
+
 export const invalidRequest = (message: string, param?: string) => refuse("invalid_request", 400, message, param);
 export const unknownField = (param: string) => refuse("unknown_field", 400, `Unknown field: '${param}'.`, param);
 export const unsupportedField = (param: string, message?: string) =>
   refuse("unsupported_field", 400, message ?? `'${param}' is not supported by this server.`, param);
 export const sessionNotFound = () => refuse("session_not_found", 404, "There is no such session.", "session_id");
 export const contextNotFound = () => refuse("context_not_found", 404, "There is no such context.", "context_id");
+export const responseNotFound = (id: string, param = "response_id") =>
+  refuse("response_not_found", 404, `There is no such response as '${shown(id)}', or it was not stored, or it has expired.`, param);
+export const conversationNotFound = (param = "conversation") =>
+  refuse("conversation_not_found", 404, "There is no such conversation.", param);
 /** A stream that was written by another version of this server. */
 export const streamUnreadable = (message: string) =>
   refuse("stream_not_found", 404, `The stream was made by another version of this server. ${message}`);

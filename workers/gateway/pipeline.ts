@@ -3,7 +3,7 @@
  *
  * 1. Receive     `app.ts`: request id, log line, headers, key, tenant; `http/read-json.ts`: content type, size, JSON
  * 2. Validate    `schema/`: strict wire shapes; what is unknown or unsupported is refused by name
- * 3. Render      `http/chat-completions.ts`, `http/completions.ts`: chat template and tokenizer make token ids;
+ * 3. Render      `http/chat-completions.ts`, `http/completions.ts`, `http/responses.ts`: chat template and tokenizer make token ids;
  *                a turn of a session is rendered by its session (`workers/session/sessions/render-turn.ts`)
  * 4. Plan        `plan/jobs.ts`: what one request may ask for, sampling, one job a choice
  * 5. Order       `SESSION.start`: from here on the session Worker owns the answer (`workers/session/answers/stream-object.ts`): it finds the
@@ -15,7 +15,8 @@ import { describeForSession, describeModel, fromSession, versionOfSession } from
 import type { GatewayContext } from "./environment.ts";
 import { planJobs, tokenLimits, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
-import type { TurnOrder } from "../contracts/session.ts";
+import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
+import type { TurnRequest } from "../contracts/session.ts";
 import { servedModel, type ServedModel } from "../models/served-model.ts";
 import { versionOf } from "../models/version.ts";
 import { firstThatAnswers } from "./plan/first-that-answers.ts";
@@ -26,7 +27,7 @@ import { requireSpikes } from "./plan/require-spikes.ts";
 import { requireState } from "./plan/require-state.ts";
 import type { GenerationFields } from "./schema/generation-fields.ts";
 import { parseBody } from "./schema/parse.ts";
-import { deliverEvents, deliverWhole } from "./stream/deliver.ts";
+import { deliverBeginning, deliverEvents, deliverWhole } from "./stream/deliver.ts";
 import { recipeVersion, type AnswerRecipe } from "./stream/recipe.ts";
 
 /** What an endpoint adds to the common life: its wire shape, how its prompt is made, and how its answer looks. */
@@ -34,20 +35,33 @@ export interface GenerationEndpoint<Body extends GenerationFields> {
   readonly name: AnswerRecipe["endpoint"];
   readonly idPrefix: string;
   readonly schema: z.ZodType<Body>;
-  /** The session that the body names, and what it adds to it. */
-  turn?(body: Body): Pick<TurnOrder, "session" | "messages"> | undefined;
-  render(body: Body, model: ServedModel): JobOptions;
+  /** The session that the body names, or a new one, and what it adds to it. */
+  turn?(body: Body, c: GatewayContext): TurnPart | undefined;
+  render(body: Body, model: ServedModel, isTurn: boolean): JobOptions;
+  /** What the recipe of its answers has beside that of others. */
+  recipe?(body: Body, model: ServedModel, isTurn: boolean): Partial<AnswerRecipe>;
+  /** Whether the client waits for nothing but the answer's beginning. */
+  isLeft?(body: Body): boolean;
+  /** What others say of a request that they refuse, in its own words. */
+  inRequest?(failure: ServiceFailure, body: Body): ServiceFailure;
 }
+
+export type TurnPart = Pick<TurnRequest, "session" | "messages" | "instructions" | "after" | "isResponse">;
 
 export async function answerGeneration<Body extends GenerationFields>(
   c: GatewayContext,
   endpoint: GenerationEndpoint<Body>,
 ): Promise<Response> {
   const body = parseBody(endpoint.schema, await readJson(c.req.raw));
-  const turn = endpoint.turn?.(body);
+  const turn = endpoint.turn?.(body, c);
   if (turn !== undefined) requireTenant(c);
-  const choices = await modelChoices(c, body, turn !== undefined);
-  return await firstThatAnswers(choices, (choice) => answerBy(c, endpoint, body, choice));
+  const choices = await modelChoices(c, body, turn !== undefined && turn.session !== null);
+  try {
+    return await firstThatAnswers(choices, (choice) => answerBy(c, endpoint, body, choice));
+  } catch (cause) {
+    if (!(cause instanceof ServiceError) || endpoint.inRequest === undefined) throw cause;
+    throw new ServiceError(endpoint.inRequest(cause.failure, body), { cause });
+  }
 }
 
 async function answerBy<Body extends GenerationFields>(
@@ -58,12 +72,13 @@ async function answerBy<Body extends GenerationFields>(
 ): Promise<Response> {
   const { requestId, facts, tenant } = c.var;
   const model = await servedModel(c.env, entry);
-  const turn = endpoint.turn?.(body);
-  const options = endpoint.render(body, model);
+  const turn = endpoint.turn?.(body, c);
+  const options = endpoint.render(body, model, turn !== undefined);
+  const session = turn?.session ?? null;
   const description =
-    turn === undefined || tenant === null
+    session === null || tenant === null
       ? await describeModel(c.env, model.card)
-      : await describeForSession(c.env, model.card, () => versionOfSession(c.env, tenant, turn.session));
+      : await describeForSession(c.env, model.card, () => versionOfSession(c.env, tenant, session));
   const spikes = body.spikes === true ? requireSpikes(description) : null;
   if (body.state === true) requireState(description);
   const jobs = planJobs(body, options, model, description, requestId);
@@ -76,7 +91,7 @@ async function answerBy<Body extends GenerationFields>(
     version: recipeVersion,
     endpoint: endpoint.name,
     header: {
-      id: `${endpoint.idPrefix}-${requestId}`,
+      id: `${endpoint.idPrefix}${requestId}`,
       created: Math.floor(Date.now() / 1000),
       model: model.card.id,
       system_fingerprint: `fp_${description.digest.slice(0, 10)}_${description.kernel}`,
@@ -87,6 +102,7 @@ async function answerBy<Body extends GenerationFields>(
     spikes,
     state: body.state === true,
     ...(why.length === 0 ? {} : { other: { asked, why } }),
+    ...endpoint.recipe?.(body, model, turn !== undefined),
   };
   facts["model"] = model.card.id;
   facts["choices"] = jobs.length;
@@ -104,7 +120,8 @@ async function answerBy<Body extends GenerationFields>(
       ...(turn === undefined ? {} : { turn: { ...turn, limits, countsHeld } }),
     }),
   );
-  return streams ? deliverEvents(c, open, model.tokenizer, 0) : await deliverWhole(c, open, model.tokenizer);
+  if (streams) return deliverEvents(c, open, model.tokenizer, null);
+  return endpoint.isLeft?.(body) === true ? await deliverBeginning(c, open) : await deliverWhole(c, open, model.tokenizer);
 }
 
 /** The runtime's word for where the request came in; tests and other runtimes have none. */

@@ -21,6 +21,13 @@ export const streamNotFound = () =>
   refuse("stream_not_found", 404, "There is no such stream, or it belongs to another key, or it has expired.");
 export const sessionNotFound = () => refuse("session_not_found", 404, "There is no such session.", "session_id");
 export const contextNotFound = () => refuse("context_not_found", 404, "There is no such context.", "context_id");
+export const responseNotFound = () => refuse("response_not_found", 404, "There is no such response, or it has expired.", "response_id");
+/** Its turn is written down a moment before its stream ends, so that another try finds it then. */
+export const responseRunning = (): ServiceFailure => ({
+  ...refuse("conflict", 409, "The response has not ended: wait for its end, or cancel it.", "response_id"),
+  retryable: true,
+  retryAfterSeconds: 1,
+});
 export const shareNotFound = () => refuse("share_not_found", 404, "There is no such share, or it has expired.");
 export const snapshotSealed = (message: string) => refuse("snapshot_sealed", 400, message);
 export const conflict = (message: string, param?: string) => refuse("conflict", 409, message, param);

@@ -3,11 +3,11 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import { internalFailure } from "../contracts/call.ts";
 import type { Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
-import type { GenerationRequest, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
+import type { GenerationOrder, GenerationRequest, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { reached } from "./calls.ts";
 import type { SessionEnvironment } from "./environment.ts";
-import { objectUnreachable, sessionNotFound, storageCorrupt, streamNotFound } from "./failures.ts";
+import { objectUnreachable, responseNotFound, sessionNotFound, storageCorrupt, streamNotFound } from "./failures.ts";
 import { isGivenOut, newStreamId, streamObjectName } from "./ids/ids.ts";
 import { findSession } from "./sessions/find-session.ts";
 import { checkSettings } from "./settings.ts";
@@ -31,27 +31,44 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
 
   async start(request: GenerationRequest): Promise<Outcome<OpenStream>> {
     return await this.#reach(async () => {
-      const { tenant, turn, place } = request;
-      if (tenant !== null && turn !== undefined && (await findSession(this.env, tenant, turn.session, "sess", "ctx")) === undefined)
-        return { ok: false, failure: sessionNotFound() };
-      let order = { ...request, stream: await newStreamId(this.env, place, tenant) };
-      try {
-        for (let attempt = 1; ; attempt++) {
-          try {
-            return await this.#streams(order.stream).start(order);
-          } catch (cause) {
-            if (!isStorageCorrupt(cause) || attempt === mostObjects) throw cause;
-            // Its file is broken, and another of the objects there may be sound.
-            order = { ...request, stream: await newStreamId(this.env, place, tenant) };
-          }
-        }
-      } catch (cause) {
-        logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
-        // A turn belongs to its session, which would not know of it.
-        if (turn !== undefined) return { ok: false, failure: isStorageCorrupt(cause) ? storageCorrupt("stream") : objectUnreachable() };
-        return await startUnwritten(this.env, this.ctx, order);
+      const { tenant, turn, ...rest } = request;
+      if (turn === undefined || tenant === null) return await this.#start({ ...rest, tenant });
+      if (turn.session !== null) {
+        const { session } = turn;
+        const isThere = (await findSession(this.env, tenant, session, "sess", "ctx")) !== undefined;
+        const begun = isThere ? await this.#start({ ...rest, tenant, turn: { ...turn, session } }) : notThere;
+        // A response goes with its session.
+        const isGone = !begun.ok && begun.failure.code === "session_not_found" && turn.after !== undefined;
+        return isGone ? { ok: false, failure: responseNotFound() } : begun;
       }
+      const made = await this.#keeper.createForResponse(tenant, request.model);
+      if (!made.ok) return made;
+      const begun = await this.#start({ ...rest, tenant, turn: { ...turn, session: made.value } });
+      // Nobody has heard of it.
+      if (!begun.ok) await this.#keeper.deleteSession(tenant, made.value).catch(noteUndeleted);
+      return begun;
     });
+  }
+
+  async #start(request: Omit<GenerationOrder, "stream">): Promise<Outcome<OpenStream>> {
+    const { tenant, turn, place } = request;
+    let order = { ...request, stream: await newStreamId(this.env, place, tenant) };
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.#streams(order.stream).start(order);
+        } catch (cause) {
+          if (!isStorageCorrupt(cause) || attempt === mostObjects) throw cause;
+          // Its file is broken, and another of the objects there may be sound.
+          order = { ...request, stream: await newStreamId(this.env, place, tenant) };
+        }
+      }
+    } catch (cause) {
+      logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
+      // A turn belongs to its session, which would not know of it.
+      if (turn !== undefined) return { ok: false, failure: isStorageCorrupt(cause) ? storageCorrupt("stream") : objectUnreachable() };
+      return await startUnwritten(this.env, this.ctx, order);
+    }
   }
 
   async attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {
@@ -60,6 +77,10 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
 
   async stop(tenant: TenantId | null, stream: string): Promise<Outcome<null>> {
     return await this.#atStream(tenant, stream, (object) => object.stop(tenant, stream));
+  }
+
+  async asked(tenant: TenantId, stream: string) {
+    return await this.#atStream(tenant, stream, (object) => object.asked(tenant, stream));
   }
 
   async createSession(tenant: TenantId, request: NewSession) {
@@ -76,6 +97,14 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
 
   async turns(tenant: TenantId, id: string, limit: number, after: number) {
     return await this.#reach(() => this.#keeper.turns(tenant, id, limit, after));
+  }
+
+  async response(tenant: TenantId, session: string, stream: string) {
+    return await this.#reach(() => this.#keeper.response(tenant, session, stream));
+  }
+
+  async deleteResponse(tenant: TenantId, session: string, stream: string) {
+    return await this.#reach(() => this.#keeper.deleteResponse(tenant, session, stream));
   }
 
   async renameSession(tenant: TenantId, id: string, name: string) {
@@ -162,7 +191,13 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
   }
 }
 
-type StreamSurface = Pick<StreamObject, "start" | "attach" | "stop" | "isRunning">;
+const notThere: Outcome<never> = { ok: false, failure: sessionNotFound() };
+
+const noteUndeleted = (cause: unknown): void => {
+  logLine("error", "session_not_deleted", { cause: describeCause(cause) });
+};
+
+type StreamSurface = Pick<StreamObject, "start" | "attach" | "stop" | "asked" | "isRunning">;
 
 export default {
   fetch(): Response {

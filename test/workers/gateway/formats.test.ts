@@ -19,13 +19,14 @@ const recipe: AnswerRecipe = {
 };
 
 const named: AnswerFormat = {
+  numbers: "entries",
   opening: () => [{ name: "answer.created", data: {} }],
   delta: ({ content }) => [
     { name: "part.added", data: { text: content.text } },
     { name: "part.done", data: {} },
   ],
   closing: (_index, reason) => [{ name: "answer.completed", data: { reason } }],
-  usage: () => [],
+  done: () => [],
   whole: () => ({}),
 };
 
@@ -43,7 +44,15 @@ async function* source(): AsyncGenerator<StreamEntry, void, undefined> {
 async function textOf(after: number): Promise<string> {
   const idOf = (number: number) => `S.${String(number)}`;
   const report = () => undefined;
-  const events = streamedAnswer(source(), { recipe, format: named, usage: new UsageCounter(recipe), after, idOf, report });
+  const events = streamedAnswer(source(), {
+    recipe,
+    format: named,
+    usage: new UsageCounter(recipe),
+    after,
+    idOf,
+    report,
+    onFailure: report,
+  });
   const options = { abort: new AbortController(), keepAliveMilliseconds: 10_000, onFailure: () => undefined };
   const text = await new Response(eventStream(events, options)).text();
   return text.replaceAll(": keep-alive\n", "");
@@ -77,8 +86,8 @@ describe("a format whose events have names", () => {
 });
 
 describe("a recipe", () => {
-  test("is read as it was written", () => {
-    expect(readRecipe(JSON.stringify(recipe))).toEqual(recipe);
+  test.each([1, 2] as const)("of version %i is read as it was written", (version) => {
+    expect(readRecipe(JSON.stringify({ ...recipe, version }))).toEqual({ ...recipe, version });
   });
 
   test.each([

@@ -10,7 +10,7 @@ const topLogprobs = (body: ChatCompletionBody) => (body.logprobs === true ? (bod
 
 const endpoint: GenerationEndpoint<ChatCompletionBody> = {
   name: "chat",
-  idPrefix: "chatcmpl",
+  idPrefix: "chatcmpl-",
   schema: chatCompletionBody,
   turn: (body) => (isAbsent(body.session_id) ? undefined : { session: body.session_id, messages: body.messages }),
   render: (body, model) => ({

@@ -17,7 +17,7 @@ function renderPrompt(prompt: Prompt, echo: boolean, model: ServedModel): Render
 
 const endpoint: GenerationEndpoint<CompletionBody> = {
   name: "completion",
-  idPrefix: "cmpl",
+  idPrefix: "cmpl-",
   schema: completionBody,
   render: (body, model) => ({
     promptField: "prompt",

@@ -1,5 +1,5 @@
 /** Sessions, turns and contexts as the API shows them. */
-import type { SessionFacts, SharedSession, ShareFacts, Turn } from "../../contracts/session.ts";
+import type { SessionFacts, SharedSession, ShareFacts, TranscriptMessage, Turn } from "../../contracts/session.ts";
 import { errorBody } from "../error-body.ts";
 
 export function sessionJson(facts: SessionFacts): object {
@@ -26,7 +26,18 @@ export function sessionJson(facts: SessionFacts): object {
 }
 
 export function turnJson({ number, messages, tokens, finish, created }: Turn): object {
-  return { number, messages, tokens, finish, created };
+  return { number, messages: messages.map(messageJson), tokens, finish, created };
+}
+
+/** As chat completions show it. */
+function messageJson({ role, content, name, calls, callId }: TranscriptMessage): object {
+  return {
+    role,
+    content,
+    ...(name === undefined ? {} : { name }),
+    ...(calls === undefined ? {} : { tool_calls: calls.map(({ id, ...called }) => ({ id, type: "function", function: called })) }),
+    ...(callId === undefined ? {} : { tool_call_id: callId }),
+  };
 }
 
 export function shareJson({ id, session, name, created, expires }: ShareFacts): object {

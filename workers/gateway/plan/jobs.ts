@@ -21,7 +21,7 @@ export interface RenderedPrompt {
 /** What differs between endpoints. */
 export interface JobOptions {
   /** The field that holds the prompt, for messages about its length. */
-  readonly promptField: "messages" | "prompt";
+  readonly promptField: TokenLimits["promptField"];
   readonly prompts: readonly RenderedPrompt[];
   /** Null: the default, or as many as the context leaves. */
   readonly maxTokens: number | null;

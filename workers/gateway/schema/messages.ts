@@ -1,17 +1,7 @@
 /** Chat messages: text only, as strings or as text parts; anything else is refused by name. */
 import * as z from "zod";
 import { messagesLimit, partsLimit } from "./limits.ts";
-import { isEmptyArray, unsupported } from "./parse.ts";
-
-const refusedKind = (field: "type" | "role", kind: string) =>
-  z.looseObject({ [field]: z.literal(kind) }).superRefine((_value, context) => {
-    context.addIssue({
-      code: "custom",
-      path: [field],
-      message: "not supported",
-      params: { unsupported: true, reason: `'${kind}' is not supported by this server: messages hold text only.` },
-    });
-  });
+import { isEmptyArray, refusedKind, unsupported } from "./parse.ts";
 
 const part = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("text"), text: z.string() }),

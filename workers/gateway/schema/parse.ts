@@ -20,6 +20,17 @@ export function unsupported(accepts: (value: unknown) => boolean = () => false, 
     .optional();
 }
 
+/** One of a union's shapes, which is refused by name; `why` says what there is instead. */
+export const refusedKind = (field: "type" | "role", kind: string, why = "messages hold text only") =>
+  z.looseObject({ [field]: z.literal(kind) }).superRefine((_value, context) => {
+    context.addIssue({
+      code: "custom",
+      path: [field],
+      message: "not supported",
+      params: { unsupported: true, reason: `'${kind}' is not supported by this server: ${why}.` },
+    });
+  });
+
 /** A field that OpenAI defines and that cannot change what is generated here. */
 export const accepted = z.unknown().optional();
 

@@ -33,7 +33,7 @@ export const shareBody = z.strictObject({ expires_in: z.int().min(1).max(mostSha
 export const exportBody = z.strictObject({ passphrase: z.string().min(1).max(1024).nullish() });
 
 /** Of a query, whose values are text. */
-const wholeNumber = (minimum: number, maximum: number) =>
+export const wholeNumber = (minimum: number, maximum: number) =>
   z
     .string({ error: "must be a whole number" })
     .regex(/^\d+$/, { error: "must be a whole number" })

@@ -1,10 +1,12 @@
 /** Turns a stream's entries into an answer: the payloads of an event stream, or one whole object. */
 import type { ChoiceFinish } from "../../contracts/finish.ts";
 import type { PlacementReport, ScoredToken } from "../../contracts/choice.ts";
-import type { StreamEntry } from "../../contracts/session.ts";
+import type { StreamDone, StreamEntry } from "../../contracts/session.ts";
 import type { AnswerFormat, AnswerUsage, FormatEvent } from "./formats/format.ts";
 import type { AnswerRecipe } from "./recipe.ts";
 import type { SseEvent } from "./sse.ts";
+import { AnswerFailed } from "../../contracts/entry-stream.ts";
+import type { ServiceFailure } from "../../contracts/errors.ts";
 import { streamShortened } from "../failures.ts";
 import type { UsageCounter } from "./usage.ts";
 
@@ -22,10 +24,11 @@ export interface StreamedOptions {
   readonly recipe: AnswerRecipe;
   readonly format: AnswerFormat;
   readonly usage: UsageCounter;
-  /** Number of the last entry that the client has; 0 for one that comes for the first time. */
-  readonly after: number;
+  /** Number of the last entry, or of the last event, that the client has; null for one that comes for the first time. */
+  readonly after: number | null;
   readonly idOf: (number: number) => string;
   readonly report: (usage: AnswerUsage) => void;
+  readonly onFailure: (failure: ServiceFailure, cause: unknown) => void;
 }
 
 /**
@@ -33,20 +36,15 @@ export interface StreamedOptions {
  * @throws ServiceError where the stream ends before what the client has of it.
  */
 export async function* streamedAnswer(entries: Entries, options: StreamedOptions): AsyncGenerator<SseEvent, void, undefined> {
-  const { recipe, format, usage, after, idOf, report } = options;
+  const { format, usage, after, report } = options;
   try {
-    for (const { index } of after === 0 ? recipe.choices : []) {
-      yield* format.opening(index);
+    if (format.numbers === "events") {
+      let number = 0;
+      for await (const one of allEvents(entries, options)) if (number++ > (after ?? -1)) yield one;
+      if (after !== null && number <= after) throw streamShortened(`starting_after=${String(after)}`, String(number - 1));
+      return;
     }
-    let last = 0;
-    for await (const { number, event } of entries) {
-      last = number ?? last;
-      if (event.type === "end") usage.add(event);
-      const made = eventsOf(event, options);
-      if (number !== null && number <= after) continue;
-      for (const [at, one] of made.entries()) yield number === null || at < made.length - 1 ? one : { ...one, id: idOf(number) };
-    }
-    if (last < after) throw streamShortened(idOf(after), idOf(last));
+    yield* eventsAfterEntry(entries, after ?? 0, options);
   } finally {
     // Reached without the loop above when the reader leaves during the opening chunks.
     entries.return().catch(() => undefined);
@@ -54,14 +52,44 @@ export async function* streamedAnswer(entries: Entries, options: StreamedOptions
   }
 }
 
-function eventsOf(event: StreamEntry["event"], { recipe, format, usage }: StreamedOptions): readonly FormatEvent[] {
+async function* eventsAfterEntry(entries: Entries, after: number, options: StreamedOptions): AsyncGenerator<SseEvent, void, undefined> {
+  const { recipe, format, usage, idOf } = options;
+  for (const { index } of after === 0 ? recipe.choices : []) yield* format.opening(index);
+  let last = 0;
+  for await (const { number, event } of entries) {
+    last = number ?? last;
+    if (event.type === "end") usage.add(event);
+    const made = eventsOf(event, options);
+    if (number !== null && number <= after) continue;
+    for (const [at, one] of made.entries()) yield number === null || at < made.length - 1 ? one : { ...one, id: idOf(number) };
+  }
+  if (last < after) throw streamShortened(idOf(after), idOf(last));
+}
+
+/** Where the answer's own failure is one of them. */
+async function* allEvents(entries: Entries, options: StreamedOptions): AsyncGenerator<FormatEvent, void, undefined> {
+  const { recipe, format, usage } = options;
+  for (const { index } of recipe.choices) yield* format.opening(index);
+  try {
+    for await (const { event } of entries) {
+      if (event.type === "end") usage.add(event);
+      yield* eventsOf(event, options);
+    }
+  } catch (cause) {
+    if (!(cause instanceof AnswerFailed) || format.failed === undefined) throw cause;
+    options.onFailure(cause.failure, cause);
+    yield* format.failed(cause.failure, usage.total());
+  }
+}
+
+function eventsOf(event: StreamEntry["event"], { format, usage }: StreamedOptions): readonly FormatEvent[] {
   switch (event.type) {
     case "delta":
       return format.delta(event);
     case "end":
       return format.closing(event.index, event.reason);
     case "done":
-      return recipe.includeUsage ? format.usage(usage.total()) : [];
+      return format.done(usage.total(), event);
     case "failed":
       return [];
   }
@@ -76,9 +104,11 @@ export async function wholeAnswer(
   onEntry: () => void,
 ): Promise<object> {
   const choices = recipe.choices.map(({ index }): OpenChoice => ({ index, texts: [], tokens: [], reason: "length" }));
+  let end: StreamDone = { type: "done" };
   try {
     for await (const { event } of entries) {
       onEntry();
+      if (event.type === "done") end = event;
       if (event.type !== "delta" && event.type !== "end") continue;
       const choice = choices[event.index];
       if (choice === undefined) continue;
@@ -97,5 +127,6 @@ export async function wholeAnswer(
   return format.whole(
     choices.map(({ texts, ...choice }) => ({ ...choice, text: texts.join("") })),
     usage.total(),
+    end,
   );
 }

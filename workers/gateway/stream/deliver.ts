@@ -6,9 +6,12 @@ import type { ServiceFailure } from "../../contracts/errors.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { GatewayContext } from "../environment.ts";
+import { errorBody } from "../error-body.ts";
 import { cancelled } from "../failures.ts";
+import { responseId } from "../responses/response-id.ts";
 import { streamedAnswer, wholeAnswer } from "./answer.ts";
 import type { AnswerUsage } from "./formats/format.ts";
+import { begun, responseObject } from "./formats/response-object.ts";
 import { formatOf, readRecipe, type AnswerRecipe } from "./recipe.ts";
 import { eventStreamHeaders, eventStream } from "./sse.ts";
 import { within } from "../../waiting/within.ts";
@@ -36,25 +39,45 @@ export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenize
   return c.body(body, 200, { ...slowJsonHeaders, ...streamHeaders(c, open, recipe) });
 }
 
-/** `after` is the number of the last entry that the client has. */
-export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer, after: number): Response {
+/** `after` is the number of the last entry, or of the last event where its format counts these, that the client has; null for one that has none. */
+export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer, after: number | null): Response {
   const { requestId, facts } = c.var;
   const { recipe, format, usage, entries, abort } = prepared(c, open, tokenizer);
   const report = (total: AnswerUsage) => {
     reporter(c)(total);
     logLine("info", "stream_ended", { requestId, ...facts });
   };
-  const events = streamedAnswer(entries, { recipe, format, usage, after, idOf: (number) => eventId(open.stream, number), report });
+  const onFailure = failureReporter(c);
+  const idOf = (number: number) => eventId(open.stream, number);
+  const events = streamedAnswer(entries, { recipe, format, usage, after, idOf, report, onFailure });
   const stream = eventStream(events, {
     abort,
     keepAliveMilliseconds: c.var.settings.keepAliveMilliseconds,
-    onFailure: failureReporter(c),
+    onFailure,
+    ...(format.numbers === "events"
+      ? { failureEvent: (failure) => format.broken?.(failure) ?? { data: errorBody(failure) }, endsInDone: false }
+      : {}),
   });
   return c.body(stream, 200, { ...eventStreamHeaders, ...streamHeaders(c, open, recipe) });
 }
 
+/** Of a response whose client asks for it later. */
+export async function deliverBeginning(c: GatewayContext, open: OpenStream): Promise<Response> {
+  const recipe = recipeOf(open);
+  await open.entries.cancel("its client does not wait for it").catch(() => undefined);
+  if (recipe.response === undefined) throw new Error("only a response is asked for later");
+  return c.json(responseObject(recipe.header, recipe.response, begun), 200, streamHeaders(c, open, recipe));
+}
+
+/** A response is named by its session and its stream, which are known once it has begun. */
+export function recipeOf({ recipe: text, session, stream }: Pick<OpenStream, "recipe" | "session" | "stream">): AnswerRecipe {
+  const recipe = readRecipe(text);
+  if (recipe.endpoint !== "response" || session === undefined) return recipe;
+  return { ...recipe, header: { ...recipe.header, id: responseId({ session, stream }) } };
+}
+
 function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {
-  const recipe = readRecipe(open.recipe);
+  const recipe = recipeOf(open);
   const abort = new AbortController();
   const leave = () => {
     abort.abort(cancelled());

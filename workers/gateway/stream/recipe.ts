@@ -5,13 +5,17 @@ import { streamUnreadable } from "../failures.ts";
 import { chatFormat } from "./formats/chat.ts";
 import { completionFormat } from "./formats/completion.ts";
 import type { AnswerFormat, AnswerHeader } from "./formats/format.ts";
+import { responseFormat } from "./formats/response.ts";
+import type { ResponseSettings } from "./formats/response-object.ts";
 
 /** Raised when what is written down changes so that an older or newer gateway would read it wrongly. */
-export const recipeVersion = 1;
+export const recipeVersion = 2;
+/** Those that are read: 1 had no responses. Streams are kept for minutes, responses for a month. */
+const readVersions: readonly unknown[] = [1, recipeVersion];
 
 export interface AnswerRecipe {
-  readonly version: typeof recipeVersion;
-  readonly endpoint: "chat" | "completion";
+  readonly version: 1 | typeof recipeVersion;
+  readonly endpoint: "chat" | "completion" | "response";
   readonly header: AnswerHeader;
   readonly topLogprobs: number | null;
   readonly includeUsage: boolean;
@@ -22,6 +26,8 @@ export interface AnswerRecipe {
   readonly state: boolean;
   /** Where another model answers than the one whose id was asked for; left out elsewhere. */
   readonly other?: { readonly asked: string; readonly why: readonly string[] };
+  /** Of a response: what its object repeats of the request. */
+  readonly response?: ResponseSettings;
 }
 
 export interface RecipeChoice {
@@ -32,10 +38,17 @@ export interface RecipeChoice {
 /** A stream's recipe as it was written down. @throws ServiceError where another version of the gateway wrote it. */
 export function readRecipe(text: string): AnswerRecipe {
   const recipe = JSON.parse(text) as AnswerRecipe | { readonly version?: unknown };
-  if (recipe.version === recipeVersion) return recipe as AnswerRecipe;
-  throw streamUnreadable(`Its form is ${JSON.stringify(recipe.version ?? null)}; this server reads ${recipeVersion}.`);
+  if (readVersions.includes(recipe.version)) return recipe as AnswerRecipe;
+  throw streamUnreadable(`Its form is ${JSON.stringify(recipe.version ?? null)}; this server reads ${readVersions.join(" and ")}.`);
 }
 
 export function formatOf({ endpoint, version: _version, ...recipe }: AnswerRecipe, tokenizer: Tokenizer): AnswerFormat {
-  return endpoint === "chat" ? chatFormat({ ...recipe, tokenizer }) : completionFormat({ ...recipe, tokenizer });
+  switch (endpoint) {
+    case "chat":
+      return chatFormat({ ...recipe, tokenizer });
+    case "completion":
+      return completionFormat({ ...recipe, tokenizer });
+    case "response":
+      return responseFormat({ ...recipe, tokenizer });
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * The one writer of an event stream's bytes. Bytes are made only when the runtime asks for them, so a client that reads slowly
- * slows the engine down instead of filling memory. The stream ends in exactly one of three ways: `[DONE]` and a clean end, an
- * error event and a broken end, or the client's own abort.
+ * slows the engine down instead of filling memory. The stream ends in exactly one of three ways: `[DONE]`, or an event that says the same, and a
+ * clean end; an error event and a broken end; or the client's own abort.
  */
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { errorBody } from "../error-body.ts";
@@ -23,6 +23,10 @@ export interface EventStreamOptions {
   /** Frees the source at once, even from a read that never returns. */
   readonly abort: AbortController;
   readonly onFailure: (failure: ServiceFailure, cause: unknown) => void;
+  /** Where it is another than `{"error": …}`. */
+  readonly failureEvent?: (failure: ServiceFailure) => SseEvent;
+  /** Whether `[DONE]` follows the last event, which it does where it is left out. */
+  readonly endsInDone?: boolean;
 }
 
 export const eventStreamHeaders = {
@@ -48,19 +52,21 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
     // A reader that brought its own buffer gets it back.
     controller.byobRequest?.respond(0);
   };
-  const nextBytes = async (): Promise<Uint8Array> => {
+  /** Null after the last of them. */
+  const nextBytes = async (): Promise<Uint8Array | null> => {
     outstanding ??= payloads.next();
     const result = await within(outstanding, options.keepAliveMilliseconds, () => null);
     if (result === null) return encode(keepAlive);
     outstanding = null;
     finished = result.done === true;
-    return encode(result.done === true ? "data: [DONE]\n\n" : written(result.value));
+    if (result.done !== true) return encode(written(result.value));
+    return options.endsInDone === false ? null : encode("data: [DONE]\n\n");
   };
   const failureBytes = (cause: unknown): Uint8Array => {
     const error = asServiceError(cause);
     broken = error;
     options.onFailure(error.failure, cause);
-    return encode(`data: ${JSON.stringify(errorBody(error.failure))}\n\n`);
+    return encode(written(options.failureEvent?.(error.failure) ?? { data: errorBody(error.failure) }));
   };
 
   return new ReadableStream({
@@ -76,7 +82,9 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
         return;
       }
       const bytes = await nextBytes().catch(failureBytes);
-      if (!gone) controller.enqueue(bytes);
+      if (gone) return;
+      if (bytes === null) close(controller);
+      else controller.enqueue(bytes);
     },
     cancel() {
       gone = true;

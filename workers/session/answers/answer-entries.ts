@@ -1,10 +1,16 @@
 /** Makes numbered entries of a log's records: the same ones of the same records, whoever asks and however often. */
 import type { ChoiceEvent, Job } from "../../contracts/choice.ts";
-import type { StreamEntry } from "../../contracts/session.ts";
+import type { StreamDone, StreamEntry } from "../../contracts/session.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { PromptUsage } from "../generation/answer-event.ts";
 import { ChoiceAssembler } from "./text/choice-assembler.ts";
 import type { LogRecord } from "./answer-log.ts";
+
+const doneOf = (at: number | undefined, stopped: boolean): StreamDone => ({
+  type: "done",
+  ...(stopped ? { stopped } : {}),
+  ...(at === undefined ? {} : { at }),
+});
 
 const nothingRead: PromptUsage = { promptTokens: 0, cachedTokens: 0 };
 
@@ -14,6 +20,8 @@ export class AnswerEntries {
   #last = 0;
   #opened = false;
   #ended = false;
+  /** Whether a client's wish ended a choice. */
+  #stopped = false;
 
   constructor(jobs: readonly Job[], tokenizer: Tokenizer) {
     this.choices = jobs.map((job) => new ChoiceAssembler(job, tokenizer));
@@ -53,10 +61,11 @@ export class AnswerEntries {
         return events.map((event) => (record.event.type === "read" ? { number: null, event } : this.#numbered(event)));
       }
       case "stopped":
+        this.#stopped ||= this.choices.some(({ ended }) => !ended);
         return this.choices.flatMap((choice, job) => choice.stop(this.usage(job)).map((event) => this.#numbered(event)));
       case "done":
         this.#ended = true;
-        return [this.#numbered({ type: "done" })];
+        return [this.#numbered(doneOf(record.at, this.#stopped))];
       case "failed":
         this.#ended = true;
         return [this.#numbered({ type: "failed", failure: record.failure })];

@@ -19,7 +19,8 @@ export type LogRecord =
   | { readonly type: "revived" }
   /** A client asked for the answers to end here. */
   | { readonly type: "stopped" }
-  | { readonly type: "done" }
+  /** Unix seconds. */
+  | { readonly type: "done"; readonly at?: number }
   | { readonly type: "failed"; readonly failure: ServiceFailure };
 
 /** Characters that may wait. */

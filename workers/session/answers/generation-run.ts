@@ -173,7 +173,7 @@ export class GenerationRun {
   #end(failure: ServiceFailure | null): void {
     if (this.#terminal) return;
     this.#terminal = true;
-    this.#options.record(failure === null ? { type: "done" } : { type: "failed", failure });
+    this.#options.record(failure === null ? { type: "done", at: Math.floor(Date.now() / 1000) } : { type: "failed", failure });
   }
 
   #failureOf(cause: unknown): ServiceFailure {

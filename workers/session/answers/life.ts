@@ -191,6 +191,7 @@ export class Life {
       entries: this.#feed.read(after),
       model: order.model,
       recipe: order.recipe,
+      ended: this.#ended,
       reach: this.#revived ? Math.max(this.#feed.last, mostEntries(order.jobs)) : this.#feed.last,
       cache,
       ...(placed === undefined ? {} : { placed }),

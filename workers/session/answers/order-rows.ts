@@ -135,8 +135,8 @@ export function encodeOrder({ order, prepared }: StoredOrder): EncodedOrder {
 
 const tokenBytes = ({ buffer, byteOffset, byteLength }: Uint32Array) => new Uint8Array(buffer, byteOffset, byteLength);
 
-function withoutTokens({ session, turn, base, lastBackend = null }: PreparedTurn): OrderText["prepared"] {
-  return { session, turn, base: { snapshot: base.snapshot, tokens: base.tokens }, lastBackend };
+function withoutTokens({ base, seen: _seen, ...turn }: PreparedTurn): OrderText["prepared"] {
+  return { ...turn, base: { snapshot: base.snapshot, tokens: base.tokens } };
 }
 
 function names(rows: Iterable<{ readonly stream: string }>): string[] {

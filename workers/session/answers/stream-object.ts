@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
-import type { GenerationOrder, OpenStream, TenantId } from "../../contracts/session.ts";
+import type { GenerationOrder, OpenStream, TenantId, TranscriptMessage } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { modelOfVersion } from "../../models/served-model.ts";
 import { fromObject } from "../calls.ts";
@@ -87,6 +87,14 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       if (life === undefined) return { ok: false, failure: streamNotFound() };
       life.stop();
       return { ok: true, value: null };
+    });
+  }
+
+  async asked(tenant: TenantId, stream: string): Promise<Outcome<readonly TranscriptMessage[]>> {
+    return await asOutcome(async () => {
+      const isTheirs = (await this.#findOf(tenant, stream)) !== undefined;
+      const stored = isTheirs ? this.#orders.get(stream) : undefined;
+      return stored === undefined ? { ok: false, failure: streamNotFound() } : { ok: true, value: stored.order.turn?.messages ?? [] };
     });
   }
 

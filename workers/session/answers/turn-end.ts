@@ -38,6 +38,7 @@ export function turnResult(
     snapshot: usable === null ? null : { id: usable.id, tokens: usable.tokens },
     usage,
     backend: failure === null ? backend : null,
+    ...(order.turn?.isResponse === true ? { response: { recipe: order.recipe, ...(failure === null ? {} : { failure }) } } : {}),
   };
 }
 

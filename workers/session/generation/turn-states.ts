@@ -34,7 +34,11 @@ export function turnStates({ store, identity, job, prepared, owner, tokens: read
     keeps: { at: [], end: true },
     start: () => {
       const { base } = prepared;
-      return Promise.resolve(base.snapshot === null ? startAt(base, "miss", "first turn") : startAt(base, "hit", "session"));
+      return Promise.resolve(
+        base.snapshot === null
+          ? startAt(base, "miss", prepared.hasOtherOpening === true ? "other instructions" : "first turn")
+          : startAt(base, "hit", "session"),
+      );
     },
     async open({ snapshot, tokens }, fromPage) {
       try {

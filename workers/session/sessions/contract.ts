@@ -1,6 +1,7 @@
 /** What the object of a session and the object of a stream ask of one another. */
 import type { TurnFinish } from "../../contracts/finish.ts";
 import type { Outcome, TokenUsage } from "../../contracts/engine.ts";
+import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { PreparedTurn, TurnBase } from "../generation/turn-base.ts";
 import type { GenerationOrder, TenantId, TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
 
@@ -46,6 +47,8 @@ export interface TurnResult {
   readonly usage: TokenUsage;
   /** Name of the backend that read the turn to its end; null, or left out, where none did. */
   readonly backend?: string | null;
+  /** Of a turn that can be asked for as a response. */
+  readonly response?: { readonly recipe: string; readonly failure?: ServiceFailure };
 }
 
 export interface TurnTaker {

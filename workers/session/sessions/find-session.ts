@@ -17,6 +17,8 @@ export type SessionSurface = Pick<
   | "turns"
   | "rename"
   | "rewind"
+  | "response"
+  | "deleteResponse"
   | "copy"
   | "delete"
   | "appendDocument"

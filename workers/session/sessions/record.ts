@@ -21,6 +21,12 @@ export interface SessionRecord {
   readonly lastBackend?: string;
   /** Of a context whose document is not read yet. */
   readonly upload: UploadRecord | null;
+  /** Made for responses alone: it goes with the last of them. */
+  readonly isOfResponses?: boolean;
+  /** The system message before the first turn's own messages, where responses have one. */
+  readonly instructions?: string | null;
+  /** Tokens of the first turn before its answer. */
+  readonly firstPromptTokens?: number;
 }
 
 export interface UploadRecord {

@@ -2,6 +2,7 @@
 import { ServiceError } from "../../contracts/errors.ts";
 import type { TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
 import { renderChat } from "../../models/render-chat.ts";
+import { spokenMessages } from "../../models/spoken-messages.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
 import { conversationTooLong, invalidRequest, sessionTooLarge } from "../failures.ts";
@@ -15,6 +16,8 @@ export interface Position {
   readonly tokens: number;
   /** Of its transcript and tokens as they are stored. */
   readonly bytes: number;
+  /** Tokens that come with a change of what the conversation begins with. */
+  readonly added?: number;
 }
 
 /** As the transcript stores them. */
@@ -23,28 +26,42 @@ export const messageBytes = (messages: readonly TranscriptMessage[]): number => 
 const tokenBytes = Uint32Array.BYTES_PER_ELEMENT;
 
 /** @throws ServiceError where the messages do not fit here, or too few tokens are left. */
-export function renderTurn(model: ServedModel, { messages, limits, countsHeld }: TurnOrder, position: Position): RenderedTurn {
-  const prompt = promptOf(model, messages, position);
-  const held = countsHeld ? position.tokens : 0;
+export function renderTurn(
+  model: ServedModel,
+  { messages, limits, countsHeld, instructions = null }: Pick<TurnOrder, "messages" | "limits" | "countsHeld" | "instructions">,
+  position: Position,
+): RenderedTurn {
+  const prompt = turnPrompt(model, messages, position, instructions);
+  const before = position.tokens + (position.added ?? 0);
+  const held = countsHeld ? before : 0;
   const maxTokens = tokensToGenerate(prompt.length, { ...limits, contextLength: limits.contextLength - held });
   const added = prompt.length + maxTokens;
-  if (position.tokens + added > mostConversationTokens)
-    throw new ServiceError(conversationTooLong(position.tokens, added, mostConversationTokens));
+  if (before + added > mostConversationTokens) throw new ServiceError(conversationTooLong(before, added, mostConversationTokens));
   // Of the answer's text no more is known than that most tokens are as long as their numbers.
   const addedBytes = messageBytes(messages) + tokenBytes * (added + maxTokens);
   if (position.bytes + addedBytes > mostSessionBytes) throw new ServiceError(sessionTooLarge(position.bytes, mostSessionBytes, addedBytes));
   return { prompt, maxTokens };
 }
 
-function promptOf(model: ServedModel, messages: readonly TranscriptMessage[], { turns, tokens }: Position): Uint32Array {
-  const last = messages.at(-1)?.role;
-  if (last !== "user")
-    throw refusal(`'messages': a turn of a session ends with the user's message; the last one is '${last ?? "none"}'.`, "messages");
+/** The turn's own tokens; a conversation's first ones begin with its instructions. @throws ServiceError where messages can't stand there. */
+export function turnPrompt(
+  model: ServedModel,
+  added: readonly TranscriptMessage[],
+  { turns, tokens }: Pick<Position, "turns" | "tokens">,
+  instructions: string | null,
+): Uint32Array {
+  const last = added.at(-1)?.role;
+  if (last !== "user" && last !== "tool")
+    throw refusal(
+      `'messages': a turn of a session ends with the user's message, or with what a function gave; the last one is '${last ?? "none"}'.`,
+      "messages",
+    );
+  const messages = turns === 0 && instructions !== null ? [{ role: "system", content: instructions } as const, ...added] : added;
   if (tokens === 0) return renderChat(model, messages);
   if (model.chatTemplate === null) throw refusal(`The model '${model.card.id}' has no chat template.`, "session_id");
   if (messages.some(({ role }) => role === "assistant"))
     throw refusal("'messages': only what is new is sent to a session; its answers it has.", "messages");
-  return model.chatTemplate.renderContinuation(turns === 0 ? "system" : "assistant", messages);
+  return model.chatTemplate.renderContinuation(turns === 0 ? "system" : "assistant", spokenMessages(messages));
 }
 
 const refusal = (message: string, param: string) => new ServiceError(invalidRequest(message, param));

@@ -7,7 +7,7 @@ import { modelNamed } from "../../models/served-model.ts";
 import { versionForNew } from "../../models/version.ts";
 import { fromPool, reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { asOutcome, contextNotFound, invalidRequest, sessionNotFound, shareNotFound } from "../failures.ts";
+import { asOutcome, contextNotFound, invalidRequest, responseNotFound, sessionNotFound, shareNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { releaseOwned } from "../snapshots/release-owned.ts";
 import type { TenantObject } from "../snapshots/tenant-object.ts";
@@ -18,11 +18,12 @@ import { isGivenOut, newId } from "../ids/ids.ts";
 import { directoryOf, findSession, sessionAt, type DirectorySurface, type SessionSurface } from "./find-session.ts";
 import { guarded, isStorageCorrupt, unlessBroken, type Objects } from "../storage/broken.ts";
 import { unixSeconds, type SessionCopy, type SessionRecord } from "./record.ts";
+import { openingOf } from "./opening.ts";
 import { adopt } from "./adopt.ts";
 import { ownersOf } from "./contract.ts";
 import type { ShareObject } from "./share-object.ts";
 
-export type Sessions = Omit<SessionBackend, "start" | "attach" | "stop" | "exportSession" | "importSession">;
+export type Sessions = Omit<SessionBackend, "start" | "attach" | "stop" | "asked" | "exportSession" | "importSession">;
 
 /** Beyond it the oldest must be deleted first. */
 const mostSessions = 10_000;
@@ -48,7 +49,10 @@ export class SessionKeeper implements Sessions {
     const { record: first } = copied.value;
     const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
     const { lastBackend } = first;
-    return await this.#create({ ...record, parent, ...(lastBackend === undefined ? {} : { lastBackend }) }, copied.value);
+    return await this.#create(
+      { ...record, parent, ...openingOf(first), ...(lastBackend === undefined ? {} : { lastBackend }) },
+      copied.value,
+    );
   }
 
   async session(tenant: TenantId, id: string): Promise<Outcome<SessionFacts>> {
@@ -79,6 +83,22 @@ export class SessionKeeper implements Sessions {
 
   async renameSession(tenant: TenantId, id: string, name: string): Promise<Outcome<SessionFacts>> {
     return (await (await this.#find(tenant, id, "sess", "ctx"))?.rename(name)) ?? notFound(id);
+  }
+
+  async response(tenant: TenantId, session: string, stream: string): ReturnType<Sessions["response"]> {
+    return asResponse(await (await this.#find(tenant, session, "sess"))?.response(stream));
+  }
+
+  async deleteResponse(tenant: TenantId, session: string, stream: string): Promise<Outcome<null>> {
+    return asResponse(await (await this.#find(tenant, session, "sess"))?.deleteResponse(stream));
+  }
+
+  /** For a turn that is a response of none; its id. */
+  async createForResponse(tenant: TenantId, model: ModelVersion): Promise<Outcome<string>> {
+    await this.#admit(tenant);
+    const record = await newRecord(this.#environment, tenant, "session", model, "");
+    const made = await this.#create({ ...record, isOfResponses: true });
+    return made.ok ? { ok: true, value: record.id } : made;
   }
 
   async rewindSession(tenant: TenantId, id: string, turn: number): Promise<Outcome<SessionFacts>> {
@@ -125,7 +145,7 @@ export class SessionKeeper implements Sessions {
     const expires = created + seconds;
     const object = this.#share(share);
     await object.begin({ id: share, tenant, session: fork.id, expires });
-    const made = await this.#create(fork, copied.value);
+    const made = await this.#create({ ...fork, ...openingOf(record) }, copied.value);
     if (made.ok) await this.#directory(tenant).putShare({ id: share, session: id, name: record.name, created, expires });
     const isOpen = made.ok && (await object.open());
     // It was deleted meanwhile, with the shares that it had then.
@@ -241,7 +261,7 @@ export class SessionKeeper implements Sessions {
     requireSameModel(model, first.model);
     const record = await newRecord(this.#environment, tenant, "session", first.model, name ?? first.name);
     const turns = await adopt(copied.value.turns, record, this.#store(found.tenant), this.#store(tenant));
-    const made = await this.#create(record, { turns, tokens: copied.value.tokens });
+    const made = await this.#create({ ...record, ...openingOf(first) }, { turns, tokens: copied.value.tokens });
     if (!made.ok) await releaseOwned(this.#store(tenant), record.id, ownersOf(record.id));
     return made;
   }
@@ -301,6 +321,13 @@ function requireSameModel(asked: string, found: ModelVersion): void {
 
 function notFound(id: string): { readonly ok: false; readonly failure: ServiceFailure } {
   return { ok: false, failure: named(sessionNotFound(), id) };
+}
+
+/** A response whose session is not there any more went with it. */
+function asResponse<T>(outcome: Outcome<T> | undefined): Outcome<T> {
+  if (outcome === undefined || (!outcome.ok && outcome.failure.code === "session_not_found"))
+    return { ok: false, failure: responseNotFound() };
+  return outcome;
 }
 
 /** A missing context is told of as one. */

@@ -1,10 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Outcome } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
-import type { SessionFacts, TurnList } from "../../contracts/session.ts";
+import type { SessionFacts, StoredResponse, TurnList } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { conflict, invalidRequest, sessionNotFound, sessionTooLarge } from "../failures.ts";
+import { conflict, invalidRequest, responseNotFound, sessionNotFound, sessionTooLarge } from "../failures.ts";
 import type { TurnBase } from "../generation/turn-base.ts";
 import { isBrokenFile, unlessBroken } from "../storage/broken.ts";
 import { noteLength, overwriteRemoved, sessionText } from "../storage/erase.ts";
@@ -16,6 +16,7 @@ import { forgetStreams } from "./forget-streams.ts";
 import { keepShared } from "./kept-states.ts";
 import { mostSessionBytes } from "./limits.ts";
 import { RecordRow, unixSeconds, type SessionCopy, type SessionRecord } from "./record.ts";
+import { ResponseRows } from "./response-rows.ts";
 import { expiryOf, sessionFacts } from "./session-facts.ts";
 import { SessionStanding } from "./session-standing.ts";
 import { SessionTurns } from "./session-turns.ts";
@@ -34,6 +35,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   readonly #turns: TurnRows;
   readonly #tokens: TokenLog;
   readonly #streams: StreamRows;
+  readonly #responses: ResponseRows;
   readonly #document: DocumentReader;
   readonly #base: BaseReader;
   readonly #standing: SessionStanding;
@@ -46,6 +48,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     this.#turns = new TurnRows(sql);
     this.#tokens = new TokenLog(sql);
     this.#streams = new StreamRows(sql);
+    this.#responses = new ResponseRows(sql);
     try {
       if (this.#record.get() !== undefined) this.#turns.makeTable();
     } catch (cause) {
@@ -58,6 +61,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
     this.#running = new SessionTurns({
       ...shared,
       streams: this.#streams,
+      responses: this.#responses,
       base: this.#base,
       standing: this.#standing,
       copy: (turn) => this.copy(turn),
@@ -123,16 +127,42 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       if (await this.#running.isBusy()) return { ok: false, failure: conflict("A turn is running: stop it, or wait for its end.") };
       const failure = this.#unknownTurn(turn);
       if (failure !== undefined) return { ok: false, failure };
-      const dropped = this.#turns.numbersAfter(turn);
-      this.ctx.storage.transactionSync(() => {
-        this.#turns.deleteAfter(turn);
-        this.#tokens.truncate(this.#turns.get(turn)?.tokens ?? 0);
-        this.#record.change({ running: null, updated: unixSeconds() });
-      });
-      overwriteRemoved(this.ctx.storage, sessionText);
-      await Promise.all(dropped.map((number) => this.#standing.release(ownerOf(id, number))));
-      await this.#standing.touched();
+      await this.#takeBack(id, turn);
       return { ok: true, value: await this.#facts() };
+    });
+  }
+
+  async response(stream: string): Promise<Outcome<StoredResponse | null>> {
+    return await this.#with(() => {
+      const number = this.#responses.turnOf(stream);
+      const turn = number === undefined ? undefined : this.#turns.get(number);
+      const text = this.#responses.text(stream);
+      if (turn !== undefined && text !== undefined) {
+        const [value] = turnList([turn], 1).turns;
+        if (value !== undefined) return Promise.resolve({ ok: true, value: { turn: value, ...text } });
+      }
+      return Promise.resolve(this.#streams.has(stream) ? { ok: true, value: null } : { ok: false, failure: responseNotFound() });
+    });
+  }
+
+  /** What was made of a response keeps its text, as the conversation that it goes on from. */
+  async deleteResponse(stream: string): Promise<Outcome<null>> {
+    return await this.#with(async (known) => {
+      if (this.#responses.turnOf(stream) === undefined && !this.#streams.has(stream)) return { ok: false, failure: responseNotFound() };
+      await forgetStreams(this.env, known.tenant, [stream]);
+      const record = this.#record.get();
+      if (record === undefined) return { ok: false, failure: sessionNotFound() };
+      this.#responses.delete(stream);
+      this.#streams.forget(stream);
+      const last = this.#responses.last ?? 0;
+      const isFree = record.isOfResponses === true && !(await this.#running.isBusy());
+      if (isFree && last === 0) return await this.delete(record.tenant);
+      if (isFree && last < this.#turns.last) await this.#takeBack(record.id, last);
+      else {
+        overwriteRemoved(this.ctx.storage, sessionText);
+        await this.#standing.touched();
+      }
+      return { ok: true, value: null };
     });
   }
 
@@ -229,6 +259,19 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       logLine("error", "session_not_deleted", { session: record.id, cause: describeCause(cause) });
       await this.ctx.storage.setAlarm(Date.now() + againMilliseconds);
     }
+  }
+
+  async #takeBack(session: string, turn: number): Promise<void> {
+    const dropped = this.#turns.numbersAfter(turn);
+    this.ctx.storage.transactionSync(() => {
+      this.#responses.deleteAfter(turn);
+      this.#turns.deleteAfter(turn);
+      this.#tokens.truncate(this.#turns.get(turn)?.tokens ?? 0);
+      this.#record.change({ running: null, updated: unixSeconds() });
+    });
+    overwriteRemoved(this.ctx.storage, sessionText);
+    await Promise.all(dropped.map((number) => this.#standing.release(ownerOf(session, number))));
+    await this.#standing.touched();
   }
 
   /** Turns up to this one; undefined where they are more than one call carries. */

@@ -3,15 +3,25 @@ import type { Outcome } from "../../contracts/engine.ts";
 import { modelUnavailable, ownVersionGone } from "../../models/failures.ts";
 import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
-import { asOutcome, conflict, invalidRequest, sessionOfAnotherModel } from "../failures.ts";
+import { asOutcome, conflict, invalidRequest, responseNotFound, responseRunning, sessionOfAnotherModel } from "../failures.ts";
 import type { TurnBase } from "../generation/turn-base.ts";
 import { newId, streamObjectName } from "../ids/ids.ts";
 import { guarded, isStorageCorrupt, type Objects } from "../storage/broken.ts";
 import type { BaseReader } from "./base-reader.ts";
-import { sessionObjectName, type BegunTurn, type OrderOfTurn, type TurnResult, type TurnStreams, type TurnTaker } from "./contract.ts";
+import {
+  ownerOf,
+  sessionObjectName,
+  type BegunTurn,
+  type OrderOfTurn,
+  type TurnResult,
+  type TurnStreams,
+  type TurnTaker,
+} from "./contract.ts";
 import { letOldStatesGo } from "./kept-states.ts";
+import { Opening } from "./opening.ts";
 import { unixSeconds, type RecordRow, type SessionCopy, type SessionRecord } from "./record.ts";
 import { messageBytes, renderTurn } from "./render-turn.ts";
+import type { ResponseRows } from "./response-rows.ts";
 import type { SessionObject } from "./session-object.ts";
 import type { SessionStanding } from "./session-standing.ts";
 import type { StreamRows } from "./stream-rows.ts";
@@ -26,6 +36,7 @@ export interface TurnParts {
   readonly turns: TurnRows;
   readonly tokens: TokenLog;
   readonly streams: StreamRows;
+  readonly responses: ResponseRows;
   readonly base: BaseReader;
   readonly standing: SessionStanding;
   /** All up to a turn's end. */
@@ -36,9 +47,11 @@ export interface TurnParts {
 
 export class SessionTurns implements TurnTaker {
   readonly #parts: TurnParts;
+  readonly #opening: Opening;
 
   constructor(parts: TurnParts) {
     this.#parts = parts;
+    this.#opening = new Opening(parts);
   }
 
   async beginTurn(order: OrderOfTurn): Promise<Outcome<BegunTurn>> {
@@ -60,13 +73,26 @@ export class SessionTurns implements TurnTaker {
   /** Waits for nothing before the turn is noted, so that it is rendered for what it follows. */
   async #begin(order: OrderOfTurn, model: ServedModel, isBusy: boolean): Promise<Outcome<BegunTurn>> {
     const last = Math.max(0, this.#parts.turns.last);
-    const held = { turns: last, tokens: this.#parts.tokens.length, bytes: this.#parts.storage.sql.databaseSize };
-    const rendered = renderTurn(model, order.turn, held);
-    if (isBusy) return await this.#beginInFork(order, last);
+    const followed = this.#followed(order.turn.after, last);
+    if (!followed.ok) return followed;
+    const other = this.#opening.changeFor(model, order.turn);
+    const rendered = renderTurn(model, order.turn, {
+      turns: followed.value,
+      tokens: this.#parts.turns.get(followed.value)?.tokens ?? 0,
+      bytes: this.#parts.storage.sql.databaseSize,
+      added: other?.added ?? 0,
+    });
+    if (isBusy || followed.value !== last) return await this.#beginInFork(order, followed.value);
     const turn = last + 1;
-    const record = this.#parts.record.change({ running: { turn, stream: order.stream }, updated: unixSeconds() });
+    const stateless = other?.apply() ?? [];
+    const record = this.#parts.record.change({
+      ...{ running: { turn, stream: order.stream }, updated: unixSeconds() },
+      ...this.#opening.begun(turn, order.turn, rendered.prompt),
+    });
     this.#parts.streams.begin(order.stream);
-    const added = messageBytes(order.turn.messages) + rendered.prompt.byteLength;
+    for (const number of stateless) await this.#parts.standing.release(ownerOf(record.id, number));
+    const recipeBytes = order.turn.isResponse === true ? order.recipe.length : 0;
+    const added = messageBytes(order.turn.messages) + rendered.prompt.byteLength + recipeBytes;
     const [base, refusal] = await Promise.all([
       this.#readBase(record, order.abilities.includes("states")),
       this.#parts.standing.account.admit(record, added),
@@ -80,7 +106,20 @@ export class SessionTurns implements TurnTaker {
     const penalised = order.jobs.some(({ request }) => request.sampling.repetitionPenalty !== 1);
     const seen = penalised && snapshot !== null ? this.#parts.tokens.distinct(tokens) : new Uint32Array();
     const lastBackend = this.#parts.record.get()?.lastBackend ?? null;
-    return { ok: true, value: { prepared: { session: record.id, turn, base: base.value, seen, lastBackend }, rendered } };
+    return {
+      ok: true,
+      value: {
+        prepared: {
+          session: record.id,
+          turn,
+          base: base.value,
+          seen,
+          lastBackend,
+          ...(other === undefined ? {} : { hasOtherOpening: true }),
+        },
+        rendered,
+      },
+    };
   }
 
   async rebuildBase(): Promise<Outcome<TurnBase>> {
@@ -111,6 +150,7 @@ export class SessionTurns implements TurnTaker {
           this.#parts.tokens.append(Uint32Array.from([...prompt, ...answer]));
           const messages = [...result.messages, { role: "assistant", content: text } as const];
           const state = { snapshot: snapshot?.id ?? null, snapshotTokens: snapshot?.tokens ?? 0 };
+          if (result.response !== undefined) this.#parts.responses.put(stream, turn, { ...result.response, usage: result.usage });
           this.#parts.turns.put({
             number: turn,
             messages,
@@ -130,6 +170,15 @@ export class SessionTurns implements TurnTaker {
     });
   }
 
+  /** The number of the turn after which the next one comes. */
+  #followed(after: string | undefined, last: number): Outcome<number> {
+    if (after === undefined) return { ok: true, value: last };
+    const turn = this.#parts.responses.turnOf(after);
+    if (turn !== undefined) return { ok: true, value: turn };
+    const isRunning = this.#parts.record.get()?.running?.stream === after;
+    return { ok: false, failure: isRunning ? responseRunning() : responseNotFound() };
+  }
+
   async #readBase(record: SessionRecord, keepsStates: boolean): Promise<Outcome<TurnBase>> {
     return await asOutcome(async () => ({ ok: true, value: await this.#parts.base.read(record, keepsStates) }));
   }
@@ -139,13 +188,16 @@ export class SessionTurns implements TurnTaker {
     const copied = await this.#parts.copy(turn);
     if (!copied.ok) return copied;
     const { record } = copied.value;
+    const { after, ...turnOfFork } = order.turn;
+    // Who goes on from a response knows of no session.
+    const isOfResponses = after !== undefined || record.isOfResponses === true;
     const id = await newId(this.#parts.environment, "sess", record.tenant);
     const parent = { session: record.id, turn };
     const now = unixSeconds();
     const fork = this.#parts.environment.SESSION_OBJECT.getByName(sessionObjectName(record.tenant, id)) as unknown as ForkSurface;
-    const made = await fork.create({ ...record, id, parent, created: now, updated: now, running: null }, copied.value);
+    const made = await fork.create({ ...record, id, parent, created: now, updated: now, running: null, isOfResponses }, copied.value);
     if (!made.ok) return made;
-    const begun = await fork.beginTurn(order);
+    const begun = await fork.beginTurn({ ...order, turn: turnOfFork });
     // Nobody has heard of a fork whose turn was refused.
     if (!begun.ok) await fork.delete(record.tenant);
     return begun;

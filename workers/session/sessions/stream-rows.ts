@@ -19,6 +19,14 @@ export class StreamRows {
     if (hasTable(this.#sql, "streams")) this.#sql.exec("UPDATE streams SET ended = ? WHERE stream = ?", Date.now(), stream);
   }
 
+  has(stream: string): boolean {
+    return hasTable(this.#sql, "streams") && this.#sql.exec("SELECT 1 FROM streams WHERE stream = ?", stream).toArray().length > 0;
+  }
+
+  forget(stream: string): void {
+    if (hasTable(this.#sql, "streams")) this.#sql.exec("DELETE FROM streams WHERE stream = ?", stream);
+  }
+
   all(): string[] {
     if (!hasTable(this.#sql, "streams")) return [];
     return Array.from(this.#sql.exec<{ stream: string }>("SELECT stream FROM streams"), ({ stream }) => stream);

@@ -102,6 +102,11 @@ export class TurnRows {
     this.#sql.exec("UPDATE turns SET snapshot = NULL, snapshot_tokens = 0 WHERE snapshot = ?", snapshot);
   }
 
+  /** All but a document have so many tokens more before their ends, and no state of theirs is of use any more. */
+  move(tokens: number): void {
+    this.#sql.exec("UPDATE turns SET tokens = tokens + ?, snapshot = NULL, snapshot_tokens = 0 WHERE number > 0", tokens);
+  }
+
   /** Turns after this one. */
   deleteAfter(number: number): void {
     for (const gone of this.numbersAfter(number)) this.#long.delete(String(gone));

@@ -7,7 +7,7 @@ import { describeCause, logLine } from "../../observe/log-line.ts";
 import { hasTable } from "./tables.ts";
 
 /** Tables with users' text or tokens, by the object that has them. Rows leave them through {@link removeText} only; `npm run check` sees to it. */
-export const sessionText = ["record", "turns", "turn_messages", "tokens"] as const;
+export const sessionText = ["record", "turns", "turn_messages", "turn_responses", "tokens"] as const;
 export const streamText = ["orders", "order_parts", "log"] as const;
 export const directoryText = ["shares_of_sessions"] as const;
 

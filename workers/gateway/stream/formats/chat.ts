@@ -41,6 +41,7 @@ export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: Cha
     ...(includeUsage ? { usage } : {}),
   });
   return {
+    numbers: "entries",
     opening: (index) => unnamed(chunkOf([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], null)),
     delta: ({ index, content: { text, tokens }, spikes, state, placement }: Delta) =>
       unnamed({
@@ -50,7 +51,7 @@ export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: Cha
         ...livePlacement(placement),
       }),
     closing: (index, reason) => unnamed(chunkOf([{ index, delta: {}, logprobs: null, finish_reason: reason }], null)),
-    usage: (usage) => unnamed(chunkOf([], usage)),
+    done: (usage) => (includeUsage ? unnamed(chunkOf([], usage)) : []),
     whole: (choices: readonly FinishedChoice[], usage) => ({
       id,
       object: "chat.completion",

@@ -44,6 +44,7 @@ export function completionFormat({ header, tokenizer, topLogprobs, includeUsage 
   });
   const noUsage = includeUsage ? { usage: null } : {};
   return {
+    numbers: "entries",
     opening: () => [],
     delta: ({ index, content: { text, tokens }, spikes, state, placement }: Delta) =>
       unnamed({
@@ -53,7 +54,7 @@ export function completionFormat({ header, tokenizer, topLogprobs, includeUsage 
         ...livePlacement(placement),
       }),
     closing: (index, reason) => unnamed(body([{ index, text: "", logprobs: null, finish_reason: reason }], noUsage)),
-    usage: (usage) => unnamed(body([], { usage })),
+    done: (usage) => (includeUsage ? unnamed(body([], { usage })) : []),
     whole: (choices: readonly FinishedChoice[], usage) =>
       body(
         choices.map(({ index, text, tokens, reason, placements }) => ({

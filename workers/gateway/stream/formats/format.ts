@@ -1,6 +1,8 @@
 /** The wire shapes of one endpoint's answer, whole or as events of a stream: formats are siblings of this file. */
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
 import type { Delta, PlacementReport, ScoredToken } from "../../../contracts/choice.ts";
+import type { ServiceFailure } from "../../../contracts/errors.ts";
+import type { StreamDone } from "../../../contracts/session.ts";
 import type { StateReport } from "../../../contracts/state.ts";
 import type { SpikeReport } from "../spike-report.ts";
 
@@ -39,14 +41,20 @@ export interface FormatEvent {
   readonly data: object;
 }
 
-/** Each gives any number of events, in order. */
+/** Each gives any number of events, in order; what a stream begins and ends with is asked for once. */
 export interface AnswerFormat {
+  /** What clients that come back say where they were by: the number of an entry, as the event's id, or that of an event in its data, from 0. */
+  readonly numbers: "entries" | "events";
   /** What comes before any token, for each choice. */
   opening(index: number): readonly FormatEvent[];
   delta(delta: Delta): readonly FormatEvent[];
   closing(index: number, reason: ChoiceFinish): readonly FormatEvent[];
-  usage(usage: AnswerUsage): readonly FormatEvent[];
-  whole(choices: readonly FinishedChoice[], usage: AnswerUsage): object;
+  done(usage: AnswerUsage, end: StreamDone): readonly FormatEvent[];
+  /** Of an answer that broke off: undefined where its stream breaks with it. */
+  failed?(failure: ServiceFailure, usage: AnswerUsage): readonly FormatEvent[];
+  /** Of a stream that breaks though its answer may go on. */
+  broken?(failure: ServiceFailure): FormatEvent;
+  whole(choices: readonly FinishedChoice[], usage: AnswerUsage, end: StreamDone): object;
 }
 
 export const unnamed = (data: object): readonly FormatEvent[] => [{ data }];

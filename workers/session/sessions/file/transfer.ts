@@ -29,7 +29,12 @@ import type { StoredTurn } from "../turn-rows.ts";
 /** The year 9999: no later one is shown rightly everywhere. */
 const latestSeconds = 253_402_300_799;
 
-const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
+const message = z.strictObject({
+  role: z.enum(["system", "user", "assistant", "tool"]),
+  content: z.string(),
+  calls: z.array(z.strictObject({ id: z.string(), name: z.string(), arguments: z.string() })).exactOptional(),
+  callId: z.string().exactOptional(),
+});
 const turn = z.strictObject({
   number: z.int().min(0).max(mostConversationTokens),
   messages: z.array(message),

@@ -1,0 +1,266 @@
+/** Responses over HTTP: turns of sessions under OpenAI's names. The oracle is the whole conversation, sent as chat without a key. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { failure, json, request, type Json } from "../support/gateway-client.ts";
+import { engine } from "../support/gateway-worker.ts";
+import { responseEvents, responseIn, ResponseClient, textOf } from "../support/response-client.ts";
+import { assistant, oracle, user, type Message } from "../support/session-client.ts";
+
+let alice = new ResponseClient();
+beforeEach(() => {
+  engine.use({});
+  alice = new ResponseClient();
+});
+
+const system = (content: string): Message => ({ role: "system", content });
+const longText = "Tell me of the sea, and of the ships that went down in it long ago ";
+
+describe("a response", () => {
+  test("is the answer, and is there to be asked for when it has come", async () => {
+    const made = await alice.made({ input: longText, metadata: { of: "test" } });
+    expect(textOf(made)).toBe(await oracle([user(longText)]));
+    expect(made).toMatchObject({
+      object: "response",
+      status: "incomplete",
+      incomplete_details: { reason: "max_output_tokens" },
+      ...{ error: null, store: true, background: false, metadata: { of: "test" }, temperature: 0, max_output_tokens: 10 },
+      ...{ previous_response_id: null, conversation: null, instructions: null, truncation: "disabled", tools: [], tool_choice: "auto" },
+      text: { format: { type: "text" } },
+      usage: { output_tokens: 10, output_tokens_details: { reasoning_tokens: 0 }, input_tokens_details: { cached_tokens: 0 } },
+    });
+    expect(await alice.response(made.id)).toEqual(made);
+    const { data, has_more } = await alice.items(made.id);
+    expect(data).toMatchObject([{ type: "message", role: "user", content: [{ type: "input_text", text: longText }] }]);
+    expect(has_more).toBe(false);
+  });
+
+  test("that ends by itself is completed", async () => {
+    const made = await alice.made({ input: "Hi", ignore_eos: false, stop: ["a", "b", "c", "d", "e", "f"] });
+    expect(made).toMatchObject({ status: "completed", incomplete_details: null, output: [{ status: "completed" }] });
+    expect(made.completed_at).toBeGreaterThanOrEqual(made.created_at);
+    expect(await alice.response(made.id)).toEqual(made);
+  });
+
+  test("goes on from another, which is read no more, however often", async () => {
+    const messages: Message[] = [];
+    let previous: string | null = null;
+    for (let turn = 0; turn < 4; turn++) {
+      const input = `${longText}${String(turn)}`;
+      const made = await alice.made({ input, previous_response_id: previous });
+      messages.push(user(input));
+      expect(textOf(made)).toBe(await oracle(messages));
+      expect(made.previous_response_id).toBe(previous);
+      const { input_tokens: read = 0, input_tokens_details: cached } = made.usage ?? {};
+      if (turn > 0) expect(read - (cached?.cached_tokens ?? 0)).toBeLessThan(longText.length + 60);
+      messages.push(assistant(textOf(made)));
+      previous = made.id;
+    }
+  });
+
+  test("that others follow has more than one future", async () => {
+    const first = await alice.made({ input: longText });
+    const second = await alice.made({ input: "And then?", previous_response_id: first.id });
+    const other = await alice.made({ input: "Or else?", previous_response_id: first.id });
+    const before = [user(longText), assistant(textOf(first))];
+    expect(textOf(second)).toBe(await oracle([...before, user("And then?")]));
+    expect(textOf(other)).toBe(await oracle([...before, user("Or else?")]));
+    for (const made of [first, second, other]) expect(await alice.response(made.id)).toEqual(made);
+  });
+
+  test("whose function calls are given keeps them for the next", async () => {
+    const input = [
+      user("How warm is it?"),
+      { type: "function_call", call_id: "call_1", name: "warmth", arguments: '{"in": "Rome"}' },
+      { type: "function_call_output", call_id: "call_1", output: "31" },
+    ];
+    const first = await alice.made({ input });
+    const spoken = [
+      user("How warm is it?"),
+      assistant('<tool_call>\n{"name": "warmth", "arguments": {"in": "Rome"}}\n</tool_call>'),
+      user("<tool_response>\n31\n</tool_response>"),
+    ];
+    expect(textOf(first)).toBe(await oracle(spoken));
+    const second = await alice.made({ input: "And now?", previous_response_id: first.id });
+    expect(textOf(second)).toBe(await oracle([...spoken, assistant(textOf(first)), user("And now?")]));
+    const { data } = await alice.items(first.id, "?order=asc");
+    expect(data).toMatchObject([
+      { type: "message", role: "user" },
+      { type: "function_call", call_id: "call_1", name: "warmth", arguments: '{"in": "Rome"}' },
+      { type: "function_call_output", call_id: "call_1", output: "31" },
+    ]);
+    const page = await alice.items(first.id, `?order=asc&limit=1&after=${data[0]?.id ?? ""}`);
+    expect(page).toMatchObject({ data: [data[1]], has_more: true, first_id: data[1]?.id });
+  });
+});
+
+describe("instructions", () => {
+  test("are those of each response, and the conversation is read on where they stay the same", async () => {
+    const first = await alice.made({ input: longText, instructions: "Be brief." });
+    const same = await alice.respond({ input: "And?", instructions: "Be brief.", previous_response_id: first.id });
+    const said = [user(longText), assistant(textOf(first)), user("And?")];
+    expect(same.headers.get("x-spikingbrain-cache")).toMatch(/^hit/);
+    expect(textOf(await responseIn(same))).toBe(await oracle([system("Be brief."), ...said]));
+    for (const instructions of [null, "Be long, be very long.", "Be brief."]) {
+      const response = await alice.respond({ input: "And?", instructions, previous_response_id: first.id });
+      const made = await responseIn(response);
+      expect(textOf(made)).toBe(await oracle([...(instructions === null ? [] : [system(instructions)]), ...said]));
+      const next = await alice.made({ input: "So?", instructions, previous_response_id: made.id });
+      const before = [...(instructions === null ? [] : [system(instructions)]), ...said, assistant(textOf(made))];
+      expect(textOf(next)).toBe(await oracle([...before, user("So?")]));
+    }
+  });
+
+  test("that change are said to be why nothing was remembered", async () => {
+    const first = await alice.made({ input: longText, instructions: "Be brief." });
+    const second = await alice.respond({ input: "And?", previous_response_id: first.id });
+    expect(second.headers.get("x-spikingbrain-cache")).toBe('miss; tokens=0; reason="other instructions"');
+  });
+});
+
+describe("deleting", () => {
+  const gone = async (id: string) => {
+    for (const [method, path] of [
+      ["GET", ""],
+      ["GET", "/input_items"],
+      ["DELETE", ""],
+      ["POST", "/cancel"],
+      ["GET", "?stream=true"],
+    ] as const) {
+      const response = await alice.call(method, `/v1/responses/${id}${path}`);
+      expect([response.status, (await failure(response)).code], `${method} ${path}`).toEqual([
+        404,
+        expect.stringMatching(/^(response|stream)_not_found$/),
+      ]);
+    }
+    const next = await alice.respond({ input: "And?", previous_response_id: id });
+    expect(next.status).toBe(404);
+    expect(await failure(next)).toMatchObject({ code: "response_not_found", param: "previous_response_id" });
+  };
+  const sessions = async () => (await (await alice.call("GET", "/v1/sessions")).json<{ data: { turns: number }[] }>()).data;
+
+  test("the only response takes its session with it", async () => {
+    const made = await alice.made({ input: "Hi" });
+    const response = await alice.call("DELETE", `/v1/responses/${made.id}`);
+    expect(await response.json()).toEqual({ id: made.id, object: "response", deleted: true });
+    await gone(made.id);
+    expect(await sessions()).toEqual([]);
+  });
+
+  test("one that others follow is not found, and they go on; the last takes it along", async () => {
+    const first = await alice.made({ input: longText });
+    const second = await alice.made({ input: "And?", previous_response_id: first.id });
+    expect((await alice.call("DELETE", `/v1/responses/${first.id}`)).status).toBe(200);
+    await gone(first.id);
+    expect(await alice.response(second.id)).toEqual(second);
+    const third = await alice.made({ input: "So?", previous_response_id: second.id });
+    const said = [user(longText), assistant(textOf(first)), user("And?"), assistant(textOf(second)), user("So?")];
+    expect(textOf(third)).toBe(await oracle(said));
+    expect((await alice.call("DELETE", `/v1/responses/${third.id}`)).status).toBe(200);
+    expect(await sessions()).toMatchObject([{ turns: 2 }]);
+    expect((await alice.call("DELETE", `/v1/responses/${second.id}`)).status).toBe(200);
+    expect(await sessions()).toEqual([]);
+  });
+});
+
+describe("who may", () => {
+  test("nobody finds another's response, or one that was never given out", async () => {
+    const made = await alice.made({ input: "Hi" });
+    const bob = new ResponseClient();
+    const unknown = made.id.replace(/[0-9a-f]{8}$/, "00000000");
+    for (const [client, id] of [
+      [bob, made.id],
+      [alice, unknown],
+      [alice, "resp_1"],
+    ] as const)
+      for (const call of [client.call("GET", `/v1/responses/${id}`), client.call("DELETE", `/v1/responses/${id}`)]) {
+        const response = await call;
+        expect([response.status, (await failure(response)).code]).toEqual([404, "response_not_found"]);
+      }
+    expect((await bob.respond({ input: "Hi", previous_response_id: made.id })).status).toBe(404);
+    expect(await alice.response(made.id)).toEqual(made);
+  });
+
+  test("without a key there is an answer, and nothing is kept", async () => {
+    const body: Json = { model: "tiny", input: "Hi", max_output_tokens: 2 };
+    const made = await responseIn(await request("/v1/responses", json(body)));
+    expect(made.store).toBe(false);
+    for (const more of [{ store: true }, { background: true }, { previous_response_id: made.id }]) {
+      const refused = await request("/v1/responses", json({ ...body, ...more }));
+      expect([refused.status, (await failure(refused)).code]).toEqual([401, "invalid_api_key"]);
+    }
+  });
+
+  test("what is not to be stored is not", async () => {
+    const made = await alice.made({ input: "Hi", store: false });
+    expect(made.store).toBe(false);
+    expect((await alice.call("GET", `/v1/responses/${made.id}`)).status).toBe(404);
+    expect((await (await alice.call("GET", "/v1/sessions")).json<{ data: object[] }>()).data).toEqual([]);
+  });
+
+  test.each<[string, Json, string]>([
+    ["truncation", { truncation: "auto" }, "truncation"],
+    ["tools that may be called", { tools: [{ type: "function", name: "f" }] }, "tools"],
+    ["a format other than text", { text: { format: { type: "json_object" } } }, "text.format.type"],
+    ["an image", { input: [{ role: "user", content: [{ type: "input_image", image_url: "data:," }] }] }, "input[0].content[0].type"],
+    ["a reference to an item", { input: [{ type: "item_reference", id: "msg_1" }] }, "input[0].type"],
+    ["arguments that are no object", { input: [{ type: "function_call", call_id: "c", name: "f", arguments: "[" }] }, "input[0].arguments"],
+    ["an output of no call", { input: [{ type: "function_call_output", call_id: "c", output: "1" }] }, "input"],
+    ["reasoning", { reasoning: { effort: "high" } }, "reasoning"],
+    ["two ways to go on", { previous_response_id: "resp_1", conversation: "conv_1" }, "conversation"],
+    ["more metadata than there may be", { metadata: { a: "b".repeat(513) } }, "metadata.a"],
+    ["what nobody knows", { inputs: "Hi" }, "inputs"],
+    ["an item that is included and never there", { include: ["file_search_call.results"] }, "include[0]"],
+  ])("%s: refused by name", async (_name, body, param) => {
+    const response = await alice.respond({ input: "Hi", ...body });
+    expect(response.status).toBe(400);
+    expect(await failure(response)).toMatchObject({ param });
+  });
+});
+
+describe("streams", () => {
+  test("have the document's events in their order, numbered, and one end", async () => {
+    const events = await responseEvents(await alice.respond({ input: longText, stream: true }));
+    expect(events.map(({ sequence_number: number }) => number)).toEqual(events.map((_event, at) => at));
+    const types = events.map(({ type }) => type).filter((type, at, all) => type !== "response.output_text.delta" || all[at - 1] !== type);
+    expect(types).toEqual([
+      "response.created",
+      "response.in_progress",
+      "response.output_item.added",
+      "response.content_part.added",
+      "response.output_text.delta",
+      "response.output_text.done",
+      "response.content_part.done",
+      "response.output_item.done",
+      "response.incomplete",
+    ]);
+    const whole = events.at(-1)?.response;
+    const text = await oracle([user(longText)]);
+    expect(events.flatMap(({ delta = "" }) => delta).join("")).toBe(text);
+    expect(events.find(({ type }) => type === "response.output_text.done")).toMatchObject({ text });
+    expect(whole === undefined ? "" : textOf(whole)).toBe(text);
+    expect(new Set(events.flatMap(({ response }) => response?.id ?? []))).toEqual(new Set([whole?.id]));
+    expect(await alice.response(whole?.id ?? "")).toEqual(whole);
+    const again = await responseEvents(await alice.call("GET", `/v1/responses/${whole?.id ?? ""}?stream=true`));
+    expect(again).toEqual(events);
+    for (const after of [0, 3, 6, events.length - 2]) {
+      const rest = await alice.call("GET", `/v1/responses/${whole?.id ?? ""}?stream=true&starting_after=${String(after)}`);
+      expect(await responseEvents(rest)).toEqual(events.slice(after + 1));
+    }
+  });
+
+  test("in the background go on without a reader, and are cancelled by name", async () => {
+    engine.use({ delayMilliseconds: 20 });
+    const begun = await alice.made({ input: longText, background: true, max_output_tokens: 200 });
+    expect(begun).toMatchObject({ status: "in_progress", background: true, output: [], usage: null });
+    expect(await alice.response(begun.id)).toEqual(begun);
+    expect((await alice.items(begun.id)).data).toMatchObject([{ role: "user" }]);
+    const early = await alice.respond({ input: "And?", previous_response_id: begun.id });
+    expect([early.status, (await failure(early)).param]).toEqual([409, "previous_response_id"]);
+    const cancelled = await responseIn(await alice.call("POST", `/v1/responses/${begun.id}/cancel`));
+    expect(cancelled).toMatchObject({ id: begun.id, status: "cancelled" });
+    expect(await alice.response(begun.id)).toEqual(cancelled);
+    expect(await responseIn(await alice.call("POST", `/v1/responses/${begun.id}/cancel`))).toEqual(cancelled);
+    engine.use({});
+    const next = await alice.made({ input: "And?", previous_response_id: begun.id });
+    expect(textOf(next)).toBe(await oracle([user(longText), assistant(textOf(cancelled)), user("And?")]));
+  });
+});

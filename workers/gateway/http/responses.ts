@@ -1,0 +1,141 @@
+/** `POST /v1/responses`, and what is asked of a response later: a turn of a session and its stream, under OpenAI's names. */
+import type { ServiceFailure } from "../../contracts/errors.ts";
+import type { TenantId, TranscriptMessage } from "../../contracts/session.ts";
+import { renderChat } from "../../models/render-chat.ts";
+import { samplingDefaults } from "../../models/sampling-defaults.ts";
+import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
+import { fromSession } from "../backend.ts";
+import type { GatewayContext } from "../environment.ts";
+import { conversationNotFound } from "../failures.ts";
+import { answerGeneration, type GenerationEndpoint, type TurnPart } from "../pipeline.ts";
+import { requireTenant } from "../plan/require-tenant.ts";
+import { conversationId, responsePlace, sessionOfConversation } from "../responses/response-id.ts";
+import { endStream, findResponse, requestItems } from "../responses/stored-response.ts";
+import { responseBody, type ResponseBody } from "../schema/response.ts";
+import { itemsQuery, responseQuery } from "../schema/response-query.ts";
+import { defaultCompletionTokens } from "../schema/limits.ts";
+import { isAbsent, parseBody } from "../schema/parse.ts";
+import { deliverEvents } from "../stream/deliver.ts";
+import type { ResponseSettings } from "../stream/formats/response-object.ts";
+import { readQuery } from "./query.ts";
+import { listPage } from "../responses/list-page.ts";
+
+/** Whoever asks for what is kept must have a key; who says nothing of it, and has none, gets a response that is not kept. */
+const isKept = (body: ResponseBody, c: GatewayContext): boolean => {
+  if (body.store === true || body.background === true || !isAbsent(body.previous_response_id) || !isAbsent(body.conversation))
+    requireTenant(c, "Responses that are kept belong");
+  return body.store !== false && c.var.tenant !== null;
+};
+
+const sessionOf = (conversation: NonNullable<ResponseBody["conversation"]>): string =>
+  sessionOfConversation(typeof conversation === "string" ? conversation : conversation.id);
+
+const withInstructions = ({ input, instructions }: Pick<ResponseBody, "input" | "instructions">): readonly TranscriptMessage[] =>
+  isAbsent(instructions) ? input : [{ role: "system", content: instructions }, ...input];
+
+export function turnOf(body: ResponseBody): TurnPart {
+  const { input: messages, previous_response_id: previous, conversation, instructions = null } = body;
+  const turn = { session: null, messages, instructions, isResponse: true };
+  if (!isAbsent(conversation)) return { ...turn, session: sessionOf(conversation) };
+  if (isAbsent(previous)) return turn;
+  const { session, stream } = responsePlace(previous, "previous_response_id");
+  return { ...turn, session, after: stream };
+}
+
+function topLogprobs({ top_logprobs: top, include }: ResponseBody): number | null {
+  return (include ?? []).includes("message.output_text.logprobs") || (top ?? 0) > 0 ? (top ?? 0) : null;
+}
+
+function settingsOf(body: ResponseBody, { card }: ServedModel, isTurn: boolean): ResponseSettings {
+  const defaults = samplingDefaults(card);
+  return {
+    instructions: body.instructions ?? null,
+    previous_response_id: body.previous_response_id ?? null,
+    conversation: isAbsent(body.conversation) ? null : { id: conversationId(sessionOf(body.conversation)) },
+    store: isTurn,
+    background: body.background === true,
+    metadata: body.metadata ?? {},
+    temperature: body.temperature ?? defaults.temperature,
+    top_p: body.top_p ?? defaults.top_p,
+    presence_penalty: body.presence_penalty ?? 0,
+    frequency_penalty: body.frequency_penalty ?? 0,
+    max_output_tokens: body.max_output_tokens ?? null,
+    max_tool_calls: body.max_tool_calls ?? null,
+    top_logprobs: body.top_logprobs ?? 0,
+    text: { format: { type: "text" } },
+    tools: Array.isArray(body.tools) ? body.tools : [],
+    tool_choice: body.tool_choice ?? "auto",
+    parallel_tool_calls: body.parallel_tool_calls ?? true,
+    user: body.user ?? null,
+    safety_identifier: body.safety_identifier ?? null,
+    prompt_cache_key: body.prompt_cache_key ?? null,
+  };
+}
+
+const endpoint: GenerationEndpoint<ResponseBody> = {
+  name: "response",
+  idPrefix: "resp_",
+  schema: responseBody,
+  turn: (body, c) => (isKept(body, c) ? turnOf(body) : undefined),
+  render: (body, model, isTurn) => ({
+    promptField: "input",
+    prompts: [{ tokens: isTurn ? null : renderChat(model, withInstructions(body)), echo: null }],
+    maxTokens: body.max_output_tokens ?? null,
+    defaultMaxTokens: defaultCompletionTokens,
+    topLogprobs: topLogprobs(body),
+    promptLogprobs: null,
+  }),
+  recipe: (body, model, isTurn) => ({ response: settingsOf(body, model, isTurn) }),
+  isLeft: (body) => body.background === true,
+  inRequest,
+};
+
+export const createResponse = (c: GatewayContext) => answerGeneration(c, endpoint);
+
+/** What a session says of its own fields, in the words of who asked for a response. */
+function inRequest(failure: ServiceFailure, body: ResponseBody): ServiceFailure {
+  const { code, param, message } = failure;
+  const named = (before: string, field: string): ServiceFailure => ({
+    ...failure,
+    param: field,
+    message: message.replaceAll(`'${before}'`, `'${field}'`),
+  });
+  if (param === "response_id") return named(param, "previous_response_id");
+  if (param === "messages") return named(param, "input");
+  if (param !== "session_id") return failure;
+  if (code === "session_not_found" && !isAbsent(body.conversation)) return conversationNotFound().failure;
+  return named(param, isAbsent(body.conversation) ? "previous_response_id" : "conversation");
+}
+
+const asked = (c: GatewayContext): { readonly tenant: TenantId; readonly id: string } => ({
+  tenant: requireTenant(c, "Responses belong"),
+  id: c.req.param("id") ?? "",
+});
+
+export async function oneResponse(c: GatewayContext): Promise<Response> {
+  const { tenant, id } = asked(c);
+  const { stream, starting_after: after } = parseBody(responseQuery, readQuery(c));
+  if (stream !== "true") return c.json(await findResponse(c, tenant, id));
+  const open = await fromSession(c.env.SESSION.attach(tenant, responsePlace(id).stream, 0));
+  const { tokenizer } = await modelOfVersion(c.env, open.model);
+  return deliverEvents(c, open, tokenizer, after ?? null);
+}
+
+export async function deleteResponse(c: GatewayContext): Promise<Response> {
+  const { tenant, id } = asked(c);
+  const { session, stream } = responsePlace(id);
+  await fromSession(c.env.SESSION.deleteResponse(tenant, session, stream));
+  return c.json({ id, object: "response", deleted: true });
+}
+
+export async function cancelResponse(c: GatewayContext): Promise<Response> {
+  const { tenant, id } = asked(c);
+  await endStream(c, tenant, responsePlace(id).stream);
+  return c.json(await findResponse(c, tenant, id));
+}
+
+export async function inputItems(c: GatewayContext): Promise<Response> {
+  const { tenant, id } = asked(c);
+  const query = parseBody(itemsQuery, readQuery(c));
+  return c.json(listPage(await requestItems(c, tenant, id), query));
+}

@@ -1,0 +1,20 @@
+/** A list page of items, as OpenAI's lists of them are: the last first, unless the order is said. */
+import { invalidRequest } from "../failures.ts";
+import type { ItemsQuery } from "../schema/response-query.ts";
+
+const defaultItems = 20;
+
+/** @throws ServiceError where `after` is none of them. */
+export function listPage(items: readonly { readonly id: string }[], { limit = defaultItems, order = "desc", after }: ItemsQuery): object {
+  const ordered = order === "asc" ? items : items.toReversed();
+  const start = after === undefined ? 0 : ordered.findIndex(({ id }) => id === after) + 1;
+  if (after !== undefined && start === 0) throw invalidRequest("'after': there is no such item to go on from.", "after");
+  const data = ordered.slice(start, start + limit);
+  return {
+    object: "list",
+    data,
+    first_id: data[0]?.id ?? null,
+    last_id: data.at(-1)?.id ?? null,
+    has_more: start + limit < ordered.length,
+  };
+}

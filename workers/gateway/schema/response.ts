@@ -1,0 +1,102 @@
+/** The body of `POST /v1/responses`, and of what counts its tokens. */
+import * as z from "zod";
+import { generationFields, tokenCount } from "./generation-fields.ts";
+import { topLogprobsLimit } from "./limits.ts";
+import { accepted, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
+import { responseInput, unansweredCall } from "./response-input.ts";
+
+const idLimit = 256;
+const metadataPairs = 16;
+
+const isOnlyAbsent = (value: unknown) =>
+  typeof value === "object" && value !== null && Object.values(value).every((one) => isAbsent(one) || one === "none");
+
+/** Asks for nothing where it is not true. */
+const never = (reason: string) =>
+  z
+    .boolean()
+    .nullish()
+    .refine((value) => value !== true, { params: { unsupported: true, reason } });
+
+export const metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((pairs) => Object.keys(pairs).length <= metadataPairs, { error: `may hold ${String(metadataPairs)} pairs` })
+  .nullish();
+
+const textFormat = z.looseObject({ type: z.string() }).refine(({ type }) => type === "text", {
+  path: ["type"],
+  params: { unsupported: true, reason: "'text.format.type' other than 'text' is not supported by this server." },
+});
+
+const includes = ["message.output_text.logprobs", "reasoning.encrypted_content"];
+
+const include = z
+  .array(z.string())
+  .nullish()
+  .superRefine((values, context) => {
+    for (const [at, value] of (values ?? []).entries())
+      if (!includes.includes(value)) {
+        const reason = `'include[${String(at)}]': '${value.slice(0, 60)}' is nothing that responses of this server hold.`;
+        context.addIssue({ code: "custom", path: [at], message: "not supported", params: { unsupported: true, reason } });
+      }
+  });
+
+const conversation = z.union([z.string().min(1).max(idLimit), z.strictObject({ id: z.string().min(1).max(idLimit) })]).nullish();
+
+const shortText = z.string().max(512).nullish();
+
+const fields = {
+  ...generationFields,
+  input: responseInput,
+  instructions: z.string().nullish(),
+  previous_response_id: z.string().min(1).max(idLimit).nullish(),
+  conversation,
+  store: z.boolean().nullish(),
+  background: z.boolean().nullish(),
+  metadata,
+  max_output_tokens: tokenCount(1),
+  top_logprobs: z.int().min(0).max(topLogprobsLimit).nullish(),
+  include,
+  text: z.strictObject({ format: textFormat.nullish(), verbosity: unsupported((value) => value === "medium") }).nullish(),
+  tools: unsupported(Array.isArray),
+  tool_choice: unsupported((value) => value === "none" || value === "auto"),
+  parallel_tool_calls: z.boolean().nullish(),
+  max_tool_calls: z.int().min(1).nullish(),
+  truncation: unsupported(
+    (value) => value === "disabled",
+    "'truncation' other than 'disabled' is not supported: nothing of a conversation is left out without a word.",
+  ),
+  reasoning: unsupported(isOnlyAbsent),
+  stream_options: z.strictObject({ include_obfuscation: unsupported((value) => value === false) }).nullish(),
+  n: z.literal(1, { error: "must be 1" }).nullish(),
+  spikes: never("'spikes' are reported in chat completions."),
+  state: never("'state' is reported in chat completions."),
+  placement: never("'placement' is reported in chat completions; the header x-spikingbrain-backend says it here too."),
+  user: shortText,
+  safety_identifier: shortText,
+  prompt_cache_key: shortText,
+  prompt: unsupported(),
+  prompt_cache_options: accepted,
+  context_management: unsupported(isEmptyArray),
+  moderation: unsupported(),
+  access_programs: unsupported(),
+  image: unsupported(),
+};
+
+export const responseBody = z.strictObject(fields).superRefine((body, context) => {
+  const refuse = (path: string, message: string) => {
+    context.addIssue({ code: "custom", path: [path], message });
+  };
+  if (!isAbsent(body.tools) && !isEmptyArray(body.tools) && body.tool_choice !== "none")
+    context.addIssue({ code: "custom", path: ["tools"], params: { unsupported: true } });
+  const isContinued = !isAbsent(body.previous_response_id) || !isAbsent(body.conversation);
+  if (!isAbsent(body.previous_response_id) && !isAbsent(body.conversation)) refuse("conversation", "excludes 'previous_response_id'");
+  if (body.store === false && isContinued) refuse("store", "must be true where a conversation goes on, which keeps what is said in it");
+  if (body.store === false && body.background === true) refuse("background", "needs 'store' to be true, for who asks later finds it there");
+  if (isContinued && (body.fallback ?? []).length > 0) refuse("fallback", "must be empty in a conversation, which never changes its model");
+  if (!isAbsent(body.stream_options) && body.stream !== true) refuse("stream_options", "needs 'stream' to be true");
+  const unanswered = isContinued ? undefined : unansweredCall(body.input);
+  if (unanswered !== undefined) refuse("input", `holds the output of a call that it does not hold: '${unanswered.slice(0, 60)}'`);
+});
+
+export type ResponseBody = z.output<typeof responseBody>;
