@@ -18,6 +18,7 @@ STAGES = (
     "ablate",
     "far",
     "recall",
+    "programs",
     "spikes",
     "spike-distil",
     "export",

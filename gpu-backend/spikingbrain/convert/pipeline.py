@@ -12,10 +12,11 @@
    evicted form only
 10. `far`      perplexity behind long texts (`measure/far.py`); of the evicted form only
 11. `recall`   what is known of text that has left the window (`measure/recall.py`); of the evicted form only
-12. `spikes`   thresholds per site and what they cost (`spikes/calibrate.py`); of the evicted form only
-13. `spike-distil` the trunk learns to be read through such thresholds (`train/spike_distil.py`), where the settings have points for it;
+12. `programs` small functions that the model writes, run (`measure/programs.py`); of the evicted form only
+13. `spikes`   thresholds per site and what they cost (`spikes/calibrate.py`); of the evicted form only
+14. `spike-distil` the trunk learns to be read through such thresholds (`train/spike_distil.py`), where the settings have points for it;
     of the evicted form only
-14. `export`   the delta (`export/delta.py`), or the whole model of another form, and the curves (`measure/curves.py`)
+15. `export`   the delta (`export/delta.py`), or the whole model of another form, and the curves (`measure/curves.py`)
 
 A stage that was stopped goes on at its last checkpoint. Under `torchrun` all processes share what there is to do: layers in transfer,
 sequences in distillation and fine-tuning, texts in evaluation; training has the losses that one process has. The other stages run in the
@@ -36,6 +37,7 @@ from spikingbrain.convert.fit.salience import salience
 from spikingbrain.convert.measure.ablation import ablate
 from spikingbrain.convert.measure.evaluation import evaluate
 from spikingbrain.convert.measure.far import far
+from spikingbrain.convert.measure.programs import programs
 from spikingbrain.convert.measure.recall import recall
 from spikingbrain.convert.settings import FORMS, Settings
 from spikingbrain.convert.spikes.calibrate import spikes
@@ -70,6 +72,7 @@ IN_ORDER: Mapping[str, Stage] = {
     "ablate": Stage(ablate, forms=EVICTED),
     "far": Stage(far, forms=EVICTED),
     "recall": Stage(recall, forms=EVICTED),
+    "programs": Stage(programs, forms=EVICTED),
     "spikes": Stage(spikes, forms=EVICTED),
     "spike-distil": Stage(spike_distil, forms=EVICTED),
     "export": Stage(export),

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from spikingbrain.convert.hybrid.form import Alternating, Hybrid, Parallel
+from spikingbrain.convert.measure.program_tasks import TASKS
 from spikingbrain.convert.trunk.reach import Reach, reach_of
 from spikingbrain.rules import ConfigError, require, require_choice, require_count, require_positive
 
 FORMS = {
-    "evicted": ("mixer", "salience", "recall", "spikes", "spike_distil"),
+    "evicted": ("mixer", "salience", "recall", "programs", "spikes", "spike_distil"),
     "alternating": ("alternating", "export"),
     "parallel": ("parallel", "export"),
 }
@@ -129,6 +130,15 @@ class Recall:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Programs:
+    """Small functions that the model writes and that are run; without any the stage is passed by."""
+
+    count: int = 0
+    tokens: int = 320
+    """Of an answer, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spikes(Shares):
     ks: tuple[float, ...] = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)
     """That every site is tried with: a token's threshold is `mean(|x|) / k`."""
@@ -199,6 +209,7 @@ class Settings:
     parallel: Parallel = field(default_factory=Parallel)
     evaluation: Evaluation = field(default_factory=Evaluation)
     recall: Recall = field(default_factory=Recall)
+    programs: Programs = field(default_factory=Programs)
     spikes: Spikes = field(default_factory=Spikes)
     spike_distil: SpikeDistil = field(default_factory=SpikeDistil)
     export: Export = field(default_factory=Export)
@@ -222,6 +233,9 @@ class Settings:
         require(self.is_trained or self.hybrid is None, "transfer.steps", trained, self.transfer.steps)
         self._check_shares()
         require_count("salience.sequences", self.salience.sequences)
+        require_count("programs.count", self.programs.count, least=0, most=len(TASKS))
+        if self.programs.count > 0:
+            require_count("programs.tokens", self.programs.tokens, most=self.reach.window // 2)
         self._check_spike_distil()
         shared = set(self.data.packages) & set(self.data.held_out_packages)
         require(not shared, "data.held_out_packages", "other packages than data.packages", sorted(shared))

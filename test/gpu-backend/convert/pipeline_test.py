@@ -70,6 +70,9 @@ far_positions = [100, 256]
 [recall]
 needles = 2
 distances = [40, 60]
+[programs]
+count = 2
+tokens = 8
 [spikes]
 ks = [1, 4, 1000]
 budgets = [0.5, 4]
@@ -117,6 +120,9 @@ def test_every_stage_leaves_its_files(folder: Path) -> None:
     assert [name for name in recall if name.startswith("number")] == ["number told 40 tokens ago", "number told 60 tokens ago"]
     facts = recall["fact asked behind a chat"]
     assert facts.keys() == {"teacher", "state", "control"} and facts["teacher"] == 20
+    assert recall["fact asked behind a chat, right answers"].keys() == {"teacher"}
+    written = json.loads((folder / "one" / "programs.json").read_text(encoding="utf-8"))
+    assert [one["runs"] for one in written] == [False, False]
     spikes = json.loads((folder / "one" / "spikes.json").read_text(encoding="utf-8"))
     assert [point["budget"] for point in spikes["curve"]] == [0, 0.5, 4]
     distilled = json.loads((folder / "one" / "spike-distil" / "curve.json").read_text(encoding="utf-8"))["curve"]
@@ -206,6 +212,8 @@ def test_the_command_knows_the_pipelines_stages() -> None:
         (("rate_factor = 0.3\nfiles", "chat_share = 0.3\nfiles"), "sft.chat_share must be one of"),
         (("copies_share = 0.4", "copies_share = 0.8"), "distil.copies_share must be from 0 to what chats leave; it is 0.8"),
         (("copies = 3", "copies = 0"), "distil.copies_share must be 0 where data.copies is; it is 0.4"),
+        (("count = 2", "count = 21"), "programs.count must be an integer from 0 to 20; it is 21"),
+        (("tokens = 8\n", "tokens = 13\n"), "programs.tokens must be an integer from 1 to 12; it is 13"),
         (("[30, 50]", "[50, 30]"), "data.copies_between must be two counts of tokens, the second greater"),
         (("name =", "name"), "must be a TOML file"),
     ],

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from spikingbrain.convert.data.corpus import open_corpus
 from spikingbrain.convert.data.vocabulary import open_vocabulary
+from spikingbrain.convert.measure.facts import Fact, facts_for
 from spikingbrain.convert.measure.quality import TEACHER
 from spikingbrain.convert.student import Reader
 from spikingbrain.convert.trunk.cache import continue_greedily
@@ -28,28 +29,6 @@ THINGS = ("door", "garden", "boat", "bridge", "tower", "cabin", "train", "market
 # Text before the fact, so that it is not among the tokens that are always seen.
 LEAD_TOKENS = 24
 ANSWER_TOKENS = 32
-FACTS = (
-    "What is the capital of France?",
-    "What is the capital of Japan?",
-    "What is the largest planet in the solar system?",
-    "How many days are there in a week?",
-    "What do bees make?",
-    "What is the chemical symbol for gold?",
-    "Who wrote Romeo and Juliet?",
-    "What is the boiling point of water in Celsius?",
-    "How many legs does a spider have?",
-    "What is the opposite of hot?",
-    "What gas do plants take in from the air?",
-    "What is the largest ocean on Earth?",
-    "In which country are the pyramids of Giza?",
-    "How many continents are there?",
-    "What is frozen water called?",
-    "Which planet is known as the Red Planet?",
-    "What is the square root of 81?",
-    "What language is spoken in Brazil?",
-    "What is the tallest mountain in the world?",
-    "Who painted the Mona Lisa?",
-)
 
 
 def recall(work: Work) -> None:
@@ -68,6 +47,7 @@ def recall(work: Work) -> None:
         choice = random.Random(seed)
         asked = [needle(tokenizer, work.opening, documents[index % len(documents)], distance, choice) for index in range(settings.needles)]
         count(f"number told {distance} tokens ago", work.trunk, students, asked)
+    facts = facts_for(work.settings.data.chat_kinds)
     chats = {"fact asked at the beginning": [torch.zeros(0, dtype=torch.int64)]}
     if work.settings.data.held_out_chats > 0:
         chats["fact asked behind a chat"] = list(torch.from_numpy(np.load(work.folder / "chat-held.npy").astype(np.int64)))
@@ -75,7 +55,10 @@ def recall(work: Work) -> None:
     exact = read_trunk(work.source, torch.float32)
     students = {name: TrunkReader(exact, work.settings.reach, branches) for name, branches in work.trained_branches().items()}
     for name, before in chats.items():
-        count(name, exact, students, questions(exact, tokenizer, work.opening, before))
+        asked = questions(exact, tokenizer, work.opening, before, facts)
+        count(name, exact, students, asked)
+        answers = [tokenizer.decode(one.tokens[-one.answer :].tolist()) for one in asked]
+        found[f"{name}, right answers"] = {TEACHER: sum(map(Fact.is_right, facts, answers))}
     (work.folder / "recall.json").write_text(json.dumps(found), encoding="utf-8")
 
 
@@ -101,15 +84,15 @@ def needle(tokenizer: Tokenizer, before: str, filler: Tensor, distance: int, cho
     return Asked(torch.tensor(text + digits), len(digits))
 
 
-def questions(trunk: Trunk, tokenizer: Tokenizer, before: str, chats: Sequence[Tensor]) -> list[Asked]:
+def questions(trunk: Trunk, tokenizer: Tokenizer, before: str, chats: Sequence[Tensor], facts: Sequence[Fact]) -> list[Asked]:
     """The facts, each behind one of the chats, with the teacher's own greedy answers."""
     end = tokenizer.token_to_id("<|im_end|>")
     prompts = []
-    for index, fact in enumerate(FACTS):
+    for index, fact in enumerate(facts):
         chat = chats[index % len(chats)].tolist()
         closed = chat if not chat or chat[-1] == end else [*chat, end]
         opening = [*closed, *_encode(tokenizer, "\n")] if chat else _encode(tokenizer, before)
-        prompts.append([*opening, *_encode(tokenizer, f"<|im_start|>user\n{fact}{_TURN}")])
+        prompts.append([*opening, *_encode(tokenizer, f"<|im_start|>user\n{fact.question}{_TURN}")])
     asked = []
     for prompt, answer in zip(prompts, continue_greedily(trunk, prompts, ANSWER_TOKENS), strict=True):
         whole = answer[: answer.index(end) + 1] if end in answer else answer
