@@ -14,6 +14,8 @@ const sessions = 100_000;
 const policy: RouterName = "the pool's policy";
 const simple = (Object.keys(routers) as RouterName[]).filter((name) => name !== policy);
 const plans = 2_000;
+/** Of the first round. The policy's limits were chosen on seeds 1 to 6, so none of those says how good they are. */
+const firstSeed = 101;
 
 const settingOf = (replicas: number): string => `${replicas} replicas, ${sessions.toLocaleString("en")} sessions`;
 const costSetting = "the cost of a plan";
@@ -34,7 +36,7 @@ function kept({ hitRate, queueMilliseconds, firstTokenMilliseconds, imbalance, r
 }
 
 const notes = [
-  "Time is simulated; each round is another seed. `test/simulation` is the simulation, `test/simulation/distributions.ts` says which public recordings the load follows.",
+  `Time is simulated; each round is another seed, from ${firstSeed} on: the policy's limits were chosen on seeds 1 to 6, and none of them is here. \`test/simulation\` is the simulation, \`test/simulation/distributions.ts\` says which public recordings the load follows.`,
   "A replica computes 8 requests at a time, at 20 tokens a second alone and 17 of each of eight, and lets 24 more wait; a tenth of the replicas are half as fast. Isolates (one for 25 replicas, at least two) plan from snapshots of up to 2 s, which hold reports of up to 2 s before.",
   "hits: of the tokens of prompts that an earlier request had, those whose state was still where the request went. queueing: from asking until computing begins. imbalance: requests at the fullest replica over the mean, the mean of samples.",
   "At 65 % of the run a tenth of the replicas goes; what ran there goes on elsewhere. The simple routers see a replica as gone when its report expires, after 15 s, and try another one where a request fails; the pool's policy has its breakers beside that.",
@@ -47,7 +49,7 @@ function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     for (const replicas of sizes) {
       for (const [name, router] of Object.entries(routers)) {
         progress(`round ${round + 1}: ${name}, ${settingOf(replicas)}`);
-        const figures = simulate({ ...loadFor(replicas), seed: 1 + round, sessions, router });
+        const figures = simulate({ ...loadFor(replicas), seed: firstSeed + round, sessions, router });
         for (const [figure, unit, value] of kept(figures)) collector.add(settingOf(replicas), figure, unit, name, value);
       }
     }
