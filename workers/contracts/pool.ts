@@ -2,6 +2,7 @@
  * The pool Worker's RPC surface: it knows the replicas and the WASM engine, plans where a request runs, and says where each ran. Failures come
  * as `ok: false`. Going on elsewhere in the middle of an answer is the caller's part: it asks again, and names those that have failed.
  */
+import type { Caller } from "./caller.ts";
 import type { GenerateRequest, ModelDescription, Outcome } from "./engine.ts";
 
 /** What a plan goes by beside the request itself. */
@@ -86,8 +87,11 @@ export interface PoolBackend {
   availability(ids: readonly string[]): Promise<Outcome<readonly ModelAvailability[]>>;
   /** Whether this model, or any where null, can answer; makes one token with the WASM engine where no replica is ready. */
   ready(model: string | null): Promise<Outcome<null>>;
-  /** Plans and begins. Refusals known before the first token come as `ok: false`. Cancelling the stream stops the work within one token. */
-  run(request: GenerateRequest, wishes: PlacementWishes): Promise<Outcome<PlacedStream>>;
+  /**
+   * Plans and begins. Refusals known before the first token come as `ok: false`. Cancelling the stream stops the work within one token. Where it
+   * waits for room, it waits only as long as its `caller`, who is taken to wait where none is given.
+   */
+  run(request: GenerateRequest, wishes: PlacementWishes, caller?: Caller): Promise<Outcome<PlacedStream>>;
   /** Registers a replica, or is its heartbeat or its farewell. */
   tell(message: NodeMessage): Promise<Outcome<NodeReply>>;
 }

@@ -2,6 +2,7 @@
  * The session Worker's RPC surface: it owns running generations, the states of conversations, and what tenants keep. Failures come as
  * `ok: false`, never as a thrown error. A tenant is never told whether what it may not see exists: that is "not found", as is the unknown.
  */
+import type { Caller } from "./caller.ts";
 import type { TurnFinish } from "./finish.ts";
 import type { Ability } from "./abilities.ts";
 import type { ChoiceEvent, Job } from "./choice.ts";
@@ -244,8 +245,8 @@ export interface TenantUsage {
 }
 
 export interface SessionBackend {
-  /** Runs an order. Refusals known before the first token come as `ok: false`. */
-  start(request: GenerationRequest): Promise<Outcome<OpenStream>>;
+  /** Runs an order. Refusals known before the first token come as `ok: false`. What has not begun when its `caller` goes is given up. */
+  start(request: GenerationRequest, caller?: Caller): Promise<Outcome<OpenStream>>;
   /** Entries after this number, for a client that comes back. */
   attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>>;
   /** Ends a generation as if its answer had ended here. */

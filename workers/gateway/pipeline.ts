@@ -29,6 +29,7 @@ import type { GenerationFields } from "./schema/generation-fields.ts";
 import { parseBody } from "./schema/parse.ts";
 import { deliverBeginning, deliverEvents, deliverWhole } from "./stream/deliver.ts";
 import { recipeVersion, type AnswerRecipe } from "./stream/recipe.ts";
+import { SignalledCaller } from "../waiting/caller.ts";
 
 /** What an endpoint adds to the common life: its wire shape, how its prompt is made, and how its answer looks. */
 export interface GenerationEndpoint<Body extends GenerationFields> {
@@ -108,17 +109,20 @@ async function answerBy<Body extends GenerationFields>(
   facts["choices"] = jobs.length;
   const streams = body.stream === true;
   const open = await fromSession(
-    c.env.SESSION.start({
-      ...placeOf(c.req.raw),
-      tenant,
-      model: versionOf(description),
-      abilities: description.abilities,
-      jobs,
-      recipe: JSON.stringify(recipe),
-      resumable: streams,
-      ...(body.hedge === true ? { hedge: true } : {}),
-      ...(turn === undefined ? {} : { turn: { ...turn, limits, countsHeld } }),
-    }),
+    c.env.SESSION.start(
+      {
+        ...placeOf(c.req.raw),
+        tenant,
+        model: versionOf(description),
+        abilities: description.abilities,
+        jobs,
+        recipe: JSON.stringify(recipe),
+        resumable: streams,
+        ...(body.hedge === true ? { hedge: true } : {}),
+        ...(turn === undefined ? {} : { turn: { ...turn, limits, countsHeld } }),
+      },
+      new SignalledCaller(c.req.raw.signal),
+    ),
   );
   if (streams) return deliverEvents(c, open, model.tokenizer, null);
   return endpoint.isLeft?.(body) === true ? await deliverBeginning(c, open) : await deliverWhole(c, open, model.tokenizer);

@@ -1,4 +1,5 @@
 /** From a request to a stream: plans, waits for room where there is none, and tries the candidates until one has taken it. */
+import type { Caller } from "../contracts/caller.ts";
 import type { GenerateRequest, Outcome } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { PlacementWishes } from "../contracts/pool.ts";
@@ -19,6 +20,8 @@ export interface DispatchOptions {
   readonly health: Health;
   readonly budget: RetryBudget;
   readonly queue: WaitQueue;
+  /** Undefined where whoever asks cannot go. */
+  readonly caller: Caller | undefined;
   /** The newest there is; renews it beside, where it is old. */
   readonly snapshot: () => PoolSnapshot;
   /** Why the engine is not among the backends; undefined where it is, or is not known to be away. */
@@ -45,12 +48,12 @@ export class Dispatch {
   }
 
   async run(): Promise<Outcome<Begun>> {
-    const { queue, budget, settings } = this.#options;
+    const { queue, budget, settings, caller } = this.#options;
     const { model, share = null } = this.#request;
     budget.request();
     let first: Attempt | undefined;
     const found = await queue.run(
-      { share, lane: `${model.id} ${model.digest}`, signal: new AbortController().signal },
+      { share, lane: `${model.id} ${model.digest}`, ...(caller === undefined ? {} : { left: () => caller.left() }) },
       () => this.#find(),
       ({ ways: [best] }) => {
         if (best !== undefined) first = this.#attempt(best);

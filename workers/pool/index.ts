@@ -1,6 +1,7 @@
 /** The pool Worker: no public routes, only the RPC surface that the gateway and the session Worker are bound to. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { internalFailure, unwrap } from "../contracts/call.ts";
+import type { Caller } from "../contracts/caller.ts";
 import type { GenerateRequest, ModelDescription, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { ModelAvailability, NodeMessage, NodeReply, PlacedStream, PlacementWishes, PoolBackend } from "../contracts/pool.ts";
@@ -56,12 +57,12 @@ export class PoolService extends WorkerEntrypoint<PoolEnvironment> implements Po
     });
   }
 
-  async run(request: GenerateRequest, wishes: PlacementWishes): Promise<Outcome<PlacedStream>> {
+  async run(request: GenerateRequest, wishes: PlacementWishes, caller?: Caller): Promise<Outcome<PlacedStream>> {
     return await this.#reach(async (settings) => {
       await this.#current(settings, ({ replicas }) => replicas.some(({ models }) => models.some((one) => isVersion(one, request.model))));
       const dispatch = new Dispatch(
         {
-          ...{ environment: this.env, settings, health, budget, queue: queueOf(settings.queue) },
+          ...{ environment: this.env, settings, health, budget, queue: queueOf(settings.queue), caller },
           snapshot: () => {
             copy.renew(this.#sources(), this.#options(settings));
             return copy.snapshot;

@@ -31,7 +31,8 @@ export interface Waiting {
   readonly share: string | null;
   /** What it waits for room at: the model's version. Others do not wait for it. */
   readonly lane: string;
-  readonly signal: AbortSignal;
+  /** Settles once nobody waits for it any more; asked only where it has to wait. */
+  readonly left?: () => Promise<unknown>;
 }
 
 const pollMilliseconds = 20;
@@ -68,9 +69,9 @@ export class WaitQueue {
   /**
    * What `find` finds, as soon as it finds anything in this request's turn; undefined means that there is no room. It is asked at once where nobody
    * waits, and changes nothing: `take` does, which makes the room another's no longer. Fails where the queue is full (429 where the share's own
-   * requests fill its part, 503 otherwise), after the wait, and when the signal says so.
+   * requests fill its part, 503 otherwise), after the wait, and once its caller has left.
    */
-  async run<T>({ share, lane: name, signal }: Waiting, find: () => T | undefined, take: (found: T) => void): Promise<Outcome<T>> {
+  async run<T>({ share, lane: name, left }: Waiting, find: () => T | undefined, take: (found: T) => void): Promise<Outcome<T>> {
     this.#forgetTheGone();
     if (!this.#lanes.has(name)) {
       const found = find();
@@ -81,9 +82,15 @@ export class WaitQueue {
     const begin = this.#steady();
     const ticket: Ticket = { share, hasRoom: () => find() !== undefined, lookedAt: begin, noRoomIn: undefined };
     this.#lane(name, begin).look(ticket, begin);
+    const caller = { isGone: false };
+    const leave = () => {
+      caller.isGone = true;
+    };
+    void left?.().then(leave, leave);
     try {
-      while (!signal.aborted) {
+      while (true) {
         await this.#clock.sleep(pollMilliseconds);
+        if (caller.isGone) return { ok: false, failure: clientGone };
         const now = this.#steady();
         const found = this.#isNext(name, ticket, now) ? find() : undefined;
         if (found !== undefined) {
@@ -96,7 +103,6 @@ export class WaitQueue {
           return { ok: false, failure: this.#overloaded(503, `No backend had room within ${seconds} s.`, name) };
         }
       }
-      return { ok: false, failure: clientGone };
     } finally {
       const lane = this.#lanes.get(name);
       lane?.leave(ticket);

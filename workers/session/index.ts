@@ -1,6 +1,7 @@
 /** The session Worker: no public routes, only the RPC surface that the gateway is bound to. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { internalFailure } from "../contracts/call.ts";
+import type { Caller } from "../contracts/caller.ts";
 import type { Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { GenerationOrder, GenerationRequest, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
@@ -29,34 +30,34 @@ const mostObjects = 16;
 export class SessionService extends WorkerEntrypoint<SessionEnvironment> implements SessionBackend {
   readonly #keeper = new SessionKeeper(this.env);
 
-  async start(request: GenerationRequest): Promise<Outcome<OpenStream>> {
+  async start(request: GenerationRequest, caller?: Caller): Promise<Outcome<OpenStream>> {
     return await this.#reach(async () => {
       const { tenant, turn, ...rest } = request;
-      if (turn === undefined || tenant === null) return await this.#start({ ...rest, tenant });
+      if (turn === undefined || tenant === null) return await this.#start({ ...rest, tenant }, caller);
       if (turn.session !== null) {
         const { session } = turn;
         const isThere = (await findSession(this.env, tenant, session, "sess", "ctx")) !== undefined;
-        const begun = isThere ? await this.#start({ ...rest, tenant, turn: { ...turn, session } }) : notThere;
+        const begun = isThere ? await this.#start({ ...rest, tenant, turn: { ...turn, session } }, caller) : notThere;
         // A response goes with its session.
         const isGone = !begun.ok && begun.failure.code === "session_not_found" && turn.after !== undefined;
         return isGone ? { ok: false, failure: responseNotFound() } : begun;
       }
       const made = await this.#keeper.createForResponse(tenant, request.model);
       if (!made.ok) return made;
-      const begun = await this.#start({ ...rest, tenant, turn: { ...turn, session: made.value } });
+      const begun = await this.#start({ ...rest, tenant, turn: { ...turn, session: made.value } }, caller);
       // Nobody has heard of it.
       if (!begun.ok) await this.#keeper.deleteSession(tenant, made.value).catch(noteUndeleted);
       return begun;
     });
   }
 
-  async #start(request: Omit<GenerationOrder, "stream">): Promise<Outcome<OpenStream>> {
+  async #start(request: Omit<GenerationOrder, "stream">, caller: Caller | undefined): Promise<Outcome<OpenStream>> {
     const { tenant, turn, place } = request;
     let order = { ...request, stream: await newStreamId(this.env, place, tenant) };
     try {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await this.#streams(order.stream).start(order);
+          return await this.#streams(order.stream).start(order, caller);
         } catch (cause) {
           if (!isStorageCorrupt(cause) || attempt === mostObjects) throw cause;
           // Its file is broken, and another of the objects there may be sound.
@@ -67,7 +68,7 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
       logLine("error", "session_object_unreachable", { cause: describeCause(cause) });
       // A turn belongs to its session, which would not know of it.
       if (turn !== undefined) return { ok: false, failure: isStorageCorrupt(cause) ? storageCorrupt("stream") : objectUnreachable() };
-      return await startUnwritten(this.env, this.ctx, order);
+      return await startUnwritten(this.env, this.ctx, order, caller);
     }
   }
 

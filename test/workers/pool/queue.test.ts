@@ -47,10 +47,12 @@ function withRoom(room: number, options: Partial<WaitQueueOptions> = {}) {
   const clock = new TestClock();
   const queue = new WaitQueue({ most: 10, mostOfShare: 6, waitMilliseconds: 5_000, pool: () => state.room, ...options, clock });
   const state = { room, asked: 0, served: [] as string[], outcomes: new Map<string, Outcome<string>>() };
-  const abort = new Map<string, AbortController>();
+  const leave = new Map<string, () => void>();
   const ask = (name: string, lane = "m") => {
-    const controller = new AbortController();
-    abort.set(name, controller);
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    leave.set(name, () => {
+      resolve(undefined);
+    });
     const share = name.startsWith("nobody") ? null : (name[0] ?? "");
     const find = () => {
       state.asked += 1;
@@ -60,7 +62,7 @@ function withRoom(room: number, options: Partial<WaitQueueOptions> = {}) {
       state.room -= 1;
       state.served.push(name);
     };
-    void queue.run({ share, lane, signal: controller.signal }, find, take).then((outcome) => state.outcomes.set(name, outcome));
+    void queue.run({ share, lane, left: () => promise }, find, take).then((outcome) => state.outcomes.set(name, outcome));
   };
   const failureOf = (name: string) => {
     const outcome = state.outcomes.get(name);
@@ -73,7 +75,7 @@ function withRoom(room: number, options: Partial<WaitQueueOptions> = {}) {
       await clock.pass(everyMilliseconds);
     }
   };
-  return { clock, queue, state, ask, abort, failureOf, free };
+  return { clock, queue, state, ask, leave, failureOf, free };
 }
 
 describe("waiting for room", () => {
@@ -145,15 +147,14 @@ describe("waiting for room", () => {
   it("lets another go first whose request can be served where the first one's cannot", async () => {
     const clock = new TestClock();
     const queue = new WaitQueue({ most: 10, mostOfShare: 6, waitMilliseconds: 5_000, pool: () => clock.now(), clock });
-    const { signal } = new AbortController();
     const first = queue.run(
-      { share: "a", lane: "m", signal },
+      { share: "a", lane: "m" },
       () => undefined,
       () => undefined,
     );
     let room = false;
     const second = queue.run(
-      { share: "b", lane: "m", signal },
+      { share: "b", lane: "m" },
       () => (room ? "found" : undefined),
       () => undefined,
     );
@@ -175,10 +176,10 @@ describe("waiting for room", () => {
   });
 
   it("ends for whoever goes away, and the turn goes on", async () => {
-    const { clock, state, ask, abort, failureOf, queue } = withRoom(0);
+    const { clock, state, ask, leave, failureOf, queue } = withRoom(0);
     ask("a1");
     ask("b1");
-    abort.get("a1")?.abort();
+    leave.get("a1")?.();
     await clock.pass(50);
     expect(failureOf("a1")).toMatchObject({ code: "cancelled", status: 499, retryable: false });
     expect(queue.size).toBe(1);

@@ -170,6 +170,11 @@ export class Life {
     this.#run.stop();
   }
 
+  /** Gives up what nobody waits for any more. */
+  leave(): void {
+    this.#run.cancel(cancelled("The client went away before its answer began."));
+  }
+
   /** After its time: everything that was written of it. */
   forget(): void {
     this.#log.delete();

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import type { Caller } from "../../contracts/caller.ts";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { GenerationOrder, OpenStream, TenantId, TranscriptMessage } from "../../contracts/session.ts";
@@ -17,6 +18,7 @@ import { Life } from "./life.ts";
 import { SqlLogRows } from "./log-rows.ts";
 import { encodeOrder, OrderRows, type EncodedOrder, type StoredOrder } from "./order-rows.ts";
 import { StreamAccount } from "./stream-account.ts";
+import { whileWaiting } from "../../waiting/caller.ts";
 
 /** While something runs or is kept, the object looks after it so often: generations that were cut off with it go on, old ones go. */
 const watchMilliseconds = 30_000;
@@ -48,7 +50,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   /** Throws where the order can't be written down, with nothing begun: it is not this object's to run then. */
-  async start(order: GenerationOrder): Promise<Outcome<OpenStream>> {
+  async start(order: GenerationOrder, caller?: Caller): Promise<Outcome<OpenStream>> {
     const { stream } = order;
     if (this.#lives.has(stream) || this.#orders.has(stream))
       return { ok: false, failure: conflict("A stream with this id has been started already.") };
@@ -58,7 +60,13 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       const making = this.#live(stored);
       this.#lives.set(stream, making);
       const life = await making;
-      const encoded = await this.#begin(stored, life);
+      const encoded = await whileWaiting(
+        caller,
+        () => {
+          life.leave();
+        },
+        () => this.#begin(stored, life),
+      );
       await this.#write(encoded, life);
       this.ctx.waitUntil(life.run());
       return { ok: true, value: await life.openUnderWay() };

@@ -2,6 +2,7 @@
  * An answer that no object can own, because none can be reached or its disk is full: it runs in the call that asked for it. It ends with its
  * client, and nobody can come back to it, but it is an answer. States are still found and kept where that works.
  */
+import type { Caller } from "../../contracts/caller.ts";
 import type { Outcome } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { GenerationOrder, OpenStream } from "../../contracts/session.ts";
@@ -10,11 +11,13 @@ import type { SessionEnvironment } from "../environment.ts";
 import { tenantStore } from "../snapshots/tiers/near-store.ts";
 import { Life } from "./life.ts";
 import { InMemoryLogRows } from "./log-rows.ts";
+import { whileWaiting } from "../../waiting/caller.ts";
 
 export async function startUnwritten(
   environment: SessionEnvironment,
   context: Pick<ExecutionContext, "waitUntil">,
   order: GenerationOrder,
+  caller?: Caller,
 ): Promise<Outcome<OpenStream>> {
   const life = new Life({
     stored: { order: { ...order, resumable: false }, prepared: null },
@@ -27,7 +30,13 @@ export async function startUnwritten(
     onIdle: () => undefined,
   });
   try {
-    await life.begin();
+    await whileWaiting(
+      caller,
+      () => {
+        life.leave();
+      },
+      () => life.begin(),
+    );
   } catch (cause) {
     if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };
     throw cause;

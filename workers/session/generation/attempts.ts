@@ -203,7 +203,7 @@ export class Attempts {
   }
 
   async #run(start: Start): Promise<Outcome<PlacedStream>> {
-    const { askPool, job, states } = this.#options;
+    const { askPool, job, states, signal } = this.#options;
     const state =
       start.snapshot === null
         ? undefined
@@ -213,7 +213,7 @@ export class Attempts {
           );
     try {
       const request = this.#request(start, state?.reference);
-      const askedFor = { beginning: job.request.prompt, avoid: [...this.#failedAt], ranAt: this.#placed?.backend ?? null };
+      const askedFor = { beginning: job.request.prompt, avoid: [...this.#failedAt], ranAt: this.#placed?.backend ?? null, signal };
       return { ok: true, value: await fromPool(askPool(request, askedFor)) };
     } catch (cause) {
       if (cause instanceof ServiceError) return { ok: false, failure: cause.failure };

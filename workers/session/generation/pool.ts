@@ -6,6 +6,7 @@ import { toHex } from "../../encoding/hex.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { stateRecurrent } from "../settings.ts";
+import { SignalledCaller } from "../../waiting/caller.ts";
 
 /** Domains of the digests: a tenant's share says nothing of what else the tenant is called, and an affinity nothing of what a text begins with. */
 const shareDomain = "spikingbrain share 1\n";
@@ -33,6 +34,8 @@ export interface AskedFor {
   readonly avoid: readonly string[];
   /** Where the last part of this answer ran; null before there is one. */
   readonly ranAt: string | null;
+  /** Once nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
 }
 
 /** Has a request run somewhere. */
@@ -45,7 +48,7 @@ export function askPool(
 ): AskPool {
   const recurrent = stateRecurrent(environment);
   const share = tenant === null ? Promise.resolve(null) : shareOf(tenant);
-  return async ({ save, ...request }, { beginning, avoid, ranAt }) =>
+  return async ({ save, ...request }, { beginning, avoid, ranAt, signal }) =>
     environment.POOL.run(
       {
         ...request,
@@ -56,6 +59,7 @@ export function askPool(
         ...{ affinity: tenant === null ? null : await affinityOf(tenant, session ?? beginning), stateAt: ranAt ?? stateAt },
         ...{ avoid, place, hedge },
       },
+      new SignalledCaller(signal),
     );
 }
 

@@ -22,7 +22,7 @@ function pool() {
 const plain: GenerateRequest = { ...greedy([1]), model: versionOf(tinyManifest) };
 const saving: GenerateRequest = { ...plain, save: { at: [2], end: true, fromPage: 0 } };
 const nobody = { tenant: null, priority: "interactive", session: null, place: null } as const;
-const text = { beginning: Uint32Array.of(1), avoid: [], ranAt: null };
+const text = { beginning: Uint32Array.of(1), avoid: [], ranAt: null, signal: new AbortController().signal };
 const named = { share: null, priority: "interactive" } as const;
 
 describe("STATE_RECURRENT", () => {
