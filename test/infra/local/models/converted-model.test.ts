@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { lockPath, mergedModel, readLock, writeLock } from "../../../../infra/local/models/converted-model.ts";
 import { digestFile } from "../../../../infra/local/models/digest.ts";
-import { writeGguf, type GgufEntry, type GgufTensor } from "../../../../infra/local/gguf/layout.ts";
+import { readGguf, writeGguf, type GgufEntry, type GgufTensor } from "../../../../infra/local/gguf/layout.ts";
 import { readRegistry } from "../../../../infra/local/models/registry.ts";
 import { inRepository } from "../../../../infra/local/paths.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
@@ -20,6 +20,9 @@ function textEntry(key: string, value: string): GgufEntry {
 
 const tensor = (name: string, fill: number): GgufTensor => ({ name, dimensions: [4], type: 0, data: Buffer.alloc(16, fill) });
 
+/** Of a type that the engine does not read: 32 times code 1 - 16, by a scale of 2^-9. */
+const q50: GgufTensor = { name: "c", dimensions: [32], type: 6, data: Buffer.from([0, 0x18, 0, 0, 0, 0, ...Array<number>(16).fill(0x11)]) };
+
 interface Files {
   readonly teacher: string;
   readonly delta: string;
@@ -35,7 +38,7 @@ async function lockedFiles(): Promise<Files> {
     string,
   ];
   mkdirSync(cache);
-  writeFileSync(teacher, writeGguf({ entries: [textEntry("general.architecture", "qwen2")], tensors: [tensor("a", 1)] }));
+  writeFileSync(teacher, writeGguf({ entries: [textEntry("general.architecture", "qwen2")], tensors: [tensor("a", 1), q50] }));
   writeFileSync(
     delta,
     writeGguf({
@@ -61,6 +64,13 @@ describe("mergedModel", () => {
     // A second time needs neither teacher nor delta.
     expect(await make({ ...files, teacher: "nowhere" })).toBe(path);
     expect(readdirSync(files.cache)).toEqual(["small.gguf"]);
+  });
+
+  it("has the delta's tensors beside the teacher's, and those in types that the engine reads", async () => {
+    const path = await make(await lockedFiles());
+    const { tensors } = readGguf(readFileSync(path), path);
+    const data = Buffer.from([0, 0x18, ...Array<number>(32).fill(256 - 15)]);
+    expect(tensors).toEqual([tensor("a", 1), { ...q50, type: 8, data }, tensor("b", 2)]);
   });
 
   it("makes it again where the file is cut off or of another delta", async () => {

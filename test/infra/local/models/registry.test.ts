@@ -48,10 +48,10 @@ describe("readRegistry", () => {
   });
 
   it("gives every built-in model a temperature for requests that name none", () => {
-    for (const { id, ownedBy, defaults } of localModels(readRegistry()).values())
+    for (const { id, defaults } of localModels(readRegistry()).values())
       expect([id, defaults]).toEqual([
         id,
-        ownedBy === "Qwen" ? { temperature: 0.7, top_p: 0.8, top_k: 20 } : { temperature: 0.2, top_p: 0.9 },
+        id.includes("coder") ? { temperature: 0.7, top_p: 0.8, top_k: 20 } : { temperature: 0.2, top_p: 0.9 },
       ]);
   });
 
