@@ -3,6 +3,7 @@ import * as z from "zod";
 import { gatewaySettings } from "../../workers/gateway/settings.ts";
 import { addressRules } from "../../workers/pool/registry/address.ts";
 import { nodeSecrets } from "../../workers/pool/registry/node-credential.ts";
+import { accessToken } from "../../workers/pool/registry/replica-keys.ts";
 import { registrySettings } from "../../workers/pool/registry/settings.ts";
 import { staticReplicas } from "../../workers/pool/registry/static-list.ts";
 import { checkSettings } from "../../workers/session/settings.ts";
@@ -42,14 +43,19 @@ export async function givenSecrets(workers: readonly Worker[], file: Secrets, ne
 }
 
 /** By the rules of who reads them. @throws ServiceError that tells no value. */
-export function checkSecrets(secrets: ReadonlyMap<string, Secrets>, { variables }: Pick<DeploySettings, "variables">): void {
+export function checkSecrets(
+  secrets: ReadonlyMap<string, Secrets>,
+  { variables, poolNetwork }: Pick<DeploySettings, "variables" | "poolNetwork">,
+): void {
   const of = (role: string): Readonly<Record<string, string>> => ({ ...variables[role], ...Object.fromEntries(secrets.get(role) ?? []) });
   gatewaySettings(of("gateway"));
   checkSettings(of("session"));
   registrySettings(of("pool"));
-  addressRules(of("pool"));
+  const pool = { ...of("pool"), ...(poolNetwork === undefined ? {} : { POOL_NETWORK: poolNetwork }) };
+  addressRules(pool);
   nodeSecrets(of("pool"));
-  staticReplicas(of("pool"), Date.now());
+  accessToken(of("pool"));
+  staticReplicas(pool, Date.now());
 }
 
 function needed({ role }: Worker, { open }: DeploySettings): readonly string[] {

@@ -12,6 +12,7 @@ const secrets = {
   pool: [
     { name: "POOL_NODES", isRequired: false },
     { name: "POOL_STATIC", isRequired: false },
+    { name: "POOL_ACCESS", isRequired: false },
   ],
 } as const satisfies Readonly<Record<string, readonly { readonly name: string; readonly isRequired: boolean }[]>>;
 

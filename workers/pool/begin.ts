@@ -13,7 +13,7 @@ import { isVersion } from "./eligible.ts";
 import type { PoolEnvironment } from "./environment.ts";
 import { tooSlow } from "./failures.ts";
 import { outcomeOf, type Attempt } from "./health.ts";
-import { keyOf } from "./registry/replica-keys.ts";
+import { credentialsOf } from "./registry/replica-keys.ts";
 import type { Replica } from "./replica.ts";
 import type { AttemptLimits } from "./settings.ts";
 import { watch } from "./watch.ts";
@@ -76,7 +76,7 @@ async function opened(environment: PoolEnvironment, options: BeginOptions): Prom
   const leave = new AbortController();
   const call: BackendCall = {
     ...{ replica, model, request: asked.value, signal: leave.signal },
-    key: replica.kind === "engine" ? null : await keyOf(environment, replica),
+    ...(replica.kind === "engine" ? { key: null, access: null } : await credentialsOf(environment, replica)),
     watch: watch({ limits, attempt }),
   };
   const answer = backendOf(environment, replica.kind).generate(call);

@@ -54,7 +54,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     edge = parser.add_argument_group("an edge", "to which the replica makes itself known, so that it gets work from there")
     edge.add_argument("--edge", metavar="URL", help="the edge's address, https://… (http:// on this machine only)")
     edge.add_argument("--node-file", type=Path, metavar="FILE", help="this node's credential: NAME:BASE64 of 32 bytes")
-    edge.add_argument("--address", metavar="URL", help="at which the edge reaches this replica (http://HOST:PORT where HOST is loopback)")
+    edge.add_argument(
+        "--address",
+        metavar="URL",
+        help="at which the edge reaches this replica (http://HOST:PORT on this machine or in a private network)",
+    )
     edge.add_argument("--name", metavar="NAME", help="the replica's name, unique in the pool (made of the node, the host and the port)")
     edge.add_argument("--place", type=place, metavar="PLACE", help="where it runs, as data centres are named to Workers")
     edge.add_argument("--weight", type=weight, metavar="N", help="share of new work beside others of the model: 0.05 is a canary (1)")
@@ -89,18 +93,20 @@ def _name(arguments: argparse.Namespace, node: str) -> str:
 
 def _address(arguments: argparse.Namespace) -> str:
     if arguments.address is not None:
-        return _url("--address", arguments.address)
+        # The edge knows whether it reaches replicas through a private network, and refuses plain HTTP otherwise.
+        return _url("--address", arguments.address, in_private_network=True)
     if arguments.host not in LOOPBACK:
         raise ValueError(f"--address must be given where --host is not loopback; --host is {arguments.host!r}")
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     return f"http://{host}:{arguments.port}"
 
 
-def _url(option: str, text: str) -> str:
-    rule = f"{option} must be https:// and a host (http:// and a port for 127.0.0.1 or [::1]), without a path"
+def _url(option: str, text: str, *, in_private_network: bool = False) -> str:
+    named = ", or a host's name in a private network of the edge's" if in_private_network else ""
+    rule = f"{option} must be https:// and a host (http:// and a port for 127.0.0.1 or [::1]{named}), without a path"
     try:
         url = urlsplit(text)
-        is_right = _is_right(url)
+        is_right = _is_right(url, in_private_network=in_private_network)
     except ValueError:
         is_right = False
     if not is_right:
@@ -109,9 +115,10 @@ def _url(option: str, text: str) -> str:
     return text.rstrip("/")
 
 
-def _is_right(url: SplitResult) -> bool:
-    is_loopback = url.hostname in LOOPBACK
-    scheme = ("http", "https") if is_loopback else ("https",)
+def _is_right(url: SplitResult, *, in_private_network: bool) -> bool:
+    # An address in place of a name ends in a digit, or has colons.
+    is_name = url.hostname is not None and url.hostname[-1:].isalpha() and ":" not in url.hostname
+    scheme = ("http", "https") if url.hostname in LOOPBACK or (in_private_network and is_name) else ("https",)
     # A port that is none raises ValueError.
     has_port = url.port is None or url.port > 0
     return (

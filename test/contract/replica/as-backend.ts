@@ -3,7 +3,7 @@ import type { GenerateRequest, GenerationBackend, ModelDescription } from "../..
 import { greedyParameters } from "../../../workers/contracts/engine.ts";
 import type { ReplicaBackend } from "../../../workers/pool/backends/contract.ts";
 import { collect, valueOf } from "../generation.ts";
-import { replicaAddress, replicaKey } from "./scripted-replica.ts";
+import { accessToken, replicaAddress, replicaKey } from "./scripted-replica.ts";
 
 /** What a replica counts of its work. */
 export interface Counts {
@@ -14,7 +14,7 @@ export interface Counts {
 
 export function callOf(model: ModelDescription, request: GenerateRequest) {
   const replica = { name: "scripted", address: replicaAddress };
-  return { replica, model, key: replicaKey, request, signal: new AbortController().signal };
+  return { replica, model, key: replicaKey, access: accessToken, request, signal: new AbortController().signal };
 }
 
 export function asBackend(backend: ReplicaBackend, model: ModelDescription, counts: () => Counts): GenerationBackend {

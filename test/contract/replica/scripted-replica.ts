@@ -25,6 +25,8 @@ export interface ReplicaScript {
 }
 
 export const replicaKey = "a-key-of-the-scripted-replica";
+/** What stands before it may ask for it; it does not itself. */
+export const accessToken = { id: "id-of-a-token.access", secret: "secret-of-a-token" };
 export const replicaAddress = "https://replica.example";
 
 export class ScriptedReplica {

@@ -67,7 +67,8 @@ EDGE = ["--edge", "https://edge.example.com"]
         ([*EDGE, "NODE", "--host", "0.0.0.0"], "--address must be given where --host is not loopback; --host is '0.0.0.0'"),
         ([*EDGE, "NODE", "--address", "http://10.0.0.1:8000"], "--address must be https:// and a host"),
         ([*EDGE, "NODE", "--address", "https://a.example.com/x"], "without a path; it is 'https://a.example.com/x'"),
-        ([*EDGE, "NODE", "--address", "https://u:the-password@a.example.com"], "[::1]), without a path\n"),
+        ([*EDGE, "NODE", "--address", "https://u:the-password@a.example.com"], "edge's), without a path\n"),
+        ([*EDGE, "NODE", "--address", "http://[fd00::a]:8000"], "--address must be https:// and a host"),
         (["--edge", "http://edge.example.com", "NODE"], "--edge must be https:// and a host"),
         (["--edge", "https://edge.example.com:99999", "NODE"], "--edge must be https:// and a host"),
         (["--edge", "nonsense", "NODE"], "--edge must be https:// and a host"),
@@ -94,6 +95,12 @@ def chosen(*given: str) -> Options:
     parser = argparse.ArgumentParser()
     command.add(parser.add_subparsers())
     return Options.of(parser.parse_args(["serve", "m", "--port", "8000", *given]))
+
+
+def test_an_address_in_a_private_network_may_be_plain_http(node_file: str) -> None:
+    plain = "http://seven-1.pool.example.com:8000"
+    given = chosen(*EDGE, "--node-file", node_file, "--address", plain)
+    assert given.node is not None and given.node.address == plain
 
 
 def test_the_edges_key_is_taken_beside_the_files_or_alone(key_file: str, node_file: str, tmp_path: Path) -> None:

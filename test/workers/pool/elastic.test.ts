@@ -146,6 +146,18 @@ describe("replicas that fail again and again", () => {
   }, 20_000);
 });
 
+test("replicas behind a tunnel are sent its token, which is nowhere else", async () => {
+  const token = { id: "id-of-the-token.access", secret: "the-secret-of-the-token" };
+  setPoolVariables({ POOL_ACCESS: `${token.id}:${token.secret}` });
+  const answer = await ask();
+  setPoolVariables({ POOL_ACCESS: undefined });
+  expect(kindOf(answer)).toBe("vllm");
+  const [asked] = pool.all.flatMap(({ seen }) => seen);
+  expect(asked?.headers).toMatchObject({ "cf-access-client-id": token.id, "cf-access-client-secret": token.secret });
+  const said = [...lines, JSON.stringify([...answer.headers]), await answer.text(), asked?.url, asked?.body].join("\n");
+  for (const secret of Object.values(token)) expect(said).not.toContain(secret);
+});
+
 describe("what goes on from a session", () => {
   test("goes to where the session was last read, which no isolate has to remember: the session's forks, too", async () => {
     await pool.leave();

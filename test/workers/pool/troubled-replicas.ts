@@ -149,7 +149,7 @@ function listed(name: string, abilities: readonly Ability[]): object {
     ...{ id, digest, tokenizer_digest: tokenizerDigest, architecture: "toy", parameters: 0, kernel: "toy" },
     ...{ vocabulary_size: tinyTokenizer.tokens.length, context_length: tinyManifest.contextLength, abilities, state: null, spikes: null },
   };
-  return { name, kind: "vllm", address: `https://${hostOf(name)}`, key: replicaKey, models: [model] };
+  return { name, kind: "vllm", address: `https://${hostOf(name)}`, key: replicaKey, access: true, models: [model] };
 }
 
 /** Longer than `POOL_REFRESH_SECONDS` of the tests, twice. */

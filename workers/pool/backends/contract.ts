@@ -3,6 +3,7 @@
  * `test/contract` holds all of them to one suite.
  */
 import type { GenerateEvent, GenerateRequest, ModelDescription, Outcome } from "../../contracts/engine.ts";
+import type { AccessToken } from "../registry/replica-keys.ts";
 import type { Replica } from "../replica.ts";
 
 export interface BackendCall {
@@ -12,6 +13,8 @@ export interface BackendCall {
   readonly model: ModelDescription;
   /** What the replica knows the pool by; null where it asks for no key. It goes into one header and nowhere else. */
   readonly key: string | null;
+  /** What lets the pool through Cloudflare Access to it; null where nothing stands before it. It goes into two headers and nowhere else. */
+  readonly access?: AccessToken | null;
   readonly request: GenerateRequest;
   /** Ends the request at the replica at once, as long as `generate` runs; then its caller has the stream, and cancels that. */
   readonly signal: AbortSignal;

@@ -31,10 +31,10 @@ export class ReplicaHttp {
   readonly #network: Network;
   /** Of whole paths. */
   readonly #allowed: RegExp;
-  readonly #call: Pick<BackendCall, "replica" | "key">;
+  readonly #call: Pick<BackendCall, "replica" | "key" | "access">;
   readonly #headerMilliseconds: number;
 
-  constructor(network: Network, allowed: RegExp, call: Pick<BackendCall, "replica" | "key">, options: HttpOptions = {}) {
+  constructor(network: Network, allowed: RegExp, call: Pick<BackendCall, "replica" | "key" | "access">, options: HttpOptions = {}) {
     this.#network = network;
     this.#allowed = allowed;
     this.#call = call;
@@ -70,12 +70,16 @@ export class ReplicaHttp {
 
   #request({ method, path, query = {}, headers = {}, body, accept }: HttpRequest, signal: AbortSignal): Request {
     if (!this.#allowed.test(path)) throw new Error(`a path that is not on the list of the backend's: ${path}`);
-    const { replica, key } = this.#call;
+    const { replica, key, access = null } = this.#call;
     const url = new URL(replica.address + path);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const sent = new Headers({ "accept-encoding": "identity", ...(accept === null ? {} : { accept }), ...headers });
     if (typeof body === "string") sent.set("content-type", "application/json");
     if (key !== null) sent.set("authorization", `Bearer ${key}`);
+    if (access !== null) {
+      sent.set("cf-access-client-id", access.id);
+      sent.set("cf-access-client-secret", access.secret);
+    }
     return new Request(url, { method, headers: sent, redirect: "manual", signal, ...(body === undefined ? {} : { body }) });
   }
 

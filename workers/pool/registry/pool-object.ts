@@ -22,6 +22,10 @@ export interface RegistryVariables {
   readonly POOL_HOSTS?: string;
   /** `allow` takes addresses of this machine, over plain HTTP: for development. */
   readonly POOL_LOOPBACK?: string;
+  /** Where it is bound, replicas are reached through it alone. */
+  readonly POOL_NETWORK?: object;
+  /** A service token of Cloudflare Access, `CLIENT_ID:CLIENT_SECRET`, for replicas behind a tunnel that asks for one; a secret. */
+  readonly POOL_ACCESS?: string;
   /** Seconds between two messages of a replica; 5 unless set. */
   readonly POOL_HEARTBEAT_SECONDS?: string;
   /** Seconds without a message after which a replica gets no more work; 20 unless set. */

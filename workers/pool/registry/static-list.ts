@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { misconfigured, type Variables } from "../../settings.ts";
 import type { Replica } from "../replica.ts";
-import { addressProblem, addressRules } from "./address.ts";
+import { addressProblem, addressRules, type AddressVariables } from "./address.ts";
 import { asFailure, modelsSchema, placeSchema, replicaName, weightSchema } from "./message.ts";
 
 const mostReplicas = 256;
@@ -13,6 +13,8 @@ const listSchema = z
       name: replicaName,
       kind: z.enum(["vllm", "openai"]),
       address: z.string(),
+      /** Whether it is behind the deployment's own Cloudflare Access, whose token it then gets. */
+      access: z.boolean().default(false),
       key: z
         .string()
         .regex(/^[\x21-\x7e]{1,512}$/, { message: "must be 1 to 512 printable ASCII characters without white space" })
@@ -29,21 +31,27 @@ export interface StaticReplica {
   readonly replica: Replica;
   /** What it knows its callers by; null where it asks for nothing. */
   readonly key: string | null;
+  /** Whether it gets the token of `POOL_ACCESS`. */
+  readonly access: boolean;
 }
 
-type StaticVariables = Variables<"POOL_STATIC" | "POOL_HOSTS" | "POOL_LOOPBACK">;
+export type StaticVariables = Variables<"POOL_STATIC"> & AddressVariables;
 
 /** None where it is unset. `now`: Unix milliseconds. @throws ServiceError `configuration_invalid`, which tells no key. */
 export function staticReplicas(variables: StaticVariables, now: number): readonly StaticReplica[] {
   const text = variables.POOL_STATIC;
   if (text === undefined || text === "") return [];
   const rules = addressRules(variables);
-  return parsed(text).map(({ name, kind, address, key, models, weight, place }) => {
+  return parsed(text).map(({ name, kind, address, key, access, models, weight, place }) => {
     const problem = addressProblem(address, rules, true);
     if (problem !== undefined)
       throw misconfigured("POOL_STATIC", `must have addresses that the pool may call: that of ${name} must ${problem}`);
     const load = { running: 0, waiting: 0, mostRequests: null, freeShare: null, loaded: true };
-    return { replica: { name, node: null, kind, address, models, weight, place, load, draining: false, heardAt: now }, key: key ?? null };
+    return {
+      replica: { name, node: null, kind, address, models, weight, place, load, draining: false, heardAt: now },
+      key: key ?? null,
+      access,
+    };
   });
 }
 

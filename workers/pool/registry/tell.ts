@@ -9,6 +9,7 @@ import { bodyInvalid } from "./failures.ts";
 import { replicaMessage } from "./message.ts";
 import { nodeSecrets, signedMessage } from "./node-credential.ts";
 import type { PoolObject, RegistryVariables } from "./pool-object.ts";
+import { accessToken } from "./replica-keys.ts";
 import { registrySettings } from "./settings.ts";
 
 export interface RegistryEnvironment extends RegistryVariables {
@@ -30,6 +31,7 @@ export function checkRegistry(variables: RegistryVariables): void {
   registrySettings(variables);
   addressRules(variables);
   nodeSecrets(variables);
+  accessToken(variables);
 }
 
 /** @throws ServiceError that says why the message is not taken. */

@@ -1,6 +1,6 @@
 /** A replica that says back what it was asked with: its key and address reach nobody. */
 import { afterEach, expect, test, vi } from "vitest";
-import { replicaAddress, replicaKey, type ReplicaScript } from "../../../contract/replica/scripted-replica.ts";
+import { accessToken, replicaAddress, replicaKey, type ReplicaScript } from "../../../contract/replica/scripted-replica.ts";
 import { spyOnLog } from "../../support/log-spy.ts";
 import { got, type Kind } from "./servers.ts";
 
@@ -29,7 +29,7 @@ test.each(cases)("$kind: $name", async ({ kind, echo }) => {
   let said = "";
   const script: ReplicaScript = {
     answers(request) {
-      said = `${request.headers.get("authorization") ?? ""} at ${request.url}`;
+      said = `${JSON.stringify([...request.headers])} at ${request.url}`;
       return echo(said);
     },
   };
@@ -37,9 +37,10 @@ test.each(cases)("$kind: $name", async ({ kind, echo }) => {
   // What is looked for was there to leak.
   expect(said).toContain(replicaKey);
   expect(said).toContain(replicaAddress);
+  expect(said).toContain(accessToken.secret);
   expect(failure?.retryable).toBe(true);
   const heard = JSON.stringify([failure, events, logs]);
-  for (const secret of [replicaKey, new URL(replicaAddress).host]) expect(heard).not.toContain(secret);
+  for (const secret of [replicaKey, accessToken.id, accessToken.secret, new URL(replicaAddress).host]) expect(heard).not.toContain(secret);
 });
 
 test("a network's error that names the key", async () => {

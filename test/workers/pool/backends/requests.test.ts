@@ -4,7 +4,7 @@ import type { GenerateRequest } from "../../../../workers/contracts/engine.ts";
 import { greedySampling } from "../../../../workers/contracts/engine.ts";
 import { VllmBackend } from "../../../../workers/pool/backends/vllm.ts";
 import { callOf } from "../../../contract/replica/as-backend.ts";
-import { replicaAddress, replicaKey, ScriptedReplica, type Seen } from "../../../contract/replica/scripted-replica.ts";
+import { accessToken, replicaAddress, replicaKey, ScriptedReplica, type Seen } from "../../../contract/replica/scripted-replica.ts";
 import { askedFor, description, got, type Kind } from "./servers.ts";
 
 const everything: Partial<GenerateRequest> = {
@@ -107,12 +107,14 @@ describe("servers that take token ids", () => {
 });
 
 describe.each<Kind>(["vllm", "openai"])("%s", (kind) => {
-  test("headers are a fresh set, with the key in one of them", async () => {
+  test("headers are a fresh set, with the key in one of them and what lets it through the tunnel in two", async () => {
     const { headers } = await sent(kind, everything);
     expect(headers).toEqual({
       accept: "text/event-stream",
       "accept-encoding": "identity",
       authorization: `Bearer ${replicaKey}`,
+      "cf-access-client-id": accessToken.id,
+      "cf-access-client-secret": accessToken.secret,
       "content-type": "application/json",
     });
   });
@@ -123,8 +125,8 @@ describe.each<Kind>(["vllm", "openai"])("%s", (kind) => {
   });
 });
 
-test("a server without a key is sent none", async () => {
+test("a server without a key and with nothing before it is sent neither", async () => {
   const replica = new ScriptedReplica(description);
-  await new VllmBackend(replica.network).generate({ ...callOf(description, askedFor()), key: null });
+  await new VllmBackend(replica.network).generate({ ...callOf(description, askedFor()), key: null, access: null });
   expect(Object.keys(replica.seen[0]?.headers ?? {})).toEqual(["accept", "accept-encoding", "content-type"]);
 });

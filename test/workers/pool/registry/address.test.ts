@@ -3,8 +3,12 @@ import { describe, expect, test } from "vitest";
 import { addressProblem, addressRules, type AddressRules } from "../../../../workers/pool/registry/address.ts";
 import { Registry } from "./support.ts";
 
-const rules: AddressRules = { hosts: ["gpu.example.com", "*.pool.example.com", "xn--gp-wka.example.com"], loopback: false };
-const development: AddressRules = { hosts: [], loopback: true };
+const rules: AddressRules = {
+  hosts: ["gpu.example.com", "*.pool.example.com", "xn--gp-wka.example.com"],
+  loopback: false,
+  isPrivate: false,
+};
+const development: AddressRules = { hosts: [], loopback: true, isPrivate: false };
 
 test.each([
   "https://gpu.example.com",
@@ -127,6 +131,48 @@ test("this machine's own addresses are taken where development allows them, in o
     ...["http://127.0.0.1:8000@evil.net", "http://x@127.0.0.1:8000", "http://127.0.0.1:99999", "https://gpu.example.com"],
   ])
     expect([address, addressProblem(address, development)]).toEqual([address, expect.any(String)]);
+});
+
+describe("in a private network", () => {
+  const inside: AddressRules = { ...rules, isPrivate: true };
+
+  test("HTTP may be plain, and a server may have a port that is no system's own", () => {
+    for (const address of [
+      ...["http://gpu.example.com", "http://a.pool.example.com:8000", "https://gpu.example.com", "https://gpu.example.com:8443"],
+      "http://gpu.example.com:1024",
+    ])
+      expect([address, addressProblem(address, inside)]).toEqual([address, undefined]);
+  });
+
+  const either = "be https:// or http:// and a host name in small letters, and nothing else";
+  test.each([
+    ["http://169.254.169.254", cloud],
+    ["http://10.0.0.1:8000", cloud],
+    ["http://127.0.0.1:8000", cloud],
+    ["http://localhost:8000", cloud],
+    ["http://metadata.google.internal", "have no host that ends in .internal"],
+    ["http://example.com", unnamed],
+    ["http://gpu.example.com.evil.net:8000", unnamed],
+    ["http://gpu.example.com:22", "have no port, or one from 1024 on (it is 22)"],
+    ["https://gpu.example.com:80", "have no port, or one from 1024 on (it is 80)"],
+    ["http://gpu.example.com:80", either],
+    ["http://gpu.example.com:08000", either],
+    ["http://gpu.example.com/x", either],
+    ["http://user@gpu.example.com:8000", named],
+    ["ftp://gpu.example.com", "begin with https:// or http://"],
+    ["ws://gpu.example.com:8000", "begin with https:// or http://"],
+  ])("%j must still %s", (address, problem) => {
+    expect(addressProblem(address, inside)).toContain(problem);
+  });
+
+  test("whose binding is what says so", async () => {
+    const address = "http://seven-1.pool.example.com:8000";
+    const bound = new Registry();
+    await bound.tell({ address });
+    expect(await bound.replicas()).toMatchObject([{ address }]);
+    const unbound = new Registry({ POOL_NETWORK: undefined } as object);
+    expect(await unbound.refusal({ address })).toMatchObject({ param: "address", message: "'address': must begin with https://." });
+  });
 });
 
 test("a path may follow where the deployment's own list has it, in one spelling", () => {

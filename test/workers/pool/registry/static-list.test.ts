@@ -1,12 +1,13 @@
 /** `POOL_STATIC`, and which key each replica is called with. */
 import { describe, expect, test } from "vitest";
 import { toBase64 } from "../../../../workers/encoding/base64.ts";
-import { keyOf } from "../../../../workers/pool/registry/replica-keys.ts";
+import { credentialsOf } from "../../../../workers/pool/registry/replica-keys.ts";
 import { staticReplicas } from "../../../../workers/pool/registry/static-list.ts";
 import { model, secretOf } from "./support.ts";
 
 const hosts = "gpu.example.com";
 const plain = { name: "plain", kind: "openai", address: "https://gpu.example.com/v1-of-mine", models: [model] };
+const { address } = plain;
 const read = (value: unknown) => staticReplicas({ POOL_STATIC: JSON.stringify(value), POOL_HOSTS: hosts }, 17);
 
 test("is empty where it is unset", () => {
@@ -70,7 +71,7 @@ test("a registered replica's key is made of its node's secret, and no other repl
       { name: "b", node: "one" },
       { name: "a", node: "two" },
       { name: "plain", node: null },
-    ].map((replica) => keyOf(variables, replica)),
+    ].map(async (replica) => (await credentialsOf(variables, { ...replica, address })).key),
   );
   expect(keys).toEqual([
     expect.stringMatching(/^[0-9a-f]{64}$/),
@@ -79,6 +80,26 @@ test("a registered replica's key is made of its node's secret, and no other repl
     "sk-static",
   ]);
   expect(new Set(keys).size).toBe(4);
-  expect(await keyOf(variables, { name: "a", node: "taken-out" })).toBeNull();
-  expect(await keyOf(variables, { name: "unknown", node: null })).toBeNull();
+  for (const unknown of [
+    { name: "a", node: "taken-out" },
+    { name: "unknown", node: null },
+  ])
+    expect(await credentialsOf(variables, { ...unknown, address })).toEqual({ key: null, access: null });
+});
+
+test("the tunnel's token goes to replicas that have registered and to those that the list says are behind it, and over no plain HTTP", async () => {
+  const variables = {
+    POOL_NODES: `one:${toBase64(secretOf.one)}`,
+    POOL_ACCESS: "88bf3b6d86161464f6509f7219099e57.access:the-secret-of-the-token",
+    POOL_STATIC: JSON.stringify([plain, { ...plain, name: "ours", access: true }]),
+    POOL_HOSTS: hosts,
+  };
+  const token = { id: "88bf3b6d86161464f6509f7219099e57.access", secret: "the-secret-of-the-token" };
+  const access = async (name: string, node: string | null, at = address) =>
+    (await credentialsOf(variables, { name, node, address: at })).access;
+  expect(await access("seven-1", "one")).toEqual(token);
+  expect(await access("ours", null)).toEqual(token);
+  expect(await access("plain", null)).toBeNull();
+  expect(await access("seven-1", "taken-out")).toBeNull();
+  expect(await access("seven-1", "one", "http://gpu.example.com:8000")).toBeNull();
 });

@@ -19,6 +19,10 @@ const variables: Record<string, { readonly rule: RegExp; readonly values: readon
     rule: /^POOL_NODES must .*; its value, which is secret, is not\.$/,
     values: [...odd, `a:${key}`, `a:${key}=,`, `:${key}=`, `a:${key}=,a:${key}=`],
   },
+  POOL_ACCESS: {
+    rule: /^POOL_ACCESS must .*; its value, which is secret, is not\.$/,
+    values: [...odd, key, `${key}:`, `:${key}`, `id:${key}:${key}`, `id:${key}\n`, `two words:${key}`],
+  },
   POOL_HOSTS: { rule: /^POOL_HOSTS must .*; it is "/, values: [...odd, "*", "*.com", "10.0.0.1", "localhost", "gpu.internal"] },
   POOL_LOOPBACK: { rule: /^POOL_LOOPBACK must be one of allow, refuse; it is "/, values: [...odd, "true", "Allow"] },
   POOL_HEARTBEAT_SECONDS: {
@@ -37,7 +41,7 @@ test.each(Object.entries(variables).flatMap(([name, { rule, values }]) => values
     expect(outcome).toMatchObject({ ok: false, failure: { code: "configuration_invalid", status: 500, retryable: false } });
     expect(outcome.ok ? "" : outcome.failure.message).toMatch(rule);
     expect(lines.filter((line) => line.includes('"event":"configuration_invalid"'))).toEqual([expect.stringContaining(name)]);
-    if (name === "POOL_NODES") expect(lines.join("\n")).not.toContain(key);
+    if (name === "POOL_NODES" || name === "POOL_ACCESS") expect(lines.join("\n")).not.toContain(key);
   },
 );
 
