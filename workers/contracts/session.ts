@@ -53,6 +53,9 @@ export interface GenerationRequest extends Omit<GenerationOrder, "stream" | "tur
   readonly turn?: TurnRequest;
 }
 
+/** What a turn's length depends on. */
+export type TurnMessages = Pick<TurnOrder, "session" | "messages" | "instructions" | "after">;
+
 export interface TurnRequest extends Omit<TurnOrder, "session"> {
   /** Null: one that is made for it, and that goes with the last response in it. */
   readonly session: string | null;
@@ -125,6 +128,8 @@ export interface OpenStream {
   readonly placed?: Placed;
   /** The session that holds the turn: another than asked for when that one was busy, and this is a fork of it. */
   readonly session?: string;
+  /** The turn's number there. */
+  readonly turn?: number;
 }
 
 /** Numbered from 1 without gaps; exactly one `done` or `failed`, which is the last. The same to every reader, however often it comes back. */
@@ -178,7 +183,11 @@ export interface SessionFacts {
   readonly running?: string;
   /** Of a context that is still being read. */
   readonly ingest?: IngestProgress;
+  /** What its client notes of it. */
+  readonly metadata?: Metadata;
 }
+
+export type Metadata = Readonly<Record<string, string>>;
 
 export interface IngestProgress {
   /** `uploading`: more text may come. `failed` says why and may be continued. */
@@ -193,6 +202,8 @@ export interface IngestProgress {
 export interface Turn {
   /** From 1. */
   readonly number: number;
+  /** Its stream's name; empty for a turn that came in a file. */
+  readonly stream: string;
   readonly messages: readonly TranscriptMessage[];
   /** Tokens of the conversation once this turn has ended. */
   readonly tokens: number;
@@ -209,6 +220,7 @@ export interface TurnList {
 export interface NewSession {
   readonly model: string;
   readonly name?: string;
+  readonly metadata?: Metadata;
   /** A session or context of the tenant's to fork from, at the end of this turn or of its last. */
   readonly from?: { readonly session: string; readonly turn?: number };
   /** Or somebody's share. */
@@ -271,6 +283,10 @@ export interface SessionBackend {
    */
   deleteResponse(tenant: TenantId, session: string, stream: string): Promise<Outcome<null>>;
   renameSession(tenant: TenantId, id: string, name: string): Promise<Outcome<SessionFacts>>;
+  /** In the place of what was noted before. */
+  noteMetadata(tenant: TenantId, id: string, metadata: Metadata): Promise<Outcome<SessionFacts>>;
+  /** Tokens that such a turn would go on from, its own with them. */
+  countTurn(tenant: TenantId, model: ModelVersion, turn: TurnMessages): Promise<Outcome<number>>;
   /** Back to the end of this turn; 0 is the beginning. */
   rewindSession(tenant: TenantId, id: string, turn: number): Promise<Outcome<SessionFacts>>;
   deleteSession(tenant: TenantId, id: string): Promise<Outcome<null>>;

@@ -9,7 +9,15 @@ import { health, ready } from "./http/health.ts";
 import { listModels, oneModel } from "./http/models.ts";
 import { tellPool } from "./http/pool-replicas.ts";
 import { appendText, contextEvents, createContext, listContexts } from "./http/contexts.ts";
-import { cancelResponse, createResponse, deleteResponse, inputItems, oneResponse } from "./http/responses.ts";
+import {
+  conversationItem,
+  conversationItems,
+  createConversation,
+  deleteConversation,
+  noteMetadata,
+  oneConversation,
+} from "./http/conversations.ts";
+import { cancelResponse, countInputTokens, createResponse, deleteResponse, inputItems, oneResponse } from "./http/responses.ts";
 import {
   createSession,
   deleteSession,
@@ -50,10 +58,17 @@ const apiRoutes: readonly Route[] = [
   { method: "POST", path: "/v1/chat/completions", handler: chatCompletions },
   { method: "POST", path: "/v1/completions", handler: completions },
   { method: "POST", path: "/v1/responses", handler: createResponse },
+  { method: "POST", path: "/v1/responses/input_tokens", handler: countInputTokens },
   { method: "GET", path: "/v1/responses/:id", handler: oneResponse },
   { method: "DELETE", path: "/v1/responses/:id", handler: deleteResponse },
   { method: "POST", path: "/v1/responses/:id/cancel", handler: cancelResponse },
   { method: "GET", path: "/v1/responses/:id/input_items", handler: inputItems },
+  { method: "POST", path: "/v1/conversations", handler: createConversation },
+  { method: "GET", path: "/v1/conversations/:id", handler: oneConversation },
+  { method: "POST", path: "/v1/conversations/:id", handler: noteMetadata },
+  { method: "DELETE", path: "/v1/conversations/:id", handler: deleteConversation },
+  { method: "GET", path: "/v1/conversations/:id/items", handler: conversationItems },
+  { method: "GET", path: "/v1/conversations/:id/items/:item", handler: conversationItem },
   { method: "GET", path: "/v1/streams/:id", handler: resumeStream },
   { method: "DELETE", path: "/v1/streams/:id", handler: stopStream },
   { method: "POST", path: "/v1/sessions", handler: createSession },

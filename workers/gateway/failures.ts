@@ -19,6 +19,7 @@ export const responseNotFound = (id: string, param = "response_id") =>
   refuse("response_not_found", 404, `There is no such response as '${shown(id)}', or it was not stored, or it has expired.`, param);
 export const conversationNotFound = (param = "conversation") =>
   refuse("conversation_not_found", 404, "There is no such conversation.", param);
+export const itemNotFound = () => refuse("not_found", 404, "There is no such item in the conversation.", "item_id");
 /** A stream that was written by another version of this server. */
 export const streamUnreadable = (message: string) =>
   refuse("stream_not_found", 404, `The stream was made by another version of this server. ${message}`);
@@ -29,6 +30,14 @@ export const streamShortened = (client: string, end: string) =>
     409,
     `'Last-Event-ID': must be the id of an event that this stream has; it is '${client}', and the stream was interrupted and ended at '${end}'. Without the header it is read from its beginning.`,
     "Last-Event-ID",
+  );
+/** The same, where events are numbered. */
+export const eventsShortened = (after: number, last: number) =>
+  refuse(
+    "conflict",
+    409,
+    `'starting_after': must be the number of an event that this response has, 0 to ${String(last)}; it is ${String(after)}.`,
+    "starting_after",
   );
 export const upgradeRefused = (protocol: string) =>
   refuse(

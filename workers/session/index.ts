@@ -2,9 +2,18 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { internalFailure } from "../contracts/call.ts";
 import type { Caller } from "../contracts/caller.ts";
-import type { Outcome } from "../contracts/engine.ts";
+import type { ModelVersion, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
-import type { GenerationOrder, GenerationRequest, NewSession, OpenStream, SessionBackend, TenantId } from "../contracts/session.ts";
+import type {
+  GenerationOrder,
+  GenerationRequest,
+  Metadata,
+  NewSession,
+  OpenStream,
+  SessionBackend,
+  TenantId,
+  TurnMessages,
+} from "../contracts/session.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { reached } from "./calls.ts";
 import type { SessionEnvironment } from "./environment.ts";
@@ -98,6 +107,14 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
 
   async turns(tenant: TenantId, id: string, limit: number, after: number) {
     return await this.#reach(() => this.#keeper.turns(tenant, id, limit, after));
+  }
+
+  async noteMetadata(tenant: TenantId, id: string, metadata: Metadata) {
+    return await this.#reach(() => this.#keeper.noteMetadata(tenant, id, metadata));
+  }
+
+  async countTurn(tenant: TenantId, model: ModelVersion, turn: TurnMessages) {
+    return await this.#reach(() => this.#keeper.countTurn(tenant, model, turn));
   }
 
   async response(tenant: TenantId, session: string, stream: string) {

@@ -1,9 +1,11 @@
 /** Responses over HTTP: turns of sessions under OpenAI's names. The oracle is the whole conversation, sent as chat without a key. */
-import { beforeEach, describe, expect, test } from "vitest";
-import { failure, json, request, type Json } from "../support/gateway-client.ts";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { failure, json, readToEnd, request, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
-import { responseEvents, responseIn, ResponseClient, textOf } from "../support/response-client.ts";
+import { setQuota } from "../support/quota.ts";
+import { responseEvents, responseIn, ResponseClient, textOf, type Item, type ResponseObject } from "../support/response-client.ts";
 import { assistant, oracle, user, type Message } from "../support/session-client.ts";
+import { bytesAsTokens } from "../support/tiny-tokenizer.ts";
 
 let alice = new ResponseClient();
 beforeEach(() => {
@@ -263,4 +265,137 @@ describe("streams", () => {
     const next = await alice.made({ input: "And?", previous_response_id: begun.id });
     expect(textOf(next)).toBe(await oracle([user(longText), assistant(textOf(cancelled)), user("And?")]));
   });
+});
+
+describe("what breaks off", () => {
+  const reply = bytesAsTokens("abcdef");
+
+  test("is told by one event that ends the stream cleanly, and found as failed afterwards", async () => {
+    engine.use({ reply, breakAt: { token: 3, how: "error" } });
+    const events = await responseEvents(await alice.respond({ input: "Hi", stream: true, logit_bias: {} }));
+    expect(events.map(({ sequence_number: number }) => number)).toEqual(events.map((_event, at) => at));
+    const ends = events.filter(({ type }) => ["response.completed", "response.incomplete", "response.failed", "error"].includes(type));
+    expect(ends).toMatchObject([{ type: "response.failed", response: { status: "failed", error: { code: "server_error" } } }]);
+    expect(events.at(-1)).toBe(ends[0]);
+    const { id = "" } = ends[0]?.response ?? {};
+    expect(await alice.response(id)).toMatchObject({
+      ...{ id, status: "failed", completed_at: null, error: { code: "server_error" } },
+      output: [{ status: "incomplete", content: [{ text: "abc" }] }],
+    });
+  });
+
+  test("before anything came is found by its stream", async () => {
+    engine.use({ reply, breakAt: { token: 0, how: "error" } });
+    const begun = await alice.made({ input: "Hi", background: true });
+    await expect.poll(async () => (await alice.response(begun.id)).status, { timeout: 10_000 }).toBe("failed");
+    expect(await alice.response(begun.id)).toMatchObject({ error: { code: "server_error" }, output: [] });
+  });
+
+  test("with the connection alone goes on: its client reads it again from where it was", async () => {
+    engine.use({ delayMilliseconds: 5 });
+    const response = await alice.respond({ input: longText, stream: true });
+    const reader = response.body?.getReader();
+    const decoder = new TextDecoder();
+    let text = "";
+    while (!text.includes('"response.output_text.delta"'))
+      text += decoder.decode((await reader?.read())?.value as Uint8Array | undefined, { stream: true });
+    await reader?.cancel();
+    const id = /"id":"(resp_[^"]+)"/.exec(text)?.[1] ?? "";
+    const rest = await responseEvents(await alice.call("GET", `/v1/responses/${id}?stream=true&starting_after=3`));
+    engine.use({});
+    expect(rest.map(({ sequence_number: number }) => number)).toEqual(rest.map((_event, at) => at + 4));
+    expect(rest.flatMap(({ delta = "" }) => delta).join("")).toBe(await oracle([user(longText)]));
+    const beyond = await alice.call("GET", `/v1/responses/${id}?stream=true&starting_after=400`);
+    const { text: said, clean } = await readToEnd(beyond);
+    expect([said.includes('event: error\ndata: {"type":"error"'), said.includes('"code":"conflict"'), clean]).toEqual([true, true, false]);
+  });
+});
+
+describe("tokens of an input are counted", () => {
+  const count = async (body: Json): Promise<number> => {
+    const response = await alice.call("POST", "/v1/responses/input_tokens", { model: "tiny", ...body });
+    const counted = await response.json<{ object: string; input_tokens: number }>();
+    expect(counted.object).toBe("response.input_tokens");
+    return counted.input_tokens;
+  };
+
+  test("as the response would use them, whatever it goes on from", async () => {
+    const first = await alice.made({ input: longText, instructions: "Be brief." });
+    expect(await count({ input: longText, instructions: "Be brief." })).toBe(first.usage?.input_tokens);
+    await alice.made({ input: "Then?", instructions: "Be brief.", previous_response_id: first.id });
+    for (const instructions of ["Be brief.", null, "Be long, be very long."]) {
+      const body = { input: "And?", instructions, previous_response_id: first.id };
+      const counted = await count(body);
+      expect((await alice.made(body)).usage?.input_tokens).toBe(counted);
+    }
+    const refused = await alice.call("POST", "/v1/responses/input_tokens", { model: "tiny", input: "a", previous_response_id: "resp_1" });
+    expect([refused.status, (await failure(refused)).param]).toEqual([404, "previous_response_id"]);
+  });
+});
+
+describe("conversations", () => {
+  test("hold their responses' items, and are deleted as what they are", async () => {
+    const made = await alice.call("POST", "/v1/conversations", { metadata: { of: "test" } });
+    const conversation = await made.json<{ id: string; object: string; created_at: number; metadata: object }>();
+    expect(conversation).toMatchObject({ object: "conversation", metadata: { of: "test" } });
+    const path = `/v1/conversations/${conversation.id}`;
+    const noted = await (await alice.call("POST", path, { metadata: { now: "other" } })).json();
+    expect(noted).toEqual({ ...conversation, metadata: { now: "other" } });
+    expect(await (await alice.call("GET", path)).json()).toEqual(noted);
+
+    const messages: Message[] = [];
+    const responses: ResponseObject[] = [];
+    for (const input of ["One?", "Two?", "Three?"]) {
+      const response = await alice.made({ input, conversation: conversation.id });
+      expect(response).toMatchObject({ conversation: { id: conversation.id } });
+      messages.push(user(input));
+      expect(textOf(response)).toBe(await oracle(messages));
+      messages.push(assistant(textOf(response)));
+      responses.push(response);
+    }
+    const items = async (query: string) =>
+      await (await alice.call("GET", `${path}/items?${query}`)).json<{ data: Item[]; has_more: boolean }>();
+    const { data, has_more } = await items("order=asc&limit=100");
+    expect(data.map(({ role, content }) => ({ role, content: content?.[0]?.text }))).toEqual(messages);
+    expect(has_more).toBe(false);
+    expect(data.filter((_item, at) => at % 2 === 1)).toEqual(responses.map(({ output }) => output[0]));
+    for (const order of ["asc", "desc"]) {
+      const walked: Item[] = [];
+      for (let more = true; more;) {
+        const page: { data: Item[]; has_more: boolean } = await items(
+          `order=${order}&limit=2${walked.length === 0 ? "" : `&after=${walked.at(-1)?.id ?? ""}`}`,
+        );
+        walked.push(...page.data);
+        more = page.has_more;
+      }
+      expect(walked).toEqual(order === "asc" ? data : data.toReversed());
+    }
+    expect(await (await alice.call("GET", `${path}/items/${data[2]?.id ?? ""}`)).json()).toEqual(data[2]);
+    expect((await alice.call("GET", `${path}/items/msg_1`)).status).toBe(404);
+
+    // What is said in a conversation stays when the response is not to be found any more.
+    expect((await alice.call("DELETE", `/v1/responses/${responses[2]?.id ?? ""}`)).status).toBe(200);
+    expect((await items("order=asc")).data).toEqual(data);
+    expect(await (await alice.call("DELETE", path)).json()).toEqual({ id: conversation.id, object: "conversation.deleted", deleted: true });
+    expect((await alice.call("GET", path)).status).toBe(404);
+    expect((await alice.call("GET", `/v1/responses/${responses[0]?.id ?? ""}`)).status).toBe(404);
+    const next = await alice.respond({ input: "Four?", conversation: conversation.id });
+    expect([next.status, (await failure(next)).code]).toEqual([404, "conversation_not_found"]);
+  });
+});
+
+test("the store of responses is bounded by the key's quota, which says what to do", async () => {
+  setQuota(200_000);
+  onTestFinished(() => {
+    setQuota(undefined);
+  });
+  let refused: Response | undefined;
+  for (let made = 0; made < 50 && refused === undefined; made++) {
+    const response = await alice.respond({ input: `${longText}${String(made)}` });
+    if (response.status !== 200) refused = response;
+    else await response.body?.cancel();
+  }
+  expect(refused?.status).toBe(429);
+  expect(await failure(refused as Response)).toMatchObject({ code: "quota_exceeded" });
+  expect((await alice.respond({ input: "Hi", store: false })).status).toBe(200);
 });

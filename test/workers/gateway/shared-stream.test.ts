@@ -6,7 +6,7 @@ import { sharedStream } from "../../../workers/gateway/http/shared-stream.ts";
 const page = (numbers: readonly number[], hasMore: boolean): SharedSession => ({
   ...{ name: 'A "name"', model: "tiny", tokens: 9, stateBytes: 7, expires: 1_700_000_000 },
   turns: numbers.map((number) => ({
-    ...{ number, tokens: number, finish: "stop", created: 1_700_000_000 },
+    ...{ number, tokens: number, finish: "stop", created: 1_700_000_000, stream: "" },
     messages: [{ role: "user", content: `turn ${String(number)}` }],
   })),
   hasMore,

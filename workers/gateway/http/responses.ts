@@ -1,13 +1,15 @@
 /** `POST /v1/responses`, and what is asked of a response later: a turn of a session and its stream, under OpenAI's names. */
-import type { ServiceFailure } from "../../contracts/errors.ts";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { TenantId, TranscriptMessage } from "../../contracts/session.ts";
 import { renderChat } from "../../models/render-chat.ts";
 import { samplingDefaults } from "../../models/sampling-defaults.ts";
-import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
-import { fromSession } from "../backend.ts";
+import { modelOfVersion, servedModel, type ServedModel } from "../../models/served-model.ts";
+import { versionOf } from "../../models/version.ts";
+import { describeForSession, fromSession, versionOfSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { conversationNotFound } from "../failures.ts";
 import { answerGeneration, type GenerationEndpoint, type TurnPart } from "../pipeline.ts";
+import { modelMeant } from "../plan/model-choice.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
 import { conversationId, responsePlace, sessionOfConversation } from "../responses/response-id.ts";
 import { endStream, findResponse, requestItems } from "../responses/stored-response.ts";
@@ -18,6 +20,7 @@ import { isAbsent, parseBody } from "../schema/parse.ts";
 import { deliverEvents } from "../stream/deliver.ts";
 import type { ResponseSettings } from "../stream/formats/response-object.ts";
 import { readQuery } from "./query.ts";
+import { readJson } from "./read-json.ts";
 import { listPage } from "../responses/list-page.ts";
 
 /** Whoever asks for what is kept must have a key; who says nothing of it, and has none, gets a response that is not kept. */
@@ -106,6 +109,25 @@ function inRequest(failure: ServiceFailure, body: ResponseBody): ServiceFailure 
   if (code === "session_not_found" && !isAbsent(body.conversation)) return conversationNotFound().failure;
   return named(param, isAbsent(body.conversation) ? "previous_response_id" : "conversation");
 }
+
+/** As many tokens as such a response would go on from, its own with them. */
+export async function countInputTokens(c: GatewayContext): Promise<Response> {
+  const body = parseBody(responseBody, await readJson(c.req.raw));
+  const { entry } = await modelMeant(c, body.model);
+  const model = await servedModel(c.env, entry);
+  const turn = isKept(body, c) ? turnOf(body) : undefined;
+  const { session = null } = turn ?? {};
+  if (turn === undefined || session === null) return c.json(counted(renderChat(model, withInstructions(body)).length));
+  const tenant = requireTenant(c, "Responses that are kept belong");
+  const version = versionOf(await describeForSession(c.env, model.card, () => versionOfSession(c.env, tenant, session)));
+  try {
+    return c.json(counted(await fromSession(c.env.SESSION.countTurn(tenant, version, { ...turn, session }))));
+  } catch (cause) {
+    throw cause instanceof ServiceError ? new ServiceError(inRequest(cause.failure, body), { cause }) : cause;
+  }
+}
+
+const counted = (tokens: number) => ({ object: "response.input_tokens", input_tokens: tokens });
 
 const asked = (c: GatewayContext): { readonly tenant: TenantId; readonly id: string } => ({
   tenant: requireTenant(c, "Responses belong"),

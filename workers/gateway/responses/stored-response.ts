@@ -8,7 +8,7 @@ import type { GatewayContext } from "../environment.ts";
 import { responseNotFound } from "../failures.ts";
 import { wholeAnswer } from "../stream/answer.ts";
 import { recipeOf } from "../stream/deliver.ts";
-import { inputPlace, itemsOf, outputPlace, type Item } from "../stream/formats/response-items.ts";
+import { itemsOf, type Item } from "../stream/formats/response-items.ts";
 import { begun, endOf, responseObject, type ResponseSettings, type ResponseStanding } from "../stream/formats/response-object.ts";
 import { formatOf, type AnswerRecipe } from "../stream/recipe.ts";
 import { UsageCounter } from "../stream/usage.ts";
@@ -33,18 +33,20 @@ export async function findResponse(c: GatewayContext, tenant: TenantId, id: stri
 export async function requestItems(c: GatewayContext, tenant: TenantId, id: string): Promise<Item[]> {
   const { session, stream } = responsePlace(id);
   const stored = await fromSession(c.env.SESSION.response(tenant, session, stream));
-  if (stored !== null) return itemsOf(id, inputPlace, stored.turn.messages.slice(0, -1));
-  return itemsOf(id, inputPlace, await fromSession(c.env.SESSION.asked(tenant, stream)));
+  if (stored !== null) return itemsOf({ of: id, turn: stored.turn.number, side: "input" }, stored.turn.messages.slice(0, -1));
+  const { turn = 0, entries } = await attached(c, tenant, id, stream);
+  await entries.cancel("its items are asked for").catch(() => undefined);
+  return itemsOf({ of: id, turn, side: "input" }, await fromSession(c.env.SESSION.asked(tenant, stream)));
 }
 
 /** Ends the answer where it runs, and waits for that. */
 export async function endStream(c: GatewayContext, tenant: TenantId, stream: string): Promise<void> {
-  const open = await c.env.SESSION.attach(tenant, stream, 0);
+  const open = await fromSession(c.env.SESSION.attach(tenant, stream, 0)).catch(unlessGone);
   // Its time is over, so that it has ended long ago.
-  if (!open.ok) return;
+  if (open === null) return;
   await fromSession(c.env.SESSION.stop(tenant, stream));
   try {
-    for await (const entry of decodeEntries(open.value.entries)) if (entry.event.type === "done") return;
+    for await (const entry of decodeEntries(open.entries)) if (entry.event.type === "done") return;
   } catch (cause) {
     if (!(cause instanceof AnswerFailed)) throw cause;
   }
@@ -58,7 +60,11 @@ function standingOf(id: string, { turn, usage, failure }: StoredResponse): Respo
       : finish === "cancelled"
         ? ({ status: "cancelled" } as const)
         : endOf(finish);
-  const output = itemsOf(id, outputPlace, messages.slice(-1), end.status === "completed" ? "completed" : "incomplete");
+  const output = itemsOf(
+    { of: id, turn: turn.number, side: "output" },
+    messages.slice(-1),
+    end.status === "completed" ? "completed" : "incomplete",
+  );
   return { ...end, output, usage, completed: created };
 }
 
@@ -78,11 +84,14 @@ async function endedWithoutTurn(c: GatewayContext, open: OpenStream): Promise<ob
 }
 
 async function attached(c: GatewayContext, tenant: TenantId, id: string, stream: string): Promise<OpenStream> {
-  try {
-    return await fromSession(c.env.SESSION.attach(tenant, stream, 0));
-  } catch (cause) {
-    throw cause instanceof ServiceError && cause.failure.code === "stream_not_found" ? responseNotFound(id) : cause;
-  }
+  const open = await fromSession(c.env.SESSION.attach(tenant, stream, 0)).catch(unlessGone);
+  if (open === null) throw responseNotFound(id);
+  return open;
+}
+
+function unlessGone(cause: unknown): null {
+  if (cause instanceof ServiceError && cause.failure.code === "stream_not_found") return null;
+  throw cause;
 }
 
 function settingsOf({ header, response }: AnswerRecipe): { readonly header: AnswerRecipe["header"]; readonly response: ResponseSettings } {

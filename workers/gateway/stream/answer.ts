@@ -7,7 +7,7 @@ import type { AnswerRecipe } from "./recipe.ts";
 import type { SseEvent } from "./sse.ts";
 import { AnswerFailed } from "../../contracts/entry-stream.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
-import { streamShortened } from "../failures.ts";
+import { eventsShortened, streamShortened } from "../failures.ts";
 import type { UsageCounter } from "./usage.ts";
 
 interface OpenChoice {
@@ -41,7 +41,7 @@ export async function* streamedAnswer(entries: Entries, options: StreamedOptions
     if (format.numbers === "events") {
       let number = 0;
       for await (const one of allEvents(entries, options)) if (number++ > (after ?? -1)) yield one;
-      if (after !== null && number <= after) throw streamShortened(`starting_after=${String(after)}`, String(number - 1));
+      if (after !== null && number <= after) throw eventsShortened(after, number - 1);
       return;
     }
     yield* eventsAfterEntry(entries, after ?? 0, options);

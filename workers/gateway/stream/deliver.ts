@@ -70,10 +70,15 @@ export async function deliverBeginning(c: GatewayContext, open: OpenStream): Pro
 }
 
 /** A response is named by its session and its stream, which are known once it has begun. */
-export function recipeOf({ recipe: text, session, stream }: Pick<OpenStream, "recipe" | "session" | "stream">): AnswerRecipe {
+export function recipeOf({
+  recipe: text,
+  session,
+  stream,
+  turn = 0,
+}: Pick<OpenStream, "recipe" | "session" | "stream" | "turn">): AnswerRecipe {
   const recipe = readRecipe(text);
   if (recipe.endpoint !== "response" || session === undefined) return recipe;
-  return { ...recipe, header: { ...recipe.header, id: responseId({ session, stream }) } };
+  return { ...recipe, header: { ...recipe.header, id: responseId({ session, stream }) }, turn };
 }
 
 function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {

@@ -28,6 +28,8 @@ export interface AnswerRecipe {
   readonly other?: { readonly asked: string; readonly why: readonly string[] };
   /** Of a response: what its object repeats of the request. */
   readonly response?: ResponseSettings;
+  /** The number of its turn, which is known once it has begun: it is not written down. */
+  readonly turn?: number;
 }
 
 export interface RecipeChoice {

@@ -200,7 +200,7 @@ export class Life {
       reach: this.#revived ? Math.max(this.#feed.last, mostEntries(order.jobs)) : this.#feed.last,
       cache,
       ...(placed === undefined ? {} : { placed }),
-      ...(prepared === null ? {} : { session: prepared.session }),
+      ...(prepared === null ? {} : { session: prepared.session, turn: prepared.turn }),
     };
   }
 

@@ -17,6 +17,8 @@ export type SessionSurface = Pick<
   | "turns"
   | "rename"
   | "rewind"
+  | "noteMetadata"
+  | "countTurn"
   | "response"
   | "deleteResponse"
   | "copy"

@@ -1,6 +1,7 @@
 /** What a session's object knows of itself. */
 import type { ModelVersion } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
+import type { Metadata } from "../../contracts/session.ts";
 import { hasTable } from "../storage/tables.ts";
 
 export interface SessionRecord {
@@ -21,6 +22,7 @@ export interface SessionRecord {
   readonly lastBackend?: string;
   /** Of a context whose document is not read yet. */
   readonly upload: UploadRecord | null;
+  readonly metadata?: Metadata;
   /** Made for responses alone: it goes with the last of them. */
   readonly isOfResponses?: boolean;
   /** The system message before the first turn's own messages, where responses have one. */

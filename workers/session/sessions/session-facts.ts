@@ -38,5 +38,6 @@ export async function sessionFacts(record: SessionRecord, sources: FactSources):
     ...(parent === null ? {} : { parent }),
     ...(running === null ? {} : { running: running.stream }),
     ...(ingest === undefined ? {} : { ingest }),
+    ...(record.metadata === undefined ? {} : { metadata: record.metadata }),
   };
 }

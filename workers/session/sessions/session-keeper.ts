@@ -2,7 +2,16 @@
 import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { ModelCard } from "../../contracts/model-files.ts";
-import type { NewSession, SessionBackend, SessionFacts, SharedSession, ShareFacts, TenantId } from "../../contracts/session.ts";
+import type {
+  Metadata,
+  NewSession,
+  SessionBackend,
+  SessionFacts,
+  SharedSession,
+  ShareFacts,
+  TenantId,
+  TurnMessages,
+} from "../../contracts/session.ts";
 import { modelNamed } from "../../models/served-model.ts";
 import { versionForNew } from "../../models/version.ts";
 import { fromPool, reached } from "../calls.ts";
@@ -35,12 +44,14 @@ export class SessionKeeper implements Sessions {
     this.#environment = environment;
   }
 
-  async createSession(tenant: TenantId, { model: id, name, from, share }: NewSession): Promise<Outcome<SessionFacts>> {
+  async createSession(tenant: TenantId, { model: id, name, metadata, from, share }: NewSession): Promise<Outcome<SessionFacts>> {
     const { card } = await modelNamed(this.#environment, id);
     await this.#admit(tenant);
     if (share !== undefined) return await this.#fromShare(tenant, share, name, id);
-    if (from === undefined)
-      return await this.#create(await newRecord(this.#environment, tenant, "session", await this.#version(card), name ?? ""));
+    if (from === undefined) {
+      const record = await newRecord(this.#environment, tenant, "session", await this.#version(card), name ?? "");
+      return await this.#create({ ...record, ...(metadata === undefined ? {} : { metadata }) });
+    }
     const original = await this.#find(tenant, from.session, "sess", "ctx");
     const copied = (await original?.copy(from.turn)) ?? notFound(from.session);
     if (!copied.ok) return { ok: false, failure: named(copied.failure, from.session) };
@@ -83,6 +94,15 @@ export class SessionKeeper implements Sessions {
 
   async renameSession(tenant: TenantId, id: string, name: string): Promise<Outcome<SessionFacts>> {
     return (await (await this.#find(tenant, id, "sess", "ctx"))?.rename(name)) ?? notFound(id);
+  }
+
+  async noteMetadata(tenant: TenantId, id: string, metadata: Metadata): Promise<Outcome<SessionFacts>> {
+    return (await (await this.#find(tenant, id, "sess"))?.noteMetadata(metadata)) ?? notFound(id);
+  }
+
+  async countTurn(tenant: TenantId, version: ModelVersion, turn: TurnMessages): Promise<Outcome<number>> {
+    const counted = (await (await this.#find(tenant, turn.session, "sess"))?.countTurn(version, turn)) ?? notFound(turn.session);
+    return turn.after === undefined ? counted : asResponse(counted);
   }
 
   async response(tenant: TenantId, session: string, stream: string): ReturnType<Sessions["response"]> {

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Outcome } from "../../contracts/engine.ts";
+import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
-import type { SessionFacts, StoredResponse, TurnList } from "../../contracts/session.ts";
+import type { Metadata, SessionFacts, StoredResponse, TurnList, TurnMessages } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { conflict, invalidRequest, responseNotFound, sessionNotFound, sessionTooLarge } from "../failures.ts";
@@ -118,6 +118,19 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       await this.#standing.touched();
       return { ok: true, value: await this.#facts() };
     });
+  }
+
+  async noteMetadata(metadata: Metadata): Promise<Outcome<SessionFacts>> {
+    return await this.#with(async () => {
+      this.#record.change({ metadata, updated: unixSeconds() });
+      overwriteRemoved(this.ctx.storage, sessionText);
+      await this.#standing.touched();
+      return { ok: true, value: await this.#facts() };
+    });
+  }
+
+  async countTurn(version: ModelVersion, turn: TurnMessages): Promise<Outcome<number>> {
+    return await this.#running.countTurn(version, turn);
   }
 
   /** Back to a turn's end. */

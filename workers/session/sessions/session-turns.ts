@@ -1,5 +1,6 @@
 /** The turns of a session: one has it at a time, is rendered where the conversation ends, and is written down at its end. */
-import type { Outcome } from "../../contracts/engine.ts";
+import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
+import type { TurnMessages } from "../../contracts/session.ts";
 import { modelUnavailable, ownVersionGone } from "../../models/failures.ts";
 import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
@@ -20,7 +21,7 @@ import {
 import { letOldStatesGo } from "./kept-states.ts";
 import { Opening } from "./opening.ts";
 import { unixSeconds, type RecordRow, type SessionCopy, type SessionRecord } from "./record.ts";
-import { messageBytes, renderTurn } from "./render-turn.ts";
+import { messageBytes, renderTurn, turnPrompt } from "./render-turn.ts";
 import type { ResponseRows } from "./response-rows.ts";
 import type { SessionObject } from "./session-object.ts";
 import type { SessionStanding } from "./session-standing.ts";
@@ -120,6 +121,22 @@ export class SessionTurns implements TurnTaker {
         rendered,
       },
     };
+  }
+
+  /** As many as the turn would go on from, its own with them. */
+  async countTurn(version: ModelVersion, turn: TurnMessages): Promise<Outcome<number>> {
+    return await asOutcome(() =>
+      this.#parts.found(async (record) => {
+        const { turns, tokens } = this.#parts;
+        const model = await modelOfVersion(this.#parts.environment, record.model);
+        const followed = this.#followed(turn.after, Math.max(0, turns.last));
+        if (version.id !== record.model.id) return { ok: false, failure: sessionOfAnotherModel(record.model.id) };
+        if (!followed.ok) return followed;
+        const before = turns.get(followed.value)?.tokens ?? (turns.last < 0 ? tokens.length : 0);
+        const prompt = turnPrompt(model, turn.messages, { turns: followed.value, tokens: before }, turn.instructions ?? null);
+        return { ok: true, value: before + (this.#opening.changeFor(model, turn)?.added ?? 0) + prompt.length };
+      }),
+    );
   }
 
   async rebuildBase(): Promise<Outcome<TurnBase>> {

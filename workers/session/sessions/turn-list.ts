@@ -7,13 +7,13 @@ const listCharacters = 4 << 20;
 export function turnList(turns: Iterable<Turn>, limit: number): TurnList {
   const list: Turn[] = [];
   let characters = 0;
-  for (const { number, messages, tokens, finish, created } of turns) {
+  for (const { number, stream, messages, tokens, finish, created } of turns) {
     const length = messages.reduce(
       (sum, { content, calls = [] }) => calls.reduce((some, call) => some + call.arguments.length, sum + content.length),
       0,
     );
     if (list.length === limit || (list.length > 0 && characters + length > listCharacters)) return { turns: list, hasMore: true };
-    list.push({ number, messages, tokens, finish, created });
+    list.push({ number, stream, messages, tokens, finish, created });
     characters += length;
   }
   return { turns: list, hasMore: false };

@@ -11,9 +11,25 @@ export type ItemStatus = "in_progress" | "completed" | "incomplete";
 
 const idDigits = 48;
 
-/** Names of a response's items: made of its own, so that they are the same whenever it is asked for. */
-export function itemId(kind: "msg" | "fc" | "fco", response: string, place: string): string {
-  return `${kind}_${response.replaceAll(/[^0-9a-z]/gi, "").slice(-idDigits)}_${place}`;
+/** Where in a conversation items stand. Their names are made of it, so that they are the same whenever they are asked for. */
+export interface ItemPlace {
+  /** What its name ends with tells one turn from all others: a response's id, or the name of its stream. */
+  readonly of: string;
+  /** The turn's number, by which an item is found; 0 outside sessions. */
+  readonly turn: number;
+  readonly side: "input" | "output";
+}
+
+const sides = { input: "i", output: "o" } as const;
+const itemName = /^(?:msg|fc|fco)_[0-9a-z]{1,48}_([0-9]{1,15})[io][0-9]{1,15}$/;
+
+export const itemId = (kind: "msg" | "fc" | "fco", { of, turn, side }: ItemPlace, number: number): string =>
+  `${kind}_${of.replaceAll(/[^0-9a-z]/gi, "").slice(-idDigits)}_${String(turn)}${sides[side]}${String(number)}`;
+
+/** The turn that an item of this name would be in; undefined for what is no item's name. */
+export function turnOfItem(id: string): number | undefined {
+  const [, turn] = itemName.exec(id) ?? [];
+  return turn === undefined ? undefined : Number(turn);
 }
 
 export interface TextPart {
@@ -27,11 +43,10 @@ export function answerItem(id: string, status: ItemStatus, parts: readonly TextP
   return { id, type: "message", status, role: "assistant", content: parts.map(textPart) };
 }
 
-/** `place` names where in the response they stand: each item's id has its number behind it. */
-export function itemsOf(response: string, place: string, messages: readonly TranscriptMessage[], status: ItemStatus = "completed"): Item[] {
+export function itemsOf(place: ItemPlace, messages: readonly TranscriptMessage[], status: ItemStatus = "completed"): Item[] {
   const items: Item[] = [];
   const add = (kind: "msg" | "fc" | "fco", make: (id: string) => Item) => {
-    items.push(make(itemId(kind, response, `${place}${String(items.length)}`)));
+    items.push(make(itemId(kind, place, items.length)));
   };
   for (const { role, content, calls = [], callId } of messages) {
     if (role === "tool") {
@@ -46,6 +61,3 @@ export function itemsOf(response: string, place: string, messages: readonly Tran
   }
   return items;
 }
-
-/** What the answer's items are named by, and what the request's. */
-export const [outputPlace, inputPlace] = ["o", "i"] as const;

@@ -7,7 +7,7 @@ import type { StreamDone } from "../../../contracts/session.ts";
 import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
 import { tokenLabel } from "../token-label.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice, FormatEvent } from "./format.ts";
-import { answerItem, itemId, outputPlace, textPart, type ItemStatus, type TextPart } from "./response-items.ts";
+import { answerItem, itemId, textPart, type ItemStatus, type TextPart } from "./response-items.ts";
 import { begun, endOf, responseObject, type ResponseSettings, type ResponseStanding } from "./response-object.ts";
 
 export interface ResponseFormatOptions {
@@ -15,12 +15,14 @@ export interface ResponseFormatOptions {
   readonly tokenizer: Tokenizer;
   readonly topLogprobs: number | null;
   readonly response?: ResponseSettings;
+  /** Its number in a session. */
+  readonly turn?: number;
 }
 
 /** For one reading of a stream from its beginning: what has come so far is in the events that end it. */
-export function responseFormat({ header, tokenizer, topLogprobs, response: settings }: ResponseFormatOptions): AnswerFormat {
+export function responseFormat({ header, tokenizer, topLogprobs, response: settings, turn = 0 }: ResponseFormatOptions): AnswerFormat {
   if (settings === undefined) throw new Error("the recipe of a response has its settings");
-  const item = itemId("msg", header.id, `${outputPlace}0`);
+  const item = itemId("msg", { of: header.id, turn, side: "output" }, 0);
   const place = { item_id: item, output_index: 0, content_index: 0 };
   let number = 0;
   let text = "";

@@ -1,0 +1,14 @@
+/** Bodies of conversations. */
+import * as z from "zod";
+import { modelId } from "./generation-fields.ts";
+import { isEmptyArray, unsupported } from "./parse.ts";
+import { metadata } from "./response.ts";
+
+export const newConversationBody = z.strictObject({
+  /** An extension: the model whose tokens it holds; the first of the deployment's unless named. */
+  model: modelId.nullish(),
+  metadata,
+  items: unsupported(isEmptyArray, "'items' is not supported by this server: what is said in a conversation comes with its responses."),
+});
+
+export const conversationBody = z.strictObject({ metadata });
