@@ -11,12 +11,9 @@ export const sessionConfiguration = "workers/session/wrangler.toml";
 
 export const poolConfiguration = "workers/pool/wrangler.toml";
 
-export const defaultConfigurations: readonly string[] = [
-  "wrangler.toml",
-  sessionConfiguration,
-  poolConfiguration,
-  "workers/engine/wrangler.toml",
-];
+export const engineConfiguration = "workers/engine/wrangler.toml";
+
+export const defaultConfigurations: readonly string[] = ["wrangler.toml", sessionConfiguration, poolConfiguration, engineConfiguration];
 
 export interface StackOptions {
   readonly port: number;

@@ -38,16 +38,24 @@ export async function inspectModel(path: string, contexts: readonly number[]): P
   return JSON.parse(inspector.describe(Uint32Array.from(contexts))) as Inspection;
 }
 
-function fileSize(path: string): number {
+/** Of a file that is there. */
+export function fileSize(path: string): number {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status?.isFile() !== true) throw new Error(`"${path}" is not a file; it must be the path of a GGUF.`);
   return status.size;
 }
 
-async function instantiate(name: PackageName): Promise<typeof import("../../wasm/pkg/relaxed/spikingbrain.js")> {
-  const glue = (await import(`../../wasm/pkg/${name}/spikingbrain.js`)) as typeof import("../../wasm/pkg/relaxed/spikingbrain.js");
-  glue.initSync({ module: wasmBytes(name) });
-  return glue;
+type Glue = typeof import("../../wasm/pkg/relaxed/spikingbrain.js");
+
+/** The package with its linear memory, once a thread. */
+export async function instantiate(name: PackageName): Promise<Pick<Glue, "ModelLoader" | "ModelInspector"> & { readonly memory: Memory }> {
+  const glue = (await import(`../../wasm/pkg/${name}/spikingbrain.js`)) as Glue;
+  const { ModelLoader, ModelInspector } = glue;
+  return { ModelLoader, ModelInspector, memory: glue.initSync({ module: wasmBytes(name) }).memory };
+}
+
+interface Memory {
+  readonly buffer: ArrayBufferLike;
 }
 
 function wasmBytes(name: PackageName): Buffer<ArrayBuffer> {

@@ -45,5 +45,7 @@ export interface Inspection {
   readonly constantState: boolean;
   /** Evicted tokens that each KV head keeps exactly at the most; null without evicted mixers. */
   readonly salientTokens: number | null;
+  /** Of the largest exchange between ranks. */
+  readonly exchangedBytes: number;
   readonly state: Readonly<Record<"f32" | "int8", readonly StateSize[]>>;
 }

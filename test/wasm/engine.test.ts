@@ -18,6 +18,7 @@ describe.each(packages)("the %s package's Engine", (name, built: Package) => {
       contextLength: 4096,
       layers: 3,
       kvHeads: 2,
+      kvHeadsOfRanks: [2],
       constantState: false,
       salientTokens: null,
       kernel: name,

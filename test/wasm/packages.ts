@@ -13,6 +13,8 @@ export type Engine = relaxed.Engine | simd128.Engine;
 relaxed.initSync({ module: readFileSync(inRepository("wasm/pkg/relaxed/spikingbrain_bg.wasm")) });
 simd128.initSync({ module: readFileSync(inRepository("wasm/pkg/simd128/spikingbrain_bg.wasm")) });
 
+export const relaxedPackage: Package = relaxed;
+
 export const packages: readonly (readonly [string, Package])[] = [
   ["simd128", simd128],
   ["relaxed", relaxed],
@@ -38,7 +40,7 @@ export function parameters(sampling: Partial<SamplingParameters> = {}, rest: obj
 }
 
 /** A new sequence that has these tokens to read. */
-export function opened(engine: Engine, tokens: readonly number[], json = parameters()): number {
+export function opened(engine: Pick<Engine, "open" | "feed">, tokens: readonly number[], json = parameters()): number {
   const sequence = engine.open(json);
   engine.feed(sequence, Uint32Array.from(tokens));
   return sequence;

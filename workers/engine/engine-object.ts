@@ -1,17 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
-import {
-  greedyParameters,
-  type EngineLoad,
-  type GenerateRequest,
-  type GenerationBackend,
-  type ModelDescription,
-  type Outcome,
-} from "../contracts/engine.ts";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { OncePerIsolate } from "../waiting/once-per-isolate.ts";
 import { pause } from "../waiting/within.ts";
 import { failureOf } from "./failures.ts";
-import { loadModel, type LoadedModel } from "./loaded-model.ts";
+import { loadModel, produceOneToken, type LoadedModel } from "./loaded-model.ts";
 import { submitWithState } from "../contracts/request/open-state.ts";
 import { Scheduler } from "./scheduler.ts";
 import { engineSettings, type EngineEnvironment } from "./settings.ts";
@@ -102,16 +95,5 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
   /** An incoming call, from whomever, starts the time that an object may compute anew. */
   async #renew(): Promise<void> {
     await this.env.ENGINE_OBJECT.get(this.ctx.id).load();
-  }
-}
-
-function produceOneToken({ engine, firstToken }: LoadedModel): void {
-  const sequence = engine.open(JSON.stringify(greedyParameters));
-  try {
-    engine.feed(sequence, Uint32Array.of(firstToken));
-    engine.step(Uint32Array.of(sequence, 1));
-    engine.sample(sequence);
-  } finally {
-    engine.close(sequence);
   }
 }

@@ -29,6 +29,19 @@ export interface Engine {
   close(sequence: number): void;
 }
 
+/** One of several ranks that compute a model between them. */
+export interface RankEngine extends Engine {
+  accept(sequence: number, token?: number): void;
+  stateHeaderBytes(): number;
+  stateRuns(firstBytes: Uint8Array, fromPage: number): string;
+}
+
+/** How a rank reaches the others of its model; places are bytes in its linear memory, all else counts f32 numbers. */
+export interface RankExchange {
+  gather(own: number, length: number, at: number, all: number, total: number): number;
+  leave(code: number): void;
+}
+
 export interface ModelLoader {
   push(chunk: Uint8Array): void;
   finish(): Engine;
@@ -45,6 +58,9 @@ export interface LoaderOptions {
   /** sha256 of the weights file and of the tokenizer, hex: what states belong to; not checked where they are left out. */
   readonly modelDigest?: string;
   readonly tokenizerDigest?: string;
+  /** Which of how many ranks; alone where both are left out. Several have a {@link RankExchange}. */
+  readonly rank?: number;
+  readonly ranks?: number;
 }
 
 /** What `Engine.describeState()` prints once the header is whole. */
@@ -74,6 +90,12 @@ export interface EngineDescription {
   readonly eosTokenIds: readonly number[];
   readonly kvType: "int8" | "f32";
   readonly spikes: SpikingMode;
+}
+
+/** What a rank's `describe()` prints. */
+export interface RankDescription extends EngineDescription {
+  /** Of each rank in their order. */
+  readonly kvHeadsOfRanks: readonly number[];
 }
 
 export type EngineErrorCode = "invalid_gguf" | "unsupported_model" | "invalid_state" | "state_lost" | "invalid_argument" | "out_of_memory";

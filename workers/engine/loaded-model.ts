@@ -1,6 +1,6 @@
 /** The model in memory and what this engine can promise of it. */
 import { abilities } from "../contracts/abilities.ts";
-import type { ModelDescription } from "../contracts/engine.ts";
+import { greedyParameters, type ModelDescription } from "../contracts/engine.ts";
 import type { ModelForm, ModelManifest } from "../contracts/model-files.ts";
 import { engineErrorCode, type Engine, type EngineDescription, type LoaderOptions, type ModelLoader } from "./engine-surface.ts";
 import { messageOf } from "../contracts/request/failures.ts";
@@ -49,7 +49,11 @@ export async function loadModel(
   }
 }
 
-export function describeModel(engine: Engine, { id, sha256, tokenizerSha256, form }: ModelManifest, requestTokens: number): LoadedModel {
+export function describeModel(
+  engine: Engine,
+  { id, sha256, tokenizerSha256, form }: Pick<ModelManifest, "id" | "sha256" | "tokenizerSha256" | "form">,
+  requestTokens: number,
+): LoadedModel {
   const facts = JSON.parse(engine.describe()) as EngineDescription;
   const { architecture, parameters, vocabularySize, kernel, bosTokenId, spikes, kvType } = facts;
   const fullBytes = engine.stateBytes(farTokens);
@@ -81,6 +85,18 @@ export function describeModel(engine: Engine, { id, sha256, tokenizerSha256, for
     },
     firstToken: bosTokenId ?? 0,
   };
+}
+
+/** The check that the engine works. */
+export function produceOneToken({ engine, firstToken }: LoadedModel): void {
+  const sequence = engine.open(JSON.stringify(greedyParameters));
+  try {
+    engine.feed(sequence, Uint32Array.of(firstToken));
+    engine.step(Uint32Array.of(sequence, 1));
+    engine.sample(sequence);
+  } finally {
+    engine.close(sequence);
+  }
 }
 
 /** Far beyond every window. */

@@ -1,4 +1,4 @@
-/** Builds the page into static files that the gateway serves. `node workers/page/build.mjs [--watch]`; other scripts call {@link buildPage}. */
+/** Builds the page into static files that the gateway serves. `node workers/page/build.mjs [--watch] [--out DIRECTORY]`; other scripts call {@link buildPage}. */
 import { mkdir, readdir, readFile, rm, watch, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -150,6 +150,7 @@ async function watchPage() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  report(await buildPage());
+  const at = process.argv.indexOf("--out");
+  report(await buildPage(at < 0 ? {} : { outDir: process.argv[at + 1] }));
   if (process.argv.includes("--watch")) await watchPage();
 }

@@ -5,9 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { SpikingMode } from "../../../workers/contracts/spikes.ts";
 import { inRepository } from "../paths.ts";
-import { defaultConfigurations } from "../stack.ts";
-
-const engineConfiguration = "workers/engine/wrangler.toml";
+import { defaultConfigurations, engineConfiguration } from "../stack.ts";
 
 /** Paths of the original, and what they are as seen from `dist`. */
 const moved = [

@@ -1,16 +1,18 @@
 //! The engine's JavaScript surface, as `wasm/API.md` describes it. Nothing is decided here: types are converted, calls are passed on.
 
 mod bytes;
+mod exchange;
 mod memory;
 mod wire;
 
+use exchange::{Bound, RankExchange};
 use js_sys::{Float32Array, Reflect, Uint8Array, Uint32Array};
 use spikingbrain_engine::model::Model;
 use spikingbrain_engine::token_set::TokenSet;
 use spikingbrain_engine::weights::{Inspection, Inspector, Loader};
 use spikingbrain_engine::{Engine as Core, Error};
 use wasm_bindgen::prelude::*;
-use wire::{Counts, Description, Inspected, LoadOptions, OpenOptions, SampledToken, SaveOptions, StateFile, prompt_logprobs};
+use wire::{Counts, Description, Inspected, LoadOptions, OpenOptions, SampledToken, SaveOptions, StateFile, StateRuns, prompt_logprobs};
 
 /// An `Error` with `name` and `code`, so that callers route on the code and show the message.
 fn thrown(error: &Error) -> JsValue {
@@ -57,17 +59,18 @@ pub fn kernel_difference() -> Option<String> {
 pub struct ModelLoader {
     loader: Loader,
     options: LoadOptions,
+    exchange: Option<RankExchange>,
 }
 
 #[wasm_bindgen]
 impl ModelLoader {
-    /// Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest }`.
+    /// Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest, rank, ranks }`. Several ranks have an exchange.
     #[wasm_bindgen(constructor)]
-    pub fn new(options_json: &str) -> Result<ModelLoader, JsValue> {
+    pub fn new(options_json: &str, exchange: Option<RankExchange>) -> Result<ModelLoader, JsValue> {
         let options: LoadOptions = parsed(options_json, "options")?;
         let weights = options.memory_limit_bytes.map(|limit| limit.saturating_sub(memory::used_bytes()) as u64);
-        let loader = Loader::new(weights).with_spikes(options.spikes.map(Into::into));
-        Ok(Self { loader, options })
+        let loader = Loader::new(weights).with_spikes(options.spikes.map(Into::into)).with_rank(options.rank().or_throw()?);
+        Ok(Self { loader, options, exchange })
     }
 
     /// The file's next bytes.
@@ -77,7 +80,12 @@ impl ModelLoader {
 
     /// After the last byte.
     pub fn finish(self) -> Result<Engine, JsValue> {
-        let model = Model::new(self.loader.finish().or_throw()?).or_throw()?;
+        let weights = self.loader.finish().or_throw()?;
+        let model = match self.exchange {
+            Some(exchange) => Model::of_rank(weights, Box::new(Bound(exchange))),
+            None => Model::new(weights),
+        };
+        let model = model.or_throw()?;
         let limit = self.options.memory_limit_bytes.map(|bytes| (bytes, memory::used_bytes as fn() -> usize));
         let core = Core::new(model, self.options.kv_type.into(), limit).or_throw()?;
         Ok(Engine { core: core.with_digests(self.options.digests()) })
@@ -196,18 +204,24 @@ impl Engine {
         written(&SampledToken::from(self.core.sample(sequence).or_throw()?))
     }
 
+    /// On ranks beside the first: what that has sampled, nothing for a stop token.
+    pub fn accept(&mut self, sequence: u32, token: Option<u32>) -> Result<(), JsValue> {
+        self.core.accept(sequence, token).or_throw()
+    }
+
     /// Scores of prompt tokens, as JSON.
     #[wasm_bindgen(js_name = takePromptLogprobs)]
     pub fn take_prompt_logprobs(&mut self, sequence: u32) -> Result<String, JsValue> {
         written(&prompt_logprobs(self.core.take_prompt_logprobs(sequence).or_throw()?))
     }
 
-    /// Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`.
+    /// Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`; none on ranks beside the first.
     #[wasm_bindgen(js_name = readLogits)]
     pub fn read_logits(&mut self, sequence: u32, count: u32) -> Result<Float32Array, JsValue> {
         let vocabulary = self.core.model().config().vocabulary;
         self.core.check_pending(sequence, count as usize).or_throw()?;
-        let length = u32::try_from((count as usize).saturating_mul(vocabulary));
+        let rows = if self.core.model().rank().number() == 0 { count as usize } else { 0 };
+        let length = u32::try_from(rows.saturating_mul(vocabulary));
         let length = length.map_err(|_| thrown(&Error::InvalidArgument(format!("count must be smaller; it is {count}"))))?;
         let out = Float32Array::new_with_length(length);
         let mut at = 0;
@@ -280,7 +294,26 @@ impl Engine {
     /// The state file's next bytes.
     #[wasm_bindgen(js_name = pushState)]
     pub fn push_state(&mut self, sequence: u32, chunk: &Uint8Array) -> Result<(), JsValue> {
+        if chunk.length() == 0 {
+            return self.core.push_state(sequence, &[]).or_throw();
+        }
         bytes::each_chunk(chunk, |chunk| self.core.push_state(sequence, chunk)).or_throw()
+    }
+
+    /// Bytes of a state file's header.
+    #[wasm_bindgen(js_name = stateHeaderBytes)]
+    pub fn state_header_bytes(&self) -> u32 {
+        u32::try_from(self.core.state_header_bytes()).unwrap_or(u32::MAX)
+    }
+
+    /// How the ranks' parts lie in a state file without the rows of tokens in pages before `fromPage`, as JSON; `null` while its first bytes
+    /// are too few.
+    #[wasm_bindgen(js_name = stateRuns)]
+    pub fn state_runs(&self, first_bytes: &Uint8Array, from_page: u32) -> Result<String, JsValue> {
+        let header_bytes = self.core.state_header_bytes();
+        let header = bytes::front(first_bytes, header_bytes).or_throw()?;
+        let runs = self.core.state_runs(&header, from_page as usize).or_throw()?;
+        written(&runs.map(|runs| StateRuns::new(header_bytes, &runs)))
     }
 
     /// After the last byte; tokens that the state has read.

@@ -1,13 +1,14 @@
 //! The JSON that crosses to JavaScript; names are those of `workers/contracts/engine.ts`.
 
 use serde::{Deserialize, Serialize};
-use spikingbrain_engine::Engine;
-use spikingbrain_engine::SequenceOptions;
+use spikingbrain_engine::config::Rank;
 use spikingbrain_engine::engine::StateDescription;
+use spikingbrain_engine::model::exchanged_bytes;
 use spikingbrain_engine::sample::{Sampled, Sampling, TokenLogprob};
 use spikingbrain_engine::spike::{Site, SpikeCounts, SpikeMeter, SpikingMode};
-use spikingbrain_engine::state::{Digests, KvType, RecurrentType, SaveMode, StateBytes};
+use spikingbrain_engine::state::{Digests, KvType, RecurrentType, Run, SaveMode, StateBytes};
 use spikingbrain_engine::weights::Inspection;
+use spikingbrain_engine::{Engine, SequenceOptions};
 use std::collections::BTreeMap;
 
 #[derive(Deserialize, Clone, Copy)]
@@ -50,11 +51,18 @@ pub struct LoadOptions {
     pub kv_type: KvName,
     pub memory_limit_bytes: Option<usize>,
     pub spikes: Option<SpikesName>,
+    rank: Option<usize>,
+    ranks: Option<usize>,
     model_digest: Option<Digest>,
     tokenizer_digest: Option<Digest>,
 }
 
 impl LoadOptions {
+    /// Alone where it is not said.
+    pub fn rank(&self) -> spikingbrain_engine::Result<Rank> {
+        Rank::new(self.rank.unwrap_or(0), self.ranks.unwrap_or(1))
+    }
+
     /// Zeros for what is not known.
     pub fn digests(&self) -> Digests {
         let bytes = |digest: &Option<Digest>| digest.as_ref().map_or([0; 32], |digest| digest.0);
@@ -102,6 +110,20 @@ impl From<SaveOptions> for SaveMode {
     fn from(SaveOptions { window, state }: SaveOptions) -> Self {
         let recurrent = state.map_or(RecurrentType::F32, |Narrow::Bf16| RecurrentType::Bf16);
         Self { int8_rows: window.is_some(), recurrent }
+    }
+}
+
+/// Where the ranks' parts of a state file lie.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateRuns {
+    header_bytes: usize,
+    runs: Vec<(u64, usize)>,
+}
+
+impl StateRuns {
+    pub fn new(header_bytes: usize, runs: &[Run]) -> Self {
+        Self { header_bytes, runs: runs.iter().map(|run| (run.times, run.head_bytes)).collect() }
     }
 }
 
@@ -247,6 +269,7 @@ pub struct Description<'a> {
     context_length: usize,
     layers: usize,
     kv_heads: usize,
+    kv_heads_of_ranks: Vec<usize>,
     constant_state: bool,
     salient_tokens: Option<usize>,
     kernel: &'static str,
@@ -267,6 +290,8 @@ fn kv_name(kind: KvType) -> &'static str {
 impl<'a> From<&'a Engine> for Description<'a> {
     fn from(engine: &'a Engine) -> Self {
         let (model, config) = (engine.model(), engine.model().config());
+        let rank = model.rank();
+        let heads = |number| rank.heads_of(number, config.kv_heads, config.kv_heads).len();
         Self {
             architecture: &config.architecture,
             name: &config.name,
@@ -275,6 +300,7 @@ impl<'a> From<&'a Engine> for Description<'a> {
             context_length: config.context,
             layers: config.layers.len(),
             kv_heads: config.kv_heads,
+            kv_heads_of_ranks: (0..rank.ranks()).map(heads).collect(),
             constant_state: config.has_constant_state(),
             salient_tokens: config.evicted().map(|evicted| evicted.salient),
             kernel: engine.kernel(),
@@ -349,6 +375,7 @@ pub struct Inspected<'a> {
     spikes_site_k: BTreeMap<&'static str, f64>,
     constant_state: bool,
     salient_tokens: Option<usize>,
+    exchanged_bytes: usize,
     state: BTreeMap<&'static str, Vec<StateSize>>,
 }
 
@@ -386,6 +413,7 @@ impl<'a> Inspected<'a> {
             spikes_site_k: Site::ALL.into_iter().filter_map(|site| Some((site.name(), config.spiking.site_k[site as usize]?))).collect(),
             constant_state: config.has_constant_state(),
             salient_tokens: config.evicted().map(|evicted| evicted.salient),
+            exchanged_bytes: exchanged_bytes(config),
             state: [KvType::F32, KvType::Int8].map(sizes).into_iter().collect(),
         }
     }

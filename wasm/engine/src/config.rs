@@ -1,8 +1,10 @@
 //! One model, described by config: the 7B, the 76B and the small models differ only here.
 
 mod keys;
+mod rank;
 mod read;
 
+pub use rank::{MAX_RANKS, Rank};
 pub use read::MAX_WIDTH;
 
 use crate::spike::Spiking;

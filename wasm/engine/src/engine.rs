@@ -60,17 +60,20 @@ impl Engine {
         let config = model.config();
         let kv_type = if config.spiking.mode.keeps_int8() { KvType::Int8 } else { kv_type };
         let sinks = config.learned_sinks;
+        let part = model.part();
         let free = free_bytes(limit, config.vocabulary);
         // Learned sinks see one another, so all of them are one pass, whose buffers go when it is over.
         let mut once = Scratch::default();
         let mut allowance = Allowance::new("the state of an empty sequence", free);
-        allowance.take(State::bytes_at(config, kv_type, sinks, sinks))?;
+        allowance.take(State::bytes_at(part, kv_type, sinks, sinks))?;
         if sinks > 0 {
             model.reserve(&mut once, sinks, sinks, &mut allowance)?;
         }
-        let empty = model.new_state(kv_type, &mut once)?;
+        let empty = model.ranks().leave(model.new_state(kv_type, &mut once))?;
         drop(once);
-        let (pass_tokens, scratch) = buffers(&model, kv_type, free_bytes(limit, config.vocabulary))?;
+        let found = buffers(&model, kv_type, free_bytes(limit, config.vocabulary));
+        let (own_pass_tokens, scratch) = model.ranks().agree(found)?;
+        let pass_tokens = model.ranks().least(own_pass_tokens)?;
         Ok(Self { model, kv_type, digests: Digests::default(), limit, pass_tokens, scratch, empty, sequences: BTreeMap::new(), last_id: 0 })
     }
 
@@ -105,9 +108,9 @@ impl Engine {
         free_bytes(self.limit, self.model.config().vocabulary).saturating_sub(reserved)
     }
 
-    /// Bytes a sequence's state takes once it holds `tokens` tokens of text.
+    /// Bytes a sequence's state takes once it holds `tokens` tokens of text: this rank's part of it.
     pub fn state_bytes(&self, tokens: usize) -> usize {
-        let config = self.model.config();
+        let config = self.model.part();
         State::bytes_at(config, self.kv_type, tokens.saturating_add(config.learned_sinks), self.pass_tokens)
     }
 
@@ -129,7 +132,8 @@ impl Engine {
                 "spikes can be counted where the spiking mode is 'paper' or 'released'; it is 'off'".to_owned(),
             ));
         }
-        let meter = if options.count_spikes { Some(SpikeMeter::new(config.layers.len())?) } else { None };
+        let meter = if options.count_spikes { SpikeMeter::new(config.layers.len()).map(Some) } else { Ok(None) };
+        let meter = self.model.ranks().agree(meter)?;
         Ok(self.insert(Sequence::new(options, meter)))
     }
 
@@ -137,12 +141,13 @@ impl Engine {
     pub fn feed(&mut self, id: SequenceId, tokens: &[u32]) -> Result<()> {
         self.check_tokens(tokens)?;
         let mut allowance = Allowance::new("tokens", self.free_state_bytes());
-        let sequence = self.sequence_mut(id)?;
+        let sequence = self.sequences.get_mut(&id).ok_or_else(|| unknown(id))?;
         if let Some(Transfer::Restoring(_)) = sequence.transfer {
             sequence.check_idle(id)?;
         }
-        allowance.take(bytes_of::<u32>(tokens.len()))?;
-        sequence.append(tokens)?;
+        let before = sequence.tokens.len();
+        let appended = allowance.take(bytes_of::<u32>(tokens.len())).and_then(|()| sequence.append(tokens));
+        self.model.ranks().agree(appended).inspect_err(|_| sequence.tokens.truncate(before))?;
         if !tokens.is_empty() {
             sequence.next = None;
         }
@@ -195,6 +200,14 @@ impl Engine {
         }
     }
 
+    /// What the first of several ranks has sampled, on the others, which choose nothing: the token is fed, none where it was a stop token.
+    pub fn accept(&mut self, id: SequenceId, token: Option<u32>) -> Result<()> {
+        self.check_tokens(token.as_slice())?;
+        let sequence = self.sequence_mut(id)?;
+        sequence.end_prompt();
+        sequence.append(token.as_slice())
+    }
+
     /// Scores of the prompt tokens read since the last call; the first prompt token has none.
     pub fn take_prompt_logprobs(&mut self, id: SequenceId) -> Result<Vec<Option<TokenLogprob>>> {
         Ok(core::mem::take(&mut self.sequence_mut(id)?.prompt_scores))
@@ -235,8 +248,8 @@ impl Engine {
         }
         let state_bytes = original.state.as_ref().map_or(0, State::fork_bytes);
         let mut allowance = Allowance::new("a fork", self.free_state_bytes());
-        allowance.take(state_bytes + bytes_of::<u32>(original.tokens.len()) + original.seen.as_ref().map_or(0, TokenSet::bytes))?;
-        let copy = original.fork()?;
+        let bytes = state_bytes + bytes_of::<u32>(original.tokens.len()) + original.seen.as_ref().map_or(0, TokenSet::bytes);
+        let copy = self.model.ranks().agree(allowance.take(bytes).and_then(|()| original.fork()))?;
         Ok(self.insert(copy))
     }
 
@@ -268,7 +281,7 @@ impl Engine {
     }
 
     fn identity(&self) -> Identity<'_> {
-        Identity { config: self.model.config(), kind: self.kv_type, digests: self.digests }
+        Identity { config: self.model.config(), part: self.model.part(), kind: self.kv_type, digests: self.digests }
     }
 
     fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
@@ -285,11 +298,12 @@ impl Engine {
 fn buffers(model: &Model, kv_type: KvType, free: usize) -> Result<(usize, Scratch)> {
     const WHAT: &str = "the buffers of a pass";
     let config = model.config();
+    let part = model.part();
     let first = FIRST_POSITIONS.min(config.context + config.learned_sinks);
     if config.has_constant_state() {
         for tokens in [MAX_PASS_TOKENS, SHORT_PASS_TOKENS] {
             let mut scratch = Scratch::default();
-            let state = State::bytes_at(config, kv_type, FAR_POSITION, tokens);
+            let state = State::bytes_at(part, kv_type, FAR_POSITION, tokens);
             let mut allowance = Allowance::new(WHAT, free.saturating_sub(state));
             if model.reserve(&mut scratch, tokens, first, &mut allowance).is_ok() {
                 return Ok((tokens, scratch));

@@ -44,6 +44,31 @@ impl Error {
             Self::OutOfMemory { .. } => "out_of_memory",
         }
     }
+
+    /// The kind as a number, which ranks tell one another; never 0.
+    pub fn number(&self) -> u32 {
+        match self {
+            Self::InvalidGguf(_) => 1,
+            Self::UnsupportedModel(_) => 2,
+            Self::InvalidState(_) => 3,
+            Self::StateLost(_) => 4,
+            Self::InvalidArgument(_) => 5,
+            Self::OutOfMemory { .. } => 6,
+        }
+    }
+
+    /// An error of the kind that another rank of the same model has met; what is wrong stands in that rank's own.
+    pub fn of_another_rank(number: u32) -> Self {
+        const WHAT: &str = "the part of another rank";
+        match number {
+            1 => Self::InvalidGguf(WHAT.to_owned()),
+            2 => Self::UnsupportedModel(WHAT.to_owned()),
+            3 => Self::InvalidState(WHAT.to_owned()),
+            4 => Self::StateLost(WHAT.to_owned()),
+            5 => Self::InvalidArgument(WHAT.to_owned()),
+            _ => Self::OutOfMemory { what: WHAT, needed: 0, free: 0 },
+        }
+    }
 }
 
 /// The engine's result.

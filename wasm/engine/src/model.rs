@@ -1,13 +1,14 @@
 //! The forward pass, readable from top to bottom.
 
 mod evicted;
+pub mod exchange;
 mod layer;
 mod scratch;
 mod span;
 
 pub use scratch::Scratch;
 
-use crate::config::{Config, Mixer};
+use crate::config::{Config, Mixer, Rank};
 use crate::error::{Error, Result};
 use crate::kernel::{Active, product};
 use crate::layer::attention::{Queries, attend};
@@ -17,13 +18,14 @@ use crate::layer::rms_norm::{rms_norm, rms_norm_in_place};
 use crate::layer::rope::{Rope, rotate_rows};
 use crate::layer::sight::Sight;
 use crate::math::add_scaled;
-use crate::memory::Allowance;
+use crate::memory::{Allowance, bytes_of};
 use crate::spike::{Site, SpikeMeter};
 use crate::state::{KvType, State, window_start};
 use crate::weights::Matrix;
 use crate::weights::loader::Weights;
 use crate::weights::matrix::PANEL_ROWS;
 use evicted::EvictedAngles;
+use exchange::{Exchange, Ranks, exchanged_floats};
 use layer::Layer;
 use span::Span;
 
@@ -36,6 +38,9 @@ const LOGIT_ROWS: usize = 4;
 #[derive(Debug)]
 pub struct Model {
     config: Config,
+    /// The config with this rank's heads alone: what mixers compute, and states keep.
+    part: Config,
+    ranks: Ranks,
     parameters: u64,
     weight_bytes: usize,
     embedding: Matrix,
@@ -84,9 +89,22 @@ pub enum Wanted {
 }
 
 impl Model {
-    /// Puts the loaded tensors where they belong.
+    /// Puts the loaded tensors where they belong: those of a whole model.
     pub fn new(weights: Weights) -> Result<Self> {
-        let Weights { config, mut tensors, parameters, bytes } = weights;
+        if !weights.rank.is_whole() {
+            return Err(Error::InvalidArgument(format!("an exchange must be given where ranks are {}", weights.rank.ranks())));
+        }
+        Self::with_ranks(weights, Ranks::default())
+    }
+
+    /// As [`Self::new`] for one of several ranks, each of which makes its own model; `exchange` reaches the others.
+    pub fn of_rank(weights: Weights, exchange: Box<dyn Exchange>) -> Result<Self> {
+        let ranks = Ranks::new(weights.rank, exchange);
+        Self::with_ranks(weights, ranks)
+    }
+
+    fn with_ranks(weights: Weights, ranks: Ranks) -> Result<Self> {
+        let Weights { config, mut tensors, parameters, bytes, rank } = weights;
         let mut tensors = Tensors(&mut tensors);
         let layers = (0..config.layers.len()).map(|index| Layer::take(&mut tensors, &config, index)).collect::<Result<_>>()?;
         let rope = Rope::new(&config);
@@ -100,6 +118,8 @@ impl Model {
             evicted_angles: EvictedAngles::new(&config, &rope),
             rope,
             layers,
+            part: rank.part(&config),
+            ranks,
             config,
         })
     }
@@ -107,6 +127,21 @@ impl Model {
     /// The model's config.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The config with this rank's heads alone; alone, it is [`Self::config`].
+    pub fn part(&self) -> &Config {
+        &self.part
+    }
+
+    /// Which of several ranks it is.
+    pub fn rank(&self) -> Rank {
+        self.ranks.rank()
+    }
+
+    /// This rank's way to the others.
+    pub(crate) fn ranks(&self) -> &Ranks {
+        &self.ranks
     }
 
     /// Elements of all tensors in the file.
@@ -122,13 +157,14 @@ impl Model {
     /// Gives `scratch` the memory of passes of `rows` tokens that end before `position`, now or never: [`Self::forward`] then takes none.
     pub fn reserve(&self, scratch: &mut Scratch, rows: usize, position: usize, allowance: &mut Allowance) -> Result<()> {
         let rank = self.layers.iter().map(Layer::gate_rank).max().unwrap_or(0);
+        self.ranks.reserve(exchanged_floats(&self.config, rows, LOGIT_ROWS), allowance)?;
         scratch.reserve(&self.config, rank, rows, allowance)?;
         scratch.attention.reserve(&self.config, position, allowance)
     }
 
     /// A state with nothing read but the learned sinks.
     pub fn new_state(&self, kind: KvType, scratch: &mut Scratch) -> Result<State> {
-        let mut state = State::new(&self.config, kind)?;
+        let mut state = State::new(&self.part, kind)?;
         if let Some(sinks) = &self.sinks {
             let count = self.config.learned_sinks;
             scratch.residual.resize(count * self.config.hidden, 0.0);
@@ -160,10 +196,7 @@ impl Model {
             return Err(Error::InvalidArgument(format!("token {token} is not below the vocabulary size {}", self.config.vocabulary)));
         }
         scratch.residual.resize(total * hidden, 0.0);
-        let tokens = segments.iter().flat_map(|segment| segment.tokens);
-        for (target, token) in scratch.residual.chunks_exact_mut(hidden).zip(tokens) {
-            self.embedding.row(*token as usize, target);
-        }
+        self.look_up(segments, scratch)?;
         let mut wanted = Vec::new();
         let mut spans = Vec::new();
         let mut meters = Vec::new();
@@ -191,8 +224,20 @@ impl Model {
         for span in &mut spans {
             span.state.advance(span.count);
         }
-        self.logits(&wanted, scratch, &mut receive);
-        Ok(())
+        self.logits(&wanted, scratch, &mut receive)
+    }
+
+    /// Every token's embedding, from the rank that has its row.
+    fn look_up(&self, segments: &[Segment<'_>], scratch: &mut Scratch) -> Result<()> {
+        let (hidden, vocabulary) = (self.config.hidden, self.config.vocabulary);
+        let own = self.ranks.rows(vocabulary);
+        let tokens: Vec<usize> = segments.iter().flat_map(|segment| segment.tokens).map(|token| *token as usize).collect();
+        for (target, token) in scratch.residual.chunks_exact_mut(hidden).zip(&tokens) {
+            if own.contains(token) {
+                self.embedding.row(token - own.start, target);
+            }
+        }
+        self.ranks.share_rows(&mut scratch.residual, hidden, |row| self.ranks.owner(tokens[row], vocabulary))
     }
 
     fn layers_forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
@@ -201,10 +246,11 @@ impl Model {
         for (index, layer) in self.layers.iter().enumerate() {
             scratch.neurons.enter(index);
             scratch.normalise(&self.config, &layer.attention_norm);
-            scratch.neurons.fire(&mut scratch.normed, Site::AttentionIn, layer.fan_out());
+            scratch.neurons.fire(&mut scratch.normed, Site::AttentionIn, layer.fan_out);
             self.mix(index, layer, spans, scratch)?;
             scratch.normalise(&self.config, &layer.feed_forward_norm);
-            let stride = layer.feed_forward.apply(&mut scratch.normed, &mut scratch.out, &mut scratch.feed_forward, &mut scratch.neurons);
+            let Scratch { normed, out, feed_forward, neurons, .. } = scratch;
+            let stride = layer.feed_forward.apply(normed, out, feed_forward, neurons, &self.ranks)?;
             add_rows(&mut scratch.residual, self.config.hidden, &scratch.out, stride);
         }
         Ok(())
@@ -235,23 +281,29 @@ impl Model {
             self.project(projections, scratch);
         }
         scratch.heads.fill(rows, width).fill(0.0);
+        let has_heads = self.part.kv_heads > 0;
+        scratch.branch.clear();
         if linear.is_some() {
-            self.linear_branch(index, layer, spans, scratch);
-            self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.0), separate, layer.projections.first(), scratch);
+            if has_heads {
+                self.linear_branch(index, layer, spans, scratch);
+            }
+            self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.0), separate, layer.projections.first(), scratch)?;
         }
         if softmax.is_some() {
             if separate && let Some(projections) = layer.projections.get(1) {
                 self.project(projections, scratch);
             }
             match &layer.evicted {
+                _ if !has_heads => scratch.branch.clear(),
                 Some(weights) => self.evicted_branch(index, weights, spans, scratch)?,
                 None => self.softmax_branch(index, layer, spans, scratch)?,
             }
-            self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.1), separate, layer.projections.get(1), scratch);
+            self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.1), separate, layer.projections.get(1), scratch)?;
         }
         if !separate && let Some(projections) = layer.projections.first() {
-            scratch.neurons.fire(&mut scratch.heads, Site::AttentionOut, projections.output.rows());
-            let stride = projections.output.apply(&mut scratch.heads, &mut scratch.out);
+            scratch.neurons.fire(&mut scratch.heads, Site::AttentionOut, hidden);
+            projections.output.apply(&mut scratch.heads, &mut scratch.out);
+            let stride = self.ranks.join_product(&mut scratch.out, rows, hidden)?;
             add_rows(&mut scratch.residual, hidden, &scratch.out, stride);
         }
         Ok(())
@@ -262,39 +314,48 @@ impl Model {
         projections.key.apply(&mut scratch.normed, &mut scratch.key);
         projections.value.apply(&mut scratch.normed, &mut scratch.value);
         let rows = scratch.normed.tokens();
-        compact(&mut scratch.query, rows, self.config.heads * self.config.head_dim);
-        compact(&mut scratch.key, rows, self.config.kv_heads * self.config.head_dim);
-        compact(&mut scratch.value, rows, self.config.kv_heads * self.config.head_dim);
+        compact(&mut scratch.query, rows, self.part.heads * self.part.head_dim);
+        compact(&mut scratch.key, rows, self.part.kv_heads * self.part.head_dim);
+        compact(&mut scratch.value, rows, self.part.kv_heads * self.part.head_dim);
     }
 
     /// Takes a branch's output from `scratch.branch` to the heads' sum, or through its own output projection to the residual.
-    fn add_branch(&self, norm: Option<&Vec<f32>>, separate: bool, projections: Option<&AttentionProjections>, scratch: &mut Scratch) {
+    fn add_branch(
+        &self,
+        norm: Option<&Vec<f32>>,
+        separate: bool,
+        projections: Option<&AttentionProjections>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
         let (hidden, width) = (self.config.hidden, self.config.heads * self.config.head_dim);
-        let rows = scratch.branch.len() / width;
+        let rows = scratch.residual.len() / hidden;
+        self.ranks.join_heads(&mut scratch.branch, rows, self.config.kv_heads, width)?;
         if separate && let Some(projections) = projections {
             scratch.heads.fill(rows, width).copy_from_slice(&scratch.branch);
-            scratch.neurons.fire(&mut scratch.heads, Site::AttentionOut, projections.output.rows());
-            let stride = projections.output.apply(&mut scratch.heads, &mut scratch.out);
-            compact(&mut scratch.out, rows, hidden);
-            debug_assert!(stride >= hidden);
+            scratch.neurons.fire(&mut scratch.heads, Site::AttentionOut, hidden);
+            projections.output.apply(&mut scratch.heads, &mut scratch.out);
+            if self.ranks.join_product(&mut scratch.out, rows, hidden)? != hidden {
+                compact(&mut scratch.out, rows, hidden);
+            }
             if let Some(norm) = norm {
                 rms_norm_in_place(&mut scratch.out, norm, self.config.epsilon);
             }
             add_rows(&mut scratch.residual, hidden, &scratch.out, hidden);
-            return;
+            return Ok(());
         }
         if let Some(norm) = norm {
             rms_norm_in_place(&mut scratch.branch, norm, self.config.epsilon);
         }
         let Scratch { heads, branch, .. } = scratch;
         add_scaled(heads.values_mut(), 1.0, branch);
+        Ok(())
     }
 
     fn linear_branch(&self, index: usize, layer: &Layer, spans: &mut [Span<'_>], scratch: &mut Scratch) {
         let Some(linear) = layer.config.mixer.linear else {
             return;
         };
-        let shape = Shape { heads: self.config.heads, kv_heads: self.config.kv_heads, head_dim: self.config.head_dim };
+        let shape = Shape { heads: self.part.heads, kv_heads: self.part.kv_heads, head_dim: self.part.head_dim };
         let (width, kv_width) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
         let rows = scratch.normed.tokens();
         if let Some(gate) = &layer.gate {
@@ -335,8 +396,8 @@ impl Model {
         let Some(softmax) = layer.config.mixer.softmax else {
             return Ok(());
         };
-        let (heads, dim) = (self.config.heads, self.config.head_dim);
-        let (width, kv_width) = (heads * dim, self.config.kv_heads * dim);
+        let (heads, dim) = (self.part.heads, self.part.head_dim);
+        let (width, kv_width) = (heads * dim, self.part.kv_heads * dim);
         let rows = scratch.normed.tokens();
         rotate_rows(&mut scratch.query, dim, &scratch.angles, rows);
         rotate_rows(&mut scratch.key, dim, &scratch.angles, rows);
@@ -376,8 +437,13 @@ impl Model {
     }
 
     /// Final norm and head for the wanted rows, a few at a time.
-    fn logits(&self, wanted: &[(usize, usize, usize)], scratch: &mut Scratch, receive: &mut impl FnMut(usize, usize, &mut [f32])) {
-        let hidden = self.config.hidden;
+    fn logits(
+        &self,
+        wanted: &[(usize, usize, usize)],
+        scratch: &mut Scratch,
+        receive: &mut impl FnMut(usize, usize, &mut [f32]),
+    ) -> Result<()> {
+        let (hidden, vocabulary) = (self.config.hidden, self.config.vocabulary);
         let head = self.head.as_ref().unwrap_or(&self.embedding);
         let stride = head.rows().next_multiple_of(PANEL_ROWS);
         for group in wanted.chunks(LOGIT_ROWS) {
@@ -388,11 +454,19 @@ impl Model {
             scratch.normed.prepare(head.kind());
             scratch.logits.resize(group.len() * stride, 0.0);
             product::<Active>(head, 0..head.rows(), &scratch.normed, &mut scratch.logits, stride);
-            for (logits, (_, segment, token)) in scratch.logits.chunks_exact_mut(stride).zip(group) {
-                receive(*segment, *token, &mut logits[..self.config.vocabulary]);
+            let stride = self.ranks.join_logits(&mut scratch.logits, group.len(), vocabulary)?;
+            for (index, (_, segment, token)) in group.iter().enumerate() {
+                let logits = if self.ranks.leads() { &mut scratch.logits[index * stride..][..vocabulary] } else { &mut [] };
+                receive(*segment, *token, logits);
             }
         }
+        Ok(())
     }
+}
+
+/// Bytes of the largest exchange between ranks of a model of this config.
+pub fn exchanged_bytes(config: &Config) -> usize {
+    bytes_of::<f32>(exchanged_floats(config, MAX_PASS_TOKENS.max(config.learned_sinks), LOGIT_ROWS))
 }
 
 fn add_rows(residual: &mut [f32], hidden: usize, rows: &[f32], stride: usize) {

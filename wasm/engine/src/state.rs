@@ -13,7 +13,7 @@ mod salient;
 mod sizes;
 
 pub use evicted::{EvictedState, evicted_before};
-pub use file::{Digests, Identity, RecurrentType, SaveMode, StateReader, StateWriter, header_bytes};
+pub use file::{Digests, Identity, RecurrentType, Run, SaveMode, StateReader, StateWriter, header_bytes, runs};
 pub use key_values::KeyValues;
 pub use page::{KvShape, KvType, MAX_HEAD_DIM, PAGE_TOKENS, PANEL_TOKENS, Page};
 pub use salient::{Leaving, Salient};

@@ -1,6 +1,16 @@
 /* tslint:disable */
 /* eslint-disable */
 
+/** How a rank reaches the others. Places and lengths are of f32 numbers in its linear memory, places in bytes. */
+export interface RankExchange {
+    /** Hands in `length` numbers at `own`, which are at index `at` among those of all ranks, waits for the others, and writes `total` numbers of all of them to `all`, none where it is 0. Returns 0, or the number that a rank has left with. */
+    gather(own: number, length: number, at: number, all: number, total: number): number;
+    /** Fails every gathering that another rank waits in or comes to. */
+    leave(code: number): void;
+}
+
+
+
 /**
  * A loaded model and its sequences.
  */
@@ -8,6 +18,10 @@ export class Engine {
     private constructor();
     free(): void;
     [Symbol.dispose](): void;
+    /**
+     * On ranks beside the first: what that has sampled, nothing for a stop token.
+     */
+    accept(sequence: number, token?: number | null): void;
     /**
      * Begins to give an empty sequence a state that these tokens made.
      */
@@ -69,7 +83,7 @@ export class Engine {
      */
     pushState(sequence: number, chunk: Uint8Array): void;
     /**
-     * Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`.
+     * Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`; none on ranks beside the first.
      */
     readLogits(sequence: number, count: number): Float32Array;
     /**
@@ -100,6 +114,15 @@ export class Engine {
      * Bytes of a state of so many tokens.
      */
     stateBytes(tokens: number): number;
+    /**
+     * Bytes of a state file's header.
+     */
+    stateHeaderBytes(): number;
+    /**
+     * How the ranks' parts lie in a state file without the rows of tokens in pages before `fromPage`, as JSON; `null` while its first bytes
+     * are too few.
+     */
+    stateRuns(first_bytes: Uint8Array, from_page: number): string;
     /**
      * `[sequence, count, sequence, count, ...]`
      */
@@ -141,9 +164,9 @@ export class ModelLoader {
      */
     finish(): Engine;
     /**
-     * Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest }`.
+     * Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest, rank, ranks }`. Several ranks have an exchange.
      */
-    constructor(options_json: string);
+    constructor(options_json: string, exchange?: RankExchange | null);
     /**
      * The file's next bytes.
      */
@@ -167,6 +190,7 @@ export interface InitOutput {
     readonly __wbg_engine_free: (a: number, b: number) => void;
     readonly __wbg_modelinspector_free: (a: number, b: number) => void;
     readonly __wbg_modelloader_free: (a: number, b: number) => void;
+    readonly engine_accept: (a: number, b: number, c: number) => [number, number];
     readonly engine_beginRestore: (a: number, b: number, c: any) => [number, number];
     readonly engine_beginSave: (a: number, b: number, c: number, d: number, e: number) => [number, number, number];
     readonly engine_close: (a: number, b: number) => [number, number];
@@ -190,6 +214,8 @@ export interface InitOutput {
     readonly engine_spikeCounts: (a: number, b: number) => [number, number, number, number];
     readonly engine_spikeTotals: (a: number, b: number) => [number, number, number, number];
     readonly engine_stateBytes: (a: number, b: number) => number;
+    readonly engine_stateHeaderBytes: (a: number) => number;
+    readonly engine_stateRuns: (a: number, b: any, c: number) => [number, number, number, number];
     readonly engine_step: (a: number, b: number, c: number) => [number, number];
     readonly engine_takePromptLogprobs: (a: number, b: number) => [number, number, number, number];
     readonly kernel: () => [number, number];
@@ -198,7 +224,7 @@ export interface InitOutput {
     readonly modelinspector_new: () => number;
     readonly modelinspector_push: (a: number, b: any) => [number, number, number];
     readonly modelloader_finish: (a: number) => [number, number, number];
-    readonly modelloader_new: (a: number, b: number) => [number, number, number];
+    readonly modelloader_new: (a: number, b: number, c: number) => [number, number, number];
     readonly modelloader_push: (a: number, b: any) => [number, number];
     readonly __wbindgen_exn_store: (a: number) => void;
     readonly __externref_table_alloc: () => number;

@@ -21,6 +21,17 @@ export class Engine {
         wasm.__wbg_engine_free(ptr, 0);
     }
     /**
+     * On ranks beside the first: what that has sampled, nothing for a stop token.
+     * @param {number} sequence
+     * @param {number | null} [token]
+     */
+    accept(sequence, token) {
+        const ret = wasm.engine_accept(this.__wbg_ptr, sequence, isLikeNone(token) ? Number.MAX_SAFE_INTEGER : (token) >>> 0);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
      * Begins to give an empty sequence a state that these tokens made.
      * @param {number} sequence
      * @param {Uint32Array} seen
@@ -216,7 +227,7 @@ export class Engine {
         }
     }
     /**
-     * Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`.
+     * Reads so many pending tokens and returns the logits after each, `[count, vocabulary]`; none on ranks beside the first.
      * @param {number} sequence
      * @param {number} count
      * @returns {Float32Array}
@@ -348,6 +359,39 @@ export class Engine {
         return ret;
     }
     /**
+     * Bytes of a state file's header.
+     * @returns {number}
+     */
+    stateHeaderBytes() {
+        const ret = wasm.engine_stateHeaderBytes(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * How the ranks' parts lie in a state file without the rows of tokens in pages before `fromPage`, as JSON; `null` while its first bytes
+     * are too few.
+     * @param {Uint8Array} first_bytes
+     * @param {number} from_page
+     * @returns {string}
+     */
+    stateRuns(first_bytes, from_page) {
+        let deferred2_0;
+        let deferred2_1;
+        try {
+            const ret = wasm.engine_stateRuns(this.__wbg_ptr, first_bytes, from_page);
+            var ptr1 = ret[0];
+            var len1 = ret[1];
+            if (ret[3]) {
+                ptr1 = 0; len1 = 0;
+                throw takeFromExternrefTable0(ret[2]);
+            }
+            deferred2_0 = ptr1;
+            deferred2_1 = len1;
+            return getStringFromWasm0(ptr1, len1);
+        } finally {
+            wasm.__wbindgen_free(deferred2_0, deferred2_1, 1);
+        }
+    }
+    /**
      * `[sequence, count, sequence, count, ...]`
      * @param {Uint32Array | number[]} plan
      */
@@ -475,13 +519,14 @@ export class ModelLoader {
         return Engine.__wrap(ret[0]);
     }
     /**
-     * Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest }`.
+     * Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest, rank, ranks }`. Several ranks have an exchange.
      * @param {string} options_json
+     * @param {RankExchange | null} [exchange]
      */
-    constructor(options_json) {
+    constructor(options_json, exchange) {
         const ptr0 = passStringToWasm0(options_json, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
         const len0 = WASM_VECTOR_LEN;
-        const ret = wasm.modelloader_new(ptr0, len0);
+        const ret = wasm.modelloader_new(ptr0, len0, isLikeNone(exchange) ? 0 : addToExternrefTable0(exchange));
         if (ret[2]) {
             throw takeFromExternrefTable0(ret[1]);
         }
@@ -537,6 +582,13 @@ function __wbg_get_imports() {
         __proto__: null,
         __wbg___wbindgen_throw_4c88d8bf264fd984: function(arg0, arg1) {
             throw new Error(getStringFromWasm0(arg0, arg1));
+        },
+        __wbg_gather_ee1224e4b77e5aa4: function(arg0, arg1, arg2, arg3, arg4, arg5) {
+            const ret = arg0.gather(arg1 >>> 0, arg2 >>> 0, arg3 >>> 0, arg4 >>> 0, arg5 >>> 0);
+            return ret;
+        },
+        __wbg_leave_a27243ee8edbe019: function(arg0, arg1) {
+            arg0.leave(arg1 >>> 0);
         },
         __wbg_length_186163212ffe79c3: function(arg0) {
             const ret = arg0.length;
@@ -680,6 +732,10 @@ function handleError(f, args) {
         const idx = addToExternrefTable0(e);
         wasm.__wbindgen_exn_store(idx);
     }
+}
+
+function isLikeNone(x) {
+    return x === undefined || x === null;
 }
 
 function passArray32ToWasm0(arg, malloc) {

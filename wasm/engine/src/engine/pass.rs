@@ -16,15 +16,18 @@ pub(super) type LogitReceiver<'a> = &'a mut dyn FnMut(&[f32]);
 impl Engine {
     /// Every named sequence reads so many of its pending tokens; `logits` takes what comes after each of them.
     pub(super) fn read(&mut self, plan: &[(SequenceId, usize)], mut logits: Option<LogitReceiver<'_>>) -> Result<()> {
-        self.admit(plan)?;
+        let admitted = self.admit(plan);
+        self.model.ranks().agree(admitted)?;
         let mut taken: Vec<(SequenceId, Sequence, usize)> = Vec::new();
         for (id, count) in plan {
             taken.extend(self.sequences.remove(id).map(|sequence| (*id, sequence, *count)));
         }
-        let mut result = self.begin(&mut taken);
+        let begun = self.begin(&mut taken);
+        let mut result = self.model.ranks().agree(begun);
         while result.is_ok() && taken.iter().any(|(_, _, left)| *left > 0) {
             result = self.pass(&mut taken, &mut logits);
         }
+        let result = self.model.ranks().leave(result);
         for (id, mut sequence, _) in taken {
             if result.is_err() {
                 sequence.evict();
@@ -94,6 +97,7 @@ impl Engine {
             parts.push((&*options, history, *read, next, scored, prompt_scores));
             (*read, *left) = (end, *left - count);
         }
+        let leads = self.model.ranks().leads();
         self.model.forward(&mut segments, &mut self.scratch, |segment, token, logits| {
             if let Some(receive) = receive {
                 receive(logits);
@@ -108,11 +112,14 @@ impl Engine {
                 }
                 // The logits at a position score the token after it.
                 if position + 1 == **scored && position + 1 < prompt {
-                    prompt_scores.push(Some(token_logprob(logits, tokens[position + 1], top)));
+                    if leads {
+                        prompt_scores.push(Some(token_logprob(logits, tokens[position + 1], top)));
+                    }
                     **scored += 1;
                 }
             }
-            if position + 1 == tokens.len() {
+            // Other ranks are told what the first has chosen.
+            if position + 1 == tokens.len() && leads {
                 **next = Some(sample(&options.sampling, *history, logits));
             }
         })

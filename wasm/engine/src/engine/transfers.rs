@@ -4,7 +4,7 @@ use super::sequence::Transfer;
 use super::{Engine, SequenceId};
 use crate::error::{Error, Result};
 use crate::memory::Allowance;
-use crate::state::{SaveMode, State, StateReader, StateWriter, header_bytes};
+use crate::state::{Run, SaveMode, State, StateReader, StateWriter, header_bytes, runs};
 use crate::token_set::TokenSet;
 
 /// What a state file's first bytes say.
@@ -70,16 +70,17 @@ impl Engine {
     pub fn push_state(&mut self, id: SequenceId, bytes: &[u8]) -> Result<()> {
         let mut allowance = Allowance::new("a restored state", self.free_state_bytes());
         let mut reader = self.take_reader(id)?;
-        reader.push(&self.identity(), bytes, &mut allowance).inspect_err(|_| self.forget(id))?;
+        let pushed = reader.push(&self.identity(), bytes, &mut allowance);
+        self.model.ranks().agree(pushed).inspect_err(|_| self.forget(id))?;
         self.sequence_mut(id)?.transfer = Some(Transfer::Restoring(reader));
         Ok(())
     }
 
     /// After the last byte: tokens of text that the state has read. Where some are missing the sequence is empty again.
     pub fn end_restore(&mut self, id: SequenceId) -> Result<usize> {
-        let config = self.model.config();
-        let learned_sinks = config.learned_sinks;
-        let state = self.take_reader(id)?.finish(self.model.config()).inspect_err(|_| self.forget(id))?;
+        let learned_sinks = self.model.config().learned_sinks;
+        let state = self.take_reader(id)?.finish(self.model.part());
+        let state = self.model.ranks().agree(state).inspect_err(|_| self.forget(id))?;
         let sequence = self.sequence_mut(id)?;
         sequence.base = state.position() - learned_sinks;
         sequence.state = Some(state);
@@ -90,6 +91,12 @@ impl Engine {
     pub fn describe_state(&self, first: &[u8]) -> Result<Option<StateDescription>> {
         let described = State::described(&self.identity(), first)?;
         Ok(described.map(|(position, bytes)| StateDescription { tokens: position - self.model.config().learned_sinks, bytes }))
+    }
+
+    /// How the ranks' parts lie in a state file whose first bytes these are, without the rows of tokens before `from_page`; `None` while they
+    /// are too few.
+    pub fn state_runs(&self, first: &[u8], from_page: usize) -> Result<Option<Vec<Run>>> {
+        runs(&self.identity(), first, from_page)
     }
 
     /// Bytes of a state file's header.

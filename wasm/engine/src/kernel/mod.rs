@@ -119,6 +119,9 @@ const TILE: usize = 4;
 ///
 /// What int8 codes cannot hold, of weights or of spike counts, is added afterwards in f32, column by column.
 pub fn product<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations, y: &mut [f32], stride: usize) {
+    if rows.is_empty() {
+        return;
+    }
     if K::sums_fours() {
         products_of_codes::<K::Fours>(w, rows.clone(), x, y, stride);
     } else {

@@ -53,6 +53,13 @@ impl Activations {
         self.values_mut()
     }
 
+    /// Lets `join` make rows of `columns` values out of those that have been filled in, which must not have been rounded or fired.
+    pub fn widen(&mut self, columns: usize, join: impl FnOnce(&mut Vec<f32>) -> Result<()>) -> Result<()> {
+        join(&mut self.values)?;
+        self.columns = columns;
+        Ok(())
+    }
+
     /// Becomes the given rows of `from`, as they are there: rounded, fired or neither.
     pub fn gather(&mut self, from: &Self, rows: impl ExactSizeIterator<Item = usize> + Clone) {
         self.fill(rows.len(), from.columns);

@@ -13,10 +13,9 @@ pub use scratch::Scratch;
 pub use sums::{Remembered, naive, read_and_take};
 
 use super::projection::{Projection, Tensors};
-use crate::config::Config;
 use crate::error::Result;
 
-/// Weights of one layer's mixer; shapes as on the page above.
+/// Weights of one layer's mixer; shapes as on the page above, of the heads that this rank has.
 #[derive(Debug)]
 pub struct EvictedWeights {
     /// Of queries.
@@ -43,11 +42,10 @@ pub struct EvictedWeights {
 
 impl EvictedWeights {
     /// From `blk.{layer}.evicted_*`.
-    pub fn take(tensors: &mut Tensors<'_>, config: &Config, layer: usize) -> Result<Self> {
+    pub fn take(tensors: &mut Tensors<'_>, dim: usize, layer: usize) -> Result<Self> {
         let at = |name: &str| format!("blk.{layer}.evicted_{name}");
-        let dim = config.head_dim;
         let salience = tensors.matrix(&at("salience.weight"))?;
-        let mut rows = vec![0.0; config.kv_heads * dim];
+        let mut rows = vec![0.0; salience.rows() * dim];
         rows.chunks_exact_mut(dim).enumerate().for_each(|(head, row)| salience.row(head, row));
         #[allow(clippy::cast_possible_truncation)]
         let decay = |log: f32| libm::exp(f64::from(log)) as f32;
@@ -65,8 +63,8 @@ impl EvictedWeights {
         })
     }
 
-    /// Outputs that each channel of the mixer's input feeds beside q, k and v.
-    pub fn fan_out(&self) -> usize {
-        self.mix.rows() + self.correction.rows()
+    /// Outputs that each channel of the mixer's input feeds beside q, k and v, in a model of so many heads: the mix's and the correction's.
+    pub fn fan_out(heads: usize) -> usize {
+        3 * heads
     }
 }

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::kernel::{Activations, Active, Kernel, product};
 use crate::math::{add_scaled, sigmoid};
 use crate::memory::Allowance;
+use crate::model::exchange::Ranks;
 use crate::spike::{Neurons, Site};
 use crate::weights::Matrix;
 use crate::weights::matrix::PANEL_ROWS;
@@ -81,12 +82,8 @@ impl SwiGlu {
         Ok(Self { gate: one("gate")?, up: one("up")?, down: one("down")? })
     }
 
-    /// Outputs that an input channel feeds in one of `count` experts: gate's and up's.
-    fn fan_out(&self, count: usize) -> usize {
-        (self.gate.rows() + self.up.rows()) / count
-    }
-
-    /// Expert `index` of width `inner`, on an input that has fired; `row_of` tells which row of the pass a row of `x` is. `out` becomes `[tokens, stride]` and the stride is returned.
+    /// Expert `index` of width `inner`, on an input that has fired; `row_of` tells which row of the pass a row of `x` is. `out` becomes
+    /// `[tokens, stride]`, this rank's part of the output, and the stride is returned.
     #[allow(clippy::too_many_arguments)]
     fn apply(
         &self,
@@ -98,26 +95,30 @@ impl SwiGlu {
         between: &mut Activations,
         out: &mut Vec<f32>,
         neurons: &mut Neurons,
+        ranks: &Ranks,
         row_of: impl Fn(usize) -> usize,
-    ) -> usize {
-        let stride = inner.next_multiple_of(PANEL_ROWS);
-        let rows = index * inner..(index + 1) * inner;
+    ) -> Result<usize> {
+        let (own_inner, own_hidden) = (ranks.rows(inner).len(), ranks.rows(hidden).len());
+        let stride = own_inner.next_multiple_of(PANEL_ROWS);
+        let rows = index * own_inner..(index + 1) * own_inner;
         gate.resize(x.tokens() * stride, 0.0);
         up.resize(x.tokens() * stride, 0.0);
         x.prepare(self.gate.kind());
         product::<Active>(&self.gate, rows.clone(), x, gate, stride);
         x.prepare(self.up.kind());
         product::<Active>(&self.up, rows, x, up, stride);
-        let target = between.fill(x.tokens(), inner);
-        for ((target, gate), up) in target.chunks_exact_mut(inner).zip(gate.chunks_exact(stride)).zip(up.chunks_exact(stride)) {
+        let target = between.fill(x.tokens(), own_inner);
+        let (width, padded) = (own_inner.max(1), stride.max(1));
+        for ((target, gate), up) in target.chunks_exact_mut(width).zip(gate.chunks_exact(padded)).zip(up.chunks_exact(padded)) {
             Active::gated(gate, up, target);
         }
+        between.widen(inner, |values| ranks.join_rows(values, x.tokens(), inner))?;
         neurons.fire_rows(between, Site::FeedForwardDown, row_of, |_| hidden);
         between.prepare(self.down.kind());
-        let stride = hidden.next_multiple_of(PANEL_ROWS);
+        let stride = own_hidden.next_multiple_of(PANEL_ROWS);
         out.resize(x.tokens() * stride, 0.0);
-        product::<Active>(&self.down, index * hidden..(index + 1) * hidden, between, out, stride);
-        stride
+        product::<Active>(&self.down, index * own_hidden..(index + 1) * own_hidden, between, out, stride);
+        Ok(stride)
     }
 }
 
@@ -136,30 +137,46 @@ impl FeedForward {
         Ok(Self { hidden, kind })
     }
 
-    /// `x` is `[tokens, hidden]`; `out` becomes `[tokens, stride]` and the stride is returned.
-    pub fn apply(&self, x: &mut Activations, out: &mut Vec<f32>, scratch: &mut Scratch, neurons: &mut Neurons) -> usize {
+    /// `x` is `[tokens, hidden]`; `out` becomes `[tokens, stride]`, all ranks' parts of it, and the stride is returned.
+    pub fn apply(
+        &self,
+        x: &mut Activations,
+        out: &mut Vec<f32>,
+        scratch: &mut Scratch,
+        neurons: &mut Neurons,
+        ranks: &Ranks,
+    ) -> Result<usize> {
         match &self.kind {
             Kind::Dense { inner, weights } => {
-                neurons.fire(x, Site::FeedForwardIn, weights.fan_out(1));
+                neurons.fire(x, Site::FeedForwardIn, 2 * inner);
                 let Scratch { gate, up, inner: between, .. } = scratch;
-                weights.apply(0, (*inner, self.hidden), x, gate, up, between, out, neurons, |row| row)
+                weights.apply(0, (*inner, self.hidden), x, gate, up, between, out, neurons, ranks, |row| row)?;
             }
-            Kind::Routed(routed) => routed.apply(self.hidden, x, out, scratch, neurons),
+            Kind::Routed(routed) => routed.apply(self.hidden, x, out, scratch, neurons, ranks)?,
         }
+        ranks.join_product(out, x.tokens(), self.hidden)
     }
 }
 
 impl Routed {
-    fn apply(&self, hidden: usize, x: &mut Activations, out: &mut Vec<f32>, scratch: &mut Scratch, neurons: &mut Neurons) -> usize {
+    fn apply(
+        &self,
+        hidden: usize,
+        x: &mut Activations,
+        out: &mut Vec<f32>,
+        scratch: &mut Scratch,
+        neurons: &mut Neurons,
+        ranks: &Ranks,
+    ) -> Result<()> {
         let Self { experts, router, weights, shared } = self;
-        let of_shared = shared.as_ref().map_or(0, |shared| shared.fan_out(1));
-        neurons.fire(x, Site::FeedForwardIn, experts.count + experts.used * weights.fan_out(experts.count) + of_shared);
-        let stride = hidden.next_multiple_of(PANEL_ROWS);
+        neurons.fire(x, Site::FeedForwardIn, experts.count + 2 * (experts.used * experts.inner + experts.shared_inner));
+        let own_hidden = ranks.rows(hidden).len();
+        let stride = own_hidden.next_multiple_of(PANEL_ROWS);
         route(experts, router, x, scratch);
         let Scratch { gate, up, inner: between, gathered, expert_out, routes, .. } = scratch;
         match shared {
             Some(shared) => {
-                shared.apply(0, (experts.shared_inner, hidden), x, gate, up, between, out, neurons, |row| row);
+                shared.apply(0, (experts.shared_inner, hidden), x, gate, up, between, out, neurons, ranks, |row| row)?;
             }
             None => {
                 out.clear();
@@ -169,12 +186,13 @@ impl Routed {
         // Tokens of one expert are computed together; each token adds its experts in the order of their numbers.
         for group in routes.chunk_by(|a, b| a.0 == b.0) {
             gathered.gather(x, group.iter().map(|(_, token, _)| *token));
-            weights.apply(group[0].0, (experts.inner, hidden), gathered, gate, up, between, expert_out, neurons, |row| group[row].1);
-            for (result, (_, token, weight)) in expert_out.chunks_exact(stride).zip(group) {
-                add_scaled(&mut out[token * stride..token * stride + hidden], *weight, result);
+            weights
+                .apply(group[0].0, (experts.inner, hidden), gathered, gate, up, between, expert_out, neurons, ranks, |row| group[row].1)?;
+            for (result, (_, token, weight)) in expert_out.chunks_exact(stride.max(1)).zip(group) {
+                add_scaled(&mut out[token * stride..token * stride + own_hidden], *weight, result);
             }
         }
-        stride
+        Ok(())
     }
 }
 

@@ -61,9 +61,13 @@ impl Projection {
         self.weight.rows()
     }
 
-    /// `y` becomes `[tokens, rows]`, its rows padded to whole panels: returns that stride.
+    /// `y` becomes `[tokens, rows]`, the rows of this rank, its rows padded to whole panels: returns that stride.
     pub fn apply(&self, x: &mut Activations, y: &mut Vec<f32>) -> usize {
         let stride = self.weight.rows().next_multiple_of(PANEL_ROWS);
+        if stride == 0 {
+            y.clear();
+            return stride;
+        }
         x.prepare(self.weight.kind());
         y.resize(x.tokens() * stride, 0.0);
         product::<Active>(&self.weight, 0..self.weight.rows(), x, y, stride);

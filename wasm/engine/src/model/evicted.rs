@@ -75,7 +75,7 @@ impl Model {
         let Some(angles) = &self.evicted_angles else {
             return Ok(());
         };
-        let config = &self.config;
+        let config = &self.part;
         let (heads, kv_heads, dim) = (config.heads, config.kv_heads, config.head_dim);
         let (width, kv_width) = (heads * dim, kv_heads * dim);
         let rows = scratch.normed.tokens();
@@ -142,7 +142,7 @@ impl Model {
 
     /// Queries at the positions at which kept and salient tokens meet them.
     fn rotate_queries(&self, angles: &EvictedAngles, spans: &[Span<'_>], scratch: &mut Scratch) {
-        let (heads, dim) = (self.config.heads, self.config.head_dim);
+        let (heads, dim) = (self.part.heads, self.part.head_dim);
         let (width, angle_width) = (heads * dim, 2 * self.rope.pairs());
         let rows = scratch.normed.tokens();
         let buffers = &mut scratch.evicted;
@@ -170,7 +170,7 @@ impl Model {
         if !scratch.neurons.fires(Site::Query) {
             return false;
         }
-        let (heads, dim, rows) = (self.config.heads, self.config.head_dim, scratch.normed.tokens());
+        let (heads, dim, rows) = (self.part.heads, self.part.head_dim, scratch.normed.tokens());
         let mut positions = Vec::with_capacity(rows);
         for span in spans {
             positions.extend(span.state.position()..span.state.position() + span.count);
@@ -197,7 +197,7 @@ impl Model {
         (position, first_row, count): (usize, usize, usize),
         scratch: &mut Scratch,
     ) {
-        let (kv_heads, dim, angle_width) = (self.config.kv_heads, self.config.head_dim, 2 * self.rope.pairs());
+        let (kv_heads, dim, angle_width) = (self.part.kv_heads, self.part.head_dim, 2 * self.rope.pairs());
         let buffers = &mut scratch.evicted;
         for token in 0..count {
             let Some(leaving) = angles.leaving(self.config.kept(), position + token) else {
@@ -228,7 +228,7 @@ impl Model {
         (position, first_row, count): (usize, usize, usize),
         scratch: &mut Scratch,
     ) {
-        let (heads, kv_heads, dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
+        let (heads, kv_heads, dim) = (self.part.heads, self.part.kv_heads, self.part.head_dim);
         let (width, kv_width, group, features) = (heads * dim, kv_heads * dim, heads / kv_heads, 2 * dim);
         // Nothing leaves after the tokens before this one.
         let skipped = (angles.width + self.config.kept()).saturating_sub(position + 1).min(count);

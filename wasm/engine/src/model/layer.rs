@@ -12,6 +12,8 @@ use crate::weights::names::{LINEAR_PREFIX, SOFTMAX_PREFIX};
 #[derive(Debug)]
 pub struct Layer {
     pub config: LayerConfig,
+    /// Outputs of the whole model that each channel of the mixer's input feeds.
+    pub fan_out: usize,
     pub attention_norm: Vec<f32>,
     /// One set, or linear's and softmax's.
     pub projections: Vec<AttentionProjections>,
@@ -30,8 +32,12 @@ impl Layer {
         let at = |name: &str| format!("blk.{index}.{name}");
         let prefixes: &[&str] =
             if layer.mixer.is_parallel() && layer.mixer.separate_projections { &[LINEAR_PREFIX, SOFTMAX_PREFIX] } else { &[""] };
+        let gate = LearnedGate::take(tensors, config, index)?;
+        let (width, kv_width) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        let of_evicted = if layer.mixer.evicted.is_some() { EvictedWeights::fan_out(config.heads) } else { 0 };
         Ok(Self {
             config: layer,
+            fan_out: prefixes.len() * (width + 2 * kv_width) + of_evicted + gate.as_ref().map_or(0, LearnedGate::fan_out),
             attention_norm: tensors.vector(&at("attn_norm.weight"))?,
             projections: prefixes.iter().map(|prefix| AttentionProjections::take(tensors, index, prefix)).collect::<Result<_>>()?,
             branch_norms: if layer.mixer.is_parallel() {
@@ -39,19 +45,12 @@ impl Layer {
             } else {
                 None
             },
-            gate: LearnedGate::take(tensors, index)?,
+            gate,
             head_norm: tensors.optional_vector(&at("attn_head_norm.weight")),
-            evicted: layer.mixer.evicted.map(|_| EvictedWeights::take(tensors, config, index)).transpose()?,
+            evicted: layer.mixer.evicted.map(|_| EvictedWeights::take(tensors, config.head_dim, index)).transpose()?,
             feed_forward_norm: tensors.vector(&at("ffn_norm.weight"))?,
             feed_forward: FeedForward::take(tensors, index, config.hidden, layer.feed_forward)?,
         })
-    }
-
-    /// Outputs that each channel of the mixer's input feeds.
-    pub fn fan_out(&self) -> usize {
-        let projections = self.projections.iter().map(|one| one.query.rows() + one.key.rows() + one.value.rows()).sum::<usize>();
-        let evicted = self.evicted.as_ref().map_or(0, EvictedWeights::fan_out);
-        projections + evicted + self.gate.as_ref().map_or(0, |gate| gate.low_rank.as_ref().unwrap_or(&gate.full).rows())
     }
 
     /// Rank of a low-rank gate; 0 without one.
@@ -65,19 +64,27 @@ impl Layer {
 pub struct LearnedGate {
     low_rank: Option<Projection>,
     full: Projection,
+    /// Rows of the whole model's `full`.
+    outputs: usize,
 }
 
 impl LearnedGate {
-    fn take(tensors: &mut Tensors<'_>, index: usize) -> Result<Option<Self>> {
+    fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Option<Self>> {
+        let outputs = config.kv_heads * config.head_dim;
         let name = |part: &str| format!("blk.{index}.attn_gate{part}");
         Ok(if tensors.has_weight(&name("_a")) {
             let low_rank = Projection::take(tensors, &name("_a"))?;
-            Some(Self { low_rank: Some(low_rank), full: Projection::take(tensors, &name("_b"))? })
+            Some(Self { low_rank: Some(low_rank), full: Projection::take(tensors, &name("_b"))?, outputs })
         } else if tensors.has_weight(&name("")) {
-            Some(Self { low_rank: None, full: Projection::take(tensors, &name(""))? })
+            Some(Self { low_rank: None, full: Projection::take(tensors, &name(""))?, outputs })
         } else {
             None
         })
+    }
+
+    /// Outputs that each channel of the mixer's input feeds.
+    fn fan_out(&self) -> usize {
+        self.low_rank.as_ref().map_or(self.outputs, Projection::rows)
     }
 
     /// `z` of `scratch.normed` into `scratch.gate`: `[rows, kv_width]`.
@@ -88,7 +95,7 @@ impl LearnedGate {
                 let rank = low_rank.rows();
                 compact(&mut scratch.low_rank, rows, rank);
                 scratch.low_rank_in.fill(rows, rank).copy_from_slice(&scratch.low_rank);
-                scratch.neurons.fire(&mut scratch.low_rank_in, Site::GateIn, self.full.rows());
+                scratch.neurons.fire(&mut scratch.low_rank_in, Site::GateIn, self.outputs);
                 self.full.apply(&mut scratch.low_rank_in, &mut scratch.gate);
             }
             None => {

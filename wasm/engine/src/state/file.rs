@@ -6,11 +6,13 @@ mod header;
 mod layout;
 mod reader;
 mod rows;
+mod runs;
 mod units;
 mod writer;
 
 pub use layout::RecurrentType;
 pub use reader::StateReader;
+pub use runs::{Run, runs};
 pub use writer::{SaveMode, StateWriter};
 
 use super::State;
@@ -31,8 +33,10 @@ pub struct Digests {
 /// What a state belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity<'a> {
-    /// The model's.
+    /// The whole model's.
     pub config: &'a Config,
+    /// With the KV heads that this state has: where a rank has some of them, its file is its part of the whole one, header and all.
+    pub part: &'a Config,
     /// How keys and values are kept in memory.
     pub kind: KvType,
     /// Which weights and tokenizer.
@@ -69,7 +73,7 @@ impl State {
     pub fn load(identity: &Identity<'_>, bytes: &[u8]) -> Result<Self> {
         let mut reader = StateReader::default();
         reader.push(identity, bytes, &mut Allowance::new("a state", usize::MAX))?;
-        reader.finish(identity.config)
+        reader.finish(identity.part)
     }
 
     /// The position of the state that a file holds, from its first bytes, and what it will take in memory; `None` while the header is not

@@ -3,10 +3,10 @@
 use super::gguf::{Header, TensorInfo, Value};
 use super::header_buffer::HeaderBuffer;
 use super::matrix::{Matrix, panel_rows};
-use super::names::{Form, Spec, specs, w8_names};
+use super::names::{Division, Form, Slice, Spec, specs, w8_names};
 use super::outliers::Entry;
 use super::tensor_type::{GROUP, TensorType};
-use crate::config::{Config, MAX_WIDTH};
+use crate::config::{Config, MAX_WIDTH, Rank};
 use crate::error::{Error, Result};
 use crate::memory::{bytes_of, with_capacity, zeroed};
 use crate::spike::SpikingMode;
@@ -46,6 +46,8 @@ pub struct Weights {
     pub parameters: u64,
     /// Memory that the tensors take.
     pub bytes: usize,
+    /// Which rank's rows they are.
+    pub rank: Rank,
 }
 
 /// Accepts a file's bytes in order, in chunks of any size.
@@ -56,6 +58,7 @@ pub struct Loader {
     body: Option<Body>,
     weight_limit_bytes: Option<u64>,
     spikes: Option<SpikingMode>,
+    rank: Rank,
     /// After an error the place in the file is lost: it is the answer to everything that follows.
     failed: Option<Error>,
 }
@@ -63,6 +66,7 @@ pub struct Loader {
 #[derive(Debug)]
 struct Body {
     config: Config,
+    rank: Rank,
     parameters: u64,
     /// Where the file must end.
     end: u64,
@@ -70,12 +74,15 @@ struct Body {
     current: Option<Current>,
     row: Vec<u8>,
     tensors: HashMap<String, Tensor>,
+    /// Of W8 weights, whose outliers name rows of the whole.
+    slices: HashMap<String, Slice>,
 }
 
 #[derive(Debug)]
 struct Current {
     info: TensorInfo,
     spec: Spec,
+    slice: Slice,
     head_dim: usize,
     tensor: Tensor,
     next_row: usize,
@@ -90,6 +97,12 @@ impl Loader {
     /// Spikes in this mode, whatever the file says.
     pub fn with_spikes(mut self, mode: Option<SpikingMode>) -> Self {
         self.spikes = mode;
+        self
+    }
+
+    /// Keeps the rows of one of several ranks.
+    pub fn with_rank(mut self, rank: Rank) -> Self {
+        self.rank = rank;
         self
     }
 
@@ -134,7 +147,7 @@ impl Loader {
         let buffer = self.buffer.take();
         let data_offset = header.data_offset;
         let start = usize::try_from(data_offset).map_err(|_| Error::InvalidGguf("the header is too long".to_owned()))?;
-        let mut body = Body::new(header, self.weight_limit_bytes)?;
+        let mut body = Body::new(header, self.weight_limit_bytes, self.rank)?;
         if let Some(mode) = self.spikes {
             body.config.spiking.mode = mode;
         }
@@ -204,24 +217,31 @@ fn want_w8(wanted: &mut BTreeMap<String, Spec>, info: &TensorInfo, rows_of: impl
     let Some(spec) = wanted.get(&info.name) else {
         return Ok(());
     };
-    let of_scales = Spec { name: scales, rows: spec.rows, columns: spec.columns.div_ceil(GROUP), form: Form::Scales };
+    let Spec { rows, division, .. } = *spec;
+    let of_scales = Spec { name: scales, rows, columns: spec.columns.div_ceil(GROUP), form: Form::Scales, division };
     if i32::try_from(spec.rows).is_err() {
         return Err(Error::UnsupportedModel(format!("tensor '{}' of type I8 with {} rows", info.name, spec.rows)));
     }
     wanted.insert(of_scales.name.clone(), of_scales);
     if let Some(rows) = rows_of(&outliers) {
-        wanted.insert(outliers.clone(), Spec { name: outliers, rows, columns: 3, form: Form::Outliers });
+        wanted.insert(outliers.clone(), Spec { name: outliers, rows, columns: 3, form: Form::Outliers, division: Division::Copied });
     }
     Ok(())
 }
 
 impl Body {
-    fn new(header: Header, weight_limit_bytes: Option<u64>) -> Result<Self> {
+    fn new(header: Header, weight_limit_bytes: Option<u64>, rank: Rank) -> Result<Self> {
         if matches!(header.metadata.get("split.count"), Some(Value::Integer(n)) if *n > 1) {
             return Err(Error::UnsupportedModel("the file is one of several shards (split.count); join them first".to_owned()));
         }
         let config = Config::from_header(&header)?;
-        let total = header.tensors.iter().map(|tensor| tensor.bytes).sum::<u64>();
+        let end = header.end;
+        let infos = matched(&config, header)?;
+        let kept = |(info, spec): &(TensorInfo, Spec)| {
+            let slice = spec.slice(rank, config.kv_heads);
+            u128::from(info.bytes) * slice.len() as u128 / spec.rows.max(1) as u128
+        };
+        let total = u64::try_from(infos.iter().map(kept).sum::<u128>()).unwrap_or(u64::MAX);
         if let Some(limit) = weight_limit_bytes.filter(|limit| total > *limit) {
             return Err(Error::OutOfMemory {
                 what: "weights",
@@ -229,11 +249,9 @@ impl Body {
                 free: usize::try_from(limit).unwrap_or(usize::MAX),
             });
         }
-        let end = header.end;
-        let infos = matched(&config, header)?;
         let parameters = infos.iter().map(|(_, spec)| spec.parameters()).fold(0, u64::saturating_add);
         let infos = infos.into_iter();
-        Ok(Self { config, parameters, end, infos, current: None, row: Vec::new(), tensors: HashMap::new() })
+        Ok(Self { config, rank, parameters, end, infos, current: None, row: Vec::new(), tensors: HashMap::new(), slices: HashMap::new() })
     }
 
     /// Takes the bytes at `position` of the file.
@@ -281,26 +299,30 @@ impl Body {
         let Some((info, spec)) = self.infos.next() else {
             return Ok(false);
         };
+        let slice = spec.slice(self.rank, self.config.kv_heads);
         let tensor = match spec.form {
-            Form::Matrix | Form::RotaryMatrix => Tensor::Matrix(Matrix::new(info.kind, spec.rows, spec.columns)?),
+            Form::Matrix | Form::RotaryMatrix => Tensor::Matrix(Matrix::part(info.kind, (spec.rows, slice.len()), spec.columns)?),
             Form::HeadMatrices => {
-                let rows = spec.rows / self.config.head_dim * panel_rows(self.config.head_dim);
-                Tensor::Matrix(Matrix::new(info.kind, rows, spec.columns)?)
+                let rows = |rows: usize| rows / self.config.head_dim * panel_rows(self.config.head_dim);
+                Tensor::Matrix(Matrix::part(info.kind, (rows(spec.rows), rows(slice.len())), spec.columns)?)
             }
-            Form::Vector | Form::RotaryVector => Tensor::Vector(zeroed(spec.rows, "weights")?),
-            Form::Scales => Tensor::Scales(with_capacity(spec.rows.saturating_mul(spec.columns), "weights")?),
+            Form::Vector | Form::RotaryVector => Tensor::Vector(zeroed(slice.len(), "weights")?),
+            Form::Scales => Tensor::Scales(with_capacity(slice.len().saturating_mul(spec.columns), "weights")?),
             Form::Outliers => Tensor::Outliers(with_capacity(spec.rows, "weights")?),
         };
-        self.current = Some(Current { info, spec, head_dim: self.config.head_dim, tensor, next_row: 0 });
+        self.current = Some(Current { info, spec, slice, head_dim: self.config.head_dim, tensor, next_row: 0 });
         Ok(true)
     }
 
     /// Keeps a tensor that is complete; W8 codes, scales and outliers become one as soon as they are there, in whatever order they come.
     fn keep(&mut self, done: Current) -> Result<()> {
-        let Current { info, spec, tensor, .. } = done;
+        let Current { info, spec, slice, tensor, .. } = done;
         self.tensors.insert(info.name.clone(), tensor);
         if info.kind != TensorType::I8 && !matches!(spec.form, Form::Scales | Form::Outliers) {
             return Ok(());
+        }
+        if info.kind == TensorType::I8 {
+            self.slices.insert(info.name.clone(), slice);
         }
         let stem = info.name.rsplit_once('.').map_or("", |(stem, _)| stem);
         let weight = format!("{stem}.weight");
@@ -315,7 +337,7 @@ impl Body {
             matrix.set_scales(&values, &scales)?;
         }
         match outliers_found {
-            Some(Tensor::Outliers(entries)) if matrix.is_scaled() => matrix.set_outliers(&entries, &outliers)?,
+            Some(Tensor::Outliers(entries)) if matrix.is_scaled() => matrix.set_outliers(&entries, &self.slices[&weight], &outliers)?,
             found => self.tensors.extend(found.map(|found| (outliers, found))),
         }
         Ok(())
@@ -329,7 +351,7 @@ impl Body {
             return Err(Error::InvalidGguf(format!("the file ends after {position} bytes, before tensor '{}'", info.name)));
         }
         let bytes = self.tensors.values().map(Tensor::bytes).sum();
-        Ok(Weights { config: self.config, tensors: self.tensors, parameters: self.parameters, bytes })
+        Ok(Weights { config: self.config, rank: self.rank, tensors: self.tensors, parameters: self.parameters, bytes })
     }
 }
 
@@ -352,6 +374,14 @@ impl Current {
         let rotary = self.spec.form == Form::RotaryVector;
         let row = self.next_row;
         self.next_row += 1;
+        let row = match self.tensor {
+            Tensor::Vector(_) => row,
+            Tensor::Matrix(_) | Tensor::Scales(_) | Tensor::Outliers(_) => match self.slice.place(row) {
+                Some(place) => place,
+                // Another rank's.
+                None => return Ok(()),
+            },
+        };
         match &mut self.tensor {
             Tensor::Matrix(matrix) => {
                 let target = match self.spec.form {
@@ -384,7 +414,10 @@ impl Current {
         decoded.row(0, &mut values);
         if let Tensor::Vector(vector) = &mut self.tensor {
             for (index, value) in values.into_iter().enumerate() {
-                vector[if rotary { half_split(index, self.head_dim) } else { index }] = value;
+                // Whole heads are kept, so a number keeps its place within its own.
+                if let Some(place) = self.slice.place(index) {
+                    vector[if rotary { half_split(place, self.head_dim) } else { place }] = value;
+                }
             }
         }
         Ok(())

@@ -12,6 +12,7 @@
 //! | Q4_1 | `d[4]` f16, `m[4]` f16, then as Q4_0 |
 //! | I8 | of a group of 128: `scale[4]` f32, then codes as in Q8_0; a last group is as long as whole blocks of 32 need, filled with zeros |
 
+use super::names::Slice;
 use super::outliers::{Entry, Outliers};
 use super::tensor_type::{BLOCK, GROUP, TensorType};
 use crate::error::{Error, Result};
@@ -46,12 +47,17 @@ impl Matrix {
     /// A matrix whose rows are then all filled with `set_row`. Its memory is reserved now and first touched as rows come, so that a table's
     /// claim alone costs nothing.
     pub fn new(kind: TensorType, rows: usize, columns: usize) -> Result<Self> {
+        Self::part(kind, (rows, rows), columns)
+    }
+
+    /// As [`Self::new`] of a matrix of `whole` rows of which `rows` are kept, perhaps none.
+    pub fn part(kind: TensorType, (whole, rows): (usize, usize), columns: usize) -> Result<Self> {
         if kind == TensorType::I32 {
             return Err(Error::UnsupportedModel("a matrix of type I32".to_owned()));
         }
-        if rows == 0 || columns == 0 || !columns.is_multiple_of(kind.block_elements()) {
+        if whole == 0 || columns == 0 || !columns.is_multiple_of(kind.block_elements()) {
             return Err(Error::InvalidGguf(format!(
-                "a {kind:?} matrix of {rows} x {columns}: both must be positive and columns a multiple of {}",
+                "a {kind:?} matrix of {whole} x {columns}: both must be positive and columns a multiple of {}",
                 kind.block_elements()
             )));
         }
@@ -200,10 +206,11 @@ impl Matrix {
         self.is_scaled || self.kind != TensorType::I8
     }
 
-    /// Gives an I8 matrix, scales and all, what its codes lack, in ascending order. `name` is for the message.
-    pub fn set_outliers(&mut self, entries: &[Entry], name: &str) -> Result<()> {
+    /// Gives an I8 matrix, scales and all, what its codes lack, in ascending order of the rows of the whole, of which it has a slice. `name` is
+    /// for the message.
+    pub fn set_outliers(&mut self, entries: &[Entry], slice: &Slice, name: &str) -> Result<()> {
         let scale = |row: usize, column: usize| scale_of_group(self.panel(row / PANEL_ROWS), column, row % PANEL_ROWS);
-        self.outliers = Some(Box::new(Outliers::new((self.rows, self.columns), entries, scale, name)?));
+        self.outliers = Some(Box::new(Outliers::new(slice, self.columns, entries, scale, name)?));
         Ok(())
     }
 

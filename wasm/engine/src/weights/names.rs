@@ -1,6 +1,7 @@
 //! Which tensors a model has: names, shapes and where an order differs. The one table between files and layers.
 
-use crate::config::{Config, FeedForward, Gate};
+use crate::config::{Config, FeedForward, Gate, Rank};
+use core::ops::Range;
 
 /// What a tensor becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,50 @@ pub fn w8_names(weight: &str) -> (String, String) {
     (format!("{stem}.scales"), format!("{stem}.outliers"))
 }
 
+/// How a tensor's rows, or a vector's numbers, are divided between the ranks of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Division {
+    /// Every rank has all of them.
+    Copied,
+    /// By panels: each of so many stacked matrices by itself.
+    Panels(usize),
+    /// By KV heads: each of so many stacked matrices by itself.
+    Heads(usize),
+}
+
+/// The rows of a tensor that one rank has: the same of each of several stacked matrices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// Rows of one of the stacked matrices.
+    of: usize,
+    /// Those that the rank has.
+    kept: Range<usize>,
+    matrices: usize,
+}
+
+impl Slice {
+    /// How many rows it has.
+    pub fn len(&self) -> usize {
+        self.kept.len() * self.matrices
+    }
+
+    /// How many rows the tensor has.
+    pub fn whole(&self) -> usize {
+        self.of * self.matrices
+    }
+
+    /// Whether the rank has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where a row of the tensor lies among the rank's; none where it is another's.
+    pub fn place(&self, row: usize) -> Option<usize> {
+        let (matrix, within) = (row / self.of, row % self.of);
+        (matrix < self.matrices && self.kept.contains(&within)).then(|| matrix * self.kept.len() + within - self.kept.start)
+    }
+}
+
 /// A tensor the model needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
@@ -38,9 +83,21 @@ pub struct Spec {
     pub columns: usize,
     /// What it becomes.
     pub form: Form,
+    /// Which rank has what of it.
+    pub division: Division,
 }
 
 impl Spec {
+    /// Of a model with so many KV heads, the rows that a rank has.
+    pub fn slice(&self, rank: Rank, kv_heads: usize) -> Slice {
+        let stacked = |matrices: usize, kept: Range<usize>| Slice { of: self.rows / matrices, kept, matrices };
+        match self.division {
+            Division::Copied => stacked(1, 0..self.rows),
+            Division::Panels(matrices) => stacked(matrices, rank.rows_of(rank.number(), self.rows / matrices)),
+            Division::Heads(matrices) => stacked(matrices, rank.heads_of(rank.number(), kv_heads, self.rows / matrices)),
+        }
+    }
+
     /// Parameters of the model that it holds: none where it says how others are stored.
     pub fn parameters(&self) -> u64 {
         match self.form {
@@ -61,13 +118,13 @@ pub const SOFTMAX_PREFIX: &str = "softmax_";
 /// may store in two ways (the gate as one matrix or as a low-rank pair, whose rank is the first one's rows).
 pub fn specs(config: &Config, rows_of: impl Fn(&str) -> Option<usize>) -> Vec<Spec> {
     let mut specs = Specs { list: Vec::new(), rows_of: &rows_of };
-    specs.matrix("token_embd.weight".into(), config.vocabulary, config.hidden);
-    specs.vector("output_norm.weight".into(), config.hidden);
+    specs.matrix("token_embd.weight".into(), config.vocabulary, config.hidden, Division::Panels(1));
+    specs.vector("output_norm.weight".into(), config.hidden, Division::Copied);
     if rows_of("output.weight").is_some() {
-        specs.matrix("output.weight".into(), config.vocabulary, config.hidden);
+        specs.matrix("output.weight".into(), config.vocabulary, config.hidden, Division::Panels(1));
     }
     if config.learned_sinks > 0 {
-        specs.matrix("sink_embd.weight".into(), config.learned_sinks, config.hidden);
+        specs.matrix("sink_embd.weight".into(), config.learned_sinks, config.hidden, Division::Copied);
     }
     for index in 0..config.layers.len() {
         specs.layer(config, index);
@@ -81,21 +138,21 @@ struct Specs<'a> {
 }
 
 impl Specs<'_> {
-    fn push(&mut self, name: String, rows: usize, columns: usize, form: Form) {
-        self.list.push(Spec { name, rows, columns, form });
+    fn push(&mut self, name: String, rows: usize, columns: usize, form: Form, division: Division) {
+        self.list.push(Spec { name, rows, columns, form, division });
     }
 
-    fn matrix(&mut self, name: String, rows: usize, columns: usize) {
-        self.push(name, rows, columns, Form::Matrix);
+    fn matrix(&mut self, name: String, rows: usize, columns: usize, division: Division) {
+        self.push(name, rows, columns, Form::Matrix, division);
     }
 
-    fn vector(&mut self, name: String, length: usize) {
-        self.push(name, length, 1, Form::Vector);
+    fn vector(&mut self, name: String, length: usize, division: Division) {
+        self.push(name, length, 1, Form::Vector, division);
     }
 
-    fn optional_vector(&mut self, name: String, length: usize, form: Form) {
+    fn optional_vector(&mut self, name: String, length: usize, form: Form, division: Division) {
         if (self.rows_of)(&name).is_some() {
-            self.push(name, length, 1, form);
+            self.push(name, length, 1, form, division);
         }
     }
 
@@ -103,40 +160,40 @@ impl Specs<'_> {
         let layer = config.layers[index];
         let at = |name: &str| format!("blk.{index}.{name}");
         let (inner, kv_inner) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        self.vector(at("attn_norm.weight"), config.hidden);
+        self.vector(at("attn_norm.weight"), config.hidden, Division::Copied);
         let prefixes: &[&str] =
             if layer.mixer.is_parallel() && layer.mixer.separate_projections { &[LINEAR_PREFIX, SOFTMAX_PREFIX] } else { &[""] };
         let (matrix, vector) =
             if config.rope_interleaved { (Form::RotaryMatrix, Form::RotaryVector) } else { (Form::Matrix, Form::Vector) };
         for prefix in prefixes {
-            self.push(at(&format!("{prefix}attn_q.weight")), inner, config.hidden, matrix);
-            self.push(at(&format!("{prefix}attn_k.weight")), kv_inner, config.hidden, matrix);
-            self.matrix(at(&format!("{prefix}attn_v.weight")), kv_inner, config.hidden);
-            self.matrix(at(&format!("{prefix}attn_output.weight")), config.hidden, inner);
-            self.optional_vector(at(&format!("{prefix}attn_q.bias")), inner, vector);
-            self.optional_vector(at(&format!("{prefix}attn_k.bias")), kv_inner, vector);
-            self.optional_vector(at(&format!("{prefix}attn_v.bias")), kv_inner, Form::Vector);
-            self.optional_vector(at(&format!("{prefix}attn_output.bias")), config.hidden, Form::Vector);
+            self.push(at(&format!("{prefix}attn_q.weight")), inner, config.hidden, matrix, Division::Heads(1));
+            self.push(at(&format!("{prefix}attn_k.weight")), kv_inner, config.hidden, matrix, Division::Heads(1));
+            self.matrix(at(&format!("{prefix}attn_v.weight")), kv_inner, config.hidden, Division::Heads(1));
+            self.matrix(at(&format!("{prefix}attn_output.weight")), config.hidden, inner, Division::Panels(1));
+            self.optional_vector(at(&format!("{prefix}attn_q.bias")), inner, vector, Division::Heads(1));
+            self.optional_vector(at(&format!("{prefix}attn_k.bias")), kv_inner, vector, Division::Heads(1));
+            self.optional_vector(at(&format!("{prefix}attn_v.bias")), kv_inner, Form::Vector, Division::Heads(1));
+            self.optional_vector(at(&format!("{prefix}attn_output.bias")), config.hidden, Form::Vector, Division::Panels(1));
         }
         if layer.mixer.is_parallel() {
             let norm = if layer.mixer.separate_projections { config.hidden } else { inner };
-            self.vector(at("linear_norm.weight"), norm);
-            self.vector(at("softmax_norm.weight"), norm);
+            self.vector(at("linear_norm.weight"), norm, Division::Copied);
+            self.vector(at("softmax_norm.weight"), norm, Division::Copied);
         }
         if let Some(linear) = layer.mixer.linear {
             if linear.head_norm {
-                self.vector(at("attn_head_norm.weight"), config.head_dim);
+                self.vector(at("attn_head_norm.weight"), config.head_dim, Division::Copied);
             }
             if matches!(linear.gate, Gate::Learned { .. }) {
                 match (self.rows_of)(&at("attn_gate_a.weight")) {
                     Some(rank) => {
-                        self.matrix(at("attn_gate_a.weight"), rank, config.hidden);
-                        self.matrix(at("attn_gate_b.weight"), kv_inner, rank);
-                        self.vector(at("attn_gate_b.bias"), kv_inner);
+                        self.matrix(at("attn_gate_a.weight"), rank, config.hidden, Division::Copied);
+                        self.matrix(at("attn_gate_b.weight"), kv_inner, rank, Division::Heads(1));
+                        self.vector(at("attn_gate_b.bias"), kv_inner, Division::Heads(1));
                     }
                     None => {
-                        self.matrix(at("attn_gate.weight"), kv_inner, config.hidden);
-                        self.vector(at("attn_gate.bias"), kv_inner);
+                        self.matrix(at("attn_gate.weight"), kv_inner, config.hidden, Division::Heads(1));
+                        self.vector(at("attn_gate.bias"), kv_inner, Division::Heads(1));
                     }
                 }
             }
@@ -144,11 +201,11 @@ impl Specs<'_> {
         if layer.mixer.evicted.is_some() {
             self.evicted(config, &at);
         }
-        self.vector(at("ffn_norm.weight"), config.hidden);
+        self.vector(at("ffn_norm.weight"), config.hidden, Division::Copied);
         match layer.feed_forward {
             FeedForward::Dense(width) => self.swiglu(&at, "", config.hidden, width, 1),
             FeedForward::Experts(experts) => {
-                self.matrix(at("ffn_gate_inp.weight"), experts.count, config.hidden);
+                self.matrix(at("ffn_gate_inp.weight"), experts.count, config.hidden, Division::Copied);
                 self.swiglu(&at, "_exps", config.hidden, experts.inner, experts.count);
                 if experts.shared_inner > 0 {
                     self.swiglu(&at, "_shexp", config.hidden, experts.shared_inner, 1);
@@ -160,23 +217,23 @@ impl Specs<'_> {
     fn evicted(&mut self, config: &Config, at: &dyn Fn(&str) -> String) {
         let dim = config.head_dim;
         for (name, heads) in [("query", config.heads), ("key", config.kv_heads)] {
-            self.push(at(&format!("evicted_{name}_map.weight")), heads * dim, dim, Form::HeadMatrices);
-            self.vector(at(&format!("evicted_{name}_map.bias")), heads * 2 * dim);
+            self.push(at(&format!("evicted_{name}_map.weight")), heads * dim, dim, Form::HeadMatrices, Division::Heads(1));
+            self.vector(at(&format!("evicted_{name}_map.bias")), heads * 2 * dim, Division::Heads(1));
         }
-        self.vector(at("evicted_log_decay.weight"), config.kv_heads);
-        self.matrix(at("evicted_salience.weight"), config.kv_heads, dim);
-        self.matrix(at("evicted_mix.weight"), config.heads, config.hidden);
-        self.vector(at("evicted_mix.bias"), config.heads);
-        self.vector(at("evicted_mix_normaliser.weight"), config.heads);
-        self.vector(at("evicted_mix_match.weight"), config.heads);
-        self.matrix(at("evicted_correction.weight"), 2 * config.heads, config.hidden);
-        self.vector(at("evicted_correction_scale.weight"), config.heads * dim);
-        self.vector(at("evicted_correction_bias.weight"), config.heads * dim);
+        self.vector(at("evicted_log_decay.weight"), config.kv_heads, Division::Heads(1));
+        self.matrix(at("evicted_salience.weight"), config.kv_heads, dim, Division::Heads(1));
+        self.matrix(at("evicted_mix.weight"), config.heads, config.hidden, Division::Heads(1));
+        self.vector(at("evicted_mix.bias"), config.heads, Division::Heads(1));
+        self.vector(at("evicted_mix_normaliser.weight"), config.heads, Division::Heads(1));
+        self.vector(at("evicted_mix_match.weight"), config.heads, Division::Heads(1));
+        self.matrix(at("evicted_correction.weight"), 2 * config.heads, config.hidden, Division::Heads(2));
+        self.vector(at("evicted_correction_scale.weight"), config.heads * dim, Division::Heads(1));
+        self.vector(at("evicted_correction_bias.weight"), config.heads * dim, Division::Heads(1));
     }
 
     fn swiglu(&mut self, at: &dyn Fn(&str) -> String, suffix: &str, hidden: usize, width: usize, count: usize) {
-        self.matrix(at(&format!("ffn_gate{suffix}.weight")), width * count, hidden);
-        self.matrix(at(&format!("ffn_up{suffix}.weight")), width * count, hidden);
-        self.matrix(at(&format!("ffn_down{suffix}.weight")), hidden * count, width);
+        self.matrix(at(&format!("ffn_gate{suffix}.weight")), width * count, hidden, Division::Panels(count));
+        self.matrix(at(&format!("ffn_up{suffix}.weight")), width * count, hidden, Division::Panels(count));
+        self.matrix(at(&format!("ffn_down{suffix}.weight")), hidden * count, width, Division::Panels(count));
     }
 }

@@ -1,6 +1,7 @@
 //! Codes of W8 weights that a byte cannot hold (`gpu-backend/docs/model.md#84-w8-weights`: about one in a hundred of the released
 //! checkpoint): what their bytes lack, in order, so that nothing saturates.
 
+use super::names::Slice;
 use crate::error::{Error, Result};
 use crate::memory::{bytes_of, with_capacity, zeroed};
 use core::ops::Range;
@@ -19,9 +20,11 @@ pub struct Outliers {
 }
 
 impl Outliers {
-    /// From entries in ascending order of row, then column; `scale(row, column)` is what a code is worth. `name` is for the message.
-    pub fn new((rows, columns): (usize, usize), entries: &[Entry], scale: impl Fn(usize, usize) -> f32, name: &str) -> Result<Self> {
+    /// Those of a slice's rows, from entries in ascending order of row, then column, of the whole; `scale(row, column)` is what a code of the
+    /// slice is worth. `name` is for the message.
+    pub fn new(slice: &Slice, columns: usize, entries: &[Entry], scale: impl Fn(usize, usize) -> f32, name: &str) -> Result<Self> {
         const WHAT: &str = "weights";
+        let (whole, rows) = (slice.whole(), slice.len());
         let mut outliers = Self {
             starts: zeroed(rows + 1, WHAT)?,
             columns: with_capacity(entries.len(), WHAT)?,
@@ -30,10 +33,10 @@ impl Outliers {
         let mut previous = None;
         for (index, entry) in entries.iter().enumerate() {
             let place =
-                (usize::try_from(entry[0]).ok().filter(|row| *row < rows), usize::try_from(entry[1]).ok().filter(|at| *at < columns));
+                (usize::try_from(entry[0]).ok().filter(|row| *row < whole), usize::try_from(entry[1]).ok().filter(|at| *at < columns));
             let (Some(row), Some(column)) = place else {
                 return Err(Error::InvalidGguf(format!(
-                    "tensor '{name}', entry {index}, must lie within {rows} rows of {columns}; it is at {} and {}",
+                    "tensor '{name}', entry {index}, must lie within {whole} rows of {columns}; it is at {} and {}",
                     entry[0], entry[1]
                 )));
             };
@@ -41,6 +44,9 @@ impl Outliers {
                 return Err(Error::InvalidGguf(format!("tensor '{name}', entry {index}, must follow the one before it in row and column")));
             }
             previous = Some((row, column));
+            let Some(row) = slice.place(row) else {
+                continue;
+            };
             outliers.starts[row + 1] += 1;
             outliers.columns.push(entry[1].unsigned_abs());
             // Whole below 2^24, as the writer sees to; beyond, the nearest f32.

@@ -123,7 +123,7 @@ fn the_engines_own_states_are_the_references() {
 fn a_state_of_another_spiking_mode_is_refused() {
     let vector = vectors().find(|vector| vector.name == "seven-paper").unwrap();
     let other = vector.model(SpikingMode::Released);
-    let identity = Identity { config: other.config(), kind: KvType::Int8, digests: Digests::default() };
+    let identity = Identity { config: other.config(), part: other.part(), kind: KvType::Int8, digests: Digests::default() };
     let message = State::load(&identity, &vector.state).unwrap_err().to_string();
     assert!(message.contains("spiking mode"), "{message}");
 }

@@ -1,5 +1,8 @@
 //! Reads `test/golden`.
 
+// Each test binary uses its part.
+#![allow(dead_code)]
+
 use serde::Deserialize;
 use spikingbrain_engine::Engine;
 use spikingbrain_engine::model::Model;
@@ -75,8 +78,11 @@ impl Vector {
 
     /// In the vector's mode, keys and values as computed where the mode leaves the choice.
     pub fn engine(&self) -> Engine {
-        let (_, mode) = SpikingMode::NAMES.into_iter().find(|(name, _)| *name == self.mode).unwrap();
-        Engine::new(self.model(mode), KvType::F32, None).unwrap()
+        Engine::new(self.model(self.spiking()), KvType::F32, None).unwrap()
+    }
+
+    pub fn spiking(&self) -> SpikingMode {
+        SpikingMode::NAMES.into_iter().find(|(name, _)| *name == self.mode).unwrap().1
     }
 }
 

@@ -132,7 +132,7 @@ impl Runner {
     }
 
     pub fn identity(&self) -> Identity<'_> {
-        Identity { config: self.model.config(), kind: self.kind, digests: Digests::default() }
+        Identity { config: self.model.config(), part: self.model.part(), kind: self.kind, digests: Digests::default() }
     }
 }
 

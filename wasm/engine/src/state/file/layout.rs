@@ -141,7 +141,7 @@ impl Layout {
     /// Of the file of a state at `position` without the rows of tokens before `from_page`.
     pub fn new(config: &Config, encoding: Encoding, position: usize, from_page: usize) -> Self {
         let (heads, dim) = (config.kv_heads, config.head_dim);
-        let row_bytes = saved_token_bytes(config, encoding.kv) / heads;
+        let row_bytes = KvShape { heads: 1, head_dim: dim, kind: encoding.kv }.saved_token_bytes();
         let groups = groups(config, encoding.kv);
         let mut sections = Vec::new();
         let mut add = |content, unit_bytes, units| {

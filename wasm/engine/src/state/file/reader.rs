@@ -126,7 +126,7 @@ impl StateReader {
 
 impl Body {
     fn new(identity: &Identity<'_>, Header { position, encoding }: Header, allowance: &mut Allowance) -> Result<Self> {
-        let config = identity.config;
+        let config = identity.part;
         let bytes = State::bytes_at(config, identity.kind, position, 0);
         allowance.take(bytes)?;
         let mut state = State::new(config, identity.kind)?;
