@@ -75,6 +75,22 @@ export function misconfigured(name: string, rule: string, text?: string): Servic
   return new ServiceError(failure);
 }
 
+/**
+ * What `read` makes of these variables, made anew only where one of them is another than the last time: an isolate's stay the same for its life,
+ * but in tests. A wrong value is an error every time.
+ */
+export function rememberedSettings<Given extends object, Value>(
+  names: readonly (keyof Given)[],
+  read: (variables: Given) => Value,
+): (variables: Given) => Value {
+  let last: { readonly values: readonly unknown[]; readonly made: Value } | undefined;
+  return (variables) => {
+    const values = names.map((name) => variables[name]);
+    if (last === undefined || values.some((value, at) => value !== last?.values[at])) last = { values, made: read(variables) };
+    return last.made;
+  };
+}
+
 /** For a variable that something needs, and that has no value. */
 export function unset(name: string, rule: string): ServiceError {
   return new ServiceError({ code: "configuration_invalid", status: 500, message: `${name} ${rule}; it is not set.`, retryable: false });

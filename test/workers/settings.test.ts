@@ -6,6 +6,7 @@ import { apiKeys, gatewaySettings } from "../../workers/gateway/settings.ts";
 import type { SessionEnvironment } from "../../workers/session/environment.ts";
 import { stateRecurrent, storeSettings, streamSettings } from "../../workers/session/settings.ts";
 import { SessionService } from "../../workers/session/index.ts";
+import { rememberedSettings, wholeNumber } from "../../workers/settings.ts";
 import { failure, json, requestWith, type Variables } from "./support/gateway-client.ts";
 
 const keepAliveRule = /^KEEP_ALIVE_SECONDS must be a number of seconds from 0\.01 to 3600, with at most three decimals; it is /;
@@ -127,4 +128,17 @@ describe("the session Worker", () => {
     expect(storeSettings({ TENANT_QUOTA_BYTES: "1" }).quotaBytes).toBe(1);
     expect([stateRecurrent({}), stateRecurrent({ STATE_RECURRENT: "bf16" })]).toEqual(["f32", "bf16"]);
   });
+});
+
+test("what is made of variables is made once for each of their values, and a wrong one is an error every time", () => {
+  const make = vi.fn((variables: { readonly LEAST?: string | undefined }) => [
+    wholeNumber(variables, "LEAST", "things", 1, { least: 0, most: 9 }),
+  ]);
+  const read = rememberedSettings(["LEAST"], make);
+  expect(read({ LEAST: "3" })).toEqual([3]);
+  expect(read({ LEAST: "3" })).toBe(read({ LEAST: "3" }));
+  expect(make).toHaveBeenCalledTimes(1);
+  for (let time = 0; time < 2; time++)
+    expect(() => read({ LEAST: "10" })).toThrow(/^LEAST must be a whole number of things from 0 to 9; it is "10"/);
+  expect(read({})).toEqual([1]);
 });

@@ -8,13 +8,14 @@ import type { StreamEntry } from "./session.ts";
 export class AnswerFailed extends ServiceError {}
 
 /**
- * Reads entries back, whatever the chunking, until the terminal one. Throws the {@link AnswerFailed} that a `failed` entry is, or the
- * {@link ServiceError} that a broken stream is; returning early cancels the source, and so does `signal`, which frees a reader that waits.
+ * Reads entries back, whatever the chunking, until the terminal one: those together that one chunk has brought, never none. Throws the
+ * {@link AnswerFailed} that a `failed` entry is, or the {@link ServiceError} that a broken stream is; returning early cancels the source, and so
+ * does `signal`, which frees a reader that waits.
  */
 export async function* decodeEntries(
   stream: ReadableStream<Uint8Array>,
   signal?: AbortSignal,
-): AsyncGenerator<StreamEntry, void, undefined> {
+): AsyncGenerator<readonly StreamEntry[], void, undefined> {
   const reader = stream.getReader();
   const cancel = () => void reader.cancel(signal?.reason).catch(() => undefined);
   signal?.addEventListener("abort", cancel, { once: true });
@@ -25,14 +26,10 @@ export async function* decodeEntries(
       const { done, value } = await read(reader, signal);
       if (done) throw broken(signal);
       lines.push(value);
-      for (const line of lines.lines()) {
-        if (line === "") continue;
-        const entry = parsed(line);
-        if (entry.event.type === "failed")
-          throw signal?.reason instanceof ServiceError ? signal.reason : new AnswerFailed(entry.event.failure);
-        yield entry;
-        if (entry.event.type === "done") return;
-      }
+      const { entries, failure } = entriesOf(lines);
+      if (entries.length > 0) yield entries;
+      if (failure !== undefined) throw signal?.reason instanceof ServiceError ? signal.reason : failure;
+      if (entries.at(-1)?.event.type === "done") return;
     }
   } finally {
     signal?.removeEventListener("abort", cancel);
@@ -41,12 +38,25 @@ export async function* decodeEntries(
   }
 }
 
-/** @throws ServiceError */
-function parsed(line: string): StreamEntry {
+/** Those that are whole, up to the terminal one; `failure` is what comes behind them where that is the end, or can't be read. */
+function entriesOf(lines: ByteLines): { readonly entries: readonly StreamEntry[]; readonly failure?: ServiceError } {
+  const entries: StreamEntry[] = [];
+  for (const line of lines.lines()) {
+    if (line === "") continue;
+    const entry = parsed(line);
+    if (entry instanceof ServiceError) return { entries, failure: entry };
+    if (entry.event.type === "failed") return { entries, failure: new AnswerFailed(entry.event.failure) };
+    entries.push(entry);
+    if (entry.event.type === "done") break;
+  }
+  return { entries };
+}
+
+function parsed(line: string): StreamEntry | ServiceError {
   try {
     return JSON.parse(line) as StreamEntry;
   } catch (cause) {
-    throw new ServiceError(brokenAnswer("session", "The session service sent a line that is not JSON; the answer can be resumed."), {
+    return new ServiceError(brokenAnswer("session", "The session service sent a line that is not JSON; the answer can be resumed."), {
       cause,
     });
   }

@@ -4,6 +4,7 @@
  * Empty lines mean nothing to the reader. A backend that has been silent for {@link heartbeatMilliseconds} writes one: the runtime tells
  * the writing end of an RPC stream that its reader has left only when it writes, so a silent one would work for nobody.
  */
+import { joined } from "../encoding/joined.ts";
 import { ByteLines } from "../encoding/lines.ts";
 import { brokenAnswer } from "./call.ts";
 import { stateChunkBytes, type GenerateEvent } from "./engine.ts";
@@ -18,6 +19,12 @@ const encoder = new TextEncoder();
 
 export function encodeHeartbeat(): Uint8Array {
   return encoder.encode("\n");
+}
+
+/** Several together, in the order that they have. */
+export function encodeEvents(events: readonly GenerateEvent[]): Uint8Array {
+  if (events.some(({ type }) => type === "state")) return joined(events.map(encodeEvent));
+  return encoder.encode(events.map((event) => `${JSON.stringify(event)}\n`).join(""));
 }
 
 /** A chunk of a state may have any length from 1 to {@link stateChunkBytes}; its bytes are copied. */
@@ -47,8 +54,17 @@ export interface DecodeOptions {
 export async function* decodeEvents(
   stream: ReadableStream<Uint8Array>,
   signal?: AbortSignal,
-  { afterFinish = false, silenceMilliseconds: longest = silenceMilliseconds }: DecodeOptions = {},
+  options: DecodeOptions = {},
 ): AsyncGenerator<GenerateEvent, void, undefined> {
+  for await (const events of decodeEventBatches(stream, signal, options)) yield* events;
+}
+
+/** The same, with all events together that one chunk has brought: none is empty. */
+export async function* decodeEventBatches(
+  stream: ReadableStream<Uint8Array>,
+  signal?: AbortSignal,
+  { afterFinish = false, silenceMilliseconds: longest = silenceMilliseconds }: DecodeOptions = {},
+): AsyncGenerator<readonly GenerateEvent[], void, undefined> {
   const reader = stream.getReader();
   const cancel = () => void reader.cancel(signal?.reason).catch(() => undefined);
   signal?.addEventListener("abort", cancel, { once: true });
@@ -65,23 +81,25 @@ export async function* decodeEvents(
       const { done, value } = await silence.during(reader.read());
       if (done || silence.isOver) break;
       parser.push(value);
-      for (let event = parser.next(broken); event !== undefined; event = parser.next(broken)) {
+      const events: GenerateEvent[] = [];
+      for (let event = parser.next(broken); event !== undefined && !ended; event = parser.next(broken)) {
         if (event.type === "error" && finished !== undefined) event = broken(event.failure.message);
         ended = finished === undefined ? event.type === "error" : event.type === "saved" || event.type === "unsaved";
         if (event.type === "finish") {
           ended = !afterFinish;
           finished = event.usage.promptTokens + event.usage.completionTokens;
         }
-        yield event;
-        if (ended) return;
+        events.push(event);
       }
+      if (events.length > 0) yield events;
+      if (ended) return;
     }
     ended = true;
-    yield broken(silence.isOver ? `the engine was silent for ${String(longest / 1000)} seconds` : "the engine's stream ended too early");
+    yield [broken(silence.isOver ? `the engine was silent for ${String(longest / 1000)} seconds` : "the engine's stream ended too early")];
   } catch (cause) {
     if (ended) throw cause;
     ended = true;
-    yield broken("the engine's stream broke off");
+    yield [broken("the engine's stream broke off")];
   } finally {
     signal?.removeEventListener("abort", cancel);
     silence.stop();

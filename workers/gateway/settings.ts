@@ -1,5 +1,5 @@
 /** The gateway's variables. */
-import { list, milliseconds, type Variables } from "../settings.ts";
+import { list, milliseconds, rememberedSettings, type Variables } from "../settings.ts";
 
 export interface GatewaySettings {
   /** None leaves the API open. */
@@ -20,10 +20,11 @@ export interface ModelPair {
   readonly to: string;
 }
 
-export type GatewayVariableName = "API_KEYS" | "ADMIN_KEYS" | "CORS_ORIGINS" | "KEEP_ALIVE_SECONDS" | "MODEL_ALIASES" | "MODEL_FALLBACKS";
+const gatewayVariables = ["API_KEYS", "ADMIN_KEYS", "CORS_ORIGINS", "KEEP_ALIVE_SECONDS", "MODEL_ALIASES", "MODEL_FALLBACKS"] as const;
+export type GatewayVariableName = (typeof gatewayVariables)[number];
 
 /** @throws ServiceError `configuration_invalid`. */
-export function gatewaySettings(variables: Variables<GatewayVariableName>): GatewaySettings {
+export const gatewaySettings = rememberedSettings(gatewayVariables, (variables: Variables<GatewayVariableName>): GatewaySettings => {
   return {
     apiKeys: apiKeys(variables),
     adminKeys: keys(variables, "ADMIN_KEYS"),
@@ -35,7 +36,7 @@ export function gatewaySettings(variables: Variables<GatewayVariableName>): Gate
     modelAliases: modelPairs(variables, "MODEL_ALIASES", "NAME:MODEL, a name of your choice and a model's id"),
     modelFallbacks: modelPairs(variables, "MODEL_FALLBACKS", "MODEL:OTHER, two models' ids"),
   };
-}
+});
 
 /** @throws ServiceError `configuration_invalid`: keys that were meant to close the API never leave it open. */
 export function apiKeys(variables: Variables<"API_KEYS">): readonly string[] {

@@ -1,9 +1,19 @@
 /** The pool Worker's variables beside the registry's. */
-import { milliseconds, type Variables } from "../settings.ts";
-import { checkRegistry } from "./registry/tell.ts";
-import type { PoolEnvironment } from "./environment.ts";
+import { milliseconds, rememberedSettings, type Variables } from "../settings.ts";
+import { checkRegistry, registryVariables } from "./registry/tell.ts";
 
-type TimeVariable = Extract<keyof PoolEnvironment, `POOL_${string}_SECONDS`>;
+const timeVariables = [
+  "POOL_REFRESH_SECONDS",
+  "POOL_CONNECT_SECONDS",
+  "POOL_FIRST_TOKEN_SECONDS",
+  "POOL_GAP_SECONDS",
+  "POOL_TOTAL_SECONDS",
+  "POOL_HEDGE_SECONDS",
+  "POOL_QUEUE_SECONDS",
+] as const;
+type TimeVariable = (typeof timeVariables)[number];
+const poolVariables = [...timeVariables, ...registryVariables] as const;
+type PoolVariables = Variables<TimeVariable> & Parameters<typeof checkRegistry>[0];
 
 /** All in milliseconds. */
 export interface PoolSettings {
@@ -25,7 +35,7 @@ export interface AttemptLimits {
 }
 
 /** Every call is checked so before it does anything. @throws ServiceError `configuration_invalid`. */
-export function poolSettings(variables: Variables<TimeVariable> & Parameters<typeof checkRegistry>[0]): PoolSettings {
+export const poolSettings = rememberedSettings(poolVariables, (variables: PoolVariables): PoolSettings => {
   checkRegistry(variables);
   const limit = (name: TimeVariable, unset: number) => milliseconds(variables, name, unset, { least: 0.01, most: 86_400 });
   return {
@@ -39,4 +49,4 @@ export function poolSettings(variables: Variables<TimeVariable> & Parameters<typ
     hedge: limit("POOL_HEDGE_SECONDS", 1),
     queue: milliseconds(variables, "POOL_QUEUE_SECONDS", 10, { least: 0, most: 600 }),
   };
-}
+});

@@ -4,13 +4,12 @@
  */
 import type { GenerateEvent } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
-import { within } from "../waiting/within.ts";
+import { Waits } from "../waiting/waits.ts";
+import type { BackendCall, EventBatches } from "./backends/contract.ts";
 import { tooSlow } from "./failures.ts";
 import { outcomeOf, type Attempt, type AttemptOutcome } from "./health.ts";
 import type { AttemptLimits } from "./settings.ts";
 import { steadyClock } from "./steady-clock.ts";
-
-export type Events = AsyncGenerator<GenerateEvent, void, undefined>;
 
 export interface WatchOptions {
   readonly limits: AttemptLimits;
@@ -19,39 +18,45 @@ export interface WatchOptions {
 }
 
 /** The same events. The time in which nobody asks for the next one does not count against the backend. */
-export function watch({ limits, attempt }: WatchOptions): (events: Events, readerLeft: AbortSignal) => Events {
+export function watch({ limits, attempt }: WatchOptions): NonNullable<BackendCall["watch"]> {
   return (events, readerLeft) => watched(events, limits, attempt, readerLeft);
 }
 
-async function* watched(events: Events, limits: AttemptLimits, attempt: Attempt, readerLeft: AbortSignal): Events {
+async function* watched(events: EventBatches, limits: AttemptLimits, attempt: Attempt, readerLeft: AbortSignal): EventBatches {
   const elapsed = steadyClock(Date.now);
+  const waits = new Waits();
   let [begun, whole] = [false, false];
   let outcome: AttemptOutcome = "neither";
   try {
     while (true) {
       const left = limits.total - elapsed();
-      const next = await within(events.next(), Math.max(0, Math.min(left, begun ? limits.gap : limits.firstToken)), () => undefined);
+      const next = await waits.within(events.next(), Math.max(0, Math.min(left, begun ? limits.gap : limits.firstToken)), () => undefined);
       if (next === undefined) throw new ServiceError(lateFailure(limits, begun, elapsed()));
       outcome = "failure";
       if (next.done === true) return;
-      if (next.value.type === "error") outcome = outcomeOf(next.value.failure);
-      if (next.value.type === "token" && !begun) attempt.worked();
-      begun ||= next.value.type === "token";
-      whole ||= next.value.type === "finish";
+      const error = next.value.find((event) => event.type === "error");
+      if (!begun && holds(next.value, "token")) {
+        begun = true;
+        attempt.worked();
+      }
+      whole ||= holds(next.value, "finish");
       if (whole) attempt.end("success");
-      if (next.value.type !== "error") outcome = "neither";
+      outcome = error === undefined ? "neither" : outcomeOf(error.failure);
       yield next.value;
     }
   } catch (cause) {
     outcome = cause instanceof ServiceError ? outcomeOf(cause.failure) : "failure";
     throw cause;
   } finally {
+    waits.stop();
     // What waits for the next event is ended by its reader's leaving, too.
     attempt.end(readerLeft.aborted ? "neither" : outcome);
     // Not awaited: one that waits for a silent backend returns only once its request is ended, which is the caller's part.
     void events.return().catch(() => undefined);
   }
 }
+
+const holds = (events: readonly GenerateEvent[], type: GenerateEvent["type"]) => events.some((event) => event.type === type);
 
 function lateFailure({ total, gap, firstToken }: AttemptLimits, begun: boolean, elapsed: number) {
   if (elapsed >= total) return tooSlow("did not end its answer", total);

@@ -1,6 +1,6 @@
 /** The session Worker's variables. */
 import { recurrentTypes, type RecurrentType } from "../contracts/engine.ts";
-import { milliseconds, oneOf, wholeNumber, type Variables } from "../settings.ts";
+import { milliseconds, oneOf, rememberedSettings, wholeNumber, type Variables } from "../settings.ts";
 import { stateSecrets } from "./state-secrets.ts";
 
 const daySeconds = 86_400;
@@ -8,23 +8,24 @@ const yearSeconds = 365 * daySeconds;
 /** The longest that an operator may have streams kept after their end. */
 export const longestStreamMilliseconds = 1000 * yearSeconds;
 
-type SessionVariables = Variables<
-  | "STREAM_GRACE_SECONDS"
-  | "STREAM_KEEP_SECONDS"
-  | "TENANT_QUOTA_BYTES"
-  | "STATE_HOT_SECONDS"
-  | "STATE_CACHE_SECONDS"
-  | "STATE_RECURRENT"
-  | "STATE_KEYS"
->;
+const sessionVariables = [
+  "STREAM_GRACE_SECONDS",
+  "STREAM_KEEP_SECONDS",
+  "TENANT_QUOTA_BYTES",
+  "STATE_HOT_SECONDS",
+  "STATE_CACHE_SECONDS",
+  "STATE_RECURRENT",
+  "STATE_KEYS",
+] as const;
+type SessionVariables = Variables<(typeof sessionVariables)[number]>;
 
 /** Every call is checked so before it does anything. @throws ServiceError `configuration_invalid`. */
-export function checkSettings(variables: SessionVariables): void {
+export const checkSettings = rememberedSettings(sessionVariables, (variables: SessionVariables): void => {
   streamSettings(variables);
   storeSettings(variables);
   stateRecurrent(variables);
   stateSecrets(variables);
-}
+});
 
 export interface StreamSettings {
   /** How long a stateless answer goes on after its client has gone. */

@@ -13,7 +13,7 @@ function streamOf(...chunks: string[]): ReadableStream<Uint8Array> {
 
 async function read(stream: ReadableStream<Uint8Array>): Promise<number> {
   let count = 0;
-  for await (const entry of decodeEntries(stream)) count += entry.number === null ? 0 : 1;
+  for await (const entries of decodeEntries(stream)) count += entries.filter(({ number }) => number !== null).length;
   return count;
 }
 

@@ -37,8 +37,9 @@ const entries: readonly StreamEntry[] = [
   { number: 4, event: { type: "done" } },
 ];
 
-async function* source(): AsyncGenerator<StreamEntry, void, undefined> {
-  for (const entry of entries) yield await Promise.resolve(entry);
+/** Alone, and two together, as chunks may bring them. */
+async function* source(): AsyncGenerator<readonly StreamEntry[], void, undefined> {
+  for (const batch of [entries.slice(0, 1), entries.slice(1, 3), entries.slice(3)]) yield await Promise.resolve(batch);
 }
 
 async function textOf(after: number): Promise<string> {

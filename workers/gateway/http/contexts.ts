@@ -8,7 +8,7 @@ import { requireStates } from "../plan/require-abilities.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
 import { parseBody } from "../schema/parse.ts";
 import { newContextBody, newContextQuery, uploadQuery } from "../schema/session.ts";
-import { eventStreamHeaders, eventStream, type SseEvent } from "../stream/sse.ts";
+import { eventStreamHeaders, eventStream, type SseBatches } from "../stream/sse.ts";
 import { mediaType, requireIdentity, requireUtf8 } from "./media-type.ts";
 import { pathId } from "./path-id.ts";
 import { readQuery, refuseQuery } from "./query.ts";
@@ -74,14 +74,15 @@ export async function contextEvents(c: GatewayContext): Promise<Response> {
   return c.body(stream, 200, eventStreamHeaders);
 }
 
-async function* progress(lines: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<SseEvent, void, undefined> {
+async function* progress(lines: ReadableStream<Uint8Array>, signal: AbortSignal): SseBatches {
   const reader = lines.pipeThrough(new TextDecoderStream()).getReader();
   signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
   let buffered = "";
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     const whole = (buffered + part.value).split("\n");
     buffered = whole.pop() ?? "";
-    for (const line of whole) if (line !== "") yield { data: sessionJson(JSON.parse(line) as SessionFacts) };
+    const facts = whole.filter((line) => line !== "").map((line) => JSON.parse(line) as SessionFacts);
+    if (facts.length > 0) yield facts.map((one) => ({ data: sessionJson(one) }));
   }
 }
 

@@ -46,7 +46,7 @@ export async function endStream(c: GatewayContext, tenant: TenantId, stream: str
   if (open === null) return;
   await fromSession(c.env.SESSION.stop(tenant, stream));
   try {
-    for await (const entry of decodeEntries(open.entries)) if (entry.event.type === "done") return;
+    for await (const entries of decodeEntries(open.entries)) if (entries.at(-1)?.event.type === "done") return;
   } catch (cause) {
     if (!(cause instanceof AnswerFailed)) throw cause;
   }

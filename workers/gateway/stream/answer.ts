@@ -4,7 +4,7 @@ import type { PlacementReport, ScoredToken } from "../../contracts/choice.ts";
 import type { StreamDone, StreamEntry } from "../../contracts/session.ts";
 import type { AnswerFormat, AnswerUsage, FormatEvent } from "./formats/format.ts";
 import type { AnswerRecipe } from "./recipe.ts";
-import type { SseEvent } from "./sse.ts";
+import type { SseBatches, SseEvent } from "./sse.ts";
 import { AnswerFailed } from "../../contracts/entry-stream.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { eventsShortened, streamShortened } from "../failures.ts";
@@ -18,7 +18,7 @@ interface OpenChoice {
   placements?: readonly PlacementReport[];
 }
 
-type Entries = AsyncGenerator<StreamEntry, void, undefined>;
+type Entries = AsyncGenerator<readonly StreamEntry[], void, undefined>;
 
 export interface StreamedOptions {
   readonly recipe: AnswerRecipe;
@@ -35,12 +35,15 @@ export interface StreamedOptions {
  * The events up to, and without, `[DONE]`. Of the events that an entry makes the last carries its number; the opening ones come before the first.
  * @throws ServiceError where the stream ends before what the client has of it.
  */
-export async function* streamedAnswer(entries: Entries, options: StreamedOptions): AsyncGenerator<SseEvent, void, undefined> {
+export async function* streamedAnswer(entries: Entries, options: StreamedOptions): SseBatches {
   const { format, usage, after, report } = options;
   try {
     if (format.numbers === "events") {
       let number = 0;
-      for await (const one of allEvents(entries, options)) if (number++ > (after ?? -1)) yield one;
+      for await (const batch of allEvents(entries, options)) {
+        const unseen = batch.filter(() => number++ > (after ?? -1));
+        if (unseen.length > 0) yield unseen;
+      }
       if (after !== null && number <= after) throw eventsShortened(after, number - 1);
       return;
     }
@@ -52,33 +55,43 @@ export async function* streamedAnswer(entries: Entries, options: StreamedOptions
   }
 }
 
-async function* eventsAfterEntry(entries: Entries, after: number, options: StreamedOptions): AsyncGenerator<SseEvent, void, undefined> {
+async function* eventsAfterEntry(entries: Entries, after: number, options: StreamedOptions): SseBatches {
   const { recipe, format, usage, idOf } = options;
-  for (const { index } of after === 0 ? recipe.choices : []) yield* format.opening(index);
+  const opening = after === 0 ? recipe.choices.flatMap(({ index }) => format.opening(index)) : [];
+  if (opening.length > 0) yield opening;
   let last = 0;
-  for await (const { number, event } of entries) {
-    last = number ?? last;
-    if (event.type === "end") usage.add(event);
-    const made = eventsOf(event, options);
-    if (number !== null && number <= after) continue;
-    for (const [at, one] of made.entries()) yield number === null || at < made.length - 1 ? one : { ...one, id: idOf(number) };
+  for await (const batch of entries) {
+    const events: SseEvent[] = [];
+    for (const { number, event } of batch) {
+      last = number ?? last;
+      if (event.type === "end") usage.add(event);
+      const made = eventsOf(event, options);
+      if (number !== null && number <= after) continue;
+      for (const [at, one] of made.entries()) events.push(number === null || at < made.length - 1 ? one : { ...one, id: idOf(number) });
+    }
+    if (events.length > 0) yield events;
   }
   if (last < after) throw streamShortened(idOf(after), idOf(last));
 }
 
 /** Where the answer's own failure is one of them. */
-async function* allEvents(entries: Entries, options: StreamedOptions): AsyncGenerator<FormatEvent, void, undefined> {
+async function* allEvents(entries: Entries, options: StreamedOptions): AsyncGenerator<readonly FormatEvent[], void, undefined> {
   const { recipe, format, usage } = options;
-  for (const { index } of recipe.choices) yield* format.opening(index);
+  const opening = recipe.choices.flatMap(({ index }) => format.opening(index));
+  if (opening.length > 0) yield opening;
   try {
-    for await (const { event } of entries) {
-      if (event.type === "end") usage.add(event);
-      yield* eventsOf(event, options);
+    for await (const batch of entries) {
+      const events: FormatEvent[] = [];
+      for (const { event } of batch) {
+        if (event.type === "end") usage.add(event);
+        events.push(...eventsOf(event, options));
+      }
+      if (events.length > 0) yield events;
     }
   } catch (cause) {
     if (!(cause instanceof AnswerFailed) || format.failed === undefined) throw cause;
     options.onFailure(cause.failure, cause);
-    yield* format.failed(cause.failure, usage.total());
+    yield format.failed(cause.failure, usage.total());
   }
 }
 
@@ -106,7 +119,7 @@ export async function wholeAnswer(
   const choices = recipe.choices.map(({ index }): OpenChoice => ({ index, texts: [], tokens: [], reason: "length" }));
   let end: StreamDone = { type: "done" };
   try {
-    for await (const { event } of entries) {
+    for await (const { event } of each(entries)) {
       onEntry();
       if (event.type === "done") end = event;
       if (event.type !== "delta" && event.type !== "end") continue;
@@ -129,4 +142,8 @@ export async function wholeAnswer(
     usage.total(),
     end,
   );
+}
+
+async function* each(entries: Entries): AsyncGenerator<StreamEntry, void, undefined> {
+  for await (const batch of entries) yield* batch;
 }

@@ -7,7 +7,7 @@ import type { ServiceFailure } from "../../contracts/errors.ts";
 import { errorBody } from "../error-body.ts";
 import { asServiceError, cancelled } from "../failures.ts";
 import { BrokenEnd } from "./broken-end.ts";
-import { within } from "../../waiting/within.ts";
+import { Waits } from "../../waiting/waits.ts";
 
 export interface SseEvent {
   /** What a client that comes back sends as `Last-Event-ID`; left out where there is no coming back to. */
@@ -16,6 +16,9 @@ export interface SseEvent {
   readonly name?: string;
   readonly data: object;
 }
+
+/** Those events together that came together, never none. */
+export type SseBatches = AsyncGenerator<readonly SseEvent[], void, undefined>;
 
 export interface EventStreamOptions {
   /** Silence after which a comment shows clients and proxies that the stream lives. */
@@ -40,14 +43,16 @@ const encode = (text: string) => new TextEncoder().encode(text);
 /** A comment without a blank line: some readers take any blank line for the end of an event, and an event without data for a broken one. */
 const keepAlive = ": keep-alive\n";
 
-export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>, options: EventStreamOptions): ReadableStream<Uint8Array> {
-  let outstanding: Promise<IteratorResult<SseEvent, void>> | null = null;
+export function eventStream(payloads: SseBatches, options: EventStreamOptions): ReadableStream<Uint8Array> {
+  let outstanding: Promise<IteratorResult<readonly SseEvent[], void>> | null = null;
   let broken: Error | null = null;
   let finished = false;
   let gone = false;
   const end = new BrokenEnd(keepAlive);
+  const waits = new Waits();
 
   const close = (controller: ReadableByteStreamController) => {
+    waits.stop();
     controller.close();
     // A reader that brought its own buffer gets it back.
     controller.byobRequest?.respond(0);
@@ -55,16 +60,17 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
   /** Null after the last of them. */
   const nextBytes = async (): Promise<Uint8Array | null> => {
     outstanding ??= payloads.next();
-    const result = await within(outstanding, options.keepAliveMilliseconds, () => null);
+    const result = await waits.within(outstanding, options.keepAliveMilliseconds, () => null);
     if (result === null) return encode(keepAlive);
     outstanding = null;
     finished = result.done === true;
-    if (result.done !== true) return encode(written(result.value));
+    if (result.done !== true) return encode(result.value.map(written).join(""));
     return options.endsInDone === false ? null : encode("data: [DONE]\n\n");
   };
   const failureBytes = (cause: unknown): Uint8Array => {
     const error = asServiceError(cause);
     broken = error;
+    waits.stop();
     options.onFailure(error.failure, cause);
     return encode(written(options.failureEvent?.(error.failure) ?? { data: errorBody(error.failure) }));
   };
@@ -88,6 +94,7 @@ export function eventStream(payloads: AsyncGenerator<SseEvent, void, undefined>,
     },
     cancel() {
       gone = true;
+      waits.stop();
       end.leave();
       options.abort.abort(cancelled());
       payloads.return().catch(() => undefined);

@@ -22,11 +22,11 @@ export interface BackendCall {
    * What the answer's events go through before they are bytes: it hands on the same ones, and may throw in a late one's place. The engine's bytes
    * are handed on as they are, so there it sees none. `readerLeft` is aborted before what a reader that leaves makes of the events.
    */
-  readonly watch?: (
-    events: AsyncGenerator<GenerateEvent, void, undefined>,
-    readerLeft: AbortSignal,
-  ) => AsyncGenerator<GenerateEvent, void, undefined>;
+  readonly watch?: (events: EventBatches, readerLeft: AbortSignal) => EventBatches;
 }
+
+/** Those events together that came together, never none: a step for each event would cost more than the event. */
+export type EventBatches = AsyncGenerator<readonly GenerateEvent[], void, undefined>;
 
 export interface ReplicaBackend {
   /**

@@ -1,7 +1,7 @@
 /** A backend that plays a script: what tests of the pool ask in a replica's place, and the shortest there is to begin another one from. */
 import type { GenerateEvent, Outcome } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
-import type { BackendCall, ReplicaBackend } from "./contract.ts";
+import type { BackendCall, EventBatches, ReplicaBackend } from "./contract.ts";
 import { outgoing } from "./outgoing.ts";
 import { httpRefusalOf } from "./http-refusal.ts";
 
@@ -29,7 +29,11 @@ export class FakeBackend implements ReplicaBackend {
     const refusal = (await this.#script.refuses?.(call)) ?? null;
     if (refusal !== null) return { ok: false, failure: refusal };
     const gone = new AbortController();
-    const events = this.#script.answers(call, AbortSignal.any([signal, gone.signal]));
+    const events = eachAlone(this.#script.answers(call, AbortSignal.any([signal, gone.signal])));
     return { ok: true, value: outgoing(events, { onEnd: () => gone.abort(), endsWithState: request.save?.end === true, watch }) };
   }
+}
+
+async function* eachAlone(events: AsyncGenerator<GenerateEvent, void, undefined>): EventBatches {
+  for await (const event of events) yield [event];
 }

@@ -1,6 +1,7 @@
 /** One question to a server over HTTP and its answer, streamed or whole, in any dialect. */
 import type { GenerateEvent, GenerateRequest, ModelDescription, TokenLogprob } from "../../contracts/engine.ts";
 import { Answer, checkedScore, type AnswerPart } from "./answer.ts";
+import type { EventBatches } from "./contract.ts";
 import { malformed } from "./failures.ts";
 import { boundedText, bytesOf, type ReplicaHttp } from "./replica-http.ts";
 import { serverEvents } from "./server-events.ts";
@@ -37,21 +38,33 @@ export async function ask(http: ReplicaHttp, { request, path, body }: Question, 
   return await http.ask({ ...asked, accept: "application/json", headerMilliseconds: Infinity }, signal);
 }
 
-/** The events but the end, which `answer` then has. @throws ServiceError where what comes cannot be the answer. */
-export async function* answerEvents(
-  response: Response,
-  question: Question,
-  answer: Answer,
-): AsyncGenerator<GenerateEvent, void, undefined> {
+/** The events but the end, which `answer` then has. @throws ServiceError where what comes cannot be the answer, after what came before it. */
+export async function* answerEvents(response: Response, question: Question, answer: Answer): EventBatches {
   const { request, dialect } = question;
   const mostBytes = mostAnswerBytes(question);
   if (request.promptLogprobs !== null) {
     const whole = dialect.whole(jsonOf(await boundedText(response, mostBytes)), question.prompt);
-    yield { type: "prompt", logprobs: checkedScores(whole.scores, question, request.promptLogprobs) };
-    yield* answer.take(whole.part);
+    yield [{ type: "prompt", logprobs: checkedScores(whole.scores, question, request.promptLogprobs) }];
+    yield* taken([whole.part], (part) => answer.take(part));
   } else
     for await (const events of serverEvents(bytesOf(response), mostBytes))
-      for (const event of events) yield* answer.take(dialect.part(event));
+      yield* taken(events, (event) => answer.take(dialect.part(event)));
+}
+
+/** What is made of all these together; where one of them cannot be, what was made before it comes first. */
+function* taken<From>(
+  all: readonly From[],
+  take: (one: From) => Iterable<GenerateEvent>,
+): Generator<readonly GenerateEvent[], void, undefined> {
+  const made: GenerateEvent[] = [];
+  let wrong: { readonly cause: unknown } | undefined;
+  try {
+    for (const one of all) for (const event of take(one)) made.push(event);
+  } catch (cause) {
+    wrong = { cause };
+  }
+  if (made.length > 0) yield made;
+  if (wrong !== undefined) throw wrong.cause;
 }
 
 export function answerTo({ request, model, prompt, askedTokens }: Question): Answer {

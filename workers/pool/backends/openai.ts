@@ -1,8 +1,8 @@
 /** Any server that takes token ids at `/v1/completions` and returns them: plain vLLM, and those that speak as it does. It moves no states. */
 import { ServiceError } from "../../contracts/errors.ts";
 import type { Ability } from "../../contracts/abilities.ts";
-import type { GenerateEvent, GenerateRequest, ModelDescription } from "../../contracts/engine.ts";
-import type { BackendCall, Network, ReplicaBackend } from "./contract.ts";
+import type { GenerateRequest, ModelDescription } from "../../contracts/engine.ts";
+import type { BackendCall, EventBatches, Network, ReplicaBackend } from "./contract.ts";
 import { answerEvents, answerTo, ask, isStreamed, type Question } from "./http-answer.ts";
 import { httpRefusalOf } from "./http-refusal.ts";
 import { completionBody, openaiDialect } from "./openai-dialect.ts";
@@ -49,11 +49,8 @@ function questionOf(request: GenerateRequest, model: ModelDescription): Question
   return { request, model, prompt: request.prompt, askedTokens, path, body, dialect: openaiDialect(model.id) };
 }
 
-async function* eventsOf(
-  response: Response | (() => Promise<Response>),
-  question: Question,
-): AsyncGenerator<GenerateEvent, void, undefined> {
+async function* eventsOf(response: Response | (() => Promise<Response>), question: Question): EventBatches {
   const answer = answerTo(question);
   yield* answerEvents(response instanceof Response ? response : await response(), question, answer);
-  yield answer.end();
+  yield [answer.end()];
 }

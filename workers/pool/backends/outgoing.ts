@@ -1,13 +1,18 @@
 /** The stream that a caller gets of an answer that is made here: pulled, with a sign of life in silence, one terminal event, and an end at once. */
 import type { GenerateEvent } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
-import { encodeEvent, encodeHeartbeat, heartbeatMilliseconds } from "../../contracts/event-stream.ts";
-import { within } from "../../waiting/within.ts";
-import type { BackendCall } from "./contract.ts";
+import { encodeEvents, encodeHeartbeat, heartbeatMilliseconds } from "../../contracts/event-stream.ts";
+import { Waits } from "../../waiting/waits.ts";
+import type { BackendCall, EventBatches } from "./contract.ts";
 import { brokeOff, endedEarly } from "./failures.ts";
 
 /** Some tokens may wait for their reader. */
 const bufferBytes = 4096;
+/**
+ * Tokens that come faster than this one after another go on together: a chunk passes through four Workers on its way, and costs each of them far
+ * more than a token does. A first token waits for nothing, nor does an end; models with a token every few milliseconds are not held up at all.
+ */
+const chunkMilliseconds = 5;
 
 export interface OutgoingOptions {
   /** Called when the reader has left, or the answer has ended: ends whatever `events` may still wait for. */
@@ -19,29 +24,23 @@ export interface OutgoingOptions {
 
 /** What `events` throws before the answer is whole is the stream's `error`; afterwards, the state that was to follow is `unsaved`. */
 export function outgoing(
-  events: AsyncGenerator<GenerateEvent, void, undefined>,
+  events: EventBatches,
   { onEnd, endsWithState, watch = (all) => all }: OutgoingOptions,
 ): ReadableStream<Uint8Array> {
   const readerLeft = new AbortController();
-  const terminated = new Terminated(watch(events, readerLeft.signal), endsWithState);
+  const gathered = new Gathered(new Terminated(watch(events, readerLeft.signal), endsWithState));
   let left = false;
-  let next: Promise<IteratorResult<GenerateEvent, void>> | undefined;
   return new ReadableStream(
     {
       type: "bytes",
       async pull(controller) {
-        next ??= terminated.next();
-        const result = await within(next, heartbeatMilliseconds, () => undefined);
+        const next = await gathered.next();
         if (left) return;
-        if (result === undefined) {
-          controller.enqueue(encodeHeartbeat());
+        if (next !== "end") {
+          controller.enqueue(next === "silence" ? encodeHeartbeat() : encodeEvents(next));
           return;
         }
-        next = undefined;
-        if (result.done !== true) {
-          controller.enqueue(encodeEvent(result.value));
-          return;
-        }
+        gathered.stop();
         onEnd();
         controller.close();
         controller.byobRequest?.respond(0);
@@ -49,47 +48,101 @@ export function outgoing(
       cancel() {
         left = true;
         readerLeft.abort();
+        gathered.stop();
         onEnd();
-        void terminated.leave();
+        void gathered.leave();
       },
     },
     { highWaterMark: bufferBytes },
   );
 }
 
+/** Events as they go on: those together that came almost together. */
+class Gathered {
+  readonly #terminated: Terminated;
+  readonly #waits = new Waits();
+  #pending: Promise<readonly GenerateEvent[] | undefined> | undefined;
+  /** When the last went on; Unix milliseconds. */
+  #last = Number.NEGATIVE_INFINITY;
+
+  constructor(terminated: Terminated) {
+    this.#terminated = terminated;
+  }
+
+  /** `silence`: none has come for a while. */
+  async next(): Promise<readonly GenerateEvent[] | "silence" | "end"> {
+    const first = await this.#within(heartbeatMilliseconds);
+    if (typeof first === "string") return first;
+    const events = [...first];
+    const since = Date.now();
+    const due = Math.min(this.#last + chunkMilliseconds, since + chunkMilliseconds);
+    for (let now = since; now < due && now >= since && events.at(-1)?.type === "token"; now = Date.now()) {
+      const more = await this.#within(due - now);
+      if (typeof more === "string") break;
+      events.push(...more);
+    }
+    this.#last = Date.now();
+    return events;
+  }
+
+  stop(): void {
+    this.#waits.stop();
+  }
+
+  async leave(): Promise<void> {
+    await this.#terminated.leave();
+  }
+
+  async #within(milliseconds: number): Promise<readonly GenerateEvent[] | "silence" | "end"> {
+    this.#pending ??= this.#terminated.next();
+    const events = await this.#waits.within(this.#pending, milliseconds, () => "silence" as const);
+    if (events === "silence") return events;
+    // After the end there is nothing else.
+    if (events !== undefined) this.#pending = undefined;
+    return events ?? "end";
+  }
+}
+
 /** Events with exactly one terminal one among them, whatever their maker does. */
 class Terminated {
-  readonly #events: AsyncGenerator<GenerateEvent, void, undefined>;
+  readonly #events: EventBatches;
   readonly #endsWithState: boolean;
   /** Tokens of the whole text, once the answer is whole. */
   #finished: number | undefined;
   #over = false;
 
-  constructor(events: AsyncGenerator<GenerateEvent, void, undefined>, endsWithState: boolean) {
+  constructor(events: EventBatches, endsWithState: boolean) {
     this.#events = events;
     this.#endsWithState = endsWithState;
   }
 
-  async next(): Promise<IteratorResult<GenerateEvent, void>> {
-    if (this.#over) return { done: true, value: undefined };
-    const event = await this.#event();
-    if (event.type === "finish") this.#finished = event.usage.promptTokens + event.usage.completionTokens;
-    const stateEnds = this.#finished !== undefined && (event.type === "saved" || event.type === "unsaved");
-    this.#over = event.type === "error" || stateEnds || (event.type === "finish" && !this.#endsWithState);
-    if (this.#over) await this.leave();
-    return { done: false, value: event };
+  /** Undefined after the terminal one. */
+  async next(): Promise<readonly GenerateEvent[] | undefined> {
+    if (this.#over) return undefined;
+    const events = await this.#batch();
+    const last = events.findIndex((event) => this.#ends(event));
+    if (last < 0) return events;
+    this.#over = true;
+    await this.leave();
+    return events.slice(0, last + 1);
   }
 
   async leave(): Promise<void> {
     await this.#events.return().catch(() => undefined);
   }
 
-  async #event(): Promise<GenerateEvent> {
+  #ends(event: GenerateEvent): boolean {
+    if (event.type === "finish") this.#finished = event.usage.promptTokens + event.usage.completionTokens;
+    const stateEnds = this.#finished !== undefined && (event.type === "saved" || event.type === "unsaved");
+    return event.type === "error" || stateEnds || (event.type === "finish" && !this.#endsWithState);
+  }
+
+  async #batch(): Promise<readonly GenerateEvent[]> {
     try {
       const result = await this.#events.next();
-      return result.done === true ? this.#broken(endedEarly("without a terminal event")) : result.value;
+      return result.done === true ? [this.#broken(endedEarly("without a terminal event"))] : result.value;
     } catch (cause) {
-      return this.#broken(cause);
+      return [this.#broken(cause)];
     }
   }
 

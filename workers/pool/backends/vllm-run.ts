@@ -1,6 +1,6 @@
 /** One request at one of our replicas: states in, states on the way, the answer, its state out. */
 import type { GenerateEvent, GenerateRequest } from "../../contracts/engine.ts";
-import type { BackendCall } from "./contract.ts";
+import type { BackendCall, EventBatches } from "./contract.ts";
 import { answerEvents, answerTo, ask, type Question } from "./http-answer.ts";
 import type { ReplicaHttp } from "./replica-http.ts";
 import { ReplicaStates, type ReadText } from "./replica-states.ts";
@@ -37,10 +37,10 @@ export class VllmRun {
   }
 
   /** From a state, or by way of some, or both. @throws ServiceError where the replica refuses or breaks. */
-  async *throughStates(resumed: ReadText | undefined): AsyncGenerator<GenerateEvent, void, undefined> {
+  async *throughStates(resumed: ReadText | undefined): EventBatches {
     const { request } = this.#call;
     let from = resumed === undefined ? null : await this.#states.put(resumed);
-    if (resumed !== undefined && from !== null) yield { type: "restored", tokens: resumed.ids.length };
+    if (resumed !== undefined && from !== null) yield [{ type: "restored", tokens: resumed.ids.length }];
     const text = resumed === undefined ? request.prompt : joined(resumed.ids, request.prompt);
     for (const at of request.save?.at ?? []) {
       const begun = await this.#begin(text.subarray(0, at), { ...request, ...onlyRead }, from);
@@ -55,18 +55,18 @@ export class VllmRun {
     return await this.#begin(text, this.#call.request, from);
   }
 
-  async *answer({ response, question, exported }: Begun): AsyncGenerator<GenerateEvent, void, undefined> {
+  async *answer({ response, question, exported }: Begun): EventBatches {
     const answer = answerTo(question);
     yield* answerEvents(response, question, answer);
-    yield answer.end();
+    yield [answer.end()];
     if (exported === undefined) return;
     const read = joined(question.prompt, Uint32Array.from(answer.tokens));
-    if (exported === null) yield { type: "unsaved", tokens: read.length, reason: "the backend has no room for the state" };
-    else yield* this.#states.saved(exported, read, this.#call.request.save?.fromPage ?? 0);
+    if (exported === null) yield [{ type: "unsaved", tokens: read.length, reason: "the backend has no room for the state" }];
+    else for await (const event of this.#states.saved(exported, read, this.#call.request.save?.fromPage ?? 0)) yield [event];
   }
 
   /** The state after a part of the prompt; its handle where it has come. */
-  async *#stateAt({ response, question, exported }: Begun): AsyncGenerator<GenerateEvent, string | null, undefined> {
+  async *#stateAt({ response, question, exported }: Begun): AsyncGenerator<readonly GenerateEvent[], string | null, undefined> {
     const answer = answerTo(question);
     const events = answerEvents(response, question, answer);
     // Nobody asked for the token behind it.
@@ -74,13 +74,13 @@ export class VllmRun {
     answer.end();
     const tokens = question.prompt.length;
     if (exported === null || exported === undefined) {
-      yield { type: "unsaved", tokens, reason: "the backend has no room for the state" };
+      yield [{ type: "unsaved", tokens, reason: "the backend has no room for the state" }];
       return null;
     }
     let isSaved = false;
     for await (const event of this.#states.saved(exported, question.prompt, this.#call.request.save?.fromPage ?? 0)) {
       isSaved = event.type === "saved";
-      yield event;
+      yield [event];
     }
     return isSaved ? exported : null;
   }

@@ -14,6 +14,7 @@ export interface AddressRules {
 }
 
 /** What the rules are made of; the network is a binding, of which it only counts whether it is there. */
+export const addressVariables = ["POOL_HOSTS", "POOL_LOOPBACK", "POOL_NETWORK"] as const;
 export type AddressVariables = Variables<"POOL_HOSTS" | "POOL_LOOPBACK"> & { readonly POOL_NETWORK?: unknown };
 
 const mostCharacters = 300;

@@ -2,7 +2,7 @@
 import type { NodeMessage } from "../../contracts/pool.ts";
 import { fromBase64 } from "../../encoding/base64.ts";
 import { fromHex, toHex } from "../../encoding/hex.ts";
-import { list, misconfigured, type Variables } from "../../settings.ts";
+import { list, misconfigured, rememberedSettings, type Variables } from "../../settings.ts";
 import { headerInvalid, messageTooLate, messageTooLarge, signatureWrong } from "./failures.ts";
 
 /** Seconds that a message's time may be away from this clock, either way; its nonce is remembered as long as that can hold. */
@@ -26,7 +26,7 @@ export interface SignedMessage {
 }
 
 /** `POOL_NODES`; none where it is unset. @throws ServiceError `configuration_invalid`, which tells no secret. */
-export function nodeSecrets(variables: Variables<"POOL_NODES">): NodeSecrets {
+export const nodeSecrets = rememberedSettings(["POOL_NODES"], (variables: Variables<"POOL_NODES">): NodeSecrets => {
   const parts = list(variables, "POOL_NODES", {
     each: "nodes, each NAME:BASE64 of 32 bytes, the name of at most 64 letters, digits and . _ -",
     pattern: /^[A-Za-z0-9][\w.-]{0,63}:[A-Za-z0-9+/]{43}=$/,
@@ -39,7 +39,7 @@ export function nodeSecrets(variables: Variables<"POOL_NODES">): NodeSecrets {
   const byName = new Map(secrets);
   if (byName.size === secrets.length) return byName;
   throw misconfigured("POOL_NODES", "must have each node's name once");
-}
+});
 
 /**
  * Checks the signature first, so that a stranger learns nothing of names and clocks, and in the same time whether or not there is such a node.

@@ -1,8 +1,8 @@
 /** `POOL_STATIC`: replicas that do not register themselves, such as a plain vLLM. They are always there; health is what calls to them show. */
 import * as z from "zod";
-import { misconfigured, type Variables } from "../../settings.ts";
+import { misconfigured, rememberedSettings, type Variables } from "../../settings.ts";
 import type { Replica } from "../replica.ts";
-import { addressProblem, addressRules, type AddressVariables } from "./address.ts";
+import { addressProblem, addressRules, addressVariables, type AddressVariables } from "./address.ts";
 import { asFailure, modelsSchema, placeSchema, replicaName, weightSchema } from "./message.ts";
 
 const mostReplicas = 256;
@@ -39,6 +39,11 @@ export type StaticVariables = Variables<"POOL_STATIC"> & AddressVariables;
 
 /** None where it is unset. `now`: Unix milliseconds. @throws ServiceError `configuration_invalid`, which tells no key. */
 export function staticReplicas(variables: StaticVariables, now: number): readonly StaticReplica[] {
+  return listed(variables).map((one) => ({ ...one, replica: { ...one.replica, heardAt: now } }));
+}
+
+/** Requests ask for it, and a list may be long. */
+const listed = rememberedSettings(["POOL_STATIC", ...addressVariables], (variables: StaticVariables): readonly StaticReplica[] => {
   const text = variables.POOL_STATIC;
   if (text === undefined || text === "") return [];
   const rules = addressRules(variables);
@@ -48,12 +53,12 @@ export function staticReplicas(variables: StaticVariables, now: number): readonl
       throw misconfigured("POOL_STATIC", `must have addresses that the pool may call: that of ${name} must ${problem}`);
     const load = { running: 0, waiting: 0, mostRequests: null, freeShare: null, loaded: true };
     return {
-      replica: { name, node: null, kind, address, models, weight, place, load, draining: false, heardAt: now },
+      replica: { name, node: null, kind, address, models, weight, place, load, draining: false, heardAt: 0 },
       key: key ?? null,
       access,
     };
   });
-}
+});
 
 function parsed(text: string): z.infer<typeof listSchema> {
   let value: unknown;

@@ -4,7 +4,7 @@ import { ServiceError } from "../../contracts/errors.ts";
 import type { NodeMessage, NodeReply } from "../../contracts/pool.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { PoolSnapshot } from "../replica.ts";
-import { addressProblem, addressRules } from "./address.ts";
+import { addressProblem, addressRules, addressVariables } from "./address.ts";
 import { bodyInvalid } from "./failures.ts";
 import { replicaMessage } from "./message.ts";
 import { nodeSecrets, signedMessage } from "./node-credential.ts";
@@ -26,8 +26,13 @@ export async function snapshotOf(environment: RegistryEnvironment): Promise<Pool
   return JSON.parse(await registryOf(environment).snapshot()) as PoolSnapshot;
 }
 
+export const registryVariables = [
+  ...addressVariables,
+  ...(["POOL_NODES", "POOL_ACCESS", "POOL_HEARTBEAT_SECONDS", "POOL_EXPIRY_SECONDS"] as const),
+] as const;
+
 /** @throws ServiceError that says what is wrong with a variable. */
-export function checkRegistry(variables: RegistryVariables): void {
+export function checkRegistry(variables: Pick<RegistryVariables, (typeof registryVariables)[number]>): void {
   registrySettings(variables);
   addressRules(variables);
   nodeSecrets(variables);

@@ -1,7 +1,7 @@
 /** Hands a stream's entries to its readers: any number of them, from anywhere, each at its own pace. */
 import type { StreamEntry } from "../../contracts/session.ts";
 import { heartbeatMilliseconds } from "../../contracts/event-stream.ts";
-import { within } from "../../waiting/within.ts";
+import { Waits } from "../../waiting/waits.ts";
 
 /** Characters of entries kept in memory; readers that are further behind are served from the log. */
 const keptCharacters = 4 << 20;
@@ -64,9 +64,11 @@ export class EntryFeed {
     let next = after + 1;
     let gone = false;
     let seenMomentary = "";
+    const waits = new Waits();
     const leave = () => {
       if (gone) return;
       gone = true;
+      waits.stop();
       this.#host.onReaders(--this.#readers);
     };
     this.#host.onReaders(++this.#readers);
@@ -77,7 +79,7 @@ export class EntryFeed {
         pull: async (controller: ReadableByteStreamController) => {
           let text = this.#take(next);
           if (text.count === 0 && !this.#closed && this.#momentary === seenMomentary) {
-            await this.#change();
+            await this.#change(waits);
             text = this.#take(next);
           }
           if (gone) return;
@@ -107,13 +109,13 @@ export class EntryFeed {
   }
 
   /** Until something happens, or it is time for a heartbeat. */
-  async #change(): Promise<void> {
+  async #change(waits: Waits): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const waker = () => {
       resolve(undefined);
     };
     this.#wakers.add(waker);
-    await within(promise, heartbeatMilliseconds, () => undefined);
+    await waits.within(promise, heartbeatMilliseconds, () => undefined);
     this.#wakers.delete(waker);
   }
 

@@ -43,7 +43,7 @@ export interface RunEnd {
 
 interface Tagged {
   readonly job: number;
-  readonly event: AttemptEvent;
+  readonly events: Iterable<AttemptEvent>;
 }
 
 export class GenerationRun {
@@ -107,20 +107,12 @@ export class GenerationRun {
 
   /** Runs to the end; never rejects. */
   async pump(): Promise<void> {
-    const { record, settle, onPlaced } = this.#options;
+    const { settle } = this.#options;
     let patience: ReturnType<typeof setTimeout> | undefined;
     let failure: ServiceFailure | null = null;
     try {
-      for await (const { job, event } of merge(this.#open().map((job) => this.#choice(job)))) {
-        if (event.type === "start") record({ type: "start", job, usage: event.usage });
-        else if (event.type === "placed") {
-          const { backend, kind } = event.placed;
-          onPlaced(job, event.placed);
-          record({ type: "placed", job, placed: { backend, kind } });
-        } else {
-          record({ type: "event", job, event });
-          this.#underWay.resolve();
-        }
+      for await (const { job, events } of merge(this.#open().map((job) => this.#choice(job)))) {
+        for (const event of events) this.#take(job, event);
         if (this.#open().length > 0 || patience !== undefined) continue;
         patience = setTimeout(() => {
           this.#end(null);
@@ -157,16 +149,37 @@ export class GenerationRun {
     this.#abort.abort(new ServiceError(failure));
   }
 
+  #take(job: number, event: AttemptEvent): void {
+    const { record, onPlaced } = this.#options;
+    if (event.type === "start") record({ type: "start", job, usage: event.usage });
+    else if (event.type === "placed") {
+      const { backend, kind } = event.placed;
+      onPlaced(job, event.placed);
+      record({ type: "placed", job, placed: { backend, kind } });
+    } else {
+      record({ type: "event", job, event });
+      this.#underWay.resolve();
+    }
+  }
+
   #open(): number[] {
     return this.#options.jobs.flatMap((_job, at) => (this.#options.entries.choices[at]?.ended === true ? [] : [at]));
   }
 
   async *#choice(job: number): AsyncGenerator<Tagged, void, undefined> {
     const ended = () => this.#options.entries.choices[job]?.ended === true;
-    for await (const event of this.#attempts[job]?.events() ?? []) {
-      yield { job, event };
-      // A stop string has ended it, so the backend is let go; after a backend's own end, its state may follow.
-      if (ended() && event.type !== "finish") return;
+    const seen = { end: false };
+    const upToEnd = function* (events: Iterable<AttemptEvent>): Generator<AttemptEvent, void, undefined> {
+      for (const event of events) {
+        yield event;
+        // A stop string has ended it, so the backend is let go; after a backend's own end, its state may follow.
+        seen.end = ended() && event.type !== "finish";
+        if (seen.end) return;
+      }
+    };
+    for await (const events of this.#attempts[job]?.events() ?? []) {
+      yield { job, events: upToEnd(events) };
+      if (seen.end) return;
     }
   }
 

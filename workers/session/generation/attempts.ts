@@ -7,7 +7,7 @@ import { missingAbility, type Ability } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
 import type { GenerateEvent, GenerateRequest, ModelVersion, Outcome, StateSource } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
-import { decodeEvents } from "../../contracts/event-stream.ts";
+import { decodeEventBatches } from "../../contracts/event-stream.ts";
 import type { Placed, PlacedStream } from "../../contracts/pool.ts";
 import type { CacheReport } from "../../contracts/session.ts";
 import type { AnswerEvent, PromptUsage } from "./answer-event.ts";
@@ -29,6 +29,15 @@ export type AttemptEvent =
   | { readonly type: "start"; readonly usage: PromptUsage }
   /** Where the attempt that begins runs. */
   | { readonly type: "placed"; readonly placed: Placed };
+
+type AttemptBatches = AsyncGenerator<Iterable<AttemptEvent>, void, undefined>;
+
+/** What a backend sends of an answer itself. */
+type AnswerPart = AnswerEvent | Extract<GenerateEvent, { readonly type: "restored" }>;
+type StatePart = Extract<GenerateEvent, { readonly type: "state" | "saved" | "unsaved" }>;
+
+const isOfState = (event: GenerateEvent): event is StatePart =>
+  event.type === "state" || event.type === "saved" || event.type === "unsaved";
 
 export interface AttemptOptions {
   readonly askPool: AskPool;
@@ -93,10 +102,11 @@ export class Attempts {
     this.#stream = undefined;
   }
 
-  async *events(): AsyncGenerator<AttemptEvent, void, undefined> {
+  /** Those together that came together. What is not taken of them, because the answer ends before it, counts as nothing. */
+  async *events(): AttemptBatches {
     this.#start ??= await this.#options.states.start();
     // A later life of the same answer tells what its first one found.
-    if (this.#sampled.length === 0) yield this.#started(this.#start);
+    if (this.#sampled.length === 0) yield [this.#started(this.#start)];
     while (!this.#options.signal.aborted) {
       try {
         const stream = this.#stream ?? (await this.#opened());
@@ -113,12 +123,12 @@ export class Attempts {
   }
 
   /** Tells where the attempt runs; a reader that leaves here lets go of it. */
-  *#placement(stream: ReadableStream<Uint8Array>): Generator<AttemptEvent, void, undefined> {
+  *#placement(stream: ReadableStream<Uint8Array>): Generator<readonly AttemptEvent[], void, undefined> {
     let stays = false;
     try {
-      if (this.#placed !== undefined) yield { type: "placed", placed: this.#placed };
+      if (this.#placed !== undefined) yield [{ type: "placed", placed: this.#placed }];
       if (this.#reread !== undefined && this.#start !== undefined && this.#sampled.length === 0)
-        yield { type: "start", usage: { ...usageOf(this.#start), cachedTokens: 0 } };
+        yield [{ type: "start", usage: { ...usageOf(this.#start), cachedTokens: 0 } }];
       stays = true;
     } finally {
       if (!stays) void stream.cancel("nobody reads the answer").catch(() => undefined);
@@ -126,23 +136,35 @@ export class Attempts {
   }
 
   /** Reads one attempt to its end. @throws ServiceError when it fails before the answer is whole. */
-  async *#read(stream: ReadableStream<Uint8Array>): AsyncGenerator<AttemptEvent, void, undefined> {
+  async *#read(stream: ReadableStream<Uint8Array>): AttemptBatches {
     const { signal, states } = this.#options;
-    for await (const event of decodeEvents(stream, signal, { afterFinish: states.keeps?.end === true })) {
-      if (event.type === "error") {
-        await this.#states.abort(event.failure.message);
-        throw new ServiceError(event.failure);
+    for await (const events of decodeEventBatches(stream, signal, { afterFinish: states.keeps?.end === true })) {
+      let answer: AnswerPart[] = [];
+      for (const event of events) {
+        if (!isOfState(event) && event.type !== "error") {
+          answer.push(event);
+          continue;
+        }
+        if (answer.length > 0) yield this.#answerEvents(answer);
+        answer = [];
+        if (event.type !== "error") await this.#states.receive(event);
+        else {
+          await this.#states.abort(event.failure.message);
+          throw new ServiceError(event.failure);
+        }
       }
-      if (event.type === "state" || event.type === "saved" || event.type === "unsaved") {
-        await this.#states.receive(event);
-        continue;
-      }
-      const answer = this.#answerEvent(event);
-      if (answer !== undefined) yield answer;
+      if (answer.length > 0) yield this.#answerEvents(answer);
     }
   }
 
-  #answerEvent(event: AnswerEvent | Extract<GenerateEvent, { readonly type: "restored" }>): AnswerEvent | undefined {
+  *#answerEvents(parts: readonly AnswerPart[]): Generator<AnswerEvent, void, undefined> {
+    for (const part of parts) {
+      const event = this.#answerEvent(part);
+      if (event !== undefined) yield event;
+    }
+  }
+
+  #answerEvent(event: AnswerPart): AnswerEvent | undefined {
     if (event.type === "prompt") {
       if (this.#promptReported) return undefined;
       this.#promptReported = true;
@@ -155,7 +177,7 @@ export class Attempts {
   }
 
   /** Prepares another attempt, where that can help. */
-  async *#goOn(failure: ServiceFailure): AsyncGenerator<AttemptEvent, boolean, undefined> {
+  async *#goOn(failure: ServiceFailure): AsyncGenerator<readonly AttemptEvent[], boolean, undefined> {
     const { signal, states, onRetry } = this.#options;
     if (signal.aborted || !failure.retryable || this.#start === undefined || !this.#canBegin()) return false;
     if (++this.#fruitless > mostFruitlessAttempts) return false;
@@ -165,7 +187,7 @@ export class Attempts {
       this.#failedAt.add(this.#placed.backend);
     if (failure.code === "state_rejected") {
       this.#start = await states.without(this.#start, "the engine refused the state");
-      if (this.#sampled.length === 0) yield this.#started(this.#start);
+      if (this.#sampled.length === 0) yield [this.#started(this.#start)];
     } else await pause(firstPauseMilliseconds * 4 ** (this.#fruitless - 1));
     return true;
   }

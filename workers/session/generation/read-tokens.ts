@@ -101,7 +101,7 @@ export async function readPart(base: Base, tokens: Uint32Array, options: ReadOpt
   try {
     for (let next = await events.next(); next.done !== true; next = await events.next()) {
       signal.throwIfAborted();
-      if (next.value.type === "read") options.onRead?.(next.value.state.tokens);
+      for (const event of next.value) if (event.type === "read") options.onRead?.(event.state.tokens);
     }
   } catch (cause) {
     if (outcome.baseIsLost) return { outcome: "base lost" };
