@@ -1,6 +1,6 @@
 /** OpenAI's own JavaScript client, changed in nothing but its base URL. */
 import OpenAI, { BadRequestError, NotFoundError } from "openai";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { modelId, stackUrl } from "../support/edge-client.ts";
 
 const client = new OpenAI({ baseURL: `${stackUrl}/v1`, apiKey: "sk-any", maxRetries: 0 });
@@ -65,4 +65,53 @@ test("aborting a stream ends it, and the next request is answered", async () => 
   }
   expect(stream.controller.signal.aborted).toBe(true);
   expect((await client.chat.completions.create(settings)).choices).toHaveLength(1);
+});
+
+describe("responses", () => {
+  const asked = { model: modelId, input: "Say hello.", temperature: 0, max_output_tokens: 12, seed: 1 };
+
+  test("by the client's helpers: whole, streamed, retrieved and followed, they are the same answer", async () => {
+    const whole = await client.responses.create(asked);
+    expect(whole.output_text).toBe((await client.chat.completions.create(settings)).choices[0]?.message.content);
+    expect((await client.responses.parse(asked)).output_text).toBe(whole.output_text);
+
+    const types: string[] = [];
+    const runner = client.responses.stream(asked);
+    for await (const event of runner) types.push(event.type);
+    const streamed = await runner.finalResponse();
+    expect(types[0]).toBe("response.created");
+    expect(types.filter((type) => ["response.completed", "response.incomplete"].includes(type))).toEqual([types.at(-1)]);
+    expect([streamed.output_text, streamed.status]).toEqual([whole.output_text, whole.status]);
+
+    const stored = await client.responses.retrieve(streamed.id);
+    expect(stored).toMatchObject({ id: streamed.id, status: whole.status, usage: { output_tokens: whole.usage?.output_tokens } });
+    const events = [];
+    for await (const event of await client.responses.retrieve(streamed.id, { stream: true, starting_after: 3 })) events.push(event);
+    expect(events.map(({ type }) => type)).toEqual(types.slice(4));
+    const replayed = await client.responses.stream({ response_id: streamed.id }).finalResponse();
+    expect(replayed.output_text).toBe(whole.output_text);
+
+    const next = await client.responses.create({ ...asked, input: "And again.", previous_response_id: streamed.id });
+    const count = await client.responses.inputTokens.count({ model: modelId, input: "And again.", previous_response_id: streamed.id });
+    expect(next.usage?.input_tokens).toBe(count.input_tokens);
+    expect(next.usage?.input_tokens_details.cached_tokens).toBeGreaterThan(whole.usage?.input_tokens ?? 0);
+    const items = [];
+    for await (const item of client.responses.inputItems.list(next.id)) items.push(item);
+    expect(items).toMatchObject([{ type: "message", role: "user", content: [{ type: "input_text", text: "And again." }] }]);
+    await client.responses.delete(next.id);
+    await expect(client.responses.retrieve(next.id)).rejects.toBeInstanceOf(NotFoundError);
+  });
+
+  test("in the background are polled and cancelled, and in a conversation they are its items", async () => {
+    const begun = await client.responses.create({ ...asked, background: true, max_output_tokens: 2000, ignore_eos: true } as typeof asked);
+    expect(begun.status).toBe("in_progress");
+    const cancelled = await client.responses.cancel(begun.id);
+    expect([cancelled.status, (await client.responses.retrieve(begun.id)).status]).toEqual(["cancelled", "cancelled"]);
+
+    const { id: conversation } = await client.conversations.create({ metadata: { of: "test" } });
+    const said = await client.responses.create({ ...asked, conversation });
+    const items = await client.conversations.items.list(conversation, { order: "asc" });
+    expect(items.data).toMatchObject([{ role: "user" }, { role: "assistant", content: [{ text: said.output_text }] }]);
+    expect((await client.conversations.delete(conversation)).deleted).toBe(true);
+  });
 });

@@ -13,9 +13,19 @@ interface Report {
   readonly echo_text: string;
   readonly first_logprob: null;
   readonly errors: Record<string, [status: number, code: string]>;
+  readonly responses: {
+    readonly status: string;
+    readonly whole: string;
+    readonly streamed: string;
+    readonly parsed: string;
+    readonly numbered: boolean;
+    readonly replayed: number[];
+    readonly previous: boolean;
+    readonly items: string[];
+  };
 }
 
-test("chat, streams, scoring, models and errors", () => {
+test("chat, responses, streams, scoring, models and errors", () => {
   const report = JSON.parse(runPython("test/edge/openai_client.py", `${stackUrl}/v1`, modelId)) as Report;
   expect(report.whole.length).toBeGreaterThan(0);
   expect(report.streamed).toBe(report.whole);
@@ -27,5 +37,20 @@ test("chat, streams, scoring, models and errors", () => {
   expect(report.errors).toEqual({
     NotFoundError: [404, "model_not_found"],
     BadRequestError: [400, "unsupported_field"],
+    deleted: [404, "response_not_found"],
+  });
+  const { whole } = report.responses;
+  expect(whole.length).toBeGreaterThan(0);
+  expect(report.responses).toEqual({
+    ...{
+      status: "completed",
+      whole,
+      streamed: whole,
+      parsed: whole,
+      numbered: true,
+      replayed: [-1, 0],
+      previous: true,
+      items: ["message"],
+    },
   });
 });

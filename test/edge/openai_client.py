@@ -19,7 +19,13 @@ whole = client.chat.completions.create(model=model, messages=messages, temperatu
 streamed = ""
 usage = None
 for chunk in client.chat.completions.create(
-    model=model, messages=messages, temperature=0, max_tokens=12, seed=1, stream=True, stream_options={"include_usage": True}
+    model=model,
+    messages=messages,
+    temperature=0,
+    max_tokens=12,
+    seed=1,
+    stream=True,
+    stream_options={"include_usage": True},
 ):
     usage = chunk.usage or usage
     for choice in chunk.choices:
@@ -38,9 +44,61 @@ try:
 except openai.APIStatusError as error:
     errors[type(error).__name__] = (error.status_code, error.code)
 
+# The client's helper takes a response for whole only where it has ended by itself.
+extra = {"seed": 1, "stop": [" ", "!", "."]}
+
+
+def respond(text: str, previous: str | None = None) -> openai.types.responses.Response:
+    """A response to a text, after another one where it is named."""
+    return client.responses.create(
+        model=model,
+        input=text,
+        temperature=0,
+        max_output_tokens=12,
+        previous_response_id=previous,
+        extra_body=extra,
+    )
+
+
+response = respond("Say hello.")
+with client.responses.stream(
+    model=model,
+    input="Say hello.",
+    temperature=0,
+    max_output_tokens=12,
+    extra_body=extra,
+) as events:
+    numbers = [event.sequence_number for event in events]
+    final = events.get_final_response()
+parsed = client.responses.parse(
+    model=model,
+    input="Say hello.",
+    temperature=0,
+    max_output_tokens=12,
+    extra_body=extra,
+)
+replayed = list(client.responses.retrieve(final.id, stream=True, starting_after=numbers[-3]))
+followed = respond("And again.", final.id)
+items = [item.type for item in client.responses.input_items.list(followed.id)]
+client.responses.delete(followed.id)
+try:
+    client.responses.retrieve(followed.id)
+except openai.APIStatusError as error:
+    errors["deleted"] = (error.status_code, error.code)
+
 print(
     json.dumps(
         {
+            "responses": {
+                "whole": response.output_text,
+                "status": response.status,
+                "streamed": final.output_text,
+                "parsed": parsed.output_text,
+                "numbered": numbers == list(range(len(numbers))),
+                "replayed": [event.sequence_number - numbers[-1] for event in replayed],
+                "previous": followed.previous_response_id == final.id,
+                "items": items,
+            },
             "whole": whole.choices[0].message.content,
             "streamed": streamed,
             "usage_agrees": counted(usage) == counted(whole.usage),
