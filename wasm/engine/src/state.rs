@@ -4,6 +4,7 @@
 //! have left it, which makes it a ring without a seam: tokens of a step are appended first, every query sees its own window, and only then
 //! are pages dropped, layer by layer, so a step may be of any size. Forks share full pages.
 
+mod cells;
 mod evicted;
 mod file;
 mod fingerprint;

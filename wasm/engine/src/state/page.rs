@@ -1,5 +1,6 @@
 //! Keys and values of 32 tokens in one layer.
 
+use super::cells::Cells;
 use crate::error::Result;
 use crate::kernel::{Active, Kernel};
 use crate::memory::zeroed;
@@ -10,6 +11,10 @@ pub const PAGE_TOKENS: usize = 32;
 pub const PANEL_TOKENS: usize = 4;
 /// The widest head that [`Page::write`]'s buffer holds.
 pub const MAX_HEAD_DIM: usize = 1024;
+
+/// About what pages take that lie side by side: enough for a processor to foresee a walk through them.
+const RUN_BYTES: usize = 112 << 10;
+const WHAT: &str = "a page of keys and values";
 
 const LEAST_SCALE: f32 = 1e-5;
 const LARGEST_SCALE: f32 = 1e4;
@@ -49,6 +54,11 @@ impl KvShape {
         }
     }
 
+    /// How many full pages are put side by side; one where that is too much for a moment's memory.
+    pub(super) fn run_pages(&self) -> usize {
+        (RUN_BYTES / self.page_bytes()).max(1)
+    }
+
     /// Bytes of one token in a state file, where keys are not padded.
     pub(super) fn saved_token_bytes(&self) -> usize {
         match self.kind {
@@ -69,36 +79,67 @@ pub enum Page {
     /// Dense.
     F32 {
         /// Keys after RoPE.
-        keys: Vec<f32>,
+        keys: Cells<f32>,
         /// Values.
-        values: Vec<f32>,
+        values: Cells<f32>,
     },
     /// Quantised.
     Int8 {
         /// Key codes.
-        keys: Vec<i8>,
+        keys: Cells<i8>,
         /// Value codes.
-        values: Vec<i8>,
+        values: Cells<i8>,
         /// What a key code is worth.
-        key_scales: Vec<f32>,
+        key_scales: Cells<f32>,
         /// What a value code is worth.
-        value_scales: Vec<f32>,
+        value_scales: Cells<f32>,
     },
 }
 
 impl Page {
     pub(super) fn new(shape: KvShape) -> Result<Self> {
         let tokens = PAGE_TOKENS * shape.heads;
-        const WHAT: &str = "a page of keys and values";
         Ok(match shape.kind {
-            KvType::F32 => Self::F32 { keys: zeroed(tokens * shape.head_dim, WHAT)?, values: zeroed(tokens * shape.head_dim, WHAT)? },
+            KvType::F32 => Self::F32 { keys: own(tokens * shape.head_dim)?, values: own(tokens * shape.head_dim)? },
             KvType::Int8 => Self::Int8 {
-                keys: zeroed(tokens * shape.padded_dim(), WHAT)?,
-                values: zeroed(tokens * shape.head_dim, WHAT)?,
-                key_scales: zeroed(tokens, WHAT)?,
-                value_scales: zeroed(tokens, WHAT)?,
+                keys: own(tokens * shape.padded_dim())?,
+                values: own(tokens * shape.head_dim)?,
+                key_scales: own(tokens)?,
+                value_scales: own(tokens)?,
             },
         })
+    }
+
+    /// Whether it lies beside its neighbours.
+    pub(super) fn is_joined(&self) -> bool {
+        match self {
+            Self::F32 { keys, .. } => keys.is_stretch(),
+            Self::Int8 { keys, .. } => keys.is_stretch(),
+        }
+    }
+
+    /// Copies of full pages of one shape, side by side: keys after keys, values after values.
+    pub(super) fn join<'a>(pages: impl Iterator<Item = &'a Self> + Clone, kind: KvType) -> Result<Vec<Self>> {
+        match kind {
+            KvType::F32 => {
+                let parts = pages.filter_map(|page| if let Self::F32 { keys, values } = page { Some((keys, values)) } else { None });
+                let keys = Cells::join(parts.clone().map(|(keys, _)| keys), WHAT)?;
+                let values = Cells::join(parts.map(|(_, values)| values), WHAT)?;
+                Ok(keys.into_iter().zip(values).map(|(keys, values)| Self::F32 { keys, values }).collect())
+            }
+            KvType::Int8 => {
+                let parts = pages.filter_map(|page| match page {
+                    Self::Int8 { keys, values, key_scales, value_scales } => Some(((keys, values), (key_scales, value_scales))),
+                    Self::F32 { .. } => None,
+                });
+                let keys = Cells::join(parts.clone().map(|((keys, _), _)| keys), WHAT)?;
+                let values = Cells::join(parts.clone().map(|((_, values), _)| values), WHAT)?;
+                let key_scales = Cells::join(parts.clone().map(|(_, (keys, _))| keys), WHAT)?;
+                let value_scales = Cells::join(parts.map(|(_, (_, values))| values), WHAT)?;
+                let all = keys.into_iter().zip(values).zip(key_scales.into_iter().zip(value_scales));
+                Ok(all.map(|((keys, values), (key_scales, value_scales))| Self::Int8 { keys, values, key_scales, value_scales }).collect())
+            }
+        }
     }
 
     /// A copy, or `OutOfMemory`.
@@ -151,6 +192,10 @@ impl Page {
             }
         }
     }
+}
+
+fn own<T: Copy + Default>(length: usize) -> Result<Cells<T>> {
+    zeroed(length, WHAT).map(Cells::Own)
 }
 
 impl Page {

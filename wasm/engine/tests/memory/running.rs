@@ -15,6 +15,8 @@ fn wide(spec: &ModelSpec) -> ModelSpec {
 
 /// Small things: a page's or a step's lists, a token's candidates.
 const SMALL_BYTES: usize = 24 << 10;
+/// Full pages that are put side by side: for a moment they are there twice.
+const JOINED_BYTES: usize = 112 << 10;
 
 fn options() -> SequenceOptions {
     let sampling = Sampling { temperature: 1.0, top_p: 0.9, top_logprobs: Some(3), ..Sampling::default() };
@@ -42,7 +44,10 @@ fn a_step_takes_its_growth_and_little_else() {
             // A window holds what has just left it until its layer is over: the pages of a pass.
             let windowed = spec.layers.iter().any(|(mixer, _)| mixer.contains("window") || *mixer == "evicted");
             let passing = usize::from(windowed) * 3 * 32 * spec.kv_heads * spec.head_dim * 8;
-            assert!(peak <= grown + passing + SMALL_BYTES, "{name}, {kind:?}: {peak} bytes for {count} tokens and {grown} of growth");
+            assert!(
+                peak <= grown + passing + JOINED_BYTES + SMALL_BYTES,
+                "{name}, {kind:?}: {peak} bytes for {count} tokens and {grown} of growth"
+            );
         }
     }
 }
@@ -127,7 +132,7 @@ fn saving_in_parts_does_not_take_the_state_again() {
     assert!(peak <= SMALL_BYTES, "{peak} bytes to save {length}");
     let said = engine.sequence_bytes(id).unwrap();
     let (_, peak) = peak_of(|| engine.restore(empty, &expected, &[]).unwrap());
-    assert!(peak <= said + SMALL_BYTES, "{peak} bytes to restore {said}");
+    assert!(peak <= said + JOINED_BYTES + SMALL_BYTES, "{peak} bytes to restore {said}");
 }
 
 #[test]
