@@ -171,13 +171,13 @@ export interface TokenUsage {
 }
 
 /**
- * A stream is: at most one `restored`, any number of `read`, at most one `prompt`, any number of `token`, then exactly one terminal event
+ * A stream is: at most one `restored`, as soon as the backend knows it and before `finish` at the latest, any number of `read`, at most one `prompt`, any number of `token`, then exactly one terminal event
  * (`finish` or `error`), then the end. With `save`, each wanted state comes as any number of `state` and then one `saved` or `unsaved`: those on
  * the way before the tokens, the last one after `finish`, which therefore never waits for it. A backend that had to give a state up reads its tokens again, and says so with `read` wherever it happens.
  * A stream that ends without a terminal event is a failed stream.
  */
 export type GenerateEvent =
-  /** The resumed state is in place; with `resume`. */
+  /** The resumed state was in place; with `resume`. A backend that has read its tokens again instead sends none. */
   | { readonly type: "restored"; readonly tokens: number }
   /** A chunk of the state file at so many tokens of text, at most {@link stateChunkBytes}. */
   | { readonly type: "state"; readonly tokens: number; readonly bytes: Uint8Array }

@@ -1,5 +1,5 @@
 /** A second replica beside one that is slow with its first token: through the whole stack, and case by case. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { decodeEvents, encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
 import type { GenerateEvent } from "../../../workers/contracts/engine.ts";
 import type { Begun } from "../../../workers/pool/begin.ts";
@@ -47,6 +47,10 @@ async function eventsOf({ events }: Begun): Promise<GenerateEvent[]> {
 }
 
 describe("of two", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
   test.each<[name: string, first: [number, GenerateEvent[]], second: [number, GenerateEvent[]] | undefined, winner: string]>([
     ["a first one in time is alone", [0, answer(1)], undefined, "one"],
     ["the first one that comes answers", [300, answer(1)], [0, answer(2)], "two"],
@@ -54,10 +58,13 @@ describe("of two", () => {
     ["one that fails loses", [300, answer(1)], [0, failed], "one"],
     ["where both fail, a failure is all there is", [100, failed], [0, failed], "two"],
   ])("%s", async (_name, [late, events], other, winner) => {
+    vi.useFakeTimers();
     const one = begun("one", late, events);
     const two = other === undefined ? undefined : begun("two", ...other);
     const second = vi.fn(() => Promise.resolve(two?.value));
-    const won = await hedged(one.value, 50, second);
+    const hedging = hedged(one.value, 50, second);
+    await vi.runAllTimersAsync();
+    const won = await hedging;
     expect(won.placed.backend).toBe(winner);
     expect(await eventsOf(won)).toEqual(winner === "one" ? events : other?.[1]);
     expect(second).toHaveBeenCalledTimes(other === undefined ? 0 : 1);
@@ -65,8 +72,11 @@ describe("of two", () => {
   });
 
   test("where there is no second, the first one's time is its own", async () => {
+    vi.useFakeTimers();
     const one = begun("one", 100, answer(1));
-    expect(await eventsOf(await hedged(one.value, 10, () => Promise.resolve(undefined)))).toEqual(answer(1));
+    const hedging = hedged(one.value, 10, () => Promise.resolve(undefined)).then(eventsOf);
+    await vi.runAllTimersAsync();
+    expect(await hedging).toEqual(answer(1));
   });
 
   test("a reader that leaves reaches the one that answers", async () => {

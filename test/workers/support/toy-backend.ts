@@ -48,6 +48,8 @@ export interface BackendScript {
   readonly rejectStates?: number;
   /** Loses a resumed state after this many tokens of the call, so many times from now on. */
   readonly loseStateAfter?: { readonly tokens: number; readonly times: number };
+  /** Says at its end that it has not used the state that it was given, but read its tokens again. */
+  readonly readsStatesAgain?: boolean;
   /** Gives every state up after so many bytes. */
   readonly failSaveAfterBytes?: number;
 }
@@ -265,6 +267,7 @@ export class ToyBackend implements GenerationBackend {
       ...(pauseAt === undefined ? {} : { pauseAt }),
       ...(readingMilliseconds === undefined ? {} : { readingMilliseconds }),
       ...(breaks === undefined ? {} : { breakAfter: breaks }),
+      readsStatesAgain: this.script.readsStatesAgain ?? false,
       ...(losesState ? { losesStateAfter: loseStateAfter.tokens } : {}),
       ...(failSaveAfterBytes === undefined ? {} : { failSaveAfterBytes }),
     };

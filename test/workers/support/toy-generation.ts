@@ -24,6 +24,7 @@ export interface ToyCourse {
   readonly losesStateAfter?: number;
   readonly breakAfter?: { readonly tokens: number; readonly how: Break };
   readonly failSaveAfterBytes?: number;
+  readonly readsStatesAgain?: boolean;
 }
 
 export interface Pause {
@@ -75,7 +76,7 @@ export class ToyGeneration {
       return;
     }
     const { resume, prompt, promptLogprobs, continued = 0, save } = this.#request;
-    if (resume !== undefined) yield { type: "restored", tokens: resume.tokens };
+    if (resume !== undefined && this.#course.readsStatesAgain !== true) yield { type: "restored", tokens: resume.tokens };
     if (this.#request.reportState === true) {
       yield { type: "read", state: toyState(this.#state.tokens + Math.floor(prompt.length / 2)) };
       const { readingMilliseconds } = this.#course;
@@ -121,12 +122,13 @@ export class ToyGeneration {
   /** `read`: tokens that were read before the answer's last one was chosen. */
   *#finish(reason: "stop" | "length", read: number, stopToken?: number): Generator<ToyOutput, void, undefined> {
     const { resume, prompt, countSpikes, save } = this.#request;
-    const cachedTokens = resume?.tokens ?? 0;
+    const resumed = resume?.tokens ?? 0;
+    const cachedTokens = this.#course.readsStatesAgain === true ? 0 : resumed;
     yield {
       type: "finish",
       reason,
       ...(stopToken === undefined ? {} : { stopToken }),
-      usage: { promptTokens: cachedTokens + prompt.length, completionTokens: this.#completionTokens, cachedTokens },
+      usage: { promptTokens: resumed + prompt.length, completionTokens: this.#completionTokens, cachedTokens },
       ...(countSpikes === true ? { spikes: toySpikes(read) } : {}),
       ...this.#report(read),
     };

@@ -14,6 +14,8 @@ export interface Begun {
   readonly question: Question;
   /** Where its state goes; null where the replica has no room for it; undefined where none is wanted. */
   readonly exported: string | null | undefined;
+  /** Tokens of the state that it was given to start from; 0 without one. What it says of cached tokens shows whether it did. */
+  readonly given: number;
 }
 
 export class VllmRun {
@@ -40,38 +42,42 @@ export class VllmRun {
   async *throughStates(resumed: ReadText | undefined): EventBatches {
     const { request } = this.#call;
     let from = resumed === undefined ? null : await this.#states.put(resumed);
-    if (resumed !== undefined && from !== null) yield [{ type: "restored", tokens: resumed.ids.length }];
+    let given = resumed !== undefined && from !== null ? resumed.ids.length : 0;
     const text = resumed === undefined ? request.prompt : joined(resumed.ids, request.prompt);
     for (const at of request.save?.at ?? []) {
-      const begun = await this.#begin(text.subarray(0, at), { ...request, ...onlyRead }, from);
+      const begun = await this.#begin(text.subarray(0, at), { ...request, ...onlyRead }, from, given);
       const saved = yield* this.#stateAt(begun);
-      from = saved ?? from;
+      if (saved !== null) [from, given] = [saved, 0];
     }
-    yield* this.answer(await this.begin(text, from));
+    yield* this.answer(await this.#begin(text, request, from, given));
   }
 
   /** @throws ServiceError where the replica refuses. */
-  async begin(text: Uint32Array, from: string | null): Promise<Begun> {
-    return await this.#begin(text, this.#call.request, from);
+  async begin(text: Uint32Array): Promise<Begun> {
+    return await this.#begin(text, this.#call.request, null, 0);
   }
 
-  async *answer({ response, question, exported }: Begun): EventBatches {
+  async *answer({ response, question, exported, given }: Begun): EventBatches {
     const answer = answerTo(question);
     yield* answerEvents(response, question, answer);
-    yield [answer.end()];
+    const end = answer.end();
+    yield [...restoredOf(end, given), end];
     if (exported === undefined) return;
-    const read = joined(question.prompt, Uint32Array.from(answer.tokens));
+    // Where the context has no room for one token more, the state lacks the answer's last one, which nobody has read.
+    const isFull = exported !== null && end.reason === "length" && question.askedTokens === question.request.maxTokens;
+    const read = joined(question.prompt, Uint32Array.from(isFull ? answer.tokens.slice(0, -1) : answer.tokens));
     if (exported === null) yield [{ type: "unsaved", tokens: read.length, reason: "the backend has no room for the state" }];
     else for await (const event of this.#states.saved(exported, read, this.#call.request.save?.fromPage ?? 0)) yield [event];
   }
 
   /** The state after a part of the prompt; its handle where it has come. */
-  async *#stateAt({ response, question, exported }: Begun): AsyncGenerator<readonly GenerateEvent[], string | null, undefined> {
+  async *#stateAt({ response, question, exported, given }: Begun): AsyncGenerator<readonly GenerateEvent[], string | null, undefined> {
     const answer = answerTo(question);
     const events = answerEvents(response, question, answer);
     // Nobody asked for the token behind it.
     while ((await events.next()).done !== true);
-    answer.end();
+    const restored = restoredOf(answer.end(), given);
+    if (restored.length > 0) yield restored;
     const tokens = question.prompt.length;
     if (exported === null || exported === undefined) {
       yield [{ type: "unsaved", tokens, reason: "the backend has no room for the state" }];
@@ -85,19 +91,24 @@ export class VllmRun {
     return isSaved ? exported : null;
   }
 
-  async #begin(prompt: Uint32Array, request: GenerateRequest, from: string | null): Promise<Begun> {
+  async #begin(prompt: Uint32Array, request: GenerateRequest, from: string | null, given: number): Promise<Begun> {
     const { model } = this.#call;
     const saves = request.save?.end === true;
     const least = Math.max(request.maxTokens, 1);
-    // A replica's state lacks the last token that it has sampled: one more is asked for, which nobody sees.
+    const to = saves ? await this.#states.handle() : null;
+    // A replica's state lacks the last token that it has sampled: one more is asked for where there is room, which nobody sees.
     const hasRoom = prompt.length + request.maxTokens + 1 <= model.contextLength;
-    const to = saves && hasRoom ? await this.#states.handle() : null;
-    const askedTokens = to === null ? least : request.maxTokens + 1;
+    const askedTokens = to !== null && hasRoom ? request.maxTokens + 1 : least;
     const handles = { ...(from === null ? {} : { from }), ...(to === null ? {} : { to }) };
     const body = generateBody(request, prompt, { model, askedTokens, tenant: this.#tenant, ...handles });
     const question = { request, model, prompt, askedTokens, path: generatePath, body, dialect: vllmDialect };
-    return { response: await ask(this.#http, question, this.#signal), question, exported: saves ? to : undefined };
+    return { response: await ask(this.#http, question, this.#signal), question, exported: saves ? to : undefined, given };
   }
+}
+
+/** vLLM says at its end alone how much it has not had to compute. */
+function restoredOf({ usage }: Extract<GenerateEvent, { type: "finish" }>, given: number): readonly GenerateEvent[] {
+  return given > 0 && usage.cachedTokens >= given ? [{ type: "restored", tokens: given }] : [];
 }
 
 /** A request that reads a part of the prompt for its state. */

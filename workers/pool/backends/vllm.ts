@@ -41,7 +41,7 @@ export class VllmBackend implements ReplicaBackend {
     try {
       // What takes its time before an answer begins is done within the stream, which gives signs of life.
       const goesThroughStates = opened !== undefined || (request.save?.at.length ?? 0) > 0 || !isStreamed(request);
-      const events = goesThroughStates ? run.throughStates(opened?.value) : run.answer(await run.begin(request.prompt, null));
+      const events = goesThroughStates ? run.throughStates(opened?.value) : run.answer(await run.begin(request.prompt));
       return { ok: true, value: outgoing(events, { onEnd, endsWithState: request.save?.end === true, watch }) };
     } catch (cause) {
       onEnd();

@@ -5,7 +5,7 @@
 import { fromPool } from "../calls.ts";
 import { missingAbility, type Ability } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
-import type { GenerateEvent, GenerateRequest, ModelVersion, Outcome, StateSource } from "../../contracts/engine.ts";
+import type { GenerateEvent, GenerateRequest, ModelVersion, Outcome, StateSource, TokenUsage } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { decodeEventBatches } from "../../contracts/event-stream.ts";
 import type { Placed, PlacedStream } from "../../contracts/pool.ts";
@@ -157,11 +157,20 @@ export class Attempts {
     }
   }
 
-  *#answerEvents(parts: readonly AnswerPart[]): Generator<AnswerEvent, void, undefined> {
+  *#answerEvents(parts: readonly AnswerPart[]): Generator<AttemptEvent, void, undefined> {
     for (const part of parts) {
+      if (part.type === "finish") yield* this.#takenOf(part.usage);
       const event = this.#answerEvent(part);
       if (event !== undefined) yield event;
     }
+  }
+
+  /** A backend may have read again what it was given as a state, which it says at its end. */
+  *#takenOf({ cachedTokens }: TokenUsage): Generator<AttemptEvent, void, undefined> {
+    const start = this.#start;
+    if (start === undefined || this.#reread !== undefined || cachedTokens >= start.tokens) return;
+    this.#options.meter.notCached(start.tokens - cachedTokens);
+    yield { type: "start", usage: { ...usageOf(start), cachedTokens } };
   }
 
   #answerEvent(event: AnswerPart): AnswerEvent | undefined {

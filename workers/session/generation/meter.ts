@@ -37,6 +37,12 @@ export class Meter {
     this.#use = { ...this.#use, attempts: attempts + 1, readTokens: read + readTokens, cachedTokens: cached + cachedTokens };
   }
 
+  /** So many tokens of the newest attempt were read after all. */
+  notCached(tokens: number): void {
+    const { readTokens: read, cachedTokens: cached } = this.#use;
+    this.#use = { ...this.#use, readTokens: read + tokens, cachedTokens: cached - tokens };
+  }
+
   sampled(): void {
     this.#use = { ...this.#use, sampledTokens: this.#use.sampledTokens + 1 };
   }

@@ -49,9 +49,17 @@ test("what removes states at the replica is waited for, also where the reader le
 describe("a state goes in", () => {
   test("and its tokens are not read again", async () => {
     const events = await resumed();
-    expect(types(events)).toEqual(["restored", "token", "token", "token", "token", "finish"]);
+    // vLLM says at its end what it has not had to compute.
+    expect(types(events)).toEqual(["token", "token", "token", "token", "restored", "finish"]);
     expect(events.at(-1)).toMatchObject({ usage: { promptTokens: 7, completionTokens: 4, cachedTokens: 5 } });
     expect(idsOf(events)).toEqual(await cold());
+  });
+
+  test("and one that the replica has taken and then not used is not said to be restored", async () => {
+    const events = await resumed({ sends: (line) => line.replace('"cached_tokens":5', '"cached_tokens":0') });
+    expect(types(events)).toEqual(["token", "token", "token", "token", "finish"]);
+    expect(events.at(-1)).toMatchObject({ usage: { promptTokens: 7, cachedTokens: 0 } });
+    expect(replica.seen.map(({ method }) => method)).toContain("PUT");
   });
 
   test.each<[name: string, script: ReplicaScript]>([
@@ -126,6 +134,17 @@ describe("a state comes out", () => {
     expect(replica.generatedTokens).toBe(5);
   });
 
+  test("of all but the last token, where the answer fills the context", async () => {
+    const full = { ...model, contextLength: prompt.length + 4 };
+    replica = new ScriptedReplica(full);
+    const call = callOf(full, askedFor({ prompt: Uint32Array.from(prompt), save: end }));
+    const events = await collect(valueOf(await new VllmBackend(replica.network).generate(call)));
+    expect(types(events).slice(-3)).toEqual(["finish", "state", "saved"]);
+    const read = [...prompt, ...idsOf(events)].slice(0, -1);
+    expect([...(filesOf(events).get(read.length) ?? [])]).toEqual([...encode(read)]);
+    expect([replica.generatedTokens, idsOf(events).length]).toEqual([4, 4]);
+  });
+
   test.each<[name: string, script: ReplicaScript, reason: RegExp]>([
     ["has no room", instead("POST", () => errorOf(507, "store_full")), /no room/],
     ["has not written it", instead("GET", () => errorOf(409, "export_failed")), /export_failed/],
@@ -147,11 +166,6 @@ describe("a state comes out", () => {
     const events = await answered({ save: end }, script);
     expect(types(events).slice(-3)).toEqual(["finish", "state", "unsaved"]);
     expect(events.at(-1)).toMatchObject({ reason: expect.stringContaining("another digest") as string });
-  });
-
-  test("an answer that fills the context leaves no state, and says so", async () => {
-    const events = await answered({ maxTokens: description.contextLength - prompt.length, save: end });
-    expect(events.at(-1)).toMatchObject({ type: "unsaved", tokens: description.contextLength });
   });
 
   test("on the way, each from the last one", async () => {

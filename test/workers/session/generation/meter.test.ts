@@ -46,6 +46,21 @@ test("an answer, with what a second attempt reads again", async () => {
   expect(whole).toMatchObject({ work: "answer", attempts: 1, readTokens: asked(), cachedTokens: 0, sampledTokens: 9 });
 });
 
+test("what a backend has read again in place of the state that it was given is not cached, for the client and for the meter", async () => {
+  const alice = new SessionClient();
+  engine.use({});
+  const { id } = await alice.create();
+  await alice.say(id, "Ships in harbours, and what they carry.");
+  const kept = await alice.say(id, "And then?");
+  expect(kept.cached).toBeGreaterThan(0);
+  engine.use({ readsStatesAgain: true });
+  const { cached, prompt } = await alice.say(id, "And then?");
+  expect(cached).toBe(0);
+  await expect.poll(() => lines.length).toBe(3);
+  expect(lines[1]).toMatchObject({ attempts: 1, readTokens: kept.prompt - kept.cached, cachedTokens: kept.cached });
+  expect(lines[2]).toMatchObject({ attempts: 1, readTokens: prompt, cachedTokens: 0 });
+});
+
 test("a document, and a conversation that is read again", async () => {
   const alice = new SessionClient();
   engine.use({});
