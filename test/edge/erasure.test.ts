@@ -21,8 +21,8 @@ const post = async (path: string, body: object) => {
   if (!response.ok) throw new Error(`${path}: ${await response.text()}`);
   return (await response.json()) as { readonly id: string };
 };
-const remove = async (path: string) => {
-  expect((await fetch(`${stack.url}${path}`, { method: "DELETE", headers: authorization })).status).toBe(204);
+const remove = async (path: string, status = 204) => {
+  expect((await fetch(`${stack.url}${path}`, { method: "DELETE", headers: authorization })).status).toBe(status);
 };
 const say = async (session: string | undefined, content: string) =>
   await post("/v1/chat/completions", {
@@ -60,8 +60,14 @@ test(
     const { id: book } = (await uploaded.json()) as { readonly id: string };
     // What is asked without a session is kept as tokens only.
     await say(undefined, long("stream-gone-1"));
+    const respond = (input: string, previous?: string) =>
+      post("/v1/responses", { model: "tiny", max_output_tokens: 40, input, previous_response_id: previous });
+    const first = await respond(long("stays-two"));
+    const second = await respond(long("response-gone-1"), first.id);
+    const third = await respond(long("response-gone-2"));
     expect(kept("stream-gone-1")).toEqual([false, true]);
-    for (const marker of ["turn-gone-1", "session-gone-1", "document-gone-1"]) expect(kept(marker)).toEqual([true, true]);
+    for (const marker of ["turn-gone-1", "session-gone-1", "document-gone-1", "response-gone-1", "response-gone-2"])
+      expect(kept(marker)).toEqual([true, true]);
     for (const name of ["name-gone-1", "name-gone-2", "name-gone-3", "answer-gone-1"]) expect(kept(name)[0]).toBe(true);
 
     await post(`/v1/sessions/${id}/rewind`, { turn: 1 });
@@ -73,9 +79,11 @@ test(
     await remove(`/v1/shares/${share.id}`);
     await remove(`/v1/sessions/${other}`);
     await remove(`/v1/contexts/${book}`);
+    for (const { id: response } of [second, third]) await remove(`/v1/responses/${response}`, 200);
     for (const marker of ["turn-gone-1", "session-gone-1", "document-gone-1", "stream-gone-1", "name-gone-1", "name-gone-2", "name-gone-3"])
       await gone(marker);
-    expect(kept("stays-one")).toEqual([true, true]);
+    for (const marker of ["response-gone-1", "response-gone-2"]) await gone(marker);
+    for (const marker of ["stays-one", "stays-two"]) expect(kept(marker)).toEqual([true, true]);
     expect(kept("name-stays")[0]).toBe(true);
   },
 );

@@ -399,3 +399,93 @@ test("the store of responses is bounded by the key's quota, which says what to d
   expect(await failure(refused as Response)).toMatchObject({ code: "quota_exceeded" });
   expect((await alice.respond({ input: "Hi", store: false })).status).toBe(200);
 });
+
+describe("what has function calls", () => {
+  test("is exported and imported with them", async () => {
+    const input = [
+      { type: "function_call", call_id: "call_1", name: "warmth", arguments: "{}" },
+      { type: "function_call_output", call_id: "call_1", output: "31" },
+    ];
+    const { id } = await alice.create();
+    const said = await alice.made({ input, conversation: id });
+    const exported = await alice.call("POST", `/v1/sessions/${id}/export`, {});
+    const file = await exported.arrayBuffer();
+    expect(new DataView(file).getUint32(4, true)).toBe(2);
+    const imported = await request("/v1/sessions/import", { method: "POST", headers: alice.headers, body: file });
+    const copy = await imported.json<{ id: string }>();
+    const turnsOf = async (session: string) =>
+      (await (await alice.call("GET", `/v1/sessions/${session}/turns`)).json<{ data: { messages: object[] }[] }>()).data;
+    expect((await turnsOf(copy.id)).map(({ messages }) => messages)).toEqual([
+      [
+        { role: "assistant", content: "", tool_calls: [{ id: "call_1", type: "function", function: { name: "warmth", arguments: "{}" } }] },
+        { role: "tool", content: "31", tool_call_id: "call_1" },
+        { role: "assistant", content: textOf(said) },
+      ],
+    ]);
+    const next = { input: "And?", instructions: "Be brief." };
+    expect(textOf(await alice.made({ ...next, conversation: copy.id }))).toBe(textOf(await alice.made({ ...next, conversation: id })));
+  });
+});
+
+test("responses that begin alike share the state of their beginning, once it is asked for often", async () => {
+  const instructions = "You are a pirate, and a very polite one, who knows all ships by their names. ".repeat(4);
+  const cached: number[] = [];
+  for (const input of ["One?", "Two?", "Three?", "Four?"]) {
+    const made = await alice.made({ input, instructions });
+    expect(textOf(made)).toBe(await oracle([system(instructions), user(input)]));
+    cached.push(made.usage?.input_tokens_details.cached_tokens ?? 0);
+  }
+  expect(cached[0]).toBe(0);
+  expect(cached.at(-1)).toBeGreaterThan(instructions.length / 2);
+});
+
+describe("what the Open Responses document asks of answers", () => {
+  const hello = { type: "message", role: "user", content: "Say hello in exactly 3 words." };
+  const required = [
+    ...["id", "object", "created_at", "completed_at", "status", "incomplete_details", "model", "previous_response_id", "instructions"],
+    ...["output", "error", "tools", "tool_choice", "truncation", "parallel_tool_calls", "text", "top_p", "presence_penalty"],
+    ...["frequency_penalty", "top_logprobs", "temperature", "reasoning", "user", "usage", "max_output_tokens", "max_tool_calls", "store"],
+    ...["background", "service_tier", "metadata", "safety_identifier", "prompt_cache_key"],
+  ];
+
+  test.each<[string, Json[]]>([
+    ["a message", [hello]],
+    ["a system message", [{ type: "message", role: "system", content: "You are a pirate." }, hello]],
+    ["several turns", [hello, { type: "message", role: "assistant", content: "Hello to you." }, { ...hello, content: "What was said?" }]],
+    [
+      "parts, and an answer as it was received",
+      [
+        { ...hello, content: [{ type: "input_text", text: "Hello." }] },
+        {
+          type: "message",
+          id: "msg_1",
+          status: "completed",
+          role: "assistant",
+          content: [{ type: "output_text", text: "Hi.", annotations: [], logprobs: [] }],
+        },
+        hello,
+      ],
+    ],
+  ])("%s: every field, whole and streamed", async (_name, input) => {
+    const whole = await alice.made({ input, stop: ["a", "b", "c", "d", "e", "f"] });
+    expect(Object.keys(whole)).toEqual(expect.arrayContaining(required));
+    expect(whole).toMatchObject({ status: "completed", object: "response", output: [{ type: "message", role: "assistant" }] });
+    for (const field of ["top_p", "temperature", "presence_penalty", "frequency_penalty", "top_logprobs"])
+      expect(whole[field], field).toBeTypeOf("number");
+    const events = await responseEvents(await alice.respond({ input, stop: ["a", "b", "c", "d", "e", "f"], stream: true }));
+    expect(events.at(-1)).toMatchObject({ type: "response.completed", response: { output: [{ content: whole.output[0]?.content }] } });
+    for (const { response } of events) if (response !== undefined) expect(Object.keys(response)).toEqual(expect.arrayContaining(required));
+  });
+
+  test("log-probabilities come with the deltas, and with the whole answer", async () => {
+    const body = { input: "Hi", top_logprobs: 2, include: ["message.output_text.logprobs"] };
+    const events = await responseEvents(await alice.respond({ ...body, stream: true }));
+    const deltas = events.flatMap(({ type, logprobs }) =>
+      type === "response.output_text.delta" ? (logprobs as { top_logprobs: object[] }[]) : [],
+    );
+    expect(deltas).toHaveLength(10);
+    expect(deltas.every(({ top_logprobs: top }) => top.length === 2)).toBe(true);
+    const whole = await alice.made(body);
+    expect(whole.output[0]?.content?.[0]).toMatchObject({ logprobs: deltas });
+  });
+});

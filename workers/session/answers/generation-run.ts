@@ -39,6 +39,8 @@ export interface RunEnd {
   readonly stopped: boolean;
   /** Choice 0's state after its answer. */
   readonly saved: StoredSnapshot | null;
+  /** Unix seconds; the terminal record says the same. */
+  readonly at: number;
 }
 
 interface Tagged {
@@ -53,6 +55,7 @@ export class GenerationRun {
   readonly #underWay: { readonly promise: Promise<void>; readonly resolve: () => void } = Promise.withResolvers();
   #stopped = false;
   #terminal = false;
+  #at: number | undefined;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -129,7 +132,7 @@ export class GenerationRun {
     if (!open) failure = null;
     try {
       const saved = failure === null && !this.#stopped ? ((await this.#attempts[0]?.saved()) ?? null) : null;
-      await settle({ failure, stopped: this.#stopped, saved });
+      await settle({ failure, stopped: this.#stopped, saved, at: this.#endedAt });
     } catch (cause) {
       this.#options.onDefect(cause);
     }
@@ -186,7 +189,11 @@ export class GenerationRun {
   #end(failure: ServiceFailure | null): void {
     if (this.#terminal) return;
     this.#terminal = true;
-    this.#options.record(failure === null ? { type: "done", at: Math.floor(Date.now() / 1000) } : { type: "failed", failure });
+    this.#options.record(failure === null ? { type: "done", at: this.#endedAt } : { type: "failed", failure });
+  }
+
+  get #endedAt(): number {
+    return (this.#at ??= Math.floor(Date.now() / 1000));
   }
 
   #failureOf(cause: unknown): ServiceFailure {

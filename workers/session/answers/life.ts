@@ -10,6 +10,7 @@ import type { SessionEnvironment } from "../environment.ts";
 import { cancelled, internalError } from "../failures.ts";
 import { streamSettings } from "../settings.ts";
 import { ownerOf, type TurnTaker } from "../sessions/contract.ts";
+import { unixSeconds } from "../sessions/record.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { chooseStates, type StateSources } from "../generation/choose-states.ts";
 import { Meter } from "../generation/meter.ts";
@@ -137,6 +138,7 @@ export class Life {
         failure: cause instanceof ServiceError ? cause.failure : internalError("It could not begin."),
         stopped: false,
         saved: null,
+        at: unixSeconds(),
       });
       throw cause;
     }
@@ -150,7 +152,7 @@ export class Life {
   /** The same, for one that somebody else refuses. */
   async refuse(failure: ServiceFailure): Promise<void> {
     await this.#run.discard();
-    await this.#settle({ failure, stopped: false, saved: null });
+    await this.#settle({ failure, stopped: false, saved: null, at: unixSeconds() });
   }
 
   async run(): Promise<void> {

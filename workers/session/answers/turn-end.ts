@@ -19,7 +19,7 @@ export function turnResult(
   { order }: StoredOrder,
   prepared: PreparedTurn,
   choice: ChoiceAssembler | undefined,
-  { failure, stopped, saved }: RunEnd,
+  { failure, stopped, saved, at }: RunEnd,
   usage: TurnResult["usage"],
   backend: string | null,
 ): TurnResult | undefined {
@@ -37,6 +37,7 @@ export function turnResult(
     answer: choice.answer,
     snapshot: usable === null ? null : { id: usable.id, tokens: usable.tokens },
     usage,
+    ended: at,
     backend: failure === null ? backend : null,
     ...(order.turn?.isResponse === true ? { response: { recipe: order.recipe, ...(failure === null ? {} : { failure }) } } : {}),
   };

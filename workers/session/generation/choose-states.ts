@@ -5,6 +5,7 @@ import type { GenerationOrder } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { identityOf } from "../identity.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
+import { firstTurnStates } from "./first-turn-states.ts";
 import { noStates } from "./no-states.ts";
 import { PromptStates } from "./prompt-states.ts";
 import type { States } from "./start.ts";
@@ -12,7 +13,7 @@ import type { PreparedTurn, TurnBase } from "./turn-base.ts";
 import { turnStates } from "./turn-states.ts";
 
 export interface StateSources {
-  readonly order: Pick<GenerationOrder, "stream" | "tenant" | "model" | "abilities" | "jobs">;
+  readonly order: Pick<GenerationOrder, "stream" | "tenant" | "model" | "abilities" | "jobs" | "turn">;
   /** Undefined without a tenant, for whom alone states are kept. */
   readonly store: SnapshotStore | undefined;
   /** Where the order is a turn of a session. */
@@ -42,10 +43,18 @@ export function chooseStates(job: Job, { order, store, turn }: StateSources): St
     return noStates(Uint32Array.from([...unread, ...prompt]), "the model's backend keeps no states");
   }
   if (job.request.promptLogprobs !== null) return noStates(prompt, "the prompt is to be scored");
-  if (turn !== undefined) return turnStates({ store, identity, job, ...turn, onStoreFailure });
+  const onTheWay = order.abilities.includes("states_on_the_way");
+  if (turn !== undefined) {
+    const own = turnStates({ store, identity, job, ...turn, onStoreFailure });
+    const { base } = turn.prepared;
+    if (order.turn?.isResponse !== true || base.snapshot !== null || turn.prepared.hasOtherOpening === true) return own;
+    const whole = Uint32Array.from([...base.unread, ...prompt]);
+    const asPrompt = { ...job, request: { ...job.request, prompt: whole } };
+    const shared = new PromptStates({ store, identity, tenant: order.tenant, job: asPrompt, onTheWay, onStoreFailure });
+    return firstTurnStates(shared, own, whole.length);
+  }
   // Choices of one prompt end in different states; the client goes on from the first.
   const first = order.jobs.find(({ promptIndex }) => promptIndex === job.promptIndex) === job;
-  const onTheWay = order.abilities.includes("states_on_the_way");
   const states = new PromptStates({ store, identity, tenant: order.tenant, job, onTheWay, onStoreFailure });
   return first ? states : states.findOnly();
 }

@@ -45,6 +45,8 @@ export interface TurnResult {
   /** The state after the turn, or as much of it as there is; null where the old one is still the newest. */
   readonly snapshot: { readonly id: string; readonly tokens: number } | null;
   readonly usage: TokenUsage;
+  /** Unix seconds; that of the call where it is left out. */
+  readonly ended?: number;
   /** Name of the backend that read the turn to its end; null, or left out, where none did. */
   readonly backend?: string | null;
   /** Of a turn that can be asked for as a response. */

@@ -173,7 +173,7 @@ export class SessionTurns implements TurnTaker {
             messages,
             tokens: this.#parts.tokens.length,
             finish,
-            created: unixSeconds(),
+            created: result.ended ?? unixSeconds(),
             stream,
             ...state,
           });

@@ -1,5 +1,5 @@
 /**
- * A conversation as a sealed file, `SBSF` version 1, for workerd, Node and browsers alike: the plain header (`header.ts`), then
+ * A conversation as a sealed file, `SBSF` version 1, or 2 where its messages have function calls, for workerd, Node and browsers alike: the plain header (`header.ts`), then
  * chunks: u32 length, 12 bytes of nonce, AES-256-GCM ciphertext of at most 1 MiB. A chunk's associated data is the SHA-256 of all before the first
  * chunk, its number (u32) and whether it is the last (u8), so that nothing can be changed, cut, added or put elsewhere. Inside: u32 length and
  * JSON of the transcript, u32 count and the tokens (u32), then the state file, if any. Numbers are little-endian.
@@ -18,6 +18,8 @@ export interface FileContent {
   readonly transcript: unknown;
   readonly tokens: Uint32Array;
   readonly state: ReadableStream<Uint8Array> | null;
+  /** Whether messages of the transcript have function calls. */
+  readonly hasCalls?: boolean;
 }
 
 const chunkBytes = 1 << 20;
@@ -87,11 +89,11 @@ async function takeNumber(plain: ByteReader): Promise<number> {
 }
 
 async function* sealed(
-  { header, tokens, state }: FileContent,
+  { header, tokens, state, hasCalls }: FileContent,
   transcript: Uint8Array,
   key: FileKey,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const start = headerBytes(header);
+  const start = headerBytes(header, hasCalls);
   // First, because a byte stream takes the buffer that it is given away from the giver.
   const bound = await digest(start);
   yield start;

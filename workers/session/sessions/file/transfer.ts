@@ -74,6 +74,7 @@ export async function exportSession(
       },
       tokens,
       state,
+      hasCalls: turns.some(({ messages }) => messages.some(({ calls, callId }) => calls !== undefined || callId !== undefined)),
     };
     return { ok: true, value: { file: sealSessionFile(content, key) } };
   } catch (cause) {
