@@ -50,6 +50,16 @@ test.each([
   expect(choices).toMatchObject([{ placements: [atEngine(0)] }]);
 });
 
+test("a backend that is asked again before it has brought more is one part of the answer, not two", async () => {
+  engine.use({ reply, breakAt: { token: 4, how: "abort" } });
+  const answered = chat({ placement: true });
+  // The second and the third attempt break before the answer's fifth token.
+  await expect.poll(() => engine.calls.length).toBe(3);
+  engine.script = { reply };
+  const { choices } = await (await answered).json<{ readonly choices: readonly { readonly placements: unknown }[] }>();
+  expect(choices.map(({ placements }) => placements)).toEqual([[atEngine(0), atEngine(4)]]);
+});
+
 test("why it runs there is told to keys of ADMIN_KEYS, and logged", async () => {
   engine.use({ reply });
   const lines = spyOnLog();

@@ -58,6 +58,12 @@ export class ChoiceAssembler {
   /** Where the events that follow come from. What is made of it is of the moment only: the first delta among them says it for good. */
   place({ backend, kind }: Omit<PlacementReport, "fromToken">): ChoiceEvent[] {
     if (this.ended) return [];
+    const last = this.placement;
+    // What has brought no token is no part of the answer.
+    if (last?.fromToken === this.#ids.length) {
+      if (last.backend === backend && last.kind === kind) return [];
+      this.#placements.pop();
+    }
     this.#placements.push({ backend, kind, fromToken: this.#ids.length });
     this.#placementTold = this.#job.reportPlacement !== true;
     return this.#placementTold ? [] : [this.#delta({ text: "", tokens: [] })];
