@@ -4,6 +4,7 @@
  */
 import type { Job } from "../../contracts/choice.ts";
 import { ServiceError } from "../../contracts/errors.ts";
+import { fromObject } from "../calls.ts";
 import { tokenChain } from "../snapshots/index/chain.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { Findings, ModelIdentity, SnapshotStore, TokenChain } from "../snapshots/contract.ts";
@@ -84,10 +85,12 @@ export class PromptStates implements States {
 
   async open({ snapshot, tokens }: Start, fromPage: number): Promise<ReadableStream<Uint8Array>> {
     const { store, onStoreFailure } = this.#options;
-    const outcome = await store.open(snapshot ?? "", tokens, fromPage);
-    if (outcome.ok) return outcome.value.bytes;
-    onStoreFailure("open", outcome.failure.message);
-    throw new ServiceError(outcome.failure);
+    try {
+      return (await fromObject(store.open(snapshot ?? "", tokens, fromPage))).bytes;
+    } catch (cause) {
+      onStoreFailure("open", cause instanceof ServiceError ? cause.failure.message : cause);
+      throw cause;
+    }
   }
 
   tokens({ tokens }: Start): Promise<Uint32Array> {

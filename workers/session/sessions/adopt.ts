@@ -1,5 +1,6 @@
 /** Copies the newest state of a conversation from one tenant's store to another's, where it is sealed under the other's key. */
 import type { Outcome } from "../../contracts/engine.ts";
+import { release } from "../../contracts/release.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { identityOf } from "../identity.ts";
 import type { SnapshotStore, StoredSnapshot } from "../snapshots/contract.ts";
@@ -41,6 +42,7 @@ async function adoptState(
   to: Pick<SnapshotStore, "put">,
 ): Promise<string | null> {
   const opened = await from.open(newest.snapshot, newest.snapshotTokens);
+  release(opened);
   const kept = opened.ok ? await keepState(to, record, newest, opened.value.bytes) : undefined;
   return kept?.ok === true ? kept.value.id : null;
 }

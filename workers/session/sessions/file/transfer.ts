@@ -2,6 +2,7 @@
 import { turnFinishes } from "../../../contracts/finish.ts";
 import * as z from "zod";
 import type { ModelVersion, Outcome } from "../../../contracts/engine.ts";
+import { release } from "../../../contracts/release.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
 import type { SessionFacts, TenantId } from "../../../contracts/session.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
@@ -91,6 +92,7 @@ async function stateOf(
 ): Promise<ReadableStream<Uint8Array> | null> {
   try {
     const opened = await storeOf(environment, tenant).open(snapshot ?? "", snapshotTokens);
+    release(opened);
     return opened.ok ? opened.value.bytes : null;
   } catch (cause) {
     logLine("error", "snapshot_store_failed", { step: "export", cause: describeCause(cause) });
