@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
-import { kCurrentWorker } from "miniflare";
+import { kCurrentWorker, Response } from "miniflare";
 import { defineConfig } from "vitest/config";
 import { unstable_readConfig } from "wrangler";
 import type {} from "./test/workers/engine/provided.ts";
 import type {} from "./test/workers/pool/provided.ts";
+
+const modelAsset = (path: string) => new Response(readFileSync(`dist/gateway${path}`));
 
 const gateway = unstable_readConfig({ config: "./wrangler.toml" });
 
@@ -39,6 +41,7 @@ export default defineConfig({
               ScriptedEngine: "WorkerEntrypoint",
               ScriptedEngineObject: "DurableObject",
               FixtureAssets: "WorkerEntrypoint",
+              GrammarEntrypoint: "WorkerEntrypoint",
               ReplicaNetwork: "WorkerEntrypoint",
               PoolService: "WorkerEntrypoint",
               SessionService: "WorkerEntrypoint",
@@ -52,6 +55,8 @@ export default defineConfig({
             miniflare: {
               compatibilityDate: gateway.compatibility_date ?? "",
               compatibilityFlags: gateway.compatibility_flags,
+              // As wrangler has it without being told.
+              modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
               durableObjects: {
                 ENGINE_OBJECT: "ScriptedEngineObject",
                 POOL_OBJECT: { className: "PoolObject", useSQLite: true },
@@ -75,6 +80,7 @@ export default defineConfig({
                 ENGINE: { name: kCurrentWorker, entrypoint: "ScriptedEngine" },
                 POOL_NETWORK: { name: kCurrentWorker, entrypoint: "ReplicaNetwork" },
                 POOL: { name: kCurrentWorker, entrypoint: "PoolService" },
+                GRAMMAR: { name: kCurrentWorker, entrypoint: "GrammarEntrypoint" },
                 SESSION: { name: kCurrentWorker, entrypoint: "SessionService" },
                 ASSETS: { name: kCurrentWorker, entrypoint: "FixtureAssets" },
               },
@@ -95,7 +101,20 @@ export default defineConfig({
         },
       },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: "./workers/engine/wrangler.toml" } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./workers/engine/wrangler.toml" },
+            // The grammar Worker's part beside the engine's, in this isolate.
+            main: "./test/workers/engine/engine-with-grammar.ts",
+            additionalExports: { GrammarEntrypoint: "WorkerEntrypoint" },
+            miniflare: {
+              serviceBindings: {
+                GRAMMAR: { name: kCurrentWorker, entrypoint: "GrammarEntrypoint" },
+                ASSETS: (request: { readonly url: string }) => modelAsset(new URL(request.url).pathname),
+              },
+            },
+          }),
+        ],
         test: {
           name: "engine",
           include: ["test/workers/engine/**/*.workerd.test.ts"],

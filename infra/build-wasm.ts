@@ -23,7 +23,7 @@ const builds = [
 ] as const;
 
 /** What wasm/Cargo.toml leaves out of the release profile. */
-const optimised = { CARGO_PROFILE_RELEASE_LTO: "fat", CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "1" } as const;
+export const optimised = { CARGO_PROFILE_RELEASE_LTO: "fat", CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "1" } as const;
 
 /** Files wasm-pack adds that are of no use here. */
 const unwanted = new Set([".gitignore", "README.md", "LICENSE", "package.json", "spikingbrain_bg.wasm.d.ts"]);
@@ -61,7 +61,7 @@ export function staleness(): string | undefined {
 }
 
 function stampText(): string {
-  const inputs = filesUnder(wasm, new Set(["target", "pkg", "tests", "benches", "fuzz", "examples"]))
+  const inputs = filesUnder(wasm, new Set(["target", "pkg", "tests", "benches", "fuzz", "grammar", "examples"]))
     .filter((file) => /\.rs$|(^|\/)(Cargo\.toml|Cargo\.lock|rust-toolchain\.toml|build\.rs)$|^wasm\/\.cargo\//.test(file))
     .concat("infra/build-wasm.ts");
   const outputs = builds.flatMap(({ name }) => filesUnder(join(packages, name), new Set()));
@@ -69,7 +69,7 @@ function stampText(): string {
 }
 
 /** Paths relative to the repository, in one order everywhere. */
-function filesUnder(directory: string, skipped: ReadonlySet<string>): string[] {
+export function filesUnder(directory: string, skipped: ReadonlySet<string>): string[] {
   if (!existsSync(directory)) return [];
   return readdirSync(directory, { withFileTypes: true })
     .flatMap((entry) => {
@@ -80,7 +80,7 @@ function filesUnder(directory: string, skipped: ReadonlySet<string>): string[] {
     .sort();
 }
 
-function digestOf(files: readonly string[]): string {
+export function digestOf(files: readonly string[]): string {
   const hash = createHash("sha256");
   for (const file of files) {
     const content = readFileSync(inRepository(file));
@@ -104,7 +104,7 @@ async function ensureWasmPack(): Promise<string> {
 }
 
 /** So that the bytes do not depend on where the checkout, the crates and the toolchain lie. */
-async function pathRemaps(): Promise<(readonly [from: string, to: string])[]> {
+export async function pathRemaps(): Promise<(readonly [from: string, to: string])[]> {
   const { status, output } = await capture("rustc", ["--print", "sysroot"], { cwd: wasm });
   if (status !== 0) throw new Error(`\`rustc --print sysroot\` failed: ${output}`);
   const sysroot = output.trim().split("\n").at(-1) ?? "";

@@ -54,6 +54,14 @@ export async function checks(): Promise<Check[]> {
       command("clippy", "cargo", [...clippy, "--all-targets", "--", "-D", "warnings"], "wasm"),
       command(`clippy ${wasmTarget}`, "cargo", [...clippy, "--target", wasmTarget, "--", "-D", "warnings"], "wasm"),
       node("wasm package", "infra/build-wasm.ts", "--check"),
+      command("cargo fmt of the grammar library", "cargo", ["fmt", "--check"], "wasm/grammar"),
+      command(
+        "clippy of the grammar library",
+        "cargo",
+        ["clippy", "--release", "--locked", "--all-targets", "--", "-D", "warnings"],
+        "wasm/grammar",
+      ),
+      node("grammar library", "infra/build-grammar.ts", "--check"),
     );
   }
   // A generator lies beside what it writes, and compares instead of writing when asked to check.

@@ -39,6 +39,7 @@ export const drawnRooms: readonly Room[] = [
   { path: "workers/gateway", imports: [contracts, encoding, models, observe, settings, tokenizer, waiting, "workers/gateway/settings.ts"] },
   { path: "workers/gateway/settings.ts", imports: [settings] },
   { path: "workers/page", imports: [contracts, waiting] },
+  { path: "workers/grammar", imports: [contracts, models, observe, tokenizer, "wasm/pkg"] },
   { path: "workers/engine", imports: [contracts, encoding, observe, settings, waiting, "wasm/pkg"] },
   { path: "workers/pool", imports: [contracts, encoding, observe, settings, waiting] },
 

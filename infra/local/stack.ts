@@ -13,7 +13,15 @@ export const poolConfiguration = "workers/pool/wrangler.toml";
 
 export const engineConfiguration = "workers/engine/wrangler.toml";
 
-export const defaultConfigurations: readonly string[] = ["wrangler.toml", sessionConfiguration, poolConfiguration, engineConfiguration];
+export const grammarConfiguration = "workers/grammar/wrangler.toml";
+
+export const defaultConfigurations: readonly string[] = [
+  "wrangler.toml",
+  sessionConfiguration,
+  poolConfiguration,
+  engineConfiguration,
+  grammarConfiguration,
+];
 
 export interface StackOptions {
   readonly port: number;

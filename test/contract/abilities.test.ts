@@ -4,6 +4,7 @@ import { abilities, missingAbility, type Ability } from "../../workers/contracts
 import type { GenerateRequest } from "../../workers/contracts/engine.ts";
 import { endOfTurn, tinyManifest, tinyTokenizer } from "../workers/support/tiny-tokenizer.ts";
 import { ToyBackend } from "../workers/support/toy-backend.ts";
+import "../workers/support/toy-grammar.ts";
 import { abilityProofs } from "./ability-proofs.ts";
 import { casesOf } from "./cases.ts";
 import { testedBackend } from "./generation.ts";

@@ -1,7 +1,7 @@
 /** What an ability promises, as a case that a backend without it fails; and a request that needs it, which such a backend refuses. */
 import { expect } from "vitest";
 import type { Ability } from "../../workers/contracts/abilities.ts";
-import { generate, greedy, type TestedBackend, type TestRequest } from "./generation.ts";
+import { collect, generate, greedy, type TestedBackend, type TestRequest } from "./generation.ts";
 import { filesOf, onlyFile, sourceOf } from "./state-files.ts";
 
 export interface Proof {
@@ -24,6 +24,7 @@ const held = (prompt: readonly number[], texts: readonly string[]): TestRequest 
   maxTokens: 16,
   constraint: { kind: "choice", text: JSON.stringify(texts) },
 });
+const warmly = (prompt: readonly number[]): TestRequest => sampled(prompt, { temperature: 1, seed: 5 });
 const other = (id: number) => (id === 0 ? 1 : id - 1);
 
 export const abilityProofs: Readonly<Record<Ability, Proof>> = {
@@ -123,6 +124,27 @@ export const abilityProofs: Readonly<Record<Ability, Proof>> = {
       const either = (await generate(backend, held(prompt, texts))).tokens;
       expect(alone).toContainEqual(either);
       expect((await generate(backend, { ...held(prompt, ["yes, yes, yes"]), maxTokens: 1 })).end).toMatchObject({ reason: "length" });
+      const pattern = { kind: "regex", text: "[a-z]{40}" } as const;
+      const warm = { ...warmly(prompt), constraint: pattern, maxTokens: 40 };
+      const whole = await generate(backend, warm);
+      expect(whole.end).toMatchObject({ reason: "stop" });
+      // Taken up again after any of its tokens: the same text goes on with the same tokens, forced ones too.
+      for (const [request, cuts] of [
+        [warm, [1, 3]],
+        [{ ...held(prompt, ["forced, all of it"]), maxTokens: 40 }, [1, 2]],
+      ] as const) {
+        const { tokens } = request === warm ? whole : await generate(backend, request);
+        for (const cut of cuts) {
+          const rest = { ...request, prompt: Uint32Array.from([...prompt, ...tokens.slice(0, cut)]), continued: cut, maxTokens: 40 };
+          expect((await generate(backend, rest)).tokens).toEqual(tokens.slice(cut));
+        }
+      }
+      const unheld = await backend.generate({ ...greedy(prompt), constraint: { kind: "json_schema", text: '{"if":{}}' } });
+      const end = unheld.ok ? (await collect(unheld.value)).at(-1) : undefined;
+      const failure = unheld.ok ? (end?.type === "error" ? end.failure : undefined) : unheld.failure;
+      expect(failure).toBeDefined();
+      // A server's words stay its own.
+      if (failure?.code === "invalid_request") expect(failure.message).toContain('"if"');
     },
   },
   token_rules: {

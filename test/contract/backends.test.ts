@@ -3,6 +3,7 @@ import { abilities, type Ability } from "../../workers/contracts/abilities.ts";
 import type { GenerationBackend, ModelDescription } from "../../workers/contracts/engine.ts";
 import { endOfTurn, plainManifest, tinyManifest, tinyTokenizer, versionOf } from "../workers/support/tiny-tokenizer.ts";
 import { ToyBackend } from "../workers/support/toy-backend.ts";
+import "../workers/support/toy-grammar.ts";
 import type { Network, ReplicaBackend } from "../../workers/pool/backends/contract.ts";
 import { FakeBackend } from "../../workers/pool/backends/fake.ts";
 import { OpenAiBackend } from "../../workers/pool/backends/openai.ts";

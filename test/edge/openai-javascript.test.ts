@@ -51,9 +51,9 @@ test("several choices, log-probabilities, models, completions", async () => {
 
 test("errors become the client's own classes", async () => {
   await expect(client.chat.completions.create({ ...settings, model: "gpt-none" })).rejects.toBeInstanceOf(NotFoundError);
-  const refusal = client.chat.completions.create({ ...settings, response_format: { type: "json_object" } });
+  const refusal = client.chat.completions.create({ ...settings, audio: { format: "wav", voice: "alloy" } });
   await expect(refusal).rejects.toBeInstanceOf(BadRequestError);
-  await expect(refusal).rejects.toMatchObject({ status: 400, code: "unsupported_field", param: "response_format" });
+  await expect(refusal).rejects.toMatchObject({ status: 400, code: "unsupported_field", param: "audio" });
 });
 
 test("aborting a stream ends it, and the next request is answered", async () => {

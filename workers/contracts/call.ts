@@ -6,6 +6,7 @@ import { release } from "./release.ts";
 const services = {
   engine: { code: "engine_unavailable", name: "engine" },
   pool: { code: "pool_unavailable", name: "pool of backends" },
+  grammar: { code: "engine_unavailable", name: "grammar service" },
   session: { code: "session_unavailable", name: "session service" },
   assets: { code: "assets_unavailable", name: "store of model files" },
 } as const;

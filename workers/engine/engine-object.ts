@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import type { Ability } from "../contracts/abilities.ts";
 import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { OncePerIsolate } from "../waiting/once-per-isolate.ts";
@@ -18,7 +19,11 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
   #scheduler: Scheduler | undefined;
 
   async models(): Promise<Outcome<readonly ModelDescription[]>> {
-    return await this.#withModel(({ description }) => ({ ok: true, value: [description] }));
+    const isHere = (ability: Ability) => ability !== "constraints" || this.env.GRAMMAR !== undefined;
+    return await this.#withModel(({ description }) => ({
+      ok: true,
+      value: [{ ...description, abilities: description.abilities.filter(isHere) }],
+    }));
   }
 
   async ready(): Promise<Outcome<null>> {
@@ -77,6 +82,7 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
         this.ctx.waitUntil(promise);
       },
       now: Date.now,
+      grammar: this.env.GRAMMAR,
       yield: () => pause(0),
       sleep: pause,
       renew: () => {

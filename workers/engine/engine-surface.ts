@@ -14,6 +14,8 @@ export interface Engine {
   step(plan: Uint32Array): void;
   sample(sequence: number): string;
   readLogits(sequence: number, count: number): Float32Array;
+  setMask(sequence: number, mask?: Uint8Array): void;
+  force(sequence: number, tokens: Uint32Array): void;
   takePromptLogprobs(sequence: number): string;
   spikeCounts(sequence: number): string;
   spikeTotals(sequence: number): string;

@@ -2,9 +2,11 @@
 import type { BackendFinish } from "../contracts/finish.ts";
 import type { TokenLogprob } from "../contracts/engine.ts";
 import type { OpenedRequest } from "../contracts/request/open-state.ts";
-import type { ServiceFailure } from "../contracts/errors.ts";
+import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
 import type { StateReport } from "../contracts/state.ts";
+import type { GrammarService } from "../contracts/constraint.ts";
+import { ConstrainedAnswer } from "./constrained-answer.ts";
 import { engineErrorCode, type Engine } from "./engine-surface.ts";
 import { EventWriter } from "./event-writer.ts";
 import { stateLost } from "./failures.ts";
@@ -26,6 +28,10 @@ export interface GenerationHost {
   wake(): void;
   /** Whether so many more bytes of state would take nothing that others count on. */
   hasRoomFor(bytes: number): boolean;
+  /** Who follows texts that are held to constraints, where there is somebody. */
+  readonly grammar: GrammarService | undefined;
+  readonly vocabularySize: number;
+  readonly sleep: (milliseconds: number) => Promise<void>;
 }
 
 /** While a prompt is read, its reader hears of it so often: every few seconds on a slow machine. */
@@ -59,6 +65,10 @@ export class Generation {
   /** Tokens that it had read when it was evicted last, which it reads again. */
   #readBefore = 0;
   #generated = 0;
+  /** Where the request has a constraint. */
+  readonly #constrained: ConstrainedAnswer | undefined;
+  /** Tokens that followed without a choice and of which no event has been sent. */
+  #unsent: number[] = [];
   #promptLogprobs: (TokenLogprob | null)[] = [];
   #promptReported = false;
   #reportedAt = 0;
@@ -74,6 +84,9 @@ export class Generation {
     this.createdAt = host.now();
     this.waitingSince = this.createdAt;
     this.#states = new SequenceStates(engine, this.writer, request, { now: () => host.now(), onArrival: wake });
+    const { grammar, vocabularySize, sleep } = host;
+    if (request.constraint !== undefined && grammar !== undefined)
+      this.#constrained = new ConstrainedAnswer(engine, request, { grammar, vocabularySize, sleep, onSaid: () => this.#onSaid() });
   }
 
   get share(): string | null {
@@ -151,6 +164,8 @@ export class Generation {
   get candidate(): Candidate | undefined {
     if (this.#handle === undefined || this.#evicted || this.#states.restorer !== undefined) return undefined;
     if (this.#states.saving && !this.#states.savesCopy) return undefined;
+    // Before it is known what may come next, no pass can choose it.
+    if (this.#awaitsGrammar) return undefined;
     const pending = this.#engine.pending(this.#handle);
     const position = this.tokens - pending;
     // Where a state is to be saved, reading is cut.
@@ -168,6 +183,7 @@ export class Generation {
   /** Whether it can start as far as it is concerned. @throws ServiceError where the state that it came with is of no use */
   ready(): boolean {
     const { restorer } = this.#states;
+    if (this.#constrained?.isKnown === false) return false;
     return restorer === undefined || restorer.inspect(this.#host.now()) !== undefined;
   }
 
@@ -175,11 +191,13 @@ export class Generation {
   start(): void {
     this.#evicted = false;
     if (this.#handle !== undefined) return;
-    const { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, prompt, countSpikes = false, continued = 0 } = this.request;
-    const parameters = { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, countSpikes, continued };
+    const { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, countSpikes = false, continued = 0 } = this.request;
+    const { allowedTokens, bannedSeries } = this.request;
+    const rules = { minTokens, stopTokens, allowedTokens, bannedSeries };
+    const parameters = { sampling, ...rules, topLogprobs, promptLogprobs, countSpikes, continued };
     this.#handle = this.#engine.open(JSON.stringify(parameters));
     const { restorer } = this.#states;
-    if (restorer === undefined) this.#engine.feed(this.#handle, prompt);
+    if (restorer === undefined) this.#feedPrompt(this.#handle);
     else restorer.begin(this.#handle);
   }
 
@@ -232,8 +250,9 @@ export class Generation {
       this.writer.send({ type: "prompt", logprobs: this.#promptLogprobs });
       this.#promptLogprobs = [];
     }
-    if (this.request.maxTokens === 0) {
-      this.#finish(this.#handle, "length");
+    this.#sendForced(this.#handle);
+    if (this.#generated >= this.request.maxTokens || this.#constrained?.isWhole === true) {
+      this.#finish(this.#handle, this.#constrained?.isWhole === true ? "stop" : "length");
       return false;
     }
     this.#sample(this.#handle);
@@ -270,8 +289,13 @@ export class Generation {
 
   /** Leaves the engine for good. */
   release(): void {
+    this.#constrained?.close();
     this.#states.endRestore();
     this.#close();
+  }
+
+  get #awaitsGrammar(): boolean {
+    return !this.finished && !this.writer.closed && this.#constrained?.isKnown === false;
   }
 
   /** Tokens that it has read itself. */
@@ -297,9 +321,42 @@ export class Generation {
       throw error;
     }
     this.#states.endRestore();
-    this.#engine.feed(handle, this.request.prompt);
+    this.#feedPrompt(handle);
     this.writer.send({ type: "restored", tokens: this.request.resume?.tokens ?? 0 });
     return "moved";
+  }
+
+  #feedPrompt(handle: number): void {
+    this.#engine.feed(handle, this.request.prompt);
+    this.#constrain(handle);
+  }
+
+  /** The grammar has said what may come next; a sequence that has not started is told when it does. */
+  #onSaid(): void {
+    if (this.#handle !== undefined && this.#generated > 0 && !this.finished && !this.writer.closed) {
+      try {
+        if (this.#constrained?.isKnown === true) this.#constrain(this.#handle);
+        if (this.#constrained?.isWhole === true && this.#unsent.length === 0) this.#finish(this.#handle, "stop");
+      } catch (cause) {
+        if (!(cause instanceof ServiceError)) throw cause;
+        this.fail(cause.failure);
+      }
+    }
+    this.#host.wake();
+  }
+
+  /** What follows without a choice is read with the next pass; its events come when the pass has. */
+  #constrain(handle: number): void {
+    if (this.#constrained === undefined) return;
+    const forced = this.#constrained.takeForced(handle, this.request.maxTokens - this.#generated);
+    this.#generated += forced.length;
+    this.#unsent.push(...forced);
+    this.#constrained.mask(handle);
+  }
+
+  #sendForced(handle: number): void {
+    for (const id of this.#unsent) this.writer.send({ type: "token", id, ...this.#state(handle) });
+    this.#unsent = [];
   }
 
   #sample(handle: number): void {
@@ -312,7 +369,14 @@ export class Generation {
     this.#generated += 1;
     const spikes = this.request.countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeTotals(handle)) as SpikeCounts } : {};
     this.writer.send({ type: "token", id, ...(logprob === undefined ? {} : { logprob }), ...spikes, ...this.#state(handle) });
-    if (this.#generated >= this.request.maxTokens) this.#finish(handle, "length");
+    if (this.#generated >= this.request.maxTokens) {
+      this.#finish(handle, "length");
+      return;
+    }
+    if (this.#constrained === undefined) return;
+    this.#constrained.chosen(id);
+    if (this.#constrained.isWhole) this.#finish(handle, "stop");
+    else if (this.#constrained.isKnown) this.#constrain(handle);
   }
 
   #collectPromptLogprobs(handle: number): void {
@@ -334,6 +398,7 @@ export class Generation {
       ...this.#state(handle),
     });
     this.finishedAt = this.#host.now();
+    this.#constrained?.close();
   }
 
   #reportReading(handle: number): void {

@@ -78,7 +78,7 @@ export function describeModel(
       parameters,
       vocabularySize,
       contextLength,
-      abilities: abilities.filter((ability) => ability !== "constraints" && ability !== "token_rules"),
+      abilities,
       kernel,
       spikes,
       state,

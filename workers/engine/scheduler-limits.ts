@@ -1,4 +1,5 @@
 /** What bounds a scheduler, and what it needs of its surroundings. */
+import type { GrammarService } from "../contracts/constraint.ts";
 import { mostAnswering } from "./step-plan.ts";
 
 export interface SchedulerLimits {
@@ -53,6 +54,8 @@ export interface SchedulerHost {
   sleep(milliseconds: number): Promise<void>;
   /** Called while there is work: asks the runtime for more of the time that one call may compute. */
   renew(): void;
+  /** Who follows texts that are held to constraints; without it none is taken. */
+  readonly grammar?: GrammarService | undefined;
   /** The engine failed unexpectedly; it can't be trusted with anything more. */
   onDefect(error: unknown): void;
 }

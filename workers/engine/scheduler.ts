@@ -14,6 +14,7 @@ import { idleHolder, makingRoomFor, nextToGiveWay } from "./giving-way.ts";
 import { LongPrompts } from "./long-prompts.ts";
 import { defaultLimits, type SchedulerHost, type SchedulerLimits } from "./scheduler-limits.ts";
 import type { Admission, OpenedRequest, RequestToCheck } from "../contracts/request/open-state.ts";
+import { invalidField } from "../contracts/request/failures.ts";
 import { fullQueue, retryAfterSeconds } from "./queue.ts";
 import { hasPlace, inOrder, nextToAdmit } from "./shares.ts";
 import { SharedPasses } from "./shared-passes.ts";
@@ -64,11 +65,7 @@ export class Scheduler implements Admission {
   #passTokens = 0;
   #defect: ServiceFailure | undefined;
 
-  readonly #generationHost: GenerationHost = {
-    now: () => this.#host.now(),
-    wake: () => this.#wake?.(),
-    hasRoomFor: (bytes) => bytes + this.#reservedBytes() <= this.#engine.freeStateBytes(),
-  };
+  readonly #generationHost: GenerationHost;
 
   constructor(engine: Engine, requestLimits: RequestLimits, host: SchedulerHost, limits = defaultLimits) {
     this.#engine = engine;
@@ -76,6 +73,14 @@ export class Scheduler implements Admission {
     this.#host = host;
     this.#limits = limits;
     this.#longPrompts = new LongPrompts(() => host.now());
+    this.#generationHost = {
+      now: () => host.now(),
+      wake: () => this.#wake?.(),
+      hasRoomFor: (bytes) => bytes + this.#reservedBytes() <= engine.freeStateBytes(),
+      grammar: host.grammar,
+      sleep: (milliseconds) => host.sleep(milliseconds),
+      vocabularySize: requestLimits.vocabularySize,
+    };
   }
 
   get running(): number {
@@ -92,6 +97,8 @@ export class Scheduler implements Admission {
 
   /** Why this request would not be taken now; undefined where it would. */
   refusalOf(request: RequestToCheck): ServiceFailure | undefined {
+    if (request.constraint !== undefined && this.#host.grammar === undefined)
+      return invalidField("constraint", "must be left out at an engine without a grammar service", request.constraint.kind);
     return refusalOf(request, this.#requestLimits) ?? this.#defect ?? fullQueue(request, this.#waiting, this.#limits);
   }
 

@@ -1,4 +1,5 @@
 /** The engine Worker's bindings and variables. */
+import type { GrammarService } from "../contracts/constraint.ts";
 import { spikingModes, type SpikingMode } from "../contracts/spikes.ts";
 import { oneOf, wholeNumber, type Variables } from "../settings.ts";
 import type { EngineObject } from "./engine-object.ts";
@@ -7,6 +8,8 @@ export interface EngineEnvironment {
   /** Static assets: `dist/engine`, see workers/contracts/model-files.ts. */
   readonly MODEL_FILES: Fetcher;
   readonly ENGINE_OBJECT: DurableObjectNamespace<EngineObject>;
+  /** The grammar Worker; without it no answer is held to a constraint. */
+  readonly GRAMMAR?: GrammarService;
   /** How many engine objects share the load; "1" if not set. */
   readonly ENGINE_OBJECTS?: string;
   /** Bound of the engine's linear memory in MiB; "121" if not set. */

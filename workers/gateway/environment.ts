@@ -1,5 +1,6 @@
 /** What the gateway is given from outside: bindings and variables of `wrangler.toml`, and what middleware leaves for later steps. */
 import type { Context } from "hono";
+import type { GrammarService } from "../contracts/constraint.ts";
 import type { PoolBackend } from "../contracts/pool.ts";
 import type { SessionBackend, TenantId } from "../contracts/session.ts";
 import type { GatewaySettings } from "./settings.ts";
@@ -9,6 +10,8 @@ export interface Environment {
   readonly ASSETS: { fetch(url: string): Promise<Response> };
   /** The pool Worker's `PoolService` entrypoint, called by RPC: it knows which models have backends. */
   readonly POOL: PoolBackend;
+  /** The grammar Worker's `GrammarEntrypoint` entrypoint: says whether an answer can be held to a constraint. */
+  readonly GRAMMAR: GrammarService;
   /** The session Worker's `SessionService` entrypoint: runs generations and keeps what conversations remember. */
   readonly SESSION: SessionBackend;
   /** Comma-separated keys; empty or absent leaves the API open, which is what the web page needs: its requests carry no key. */

@@ -19,6 +19,7 @@ import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import type { TurnRequest } from "../contracts/session.ts";
 import { servedModel, type ServedModel } from "../models/served-model.ts";
 import { versionOf } from "../models/version.ts";
+import { askedConstraint, requireHoldable } from "./plan/constraint.ts";
 import { firstThatAnswers } from "./plan/first-that-answers.ts";
 import { modelChoices, type ModelChoice } from "./plan/model-choice.ts";
 import { requireAbilities } from "./plan/require-abilities.ts";
@@ -69,7 +70,7 @@ async function answerBy<Body extends GenerationFields>(
   c: GatewayContext,
   endpoint: GenerationEndpoint<Body>,
   body: Body,
-  { entry, asked, why }: ModelChoice,
+  { entry, asked: askedModel, why }: ModelChoice,
 ): Promise<Response> {
   const { requestId, facts, tenant } = c.var;
   const model = await servedModel(c.env, entry);
@@ -82,8 +83,10 @@ async function answerBy<Body extends GenerationFields>(
       : await describeForSession(c.env, model.card, () => versionOfSession(c.env, tenant, session));
   const spikes = body.spikes === true ? requireSpikes(description) : null;
   if (body.state === true) requireState(description);
-  const jobs = planJobs(body, options, model, description, requestId);
-  requireAbilities(jobs, description);
+  const asked = askedConstraint(body);
+  if (asked !== undefined) await requireHoldable(c.env, asked);
+  const jobs = planJobs(body, options, model, description, requestId, { constraint: asked?.constraint });
+  requireAbilities(jobs, description, asked?.param);
   const limits = tokenLimits(body, options, description.contextLength);
   // A state of constant size has room for any conversation, where it is kept; a request still has its own bound.
   const countsHeld = description.state?.constant !== true || !description.abilities.includes("states");
@@ -102,7 +105,7 @@ async function answerBy<Body extends GenerationFields>(
     choices: jobs.map(({ index, promptIndex }) => ({ index, promptIndex })),
     spikes,
     state: body.state === true,
-    ...(why.length === 0 ? {} : { other: { asked, why } }),
+    ...(why.length === 0 ? {} : { other: { asked: askedModel, why } }),
     ...endpoint.recipe?.(body, model, turn !== undefined),
   };
   facts["model"] = model.card.id;

@@ -13,6 +13,7 @@ export const logEvents = {
   generation_ended: "A generation ended; its usage and ending.",
   generation_placed: "A choice of an answer, or the rest of one, runs at this backend; why it was chosen.",
   generation_retried: "A generation started again, on the same or another backend.",
+  grammar_defect: "A call to the grammar Worker ended by an error of ours.",
   node_refused: "A message of a pool's node was not taken.",
   page_not_superseded: "An older copy of a state's page could not be replaced.",
   pool_defect: "A call to the pool Worker ended by an error of ours.",

@@ -14,6 +14,7 @@ interface FakeSequence {
   saving: { file: Uint8Array; at: number } | undefined;
   /** While a state comes in: what has come so far. */
   restoring: number[] | undefined;
+  mask?: Uint8Array | undefined;
   /** Prompt tokens whose log-probabilities have not been taken. */
   untaken: number[];
 }
@@ -136,10 +137,20 @@ export class FakeEngine implements Engine {
   sample(handle: number): string {
     const sequence = this.#get(handle);
     if (this.pending(handle) !== 0) throw engineError("invalid_argument", "tokens are pending");
-    const id = nextToken(sequence.history, this.vocabularySize);
+    let id = nextToken(sequence.history, this.vocabularySize);
+    const { mask } = sequence;
+    while (mask !== undefined && (((mask[id >> 3] ?? 0) >> (id & 7)) & 1) === 0) id = (id + 1) % this.vocabularySize;
     const stop = sequence.parameters.stopTokens.includes(id);
     if (!stop) sequence.history.push(id);
     return JSON.stringify({ id, stop });
+  }
+
+  setMask(handle: number, mask?: Uint8Array): void {
+    this.#get(handle).mask = mask;
+  }
+
+  force(handle: number, tokens: Uint32Array): void {
+    this.feed(handle, tokens);
   }
 
   takePromptLogprobs(handle: number): string {

@@ -1,3 +1,4 @@
+import type { GrammarService } from "../../../workers/contracts/constraint.ts";
 import { testModel } from "./requests.ts";
 /** A scheduler over the fake engine, with a clock that only the work and the waiting move. */
 import { defaultLimits, type SchedulerLimits } from "../../../workers/engine/scheduler-limits.ts";
@@ -19,6 +20,7 @@ export interface Bench {
 export interface BenchOptions extends FakeOptions {
   readonly limits?: Partial<SchedulerLimits>;
   readonly contextLength?: number;
+  readonly grammar?: GrammarService;
   readonly constantState?: boolean;
   /** What a step takes, milliseconds of the scheduler's clock. */
   readonly stepMilliseconds?: number;
@@ -64,6 +66,7 @@ export function bench(options: BenchOptions = {}): Bench {
         clock += milliseconds;
         await nextIteration();
       },
+      grammar: options.grammar,
       renew: () => renewals.push(clock),
       onDefect: (error) => defects.push(error),
     },

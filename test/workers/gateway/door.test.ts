@@ -123,7 +123,6 @@ test.each(["identity", "Identity", "IDENTITY"])("Content-Encoding %s is none", a
 
 /** Field, the values of it that ask for nothing, and one that asks for something. */
 const fields: readonly (readonly [string, readonly unknown[], unknown])[] = [
-  ["response_format", [null, { type: "text" }], { type: "json_object" }],
   ["tools", [null, []], [{ type: "function" }]],
   ["tool_choice", [null, "none", "auto"], "required"],
   ["functions", [null, []], [{ name: "f" }]],

@@ -14,7 +14,7 @@ const refusedChats: readonly (readonly [name: string, body: Json, code: string, 
   ["tools", { tools: [{ type: "function", function: { name: "f" } }] }, "unsupported_field", "tools"],
   ["tool_choice", { tool_choice: "required" }, "unsupported_field", "tool_choice"],
   ["functions", { functions: [{ name: "f" }] }, "unsupported_field", "functions"],
-  ["a JSON response format", { response_format: { type: "json_object" } }, "unsupported_field", "response_format"],
+  ["a response format of no kind", { response_format: { type: "xml" } }, "invalid_request", "response_format.type"],
   ["audio", { audio: { voice: "x" } }, "unsupported_field", "audio"],
   ["modalities beyond text", { modalities: ["text", "audio"] }, "unsupported_field", "modalities"],
   [

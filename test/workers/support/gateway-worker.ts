@@ -4,8 +4,10 @@ import type { GenerateRequest, GenerationBackend } from "../../../workers/contra
 import type { ModelIndex } from "../../../workers/contracts/model-files.ts";
 import { endOfTurn, plainManifest, swappedManifest, swappedTokenizer, tinyManifest, tinyTokenizer, versionOf } from "./tiny-tokenizer.ts";
 import { ToyBackend } from "./toy-backend.ts";
+import "./toy-grammar.ts";
 
 export { default } from "../../../workers/gateway/index.ts";
+export { GrammarEntrypoint } from "../../../workers/grammar/index.ts";
 export { PoolService } from "../../../workers/pool/index.ts";
 export { PoolObject } from "../../../workers/pool/registry/pool-object.ts";
 export { DirectoryObject, SessionObject, SessionService, ShareObject, StreamObject, TenantObject } from "../../../workers/session/index.ts";

@@ -6,7 +6,7 @@ import { addSpikes, layerTotals, noSpikes } from "../../../workers/contracts/spi
 import type { OpenedRequest } from "../../../workers/contracts/request/open-state.ts";
 import { ToyHistory, toyChoose, toyLogits, toyLogprob } from "./toy-model.ts";
 import { toySpikes, toyState } from "./toy-reports.ts";
-import { forbiddenAfter } from "./toy-rules.ts";
+import { ToyRules } from "./toy-rules.ts";
 import { decode, encodeState, ToyState } from "./toy-state.ts";
 import { pause, within } from "../../../workers/waiting/within.ts";
 
@@ -90,10 +90,25 @@ export class ToyGeneration {
     }
     if (promptLogprobs !== null) yield { type: "prompt", logprobs: scores };
     const history = new ToyHistory([...(resume?.seen ?? []), ...prompt], prompt.slice(prompt.length - continued));
-    yield* this.#answer(history);
+    let rules: ToyRules;
+    try {
+      rules = ToyRules.of(this.#request, this.#course.vocabularySize);
+    } catch (cause) {
+      if (!(cause instanceof ServiceError)) throw cause;
+      yield { type: "error", failure: cause.failure };
+      return;
+    }
+    try {
+      yield* this.#answer(history, rules);
+    } catch (cause) {
+      if (!(cause instanceof ServiceError)) throw cause;
+      yield { type: "error", failure: cause.failure };
+    } finally {
+      rules.close();
+    }
   }
 
-  async *#answer(history: ToyHistory): AsyncGenerator<ToyOutput, void, undefined> {
+  async *#answer(history: ToyHistory, rules: ToyRules): AsyncGenerator<ToyOutput, void, undefined> {
     const { breakAfter, losesStateAfter, delayMilliseconds, pauseAt, reply, endOfTurn } = this.#course;
     const { maxTokens, stopTokens, topLogprobs, countSpikes, sampling } = this.#request;
     while (this.#completionTokens < maxTokens) {
@@ -105,12 +120,13 @@ export class ToyGeneration {
       const said = history.output.length;
       if (pauseAt?.token === said) yield* this.#quiet(pauseAt.milliseconds);
       const logits = this.#logits(reply === undefined ? undefined : (reply[said] ?? endOfTurn));
-      const forbidden = forbiddenAfter(history.output, this.#request, this.#course.vocabularySize);
+      const forbidden = rules.forbidden(history.output);
       if (forbidden === undefined) return yield* this.#finish("stop", tokens);
       const id = toyChoose(logits, sampling, history, forbidden);
       if (stopTokens.includes(id)) return yield* this.#finish("stop", tokens, id);
       this.#completionTokens++;
       history.add(id);
+      rules.chosen(id);
       this.#state.read(id);
       const logprob = topLogprobs === null ? {} : { logprob: toyLogprob(logits, id, topLogprobs) };
       const spikes = countSpikes === true ? { spikes: layerTotals(toySpikes(tokens)).reduce(addSpikes, noSpikes) } : {};

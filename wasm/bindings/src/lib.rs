@@ -209,6 +209,17 @@ impl Engine {
         self.core.accept(sequence, token).or_throw()
     }
 
+    /// Of which the next tokens are chosen, a bit a token; of all where it is left out.
+    #[wasm_bindgen(js_name = setMask)]
+    pub fn set_mask(&mut self, sequence: u32, mask: Option<Vec<u8>>) -> Result<(), JsValue> {
+        self.core.set_mask(sequence, mask.as_deref()).or_throw()
+    }
+
+    /// Appends tokens as if they had been chosen.
+    pub fn force(&mut self, sequence: u32, tokens: &[u32]) -> Result<(), JsValue> {
+        self.core.force(sequence, tokens).or_throw()
+    }
+
     /// Scores of prompt tokens, as JSON.
     #[wasm_bindgen(js_name = takePromptLogprobs)]
     pub fn take_prompt_logprobs(&mut self, sequence: u32) -> Result<String, JsValue> {

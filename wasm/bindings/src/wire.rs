@@ -188,6 +188,10 @@ pub struct OpenOptions {
     top_logprobs: Option<usize>,
     prompt_logprobs: Option<usize>,
     #[serde(default)]
+    allowed_tokens: Option<Vec<u32>>,
+    #[serde(default)]
+    banned_series: Vec<Vec<u32>>,
+    #[serde(default)]
     count_spikes: bool,
     #[serde(default)]
     continued: usize,
@@ -219,6 +223,8 @@ impl From<OpenOptions> for SequenceOptions {
                 seed: seed.0,
                 min_tokens: options.min_tokens,
                 stop_tokens: options.stop_tokens,
+                allowed_tokens: options.allowed_tokens,
+                banned_series: options.banned_series,
                 top_logprobs: options.top_logprobs,
             },
             prompt_logprobs: options.prompt_logprobs,

@@ -208,6 +208,24 @@ impl Engine {
         sequence.append(token.as_slice())
     }
 
+    /// From the next choice on, the sequence's tokens are those of the mask; all of them where it is `None`.
+    pub fn set_mask(&mut self, id: SequenceId, mask: Option<&[u8]>) -> Result<()> {
+        let vocabulary = self.model.config().vocabulary;
+        let mask = mask.map(|bits| TokenSet::from_bits(vocabulary, bits)).transpose()?;
+        self.sequence_mut(id)?.mask = mask;
+        Ok(())
+    }
+
+    /// Appends tokens as if they had been chosen: they are output from here on.
+    pub fn force(&mut self, id: SequenceId, tokens: &[u32]) -> Result<()> {
+        let sequence = self.sequence_mut(id)?;
+        sequence.check_idle(id)?;
+        if !tokens.is_empty() {
+            sequence.end_prompt();
+        }
+        self.feed(id, tokens)
+    }
+
     /// Scores of the prompt tokens read since the last call; the first prompt token has none.
     pub fn take_prompt_logprobs(&mut self, id: SequenceId) -> Result<Vec<Option<TokenLogprob>>> {
         Ok(core::mem::take(&mut self.sequence_mut(id)?.prompt_scores))

@@ -37,6 +37,10 @@ pub struct Sampling {
     pub min_tokens: usize,
     /// Tokens that end the output.
     pub stop_tokens: Vec<u32>,
+    /// Of which alone is chosen; all of them where it is `None`.
+    pub allowed_tokens: Option<Vec<u32>>,
+    /// Series of tokens that the output does not hold; none of them is empty.
+    pub banned_series: Vec<Vec<u32>>,
     /// Alternatives to report; `None` reports nothing.
     pub top_logprobs: Option<usize>,
 }
@@ -55,6 +59,8 @@ impl Default for Sampling {
             seed: 0,
             min_tokens: 0,
             stop_tokens: Vec::new(),
+            allowed_tokens: None,
+            banned_series: Vec::new(),
             top_logprobs: None,
         }
     }
@@ -82,10 +88,16 @@ impl Sampling {
                 return Err(Error::InvalidArgument(format!("logitBias names token {token}; the vocabulary has {vocabulary}")));
             }
         }
-        match self.stop_tokens.iter().find(|token| **token as usize >= vocabulary) {
-            Some(token) => Err(Error::InvalidArgument(format!("stopTokens names token {token}; the vocabulary has {vocabulary}"))),
-            None => Ok(()),
+        if self.banned_series.iter().any(Vec::is_empty) {
+            return Err(Error::InvalidArgument("bannedSeries must hold series of at least one token; one is empty".to_owned()));
         }
+        let known = |name: &str, tokens: &[u32]| match tokens.iter().find(|token| **token as usize >= vocabulary) {
+            Some(token) => Err(Error::InvalidArgument(format!("{name} names token {token}; the vocabulary has {vocabulary}"))),
+            None => Ok(()),
+        };
+        known("stopTokens", &self.stop_tokens)?;
+        known("allowedTokens", self.allowed_tokens.as_deref().unwrap_or_default())?;
+        self.banned_series.iter().try_for_each(|series| known("bannedSeries", series))
     }
 
     /// Whether no finite logit can leave f32 by bias and penalties. Only a tiny penalty takes numbers of a model's own size out of it.
@@ -177,17 +189,50 @@ impl<'a> History<'a> {
     }
 }
 
-/// Chooses the token after `history`. `logits` are changed.
-pub fn sample(sampling: &Sampling, history: History<'_>, logits: &mut [f32]) -> Result<Sampled> {
+/// Chooses the token after `history`, of those in `mask` where there is one. `logits` are changed.
+pub fn sample(sampling: &Sampling, history: History<'_>, mask: Option<&TokenSet>, logits: &mut [f32]) -> Result<Sampled> {
     let raw = sampling.top_logprobs.is_some().then(|| logits.to_vec());
     let generated = history.output().len();
+    let forbids_all = forbid(sampling, history.output(), mask, logits)?;
     adjust(sampling, history, logits)?;
     let id = if sampling.temperature == 0.0 { best(logits, 1).first().copied() } else { draw(sampling, generated, logits) };
     let id = id.filter(|id| logits[*id as usize].is_finite()).ok_or_else(|| {
+        if forbids_all {
+            let rules = "the mask, the allowed tokens, the banned series and what ends the answer";
+            return Error::InvalidArgument(format!("every token is forbidden: {rules} together leave none"));
+        }
         Error::UnsupportedModel("its logits are not finite: the weights are broken, or every token is forbidden".to_owned())
     })?;
     let logprob = raw.map(|raw| token_logprob(&raw, id, sampling.top_logprobs.unwrap_or(0)));
     Ok(Sampled { id, stop: sampling.stop_tokens.contains(&id), logprob })
+}
+
+/// Takes out of the choice what the mask, the allowed tokens and the banned series leave no room for. Whether there was anything to choose before.
+fn forbid(sampling: &Sampling, output: &[u32], mask: Option<&TokenSet>, logits: &mut [f32]) -> Result<bool> {
+    let forbids = mask.is_some() || sampling.allowed_tokens.is_some() || !sampling.banned_series.is_empty();
+    let could_choose = forbids && logits.iter().any(|logit| logit.is_finite());
+    if let Some(mask) = mask {
+        keep_only(mask, logits);
+    }
+    if let Some(tokens) = &sampling.allowed_tokens {
+        let mut allowed = TokenSet::new(logits.len());
+        allowed.insert(tokens)?;
+        keep_only(&allowed, logits);
+    }
+    for series in &sampling.banned_series {
+        if let Some((last, before)) = series.split_last()
+            && output.ends_with(before)
+        {
+            logits[*last as usize] = f32::NEG_INFINITY;
+        }
+    }
+    Ok(could_choose)
+}
+
+fn keep_only(allowed: &TokenSet, logits: &mut [f32]) {
+    for (_, logit) in logits.iter_mut().enumerate().filter(|(token, _)| !allowed.contains(*token)) {
+        *logit = f32::NEG_INFINITY;
+    }
 }
 
 /// Bias and penalties; tokens that may not be chosen get no weight at all.
@@ -336,7 +381,7 @@ mod tests {
     }
 
     fn run(sampling: &Sampling, history: &[u32], prompt: usize, logits: &[f32]) -> u32 {
-        sample(sampling, after(history, prompt), &mut logits.to_vec()).unwrap().id
+        sample(sampling, after(history, prompt), None, &mut logits.to_vec()).unwrap().id
     }
 
     fn counts(sampling: &Sampling, logits: &[f32], draws: u64) -> Vec<f64> {
@@ -403,7 +448,7 @@ mod tests {
         assert_eq!(run(&Sampling { logit_bias: vec![(0, 5.0)], ..base.clone() }, &[], 0, &logits), 0);
         let stopping = Sampling { stop_tokens: vec![1], min_tokens: 1, ..base };
         assert_eq!(run(&stopping, &[5], 1, &logits), 2);
-        assert!(sample(&stopping, after(&[5, 2], 1), &mut logits.to_vec()).unwrap().stop);
+        assert!(sample(&stopping, after(&[5, 2], 1), None, &mut logits.to_vec()).unwrap().stop);
     }
 
     #[test]
@@ -412,14 +457,14 @@ mod tests {
         seen.insert(&[1, 1]).unwrap();
         let sampling = Sampling { repetition_penalty: 1.2, presence_penalty: 2.0, ..Sampling::default() };
         let history = History { seen: Some(&seen), tokens: &[], prompt: 0 };
-        assert_eq!(sample(&sampling, history, &mut [1.0, 2.0, 1.9]).unwrap().id, 2);
-        assert_eq!(sample(&sampling, history, &mut [1.0, 2.4, 1.9]).unwrap().id, 1, "no output, no presence");
+        assert_eq!(sample(&sampling, history, None, &mut [1.0, 2.0, 1.9]).unwrap().id, 2);
+        assert_eq!(sample(&sampling, history, None, &mut [1.0, 2.4, 1.9]).unwrap().id, 1, "no output, no presence");
     }
 
     #[test]
     fn logprobs_are_those_of_the_model() {
         let sampling = Sampling { logit_bias: vec![(0, 50.0)], top_logprobs: Some(2), ..Sampling::default() };
-        let sampled = sample(&sampling, after(&[], 0), &mut [0.0, 1.0, 2.0]).unwrap();
+        let sampled = sample(&sampling, after(&[], 0), None, &mut [0.0, 1.0, 2.0]).unwrap();
         let logprob = sampled.logprob.unwrap();
         let total = 1.0f32 + 1.0f32.exp() + 2.0f32.exp();
         assert_eq!(sampled.id, 0);
@@ -428,9 +473,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_forbidden_is_not_chosen_and_logprobs_do_not_know() {
+        let logits = [1.0f32, 2.0, 3.0, 4.0];
+        let base = Sampling { top_logprobs: Some(1), ..Sampling::default() };
+        let chosen = |sampling: &Sampling, output: &[u32], mask: Option<&TokenSet>| {
+            let sampled = sample(sampling, after(output, 0), mask, &mut logits.to_vec())?;
+            assert_eq!(sampled.logprob.unwrap().top[0].0, 3, "of the model, whatever may be chosen");
+            Ok::<u32, Error>(sampled.id)
+        };
+        let mask = TokenSet::from_bits(4, &[0b0101]).unwrap();
+        assert_eq!(chosen(&base, &[], Some(&mask)).unwrap(), 2);
+        let warm = Sampling { temperature: 2.0, ..base.clone() };
+        assert!((0..200).all(|seed| [0, 2].contains(&chosen(&Sampling { seed, ..warm.clone() }, &[], Some(&mask)).unwrap())));
+        let allowed = Sampling { allowed_tokens: Some(vec![0, 1]), ..base.clone() };
+        assert_eq!(chosen(&allowed, &[], None).unwrap(), 1);
+        assert_eq!(chosen(&allowed, &[], Some(&mask)).unwrap(), 0, "both rules hold");
+        let banned = Sampling { banned_series: vec![vec![3], vec![1, 0, 2]], ..base.clone() };
+        assert_eq!(chosen(&banned, &[0], None).unwrap(), 2);
+        assert_eq!(chosen(&banned, &[2, 1, 0], None).unwrap(), 1);
+        let nothing = Sampling { allowed_tokens: Some(vec![1]), ..base };
+        assert!(chosen(&nothing, &[], Some(&mask)).unwrap_err().to_string().contains("every token is forbidden"));
+    }
+
+    #[test]
     fn broken_logits_are_an_error() {
-        assert!(sample(&Sampling::default(), after(&[], 0), &mut [f32::NAN; 3]).is_err());
-        assert!(sample(&Sampling { temperature: 1.0, ..Sampling::default() }, after(&[], 0), &mut [f32::NAN; 3]).is_err());
+        assert!(sample(&Sampling::default(), after(&[], 0), None, &mut [f32::NAN; 3]).is_err());
+        assert!(sample(&Sampling { temperature: 1.0, ..Sampling::default() }, after(&[], 0), None, &mut [f32::NAN; 3]).is_err());
     }
 
     #[test]
@@ -439,5 +507,11 @@ mod tests {
         assert!(bad.check(10).unwrap_err().to_string().contains("topP"));
         let bad = Sampling { stop_tokens: vec![10], ..Sampling::default() };
         assert!(bad.check(10).unwrap_err().to_string().contains("stopTokens"));
+        let bad = Sampling { allowed_tokens: Some(vec![10]), ..Sampling::default() };
+        assert!(bad.check(10).unwrap_err().to_string().contains("allowedTokens"));
+        let bad = Sampling { banned_series: vec![vec![1, 10]], ..Sampling::default() };
+        assert!(bad.check(10).unwrap_err().to_string().contains("bannedSeries"));
+        let bad = Sampling { banned_series: vec![Vec::new()], ..Sampling::default() };
+        assert!(bad.check(10).unwrap_err().to_string().contains("one is empty"));
     }
 }

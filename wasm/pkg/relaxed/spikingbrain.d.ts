@@ -59,6 +59,10 @@ export class Engine {
      */
     feed(sequence: number, tokens: Uint32Array | number[]): void;
     /**
+     * Appends tokens as if they had been chosen.
+     */
+    force(sequence: number, tokens: Uint32Array | number[]): void;
+    /**
      * A copy.
      */
     fork(sequence: number): number;
@@ -102,6 +106,10 @@ export class Engine {
      * Bytes of a sequence's state now.
      */
     sequenceBytes(sequence: number): number;
+    /**
+     * Of which the next tokens are chosen, a bit a token; of all where it is left out.
+     */
+    setMask(sequence: number, mask?: Uint8Array | number[] | null): void;
     /**
      * What the sequence has fired by layer and site, as JSON; `null` where that is not counted.
      */
@@ -200,6 +208,7 @@ export interface InitOutput {
     readonly engine_endSave: (a: number, b: number) => [number, number];
     readonly engine_evict: (a: number, b: number) => [number, number];
     readonly engine_feed: (a: number, b: number, c: number, d: number) => [number, number];
+    readonly engine_force: (a: number, b: number, c: number, d: number) => [number, number];
     readonly engine_fork: (a: number, b: number) => [number, number, number];
     readonly engine_freeStateBytes: (a: number) => number;
     readonly engine_memoryBytes: (a: number) => number;
@@ -211,6 +220,7 @@ export interface InitOutput {
     readonly engine_salientPositions: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly engine_sample: (a: number, b: number) => [number, number, number, number];
     readonly engine_sequenceBytes: (a: number, b: number) => [number, number, number];
+    readonly engine_setMask: (a: number, b: number, c: number, d: number) => [number, number];
     readonly engine_spikeCounts: (a: number, b: number) => [number, number, number, number];
     readonly engine_spikeTotals: (a: number, b: number) => [number, number, number, number];
     readonly engine_stateBytes: (a: number, b: number) => number;

@@ -162,6 +162,20 @@ export class Engine {
         }
     }
     /**
+     * Appends tokens as if they had been chosen.
+     * @param {number} sequence
+     * @param {Uint32Array | number[]} tokens
+     */
+    force(sequence, tokens) {
+        const val2 = +sequence;
+        const ptr0 = passArray32ToWasm0(tokens, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        const ret = wasm.engine_force(this.__wbg_ptr, val2, ptr0, len0);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
      * A copy.
      * @param {number} sequence
      * @returns {number}
@@ -302,6 +316,20 @@ export class Engine {
             throw takeFromExternrefTable0(ret[1]);
         }
         return ret[0];
+    }
+    /**
+     * Of which the next tokens are chosen, a bit a token; of all where it is left out.
+     * @param {number} sequence
+     * @param {Uint8Array | number[] | null} [mask]
+     */
+    setMask(sequence, mask) {
+        const val2 = +sequence;
+        var ptr0 = isLikeNone(mask) ? 0 : passArray8ToWasm0(mask, wasm.__wbindgen_malloc);
+        var len0 = WASM_VECTOR_LEN;
+        const ret = wasm.engine_setMask(this.__wbg_ptr, val2, ptr0, len0);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
     }
     /**
      * What the sequence has fired by layer and site, as JSON; `null` where that is not counted.
@@ -741,6 +769,13 @@ function isLikeNone(x) {
 function passArray32ToWasm0(arg, malloc) {
     const ptr = malloc(arg.length * 4, 4) >>> 0;
     getUint32ArrayMemory0().set(arg, ptr / 4);
+    WASM_VECTOR_LEN = arg.length;
+    return ptr;
+}
+
+function passArray8ToWasm0(arg, malloc) {
+    const ptr = malloc(arg.length * 1, 1) >>> 0;
+    getUint8ArrayMemory0().set(arg, ptr / 1);
     WASM_VECTOR_LEN = arg.length;
     return ptr;
 }

@@ -30,6 +30,7 @@ const tokensOf = (part: Uint8Array): Uint32Array => new Uint32Array(part.slice()
 const methods: Readonly<Record<string, (engine: RankEngine, parameters: Parameters, part: Uint8Array) => Result>> = {
   open: (engine, [parameters]) => ({ json: engine.open(parameters) }),
   feed: (engine, [sequence], part) => (engine.feed(sequence, tokensOf(part)), {}),
+  force: (engine, [sequence], part) => (engine.force(sequence, tokensOf(part)), {}),
   step: (engine, _, part) => (engine.step(tokensOf(part)), {}),
   accept: (engine, [sequence, token]) => (engine.accept(sequence, token), {}),
   readLogits: (engine, [sequence, count]) => (engine.readLogits(sequence, count), {}),

@@ -116,6 +116,18 @@ export class RankedEngine implements Engine {
     return sampled;
   }
 
+  /** The first rank chooses. */
+  setMask(sequence: number, mask?: Uint8Array): void {
+    this.#check();
+    this.#own.setMask(sequence, mask);
+  }
+
+  force(sequence: number, tokens: Uint32Array): void {
+    this.#all({ method: "force", parameters: [sequence], parts: [bytesOf(tokens)] }, () => {
+      this.#own.force(sequence, tokens);
+    });
+  }
+
   readLogits(sequence: number, count: number): Float32Array {
     return this.#all({ method: "readLogits", parameters: [sequence, count] }, () => this.#own.readLogits(sequence, count)).own;
   }

@@ -1,6 +1,7 @@
 /** `POST /v1/chat/completions`. */
 import { renderChat } from "../../models/render-chat.ts";
 import type { GatewayContext } from "../environment.ts";
+import { withSchemaTold } from "../prompt/tell-schema.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { chatCompletionBody, type ChatCompletionBody } from "../schema/chat-completion.ts";
 import { defaultCompletionTokens } from "../schema/limits.ts";
@@ -15,7 +16,9 @@ const endpoint: GenerationEndpoint<ChatCompletionBody> = {
   turn: (body) => (isAbsent(body.session_id) ? undefined : { session: body.session_id, messages: body.messages }),
   render: (body, model) => ({
     promptField: "messages",
-    prompts: [{ tokens: isAbsent(body.session_id) ? renderChat(model, body.messages) : null, echo: null }],
+    prompts: [
+      { tokens: isAbsent(body.session_id) ? renderChat(model, withSchemaTold(body.messages, body.response_format)) : null, echo: null },
+    ],
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
     defaultMaxTokens: defaultCompletionTokens,
     topLogprobs: topLogprobs(body),

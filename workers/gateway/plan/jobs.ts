@@ -1,7 +1,9 @@
 /** Turns a parsed body and its rendered prompts into what backends are asked: one job a choice. */
 import type { Job } from "../../contracts/choice.ts";
+import type { Constraint } from "../../contracts/constraint.ts";
 import type { TokenLimits } from "../../contracts/session.ts";
 import { promptScoresLimit, type ModelDescription, type SamplingParameters } from "../../contracts/engine.ts";
+import { bannedSeries } from "../prompt/bad-words.ts";
 import { requireVocabulary } from "../prompt/encode-prompt.ts";
 import { invalidRequest } from "../failures.ts";
 import { samplingDefaults } from "../../models/sampling-defaults.ts";
@@ -9,6 +11,7 @@ import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
 import { generationsTokensLimit } from "../schema/limits.ts";
+import { isAbsent } from "../schema/parse.ts";
 
 /** A prompt as the model reads it. */
 export interface RenderedPrompt {
@@ -31,6 +34,11 @@ export interface JobOptions {
   readonly promptLogprobs: number | null;
 }
 
+/** What an answer's tokens are held to, beside how they are chosen. */
+export interface TokenRules {
+  readonly constraint: Constraint | undefined;
+}
+
 /** For the model's backend as it describes itself. */
 export function planJobs(
   body: GenerationFields,
@@ -38,12 +46,15 @@ export function planJobs(
   model: ServedModel,
   { contextLength, abilities }: Pick<ModelDescription, "contextLength" | "abilities">,
   requestId: string,
+  { constraint }: TokenRules = { constraint: undefined },
 ): Job[] {
   const choices = body.n ?? 1;
   requireTokenBudget(options, choices);
   const seed = body.seed ?? randomSeed(abilities.includes("long_seeds"));
   const limits = tokenLimits(body, options, contextLength);
   requireVocabulary(model, body.stop_token_ids ?? [], "stop_token_ids");
+  requireVocabulary(model, body.allowed_token_ids ?? [], "allowed_token_ids");
+  const banned = bannedSeries(body.bad_words ?? [], model.tokenizer);
   for (const [id] of body.logit_bias ?? []) requireVocabulary(model, [id], `logit_bias.${String(id)}`);
   return options.prompts.flatMap(({ tokens, echo }, promptIndex) => {
     if (tokens !== null) requireScorable(tokens.length, options);
@@ -61,6 +72,9 @@ export function planJobs(
         minTokens: limits.minTokens,
         stopTokens: [...new Set([...(body.ignore_eos === true ? [] : model.stopTokens), ...(body.stop_token_ids ?? [])])],
         sampling: samplingParameters(body, model, seed + BigInt(choice)),
+        ...(constraint === undefined ? {} : { constraint }),
+        ...(isAbsent(body.allowed_token_ids) ? {} : { allowedTokens: body.allowed_token_ids }),
+        ...(banned.length === 0 ? {} : { bannedSeries: banned }),
         topLogprobs: options.topLogprobs,
         promptLogprobs: options.promptLogprobs,
         countSpikes: body.spikes === true,

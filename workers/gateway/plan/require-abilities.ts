@@ -8,14 +8,17 @@ import { unsupportedField } from "../failures.ts";
 const fields: Readonly<Partial<Record<Ability, readonly [param: string, rule: string]>>> = {
   prompt_logprobs: ["logprobs", "must be left out where 'echo' is true: log-probabilities of a prompt are not computed"],
   logit_bias: ["logit_bias", "must be empty"],
+  token_rules: ["allowed_token_ids", "and 'bad_words' must be left out"],
   long_seeds: ["seed", "must be from 0 to 4294967295, also with one added for each further choice"],
 };
 
-export function requireAbilities(jobs: readonly Job[], { id, abilities }: ModelDescription): void {
+/** `constraintField` is the one that asks for a constraint, where one does. */
+export function requireAbilities(jobs: readonly Job[], { id, abilities }: ModelDescription, constraintField?: string): void {
   for (const { request } of jobs) {
     const missing = missingAbility(request, abilities);
     if (missing === undefined) continue;
-    const [param, rule] = fields[missing.ability] ?? [missing.param, "must be left out"];
+    const ofConstraint = missing.ability === "constraints" ? ([constraintField ?? missing.param, "must be left out"] as const) : undefined;
+    const [param, rule] = ofConstraint ?? fields[missing.ability] ?? [missing.param, "must be left out"];
     throw unsupportedField(param, `'${param}' ${rule}, because the backend of the model '${id}' can't do more.`);
   }
 }

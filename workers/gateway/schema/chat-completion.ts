@@ -5,8 +5,6 @@ import { topLogprobsLimit } from "./limits.ts";
 import { messages } from "./messages.ts";
 import { accepted, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
 
-const isPlainText = (value: unknown) =>
-  typeof value === "object" && value !== null && "type" in value && value.type === "text" && Object.keys(value).length === 1;
 const isTextOnly = (value: unknown) => Array.isArray(value) && value.length === 1 && value[0] === "text";
 
 /** What is offered to be called asks for nothing where the other field says that none of it is. */
@@ -27,7 +25,6 @@ export const chatCompletionBody = z
     top_logprobs: z.int().min(0).max(topLogprobsLimit).nullish(),
     /** Says how tools may be called; there are none to call. */
     parallel_tool_calls: accepted,
-    response_format: unsupported(isPlainText, '\'response_format\' other than {"type":"text"} is not supported by this server.'),
     tools: unsupported(Array.isArray),
     // Without tools, "auto" calls none either.
     tool_choice: unsupported((value) => value === "none" || value === "auto"),

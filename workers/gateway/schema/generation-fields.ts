@@ -1,7 +1,18 @@
 /** Fields that chat completions and completions share, with the names and ranges of OpenAI's API and of vLLM's extras. */
 import * as z from "zod";
-import { choicesLimit, fallbacksLimit, logitBiasLimit, stopsLimit, stopLengthLimit, stopTokensLimit } from "./limits.ts";
+import {
+  allowedTokensLimit,
+  badWordLengthLimit,
+  badWordsLimit,
+  choicesLimit,
+  fallbacksLimit,
+  logitBiasLimit,
+  stopsLimit,
+  stopLengthLimit,
+  stopTokensLimit,
+} from "./limits.ts";
 import { accepted, isAbsent, unsupported } from "./parse.ts";
+import { responseFormat, structuredOutputs } from "./structured-output.ts";
 
 const number = (minimum: number, maximum: number) => z.number().min(minimum).max(maximum).nullish();
 const count = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum).nullish();
@@ -88,6 +99,10 @@ export const generationFields = {
   placement: z.boolean().nullish(),
   /** An extension: a second backend is asked too where the first is slow with its first token. */
   hedge: z.boolean().nullish(),
+  response_format: responseFormat,
+  structured_outputs: structuredOutputs,
+  allowed_token_ids: z.array(z.int().min(0)).min(1).max(allowedTokensLimit).nullish(),
+  bad_words: z.array(z.string().min(1).max(badWordLengthLimit)).max(badWordsLimit).nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(stopTokensLimit).nullish(),
   user: accepted,
   metadata: accepted,

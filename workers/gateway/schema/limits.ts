@@ -20,6 +20,10 @@ export const stopsLimit = 16;
 export const stopLengthLimit = 256;
 export const stopTokensLimit = 64;
 export const logitBiasLimit = 1024;
+export const allowedTokensLimit = 16_384;
+/** Words that an answer does not hold, and UTF-16 units in each: two series of tokens at most, of at most so many. */
+export const badWordsLimit = 64;
+export const badWordLengthLimit = 60;
 /** Alternatives beside a token. */
 export const topLogprobsLimit = 20;
 

@@ -79,7 +79,7 @@ impl Engine {
                 continue;
             }
             let prompt = sequence.prompt_length();
-            let Sequence { options, state, base, seen, tokens, read, next, scored, prompt_scores, meter, counted, .. } = sequence;
+            let Sequence { options, state, base, seen, tokens, mask, read, next, scored, prompt_scores, meter, counted, .. } = sequence;
             let Some(state) = state else { continue };
             let end = *read + count;
             // The logits of token `scored - 1` score token `scored`.
@@ -94,7 +94,7 @@ impl Engine {
             segments.push(Segment { state, tokens: &tokens[*read..end], recurrent_from: *base + prompt, logits, counting });
             *counted = end.max(*counted);
             let history = History { seen: seen.as_ref(), tokens, prompt };
-            parts.push((&*options, history, *read, next, scored, prompt_scores));
+            parts.push((&*options, history, mask.as_ref(), *read, next, scored, prompt_scores));
             (*read, *left) = (end, *left - count);
         }
         let leads = self.model.ranks().leads();
@@ -102,7 +102,7 @@ impl Engine {
             if let Some(receive) = receive {
                 receive(logits);
             }
-            let (options, history, first, next, scored, prompt_scores) = &mut parts[segment];
+            let (options, history, mask, first, next, scored, prompt_scores) = &mut parts[segment];
             let History { tokens, prompt, .. } = *history;
             let position = *first + token;
             if let Some(top) = options.prompt_logprobs {
@@ -120,7 +120,7 @@ impl Engine {
             }
             // Other ranks are told what the first has chosen.
             if position + 1 == tokens.len() && leads {
-                **next = Some(sample(&options.sampling, *history, logits));
+                **next = Some(sample(&options.sampling, *history, *mask, logits));
             }
         })
     }

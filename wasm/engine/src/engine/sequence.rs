@@ -40,6 +40,8 @@ pub struct Sequence {
     pub seen: Option<TokenSet>,
     /// Everything fed and sampled since.
     pub tokens: Vec<u32>,
+    /// Of which the next token is chosen; all of them where it is `None`.
+    pub mask: Option<TokenSet>,
     /// How many of `tokens` the state has read.
     pub read: usize,
     /// Tokens before the first sampled one; all of them while none is.
@@ -64,6 +66,7 @@ impl Sequence {
             base: 0,
             seen: None,
             tokens: Vec::new(),
+            mask: None,
             read: 0,
             prompt: None,
             next: None,
@@ -138,6 +141,7 @@ impl Sequence {
             seen: self.seen.as_ref().map(TokenSet::copy).transpose()?,
             state: self.state.as_ref().map(State::fork).transpose()?,
             tokens: self.tokens.clone(),
+            mask: self.mask.as_ref().map(TokenSet::copy).transpose()?,
             next: self.next.clone(),
             prompt_scores: self.prompt_scores.clone(),
             ..*self

@@ -58,6 +58,51 @@ fn the_same_seed_gives_the_same_tokens_and_another_gives_others() {
 }
 
 #[test]
+fn forced_tokens_are_as_good_as_chosen_ones() {
+    for (name, spec) in catalogue() {
+        let prompt = Random::new(9).tokens(45, spec.vocabulary);
+        let mut engine = engine(&build(&spec).bytes(), KvType::Int8);
+        let chosen = opened(&mut engine, 4, &prompt);
+        let tokens = generate(&mut engine, chosen, 12);
+        // At the answer's beginning, before the prompt is read, and in its middle.
+        let forced = opened(&mut engine, 4, &prompt);
+        engine.force(forced, &tokens[..3]).unwrap();
+        let mut all = tokens[..3].to_vec();
+        all.extend(generate(&mut engine, forced, 2));
+        engine.force(forced, &tokens[5..9]).unwrap();
+        all.extend(&tokens[5..9]);
+        all.extend(generate(&mut engine, forced, 3));
+        assert_eq!(all, tokens, "{name}");
+    }
+}
+
+#[test]
+fn a_mask_holds_until_another_one_is_set() {
+    let spec = ModelSpec::default();
+    let mut engine = engine(&build(&spec).bytes(), KvType::Int8);
+    let bits = |tokens: &[u32]| {
+        let mut bits = vec![0u8; spec.vocabulary.div_ceil(8)];
+        tokens.iter().for_each(|token| bits[*token as usize / 8] |= 1 << (token % 8));
+        bits
+    };
+    let id = opened(&mut engine, 1, &[1, 2, 3]);
+    let free = generate(&mut engine, id, 1);
+    engine.set_mask(id, Some(&bits(&[5, 6]))).unwrap();
+    assert!(generate(&mut engine, id, 6).iter().all(|token| [5, 6].contains(token)));
+    engine.evict(id).unwrap();
+    let copy = engine.fork(id).unwrap();
+    assert!(generate(&mut engine, copy, 4).iter().chain(&generate(&mut engine, id, 4)).all(|token| [5, 6].contains(token)));
+    engine.set_mask(id, Some(&bits(&[]))).unwrap();
+    read_all(&mut engine, id);
+    assert!(engine.sample(id).unwrap_err().to_string().contains("every token is forbidden"));
+    let again = opened(&mut engine, 1, &[1, 2, 3]);
+    engine.set_mask(again, Some(&bits(&[7]))).unwrap();
+    engine.set_mask(again, None).unwrap();
+    assert_eq!(generate(&mut engine, again, 1), free);
+    assert!(engine.set_mask(again, Some(&[0])).unwrap_err().to_string().contains("a mask must have"));
+}
+
+#[test]
 fn company_changes_no_token() {
     for (name, spec) in catalogue() {
         let bytes = build(&spec).bytes();

@@ -97,7 +97,7 @@ fn logits_that_are_no_numbers_are_an_error_and_never_a_panic() {
         for b in awkward {
             for c in awkward {
                 for sampling in &samplings {
-                    match sample(sampling, History { seen: None, tokens: &[0, 1, 1], prompt: 1 }, &mut [a, b, c]) {
+                    match sample(sampling, History { seen: None, tokens: &[0, 1, 1], prompt: 1 }, None, &mut [a, b, c]) {
                         Ok(sampled) => {
                             assert!(sampled.id < 3);
                             let logprobs = sampled.logprob.iter().flat_map(|one| one.top.iter().map(|(_, x)| *x).chain([one.logprob]));
@@ -114,5 +114,5 @@ fn logits_that_are_no_numbers_are_an_error_and_never_a_panic() {
         }
     }
     assert!(failed > 100, "{failed} failed");
-    assert!(sample(&greedy(), History { seen: None, tokens: &[], prompt: 0 }, &mut []).is_err(), "no vocabulary, no token");
+    assert!(sample(&greedy(), History { seen: None, tokens: &[], prompt: 0 }, None, &mut []).is_err(), "no vocabulary, no token");
 }

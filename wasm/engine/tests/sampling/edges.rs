@@ -95,7 +95,7 @@ prop_compose! {
         Sampling {
             temperature: temperature as f32, top_k, top_p, min_p: min_p as f32, repetition_penalty,
             presence_penalty: presence as f32, frequency_penalty: frequency as f32,
-            logit_bias, seed, min_tokens, stop_tokens: vec![0, 4], top_logprobs: Some(5),
+            logit_bias, seed, min_tokens, stop_tokens: vec![0, 4], top_logprobs: Some(5), allowed_tokens: None, banned_series: Vec::new(),
         }
     }
 }
@@ -113,7 +113,7 @@ proptest! {
         let prompt = tokens.len() / 2;
         let history = History { seen: None, tokens: &tokens, prompt };
         let mut adjusted = logits.clone();
-        let sampled = sample(&sampling, history, &mut adjusted);
+        let sampled = sample(&sampling, history, None, &mut adjusted);
         prop_assert!(sampled.is_ok(), "{:?}", sampled);
         let sampled = sampled.unwrap();
         prop_assert!(tokens.len() - prompt >= sampling.min_tokens || !sampled.stop);

@@ -21,7 +21,7 @@ fn drawing() -> Sampling {
 
 /// One choice after `history`, whose first `prompt` tokens are the prompt.
 fn choice(sampling: &Sampling, history: &[u32], prompt: usize, logits: &[f32]) -> Sampled {
-    sample(sampling, History { seen: None, tokens: history, prompt }, &mut logits.to_vec()).unwrap()
+    sample(sampling, History { seen: None, tokens: history, prompt }, None, &mut logits.to_vec()).unwrap()
 }
 
 /// How often each token is drawn over as many seeds, as a share.

@@ -60,6 +60,8 @@ impl Case {
             min_tokens: self.min_tokens,
             stop_tokens: self.stop_tokens.clone(),
             top_logprobs: None,
+            allowed_tokens: None,
+            banned_series: Vec::new(),
         }
     }
 }
@@ -74,7 +76,7 @@ fn choices_are_the_references() {
         let text = [case.prompt.as_slice(), &case.output].concat();
         for (seed, expected) in case.seeds.iter().zip(&case.chosen) {
             let history = History { seen: None, tokens: &text, prompt: case.prompt.len() };
-            let found = sample(&case.sampling(seed), history, &mut logits.clone()).ok().map(|sampled| sampled.id);
+            let found = sample(&case.sampling(seed), history, None, &mut logits.clone()).ok().map(|sampled| sampled.id);
             assert_eq!(found, *expected, "case {index}, seed {seed}");
         }
     }

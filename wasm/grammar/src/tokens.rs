@@ -1,0 +1,80 @@
+//! A model's tokens, and what bounds the work for one text.
+
+use llguidance::ParserFactory;
+use llguidance::api::ParserLimits;
+use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
+use std::sync::Arc;
+
+/// In steps of the library's own work, not in time: the same grammar is refused on every machine. It does some 50,000 of the first and 14,000 of the
+/// second in a millisecond as native code. A state of the lexer takes one or two kilobytes.
+fn limits() -> ParserLimits {
+    ParserLimits {
+        initial_lexer_fuel: 500_000,
+        step_lexer_fuel: 200_000,
+        step_max_items: 20_000,
+        max_items_in_row: 1000,
+        max_lexer_states: 10_000,
+        max_grammar_size: 100_000,
+        precompute_large_lexemes: false,
+        verbose_errors: false,
+    }
+}
+
+/// The texts of one tokenizer.
+pub fn factory(number: u32, vocabulary: usize, input: &[u8]) -> Result<ParserFactory, String> {
+    let mut rest = input;
+    let mut words = Vec::with_capacity(vocabulary);
+    for _ in 0..vocabulary {
+        let (length, after) = rest.split_first_chunk::<2>().ok_or("the tokens are cut off")?;
+        let (word, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*length))).ok_or("the tokens are cut off")?;
+        words.push(word.to_vec());
+        rest = after;
+    }
+    let ends: Vec<TokenId> = rest.chunks_exact(4).map(|id| u32::from_le_bytes([id[0], id[1], id[2], id[3]])).collect();
+    let size = u32::try_from(vocabulary).map_err(|error| error.to_string())?;
+    let first = *ends.first().ok_or("no token ends a text")?;
+    if ends.iter().any(|token| *token >= size) {
+        return Err("a token that ends a text is outside the vocabulary".to_owned());
+    }
+    let trie = TokTrie::from(&TokRxInfo::new(size, first), &words).with_eos_tokens(&ends);
+    let tokens: TokEnv = Arc::new(HostTokens { number, trie });
+    // Without slices of the vocabulary, which save a millisecond a step and take 15 MB.
+    let mut factory = ParserFactory::new(&tokens, InferenceCapabilities::default(), &[]).map_err(|error| error.to_string())?;
+    factory.quiet();
+    *factory.limits_mut() = limits();
+    Ok(factory)
+}
+
+/// The host has the tokenizer: what a grammar leaves no choice about becomes the tokens that the model knows the text by.
+struct HostTokens {
+    number: u32,
+    trie: TokTrie,
+}
+
+impl TokenizerEnv for HostTokens {
+    fn tok_trie(&self) -> &TokTrie {
+        &self.trie
+    }
+
+    fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        self.trie.tokenize_with_greedy_fallback(bytes, |text| tokenized(self.number, text, &self.trie))
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn tokenized(number: u32, text: &str, _trie: &TokTrie) -> Vec<TokenId> {
+    #[link(wasm_import_module = "host")]
+    unsafe extern "C" {
+        /// Puts the ids of a text in, as for a call, and says how many they are.
+        fn tokenize(tokenizer: u32, text: *const u8, length: usize) -> usize;
+    }
+    // SAFETY: the host reads `length` bytes of a text that lives until it has answered.
+    let count = unsafe { tokenize(number, text.as_ptr(), text.len()) };
+    let bytes = crate::taken_input();
+    bytes.chunks_exact(4).take(count).map(|id| u32::from_le_bytes([id[0], id[1], id[2], id[3]])).collect()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn tokenized(_number: u32, text: &str, trie: &TokTrie) -> Vec<TokenId> {
+    trie.greedy_tokenize(text.as_bytes())
+}

@@ -1,0 +1,81 @@
+/** The constraint that a request asks for, by which field, and whether it can be held to. */
+import { unwrap } from "../../contracts/call.ts";
+import type { Constraint } from "../../contracts/constraint.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import { describeCause, logLine } from "../../observe/log-line.ts";
+import type { Environment } from "../environment.ts";
+import { invalidRequest } from "../failures.ts";
+import type { GenerationFields } from "../schema/generation-fields.ts";
+import { isAbsent } from "../schema/parse.ts";
+import { strictViolation } from "./strict-schema.ts";
+
+export interface AskedConstraint {
+  readonly constraint: Constraint;
+  /** The field that asks for it. */
+  readonly param: string;
+}
+
+/** Undefined where the text may be anything. @throws ServiceError where two are asked for, or one together with what excludes it. */
+export function askedConstraint(
+  body: Pick<GenerationFields, "ignore_eos" | "response_format" | "structured_outputs">,
+): AskedConstraint | undefined {
+  const formatted = ofResponseFormat(body.response_format);
+  const structured = ofStructuredOutputs(body.structured_outputs);
+  if (formatted !== undefined && structured !== undefined)
+    throw invalidRequest("'structured_outputs': must be left out beside a 'response_format' other than text.", "structured_outputs");
+  const asked = formatted ?? structured;
+  if (asked !== undefined && body.ignore_eos === true)
+    throw invalidRequest(
+      `'ignore_eos': must be false beside '${asked.param}', because the answer ends where its text is whole.`,
+      "ignore_eos",
+    );
+  return asked;
+}
+
+/** @throws ServiceError that names the request's field and what of it can't be held to. */
+export async function requireHoldable(
+  { GRAMMAR: grammar }: Pick<Environment, "GRAMMAR">,
+  { constraint, param }: AskedConstraint,
+): Promise<void> {
+  try {
+    await unwrap("grammar", grammar.check(constraint), (cause) => {
+      logLine("error", "service_unreachable", { service: "grammar", cause: describeCause(cause) });
+    });
+  } catch (cause) {
+    if (!(cause instanceof ServiceError) || cause.failure.code !== "invalid_request") throw cause;
+    const message = cause.failure.message.replace(/^constraint(\.\w+)?:? /, "");
+    throw invalidRequest(`'${param}': ${message}.`, param);
+  }
+}
+
+function ofResponseFormat(format: GenerationFields["response_format"]): AskedConstraint | undefined {
+  if (isAbsent(format) || format.type === "text") return undefined;
+  const anyObject: AskedConstraint = { constraint: { kind: "json_object", text: "" }, param: "response_format" };
+  if (format.type === "json_object") return anyObject;
+  const { schema, strict } = format.json_schema;
+  if (isAbsent(schema)) return anyObject;
+  const param = "response_format.json_schema.schema";
+  const violation = strict === true ? strictViolation(schema) : undefined;
+  if (violation !== undefined) throw invalidRequest(`'${param}': with 'strict', ${violation}.`, param);
+  return { constraint: { kind: "json_schema", text: jsonOf(schema) }, param };
+}
+
+function ofStructuredOutputs(asked: GenerationFields["structured_outputs"]): AskedConstraint | undefined {
+  if (isAbsent(asked)) return undefined;
+  const { json, regex, choice, grammar } = asked;
+  const of = (name: string, kind: Constraint["kind"], text: string): AskedConstraint => ({
+    constraint: { kind, text },
+    param: `structured_outputs.${name}`,
+  });
+  if (!isAbsent(json)) return of("json", "json_schema", jsonOf(json));
+  if (!isAbsent(regex)) return of("regex", "regex", regex);
+  if (!isAbsent(choice)) return of("choice", "choice", jsonOf(choice));
+  if (!isAbsent(grammar)) return of("grammar", "lark", grammar);
+  return of("json_object", "json_object", "");
+}
+
+/** Integers that a JavaScript number does not hold come as `bigint` (`http/read-json.ts`), and go on with all of their digits. */
+export function jsonOf(value: unknown): string {
+  const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
+  return JSON.stringify(value, (_name, one: unknown) => (typeof one === "bigint" ? rawJSON(String(one)) : one));
+}
