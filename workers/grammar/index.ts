@@ -14,7 +14,12 @@ import { tokensOf } from "./wasm-grammar.ts";
 /** Of the isolate. */
 const texts = new GrammarTexts(code);
 
-export class GrammarEntrypoint extends WorkerEntrypoint<ModelAssets> implements GrammarService {
+interface GrammarEnvironment extends ModelAssets {
+  /** Static assets, as the gateway has them: each model's card and tokenizer. */
+  readonly ASSETS: ModelAssets["ASSETS"];
+}
+
+export class GrammarEntrypoint extends WorkerEntrypoint<GrammarEnvironment> implements GrammarService {
   check(constraint: Constraint): Promise<Outcome<null>> {
     return outcomeOf(() => {
       texts.check(constraint);

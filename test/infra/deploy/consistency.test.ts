@@ -106,7 +106,7 @@ describe("this repository", () => {
     expect(checkConsistency(readRepository()).map(describeProblem)).toEqual([]);
   });
 
-  it("is deployed from the engine to the gateway", () => {
-    expect(readWorkers().map(({ role }) => role)).toEqual(["engine", "pool", "session", "gateway"]);
+  it("is deployed from the grammar to the gateway", () => {
+    expect(readWorkers().map(({ role }) => role)).toEqual(["grammar", "engine", "pool", "session", "gateway"]);
   });
 });

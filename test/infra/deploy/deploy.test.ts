@@ -67,6 +67,7 @@ describe("a deployment", () => {
     const nodes = `node-1:${Buffer.alloc(32, 9).toString("base64")}`;
     await deploy(options("--secrets", file("secrets", `API_KEYS=${apiKey}\nSTATE_KEYS=${stateKeys}\nPOOL_NODES=${nodes}\n`)), host);
     expect(uploads).toEqual([
+      { name: "spikingbrain-grammar", secrets: null },
       { name: "spikingbrain-engine", secrets: null },
       { name: "spikingbrain-pool", secrets: { POOL_NODES: nodes } },
       { name: "spikingbrain-session", secrets: { STATE_KEYS: stateKeys } },
@@ -116,15 +117,15 @@ describe("a deployment", () => {
     const { host, uploads } = account(["spikingbrain-session"]);
     const secrets = file("secrets", `API_KEYS=${apiKey}\nSTATE_KEYS=${stateKeys}`);
     await expect(deploy(options("--secrets", secrets), host)).rejects.toThrow(
-      "The session Worker was not deployed; wrangler's reason is above. Deployed: engine, pool; not deployed: session, gateway.",
+      "The session Worker was not deployed; wrangler's reason is above. Deployed: grammar, engine, pool; not deployed: session, gateway.",
     );
-    expect(uploads.map(({ name }) => name)).toEqual(["spikingbrain-engine", "spikingbrain-pool"]);
+    expect(uploads.map(({ name }) => name)).toEqual(["spikingbrain-grammar", "spikingbrain-engine", "spikingbrain-pool"]);
     const again = account();
     await deploy(options("--secrets", secrets), again.host);
-    expect(again.uploads).toHaveLength(4);
+    expect(again.uploads).toHaveLength(5);
   });
 
-  it("goes back from the gateway to the engine", async () => {
+  it("goes back from the gateway to the grammar", async () => {
     const { run, calls } = fakeWrangler({ "rollback --name spikingbrain-pool": fails("There is no version before.") });
     const said: string[] = [];
     const back = deploy(options("--rollback"), {
@@ -134,7 +135,9 @@ describe("a deployment", () => {
       isReady: () => Promise.resolve(true),
     });
     await expect(back).rejects.toThrow("Not rolled back: spikingbrain-pool;");
-    expect(calls.map((call) => call.split(" ")[2])).toEqual(["gateway", "session", "pool", "engine"].map((role) => `spikingbrain-${role}`));
+    expect(calls.map((call) => call.split(" ")[2])).toEqual(
+      ["gateway", "session", "pool", "engine", "grammar"].map((role) => `spikingbrain-${role}`),
+    );
   });
 });
 
@@ -147,9 +150,9 @@ describe("a dry run", () => {
       return await wrangler(args, { ...given, environment: { CLOUDFLARE_API_BASE_URL: "http://127.0.0.1:9/" } });
     };
     await deploy(options("--dry-run"), { run, log: (line) => said.push(line), ask: undefined, isReady: () => Promise.resolve(false) });
-    for (const role of ["engine", "pool", "session", "gateway"])
+    for (const role of ["grammar", "engine", "pool", "session", "gateway"])
       expect(said.join("\n")).toMatch(new RegExp(`^${role} +[1-9]\\d* KiB`, "m"));
-    expect(commands).toHaveLength(4);
+    expect(commands).toHaveLength(5);
     for (const command of commands) expect(command).toMatch(/^deploy -c \S+ --dry-run /);
   });
 
