@@ -3,6 +3,7 @@
  * a vector that stays in a register, and added. No scales, no activations to load, no rows. What an engine reaches is told as a share of it.
  */
 import { timed } from "../timed.ts";
+import { instantiate, leb, section, simd, text } from "./wasm-module.ts";
 
 /** Bytes that a pass of the loop takes: eight accumulators of eight weights each. */
 const accumulators = 8;
@@ -15,17 +16,9 @@ interface BareKernel {
   readonly sum: (passes: number) => number;
 }
 
-/** Node's types know the interfaces of WebAssembly, not its constructors. */
-const { WebAssembly } = globalThis as unknown as {
-  readonly WebAssembly: {
-    readonly Module: new (bytes: Uint8Array) => object;
-    readonly Instance: new (module: object) => { readonly exports: unknown };
-  };
-};
-
 /** Weights a second of processor time over so many bytes of int8 weights: the best of some passes. */
 export function bareWeightsPerSecond(bytes: number, passes = 5): number {
-  const kernel = new WebAssembly.Instance(new WebAssembly.Module(moduleBytes(Math.ceil(bytes / pageBytes)))).exports as BareKernel;
+  const kernel = instantiate(moduleBytes(Math.ceil(bytes / pageBytes))) as BareKernel;
   new Uint8Array(kernel.memory.buffer).fill(3);
   const count = Math.floor(bytes / passBytes);
   // The compiler warms up on a few.
@@ -38,7 +31,6 @@ export function bareWeightsPerSecond(bytes: number, passes = 5): number {
 function moduleBytes(pages: number): Uint8Array {
   const [i32, v128] = [0x7f, 0x7b];
   const [passes, at, first] = [0, 1, 2];
-  const simd = (code: number): number[] => [0xfd, ...leb(code)];
   const get = (local: number): number[] => [0x20, local];
   const set = (local: number): number[] => [0x21, local];
   const constant = (value: number): number[] => [0x41, ...leb(value)];
@@ -67,23 +59,4 @@ function moduleBytes(pages: number): Uint8Array {
     ...section(7, [2, ...text("memory"), 2, 0, ...text("sum"), 0, 0]),
     ...section(10, [1, ...leb(body.length), ...body]),
   ]);
-}
-
-function section(id: number, content: readonly number[]): number[] {
-  return [id, ...leb(content.length), ...content];
-}
-
-function text(name: string): number[] {
-  return [name.length, ...Buffer.from(name)];
-}
-
-/** LEB128, with room for the sign where one is read. */
-function leb(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  while (rest >= 0x40) {
-    bytes.push((rest & 0x7f) | 0x80);
-    rest >>>= 7;
-  }
-  return [...bytes, rest];
 }

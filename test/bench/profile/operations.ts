@@ -4,7 +4,7 @@ const names: readonly (readonly [pattern: RegExp, operation: string])[] = [
   [/kernel::of_bytes/, "products with bytes: the head"],
   [/kernel::of_(halves|floats|groups)/, "products of other types"],
   [/attention::scores/, "attention: keys with queries"],
-  [/attention::add_values|Page::values/, "attention: weights with values"],
+  [/attention::values|Page::values/, "attention: weights with values"],
   [/attention::attention_weights/, "attention: softmax"],
   [/layer::attention/, "attention: the rest"],
   [/layer::evicted|model::evicted|state::salient/, "what is remembered of evicted tokens"],

@@ -10,6 +10,7 @@ import { median } from "../report/statistics.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 import { timed } from "../timed.ts";
 import { bareWeightsPerSecond } from "./bare-kernel.ts";
+import { bareProductsPerSecond } from "./bare-rows.ts";
 import { sharesOf } from "./sampled.ts";
 
 const contexts = [128, 1000, 4000] as const;
@@ -26,6 +27,7 @@ const leastShare = 0.002;
 const program = "WASM relaxed, Node";
 const bare = "bare kernel";
 const streamSetting = `${streamContext} tokens of context, several sequences in one pass`;
+const rowsName = (count: number): string => `${count} ${count === 1 ? "row" : "rows"}`;
 const streamName = (count: number): string => `${count} ${count === 1 ? "sequence" : "sequences"}`;
 
 async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
@@ -45,7 +47,15 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     const one = collector.find(streamSetting, "decode", streamName(1))?.values.at(-1) ?? NaN;
     collector.add(setting, "weights met", "G weights/s of processor", program, (one * parameters) / 1e9);
     collector.add(setting, "weights met", "G weights/s of processor", bare, bareWeightsPerSecond(bareBytes) / 1e9);
-    progress(`round ${round + 1} of ${rounds}, streams and bare kernel`);
+    for (const count of streams)
+      collector.add(
+        "rows that meet weights of 4 bits, bare kernel",
+        "products",
+        "G products/s of processor",
+        rowsName(count),
+        bareProductsPerSecond(bareBytes / 2, count) / 1e9,
+      );
+    progress(`round ${round + 1} of ${rounds}, streams and bare kernels`);
   }
   const found = (figure: string, of: string): Series => {
     const series = collector.all().find((one) => one.figure === figure && one.program === of);
@@ -63,10 +73,15 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     notes: [
       "Shares are of V8's sampling profiler over the reading of a whole prompt, and over tokens that are decoded after it, greedily.",
       "The bare kernel loads, widens, multiplies and adds every int8 weight of 100 MB once, with nothing else to load; weights met are decoded tokens times the model's parameters.",
+      "Products of several rows: weights of 4 bits are unpacked once for four rows, multiplied and summed in integers and nothing else; what rows gain there is the most that sequences in one pass can gain from sharing weights.",
       "Sequences in one pass all get their next token from it, so each has the same share.",
     ],
     series: collector.all(),
-    comparisons: [achieved, ...gains],
+    comparisons: [
+      achieved,
+      ...gains,
+      ...streams.slice(1).map((count) => compare(found("products", rowsName(count)), found("products", rowsName(1)), "ratio")),
+    ],
     floors,
   };
 }
