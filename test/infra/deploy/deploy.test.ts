@@ -78,7 +78,7 @@ describe("a deployment", () => {
     for (const secret of [apiKey, stateKeys, nodes]) expect([...said, ...calls].join("\n")).not.toContain(secret);
     expect(said.at(-1)).toContain("https://spikingbrain-gateway.example.workers.dev/v1");
     const first = calls.findIndex((call) => !call.includes("--dry-run"));
-    expect(calls.slice(0, first)).toHaveLength(4);
+    expect(calls.slice(0, first)).toHaveLength(5);
   });
 
   it("asks for what is missing, and not for what is there from an earlier one", async () => {
@@ -93,7 +93,7 @@ describe("a deployment", () => {
     expect(first.uploads.at(-1)?.secrets).toEqual({ API_KEYS: apiKey });
     const second = account([], ["STATE_KEYS", "API_KEYS"]);
     await deploy(options(), second.host);
-    expect(second.uploads.map(({ secrets }) => secrets)).toEqual([null, null, null, null]);
+    expect(second.uploads.map(({ secrets }) => secrets)).toEqual([null, null, null, null, null]);
   });
 
   it.each([

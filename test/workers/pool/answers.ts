@@ -6,6 +6,8 @@ export const kinds: readonly (readonly [name: string, body: Json])[] = [
   ["greedy", { temperature: 0 }],
   ["by chance, with a seed", { temperature: 1.3, seed: 11, top_k: 40 }],
   ["with penalties", { temperature: 0.9, seed: 5, presence_penalty: 0.7, frequency_penalty: 0.4, repetition_penalty: 1.2 }],
+  // Its hyphens follow without a choice.
+  ["held to a pattern", { temperature: 1.3, seed: 3, ignore_eos: false, structured_outputs: { regex: "([a-z]{2}-){20}" } }],
   ["with log-probabilities", { temperature: 0, logprobs: true, top_logprobs: 2 }],
 ];
 
