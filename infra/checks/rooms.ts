@@ -71,7 +71,7 @@ export const drawnRooms: readonly Room[] = [
   },
   {
     path: "infra/node",
-    imports: ["infra/local", contracts, encoding, stateFile, tokenizer, "workers/engine", sessions, "wasm/pkg"],
+    imports: ["infra/local", contracts, encoding, observe, stateFile, tokenizer, "workers/engine", sessions, "workers/grammar", "wasm/pkg"],
   },
   { path: "test", imports: ["workers", "wasm", "infra"] },
 ];

@@ -25,6 +25,8 @@ export const defaultConfigurations: readonly string[] = [
 
 export interface StackOptions {
   readonly port: number;
+  /** Address to listen at; 127.0.0.1 unless given. */
+  readonly host?: string;
   /** The port's, where it is taken already. */
   readonly claim?: Lock;
   /** Wrangler configurations, the one that answers HTTP first; {@link defaultConfigurations} unless given. */
@@ -78,7 +80,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     [
       ...["--no-warnings", "--import", inRepository("infra/local/wrangler-shut.ts")],
       ...[inRepository("node_modules/wrangler/wrangler-dist/cli.js"), "dev", ...configurations],
-      ...["--ip", "127.0.0.1", "--port", String(options.port), "--log-level", "warn", "--show-interactive-dev-session=false"],
+      ...[
+        "--ip",
+        options.host ?? "127.0.0.1",
+        "--port",
+        String(options.port),
+        "--log-level",
+        "warn",
+        "--show-interactive-dev-session=false",
+      ],
       ...(options.persistTo === undefined ? [] : ["--persist-to", options.persistTo]),
       ...variables,
     ],

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { logitsCommand } from "./logits.ts";
+import { serveCommand } from "./serve.ts";
 import { snapshotCommand } from "./snapshot.ts";
 
 const program = new Command("spikingbrain")
@@ -11,6 +12,7 @@ const program = new Command("spikingbrain")
   .addCommand(logitsCommand)
   .addCommand(inspectCommand)
   .addCommand(snapshotCommand)
+  .addCommand(serveCommand)
   .showHelpAfterError();
 
 try {

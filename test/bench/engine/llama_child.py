@@ -1,4 +1,4 @@
-"""llama.cpp through llama-cpp-python, one thread. Arguments: GGUF, `f16` or `q8_0` keys and values. See child-participant.ts."""
+"""llama.cpp through llama-cpp-python. Arguments: GGUF, `f16` or `q8_0` keys and values, threads. See child-participant.ts."""
 
 import ctypes
 import json
@@ -17,7 +17,7 @@ PREFILL_TOKENS_PER_STEP = 512
 class Llama:
     """A model and one context over it."""
 
-    def __init__(self, path: str, kv_type: str) -> None:
+    def __init__(self, path: str, kv_type: str, threads: int) -> None:
         llama_cpp.llama_backend_init()
         model_params = llama_cpp.llama_model_default_params()
         model_params.n_gpu_layers = 0
@@ -28,7 +28,7 @@ class Llama:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = self.context_length
         params.n_batch = params.n_ubatch = PREFILL_TOKENS_PER_STEP
-        params.n_threads = params.n_threads_batch = 1
+        params.n_threads = params.n_threads_batch = threads
         # Quantised values need flash attention; without them it is off, as on any processor where it gains nothing.
         quantised = kv_type == "q8_0"
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED if quantised else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -88,15 +88,16 @@ def measure(llama: Llama, prompt: Sequence[int], decode: int) -> dict[str, objec
     }
 
 
-def main(path: str, kv_type: str) -> None:
+def main(path: str, kv_type: str, threads: str = "1") -> None:
     """Greets, then answers one task a line."""
     if kv_type not in ("f16", "q8_0"):
         raise SystemExit(f'keys and values must be "f16" or "q8_0"; they are "{kv_type}"')
-    llama = Llama(path, kv_type)
+    llama = Llama(path, kv_type, int(threads))
     attention = "flash attention" if kv_type == "q8_0" else "no flash attention"
+    counted = "one thread" if threads == "1" else f"{threads} threads"
     features = " ".join(re.findall(r"(\w+) = 1", llama_cpp.llama_print_system_info().decode()))
     description = (
-        f"llama-cpp-python {llama_cpp.__version__}, one thread, {kv_type} keys and values, {attention}, "
+        f"llama-cpp-python {llama_cpp.__version__}, {counted}, {kv_type} keys and values, {attention}, "
         f"{PREFILL_TOKENS_PER_STEP} prompt tokens a step, compiled with {features}"
     )
     print(json.dumps({"description": description, "contextLength": llama.context_length}), flush=True)

@@ -2,7 +2,8 @@
 import { inject } from "vitest";
 import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
-import { loadModel, type LoadedModel } from "../../../workers/engine/loaded-model.ts";
+import type { LoadedModel } from "../../../workers/engine/described-model.ts";
+import { loadModel } from "../../../workers/engine/loaded-model.ts";
 import { submitWithState } from "../../../workers/contracts/request/open-state.ts";
 import { fromBase64 } from "../../../workers/encoding/base64.ts";
 import { Scheduler } from "../../../workers/engine/scheduler.ts";

@@ -36,6 +36,8 @@ export interface Call {
   readonly parts?: readonly Uint8Array[];
   /** The one rank that is to do it; the others answer at once. All of them where it is left out. */
   readonly to?: number;
+  /** What the first rank has sampled since the last call, which every rank accepts before it does anything else. */
+  readonly sampled?: readonly (readonly [sequence: number, token?: number])[];
 }
 
 /** What a follower has made of a call. */
@@ -144,14 +146,14 @@ export class Follower {
   }
 
   /** The next call, whenever it comes; with the part that is this follower's. */
-  next(): Omit<Call, "parts" | "to"> & { readonly part: Uint8Array; readonly isMine: boolean } {
+  next(): Required<Omit<Call, "parts" | "to">> & { readonly part: Uint8Array; readonly isMine: boolean } {
     const { control } = this.#line;
     waitWhile(control, calls, (number) => number === this.#seen);
     this.#seen = Atomics.load(control, calls);
     const { json, parts } = read(this.#line.call, Atomics.load(control, callBytes));
     const part = parts.length > 1 ? parts[this.#index] : parts[0];
-    const { method, parameters, to } = json as Omit<Call, "parts">;
-    return { method, parameters, part: part ?? new Uint8Array(0), isMine: to === undefined || to === this.#index + 1 };
+    const { method, parameters, to, sampled = [] } = json as Omit<Call, "parts">;
+    return { method, parameters, sampled, part: part ?? new Uint8Array(0), isMine: to === undefined || to === this.#index + 1 };
   }
 
   answer(memory: RankMemory, value: { readonly json?: unknown; readonly bytes?: Uint8Array } | { readonly error: RankError }): void {

@@ -32,7 +32,6 @@ const methods: Readonly<Record<string, (engine: RankEngine, parameters: Paramete
   feed: (engine, [sequence], part) => (engine.feed(sequence, tokensOf(part)), {}),
   force: (engine, [sequence], part) => (engine.force(sequence, tokensOf(part)), {}),
   step: (engine, _, part) => (engine.step(tokensOf(part)), {}),
-  accept: (engine, [sequence, token]) => (engine.accept(sequence, token), {}),
   readLogits: (engine, [sequence, count]) => (engine.readLogits(sequence, count), {}),
   spikeCounts: (engine, [sequence]) => ({ json: JSON.parse(engine.spikeCounts(sequence)) as unknown }),
   salientPositions: (engine, [sequence, layer, head]) => ({ json: [...engine.salientPositions(sequence, layer, head)] }),
@@ -51,10 +50,11 @@ const methods: Readonly<Record<string, (engine: RankEngine, parameters: Paramete
 export function follow(follower: Follower, make: () => RankEngine, leave: (code: number) => void): void {
   let engine: RankEngine | undefined;
   for (;;) {
-    const { method, parameters, part, isMine } = follower.next();
+    const { method, parameters, part, isMine, sampled } = follower.next();
     const memory = (): RankMemory => ({ memoryBytes: engine?.memoryBytes() ?? 0, freeStateBytes: engine?.freeStateBytes() ?? 0 });
     try {
       if (method === endCall) return;
+      for (const [sequence, token] of sampled) engine?.accept(sequence, token);
       if (!isMine) {
         follower.answer(memory(), {});
         continue;

@@ -34,6 +34,7 @@ export class RankedEngine implements Engine {
   #memory: readonly RankMemory[] = [];
   #saves = new Map<number, StateJoiner>();
   #restores = new Map<number, { header: Uint8Array; splitter: StateSplitter | undefined }>();
+  #sampled: (readonly [sequence: number, token?: number])[] = [];
   #broken: Error | undefined;
 
   /** Once every rank has all bytes of the file. */
@@ -112,7 +113,8 @@ export class RankedEngine implements Engine {
     this.#check();
     const sampled = this.#own.sample(sequence);
     const { id, stop } = JSON.parse(sampled) as { readonly id: number; readonly stop: boolean };
-    this.#all({ method: "accept", parameters: stop ? [sequence] : [sequence, id] }, () => undefined);
+    // Told with the next call: a meeting of its own would cost as much as a layer's.
+    this.#sampled.push(stop ? [sequence] : [sequence, id]);
     return sampled;
   }
 
@@ -289,7 +291,8 @@ export class RankedEngine implements Engine {
   #all<T>(call: Call, work: () => T): { own: T; others: Extract<Answer, { ok: true }>[] } {
     this.#check();
     const { caller, exchange, meeting } = this.#parts;
-    caller.begin(call);
+    caller.begin({ ...call, sampled: this.#sampled });
+    this.#sampled = [];
     let own: { readonly value: T } | { readonly error: unknown };
     try {
       own = { value: work() };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
-import { describeModel, fullAttentionBytesPerToken, tokensHeld } from "../../../workers/engine/loaded-model.ts";
+import { describeModel, fullAttentionBytesPerToken, tokensHeld } from "../../../workers/engine/described-model.ts";
 import { FakeEngine } from "./fake-engine.ts";
 
 const engine = (freeBytes: number, bytes: (tokens: number) => number): Parameters<typeof tokensHeld>[0] => ({
