@@ -1,6 +1,6 @@
 /** What a client sees of streams: how long each took, and how it ended. */
 import { Agent, request as httpRequest } from "node:http";
-import { answerTokens } from "./upstream.ts";
+import { answerTokens, now } from "./upstream.ts";
 
 export interface Target {
   readonly url: string;
@@ -24,7 +24,14 @@ export interface StreamEnd {
   /** The longest time without anything. */
   readonly longestGap: number;
   readonly text: string;
+  /** When it was asked for; Unix milliseconds. */
+  readonly since: number;
+  /** When text of the answer came; Unix milliseconds. */
+  readonly arrivals: readonly number[];
 }
+
+/** A token's text, in the chunks of all programs. */
+const tokenText = /"content":\s*"[^"]/;
 
 export const hangMilliseconds = 8_000;
 
@@ -37,15 +44,16 @@ export function agentOf(connections: number): Agent {
 
 export function readStream({ url, path, headers, body, expected }: Target, agent: Agent): Promise<StreamEnd> {
   return new Promise((resolve) => {
-    const begin = performance.now();
+    const [begin, since] = [performance.now(), now()];
     let last = begin;
     let longestGap = 0;
     let text = "";
     let status = 0;
+    const arrivals: number[] = [];
     const end = (found: Pick<StreamEnd, "ending" | "text">): void => {
       clearTimeout(timer);
       longestGap = Math.max(longestGap, performance.now() - last);
-      resolve({ ...found, milliseconds: performance.now() - begin, longestGap });
+      resolve({ ...found, since, arrivals, milliseconds: performance.now() - begin, longestGap });
     };
     const hung = (): void => {
       end({ ending: "hung", text });
@@ -60,6 +68,7 @@ export function readStream({ url, path, headers, body, expected }: Target, agent
         response.setEncoding("utf8");
         response.on("data", (chunk: string) => {
           text += chunk;
+          if (tokenText.test(chunk)) arrivals.push(now());
           longestGap = Math.max(longestGap, performance.now() - last);
           last = performance.now();
           clearTimeout(timer);

@@ -5,9 +5,9 @@ import { compare, SeriesCollector, type Comparison, type Floor, type Series, typ
 import { quantile, summarize } from "../report/statistics.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 import { until } from "../../../workers/waiting/within.ts";
-import { residentMebibytes } from "./memory.ts";
+import { resident } from "./memory.ts";
 import { alone, edge, floor, portkey, router, startParticipants, startUpstream, type Participant } from "./participants.ts";
-import { agentOf, load, readStream, type Ending } from "./stream-load.ts";
+import { agentOf, load, readStream, type Ending, type StreamEnd } from "./stream-load.ts";
 import { answerTokens, modes, tokensBefore, wholeText, type Mode } from "./upstream.ts";
 
 /** Streams of one measurement by how many are read at a time. */
@@ -31,11 +31,14 @@ const failureOf: Readonly<Record<Exclude<Mode, "good">, string>> = {
   end: "one of two upstreams ends its stream without an end of the answer",
 };
 const afterLoad = "after the load";
+const deathToToken = "time from an upstream's death to the next token";
 
 const notes = [
   `Two upstreams that compute nothing answer with ${answerTokens} tokens, each in a chunk of its own; all programs stand in front of the same two. Client, upstreams and programs share the cores of one machine, so absolute figures are those of a small one.`,
   "added: what a program takes beyond the upstream alone, of the same round. Latency is that of the whole stream.",
-  `"${floor}": a minimal Worker that makes one call to an object, which makes one durable write and hands the upstream's stream on; under wrangler, as the edge is, whose development proxy both have in front of them. Streams a second of the edge are to be at least two thirds of the floor's where it stands in the way of Portkey's.`,
+  `"${floor}": a minimal Worker that makes one call to one of 16 objects, which makes one durable write and hands the upstream's stream on unread; under wrangler, as the edge is, whose development proxy both have in front of them. Streams a second of the edge are to be at least two thirds of the floor's where it stands in the way of Portkey's, and what it adds at the 99th percentile at most half of what Portkey's adds, or one and a half times what the floor does. What the edge does beside that by its contract: a call from the gateway to the session service, one from there to the object and one to the pool, which alone has the replicas' keys; a second durable write, of the answer; all tokens read and checked. Before the gateway stand the two Workers by which wrangler serves its static assets; the floor has none.`,
+  "From an upstream's death to the next token: from the moment at which it cuts, halts or ends its stream until more of the answer's text reaches the client; the longest of the streams that went on.",
+  "Memory under wrangler is mostly wrangler's: its own process, its compiler and its proxy's runtime, which a deployment has none of.",
   "The edge renders and tokenizes each chat, asks the upstreams for token ids, keeps each stream in an object so that it can be read again, and makes text of the ids; the two routers hand bytes on.",
   `Failures: one of the two upstreams goes wrong after ${tokensBefore} tokens (or before the first byte), the other is well; ${failingStreams} streams one after another, of which so many met it (more than once where a program tries again). whole: all tokens and the answer's end; short: a proper end of the stream without them; error: the client was told; broken: the connection broke off; hung: nothing for 8 s. The same streams' longest silence is beside them.`,
   "Where they can be told how long to wait: the edge 0.8 s between two tokens (POOL_GAP_SECONDS), Portkey's gateway 5 s (request_timeout), vllm-router 5 s (--request-timeout-secs), with its retries and breakers as they are by default. Portkey's gateway balances load between two fallbacks, each from one of the upstreams to the other.",
@@ -67,9 +70,11 @@ async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResu
         await measureLoad(alternately(known, round), connections, streams, collector);
       }
     }
-    for (const { name, pid } of known) {
-      const mebibytes = pid === undefined ? undefined : residentMebibytes(pid);
-      if (mebibytes !== undefined) collector.add(afterLoad, "resident memory", "MiB", name, mebibytes);
+    for (const { name, pid, target } of known) {
+      const memory = pid === undefined ? undefined : resident(pid, target.url);
+      if (memory === undefined) continue;
+      collector.add(afterLoad, "resident memory", "MiB", name, memory.whole);
+      if (memory.workers > 0) collector.add(afterLoad, "of it the runtime that holds the Workers", "MiB", name, memory.workers);
     }
     const [bad] = upstreams;
     if (bad === undefined) throw new Error("there is no upstream");
@@ -149,15 +154,25 @@ async function measureFailure(
   });
   await setMode(mode);
   const counts = new Map<Ending, number>([["whole", 0]]);
-  let longest = 0;
+  const known: StreamEnd[] = [];
   for (let stream = 0; stream < failingStreams; stream += 1) {
-    const { ending, longestGap } = await readStream(target, agent);
-    counts.set(ending, (counts.get(ending) ?? 0) + 1);
-    longest = Math.max(longest, longestGap);
+    const end = await readStream(target, agent);
+    counts.set(end.ending, (counts.get(end.ending) ?? 0) + 1);
+    known.push(end);
   }
+  const longest = Math.max(...known.map(({ longestGap }) => longestGap));
+  const deaths = (await (await fetch(`${bad}/deaths`)).json()) as number[];
+  // Streams come one after another, so that a death between a stream's beginning and its last token is one that it outlived.
+  const failovers = known.flatMap(({ since, arrivals }) =>
+    deaths.flatMap((death) => {
+      const next = death < since ? undefined : arrivals.find((time) => time > death);
+      return next === undefined ? [] : [next - death];
+    }),
+  );
   collector.add(failureOf[mode], "that met it", `of ${failingStreams}`, name, await asked());
   for (const [ending, count] of counts) collector.add(failureOf[mode], ending, `of ${failingStreams}`, name, count);
   collector.add(failureOf[mode], "longest silence", "ms", name, longest);
+  if (failovers.length > 0) collector.add(failureOf[mode], deathToToken, "ms", name, Math.max(...failovers));
   await setMode("good");
   agent.destroy();
 }
@@ -191,9 +206,17 @@ function floors(collector: SeriesCollector): Floor[] {
   });
   const kept = (Object.values(failureOf) as readonly string[]).flatMap((setting) => [
     { name: `whole streams of the edge, ${setting}`, required: failingStreams, measured: median(setting, "whole", edge) },
-    { name: `a second over its longest silence, ${setting}`, required: 1, measured: 1_000 / median(setting, "longest silence", edge) },
+    { name: `a second over the longest ${deathToToken}, ${setting}`, required: 1, measured: 1_000 / median(setting, deathToToken, edge) },
   ]);
-  return [...rates, ...kept];
+  const added = amounts.map(({ connections }) => {
+    const p99 = (name: string): number => median(settingOf(connections), "added, p99", name);
+    return {
+      name: `the greater of half of what Portkey's adds and 1.5 times what the floor does, over what the edge does, p99, ${settingOf(connections)}`,
+      required: 1,
+      measured: Math.max(p99(portkey) / 2, p99(floor) * 1.5) / p99(edge),
+    };
+  });
+  return [...rates, ...added, ...kept];
 }
 
 export const poolSuite: Suite = {

@@ -1,6 +1,7 @@
 /**
  * A server of a model that computes nothing: streams of {@link answerTokens} tokens, in the two dialects that routers speak, and on demand streams
- * that go wrong. Run as a program: `upstream.ts PORT`. `POST /mode` sets what happens from then on; `GET /count` tells how many were asked for.
+ * that go wrong. Run as a program: `upstream.ts PORT`. `POST /mode` sets what happens from then on; `GET /count` tells how many were asked for, and
+ * `GET /deaths` when those that went wrong did.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
@@ -26,6 +27,8 @@ interface Body {
 const firstId = 1000;
 let mode: Mode = "good";
 let asked = 0;
+/** When streams went wrong since the mode was set; Unix milliseconds. */
+let deaths: number[] = [];
 
 /** What a client of `/v1/chat/completions` reads of a whole answer. */
 export const wholeText = Array.from({ length: answerTokens }, (_unused, index) => `w${index} `).join("");
@@ -36,7 +39,11 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     case "/mode":
       mode = text as Mode;
       asked = 0;
+      deaths = [];
       response.end();
+      return;
+    case "/deaths":
+      response.end(JSON.stringify(deaths));
       return;
     case "/count":
       response.end(String(asked));
@@ -59,6 +66,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 async function stream(path: string, body: Body, response: ServerResponse): Promise<void> {
   const how = mode;
   if (how === "refuse") {
+    deaths.push(now());
     response.destroy();
     return;
   }
@@ -69,6 +77,7 @@ async function stream(path: string, body: Body, response: ServerResponse): Promi
     if (how !== "good" && index === first + tokensBefore) {
       // What was written is on its way by then.
       await delay(50);
+      deaths.push(now());
       if (how === "cut") response.destroy();
       else if (how === "end") response.end();
       return;
@@ -86,6 +95,9 @@ async function stream(path: string, body: Body, response: ServerResponse): Promi
   send(response, { ...chatChunk(body, {}, null), choices: [], usage });
   response.end("data: [DONE]\n\n");
 }
+
+/** Unix milliseconds, with a fraction. */
+export const now = (): number => performance.timeOrigin + performance.now();
 
 /** How much of the answer the prompt ends with: another upstream has begun it. */
 function begun({ prompt = [] }: Body): number {

@@ -10,9 +10,9 @@ import { brokeOff, endedEarly } from "./failures.ts";
 const bufferBytes = 4096;
 /**
  * Tokens that come faster than this one after another go on together: a chunk passes through four Workers on its way, and costs each of them far
- * more than a token does. A first token waits for nothing, nor does an end; models with a token every few milliseconds are not held up at all.
+ * more than a token does. A first token waits for nothing, nor does an end; a model with a token every ten milliseconds is not held up at all.
  */
-const chunkMilliseconds = 5;
+const chunkMilliseconds = 10;
 
 export interface OutgoingOptions {
   /** Called when the reader has left, or the answer has ended: ends whatever `events` may still wait for. */

@@ -25,16 +25,22 @@ export type LogRecord =
 
 /** Characters that may wait. */
 const waitingCharacters = 64 << 10;
-const waitingMilliseconds = 100;
+/**
+ * How long a record may wait. What an object that is lost had not written is made again, the same, so that writing seldom costs nothing but that;
+ * each writing holds up all that the object does until the disk has it. Readers of several choices wait for it, and of one they do not.
+ */
+const waitingMilliseconds = { severalChoices: 100, oneChoice: 500 } as const;
 
 export class AnswerLog {
   readonly #rows: LogRows;
+  readonly #milliseconds: number;
   readonly #onFlush: () => void;
   #waiting = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(rows: LogRows, onFlush: () => void) {
+  constructor(rows: LogRows, choices: number, onFlush: () => void) {
     this.#rows = rows;
+    this.#milliseconds = choices > 1 ? waitingMilliseconds.severalChoices : waitingMilliseconds.oneChoice;
     this.#onFlush = onFlush;
   }
 
@@ -44,7 +50,7 @@ export class AnswerLog {
     else
       this.#timer ??= setTimeout(() => {
         this.flush();
-      }, waitingMilliseconds);
+      }, this.#milliseconds);
   }
 
   /** What there is no room for stays in memory, and is tried again with what comes next: an answer is not lost to a full disk. */

@@ -61,7 +61,7 @@ export class Life {
     const { stored, model, environment, rows } = options;
     const { jobs } = stored.order;
     this.#meter = new Meter("answer", stored.order.model.id);
-    this.#log = new AnswerLog(rows, () => {
+    this.#log = new AnswerLog(rows, jobs.length, () => {
       for (const entry of this.#held.splice(0)) this.#feed.append(entry);
     });
     this.#entries = new AnswerEntries(jobs, model.tokenizer);
