@@ -21,6 +21,9 @@ def register() -> None:
 
     from spikingbrain_vllm.gguf import LOAD_FORMAT, GgufLoader
     from spikingbrain_vllm.refusals import Refusals
+    from spikingbrain_vllm.sampling.grammar import go_on_with_grammars
+
+    go_on_with_grammars()
 
     if LOAD_FORMAT not in _LOAD_FORMAT_TO_MODEL_LOADER:
         register_model_loader(LOAD_FORMAT)(GgufLoader)

@@ -11,8 +11,10 @@ from spikingbrain_vllm.telemetry.settings import directory_of
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
-ABILITIES = ("continued", "prompt_logprobs", "logit_bias", "long_seeds")
+ABILITIES = ("continued", "prompt_logprobs", "logit_bias", "long_seeds", "token_rules")
 """What a replica can beyond any server of token ids (`workers/contracts/abilities.ts`)."""
+OF_TOKENIZERS = ("constraints",)
+"""Where the model's tokenizer is there."""
 OF_STATES = ("states", "states_on_the_way")
 """Where states move. One on the way is that of a request for a part of the prompt."""
 
@@ -28,7 +30,7 @@ def facts(replica: Replica, model: ServedModel, vllm_config: "VllmConfig") -> di
         "parameters": model.parameters,
         "vocabulary_size": model.vocabulary,
         "context_length": vllm_config.model_config.max_model_len,
-        "abilities": [*ABILITIES, *(OF_STATES if moves else ())],
+        "abilities": [*ABILITIES, *(OF_TOKENIZERS if model.has_tokenizer else ()), *(OF_STATES if moves else ())],
         "kernel": f"vllm-{known['vllm']}",
         # Not told over HTTP: a replica does not report its state while it answers.
         "state": None,

@@ -27,7 +27,17 @@ class _Row:
     def __init__(self, chosen: ChosenHere, vocabulary: int, prompt: list[int], output: list[int]) -> None:
         self.sampling = _within(chosen.sampling, vocabulary)
         self.tally = Tally(prompt, chosen.continued, counts=self.sampling.adjusts)
+        self._banned = [series for series in chosen.banned if max(series) < vocabulary]
+        self._before = prompt[len(prompt) - chosen.continued :]
         self.output = output
+
+    def forbidden(self) -> list[int]:
+        """Tokens that would end a banned series."""
+        if not self._banned:
+            return []
+        longest = max(map(len, self._banned))
+        said = [*self._before, *self.output][-longest:]
+        return [last for *first, last in self._banned if said[len(said) - len(first) :] == first]
 
 
 class ChoosingProcessor(LogitsProcessor):
@@ -59,6 +69,10 @@ class ChoosingProcessor(LogitsProcessor):
         for row in rows:
             self._rows[row].tally.follow(self._rows[row].output)
         at = torch.tensor(rows, device=logits.device)
+        for row in rows:
+            forbidden = self._rows[row].forbidden()
+            if forbidden:
+                logits[row, forbidden] = float("-inf")
         own = logits[at]
         chosen = choose([(self._rows[row].sampling, self._rows[row].tally) for row in rows], own)
         only = torch.full_like(own, float("-inf")).scatter_(1, chosen.clamp(min=0)[:, None], 0.0)

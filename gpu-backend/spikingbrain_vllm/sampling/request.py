@@ -16,7 +16,7 @@ PROCESSOR = "spikingbrain_vllm.sampling.processor:ChoosingProcessor"
 LARGEST_VOCABULARY = 2**31
 _NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
 _COUNTS = ("top_k", "min_tokens")
-_FIELDS = (*_NUMBERS, *_COUNTS, "logit_bias", "seed", "continued")
+_FIELDS = (*_NUMBERS, *_COUNTS, "logit_bias", "banned_series", "seed", "continued")
 _NEUTRAL = {
     "temperature": 0.0,
     "repetition_penalty": 1.0,
@@ -33,6 +33,8 @@ class ChosenHere:
     sampling: Sampling
     continued: int
     """How many of the prompt's last tokens an earlier attempt at the same answer has sampled."""
+    banned: tuple[tuple[int, ...], ...] = ()
+    """Series of tokens that the output does not hold; none of them is empty."""
 
     @staticmethod
     def of(params: SamplingParams) -> "ChosenHere | None":
@@ -56,7 +58,8 @@ class ChosenHere:
             stop_tokens=tuple(sorted(stops)),
         )
         sampling.check(LARGEST_VOCABULARY)
-        return ChosenHere(sampling, require_count("continued", values.get("continued", 0), least=0))
+        continued = require_count("continued", values.get("continued", 0), least=0)
+        return ChosenHere(sampling, continued, _series(values.get("banned_series", [])))
 
 
 def _biases(pairs: object) -> tuple[tuple[int, float], ...]:
@@ -66,6 +69,17 @@ def _biases(pairs: object) -> tuple[tuple[int, float], ...]:
     for pair in pairs:
         require(isinstance(pair, list | tuple) and len(pair) == 2, "logit_bias", rule, pair)
     return tuple((pair[0], pair[1]) for pair in pairs)
+
+
+def _series(lists: object) -> tuple[tuple[int, ...], ...]:
+    rule = "a list of lists of at least one token id"
+    require(isinstance(lists, list | tuple), "banned_series", rule, lists)
+    assert isinstance(lists, list | tuple)
+    for series in lists:
+        require(isinstance(series, list | tuple) and len(series) > 0, "banned_series", rule, series)
+        for token in series:
+            require_count("banned_series", token, least=0)
+    return tuple(tuple(series) for series in lists)
 
 
 def _seed(seed: object) -> int:

@@ -25,6 +25,9 @@ def engine_arguments(options: Options, model: ServedModel, folder: RunFolder, ke
         settled += ["--load-format", model.load_format]
     if not model.has_tokenizer:
         settled.append("--skip-tokenizer-init")
+    else:
+        # The library that the edge has (`wasm/grammar`), and JSON as there: without white space between values.
+        settled += ["--structured-outputs-config", json.dumps({"backend": "guidance", "disable_any_whitespace": True})]
     if not options.has_no_states:
         settled += ["--kv-transfer-config", json.dumps(_transfer(model, folder.states, key_file))]
     if options.counts_spikes:

@@ -34,11 +34,14 @@ def engine_body(asked: Generate) -> bytes:
 def _is_plain(sampling: Sampling) -> bool:
     penalties = (sampling.presence_penalty, sampling.frequency_penalty, sampling.repetition_penalty)
     is_untouched = penalties == (0.0, 0.0, 1.0) and not sampling.logit_bias and sampling.min_tokens <= sampling.continued
-    return is_untouched and f32(sampling.temperature) == 0.0
+    # A text that is held to a grammar begins where the earlier attempt's tokens do.
+    goes_on = sampling.structured_outputs is not None and sampling.continued > 0
+    return is_untouched and not sampling.banned_token_series and not goes_on and f32(sampling.temperature) == 0.0
 
 
 def _chosen_here(sampling: Sampling) -> dict[str, Any]:
-    return {
+    banned = {"banned_series": sampling.banned_token_series} if sampling.banned_token_series else {}
+    return banned | {
         "temperature": sampling.temperature,
         "top_k": max(0, sampling.top_k),
         "top_p": sampling.top_p,

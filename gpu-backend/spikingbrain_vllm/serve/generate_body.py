@@ -29,6 +29,7 @@ class BodyCheck:
         sampling = asked.sampling_params
         tokens = [("token_ids", asked.token_ids), ("sampling_params.stop_token_ids", sampling.stop_token_ids or [])]
         tokens.append(("sampling_params.allowed_token_ids", sampling.allowed_token_ids or []))
+        tokens += [("sampling_params.banned_token_series", series) for series in sampling.banned_token_series or []]
         for name, ids in tokens:
             if ids and max(ids) >= self._vocabulary:
                 raise _wrong(name, f"{name} must each be below the vocabulary's {self._vocabulary}; one is {max(ids)}")

@@ -11,6 +11,9 @@ MOST_BIASES = 1_024
 MOST_LOGPROBS = 21
 """20 alternatives, and the sampled token, which vLLM counts among them."""
 MOST_SCHEMA_CHARACTERS = 65_536
+MOST_CHOICES = 1_024
+MOST_BANNED_SERIES = 128
+LONGEST_BANNED_SERIES = 64
 
 
 def _seed(value: object) -> int:
@@ -27,6 +30,7 @@ Token = Annotated[StrictInt, Field(ge=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 Seed = Annotated[int, PlainValidator(_seed)]
+Series = Annotated[list[Token], Field(min_length=1, max_length=LONGEST_BANNED_SERIES)]
 Schema = Annotated[str, Field(max_length=MOST_SCHEMA_CHARACTERS)]
 
 
@@ -37,7 +41,7 @@ class _Strict(BaseModel):
 class StructuredOutputs(_Strict):
     json_: Schema | dict[str, Any] | None = Field(default=None, alias="json")
     regex: Schema | None = None
-    choice: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
+    choice: Annotated[list[str], Field(max_length=MOST_CHOICES)] | None = None
     grammar: Schema | None = None
     json_object: StrictBool | None = None
 
@@ -63,6 +67,8 @@ class Sampling(_Strict):
     prompt_logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_LOGPROBS)] | None = None
     logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=MOST_BIASES)] | None = None
     allowed_token_ids: Annotated[list[Token], Field(min_length=1)] | None = None
+    banned_token_series: Annotated[list[Series], Field(max_length=MOST_BANNED_SERIES)] | None = None
+    """The answer's last token is not chosen where those before it have been; vLLM's own `bad_words` are texts."""
     detokenize: StrictBool = True
     structured_outputs: StructuredOutputs | None = None
 

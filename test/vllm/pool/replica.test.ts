@@ -13,7 +13,8 @@ import type {} from "./provided.ts";
 
 const { url, key, model: file, digest, tokenizerDigest } = inject("replica");
 const timeoutMilliseconds = 60_000;
-const ofReplicas = abilities.filter((ability) => ability !== "constraints" && ability !== "token_rules");
+/** The tiny model has no tokenizer. */
+const ofReplicas = abilities.filter((ability) => ability !== "constraints");
 const model: ModelDescription = {
   ...{ id: "tiny", digest, tokenizerDigest, architecture: "spikingbrain", parameters: 0, kernel: "vllm", abilities: ofReplicas },
   ...{ vocabularySize: 512, contextLength: 2048 },

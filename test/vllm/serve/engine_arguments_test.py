@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,12 @@ def test_vllm_loads_our_plugins_and_no_others(
     assert command.run(chosen(key_file, *given)) == 0
     assert (seen["VLLM_PLUGINS"], seen["VLLM_USE_V2_MODEL_RUNNER"], seen["HF_HUB_OFFLINE"]) == (plugins, "0", "1")
     assert "VLLM_SERVER_DEV_MODE" not in seen
+
+
+def test_texts_are_held_to_grammars_by_the_edges_own_library_where_there_is_a_tokenizer(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told(key_file)[0].structured_outputs_config.backend == "auto"
+    monkeypatch.setitem(globals(), "MODEL", replace(MODEL, has_tokenizer=True))
+    config = told(key_file)[0].structured_outputs_config
+    assert (config.backend, config.disable_any_whitespace) == ("guidance", True)

@@ -135,6 +135,8 @@ def test_who_gives_no_seed_gets_another_answer_each_time() -> None:
         (sampling(stop_token_ids=[512]), "sampling_params.stop_token_ids"),
         (sampling(allowed_token_ids=[]), "sampling_params.allowed_token_ids"),
         (sampling(allowed_token_ids=[9_999]), "sampling_params.allowed_token_ids"),
+        (sampling(banned_token_series=[[]]), "sampling_params.banned_token_series.0"),
+        (sampling(banned_token_series=[[1], [2, 512]]), "sampling_params.banned_token_series"),
         (sampling(logit_bias={"512": 1}), "sampling_params.logit_bias"),
         (sampling(logit_bias={"x": 1}), "sampling_params.logit_bias"),
         (sampling(extra_args={"a": 1}), "sampling_params.extra_args"),
