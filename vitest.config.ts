@@ -25,6 +25,7 @@ export default defineConfig({
           include: [
             "test/workers/tokenizer/**/*.test.ts",
             "test/workers/engine/**/!(*.workerd).test.ts",
+            "test/workers/grammar/**/*.test.ts",
             "test/workers/waiting/**/*.test.ts",
             "test/infra/**/*.test.ts",
             "test/simulation/**/*.test.ts",

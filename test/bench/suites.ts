@@ -8,7 +8,7 @@ import { routingSuite } from "./routing/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
 import { stateSuite } from "./state/suite.ts";
-import { threadsSuite } from "./threads/suite.ts";
+import { structuredSuite } from "./structured/suite.ts";
 import { vllmSuite } from "./vllm/suite.ts";
 import type { Suite } from "./suite.ts";
 
@@ -23,6 +23,6 @@ export const suites: readonly Suite[] = [
   spikesSuite,
   stateSuite,
   stateModesSuite,
-  threadsSuite,
+  structuredSuite,
   vllmSuite,
 ];

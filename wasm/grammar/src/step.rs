@@ -59,7 +59,7 @@ fn mask(matcher: &mut Matcher, trie: &TokTrie) -> Result<(Option<Vec<u32>>, bool
     let mut mask = matcher.compute_mask().map_err(|error| error.to_string())?;
     let may_end = trie.eos_tokens().iter().any(|token| mask.is_allowed(*token));
     // A token without text is a special one, whatever a grammar says of its number.
-    let special = (0..trie.vocab_size() as u32).filter(|token| trie.token_len(*token) == 0);
+    let special = (0..trie.vocab_size() as u32).filter(|token| trie.token(*token).is_empty());
     for token in special {
         mask.disallow_token(token);
     }
