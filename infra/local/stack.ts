@@ -69,7 +69,8 @@ const keptOutputLines = 40;
 
 export async function startStack(options: StackOptions): Promise<Stack> {
   const claim = options.claim ?? (await claimPort(options.port));
-  await ensureStateKeys();
+  // Whoever brings another configuration of the session Worker has its secret beside that.
+  if ((options.configurations ?? defaultConfigurations).includes(sessionConfiguration)) await ensureStateKeys();
   const url = `http://127.0.0.1:${String(options.port)}`;
   const variables = Object.entries(options.variables ?? {}).flatMap(([name, value]) => ["--var", `${name}:${value}`]);
   const configurations = (options.configurations ?? defaultConfigurations).flatMap((path) => ["-c", path]);
