@@ -17,9 +17,9 @@ const waiting = "workers/waiting";
 const libraries = [contracts, encoding, models, observe, settings, stateFile, tokenizer, waiting];
 
 const session = "workers/session";
-const [answers, sessions, generation, snapshots] = ["answers", "sessions", "generation", "snapshots"].map(
+const [answers, decisions, sessions, generation, snapshots] = ["answers", "decisions", "sessions", "generation", "snapshots"].map(
   (name) => `${session}/${name}`,
-) as [string, string, string, string];
+) as [string, string, string, string, string];
 /** What every room of the session Worker stands on: its bindings, its failures, its secrets, whose a state or an id is, its rows. */
 const ground = ["calls.ts", "environment.ts", "failures.ts", "identity.ts", "ids", "settings.ts", "state-secrets.ts", "storage"].map(
   (name) => `${session}/${name}`,
@@ -55,6 +55,7 @@ export const drawnRooms: readonly Room[] = [
   { path: `${session}/storage`, imports: [contracts, observe, waiting, `${session}/failures.ts`] },
   { path: `${answers}/text`, imports: [contracts, tokenizer], types: [generation] },
   { path: answers, imports: [...libraries, ...ground, `${answers}/text`, sessions, generation, snapshots] },
+  { path: decisions, imports: [...libraries, ...ground, sessions, generation, snapshots] },
   { path: sessions, imports: [...libraries, ...ground, generation, snapshots] },
   { path: generation, imports: [...libraries, ...ground, snapshots] },
   { path: snapshots, imports: [...libraries, ...ground] },

@@ -24,6 +24,7 @@ const ignoring: Readonly<Record<Ability, (request: GenerateRequest) => GenerateR
     return { ...request, sampling: { ...request.sampling, seed } };
   },
   constraints: ({ constraint: _constraint, ...request }) => request,
+  scored_tokens: ({ scoredTokens: _scored, ...request }) => request,
   token_rules: ({ allowedTokens: _allowed, bannedSeries: _banned, ...request }) => request,
 };
 

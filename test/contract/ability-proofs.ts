@@ -147,6 +147,25 @@ export const abilityProofs: Readonly<Record<Ability, Proof>> = {
       if (failure?.code === "invalid_request") expect(failure.message).toContain('"if"');
     },
   },
+  scored_tokens: {
+    param: "scoredTokens",
+    needing: (prompt) => ({ ...greedy(prompt), scoredTokens: [1, 2] }),
+    async holds(backend, prompt) {
+      const likeliest = await generate(backend, { ...greedy(prompt), maxTokens: 1, topLogprobs: 4 });
+      const [told] = likeliest.all.flatMap((event) => (event.type === "token" ? [event.logprob?.top ?? []] : []));
+      // Not in their order, and not all of them the likeliest.
+      const known = (told ?? []).toReversed();
+      const scoredTokens = known.map(([id]) => id);
+      const scored = await generate(backend, { ...greedy(prompt), maxTokens: 1, scoredTokens });
+      const [scores] = scored.all.flatMap((event) => (event.type === "token" ? [event.logprob?.top ?? []] : []));
+      expect(scores?.map(([id]) => id)).toEqual(scoredTokens);
+      for (const [at, [, logprob]] of known.entries()) expect(scores?.[at]?.[1]).toBeCloseTo(logprob, 4);
+      const biased = { ...greedy(prompt), maxTokens: 1, scoredTokens };
+      const warm = await generate(backend, { ...biased, sampling: { ...biased.sampling, temperature: 2, seed: 7 } });
+      const [same] = warm.all.flatMap((event) => (event.type === "token" ? [event.logprob?.top ?? []] : []));
+      for (const [at, [, logprob]] of known.entries()) expect(same?.[at]?.[1]).toBeCloseTo(logprob, 4);
+    },
+  },
   token_rules: {
     param: "allowedTokens",
     needing: (prompt) => ({ ...greedy(prompt), allowedTokens: [1] }),

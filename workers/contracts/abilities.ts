@@ -22,6 +22,8 @@ export const abilities = [
   "constraints",
   /** Chooses among allowed tokens alone, and leaves banned series out. */
   "token_rules",
+  /** Reports the log-probabilities of tokens that the request names. */
+  "scored_tokens",
 ] as const;
 export type Ability = (typeof abilities)[number];
 
@@ -33,7 +35,7 @@ export interface MissingAbility {
 
 type AskedFor = Pick<
   GenerateRequest,
-  "allowedTokens" | "bannedSeries" | "constraint" | "continued" | "minTokens" | "promptLogprobs" | "sampling" | "save"
+  "allowedTokens" | "bannedSeries" | "constraint" | "continued" | "minTokens" | "promptLogprobs" | "sampling" | "save" | "scoredTokens"
 > & { readonly resume?: object };
 
 const largestShortSeed = 2n ** 32n - 1n;
@@ -49,6 +51,7 @@ const needs: Readonly<Record<Ability, (request: AskedFor) => string | undefined>
   constraints: ({ constraint }) => (constraint === undefined ? undefined : "constraint"),
   token_rules: ({ allowedTokens, bannedSeries = [] }) =>
     allowedTokens !== undefined ? "allowedTokens" : bannedSeries.length > 0 ? "bannedSeries" : undefined,
+  scored_tokens: ({ scoredTokens }) => (scoredTokens === undefined ? undefined : "scoredTokens"),
 };
 
 /** Whether the next token depends on how many of the tokens before it are output. */

@@ -15,6 +15,9 @@ export const promptScoresLimit = 32_768;
 /** Most bytes of one chunk of a state file on its way. */
 export const stateChunkBytes = 1 << 18;
 
+/** Most tokens whose log-probabilities one request may ask for by their ids. */
+export const mostScoredTokens = 128;
+
 /** How the next token is chosen. Every field is explicit: defaults are the gateway's business. */
 export interface SamplingParameters {
   /** 0 is greedy; otherwise logits are divided by it. In [0, 2]. */
@@ -53,6 +56,11 @@ export interface SequenceParameters {
   readonly bannedSeries?: readonly (readonly number[])[];
   /** Alternatives reported beside each generated token, at most 20; null reports no log-probabilities at all. */
   readonly topLogprobs: number | null;
+  /**
+   * Tokens whose log-probabilities are reported beside each generated token, in the place of the likeliest: at most {@link mostScoredTokens} different ids. `topLogprobs` is
+   * null then.
+   */
+  readonly scoredTokens?: readonly number[];
   /** Alternatives reported beside each prompt token, at most 20; null reports none of them. */
   readonly promptLogprobs: number | null;
 }
@@ -158,7 +166,7 @@ export type RecurrentType = (typeof recurrentTypes)[number];
 export interface TokenLogprob {
   readonly id: number;
   readonly logprob: number;
-  /** The most likely alternatives, best first; may or may not contain `id`. */
+  /** The most likely alternatives, best first, or those that were asked for by `scoredTokens`, in its order; may or may not contain `id`. */
   readonly top: readonly (readonly [tokenId: number, logprob: number])[];
 }
 

@@ -5,6 +5,7 @@ import { errorResponse } from "./error-body.ts";
 import { asServiceError, methodNotAllowed, routeNotFound } from "./failures.ts";
 import { chatCompletions } from "./http/chat-completions.ts";
 import { completions } from "./http/completions.ts";
+import { decisions } from "./http/decisions.ts";
 import { health, ready } from "./http/health.ts";
 import { listModels, oneModel } from "./http/models.ts";
 import { tellPool } from "./http/pool-replicas.ts";
@@ -57,6 +58,7 @@ const poolReplicasPath = "/v1/pool/replicas";
 const apiRoutes: readonly Route[] = [
   { method: "POST", path: "/v1/chat/completions", handler: chatCompletions },
   { method: "POST", path: "/v1/completions", handler: completions },
+  { method: "POST", path: "/v1/decisions", handler: decisions },
   { method: "POST", path: "/v1/responses", handler: createResponse },
   { method: "POST", path: "/v1/responses/input_tokens", handler: countInputTokens },
   { method: "GET", path: "/v1/responses/:id", handler: oneResponse },

@@ -132,7 +132,7 @@ async function answerBy<Body extends GenerationFields>(
 }
 
 /** The runtime's word for where the request came in; tests and other runtimes have none. */
-function placeOf(request: Request): { readonly place?: string } {
+export function placeOf(request: Request): { readonly place?: string } {
   const colo: unknown = (request as { readonly cf?: { readonly colo?: unknown } }).cf?.colo;
   return typeof colo === "string" ? { place: colo } : {};
 }

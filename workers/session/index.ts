@@ -2,6 +2,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { internalFailure } from "../contracts/call.ts";
 import type { Caller } from "../contracts/caller.ts";
+import type { DecisionOrder, DecisionScores } from "../contracts/decisions.ts";
 import type { ModelVersion, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type {
@@ -15,9 +16,11 @@ import type {
   TurnMessages,
 } from "../contracts/session.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
+import { whileWaiting } from "../waiting/caller.ts";
 import { reached } from "./calls.ts";
+import { decide } from "./decisions/decide.ts";
 import type { SessionEnvironment } from "./environment.ts";
-import { objectUnreachable, responseNotFound, sessionNotFound, storageCorrupt, streamNotFound } from "./failures.ts";
+import { cancelled, objectUnreachable, responseNotFound, sessionNotFound, storageCorrupt, streamNotFound } from "./failures.ts";
 import { isGivenOut, newStreamId, streamObjectName } from "./ids/ids.ts";
 import { findSession } from "./sessions/find-session.ts";
 import { checkSettings } from "./settings.ts";
@@ -79,6 +82,16 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
       if (turn !== undefined) return { ok: false, failure: isStorageCorrupt(cause) ? storageCorrupt("stream") : objectUnreachable() };
       return await startUnwritten(this.env, this.ctx, order, caller);
     }
+  }
+
+  async decide(order: DecisionOrder, caller?: Caller): Promise<Outcome<DecisionScores>> {
+    return await this.#reach(async () => {
+      const leaving = new AbortController();
+      const leave = () => {
+        leaving.abort(new ServiceError(cancelled("The client went away before its questions were answered.")));
+      };
+      return { ok: true, value: await whileWaiting(caller, leave, () => decide(this.env, order, leaving.signal)) };
+    });
   }
 
   async attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>> {

@@ -32,6 +32,7 @@ export class ChatTemplate {
   readonly #tokenizer: Tokenizer;
   readonly #guard: SpecialGuard;
   readonly #continuable = new Map<"assistant" | "system", boolean>();
+  #takesRest: boolean | undefined;
 
   constructor(source: string, tokenizer: Tokenizer) {
     if (source.length > longestTemplateCodeUnits) {
@@ -74,7 +75,19 @@ export class ChatTemplate {
 
   /** The beginning of a conversation whose system message begins with `content` and is left open. */
   renderOpenSystem(content: string): Uint32Array {
-    const { text, guard } = this.#renderOpen(content);
+    return this.renderOpen([{ role: "system", content }]);
+  }
+
+  /** Messages of which the last one is left open, to go on with {@link renderContinuation}, or {@link renderRest} where it is the user's. */
+  renderOpen(messages: readonly ChatMessage[]): Uint32Array {
+    const { text, guard } = this.#renderOpen(messages);
+    return this.#tokenizer.encodeGuarded(text, guard);
+  }
+
+  /** The rest of a user's message that was left open, its end, and the header of the answer. */
+  renderRest(rest: string): Uint32Array {
+    this.#requireRest();
+    const { text, guard } = this.#renderRest(rest);
     return this.#tokenizer.encodeGuarded(text, guard);
   }
 
@@ -88,9 +101,25 @@ export class ChatTemplate {
     if (!isContinuable) throw notContinuable();
   }
 
-  #renderOpen(content: string): { readonly text: string; readonly guard: string } {
-    const { text, guard, marker } = this.#renderMarked([{ role: "system", content }], 0, false);
+  /** A template may trim what the user says, and the rest of it then is no rest. */
+  #requireRest(): void {
+    this.#takesRest ??= this.#continuesUser();
+    if (this.#takesRest) return;
+    throw invalidRequest(
+      "the model's chat template changes what users say, so nothing can be asked about a text that was read before",
+      "model",
+    );
+  }
+
+  #renderOpen(messages: readonly ChatMessage[]): { readonly text: string; readonly guard: string } {
+    const { text, guard, marker } = this.#renderMarked(messages, messages.length - 1, false);
     return { text: text.slice(0, markerPosition(text, marker)), guard };
+  }
+
+  #renderRest(rest: string): { readonly text: string; readonly guard: string } {
+    const message = { role: "user", content: rest };
+    const { text, guard, marker } = this.#render([message], { addGenerationPrompt: true, marked: 0, isMarkFirst: true });
+    return { text: text.slice(markerPosition(text, marker) + 1), guard };
   }
 
   #renderAfter(
@@ -119,8 +148,15 @@ export class ChatTemplate {
 
   #continuesSystem(): boolean {
     const system = { role: "system", content: "It is." };
-    const { text, guard } = this.#renderOpen(system.content);
+    const { text, guard } = this.#renderOpen([system]);
     return this.#continues([system], text.replaceAll(guard, ""), this.#renderAfter([], { ...system, content: "" }, [question]));
+  }
+
+  #continuesUser(): boolean {
+    const rest = "\n\nIs it?";
+    const whole = this.renderToText([{ role: "user", content: question.content + rest }], { addGenerationPrompt: true });
+    const [read, after] = [this.#renderOpen([question]), this.#renderRest(rest)];
+    return whole === read.text.replaceAll(read.guard, "") + after.text.replaceAll(after.guard, "");
   }
 
   #continues(before: readonly ChatMessage[], read: string, { text, guard }: { readonly text: string; readonly guard: string }): boolean {
@@ -129,9 +165,9 @@ export class ChatTemplate {
 
   #render(
     messages: readonly ChatMessage[],
-    options: RenderOptions & { readonly marked?: number },
+    options: RenderOptions & { readonly marked?: number; readonly isMarkFirst?: boolean },
   ): { readonly text: string; readonly guard: string; readonly marker: string } {
-    const { addGenerationPrompt = false, continueFinalMessage = false, now = new Date(), marked } = options;
+    const { addGenerationPrompt = false, continueFinalMessage = false, now = new Date(), marked, isMarkFirst = false } = options;
     if (addGenerationPrompt && continueFinalMessage) {
       throw invalidRequest("continue_final_message and add_generation_prompt exclude each other; both are true", "add_generation_prompt");
     }
@@ -145,7 +181,7 @@ export class ChatTemplate {
     }));
     if (continueFinalMessage) markEnd(guarded, marker);
     const markedMessage = marked === undefined ? undefined : guarded[marked];
-    if (markedMessage !== undefined) markedMessage.content += marker;
+    if (markedMessage !== undefined) markedMessage.content = isMarkFirst ? marker + markedMessage.content : markedMessage.content + marker;
     const variables = {
       messages: guarded,
       tools: null,

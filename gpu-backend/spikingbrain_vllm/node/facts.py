@@ -11,7 +11,7 @@ from spikingbrain_vllm.telemetry.settings import directory_of
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
-ABILITIES = ("continued", "prompt_logprobs", "logit_bias", "long_seeds", "token_rules")
+ABILITIES = ("continued", "prompt_logprobs", "logit_bias", "long_seeds", "token_rules", "scored_tokens")
 """What a replica can beyond any server of token ids (`workers/contracts/abilities.ts`)."""
 OF_TOKENIZERS = ("constraints",)
 """Where the model's tokenizer is there."""

@@ -4,7 +4,7 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from spikingbrain_vllm.serve.generate_request import MOST_LOGPROBS
+from spikingbrain_vllm.serve.generate_request import MOST_SCORED
 from spikingbrain_vllm.serve.options import Options
 from spikingbrain_vllm.serve.run_folder import RunFolder
 from spikingbrain_vllm.serve.served_model import ServedModel
@@ -20,7 +20,7 @@ def engine_arguments(options: Options, model: ServedModel, folder: RunFolder, ke
 
     settled = ["--model", str(model.folder), "--served-model-name", model.id, "--host", options.host, "--port", str(options.port)]
     settled += ["--disable-fastapi-docs", "--enable-scale-out", "--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
-    settled += ["--max-logprobs", str(MOST_LOGPROBS)]
+    settled += ["--max-logprobs", str(MOST_SCORED + 1)]
     if model.load_format is not None:
         settled += ["--load-format", model.load_format]
     if not model.has_tokenizer:

@@ -10,6 +10,8 @@ MOST_STOPS = 64
 MOST_BIASES = 1_024
 MOST_LOGPROBS = 21
 """20 alternatives, and the sampled token, which vLLM counts among them."""
+MOST_SCORED = 128
+"""Tokens that are scored by name; vLLM has room for no more."""
 MOST_SCHEMA_CHARACTERS = 65_536
 MOST_CHOICES = 1_024
 MOST_BANNED_SERIES = 128
@@ -63,7 +65,8 @@ class Sampling(_Strict):
     as output, `max_tokens` does not."""
     stop_token_ids: Annotated[list[Token], Field(max_length=MOST_STOPS)] | None = None
     ignore_eos: StrictBool = False
-    logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_LOGPROBS)] | None = None
+    logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_SCORED + 1)] | None = None
+    logprob_token_ids: Annotated[list[Token], Field(min_length=1, max_length=MOST_SCORED)] | None = None
     prompt_logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_LOGPROBS)] | None = None
     logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=MOST_BIASES)] | None = None
     allowed_token_ids: Annotated[list[Token], Field(min_length=1)] | None = None

@@ -26,6 +26,7 @@ export interface SamplingFields {
   readonly banned_token_series?: readonly (readonly number[])[];
   readonly structured_outputs?: StructuredOutputs;
   readonly logprobs?: number;
+  readonly logprob_token_ids?: readonly number[];
   readonly prompt_logprobs?: number;
 }
 
@@ -113,7 +114,8 @@ function requestOf(fields: SamplingFields, seed: string, prompt: Uint32Array): O
     ...(fields.banned_token_series === undefined ? {} : { bannedSeries: fields.banned_token_series }),
     ...(fields.structured_outputs === undefined ? {} : { constraint: constraintOf(fields.structured_outputs) }),
     sampling,
-    topLogprobs: fields.logprobs ?? null,
+    topLogprobs: fields.logprob_token_ids === undefined ? (fields.logprobs ?? null) : null,
+    ...(fields.logprob_token_ids === undefined ? {} : { scoredTokens: fields.logprob_token_ids }),
     promptLogprobs: fields.prompt_logprobs ?? null,
     continued: fields.continued ?? 0,
   };

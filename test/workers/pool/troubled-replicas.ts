@@ -56,7 +56,7 @@ export const troubles: readonly Trouble["how"][] = [
 
 export const isRefusal = (how: Trouble["how"]): how is keyof typeof refusing => how in refusing;
 
-const ofReplicas: readonly Ability[] = ["constraints", "continued", "logit_bias", "long_seeds", "prompt_logprobs"];
+const ofReplicas: readonly Ability[] = ["constraints", "continued", "logit_bias", "long_seeds", "prompt_logprobs", "scored_tokens"];
 
 export class Replicas {
   static #count = 0;

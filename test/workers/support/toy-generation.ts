@@ -110,7 +110,8 @@ export class ToyGeneration {
 
   async *#answer(history: ToyHistory, rules: ToyRules): AsyncGenerator<ToyOutput, void, undefined> {
     const { breakAfter, losesStateAfter, delayMilliseconds, pauseAt, reply, endOfTurn } = this.#course;
-    const { maxTokens, stopTokens, topLogprobs, countSpikes, sampling } = this.#request;
+    const { maxTokens, stopTokens, topLogprobs, scoredTokens, countSpikes, sampling } = this.#request;
+    const alternatives = scoredTokens ?? topLogprobs;
     while (this.#completionTokens < maxTokens) {
       if (delayMilliseconds !== undefined) await pause(delayMilliseconds);
       if (breakAfter?.tokens === this.#completionTokens) return yield* this.#break(breakAfter.how);
@@ -128,7 +129,7 @@ export class ToyGeneration {
       history.add(id);
       rules.chosen(id);
       this.#state.read(id);
-      const logprob = topLogprobs === null ? {} : { logprob: toyLogprob(logits, id, topLogprobs) };
+      const logprob = alternatives === null ? {} : { logprob: toyLogprob(logits, id, alternatives) };
       const spikes = countSpikes === true ? { spikes: layerTotals(toySpikes(tokens)).reduce(addSpikes, noSpikes) } : {};
       yield { type: "token", id, ...logprob, ...spikes, ...this.#report(tokens) };
     }

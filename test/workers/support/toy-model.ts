@@ -45,12 +45,16 @@ export function toyChoose(logits: Float64Array, sampling: SamplingParameters, hi
   return argmax(adjusted.map((logit, id) => logit / sampling.temperature - Math.log(-Math.log(unit(mix(draw + id))))));
 }
 
-export function toyLogprob(logits: Float64Array, id: number, alternatives: number): TokenLogprob {
+export function toyLogprob(logits: Float64Array, id: number, alternatives: number | readonly number[]): TokenLogprob {
   const highest = Math.max(...logits);
   const total = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - highest), 0)) + highest;
   const at = (token: number) => (logits[token] ?? -Infinity) - total;
-  const order = Array.from(logits.keys()).sort((left, right) => at(right) - at(left));
-  return { id, logprob: at(id), top: order.slice(0, alternatives).map((token) => [token, at(token)] as const) };
+  const likeliest = (count: number) =>
+    Array.from(logits.keys())
+      .sort((left, right) => at(right) - at(left))
+      .slice(0, count);
+  const others = typeof alternatives === "number" ? likeliest(alternatives) : alternatives;
+  return { id, logprob: at(id), top: others.map((token) => [token, at(token)] as const) };
 }
 
 /** 32 bits, of which every bit of the seed changes some. */

@@ -292,3 +292,19 @@ describe("continuing", () => {
     expect(failureOf(() => greeting.renderContinuation("assistant", [user("Why?")]))).toMatchObject({ param: "session_id" });
   });
 });
+
+describe("a user's message that is left open", () => {
+  test("and its rest are together the tokens of the whole", () => {
+    const before = [{ role: "system", content: "Be brief." }, user("Hi"), assistant("Hello")];
+    const read = served.renderOpen([...before, user("A text.")]);
+    const rest = served.renderRest("\n\nIs it?");
+    const whole = served.renderToTokens([...before, user("A text.\n\nIs it?")], { addGenerationPrompt: true });
+    expect(tokenizer.decode([...read, ...rest])).toBe(tokenizer.decode([...whole]));
+    expect([...controls(read), ...controls(rest)]).toEqual(controls(whole));
+  });
+
+  test("is refused where the template makes something else of what users say", () => {
+    const counting = template("{% for m in messages %}{{ m.content.split('Is') | length }}:{{ m.content }};{% endfor %}");
+    expect(failureOf(() => counting.renderRest(" x")).message).toContain("changes what users say");
+  });
+});

@@ -1,6 +1,6 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
 import { constraintRefusalOf } from "../constraint.ts";
-import { promptScoresLimit, priorities, type ModelVersion, type SamplingParameters } from "../engine.ts";
+import { mostScoredTokens, promptScoresLimit, priorities, type ModelVersion, type SamplingParameters } from "../engine.ts";
 import type { ServiceFailure } from "../errors.ts";
 import type { SpikingMode } from "../spikes.ts";
 import type { StateDescription } from "../state.ts";
@@ -72,6 +72,7 @@ const checks: readonly Check[] = [
   ({ sampling }) => checkSeed(sampling),
   ({ sampling }, limits) => checkLogitBias(sampling.logitBias, limits),
   ({ topLogprobs }) => (topLogprobs === null ? undefined : wholeNumber("topLogprobs", topLogprobs, 0, mostLogprobs)),
+  checkScoredTokens,
   ({ promptLogprobs }) => (promptLogprobs === null ? undefined : wholeNumber("promptLogprobs", promptLogprobs, 0, mostLogprobs)),
   checkPromptScores,
   checkSpikes,
@@ -119,6 +120,14 @@ function checkBannedSeries({ bannedSeries = [] }: RequestToCheck, limits: Reques
   if (bannedSeries.length > mostBannedSeries)
     return invalidField("bannedSeries", `may hold ${String(mostBannedSeries)} series`, bannedSeries);
   return firstFailure(bannedSeries, (series, at) => checkTokenIds(`bannedSeries[${String(at)}]`, series, longestBannedSeries, limits));
+}
+
+function checkScoredTokens({ scoredTokens, topLogprobs }: RequestToCheck, limits: RequestLimits): ServiceFailure | undefined {
+  if (scoredTokens === undefined) return undefined;
+  const failure = checkTokenIds("scoredTokens", scoredTokens, mostScoredTokens, limits);
+  if (failure !== undefined) return failure;
+  if (new Set(scoredTokens).size < scoredTokens.length) return invalidField("scoredTokens", "must hold each id once", scoredTokens);
+  return topLogprobs === null ? undefined : invalidField("topLogprobs", "must be null where there are 'scoredTokens'", topLogprobs);
 }
 
 function checkTokenIds(name: string, ids: unknown, most: number, limits: RequestLimits): ServiceFailure | undefined {

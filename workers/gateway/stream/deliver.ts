@@ -132,6 +132,7 @@ function backendHeaders({ backend, kind, reasons }: Placed, isAdmin: boolean): R
 }
 
 /** The reason is a sentence of ours; what a header's quotes may not hold is not in it. */
-function cacheHeader({ outcome, tokens, reason }: CacheReport): string {
+/** `x-spikingbrain-cache`. */
+export function cacheHeader({ outcome, tokens, reason }: CacheReport): string {
   return `${outcome}; tokens=${tokens}; reason="${reason.replaceAll(/["\\\r\n]/g, " ")}"`;
 }

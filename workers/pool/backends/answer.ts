@@ -20,7 +20,10 @@ export interface ReplicaUsage {
 }
 
 export interface AnswerOrder {
-  readonly request: Pick<GenerateRequest, "maxTokens" | "minTokens" | "stopTokens" | "topLogprobs" | "constraint" | "continued">;
+  readonly request: Pick<
+    GenerateRequest,
+    "maxTokens" | "minTokens" | "stopTokens" | "topLogprobs" | "scoredTokens" | "constraint" | "continued"
+  >;
   readonly model: Pick<ModelDescription, "vocabularySize">;
   /** Of the whole text before the answer. */
   readonly promptTokens: number;
@@ -88,7 +91,7 @@ export class Answer {
 
   #token(id: number, score: TokenLogprob | null): GenerateEvent | undefined {
     const { request, model, askedTokens } = this.#order;
-    const { maxTokens, minTokens, topLogprobs, continued = 0 } = request;
+    const { maxTokens, minTokens, topLogprobs, scoredTokens, continued = 0 } = request;
     if (!Number.isInteger(id) || id < 0 || id >= model.vocabularySize) throw malformed("a token's id is outside the vocabulary");
     if (this.#finish !== null || this.#stopToken !== undefined) throw malformed("tokens follow its end");
     if (this.#stopTokens.has(id)) {
@@ -98,9 +101,10 @@ export class Answer {
     }
     if (this.#sampled.push(id) > askedTokens) throw malformed(`it has more than the ${String(askedTokens)} tokens that were asked for`);
     if (this.#sampled.length > maxTokens) return undefined;
-    if (topLogprobs === null) return { type: "token", id };
+    if (topLogprobs === null && scoredTokens === undefined) return { type: "token", id };
     if (score === null) throw malformed("a token's log-probability is missing");
-    return { type: "token", id, logprob: checkedScore(score, id, model.vocabularySize, topLogprobs) };
+    if (scoredTokens !== undefined) return { type: "token", id, logprob: scoresOf(score, id, scoredTokens) };
+    return { type: "token", id, logprob: checkedScore(score, id, model.vocabularySize, topLogprobs ?? 0) };
   }
 
   #checked({ promptTokens, cachedTokens }: ReplicaUsage): ReplicaUsage {
@@ -122,6 +126,18 @@ export function checkedScore(score: TokenLogprob, id: number, vocabularySize: nu
   if (top.some(([token]) => !Number.isInteger(token) || token < 0 || token >= vocabularySize))
     throw malformed("an alternative is outside the vocabulary");
   return { id, logprob: checkedNumber(score.logprob), top: top.map(([token, logprob]) => [token, checkedNumber(logprob)] as const) };
+}
+
+/** A score with the tokens that were asked for, of those that came in any order. @throws ServiceError where one is missing. */
+function scoresOf(score: TokenLogprob, id: number, scored: readonly number[]): TokenLogprob {
+  if (score.id !== id) throw malformed("a log-probability is of another token");
+  const told = new Map([...score.top, [score.id, score.logprob] as const]);
+  const top = scored.map((token) => {
+    const logprob = told.get(token);
+    if (logprob === undefined) throw malformed("a token that was to be scored has no log-probability");
+    return [token, checkedNumber(logprob)] as const;
+  });
+  return { id, logprob: checkedNumber(score.logprob), top };
 }
 
 function checkedNumber(logprob: number): number {

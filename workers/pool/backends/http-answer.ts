@@ -85,7 +85,7 @@ function checkedScores(scores: readonly (TokenLogprob | null)[], { prompt, model
 function mostAnswerBytes({ request, prompt, askedTokens }: Question): number {
   const ofToken = (alternatives: number | null) => 1024 + 256 * (1 + (alternatives ?? 0));
   const ofPrompt = request.promptLogprobs === null ? 0 : ofToken(request.promptLogprobs);
-  return 65_536 + prompt.length * (16 + ofPrompt) + askedTokens * ofToken(request.topLogprobs);
+  return 65_536 + prompt.length * (16 + ofPrompt) + askedTokens * ofToken(request.scoredTokens?.length ?? request.topLogprobs);
 }
 
 function jsonOf(text: string): unknown {

@@ -34,7 +34,7 @@ export function generateBody(
   prompt: Uint32Array,
   { model, askedTokens, tenant, from, to }: GenerateOrder,
 ): string {
-  const { topLogprobs, promptLogprobs, sampling } = request;
+  const { topLogprobs, scoredTokens, promptLogprobs, sampling } = request;
   const { vocabularySize } = model;
   const isStream = promptLogprobs === null;
   const head = JSON.stringify({
@@ -48,6 +48,7 @@ export function generateBody(
     ...samplingFields(request, askedTokens, model),
     // vLLM puts the sampled token first and cuts off behind as many as asked for: one more leaves room for all alternatives.
     ...(topLogprobs === null ? {} : { logprobs: topLogprobs === 0 ? 0 : Math.min(topLogprobs + 1, vocabularySize) }),
+    ...(scoredTokens === undefined ? {} : { logprobs: scoredTokens.length + 1, logprob_token_ids: scoredTokens }),
     ...(promptLogprobs === null ? {} : { prompt_logprobs: Math.min(promptLogprobs, vocabularySize) }),
     detokenize: false,
   });

@@ -4,7 +4,7 @@
  */
 import { logLine } from "../../observe/log-line.ts";
 
-export type MeteredWork = "answer" | "document" | "rebuild";
+export type MeteredWork = "answer" | "decision" | "document" | "rebuild";
 
 export interface MeteredUse {
   /** Attempts at backends. */

@@ -25,6 +25,15 @@ export interface RenderedTurn {
   readonly maxTokens: number;
 }
 
+/** What a session has read, for a question about it that is no turn of it. */
+export interface StandingBase {
+  readonly base: TurnBase;
+  /** All that was read, `base.unread` too. */
+  readonly text: Uint32Array;
+  /** Turns that have ended; 0 where there is only a document. */
+  readonly turns: number;
+}
+
 /** A turn that has the session, or a fork of it, until its end. */
 export interface BegunTurn {
   readonly prepared: PreparedTurn;

@@ -27,6 +27,7 @@ export type SessionSurface = Pick<
   | "fillDocument"
   | "followDocument"
   | "beginTurn"
+  | "standingBase"
   | "rebuildBase"
   | "readTokens"
   | "endTurn"

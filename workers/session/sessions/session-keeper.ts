@@ -32,7 +32,7 @@ import { adopt } from "./adopt.ts";
 import { ownersOf } from "./contract.ts";
 import type { ShareObject } from "./share-object.ts";
 
-export type Sessions = Omit<SessionBackend, "start" | "attach" | "stop" | "asked" | "exportSession" | "importSession">;
+export type Sessions = Omit<SessionBackend, "start" | "decide" | "attach" | "stop" | "asked" | "exportSession" | "importSession">;
 
 /** Beyond it the oldest must be deleted first. */
 const mostSessions = 10_000;

@@ -9,7 +9,7 @@ import type { TurnBase } from "../generation/turn-base.ts";
 import { isBrokenFile, unlessBroken } from "../storage/broken.ts";
 import { noteLength, overwriteRemoved, sessionText } from "../storage/erase.ts";
 import { BaseReader } from "./base-reader.ts";
-import { ownerOf, type BegunTurn, type OrderOfTurn, type TurnResult, type TurnTaker } from "./contract.ts";
+import { ownerOf, type BegunTurn, type OrderOfTurn, type StandingBase, type TurnResult, type TurnTaker } from "./contract.ts";
 import { DocumentReader } from "./document-reader.ts";
 import { directoryOf } from "./find-session.ts";
 import { forgetStreams } from "./forget-streams.ts";
@@ -244,6 +244,18 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
 
   async beginTurn(order: OrderOfTurn): Promise<Outcome<BegunTurn>> {
     return await this.#running.beginTurn(order);
+  }
+
+  /** Being asked about is a use. */
+  async standingBase(model: ModelVersion, keepsStates: boolean): Promise<Outcome<StandingBase>> {
+    return await this.#with(async () => {
+      const failure = this.#document.unready();
+      if (failure !== undefined) return { ok: false, failure };
+      const base = await this.#running.standingBase(model, keepsStates);
+      if (this.#record.get() !== undefined) this.#record.change({ updated: unixSeconds() });
+      await this.#standing.touched();
+      return base;
+    });
   }
 
   async rebuildBase(): Promise<Outcome<TurnBase>> {

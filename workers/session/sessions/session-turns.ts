@@ -14,6 +14,7 @@ import {
   sessionObjectName,
   type BegunTurn,
   type OrderOfTurn,
+  type StandingBase,
   type TurnResult,
   type TurnStreams,
   type TurnTaker,
@@ -137,6 +138,22 @@ export class SessionTurns implements TurnTaker {
         return { ok: true, value: before + (this.#opening.changeFor(model, turn)?.added ?? 0) + prompt.length };
       }),
     );
+  }
+
+  /** Where a question about the conversation starts that is no turn of it: at its last turn's end. */
+  async standingBase(model: ModelVersion, keepsStates: boolean): Promise<Outcome<StandingBase>> {
+    return await this.#parts.found(async (record) => {
+      if (record.model.id !== model.id) return { ok: false, failure: sessionOfAnotherModel(record.model.id) };
+      if (record.model.digest !== model.digest)
+        return { ok: false, failure: modelUnavailable(model.id, ownVersionGone(record.model.digest)) };
+      const base = await this.#readBase(record, keepsStates);
+      if (!base.ok) return base;
+      const length = base.value.tokens + base.value.unread.length;
+      if (length === 0)
+        return { ok: false, failure: invalidRequest("'session_id': nothing has been said in this session yet.", "session_id") };
+      const turns = Math.max(0, this.#parts.turns.last);
+      return { ok: true, value: { base: base.value, text: this.#parts.tokens.read(0, length), turns } };
+    });
   }
 
   async rebuildBase(): Promise<Outcome<TurnBase>> {

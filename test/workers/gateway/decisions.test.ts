@@ -1,0 +1,165 @@
+/** Decisions over HTTP. The oracle is the toy model itself, asked for one token after the whole text. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { failure, json, request, type Json } from "../support/gateway-client.ts";
+import { engine } from "../support/gateway-worker.ts";
+import { SessionClient, user } from "../support/session-client.ts";
+
+interface Decided {
+  readonly model: string;
+  readonly answers: readonly {
+    readonly type: string;
+    readonly name: string | null;
+    readonly probability?: number;
+    readonly choice?: string | boolean;
+    readonly confidence?: number;
+    readonly score?: number;
+    readonly probabilities?: readonly { readonly value?: unknown; readonly label?: string; readonly probability: number }[];
+    readonly label_mass: number;
+  }[];
+  readonly usage: {
+    readonly input_tokens: number;
+    readonly input_tokens_details: { readonly cached_tokens: number; readonly cache_write_tokens: number };
+    readonly output_tokens: number;
+    readonly total_tokens: number;
+  };
+}
+
+const longText = "Tell me of the sea, and of the ships that went down in it long ago, and of those who came home. ".repeat(4);
+const questions = [
+  {
+    type: "choice",
+    name: "mood",
+    instructions: "What is it about?",
+    choices: [{ value: "sea" }, { value: "land", description: "dry" }, { value: true }],
+  },
+];
+
+let headers: Record<string, string> = {};
+beforeEach(() => {
+  engine.use({});
+  headers = { authorization: `Bearer sk-${crypto.randomUUID()}` };
+});
+
+const decide = (body: Json, withHeaders = headers) =>
+  request("/v1/decisions", json({ model: "tiny", input: longText, questions, ...body }, withHeaders));
+async function decided(body: Json = {}, withHeaders = headers): Promise<Decided> {
+  const response = await decide(body, withHeaders);
+  if (response.status !== 200) throw new Error(JSON.stringify(await failure(response)));
+  return await response.json();
+}
+
+describe("a decision", () => {
+  test("is the same with a key and without, and the second time its input is not read", async () => {
+    const first = await decided();
+    const stranger = await decided({}, {});
+    const again = await decided();
+    expect(first.answers).toEqual(stranger.answers);
+    expect(again.answers).toEqual(first.answers);
+    expect(first.answers[0]).toMatchObject({ type: "choice", name: "mood" });
+    const sum = (first.answers[0]?.probabilities ?? []).reduce((total, { probability }) => total + probability, 0);
+    expect(sum).toBeCloseTo(1, 9);
+    expect(first.answers[0]?.probabilities?.map(({ value }) => value)).toEqual(["sea", "land", true]);
+    const { cached_tokens: cached, cache_write_tokens: written } = again.usage.input_tokens_details;
+    expect(first.usage.input_tokens_details).toEqual({ cached_tokens: 0, cache_write_tokens: cached });
+    expect(cached).toBeGreaterThan(longText.length / 2);
+    expect(written).toBe(0);
+    expect(stranger.usage.input_tokens_details).toEqual({ cached_tokens: 0, cache_write_tokens: 0 });
+    expect(first.usage.output_tokens).toBe(2);
+  });
+
+  test("about a document or a conversation starts where that ends, and is no turn of it", async () => {
+    const alice = new SessionClient();
+    headers = alice.headers;
+    const context = await alice.createContext();
+    await alice.upload(context.id, "offset=0&last=true", longText);
+    await expect.poll(async () => (await alice.facts(context.id)).ingest?.stage, { timeout: 20_000 }).toBe("ready");
+    const ofDocument = await decided({ input: null, context_id: context.id });
+    const { tokens } = await alice.facts(context.id);
+    expect(ofDocument.usage.input_tokens_details).toEqual({ cached_tokens: tokens, cache_write_tokens: 0 });
+
+    const session = await alice.create();
+    await alice.say(session.id, longText);
+    const before = await alice.facts(session.id);
+    const ofSession = await decided({ input: null, session_id: session.id });
+    expect(ofSession.usage.input_tokens_details.cached_tokens).toBeGreaterThan(longText.length / 2);
+    expect(await decided({ input: null, session_id: session.id })).toEqual(ofSession);
+    expect(await alice.facts(session.id)).toMatchObject({ turns: before.turns, tokens: before.tokens, running: null });
+  });
+
+  test.each([
+    ["loses its state", { loseStateAfter: { tokens: 0, times: 2 } }],
+    ["takes no states", { rejectStates: 2 }],
+    ["can't send one", { failSaveAfterBytes: 10 }],
+  ])("has the same probabilities where a backend %s", async (_name, script) => {
+    const calm = await decided();
+    engine.use(script);
+    headers = { authorization: `Bearer sk-${crypto.randomUUID()}` };
+    expect((await decided()).answers).toEqual(calm.answers);
+  });
+
+  test("of each type has its own shape", async () => {
+    const asked = [
+      { type: "predicate", instructions: "It is about the sea." },
+      {
+        type: "score",
+        name: "joy",
+        instructions: [{ type: "input_text", text: "How glad is it?" }],
+        levels: [{ label: "not" }, { label: "very" }],
+      },
+      { type: "choice", instructions: "Which?", choices: Array.from({ length: 20 }, (_one, at) => ({ value: `v${String(at)}` })) },
+    ];
+    const { answers, usage } = await decided({ questions: asked, input: [user("Read this."), user(longText)] });
+    expect(answers.map(({ type, name }) => [type, name])).toEqual([
+      ["predicate", null],
+      ["score", "joy"],
+      ["choice", null],
+    ]);
+    const [predicate, score, choice] = answers;
+    expect(predicate?.probability).toBeGreaterThan(0);
+    expect(predicate?.probability).toBeLessThan(1);
+    expect(score?.score).toBeCloseTo(score?.probabilities?.[1]?.probability ?? -1, 9);
+    expect(choice?.probabilities).toHaveLength(20);
+    expect(choice?.confidence).toBe(Math.max(...(choice?.probabilities ?? []).map(({ probability }) => probability)));
+    for (const { label_mass: mass } of answers) expect(mass).toBeLessThanOrEqual(1);
+    expect(usage.output_tokens).toBe(6);
+  });
+});
+
+describe("what is refused", () => {
+  test.each<[string, Json, string]>([
+    ["no input at all", { input: null }, "input"],
+    ["two inputs", { context_id: "ctx_1" }, "input"],
+    ["a choice of one", { questions: [{ type: "choice", instructions: "x", choices: [{ value: "a" }] }] }, "questions[0].choices"],
+    [
+      "two equal choices",
+      { questions: [{ type: "choice", instructions: "x", choices: [{ value: "a" }, { value: "a" }] }] },
+      "questions[0].choices",
+    ],
+    ["an image", { input: [{ role: "user", content: [{ type: "input_image", image_url: "data:" }] }] }, "input[0].content[0].type"],
+    ["an unknown field", { question: [] }, "question"],
+    ["a cache of another form", { prompt_cache_options: { mode: "explicit" } }, "prompt_cache_options"],
+    [
+      "more choices than the model has letters",
+      { questions: [{ type: "choice", instructions: "x", choices: Array.from({ length: 200 }, (_one, at) => ({ value: String(at) })) }] },
+      "questions[0]",
+    ],
+    ["no question", { questions: [] }, "questions"],
+  ])("%s", async (_name, body, param) => {
+    const response = await decide(body);
+    expect(response.status).toBe(400);
+    expect(await failure(response)).toMatchObject({ param });
+  });
+
+  test("somebody else's document, without a key too", async () => {
+    const alice = new SessionClient();
+    const context = await alice.createContext();
+    expect((await decide({ input: null, context_id: context.id })).status).toBe(404);
+    expect((await decide({ input: null, context_id: context.id }, {})).status).toBe(401);
+  });
+
+  test("a model whose backend can't score", async () => {
+    const response = await decide({ model: "plain" });
+    expect(response.status).toBe(400);
+    expect(await failure(response)).toMatchObject({ param: "model" });
+  });
+});

@@ -1,0 +1,48 @@
+/**
+ * Questions about one input, each answered by how likely the model takes each of some tokens to be the first of its answer. The input is read once,
+ * and its state is where every question starts, so that a question costs its own tokens, however long the input is.
+ */
+import type { Ability } from "./abilities.ts";
+import type { ModelVersion } from "./engine.ts";
+import type { CacheReport, TenantId, TranscriptMessage } from "./session.ts";
+
+export interface DecisionOrder {
+  readonly tenant: TenantId | null;
+  readonly model: ModelVersion;
+  /** What the model's backend can. */
+  readonly abilities: readonly Ability[];
+  /** For logs and metrics only. */
+  readonly requestId: string;
+  readonly input: DecisionInput;
+  /** In the order of their answers. */
+  readonly questions: readonly LabelledQuestion[];
+  /** The longest prompt that the backend takes in one request, in tokens. */
+  readonly contextLength: number;
+  /** The data centre that took it, where the runtime tells. */
+  readonly place?: string;
+}
+
+/** Messages, of which the last is the one that the questions follow, or what a session or context of the tenant's has read. */
+export type DecisionInput =
+  { readonly kind: "messages"; readonly messages: readonly TranscriptMessage[] } | { readonly kind: "session"; readonly session: string };
+
+export interface LabelledQuestion {
+  /** As the model reads it, after the input. */
+  readonly text: string;
+  /** Tokens of which one is to begin the answer, at least two. */
+  readonly labels: readonly number[];
+}
+
+export interface DecisionScores {
+  /** Of each question, for each of its labels: the natural logarithm of the label's probability among all tokens. */
+  readonly logprobs: readonly (readonly number[])[];
+  /** Tokens of the input, and of all questions. */
+  readonly inputTokens: number;
+  /** Tokens of the input whose state was there before. */
+  readonly cachedTokens: number;
+  /** Tokens of the input whose state is kept for later requests from now on. */
+  readonly writtenTokens: number;
+  /** Tokens that were sampled: one a question. */
+  readonly outputTokens: number;
+  readonly cache: CacheReport;
+}

@@ -1,0 +1,145 @@
+/** Answers questions about one input: reads it once, and each question from its state. Runs in the call, and ends with its client. */
+import type { Job } from "../../contracts/choice.ts";
+import type { DecisionOrder, DecisionScores, LabelledQuestion } from "../../contracts/decisions.ts";
+import { greedyParameters, mostScoredTokens } from "../../contracts/engine.ts";
+import { ServiceError } from "../../contracts/errors.ts";
+import { renderInput, renderQuestion, type OpenRole } from "../../models/render-question.ts";
+import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
+import { fromObject } from "../calls.ts";
+import type { SessionEnvironment } from "../environment.ts";
+import { internalError, invalidRequest, sessionNotFound } from "../failures.ts";
+import { Attempts } from "../generation/attempts.ts";
+import { Meter } from "../generation/meter.ts";
+import { askPool, type AskPool } from "../generation/pool.ts";
+import { findSession } from "../sessions/find-session.ts";
+import { tenantStore } from "../snapshots/tiers/near-store.ts";
+import { CallStore } from "./call-store.ts";
+import { readInput, type InputBase } from "./input-base.ts";
+import { questionStates } from "./question-states.ts";
+
+/** Questions under way at the same time: backends compute them together, and a tenant's share of one bounds them anyway. */
+const atOnce = 4;
+
+interface Asking {
+  readonly order: DecisionOrder;
+  readonly model: ServedModel;
+  readonly askPool: AskPool;
+  readonly meter: Meter;
+  readonly signal: AbortSignal;
+}
+
+/** @throws ServiceError where the input or a question can't be read, or the backend fails for good. */
+export async function decide(environment: SessionEnvironment, order: DecisionOrder, signal: AbortSignal): Promise<DecisionScores> {
+  const model = await modelOfVersion(environment, order.model);
+  const { tenant, input, place = null } = order;
+  const session = input.kind === "session" ? input.session : null;
+  const asked = askPool(environment, { tenant, priority: "interactive", session, place });
+  const meter = new Meter("decision", order.model.id);
+  // One question that fails ends the others.
+  const leaving = new AbortController();
+  const asking = { order, model, askPool: asked, meter, signal: AbortSignal.any([signal, leaving.signal]) };
+  try {
+    const { base, open } = await baseOf(environment, asking);
+    const questions = order.questions.map(({ text }) => renderQuestion(model, open, text));
+    requireRoom(order, base, questions);
+    const logprobs = await each(questions, atOnce, (tokens, at) => scoresOf(asking, base, tokens, order.questions[at] as LabelledQuestion));
+    const inputTokens = questions.reduce((sum, { length }) => sum + length, base.tokens.length + base.unread.length);
+    const { cachedTokens, writtenTokens, cache } = base;
+    return { logprobs, inputTokens, cachedTokens, writtenTokens, outputTokens: meter.use.sampledTokens, cache };
+  } finally {
+    leaving.abort();
+    meter.report();
+  }
+}
+
+interface OpenBase {
+  readonly base: InputBase;
+  readonly open: OpenRole;
+}
+
+async function baseOf(environment: SessionEnvironment, { order, model, ...rest }: Asking): Promise<OpenBase> {
+  const { input, tenant, questions } = order;
+  if (input.kind === "session") return await sessionBase(environment, order, input.session);
+  const { tokens, open } = renderInput(model, input.messages);
+  const next = renderQuestion(model, open, questions[0]?.text ?? "")[0] ?? 0;
+  if (!order.abilities.includes("states")) return { base: unheld(tokens, "the model's backend keeps no states"), open };
+  const store = tenant === null ? new CallStore() : tenantStore(environment, tenant);
+  return { base: await readInput(tokens, next, { order, store, isKept: tenant !== null, ...rest }), open };
+}
+
+/** What a session or context has read when the decision is asked for: its last turn's end. */
+async function sessionBase(environment: SessionEnvironment, order: DecisionOrder, id: string): Promise<OpenBase> {
+  const { tenant } = order;
+  const session = tenant === null ? undefined : await findSession(environment, tenant, id, "sess", "ctx");
+  if (session === undefined || tenant === null) throw new ServiceError(sessionNotFound());
+  const { base: standing, text, turns } = await fromObject(session.standingBase(order.model, order.abilities.includes("states")));
+  const { snapshot, tokens: read, unread } = standing;
+  const tokens = text.subarray(0, snapshot === null ? 0 : read);
+  const reason = snapshot === null ? "no state of it is kept" : "session";
+  const cache = { outcome: snapshot === null ? ("miss" as const) : ("hit" as const), tokens: tokens.length, reason };
+  const store = tenantStore(environment, tenant);
+  const base = { tokens, snapshot, unread, store, cachedTokens: tokens.length, writtenTokens: 0, cache };
+  return { base, open: turns === 0 ? "system" : "assistant" };
+}
+
+function unheld(tokens: Uint32Array, reason: string): InputBase {
+  const cache = { outcome: "miss" as const, tokens: 0, reason };
+  return { tokens: new Uint32Array(), snapshot: null, unread: tokens, store: new CallStore(), cachedTokens: 0, writtenTokens: 0, cache };
+}
+
+/** One token is sampled; where the input has a state, a request holds what comes after it. */
+function requireRoom({ contextLength }: DecisionOrder, { unread }: InputBase, questions: readonly Uint32Array[]): void {
+  for (const [at, { length }] of questions.entries()) {
+    if (unread.length + length < contextLength) continue;
+    const message = `'questions[${String(at)}]': with the input it has ${String(unread.length + length)} tokens; the model takes ${String(contextLength - 1)}.`;
+    throw new ServiceError(invalidRequest(message, `questions[${String(at)}]`));
+  }
+}
+
+/** In as many requests as the labels take. */
+async function scoresOf(asking: Asking, base: InputBase, question: Uint32Array, { labels }: LabelledQuestion): Promise<readonly number[]> {
+  const scores: number[] = [];
+  for (let at = 0; at < labels.length; at += mostScoredTokens)
+    scores.push(...(await scoresOfSome(asking, base, question, labels.slice(at, at + mostScoredTokens))));
+  return scores;
+}
+
+async function scoresOfSome(
+  { order, askPool: asked, meter, signal }: Asking,
+  base: InputBase,
+  question: Uint32Array,
+  labels: readonly number[],
+): Promise<readonly number[]> {
+  const request = { ...greedyParameters, requestId: order.requestId, prompt: question, maxTokens: 1, scoredTokens: labels };
+  const job: Job = { index: 0, promptIndex: 0, stops: [], echo: null, request };
+  const attempts = new Attempts({
+    ...{ askPool: asked, model: order.model, job, states: questionStates(base, question), meter, signal },
+    ...{ abilities: order.abilities, sampled: [], onRetry: () => undefined },
+  });
+  const events = attempts.events();
+  try {
+    for (let batch = await events.next(); batch.done !== true; batch = await events.next()) {
+      signal.throwIfAborted();
+      for (const event of batch.value)
+        if (event.type === "token") return labels.map((label) => event.logprob?.top.find(([id]) => id === label)?.[1] ?? unscored());
+    }
+  } finally {
+    await events.return();
+  }
+  return unscored();
+}
+
+function unscored(): never {
+  throw new ServiceError(internalError("The backend has not told how likely a label is."));
+}
+
+/** The results of calls of which some run at once; the first that fails ends them. */
+async function each<T, R>(values: readonly T[], limit: number, call: (value: T, at: number) => Promise<R>): Promise<R[]> {
+  const results = new Array<R>(values.length);
+  const remaining = values.entries();
+  const work = async () => {
+    for (const [at, value] of remaining) results[at] = await call(value, at);
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, values.length) }, work));
+  return results;
+}
