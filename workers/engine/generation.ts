@@ -192,9 +192,9 @@ export class Generation {
     this.#evicted = false;
     if (this.#handle !== undefined) return;
     const { sampling, minTokens, stopTokens, topLogprobs, promptLogprobs, countSpikes = false, continued = 0 } = this.request;
-    const { allowedTokens, bannedSeries } = this.request;
+    const { allowedTokens, bannedSeries, scoredTokens } = this.request;
     const rules = { minTokens, stopTokens, allowedTokens, bannedSeries };
-    const parameters = { sampling, ...rules, topLogprobs, promptLogprobs, countSpikes, continued };
+    const parameters = { sampling, ...rules, topLogprobs, scoredTokens, promptLogprobs, countSpikes, continued };
     this.#handle = this.#engine.open(JSON.stringify(parameters));
     const { restorer } = this.#states;
     if (restorer === undefined) this.#feedPrompt(this.#handle);

@@ -188,6 +188,8 @@ pub struct OpenOptions {
     top_logprobs: Option<usize>,
     prompt_logprobs: Option<usize>,
     #[serde(default)]
+    scored_tokens: Vec<u32>,
+    #[serde(default)]
     allowed_tokens: Option<Vec<u32>>,
     #[serde(default)]
     banned_series: Vec<Vec<u32>>,
@@ -226,6 +228,7 @@ impl From<OpenOptions> for SequenceOptions {
                 allowed_tokens: options.allowed_tokens,
                 banned_series: options.banned_series,
                 top_logprobs: options.top_logprobs,
+                scored_tokens: options.scored_tokens,
             },
             prompt_logprobs: options.prompt_logprobs,
             count_spikes: options.count_spikes,

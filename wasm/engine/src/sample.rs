@@ -43,6 +43,8 @@ pub struct Sampling {
     pub banned_series: Vec<Vec<u32>>,
     /// Alternatives to report; `None` reports nothing.
     pub top_logprobs: Option<usize>,
+    /// Tokens that are reported in the place of the likeliest; empty where those are.
+    pub scored_tokens: Vec<u32>,
 }
 
 impl Default for Sampling {
@@ -62,6 +64,7 @@ impl Default for Sampling {
             allowed_tokens: None,
             banned_series: Vec::new(),
             top_logprobs: None,
+            scored_tokens: Vec::new(),
         }
     }
 }
@@ -96,6 +99,7 @@ impl Sampling {
             None => Ok(()),
         };
         known("stopTokens", &self.stop_tokens)?;
+        known("scoredTokens", &self.scored_tokens)?;
         known("allowedTokens", self.allowed_tokens.as_deref().unwrap_or_default())?;
         self.banned_series.iter().try_for_each(|series| known("bannedSeries", series))
     }
@@ -139,15 +143,20 @@ pub struct Sampled {
     pub logprob: Option<TokenLogprob>,
 }
 
-/// Log-probability of `id` under `logits`, with `top` alternatives. `f32::MIN` stands for none at all, because JSON has no infinity.
+/// Log-probability of `id` under `logits`, with `top` alternatives.
 pub fn token_logprob(logits: &[f32], id: u32, top: usize) -> TokenLogprob {
+    logprobs_of(logits, id, &best(logits, top))
+}
+
+/// Log-probabilities of `id` and of `others`. `f32::MIN` stands for none at all, because JSON has no infinity.
+fn logprobs_of(logits: &[f32], id: u32, others: &[u32]) -> TokenLogprob {
     let numbers = || logits.iter().copied().filter(|x| !x.is_nan());
     let largest = numbers().fold(f32::NEG_INFINITY, f32::max);
     let total: f64 = numbers().map(|x| f64::from(exp(x - largest))).sum();
     #[allow(clippy::cast_possible_truncation)]
     let normalizer = largest + libm::log(total) as f32;
     let logprob = |id: u32| (logits[id as usize] - normalizer).max(f32::MIN);
-    TokenLogprob { id, logprob: logprob(id), top: best(logits, top).into_iter().map(|id| (id, logprob(id))).collect() }
+    TokenLogprob { id, logprob: logprob(id), top: others.iter().map(|id| (*id, logprob(*id))).collect() }
 }
 
 fn better(logits: &[f32]) -> impl Fn(&u32, &u32) -> core::cmp::Ordering {
@@ -191,7 +200,8 @@ impl<'a> History<'a> {
 
 /// Chooses the token after `history`, of those in `mask` where there is one. `logits` are changed.
 pub fn sample(sampling: &Sampling, history: History<'_>, mask: Option<&TokenSet>, logits: &mut [f32]) -> Result<Sampled> {
-    let raw = sampling.top_logprobs.is_some().then(|| logits.to_vec());
+    let reports = sampling.top_logprobs.is_some() || !sampling.scored_tokens.is_empty();
+    let raw = reports.then(|| logits.to_vec());
     let generated = history.output().len();
     let forbids_all = forbid(sampling, history.output(), mask, logits)?;
     adjust(sampling, history, logits)?;
@@ -203,7 +213,10 @@ pub fn sample(sampling: &Sampling, history: History<'_>, mask: Option<&TokenSet>
         }
         Error::UnsupportedModel("its logits are not finite: the weights are broken, or every token is forbidden".to_owned())
     })?;
-    let logprob = raw.map(|raw| token_logprob(&raw, id, sampling.top_logprobs.unwrap_or(0)));
+    let logprob = raw.map(|raw| match sampling.scored_tokens.as_slice() {
+        [] => token_logprob(&raw, id, sampling.top_logprobs.unwrap_or(0)),
+        scored => logprobs_of(&raw, id, scored),
+    });
     Ok(Sampled { id, stop: sampling.stop_tokens.contains(&id), logprob })
 }
 

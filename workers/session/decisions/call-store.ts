@@ -1,4 +1,4 @@
-/** States of a request without a key: nothing of it is kept, so that they lie in this call's memory and go with it. */
+/** States of a request without a key: nothing of it is kept, so that they lie in this isolate and go with the call. */
 import type { Outcome } from "../../contracts/engine.ts";
 import { internalError } from "../failures.ts";
 import { chunkStream } from "../snapshots/seal/chunk-stream.ts";
@@ -34,7 +34,7 @@ export class CallStore implements Pick<SnapshotStore, "find" | "open" | "put"> {
   }
 }
 
-/** Whoever reads a stream may take a chunk's memory away. */
+/** Whoever reads a stream may take the bytes of a chunk away. */
 // eslint-disable-next-line @typescript-eslint/require-await -- a stream is made of an asynchronous generator
 async function* copies(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, undefined> {
   for (const chunk of chunks) yield chunk.slice();

@@ -60,6 +60,7 @@ impl Case {
             min_tokens: self.min_tokens,
             stop_tokens: self.stop_tokens.clone(),
             top_logprobs: None,
+            scored_tokens: Vec::new(),
             allowed_tokens: None,
             banned_series: Vec::new(),
         }
