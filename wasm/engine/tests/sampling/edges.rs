@@ -95,7 +95,7 @@ prop_compose! {
         Sampling {
             temperature: temperature as f32, top_k, top_p, min_p: min_p as f32, repetition_penalty,
             presence_penalty: presence as f32, frequency_penalty: frequency as f32,
-            logit_bias, seed, min_tokens, stop_tokens: vec![0, 4], top_logprobs: Some(5), allowed_tokens: None, banned_series: Vec::new(),
+            logit_bias, seed, min_tokens, stop_tokens: vec![0, 4], top_logprobs: Some(5), scored_tokens: Vec::new(), allowed_tokens: None, banned_series: Vec::new(),
         }
     }
 }
