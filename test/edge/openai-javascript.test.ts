@@ -1,6 +1,8 @@
 /** OpenAI's own JavaScript client, changed in nothing but its base URL. */
 import OpenAI, { BadRequestError, NotFoundError } from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
 import { describe, expect, test } from "vitest";
+import * as z from "zod";
 import { modelId, stackUrl } from "../support/edge-client.ts";
 
 const client = new OpenAI({ baseURL: `${stackUrl}/v1`, apiKey: "sk-any", maxRetries: 0 });
@@ -47,6 +49,32 @@ test("several choices, log-probabilities, models, completions", async () => {
   expect((await client.models.retrieve(modelId)).id).toBe(modelId);
   const completion = await client.completions.create({ model: modelId, prompt: ["The sky is", "Grass is"], max_tokens: 2, temperature: 0 });
   expect(completion.choices).toHaveLength(2);
+});
+
+test("structured output: the client's own parser takes what comes, whole and streamed", async () => {
+  const person = z.strictObject({
+    name: z.enum(["Ada", "Bo"]),
+    age: z.int().min(1).max(99),
+    likes: z.array(z.enum(["tea", "rain"])).max(3),
+  });
+  const asked = {
+    ...settings,
+    max_completion_tokens: 120,
+    messages: [{ role: "user" as const, content: "Who are you?" }],
+    response_format: zodResponseFormat(person, "person"),
+  };
+  const { choices } = await client.chat.completions.parse(asked);
+  expect(choices[0]?.finish_reason).toBe("stop");
+  expect(person.safeParse(choices[0]?.message.parsed).success).toBe(true);
+  const stream = client.chat.completions.stream(asked);
+  expect((await stream.finalChatCompletion()).choices[0]?.message.parsed).toEqual(choices[0]?.message.parsed);
+  const drawn = await client.chat.completions.create({ ...asked, temperature: 1.2, n: 3, logprobs: true, top_logprobs: 1 });
+  for (const { message } of drawn.choices) expect(person.safeParse(JSON.parse(message.content ?? "")).success).toBe(true);
+  const refused = client.chat.completions.create({
+    ...settings,
+    response_format: { type: "json_schema", json_schema: { name: "x", schema: { not: {} } } },
+  });
+  await expect(refused).rejects.toMatchObject({ status: 400, param: "response_format.json_schema.schema" });
 });
 
 test("errors become the client's own classes", async () => {
