@@ -3,11 +3,11 @@
  * `dist/gateway/catalog`, and their tokenizers in `dist/gateway/tokenizers`. A tokenizer that is not in the cache is fetched only where it is asked
  * for: the first chat with the built-in model needs none of them.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ModelCard, ModelIndex, ModelIndexEntry, ModelManifest } from "../../../workers/contracts/model-files.ts";
-import { digestFile } from "./digest.ts";
 import { isPooled, readRegistry, type PooledModel } from "./registry.ts";
+import { StampFile, type Stamp } from "./stamp.ts";
 import { isFetched, readTokenizerPins, tokenizerSource, tokenizerText, type TokenizerPin } from "./tokenizers.ts";
 import { cacheDirectory } from "../paths.ts";
 
@@ -19,14 +19,12 @@ export interface CatalogOptions {
   readonly all: boolean;
 }
 
-/** Digests of everything read and written; all must still hold for a run to be skipped. */
-interface Stamp {
-  readonly formatVersion: number;
+interface CatalogStamp extends Stamp {
   /** The model whose weights are here, the cards and the tokenizers' sources. */
   readonly inputs: object;
-  /** sha256 by path relative to the output directory. */
-  readonly outputs: Readonly<Record<string, string>>;
 }
+
+const stampIn = (output: string) => new StampFile<CatalogStamp>(output, "catalog");
 
 /** `served` is the model whose weights the engine has: it answers requests that name none. */
 export async function prepareCatalog(output: string, { id: served }: ModelManifest, { all }: CatalogOptions): Promise<ModelIndex> {
@@ -63,39 +61,25 @@ interface Inputs {
 }
 
 async function write(output: string, inputs: Inputs, tokenizers: readonly TokenizerPin[], cache: string): Promise<void> {
-  rmSync(stampPath(output), { force: true });
+  stampIn(output).remove();
   for (const directory of ["catalog", "tokenizers"]) rmSync(join(output, "gateway", directory), { recursive: true, force: true });
   const files = new Map(inputs.cards.map((card) => [`/catalog/${card.id}/manifest.json`, JSON.stringify(card, null, 2)]));
   for (const pin of tokenizers) files.set(tokenizerPath(pin.id), await tokenizerText(pin, cache));
   // Last: it names the others.
   files.set("/models.json", JSON.stringify(inputs.index));
-  const outputs: Record<string, string> = {};
   for (const [path, text] of files) {
-    const file = join("gateway", path);
-    mkdirSync(dirname(join(output, file)), { recursive: true });
-    writeFileSync(join(output, file), text);
-    outputs[file] = await digestFile(join(output, file));
+    const file = join(output, "gateway", path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
   }
-  const stamp: Stamp = { formatVersion, inputs, outputs };
-  writeFileSync(stampPath(output), JSON.stringify(stamp, null, 2));
+  await stampIn(output).write(
+    { formatVersion, inputs },
+    files.keys().map((path) => join("gateway", path)),
+  );
 }
 
 async function isCurrent(output: string, inputs: object): Promise<boolean> {
-  const stamp = readStamp(output);
+  const stamp = stampIn(output).read();
   if (stamp?.formatVersion !== formatVersion || JSON.stringify(stamp.inputs) !== JSON.stringify(inputs)) return false;
-  for (const [file, sha256] of Object.entries(stamp.outputs)) {
-    const path = join(output, file);
-    if (!existsSync(path) || (await digestFile(path)) !== sha256) return false;
-  }
-  return true;
+  return await stampIn(output).holds(stamp);
 }
-
-function readStamp(output: string): Stamp | undefined {
-  try {
-    return JSON.parse(readFileSync(stampPath(output), "utf8")) as Stamp;
-  } catch {
-    return undefined; // No stamp, or one cut off: the files are written anew.
-  }
-}
-
-const stampPath = (output: string): string => join(output, "catalog-stamp.json");

@@ -3,13 +3,14 @@
  * `dist/gateway/model` (tokenizer) of the model whose weights are here; `catalog.ts` writes of the others. `--all` fetches every model's tokenizer.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { prepareCatalog, type CatalogOptions } from "./catalog.ts";
 import { digestFile } from "./digest.ts";
 import { readGgufFacts, type GgufFacts } from "../gguf/metadata.ts";
 import { locateModel, type ModelSource } from "./source.ts";
+import { StampFile, type Stamp } from "./stamp.ts";
 import { nameOf, withLock } from "../lock.mjs";
 import { cacheDirectory, inRepository } from "../paths.ts";
 import { othersServing } from "../port.ts";
@@ -19,14 +20,12 @@ import { writeShards, type ShardedFile } from "../gguf/shards.ts";
 /** Raised when the form of the written files changes. */
 const formatVersion = 8;
 
-/** Digests of everything read and written; all must still hold for a run to be skipped. */
-interface Stamp {
-  readonly formatVersion: number;
+interface ModelStamp extends Stamp {
   readonly source: ModelSource;
   readonly sourceSha256: string;
-  /** sha256 by path relative to the output directory. */
-  readonly outputs: Readonly<Record<string, string>>;
 }
+
+const stampIn = (output: string) => new StampFile<ModelStamp>(output, "model");
 
 /**
  * One process at a time does so in a cache and in an output; others wait for it. Throws where what another process serves from this directory would
@@ -65,7 +64,7 @@ async function write(output: string, source: ModelSource): Promise<void> {
   const facts = await readGgufFacts(source.path);
   const tokenizer = JSON.stringify(facts.tokenizer);
   const manifestText = (written: ShardedFile) => JSON.stringify(manifestOf(source, facts, written, tokenizer), null, 2);
-  rmSync(stampPath(output), { force: true });
+  stampIn(output).remove();
   const sharded = await replaceDirectory(join(output, "engine/model"), async (directory) => {
     const written = await writeShards(source.path, directory);
     writeFileSync(join(directory, "manifest.json"), manifestText(written));
@@ -82,10 +81,7 @@ async function write(output: string, source: ModelSource): Promise<void> {
     "gateway/model/manifest.json",
     "gateway/model/tokenizer.json",
   ];
-  const outputs: Record<string, string> = {};
-  for (const file of files) outputs[file] = await digestFile(join(output, file));
-  const stamp: Stamp = { formatVersion, source, sourceSha256: sharded.sha256, outputs };
-  writeFileSync(stampPath(output), JSON.stringify(stamp, null, 2));
+  await stampIn(output).write({ formatVersion, source, sourceSha256: sharded.sha256 }, files);
 }
 
 /** What a card says of its model comes before what the file says: its license, and its sampling defaults as a whole. */
@@ -100,26 +96,9 @@ export function manifestOf(source: ModelSource, facts: GgufFacts, written: Shard
 }
 
 async function isCurrent(output: string, source: ModelSource): Promise<boolean> {
-  const stamp = readStamp(output);
+  const stamp = stampIn(output).read();
   if (stamp?.formatVersion !== formatVersion || JSON.stringify(stamp.source) !== JSON.stringify(source)) return false;
-  if ((await digestFile(source.path)) !== stamp.sourceSha256) return false;
-  for (const [file, sha256] of Object.entries(stamp.outputs)) {
-    const path = join(output, file);
-    if (!existsSync(path) || (await digestFile(path)) !== sha256) return false;
-  }
-  return true;
-}
-
-function readStamp(output: string): Stamp | undefined {
-  try {
-    return JSON.parse(readFileSync(stampPath(output), "utf8")) as Stamp;
-  } catch {
-    return undefined; // No stamp, or one cut off: the files are written anew.
-  }
-}
-
-function stampPath(output: string): string {
-  return join(output, "model-stamp.json");
+  return (await digestFile(source.path)) === stamp.sourceSha256 && (await stampIn(output).holds(stamp));
 }
 
 /** Fills a directory beside the old one and then takes its place, so that a reader never sees half of it. */

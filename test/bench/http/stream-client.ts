@@ -1,6 +1,7 @@
 /** What a load tool does not see: when the first token of a stream arrives, and how far apart the others are. */
-import { Agent, request as httpRequest } from "node:http";
+import { request as httpRequest, type Agent } from "node:http";
 import { median } from "../report/statistics.ts";
+import { overConnections } from "./connections.ts";
 import { streamedTokens, type StreamRequest } from "./request.ts";
 
 export interface StreamTimes {
@@ -20,23 +21,7 @@ interface Arrivals {
 
 /** Reads `amount` streams, `connections` of them at any time. */
 export async function readStreams(url: string, request: StreamRequest, connections: number, amount: number): Promise<StreamTimes> {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  const arrivals: Arrivals[] = [];
-  let left = amount;
-  const begin = performance.now();
-  try {
-    await Promise.all(
-      Array.from({ length: connections }, async () => {
-        while (left > 0) {
-          left -= 1;
-          arrivals.push(await readStream(url, request, agent));
-        }
-      }),
-    );
-  } finally {
-    agent.destroy();
-  }
-  const seconds = (performance.now() - begin) / 1000;
+  const { results: arrivals, seconds } = await overConnections(connections, amount, (agent) => readStream(url, request, agent));
   return {
     firstToken: median(arrivals.map(({ first }) => first)),
     furtherToken: median(arrivals.map(({ first, last }) => (last - first) / (streamedTokens - 1))),

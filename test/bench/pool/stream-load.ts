@@ -1,5 +1,6 @@
 /** What a client sees of streams: how long each took, and how it ended. */
-import { Agent, request as httpRequest } from "node:http";
+import { request as httpRequest, type Agent } from "node:http";
+import { overConnections } from "../http/connections.ts";
 import { answerTokens, now } from "./upstream.ts";
 
 export interface Target {
@@ -37,10 +38,6 @@ export const hangMilliseconds = 8_000;
 
 /** Read so far, by all programs. */
 let streams = 0;
-
-export function agentOf(connections: number): Agent {
-  return new Agent({ keepAlive: true, maxSockets: connections });
-}
 
 export function readStream({ url, path, headers, body, expected }: Target, agent: Agent): Promise<StreamEnd> {
   return new Promise((resolve) => {
@@ -115,23 +112,10 @@ export async function load(
   connections: number,
   amount: number,
 ): Promise<{ readonly times: readonly number[]; readonly perSecond: number }> {
-  const agent = agentOf(connections);
-  const times: number[] = [];
-  let left = amount;
-  const begin = performance.now();
-  try {
-    await Promise.all(
-      Array.from({ length: connections }, async () => {
-        while (left > 0) {
-          left -= 1;
-          const { ending, milliseconds } = await readStream(target, agent);
-          if (ending !== "whole") throw new Error(`${target.url}${target.path}: a stream's end was '${ending}'`);
-          times.push(milliseconds);
-        }
-      }),
-    );
-  } finally {
-    agent.destroy();
-  }
-  return { times: times.toSorted((left, right) => left - right), perSecond: amount / ((performance.now() - begin) / 1000) };
+  const { results, seconds } = await overConnections(connections, amount, async (agent) => {
+    const { ending, milliseconds } = await readStream(target, agent);
+    if (ending !== "whole") throw new Error(`${target.url}${target.path}: a stream's end was '${ending}'`);
+    return milliseconds;
+  });
+  return { times: results.toSorted((left, right) => left - right), perSecond: amount / seconds };
 }

@@ -7,7 +7,8 @@ import type { Suite, SuiteOptions } from "../suite.ts";
 import { until } from "../../../workers/waiting/within.ts";
 import { resident } from "./memory.ts";
 import { alone, edge, floor, portkey, router, startParticipants, startUpstream, type Participant } from "./participants.ts";
-import { agentOf, load, readStream, type Ending, type StreamEnd } from "./stream-load.ts";
+import { agentOf } from "../http/connections.ts";
+import { load, readStream, type Ending, type StreamEnd } from "./stream-load.ts";
 import { answerTokens, modes, tokensBefore, wholeText, type Mode } from "./upstream.ts";
 
 /** Streams of one measurement by how many are read at a time. */
