@@ -6,11 +6,13 @@ import { OncePerIsolate } from "../waiting/once-per-isolate.ts";
 import { pause } from "../waiting/within.ts";
 import { failureOf } from "./failures.ts";
 import { produceOneToken, type LoadedModel } from "./described-model.ts";
+import { dependsOn, keepDescription, keptDescription, type KeptDescription } from "./kept-description.ts";
 import { loadModel } from "./loaded-model.ts";
 import { submitWithState } from "../contracts/request/open-state.ts";
 import { Scheduler } from "./scheduler.ts";
 import { engineSettings, type EngineEnvironment } from "./settings.ts";
 import { createModelLoader } from "./wasm-module.ts";
+import { readManifest } from "./weights.ts";
 
 /** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. A loader shows progress with every chunk. */
 const sharedModel = new OncePerIsolate<LoadedModel>({ silenceMilliseconds: 15_000, failureMilliseconds: 5_000 });
@@ -21,10 +23,17 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
 
   async models(): Promise<Outcome<readonly ModelDescription[]>> {
     const isHere = (ability: Ability) => ability !== "constraints" || this.env.GRAMMAR !== undefined;
-    return await this.#withModel(({ description }) => ({
+    const told = (description: ModelDescription): Outcome<readonly ModelDescription[]> => ({
       ok: true,
       value: [{ ...description, abilities: description.abilities.filter(isHere) }],
-    }));
+    });
+    const of = await this.#dependsOn();
+    const kept = of === undefined ? undefined : await keptDescription(this.ctx.storage, of);
+    if (kept !== undefined && sharedModel.value === undefined) return told(kept);
+    return await this.#withModel(async ({ description }) => {
+      if (of !== undefined && JSON.stringify(kept) !== JSON.stringify(description)) await this.#keep({ of, description });
+      return told(description);
+    });
   }
 
   async ready(): Promise<Outcome<null>> {
@@ -61,6 +70,24 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
     } catch (error) {
       logLine("error", "engine_not_loaded", { cause: describeCause(error) });
       return { ok: false, failure: failureOf(error) };
+    }
+  }
+
+  /** What the description depends on; undefined where the files or variables are wrong, which whoever loads the model says. */
+  async #dependsOn(): Promise<string | undefined> {
+    try {
+      return dependsOn(await readManifest(this.env.MODEL_FILES), engineSettings(this.env));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A disk that is full costs another load, later. */
+  async #keep(description: KeptDescription): Promise<void> {
+    try {
+      await keepDescription(this.ctx.storage, description);
+    } catch (error) {
+      logLine("error", "engine_description_not_kept", { cause: describeCause(error) });
     }
   }
 

@@ -6,6 +6,7 @@ export const logEvents = {
   configuration_invalid: "A variable breaks its rule; every call is refused until it is put right.",
   document_not_read: "Reading a document ended in a failure.",
   engine_defect: "The engine failed unexpectedly; it is loaded anew.",
+  engine_description_not_kept: "What the engine's model is could not be written down: the next isolate that is asked loads it again.",
   engine_not_loaded: "A call to the engine failed, most often while its model was loaded.",
   engine_object_unreachable: "An engine object did not answer the engine service.",
   engine_time_not_renewed: "The call that starts an object's computing time anew failed.",
