@@ -42,7 +42,9 @@ function unreadable(path: string, cause: unknown): Error {
 
 /** Of a file of any size, of which no more is read than the header. @throws Error that names the file, and what is wrong with it. */
 export async function readGgufHeader(path: string): Promise<Header> {
-  const file = await open(path);
+  const file = await open(path).catch((cause: unknown) => {
+    throw unreadable(path, cause);
+  });
   try {
     const { size } = await file.stat();
     for (let length = firstBytes; ; length *= 4) {
