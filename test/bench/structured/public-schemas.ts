@@ -12,9 +12,11 @@ import { join } from "node:path";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { ServiceError } from "../../../workers/contracts/errors.ts";
 import { GrammarTexts } from "../../../workers/grammar/texts.ts";
+import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 import { tokensOf } from "../../../workers/grammar/wasm-grammar.ts";
 import { accepts, walk } from "../../workers/grammar/walk.ts";
 import { seeded } from "../../workers/support/dice.ts";
+import { bytesAsTokens, endOfTurn, tinyTokenizer } from "../../workers/support/tiny-tokenizer.ts";
 import { preparedTokenizer } from "../engine/prompt.ts";
 
 interface PublicSchema {
@@ -29,7 +31,10 @@ const { Module } = (globalThis as unknown as { readonly WebAssembly: { readonly 
 const grammar = new GrammarTexts(new Module(readFileSync(inRepository("wasm/pkg/grammar/grammar.wasm"))));
 const tokenizer = preparedTokenizer();
 const tokens = { digest: "built-in", tokens: () => tokensOf(tokenizer, tokenizer.vocabularySize, tokenizer.eosTokenIds) };
-const closing = ['"', "}", "]", ",", '"}', '"]'].flatMap((text) => [...tokenizer.encode(text)]);
+/** What is written is chosen byte by byte: nothing else leaves chance so many ways out of a schema. */
+const bytes = Tokenizer.fromTokenizerFile(tinyTokenizer);
+const byteTokens = { digest: "bytes", tokens: () => tokensOf(bytes, bytes.vocabularySize, [endOfTurn]) };
+const closing = bytesAsTokens('"}],');
 
 /** None where the file is cut off. */
 function readOne(name: string): (PublicSchema & { readonly name: string })[] {
@@ -86,14 +91,14 @@ for (let seed = 0; chance.whole < Number(texts) && seed < 3 * Number(texts) && h
   const dice = seeded(seed);
   try {
     const options = { random: () => dice.below(2 ** 30) / 2 ** 30, closing, most: mostTokens };
-    const { tokens: ids, isWhole } = walk(grammar, { kind: "json_schema", text: JSON.stringify(schema) }, tokens, options);
+    const { tokens: ids, isWhole } = walk(grammar, { kind: "json_schema", text: JSON.stringify(schema) }, byteTokens, options);
     if (!isWhole) {
       chance.tooLong += 1;
       continue;
     }
     chance.whole += 1;
     chance.tokens += ids.length;
-    if (written !== "") appendFileSync(written, `${JSON.stringify({ schema, text: tokenizer.decode(ids) })}\n`);
+    if (written !== "") appendFileSync(written, `${JSON.stringify({ schema, text: bytes.decode(ids) })}\n`);
   } catch (cause) {
     if (!(cause instanceof ServiceError)) throw cause;
     chance.stopped += 1;
