@@ -17,6 +17,9 @@ import { readManifest } from "./weights.ts";
 /** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. A loader shows progress with every chunk. */
 const sharedModel = new OncePerIsolate<LoadedModel>({ silenceMilliseconds: 15_000, failureMilliseconds: 5_000 });
 
+/** Once in an isolate's life: a write that the disk refuses ends the object, with what it runs. */
+let hasTriedToKeep = false;
+
 /** Holds running generations over the isolate's engine. */
 export class EngineObject extends DurableObject<EngineEnvironment> implements GenerationBackend {
   #scheduler: Scheduler | undefined;
@@ -31,7 +34,8 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
     const kept = of === undefined ? undefined : await keptDescription(this.ctx.storage, of);
     if (kept !== undefined && sharedModel.value === undefined) return told(kept);
     return await this.#withModel(async ({ description }) => {
-      if (of !== undefined && JSON.stringify(kept) !== JSON.stringify(description)) await this.#keep({ of, description });
+      const isIdle = (this.#scheduler?.running ?? 0) === 0;
+      if (of !== undefined && isIdle && JSON.stringify(kept) !== JSON.stringify(description)) await this.#keep({ of, description });
       return told(description);
     });
   }
@@ -84,6 +88,8 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
 
   /** A disk that is full costs another load, later. */
   async #keep(description: KeptDescription): Promise<void> {
+    if (hasTriedToKeep) return;
+    hasTriedToKeep = true;
     try {
       await keepDescription(this.ctx.storage, description);
     } catch (error) {

@@ -25,12 +25,17 @@ export function dependsOn(
   return JSON.stringify([id, sha256, tokenizerSha256, form, contextLength, memoryLimitBytes, requestTokens, spikes ?? null, abilities]);
 }
 
-/** Undefined where none is kept, or it is of something else. */
+/** Undefined where none is kept, it is of something else, or it cannot be read. */
 export async function keptDescription(storage: Storage, of: string): Promise<ModelDescription | undefined> {
-  const kept = await storage.get<KeptDescription>(storageKey);
-  return kept?.of === of ? kept.description : undefined;
+  try {
+    const kept = await storage.get<KeptDescription>(storageKey);
+    return kept?.of === of ? kept.description : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
+/** No reply waits for it. */
 export async function keepDescription(storage: Storage, kept: KeptDescription): Promise<void> {
-  await storage.put(storageKey, kept);
+  await storage.put(storageKey, kept, { allowUnconfirmed: true });
 }
