@@ -6,9 +6,9 @@ import { setupPython, venvPython } from "../../../infra/local/python/setup-pytho
 import { alternately } from "../alternately.ts";
 import { startChild } from "../engine/child-participant.ts";
 import { measureEach } from "../engine/measure-each.ts";
-import { native, ours, type Participant } from "../engine/participant.ts";
+import { native, ours, settingName, type Participant } from "../engine/participant.ts";
 import { preparedTokenizer, promptOf } from "../engine/prompt.ts";
-import { compare, SeriesCollector, type Comparison, type SuiteResult } from "../report/result.ts";
+import { compare, SeriesCollector, type Comparison, type Floor, type SuiteResult } from "../report/result.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 
 const contexts = [128, 512] as const;
@@ -51,25 +51,27 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
       settings: { rounds, contexts: contexts.join(", "), threads: counts.join(", ") },
       notes: [
         ...participants.map(({ name, description }) => `${name}: ${description}.`),
-        "Ratios are of wall time: other load on the machine takes a core from two threads, and little from one. A ratio is the best of the rounds where a floor is held to it.",
+        "Ratios are of wall time: other load on the machine takes a core from two threads, and little from one. Floors are held to every program's best round.",
         "Every number of threads decodes the very same tokens, or the run ends.",
       ],
       series: collector.all(),
       comparisons,
-      floors: floorsOf(comparisons),
+      floors: floorsOf(collector),
     };
   } finally {
     await Promise.all(participants.map((participant) => participant.close()));
   }
 }
 
-/** A round in which something else ran says nothing of what threads gain, so that the best one counts. */
-function floorsOf(comparisons: readonly Comparison[]) {
-  return Object.entries(floors).flatMap(([figure, required]) => {
-    const found = comparisons.filter((one) => one.figure === figure && one.program === nameOf(ours, 2) && one.baseline === ours);
-    const values = found.flatMap((one) => one.values);
-    return values.length === 0 ? [] : [{ name: `${figure}, 2 threads / 1`, required, measured: Math.max(...values) }];
-  });
+/** Of every program its best round: one in which something else ran says nothing of what threads gain. */
+function floorsOf(collector: SeriesCollector): Floor[] {
+  const best = (setting: string, figure: string, program: string) => Math.max(...(collector.find(setting, figure, program)?.values ?? []));
+  return Object.entries(floors).flatMap(([figure, required]) =>
+    contexts.map(settingName).flatMap((setting) => {
+      const [two, one] = [best(setting, figure, nameOf(ours, 2)), best(setting, figure, ours)];
+      return Number.isFinite(two) ? [{ name: `${figure} at ${setting}, 2 threads / 1, best rounds`, required, measured: two / one }] : [];
+    }),
+  );
 }
 
 export const threadsSuite: Suite = {
