@@ -57,7 +57,7 @@ impl Scratch {
     /// Takes the memory of `rows` tokens through the widest layer.
     pub fn reserve(&mut self, rows: usize, config: &Config, allowance: &mut Allowance) -> Result<()> {
         let padded = |n: usize| rows.saturating_mul(n.next_multiple_of(PANEL_ROWS));
-        for layer in &config.layers {
+        for layer in config.feeding_layers() {
             let inner = match layer.feed_forward {
                 Form::Dense(inner) => inner,
                 Form::Experts(experts) => {
