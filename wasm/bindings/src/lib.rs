@@ -91,6 +91,18 @@ impl ModelLoader {
         bytes::each_chunk(chunk, |chunk| self.loader.push(chunk)).or_throw()
     }
 
+    /// Where the next byte lies that is needed; infinite once nothing more is.
+    #[wasm_bindgen(js_name = neededFrom)]
+    pub fn needed_from(&self) -> f64 {
+        self.loader.needed_from().map_or(f64::INFINITY, |at| at as f64)
+    }
+
+    /// Passes over bytes that are not needed.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn skip(&mut self, bytes: f64) -> Result<(), JsValue> {
+        self.loader.skip(bytes as u64).or_throw()
+    }
+
     /// After the last byte.
     pub fn finish(self) -> Result<Engine, JsValue> {
         let weights = self.loader.finish().or_throw()?;

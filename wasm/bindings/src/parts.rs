@@ -77,6 +77,11 @@ impl Engine {
         self.core.take_logits(pass, &mut logits).or_throw()
     }
 
+    /// How many tokens' logits a pass wants.
+    pub fn wanted(&self, pass: u32) -> Result<u32, JsValue> {
+        Ok(u32::try_from(self.core.wanted(pass).or_throw()?).unwrap_or(u32::MAX))
+    }
+
     /// Gives a pass up.
     #[wasm_bindgen(js_name = dropPass)]
     pub fn drop_pass(&mut self, pass: u32) -> Result<(), JsValue> {

@@ -147,6 +147,11 @@ impl Engine {
         self.finish_when_taken(pass)
     }
 
+    /// How many tokens' logits a pass wants.
+    pub fn wanted(&self, pass: PassId) -> Result<usize> {
+        Ok(self.passes.get(&pass).ok_or_else(|| unknown(pass))?.wanted.len())
+    }
+
     /// Gives a pass up that comes to nothing: its sequences read again, or where they began with a restored state have lost it.
     pub fn drop_pass(&mut self, pass: PassId) -> Result<()> {
         let begun = self.passes.remove(&pass).ok_or_else(|| unknown(pass))?;

@@ -121,6 +121,32 @@ impl Loader {
         self.take(chunk).inspect_err(|error| self.failed = Some(error.clone()))
     }
 
+    /// Where the next byte lies that is needed, counted from the file's start; `None` once nothing more of it is. All before it may be skipped.
+    pub fn needed_from(&self) -> Option<u64> {
+        let Some(body) = &self.body else {
+            return Some(self.position.max(self.buffer.len() as u64));
+        };
+        match &body.current {
+            Some(current) => Some(current.info.offset.max(self.position)),
+            None => body.infos.as_slice().first().map(|(info, _)| info.offset),
+        }
+    }
+
+    /// Passes over bytes that are not needed.
+    pub fn skip(&mut self, bytes: u64) -> Result<()> {
+        let end = self.position.saturating_add(bytes);
+        match (&self.body, self.needed_from()) {
+            (Some(body), needed) if needed.is_none_or(|from| end <= from) && end <= body.end => {
+                self.position = end;
+                Ok(())
+            }
+            (_, needed) => Err(Error::InvalidArgument(format!(
+                "bytes {} to {end} of the file cannot be skipped; those from {needed:?} on are needed",
+                self.position
+            ))),
+        }
+    }
+
     /// After the last byte: everything must have been there.
     pub fn finish(mut self) -> Result<Weights> {
         if let Some(error) = self.failed {

@@ -139,6 +139,31 @@ fn spikes_are_counted_across_parts() {
 }
 
 #[test]
+fn what_a_part_does_not_need_may_be_skipped() {
+    let (_, bytes) = models().into_iter().find(|(name, _)| name == "alternating-q8_0").unwrap();
+    let whole = load(&bytes);
+    let cut = Cut { embedding: 8..16, sublayers: 2..3, head: 8..16 };
+    let mut loader = Loader::new(None).with_cut(Some(cut.clone()));
+    let mut pushed = 0;
+    let mut at = 0u64;
+    for chunk in bytes.chunks(64) {
+        let end = at + chunk.len() as u64;
+        if loader.needed_from().is_none_or(|from| from >= end) && at >= 24_000 {
+            loader.skip(chunk.len() as u64).unwrap();
+        } else {
+            assert!(loader.needed_from().is_none_or(|from| from >= end) || loader.skip(chunk.len() as u64).is_err());
+            loader.push(chunk).unwrap();
+            pushed += chunk.len();
+        }
+        at = end;
+    }
+    assert!(pushed < bytes.len(), "{pushed} of {} bytes were needed", bytes.len());
+    let skipped = spikingbrain_engine::model::Model::new(loader.finish().unwrap()).unwrap();
+    assert_eq!(skipped.weight_bytes(), part(&bytes, &cut, KvType::Int8, None).model().weight_bytes());
+    assert!(skipped.weight_bytes() < whole.weight_bytes() / 2);
+}
+
+#[test]
 fn a_part_that_has_lost_a_state_says_so_and_the_sequence_reads_again() {
     let (_, bytes) = models().into_iter().find(|(name, _)| name == "alternating-q8_0").unwrap();
     let config = load(&bytes).config().clone();
