@@ -123,7 +123,7 @@ function calibration(collector: SeriesCollector, weights: number, stages: number
   const rate = (streams: number, hop: number): number =>
     summarize(collector.find(setting(streams, hop), "decode", passes(1))?.values ?? []).median;
   const pass = (streams: number, hop: number): number => streams / rate(streams, hop);
-  const [near = 0, , far = 0] = hopMilliseconds;
+  const [near, , far] = hopMilliseconds;
   const added = (far - near) / 1000;
   // What a longer way adds to a pass says how much of it is ways.
   const hopsFelt = (pass(1, far) - pass(1, near)) / added;

@@ -23,7 +23,7 @@ export class TestedBackend implements GenerationBackend {
   constructor(engine: ComputingEngine) {
     const form = { layers: [], window: 7, keptTokens: 0, learnedSinks: 0, salientTokens: null, kvHeads: 2, headDim: 4 };
     const manifest = { id: "tiny", sha256: "2".repeat(64), tokenizerSha256: "3".repeat(64), form };
-    const { description } = describeModel(engine, manifest as unknown as Parameters<typeof describeModel>[1], requestTokens);
+    const { description } = describeModel(engine, manifest, requestTokens);
     const host = {
       waitUntil: () => undefined,
       now: Date.now,

@@ -82,7 +82,10 @@ impl ModelLoader {
     pub fn new(options_json: &str, exchange: Option<RankExchange>) -> Result<ModelLoader, JsValue> {
         let options: LoadOptions = parsed(options_json, "options")?;
         let weights = options.memory_limit_bytes.map(|limit| limit.saturating_sub(memory::used_bytes()) as u64);
-        let loader = Loader::new(weights).with_spikes(options.spikes.map(Into::into)).with_rank(options.rank().or_throw()?).with_cut(options.cut.map(Into::into));
+        let loader = Loader::new(weights)
+            .with_spikes(options.spikes.map(Into::into))
+            .with_rank(options.rank().or_throw()?)
+            .with_cut(options.cut.map(Into::into));
         Ok(Self { loader, options, exchange })
     }
 

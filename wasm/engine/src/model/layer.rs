@@ -58,7 +58,7 @@ impl Feeding {
     fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Self> {
         Ok(Self {
             norm: tensors.vector(&format!("blk.{index}.ffn_norm.weight"))?,
-            feed_forward: FeedForward::take(tensors, index, config.hidden, config.layers[index].feed_forward)?,
+            feed_forward: FeedForward::take(tensors, index, config)?,
         })
     }
 }
