@@ -29,7 +29,7 @@ export interface PlanLimits {
 }
 
 /** The engine's own code and stack, and what its allocator loses between blocks. */
-export const fixedBytes = 3 << 20;
+export const fixedBytes = 2 << 20;
 /** Rows of a matrix that are packed together. */
 const panelRows = 4;
 const none: Span = [0, 0];

@@ -34,8 +34,9 @@ export interface Measured {
 /** US dollars, Cloudflare's Durable Objects: requests, and gigabyte-seconds of objects in memory, each of which counts as 128 MB. */
 export const prices = { perMillionRequests: 0.15, perMillionGigabyteSeconds: 12.5, gigabytes: 0.128 } as const;
 
-/** Tokens of a pass where memory is short, as `infra/local/stages/sizes.ts` plans. */
+/** Tokens of a pass of a part, and those that go through its feed-forward together. */
 const passTokens = 32;
+const fedTokens = 8;
 const floatBytes = 4;
 
 export function sizeOf(model: FleetModel): (cut: Cut) => PartSize {
@@ -50,9 +51,10 @@ export function sizeOf(model: FleetModel): (cut: Cut) => PartSize {
     const windowState = (window + 32) * codes;
     const matrixState = kvHeads * headDim * headDim * floatBytes;
     const state = mixes * ((windowLayers * windowState + (layers - windowLayers) * matrixState) / layers);
-    // Of a pass: rows as they come and go, the widest layer's two products and their codes, and what attention computes with.
-    const pass = passTokens * floatBytes * (8 * hidden + (feeds > 0 ? 2.5 * inner : 0) + (mixes > 0 ? 4 * heads * headDim : 0));
-    const exchange = floatBytes * (4 * 64 * hidden + 2 * 16 * width(head)) + 8 * model.vocabulary + (1 << 20);
+    // Of a pass: rows in each of their forms; of a feed-forward, eight tokens at a time; and what attention computes with.
+    const together = feeds > 0 ? fedTokens * (3.3 * inner + 2.25 * hidden) : 0;
+    const pass = floatBytes * (passTokens * (3.25 * hidden + (mixes > 0 ? 5 * heads * headDim : 0)) + together);
+    const exchange = floatBytes * (4 * passTokens * hidden + 2 * 16 * width(head)) + 8 * model.vocabulary + (1 << 20);
     return { weights: bytes(mixes * mixerWeights(model) + feeds * 3 * hidden * inner + rows * hidden), buffers: pass + exchange, state };
   };
 }

@@ -354,8 +354,9 @@ fn buffers(model: &Model, kv_type: KvType, free: usize) -> Result<(usize, Scratc
     let config = model.config();
     let part = model.part();
     let first = FIRST_POSITIONS.min(config.context + config.learned_sinks);
+    let most = most_pass_tokens(config);
     if config.has_constant_state() {
-        for tokens in [MAX_PASS_TOKENS, SHORT_PASS_TOKENS] {
+        for tokens in [most, SHORT_PASS_TOKENS] {
             let mut scratch = Scratch::default();
             let state = State::bytes_at(part, kv_type, FAR_POSITION, tokens);
             let mut allowance = Allowance::new(WHAT, free.saturating_sub(state));
@@ -365,8 +366,13 @@ fn buffers(model: &Model, kv_type: KvType, free: usize) -> Result<(usize, Scratc
         }
     }
     let mut scratch = Scratch::default();
-    model.reserve(&mut scratch, MAX_PASS_TOKENS, first, &mut Allowance::new(WHAT, free))?;
-    Ok((MAX_PASS_TOKENS, scratch))
+    model.reserve(&mut scratch, most, first, &mut Allowance::new(WHAT, free))?;
+    Ok((most, scratch))
+}
+
+/// A part of a model has short passes: its memory is full of weights.
+fn most_pass_tokens(config: &Config) -> usize {
+    if config.is_whole() { MAX_PASS_TOKENS } else { SHORT_PASS_TOKENS }
 }
 
 /// Bytes that state may take under a limit.
@@ -383,7 +389,7 @@ pub(crate) fn kept_back(config: &Config) -> usize {
 
 /// What a pass takes on its way between parts: rows as bytes and as numbers, those that come and those that go, and logits likewise.
 fn exchange_bytes(config: &Config) -> usize {
-    let rows = MAX_PASS_TOKENS.saturating_mul(config.hidden);
+    let rows = most_pass_tokens(config).saturating_mul(config.hidden);
     let logits = MAX_LOGIT_ROWS.saturating_mul(config.cut.head.len());
     bytes_of::<f32>(rows.saturating_mul(4).saturating_add(logits.saturating_mul(2)))
 }

@@ -20,7 +20,7 @@ const sizeOf = ({ embedding, sublayers, head }: Cut): PartSize => {
     state: 2 * mixers * mebibyte,
   };
 };
-const limits = { memoryBytes: 121 * mebibyte, states: 2 };
+const limits = { memoryBytes: 121 * mebibyte, states: 1 };
 
 function checked(layers: number, vocabulary: number): Cut[] {
   const cuts = planStages({ layers, vocabulary, tied: true }, sizeOf, limits) ?? [];
