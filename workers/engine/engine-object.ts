@@ -53,10 +53,10 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
   load(): Promise<EngineLoad> {
     const scheduler = this.#scheduler;
     return Promise.resolve({
-      loaded: this.#loaded !== undefined,
+      loaded: sharedFile.value !== undefined,
       running: scheduler?.running ?? 0,
       waiting: scheduler?.waiting ?? 0,
-      freeStateBytes: this.#loaded?.engine.freeStateBytes() ?? 0,
+      freeStateBytes: (this.#loaded ?? sharedFile.value)?.engine.freeStateBytes() ?? 0,
       generatedTokens: scheduler?.generatedTokens ?? 0,
     });
   }

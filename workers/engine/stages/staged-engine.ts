@@ -136,6 +136,15 @@ export class StagedEngine implements ComputingEngine {
     return this.#lead.sample(sequence);
   }
 
+  setMask(sequence: number, mask?: Uint8Array): void {
+    if (mask === undefined) this.#lead.setMask(sequence);
+    else this.#lead.setMask(sequence, mask);
+  }
+
+  force(sequence: number, tokens: Uint32Array): void {
+    this.#lead.force(sequence, tokens);
+  }
+
   readLogits(): Float32Array {
     throw new EngineError("invalid_argument", "an engine whose model lies in stages hands out no logits");
   }
