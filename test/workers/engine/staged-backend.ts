@@ -3,7 +3,7 @@ import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, 
 import { submitWithState } from "../../../workers/contracts/request/open-state.ts";
 import type { Cut, StageCalls } from "../../../workers/contracts/stages.ts";
 import type { ComputingEngine, LoaderOptions, PartEngine } from "../../../workers/engine/engine-surface.ts";
-import { describeModel } from "../../../workers/engine/loaded-model.ts";
+import { describeModel } from "../../../workers/engine/described-model.ts";
 import { Scheduler } from "../../../workers/engine/scheduler.ts";
 import { StageEngine } from "../../../workers/engine/stages/stage-engine.ts";
 import { StagedEngine } from "../../../workers/engine/stages/staged-engine.ts";
