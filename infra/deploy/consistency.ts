@@ -93,7 +93,7 @@ function documents({ workers, sources, document }: ConsistencyInput): Problem[] 
         .map((name) => problem(worker, `its code reads no variable ${name}`)),
     ];
   });
-  // A model in one piece has no stages.
+  // A model that is not cut has no stages.
   const roles = [...workers.map(({ role }) => documentedRole(role)), stageRole];
   return [
     ...problems,

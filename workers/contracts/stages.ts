@@ -30,7 +30,7 @@ export interface StageWelcome {
   /** Most tokens of a pass. */
   readonly passTokens: number;
   /** The learned sinks' rows as this stage leaves them; empty where there are none. */
-  readonly sinks: Uint8Array;
+  readonly learnedSinks: Uint8Array;
   /** What it holds. */
   readonly cut: Cut;
 }
@@ -38,7 +38,7 @@ export interface StageWelcome {
 /** Sequences are named as the leading engine names them. Calls take effect in the order in which they are made on one stub. */
 export interface StageCalls {
   /** Loads what the stage holds, and forgets every sequence of an earlier leader. `owner`: a whole number below 2^53 that tells leaders apart. */
-  join(owner: number, sinks: Uint8Array): Promise<StageAnswer<StageWelcome>>;
+  join(owner: number, learnedSinks: Uint8Array): Promise<StageAnswer<StageWelcome>>;
   /** The stage's layers. */
   pass(epoch: string, message: Uint8Array): Promise<StageAnswer<Uint8Array>>;
   /** Rows of the embedding, of those of the pass's tokens that lie here. */

@@ -35,8 +35,8 @@ export class StageObject extends DurableObject<StageEnvironment> implements Stag
     crypto.randomUUID(),
   );
 
-  join(owner: number, sinks: Uint8Array): Promise<StageAnswer<StageWelcome>> {
-    return this.#stage.join(owner, sinks);
+  join(owner: number, learnedSinks: Uint8Array): Promise<StageAnswer<StageWelcome>> {
+    return this.#stage.join(owner, learnedSinks);
   }
 
   pass(epoch: string, message: Uint8Array): Promise<StageAnswer<Uint8Array>> {

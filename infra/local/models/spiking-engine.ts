@@ -14,7 +14,7 @@ const moved = [
   ['directory = "../../dist/engine"', 'directory = "engine"'],
 ] as const;
 
-/** Configurations for `startStack`; undefined, the default ones, where `SPIKES` is not set and the model is in one piece. `stages`: beside the engine. */
+/** Configurations for `startStack`; undefined, the default ones, where `SPIKES` is not set and the model is not cut. `stages`: beside the engine. */
 export function configurationsFor(mode: SpikingMode | undefined, stages = 0): readonly string[] | undefined {
   if (stages > 0) return stagedConfigurations(mode, stages);
   if (mode === undefined) return undefined;

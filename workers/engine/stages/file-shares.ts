@@ -10,13 +10,13 @@ export function errorOf(thrown: unknown): Error {
 }
 
 /** Whose bytes come next, and how many. */
-export interface Piece {
+export interface Stretch {
   readonly stage: number;
   readonly bytes: number;
 }
 
 /** What each stage has of the file, in the order of the stages. */
-export function* pieces(shares: readonly PartOfFile[]): Generator<Piece, void, undefined> {
+export function* stretches(shares: readonly PartOfFile[]): Generator<Stretch, void, undefined> {
   for (const [stage, { head }] of shares.entries()) if (head > 0) yield { stage, bytes: head };
   const [first] = shares;
   for (const [group, [tokens]] of (first?.groups ?? []).entries()) {

@@ -2,7 +2,7 @@
 import { stateChunkBytes } from "../../contracts/engine.ts";
 import { ByteReader } from "../../state-file/byte-reader.ts";
 import { EngineError, type PartOfFile } from "../engine-surface.ts";
-import { errorOf, pieces } from "./file-shares.ts";
+import { errorOf, stretches } from "./file-shares.ts";
 
 /** Chunks that lie here before the stages wait. */
 const chunksAhead = 2;
@@ -67,7 +67,7 @@ export class JoinedState {
       onProgress();
       while (this.#chunks.length >= chunksAhead && !this.#isClosed()) await this.#room();
     };
-    for (const { stage, bytes } of pieces(sharesOf(header))) {
+    for (const { stage, bytes } of stretches(sharesOf(header))) {
       for (let left = bytes; left > 0;) {
         if (filled === chunk.length) await flush();
         if (this.#isClosed()) return;

@@ -1,7 +1,7 @@
 /** A state's file on its way into all stages: each gets the header and its own bytes, as fast as it takes them. */
 import { ByteReader } from "../../state-file/byte-reader.ts";
 import type { PartOfFile } from "../engine-surface.ts";
-import { errorOf, pieces } from "./file-shares.ts";
+import { errorOf, stretches } from "./file-shares.ts";
 
 /** Bytes for one stage that are gathered before they are sent. */
 const sentBytes = 1 << 16;
@@ -85,7 +85,7 @@ export class SharedState {
     const outputs = restore.map((take) => new Output(take));
     try {
       await Promise.all(outputs.map((output) => output.write(header)));
-      for (const { stage, bytes } of pieces(shares)) {
+      for (const { stage, bytes } of stretches(shares)) {
         for (let left = bytes; left > 0;) {
           const part = Math.min(left, sentBytes);
           await outputs[stage]?.write(await reader.exact(part));

@@ -31,7 +31,7 @@ export class StageEngine implements StageCalls {
     this.#instance = instance;
   }
 
-  async join(owner: number, sinks: Uint8Array): Promise<StageAnswer<StageWelcome>> {
+  async join(owner: number, learnedSinks: Uint8Array): Promise<StageAnswer<StageWelcome>> {
     try {
       const engine = await this.#host.load();
       const cut = await this.#host.cut();
@@ -42,8 +42,8 @@ export class StageEngine implements StageCalls {
       }
       [this.#engine, this.#owner] = [engine, owner];
       const { passTokens } = JSON.parse(engine.describe()) as EngineDescription;
-      const laid = engine.laySinks(sinks);
-      return { ok: true, value: { epoch: this.#epoch(), passTokens, sinks: laid, cut }, freeStateBytes: engine.freeStateBytes() };
+      const laid = engine.laySinks(learnedSinks);
+      return { ok: true, value: { epoch: this.#epoch(), passTokens, learnedSinks: laid, cut }, freeStateBytes: engine.freeStateBytes() };
     } catch (error) {
       return this.#failed(error);
     }

@@ -33,8 +33,8 @@ export class StageLink {
   }
 
   /** Loads it; what it makes of the learned sinks. @throws StatesLost where it can't be reached */
-  async join(owner: number, sinks: Uint8Array): Promise<Uint8Array> {
-    const welcome = await this.#call((stub) => stub.join(owner, sinks), joinMilliseconds);
+  async join(owner: number, learnedSinks: Uint8Array): Promise<Uint8Array> {
+    const welcome = await this.#call((stub) => stub.join(owner, learnedSinks), joinMilliseconds);
     if (JSON.stringify(welcome.cut) !== JSON.stringify(this.cut)) {
       throw new EngineError(
         "unsupported_model",
@@ -43,7 +43,7 @@ export class StageLink {
     }
     this.#epoch = welcome.epoch;
     this.passTokens = welcome.passTokens;
-    return welcome.sinks;
+    return welcome.learnedSinks;
   }
 
   /** @throws StatesLost where it can't be reached or has begun anew; EngineError with its own code */

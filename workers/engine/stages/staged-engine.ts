@@ -70,10 +70,10 @@ export class StagedEngine implements ComputingEngine {
     const { owner } = this.#options;
     if (this.#learnedSinks === 0) await Promise.all(this.#links.map((link) => link.join(owner, new Uint8Array())));
     else {
-      let sinks = this.#lead.laySinks(new Uint8Array());
+      let learnedSinks = this.#lead.laySinks(new Uint8Array());
       for (const link of this.#links) {
-        const laid = await link.join(owner, link.hasLayers ? sinks : new Uint8Array());
-        if (link.hasLayers) sinks = laid;
+        const laid = await link.join(owner, link.hasLayers ? learnedSinks : new Uint8Array());
+        if (link.hasLayers) learnedSinks = laid;
       }
     }
     for (const { passTokens } of this.#links) this.#lead.limitPass(passTokens);

@@ -1,5 +1,5 @@
 //! Which part of a model one engine holds: where a model is larger than one engine's memory, several hold it between them, each a part of the
-//! way that a token goes (`model.md`'s order): its row of the embedding, the layers' mixers and feed-forwards, its row of the head.
+//! way that a token goes in order: its row of the embedding, the layers' mixers and feed-forwards, its row of the head.
 
 use super::Config;
 use crate::error::{Error, Result};

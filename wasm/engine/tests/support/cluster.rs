@@ -153,15 +153,15 @@ impl Cluster {
     }
 
     /// The order of a whole file's bytes behind the header: which part has the next ones, and how many.
-    fn pieces(&self, header: &[u8], from_page: usize) -> Vec<(usize, usize)> {
+    fn stretches(&self, header: &[u8], from_page: usize) -> Vec<(usize, usize)> {
         let parts: Vec<_> = self.cuts().iter().map(|cut| self.lead.part_of_file(cut, header, from_page).unwrap().unwrap()).collect();
-        let mut pieces: Vec<(usize, usize)> = parts.iter().enumerate().map(|(part, bytes)| (part, bytes.head as usize)).collect();
+        let mut stretches: Vec<(usize, usize)> = parts.iter().enumerate().map(|(part, bytes)| (part, bytes.head as usize)).collect();
         for group in 0..parts[0].groups.len() {
             for _ in 0..parts[0].groups[group].0 {
-                pieces.extend(parts.iter().enumerate().map(|(part, bytes)| (part, bytes.groups[group].1)));
+                stretches.extend(parts.iter().enumerate().map(|(part, bytes)| (part, bytes.groups[group].1)));
             }
         }
-        pieces
+        stretches
     }
 }
 
@@ -193,7 +193,7 @@ impl Running for Cluster {
         let mut out = files[0][..header].to_vec();
         assert!(files.iter().all(|file| file[..header] == out), "the headers of all parts are the file's");
         let mut at = vec![header; files.len()];
-        for (part, bytes) in self.pieces(&out.clone(), 0) {
+        for (part, bytes) in self.stretches(&out.clone(), 0) {
             out.extend_from_slice(&files[part][at[part]..at[part] + bytes]);
             at[part] += bytes;
         }
@@ -205,7 +205,7 @@ impl Running for Cluster {
         let header = &file[..self.lead.state_header_bytes()];
         let mut files = vec![header.to_vec(); self.cuts().len()];
         let mut at = header.len();
-        for (part, bytes) in self.pieces(header, 0) {
+        for (part, bytes) in self.stretches(header, 0) {
             files[part].extend_from_slice(&file[at..at + bytes]);
             at += bytes;
         }
