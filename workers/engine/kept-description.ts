@@ -22,7 +22,18 @@ export function dependsOn(
   { id, sha256, tokenizerSha256, form, contextLength, stages }: ModelManifest,
   { memoryLimitBytes, requestTokens, spikes }: EngineSettings,
 ): string {
-  return JSON.stringify([id, sha256, tokenizerSha256, form, contextLength, memoryLimitBytes, requestTokens, spikes ?? null, abilities, stages ?? null]);
+  return JSON.stringify([
+    id,
+    sha256,
+    tokenizerSha256,
+    form,
+    contextLength,
+    memoryLimitBytes,
+    requestTokens,
+    spikes ?? null,
+    abilities,
+    stages ?? null,
+  ]);
 }
 
 /** Undefined where none is kept, it is of something else, or it cannot be read. */
