@@ -2,7 +2,6 @@
 import { describeProblem } from "../checks/checkout.ts";
 import { buildWebPage } from "../local/build-web-page.ts";
 import { prepareModel } from "../local/models/prepare-model.ts";
-import { configurationsFor } from "../local/models/spiking-engine.ts";
 import { isMain, reportFailure } from "../local/run.ts";
 import { until } from "../../workers/waiting/within.ts";
 import { askHidden } from "./ask-hidden.ts";
@@ -17,7 +16,7 @@ import { releaseAll, rollBack, writeConfiguration } from "./rollout.ts";
 import { readSecrets, secretsOf, type Secrets } from "./secrets.ts";
 import { deploySettings, type DeploySettings } from "./settings-file.ts";
 import { variablesOf } from "./variables.ts";
-import { readWorkers, type Worker } from "./workers.ts";
+import type { Worker } from "./workers.ts";
 import { wrangler, type Wrangler } from "./wrangler.ts";
 
 const readyTimeoutMilliseconds = 180_000;
@@ -31,7 +30,8 @@ export interface DeployHost {
   readonly isReady: (url: string) => Promise<boolean>;
 }
 
-export async function deploy(options: DeployOptions, { run, log, ask, isReady }: DeployHost, repository = readRepository()): Promise<void> {
+export async function deploy(options: DeployOptions, { run, log, ask, isReady }: DeployHost): Promise<void> {
+  const repository = readRepository();
   const { workers, sources } = repository;
   const known = new Map(workers.map(({ role }) => [role, variablesOf(sources.get(role) ?? [])]));
   const settings = deploySettings(options.settings, known);
@@ -107,15 +107,13 @@ async function answersReady(url: string): Promise<boolean> {
 if (isMain(import.meta.url)) {
   try {
     const options = deployOptions(process.argv.slice(2));
-    let workers = readWorkers();
     if (!options.rollback) {
       // Replicas may register any model that this deployment knows.
-      const { stages = [] } = await prepareModel(undefined, { all: true });
+      await prepareModel(undefined, { all: true });
       await buildWebPage();
-      if (stages.length > 1) workers = readWorkers(configurationsFor(undefined, stages.length - 1));
     }
     const ask = process.stdin.isTTY ? askHidden : undefined;
-    await deploy(options, { run: wrangler, log: (line) => console.log(line), ask, isReady: answersReady }, readRepository(workers));
+    await deploy(options, { run: wrangler, log: (line) => console.log(line), ask, isReady: answersReady });
   } catch (error) {
     reportFailure(error);
   }

@@ -83,8 +83,7 @@ async function main(): Promise<void> {
   const plans = [builtIn(manifest.id), await seven()];
   const files = writePoolFiles(port);
   try {
-    const stages = Math.max(0, (manifest.stages?.length ?? 0) - 1);
-    const configurations = (configurationsFor(spikes, stages) ?? defaultConfigurations).map((one) =>
+    const configurations = (configurationsFor(spikes) ?? defaultConfigurations).map((one) =>
       one === poolConfiguration ? files.configuration : one,
     );
     console.log("Starting the Workers, and a replica of each model: half a minute to a few …");

@@ -30,9 +30,7 @@ async function main(): Promise<void> {
   const manifest = await prepareModel();
   await buildWebPage();
 
-  const stages = Math.max(0, (manifest.stages?.length ?? 0) - 1);
-  const configurations = configurationsFor(spikes, stages);
-  if (stages > 0) console.log(`${manifest.id} is too large for one isolate: ${String(stages)} Workers hold its layers beside the engine.`);
+  const configurations = configurationsFor(spikes);
   console.log("Starting the Workers …");
   stack = await startStack({
     port,

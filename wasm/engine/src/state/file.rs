@@ -4,7 +4,6 @@
 mod fields;
 mod header;
 mod layout;
-mod parts;
 mod reader;
 mod rows;
 mod runs;
@@ -12,7 +11,6 @@ mod units;
 mod writer;
 
 pub use layout::RecurrentType;
-pub use parts::PartBytes;
 pub use reader::StateReader;
 pub use runs::{Run, runs};
 pub use writer::{SaveMode, StateWriter};

@@ -6,7 +6,6 @@
 mod support;
 
 mod against_reference;
-mod cuts;
 mod engine;
 mod evicted;
 mod golden;
