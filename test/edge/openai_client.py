@@ -40,7 +40,7 @@ try:
 except openai.APIStatusError as error:
     errors[type(error).__name__] = (error.status_code, error.code)
 try:
-    client.chat.completions.create(model=model, messages=messages, response_format={"type": "json_object"})
+    client.chat.completions.create(model=model, messages=messages, web_search_options={})
 except openai.APIStatusError as error:
     errors[type(error).__name__] = (error.status_code, error.code)
 
