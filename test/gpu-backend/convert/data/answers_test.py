@@ -69,9 +69,11 @@ def test_the_spans_are_transformers_rendering(tmp_path: Path, tokenizer: Tokeniz
 
 
 def test_a_chat_opens_with_the_templates_own_system_message(tokenizer: Tokenizer) -> None:
-    system = "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}"
-    assert ChatTemplate(replace(tokenizer, chat_template=system + CHATML)).opening() == "<|im_start|>system\nBe kind.<|im_end|>\n"
-    assert ChatTemplate(replace(tokenizer, chat_template=CHATML)).opening() == ""
+    plain = (
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    )
+    assert ChatTemplate(replace(tokenizer, chat_template=CHATML)).opening() == "<|im_start|>system\nhello<|im_end|>\n"
+    assert ChatTemplate(replace(tokenizer, chat_template=plain)).opening() == ""
 
 
 def test_answers_end_with_their_turn(tokenizer: Tokenizer) -> None:
