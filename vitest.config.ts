@@ -127,7 +127,19 @@ export default defineConfig({
         },
       },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: "./workers/engine/wrangler.toml" } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./workers/engine/wrangler.toml" },
+            main: "./test/workers/engine/engine-with-grammar.ts",
+            additionalExports: { GrammarEntrypoint: "WorkerEntrypoint" },
+            miniflare: {
+              serviceBindings: {
+                GRAMMAR: { name: kCurrentWorker, entrypoint: "GrammarEntrypoint" },
+                ASSETS: (request: { readonly url: string }) => modelAsset(new URL(request.url).pathname),
+              },
+            },
+          }),
+        ],
         test: {
           name: "vllm",
           include: ["test/vllm/pool/**/*.test.ts"],
