@@ -8,6 +8,7 @@ import pytest
 from spikingbrain_vllm.sampling.request import FIELD, ChosenHere
 from spikingbrain_vllm.serve.errors import Refusal
 from spikingbrain_vllm.serve.generate_body import BodyCheck
+from spikingbrain_vllm.serve.generate_request import MOST_SCORED
 from vllm.entrypoints.scale_out.token_in_token_out.protocol import GenerateRequest
 
 CHECK = BodyCheck("m", 512, 100, has_tokenizer=False, has_states=True)
@@ -38,7 +39,7 @@ def test_what_the_pool_sends_is_taken() -> None:
     for body in (
         GOOD,
         GOOD | {"model": "m", "stream": True, "stream_options": {"include_usage": True}, "cache_salt": "t", "request_id": "a.b-1"},
-        sampling(temperature=0, top_p=1, top_k=-1, seed=7, stop_token_ids=[2], logprobs=21, logit_bias={"5": -100}, ignore_eos=True),
+        sampling(temperature=0, top_p=1, top_k=-1, seed=7, stop_token_ids=[2], logprobs=MOST_SCORED + 1, logit_bias={"5": -100}, ignore_eos=True),
         GOOD | {"kv_transfer_params": {"spikingbrain": {"tenant": "t", "import": HANDLE, "export": HANDLE}}},
     ):
         engine_asked(body)
@@ -131,7 +132,7 @@ def test_who_gives_no_seed_gets_another_answer_each_time() -> None:
         (sampling(temperature=-1), "sampling_params.temperature"),
         (sampling(top_p=0), "sampling_params.top_p"),
         (sampling(logprobs=-1), "sampling_params.logprobs"),
-        (sampling(logprobs=22), "sampling_params.logprobs"),
+        (sampling(logprobs=MOST_SCORED + 2), "sampling_params.logprobs"),
         (sampling(stop_token_ids=[512]), "sampling_params.stop_token_ids"),
         (sampling(allowed_token_ids=[]), "sampling_params.allowed_token_ids"),
         (sampling(allowed_token_ids=[9_999]), "sampling_params.allowed_token_ids"),
