@@ -5,7 +5,7 @@
 import { buildWebPage } from "./build-web-page.ts";
 import { onEnd } from "./lifetime.ts";
 import { prepareModel } from "./models/prepare-model.ts";
-import { configurationsFor } from "./models/spiking-engine.ts";
+import { engineConfigurationFor } from "./models/spiking-engine.ts";
 import { writePoolFiles } from "./pool/configuration.ts";
 import { builtIn, seven, type PooledReplica } from "./pool/models.ts";
 import { startReplica, type Replica } from "./pool/replica.ts";
@@ -13,7 +13,7 @@ import { claimPort } from "./port.ts";
 import { setupVllm } from "./python/setup-python.ts";
 import { reportFailure } from "./run.ts";
 import { startSettings } from "./settings.ts";
-import { defaultConfigurations, poolConfiguration, startStack, type Stack } from "./stack.ts";
+import { configurationsWith, startStack, type Stack } from "./stack.ts";
 import { gatewayVariables } from "./variables.ts";
 import { pause } from "../../workers/waiting/within.ts";
 
@@ -83,9 +83,7 @@ async function main(): Promise<void> {
   const plans = [builtIn(manifest.id), await seven()];
   const files = writePoolFiles(port);
   try {
-    const configurations = (configurationsFor(spikes) ?? defaultConfigurations).map((one) =>
-      one === poolConfiguration ? files.configuration : one,
-    );
+    const configurations = configurationsWith({ pool: files.configuration, engine: engineConfigurationFor(spikes) });
     console.log("Starting the Workers, and a replica of each model: half a minute to a few …");
     isSetUp = true;
     const stack = await startStack({ port, claim, configurations, variables, onOutput: (text) => process.stdout.write(text) });

@@ -13,15 +13,23 @@ export const poolConfiguration = "workers/pool/wrangler.toml";
 
 export const engineConfiguration = "workers/engine/wrangler.toml";
 
-export const grammarConfiguration = "workers/grammar/wrangler.toml";
+const grammarConfiguration = "workers/grammar/wrangler.toml";
 
-export const defaultConfigurations: readonly string[] = [
-  "wrangler.toml",
-  sessionConfiguration,
-  poolConfiguration,
-  engineConfiguration,
-  grammarConfiguration,
-];
+/** In the order that wrangler is given them: the first answers HTTP. */
+const byWorker = {
+  gateway: "wrangler.toml",
+  session: sessionConfiguration,
+  pool: poolConfiguration,
+  engine: engineConfiguration,
+  grammar: grammarConfiguration,
+} as const;
+
+export const defaultConfigurations: readonly string[] = Object.values(byWorker);
+
+/** The whole stack's configurations with others in the place of some Workers': a Worker that is added to the stack is in every such list too. */
+export function configurationsWith(others: Partial<Record<keyof typeof byWorker, string>>): readonly string[] {
+  return Object.values({ ...byWorker, ...others });
+}
 
 export interface StackOptions {
   readonly port: number;

@@ -2,12 +2,12 @@
 import { buildWebPage } from "./build-web-page.ts";
 import { prepareModel } from "./models/prepare-model.ts";
 import { reportFailure } from "./run.ts";
-import { configurationsFor } from "./models/spiking-engine.ts";
+import { engineConfigurationFor } from "./models/spiking-engine.ts";
 import { onEnd } from "./lifetime.ts";
 import { claimPort } from "./port.ts";
 import { findPython } from "./python/python.ts";
 import { startSettings } from "./settings.ts";
-import { startStack, type Stack } from "./stack.ts";
+import { configurationsWith, startStack, type Stack } from "./stack.ts";
 import { gatewayVariables } from "./variables.ts";
 
 const readyTimeoutMilliseconds = 180_000;
@@ -30,12 +30,11 @@ async function main(): Promise<void> {
   const manifest = await prepareModel();
   await buildWebPage();
 
-  const configurations = configurationsFor(spikes);
   console.log("Starting the Workers …");
   stack = await startStack({
     port,
     claim,
-    ...(configurations === undefined ? {} : { configurations }),
+    configurations: configurationsWith({ engine: engineConfigurationFor(spikes) }),
     variables,
     onOutput: (text) => process.stdout.write(text),
   });

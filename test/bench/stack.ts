@@ -1,9 +1,9 @@
 /** The local stack with ways around the gateway (worker/index.ts), over the real engine or over one that costs next to nothing. */
-import { poolConfiguration, sessionConfiguration, startStack } from "../../infra/local/stack.ts";
+import { configurationsWith, engineConfiguration, startStack } from "../../infra/local/stack.ts";
 import { whenEnded } from "./ending.ts";
 import { freePort } from "../support/free-port.ts";
 
-const engines = { real: "workers/engine/wrangler.toml", counting: "test/bench/worker/counting-engine.toml" } as const;
+const engines = { real: engineConfiguration, counting: "test/bench/worker/counting-engine.toml" } as const;
 
 /** Room for a slow machine to load the model. */
 const readyTimeoutMilliseconds = 180_000;
@@ -12,7 +12,7 @@ const readyTimeoutMilliseconds = 180_000;
 export async function withStack<T>(engine: keyof typeof engines, use: (url: string) => Promise<T>): Promise<T> {
   const stack = await startStack({
     port: await freePort(),
-    configurations: ["test/bench/worker/wrangler.toml", sessionConfiguration, poolConfiguration, engines[engine]],
+    configurations: configurationsWith({ gateway: "test/bench/worker/wrangler.toml", engine: engines[engine] }),
   });
   const forget = whenEnded(() => stack.stop());
   try {

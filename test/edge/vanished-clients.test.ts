@@ -1,7 +1,7 @@
 /** Clients that vanish, over the real engine and all that lies before it: what is counted is what the engine computes afterwards. */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { grammarConfiguration, poolConfiguration, sessionConfiguration, startStack, type Stack } from "../../infra/local/stack.ts";
+import { configurationsWith, startStack, type Stack } from "../../infra/local/stack.ts";
 import type { EngineLoad } from "../../workers/contracts/engine.ts";
 import { modelId } from "../support/edge-client.ts";
 import { freePort } from "../support/free-port.ts";
@@ -12,13 +12,7 @@ const maxTokens = 20_000;
 
 let stack: Stack;
 beforeAll(async () => {
-  const configurations = [
-    "test/bench/worker/wrangler.toml",
-    sessionConfiguration,
-    poolConfiguration,
-    "workers/engine/wrangler.toml",
-    grammarConfiguration,
-  ];
+  const configurations = configurationsWith({ gateway: "test/bench/worker/wrangler.toml" });
   stack = await startStack({ port: await freePort(), configurations });
   await stack.untilReady(readyTimeoutMilliseconds);
 }, readyTimeoutMilliseconds);

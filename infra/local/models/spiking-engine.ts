@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { SpikingMode } from "../../../workers/contracts/spikes.ts";
 import { inRepository } from "../paths.ts";
-import { defaultConfigurations, engineConfiguration } from "../stack.ts";
+import { engineConfiguration } from "../stack.ts";
 
 /** Paths of the original, and what they are as seen from `dist`. */
 const moved = [
@@ -13,12 +13,12 @@ const moved = [
   ['directory = "../../dist/engine"', 'directory = "engine"'],
 ] as const;
 
-/** Configurations for `startStack`; undefined, the default ones, where `SPIKES` is not set. */
-export function configurationsFor(mode: SpikingMode | undefined): readonly string[] | undefined {
-  if (mode === undefined) return undefined;
+/** Path of the engine Worker's configuration; the committed one where no mode is asked for. */
+export function engineConfigurationFor(mode: SpikingMode | undefined): string {
+  if (mode === undefined) return engineConfiguration;
   const path = `dist/engine-${mode}.toml`;
   writeFileSync(inRepository(path), withMode(readFileSync(inRepository(engineConfiguration), "utf8"), mode));
-  return defaultConfigurations.map((configuration) => (configuration === engineConfiguration ? path : configuration));
+  return path;
 }
 
 export function withMode(toml: string, mode: string): string {

@@ -8,7 +8,7 @@ import { writePoolFiles } from "../../../infra/local/pool/configuration.ts";
 import { startGroup, type ProcessGroup } from "../../../infra/local/process-group.ts";
 import { routersPython, setupRouters } from "../../../infra/local/python/setup-python.ts";
 import { run } from "../../../infra/local/run.ts";
-import { grammarConfiguration, sessionConfiguration, startStack } from "../../../infra/local/stack.ts";
+import { configurationsWith, startStack } from "../../../infra/local/stack.ts";
 import { until } from "../../../workers/waiting/within.ts";
 import { freePort } from "../../support/free-port.ts";
 import { answerTokens } from "./upstream.ts";
@@ -93,13 +93,7 @@ async function startEdge(upstreams: readonly string[], model: ModelManifest): Pr
   // Beside the pool's configuration: variables of the command line are the first Worker's alone.
   appendFileSync(inRepository(dirname(files.configuration), ".dev.vars"), lines.join(""));
   const participant = await stackParticipant(edge, port, {
-    configurations: [
-      "wrangler.toml",
-      sessionConfiguration,
-      files.configuration,
-      grammarConfiguration,
-      "test/bench/worker/counting-engine.toml",
-    ],
+    configurations: configurationsWith({ pool: files.configuration, engine: "test/bench/worker/counting-engine.toml" }),
     variables: {},
     // The mock goes on to the end by itself, and knows nothing of stop tokens.
     body: (index) => ({ ...chatBody(model.id, index), ignore_eos: true }),

@@ -1,6 +1,6 @@
 /** Starts the whole stack over HTTP with the scripted engine: what lies between the layers is as in `npm start`. */
 import { afterAll, beforeAll } from "vitest";
-import { grammarConfiguration, poolConfiguration, startStack, type Stack } from "../../../infra/local/stack.ts";
+import { configurationsWith, startStack, type Stack } from "../../../infra/local/stack.ts";
 import type { EngineLoad } from "../../../workers/contracts/engine.ts";
 import type { BackendScript } from "../../workers/support/toy-backend.ts";
 import { sessionToml } from "./session-toml.ts";
@@ -35,13 +35,11 @@ export function useScriptedStack(variables: Readonly<Record<string, string>> = {
     const session = sessionToml(keepSeconds);
     stack = await startStack({
       port: await freePort(),
-      configurations: [
-        "test/edge/scripted/worker/gateway.toml",
+      configurations: configurationsWith({
+        gateway: "test/edge/scripted/worker/gateway.toml",
         session,
-        poolConfiguration,
-        grammarConfiguration,
-        "test/edge/scripted/worker/engine.toml",
-      ],
+        engine: "test/edge/scripted/worker/engine.toml",
+      }),
       variables,
       onOutput: onOutput ?? ((text) => process.stderr.write(text)),
       ...(persistTo === undefined ? {} : { persistTo }),

@@ -39,7 +39,9 @@ def test_what_the_pool_sends_is_taken() -> None:
     for body in (
         GOOD,
         GOOD | {"model": "m", "stream": True, "stream_options": {"include_usage": True}, "cache_salt": "t", "request_id": "a.b-1"},
-        sampling(temperature=0, top_p=1, top_k=-1, seed=7, stop_token_ids=[2], logprobs=MOST_SCORED + 1, logit_bias={"5": -100}, ignore_eos=True),
+        sampling(
+            temperature=0, top_p=1, top_k=-1, seed=7, stop_token_ids=[2], logprobs=MOST_SCORED + 1, logit_bias={"5": -100}, ignore_eos=True
+        ),
         GOOD | {"kv_transfer_params": {"spikingbrain": {"tenant": "t", "import": HANDLE, "export": HANDLE}}},
     ):
         engine_asked(body)
