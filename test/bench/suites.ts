@@ -9,6 +9,7 @@ import { spikesSuite } from "./spikes/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
 import { stateSuite } from "./state/suite.ts";
 import { structuredSuite } from "./structured/suite.ts";
+import { threadsSuite } from "./threads/suite.ts";
 import { vllmSuite } from "./vllm/suite.ts";
 import type { Suite } from "./suite.ts";
 
@@ -24,5 +25,6 @@ export const suites: readonly Suite[] = [
   stateSuite,
   stateModesSuite,
   structuredSuite,
+  threadsSuite,
   vllmSuite,
 ];
