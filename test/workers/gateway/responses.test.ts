@@ -118,6 +118,23 @@ describe("instructions", () => {
   });
 });
 
+test("text is held to a schema, which belongs to one response as instructions do", async () => {
+  const schema = {
+    type: "object",
+    properties: { age: { type: "integer", minimum: 1, maximum: 99 } },
+    required: ["age"],
+    additionalProperties: false,
+  };
+  const format = { type: "json_schema", name: "person", schema, strict: true };
+  const held = { ignore_eos: false, logit_bias: {}, max_output_tokens: 100, text: { format } };
+  const made = await alice.made({ input: "How old is she?", ...held });
+  expect(made).toMatchObject({ status: "completed", text: { format } });
+  const { age } = JSON.parse(textOf(made)) as { age: number };
+  expect(age).toBeGreaterThan(0);
+  const next = await alice.made({ input: "And?", previous_response_id: made.id });
+  expect(textOf(next)).toBe(await oracle([user("How old is she?"), assistant(textOf(made)), user("And?")]));
+});
+
 describe("deleting", () => {
   const gone = async (id: string) => {
     for (const [method, path] of [
@@ -201,7 +218,13 @@ describe("who may", () => {
   test.each<[string, Json, string]>([
     ["truncation", { truncation: "auto" }, "truncation"],
     ["tools that may be called", { tools: [{ type: "function", name: "f" }] }, "tools"],
-    ["a format other than text", { text: { format: { type: "json_object" } } }, "text.format.type"],
+    ["a format that nobody knows", { text: { format: { type: "xml" } } }, "text.format.type"],
+    [
+      "a schema that no text can be held to",
+      { ignore_eos: false, text: { format: { type: "json_schema", name: "a", schema: { not: {} } } } },
+      "text.format.schema",
+    ],
+    ["a format under its name in chats", { response_format: { type: "json_object" } }, "response_format"],
     ["an image", { input: [{ role: "user", content: [{ type: "input_image", image_url: "data:," }] }] }, "input[0].content[0].type"],
     ["a reference to an item", { input: [{ type: "item_reference", id: "msg_1" }] }, "input[0].type"],
     ["arguments that are no object", { input: [{ type: "function_call", call_id: "c", name: "f", arguments: "[" }] }, "input[0].arguments"],

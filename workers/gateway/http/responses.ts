@@ -9,6 +9,7 @@ import { describeForSession, fromSession, versionOfSession } from "../backend.ts
 import type { GatewayContext } from "../environment.ts";
 import { conversationNotFound } from "../failures.ts";
 import { answerGeneration, type GenerationEndpoint, type TurnPart } from "../pipeline.ts";
+import { withSchemaTold } from "../prompt/tell-schema.ts";
 import { modelMeant } from "../plan/model-choice.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
 import { conversationId, responsePlace, sessionOfConversation } from "../responses/response-id.ts";
@@ -33,12 +34,22 @@ const isKept = (body: ResponseBody, c: GatewayContext): boolean => {
 const sessionOf = (conversation: NonNullable<ResponseBody["conversation"]>): string =>
   sessionOfConversation(typeof conversation === "string" ? conversation : conversation.id);
 
-const withInstructions = ({ input, instructions }: Pick<ResponseBody, "input" | "instructions">): readonly TranscriptMessage[] =>
-  isAbsent(instructions) ? input : [{ role: "system", content: instructions }, ...input];
+type Opening = Pick<ResponseBody, "instructions" | "response_format">;
+
+/** What the response is to begin with: its instructions, and the schema that its text is to fit. */
+function openingOf({ instructions, response_format: format }: Opening): string | null {
+  const said: TranscriptMessage[] = isAbsent(instructions) ? [] : [{ role: "system", content: instructions }];
+  return withSchemaTold(said, format)[0]?.content ?? null;
+}
+
+function withOpening(body: Opening & Pick<ResponseBody, "input">): readonly TranscriptMessage[] {
+  const opening = openingOf(body);
+  return opening === null ? body.input : [{ role: "system", content: opening }, ...body.input];
+}
 
 export function turnOf(body: ResponseBody): TurnPart {
-  const { input: messages, previous_response_id: previous, conversation, instructions = null } = body;
-  const turn = { session: null, messages, instructions, isResponse: true };
+  const { input: messages, previous_response_id: previous, conversation } = body;
+  const turn = { session: null, messages, instructions: openingOf(body), isResponse: true };
   if (!isAbsent(conversation)) return { ...turn, session: sessionOf(conversation) };
   if (isAbsent(previous)) return turn;
   const { session, stream } = responsePlace(previous, "previous_response_id");
@@ -65,7 +76,7 @@ function settingsOf(body: ResponseBody, { card }: ServedModel, isTurn: boolean):
     max_output_tokens: body.max_output_tokens ?? null,
     max_tool_calls: body.max_tool_calls ?? null,
     top_logprobs: body.top_logprobs ?? 0,
-    text: { format: { type: "text" } },
+    text: { format: body.text?.format ?? { type: "text" } },
     tools: Array.isArray(body.tools) ? body.tools : [],
     tool_choice: body.tool_choice ?? "auto",
     parallel_tool_calls: body.parallel_tool_calls ?? true,
@@ -82,7 +93,7 @@ const endpoint: GenerationEndpoint<ResponseBody> = {
   turn: (body, c) => (isKept(body, c) ? turnOf(body) : undefined),
   render: (body, model, isTurn) => ({
     promptField: "input",
-    prompts: [{ tokens: isTurn ? null : renderChat(model, withInstructions(body)), echo: null }],
+    prompts: [{ tokens: isTurn ? null : renderChat(model, withOpening(body)), echo: null }],
     maxTokens: body.max_output_tokens ?? null,
     defaultMaxTokens: defaultCompletionTokens,
     topLogprobs: topLogprobs(body),
@@ -95,6 +106,8 @@ const endpoint: GenerationEndpoint<ResponseBody> = {
 
 export const createResponse = (c: GatewayContext) => answerGeneration(c, endpoint);
 
+const chatFormat = "response_format";
+
 /** What a session says of its own fields, in the words of who asked for a response. */
 function inRequest(failure: ServiceFailure, body: ResponseBody): ServiceFailure {
   const { code, param, message } = failure;
@@ -105,6 +118,8 @@ function inRequest(failure: ServiceFailure, body: ResponseBody): ServiceFailure 
   });
   if (param === "response_id") return named(param, "previous_response_id");
   if (param === "messages") return named(param, "input");
+  if (param?.startsWith(chatFormat) === true)
+    return named(param, param.replace(`${chatFormat}.json_schema`, chatFormat).replace(chatFormat, "text.format"));
   if (param !== "session_id") return failure;
   if (code === "session_not_found" && !isAbsent(body.conversation)) return conversationNotFound().failure;
   return named(param, isAbsent(body.conversation) ? "previous_response_id" : "conversation");
@@ -117,7 +132,7 @@ export async function countInputTokens(c: GatewayContext): Promise<Response> {
   const model = await servedModel(c.env, entry);
   const turn = isKept(body, c) ? turnOf(body) : undefined;
   const { session = null } = turn ?? {};
-  if (turn === undefined || session === null) return c.json(counted(renderChat(model, withInstructions(body)).length));
+  if (turn === undefined || session === null) return c.json(counted(renderChat(model, withOpening(body)).length));
   const tenant = requireTenant(c, "Responses that are kept belong");
   const version = versionOf(await describeForSession(c.env, model.card, () => versionOfSession(c.env, tenant, session)));
   try {

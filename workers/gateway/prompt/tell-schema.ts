@@ -2,17 +2,16 @@
  * A small model that is held to a schema and does not know it writes what fits and means nothing. Where a request has a `response_format` with a
  * schema, the prompt therefore says so, at the end of its system message, or in one of its own.
  */
+import type { TranscriptMessage } from "../../contracts/session.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
 import { isAbsent } from "../schema/parse.ts";
 import { jsonOf } from "../plan/constraint.ts";
 
-interface Message {
-  readonly role: "system" | "user" | "assistant";
-  readonly content: string;
-}
-
 /** Messages as the model reads them. */
-export function withSchemaTold(messages: readonly Message[], format: GenerationFields["response_format"]): readonly Message[] {
+export function withSchemaTold(
+  messages: readonly TranscriptMessage[],
+  format: GenerationFields["response_format"],
+): readonly TranscriptMessage[] {
   if (isAbsent(format) || format.type !== "json_schema" || isAbsent(format.json_schema.schema)) return messages;
   const { description, schema } = format.json_schema;
   const lines = ["Answer with JSON that fits this schema:", jsonOf(schema), ...(isAbsent(description) ? [] : [description])];

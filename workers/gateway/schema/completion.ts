@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { generationFields, tokenCount } from "./generation-fields.ts";
 import { generationsLimit, topLogprobsLimit } from "./limits.ts";
-import { isAbsent, unsupported } from "./parse.ts";
+import { isAbsent, onWire, unsupported } from "./parse.ts";
 
 /** One prompt: text still to be tokenized, or token ids as they are. */
 export type Prompt = { readonly text: string } | { readonly tokens: readonly number[] };
@@ -11,12 +11,15 @@ const isTokenList = (value: unknown): value is number[] =>
   Array.isArray(value) && value.length > 0 && value.every((item) => Number.isInteger(item) && item >= 0 && item < 2 ** 32);
 
 /** Checked by hand: it stops at the first bad element, where a schema would report each of a million. */
-export const prompts = z.unknown().transform((value, context): Prompt[] => {
-  const list = toPrompts(value);
-  if (typeof list !== "string") return list;
-  context.addIssue({ code: "custom", message: list });
-  return z.NEVER;
-});
+export const prompts = onWire(
+  z.unknown().transform((value, context): Prompt[] => {
+    const list = toPrompts(value);
+    if (typeof list !== "string") return list;
+    context.addIssue({ code: "custom", message: list });
+    return z.NEVER;
+  }),
+  z.union([z.string(), z.array(z.string()).min(1), z.array(z.int().min(0)).min(1), z.array(z.array(z.int().min(0)).min(1)).min(1)]),
+);
 
 function toPrompts(value: unknown): Prompt[] | string {
   if (typeof value === "string") return [{ text: value }];

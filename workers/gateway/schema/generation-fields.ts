@@ -11,7 +11,7 @@ import {
   stopLengthLimit,
   stopTokensLimit,
 } from "./limits.ts";
-import { accepted, isAbsent, unsupported } from "./parse.ts";
+import { accepted, isAbsent, onWire, unsupported } from "./parse.ts";
 import { responseFormat, structuredOutputs } from "./structured-output.ts";
 
 const number = (minimum: number, maximum: number) => z.number().min(minimum).max(maximum).nullish();
@@ -20,50 +20,59 @@ const count = (minimum: number, maximum: number) => z.int().min(minimum).max(max
 const tokensLimit = 2 ** 31 - 1;
 export const tokenCount = (minimum: number) => count(minimum, tokensLimit);
 
-const stop = z
-  .preprocess(
-    (value) => (typeof value === "string" ? [value] : value),
-    z.array(z.unknown(), { error: "must be a string or an array of strings" }).max(stopsLimit),
-  )
-  .pipe(z.array(z.string().min(1).max(stopLengthLimit)))
-  .nullish();
+const stop = onWire(
+  z
+    .preprocess(
+      (value) => (typeof value === "string" ? [value] : value),
+      z.array(z.unknown(), { error: "must be a string or an array of strings" }).max(stopsLimit),
+    )
+    .pipe(z.array(z.string().min(1).max(stopLengthLimit)))
+    .nullish(),
+  z.union([z.string(), z.array(z.string().min(1).max(stopLengthLimit)).max(stopsLimit)]).nullish(),
+);
 
 /** Signed or unsigned: clients have either. */
 const leastSeed = -(2n ** 63n);
 const largestSeed = 2n ** 64n - 1n;
 
 /** A number that JavaScript can't hold comes as a `bigint` (`http/read-json.ts`). */
-const seed = z
-  .unknown()
-  .transform((value, context): bigint | null => {
-    if (isAbsent(value)) return null;
-    const integer = typeof value === "bigint" ? value : Number.isInteger(value) ? BigInt(value as number) : undefined;
-    if (integer !== undefined && integer >= leastSeed && integer <= largestSeed) return integer;
-    const message = `must be an integer from ${String(leastSeed)} to ${String(largestSeed)}`;
-    context.addIssue({ code: "custom", message, input: value });
-    return null;
-  })
-  .optional();
+const seed = onWire(
+  z
+    .unknown()
+    .transform((value, context): bigint | null => {
+      if (isAbsent(value)) return null;
+      const integer = typeof value === "bigint" ? value : Number.isInteger(value) ? BigInt(value as number) : undefined;
+      if (integer !== undefined && integer >= leastSeed && integer <= largestSeed) return integer;
+      const message = `must be an integer from ${String(leastSeed)} to ${String(largestSeed)}`;
+      context.addIssue({ code: "custom", message, input: value });
+      return null;
+    })
+    .optional(),
+  z.int().nullish(),
+);
 
-const logitBias = z
-  .unknown()
-  .transform((value, context): (readonly [number, number])[] => {
-    const pairs: [number, number][] = [];
-    const refuse = (message: string, key?: string): [] => {
-      context.addIssue({ code: "custom", message, ...(key === undefined ? {} : { path: [key] }) });
-      return [];
-    };
-    if (value === undefined || value === null) return [];
-    if (typeof value !== "object" || Array.isArray(value)) return refuse("must be an object of token ids and biases");
-    for (const [key, bias] of Object.entries(value)) {
-      if (!/^(0|[1-9]\d{0,8})$/.test(key)) return refuse("must be a token id", key);
-      if (typeof bias !== "number" || bias < -100 || bias > 100) return refuse("must be a number from -100 to 100", key);
-      if (pairs.length === logitBiasLimit) return refuse(`holds more than ${logitBiasLimit} tokens`);
-      pairs.push([Number(key), bias]);
-    }
-    return pairs;
-  })
-  .optional();
+const logitBias = onWire(
+  z
+    .unknown()
+    .transform((value, context): (readonly [number, number])[] => {
+      const pairs: [number, number][] = [];
+      const refuse = (message: string, key?: string): [] => {
+        context.addIssue({ code: "custom", message, ...(key === undefined ? {} : { path: [key] }) });
+        return [];
+      };
+      if (value === undefined || value === null) return [];
+      if (typeof value !== "object" || Array.isArray(value)) return refuse("must be an object of token ids and biases");
+      for (const [key, bias] of Object.entries(value)) {
+        if (!/^(0|[1-9]\d{0,8})$/.test(key)) return refuse("must be a token id", key);
+        if (typeof bias !== "number" || bias < -100 || bias > 100) return refuse("must be a number from -100 to 100", key);
+        if (pairs.length === logitBiasLimit) return refuse(`holds more than ${logitBiasLimit} tokens`);
+        pairs.push([Number(key), bias]);
+      }
+      return pairs;
+    })
+    .optional(),
+  z.record(z.string(), z.number().min(-100).max(100)).nullish(),
+);
 
 export const modelId = z.string().min(1).max(256);
 

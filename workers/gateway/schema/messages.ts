@@ -1,7 +1,7 @@
 /** Chat messages: text only, as strings or as text parts; anything else is refused by name. */
 import * as z from "zod";
 import { messagesLimit, partsLimit } from "./limits.ts";
-import { isEmptyArray, refusedKind, unsupported } from "./parse.ts";
+import { isEmptyArray, onWire, refusedKind, unsupported } from "./parse.ts";
 
 const part = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("text"), text: z.string() }),
@@ -20,7 +20,10 @@ const parts = z
   .pipe(z.array(part));
 
 /** Text parts are paragraphs of one message. */
-const content = parts.transform((list) => list.map((item) => ("text" in item ? item.text : "")).join("\n"));
+const content = onWire(
+  parts.transform((list) => list.map((item) => ("text" in item ? item.text : "")).join("\n")),
+  z.union([z.string(), z.array(part).min(1).max(partsLimit)]),
+);
 
 /** Names mark speakers of one role apart; the template has no place for them, so a prompt would silently lose them. */
 const name = unsupported();
@@ -49,15 +52,18 @@ export interface TextMessage {
   readonly content: string;
 }
 
-export const messages = z
-  .array(z.unknown())
-  .min(1)
-  .max(messagesLimit)
-  .pipe(z.array(message))
-  .transform((list): TextMessage[] =>
-    // `developer` is the newer name of `system`; templates know the older one.
-    list.map((item) => ({
-      role: item.role === "developer" ? "system" : (item.role as TextMessage["role"]),
-      content: item.content,
-    })),
-  );
+export const messages = onWire(
+  z
+    .array(z.unknown())
+    .min(1)
+    .max(messagesLimit)
+    .pipe(z.array(message))
+    .transform((list): TextMessage[] =>
+      // `developer` is the newer name of `system`; templates know the older one.
+      list.map((item) => ({
+        role: item.role === "developer" ? "system" : (item.role as TextMessage["role"]),
+        content: item.content,
+      })),
+    ),
+  z.array(message).min(1).max(messagesLimit),
+);

@@ -12,24 +12,53 @@ export function isAbsent(value: unknown): value is null | undefined {
 /** A list of nothing asks for nothing. */
 export const isEmptyArray = (value: unknown) => Array.isArray(value) && value.length === 0;
 
+const shapes = new WeakMap<object, z.ZodType>();
+const refused = new WeakSet<object>();
+
+/** What a value that is checked by hand, or made into something else, is on the wire: the API's document shows it. */
+export function onWire<T extends object>(schema: T, shape: z.ZodType): T {
+  shapes.set(schema, shape);
+  return schema;
+}
+
+export const wireShapeOf = (schema: object): z.ZodType | undefined => shapes.get(schema);
+
+/** Whether the API's document leaves a field out, because it asks for nothing or is refused. */
+export const isRefusedField = (schema: object): boolean => refused.has(schema);
+
 /** Refuses a field by name unless its value asks for nothing (`accepts`); `null` always asks for nothing. */
 export function unsupported(accepts: (value: unknown) => boolean = () => false, message?: string) {
-  return z
+  const field = z
     .unknown()
     .refine((value) => isAbsent(value) || accepts(value), { params: { unsupported: true, reason: message } })
     .optional();
+  refused.add(field);
+  return field;
+}
+
+/** A flag that asks for nothing where it is not true, and is refused where it is. */
+export function refusedFlag(reason: string) {
+  const field = z
+    .boolean()
+    .nullish()
+    .refine((value) => value !== true, { params: { unsupported: true, reason } });
+  refused.add(field);
+  return field;
 }
 
 /** One of a union's shapes, which is refused by name; `why` says what there is instead. */
 export const refusedKind = (field: "type" | "role", kind: string, why = "messages hold text only") =>
-  z.looseObject({ [field]: z.literal(kind) }).superRefine((_value, context) => {
-    context.addIssue({
-      code: "custom",
-      path: [field],
-      message: "not supported",
-      params: { unsupported: true, reason: `'${kind}' is not supported by this server: ${why}.` },
-    });
-  });
+  onWire(
+    z.looseObject({ [field]: z.literal(kind) }).superRefine((_value, context) => {
+      context.addIssue({
+        code: "custom",
+        path: [field],
+        message: "not supported",
+        params: { unsupported: true, reason: `'${kind}' is not supported by this server: ${why}.` },
+      });
+    }),
+    z.never(),
+  );
 
 /** A field that OpenAI defines and that cannot change what is generated here. */
 export const accepted = z.unknown().optional();

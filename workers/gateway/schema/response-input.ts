@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { TranscriptMessage } from "../../contracts/session.ts";
 import { messagesLimit, partsLimit } from "./limits.ts";
-import { accepted, refusedKind, unsupported } from "./parse.ts";
+import { accepted, onWire, refusedKind, unsupported } from "./parse.ts";
 
 const refusedPart = (kind: string) => refusedKind("type", kind, "items hold text only");
 const refusedItem = (kind: string) => refusedKind("type", kind, "items are messages, function calls and what these gave");
@@ -15,13 +15,16 @@ const part = z.discriminatedUnion("type", [
 ]);
 
 /** Text parts are paragraphs of one text. */
-const text = z
-  .preprocess(
-    (value) => (typeof value === "string" ? [{ type: "input_text", text: value }] : value),
-    z.array(z.unknown(), { error: "must be a string or an array of text parts" }).max(partsLimit),
-  )
-  .pipe(z.array(part))
-  .transform((list) => list.map((one) => ("text" in one ? one.text : "")).join("\n"));
+const text = onWire(
+  z
+    .preprocess(
+      (value) => (typeof value === "string" ? [{ type: "input_text", text: value }] : value),
+      z.array(z.unknown(), { error: "must be a string or an array of text parts" }).max(partsLimit),
+    )
+    .pipe(z.array(part))
+    .transform((list) => list.map((one) => ("text" in one ? one.text : "")).join("\n")),
+  z.union([z.string(), z.array(part).max(partsLimit)]),
+);
 
 /** What items that come from a response carry, and what means nothing to who reads them. */
 const itemFields = { id: accepted, status: accepted };
@@ -90,14 +93,17 @@ function joinCalls(messages: readonly TranscriptMessage[]): TranscriptMessage[] 
   return joined;
 }
 
-export const responseInput = z
-  .preprocess(
-    (value) => (typeof value === "string" ? [{ role: "user", content: value }] : value),
-    z.array(z.unknown(), { error: "must be a string or an array of items" }).min(1).max(messagesLimit),
-  )
-  .transform((list) => list.map(typed))
-  .pipe(z.array(item))
-  .transform((list) => joinCalls(list.map(messageOf)));
+export const responseInput = onWire(
+  z
+    .preprocess(
+      (value) => (typeof value === "string" ? [{ role: "user", content: value }] : value),
+      z.array(z.unknown(), { error: "must be a string or an array of items" }).min(1).max(messagesLimit),
+    )
+    .transform((list) => list.map(typed))
+    .pipe(z.array(item))
+    .transform((list) => joinCalls(list.map(messageOf))),
+  z.union([z.string(), z.array(item).min(1).max(messagesLimit)]),
+);
 
 function isJsonObject(value: string): boolean {
   try {

@@ -2,8 +2,9 @@
 import * as z from "zod";
 import { generationFields, tokenCount } from "./generation-fields.ts";
 import { topLogprobsLimit } from "./limits.ts";
-import { accepted, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
+import { accepted, isAbsent, isEmptyArray, refusedFlag, unsupported } from "./parse.ts";
 import { responseInput, unansweredCall } from "./response-input.ts";
+import { asResponseFormat, textFormat } from "./structured-output.ts";
 
 const idLimit = 256;
 const metadataPairs = 16;
@@ -11,22 +12,10 @@ const metadataPairs = 16;
 const isOnlyAbsent = (value: unknown) =>
   typeof value === "object" && value !== null && Object.values(value).every((one) => isAbsent(one) || one === "none");
 
-/** Asks for nothing where it is not true. */
-const never = (reason: string) =>
-  z
-    .boolean()
-    .nullish()
-    .refine((value) => value !== true, { params: { unsupported: true, reason } });
-
 export const metadata = z
   .record(z.string().max(64), z.string().max(512))
   .refine((pairs) => Object.keys(pairs).length <= metadataPairs, { error: `may hold ${String(metadataPairs)} pairs` })
   .nullish();
-
-const textFormat = z.looseObject({ type: z.string() }).refine(({ type }) => type === "text", {
-  path: ["type"],
-  params: { unsupported: true, reason: "'text.format.type' other than 'text' is not supported by this server." },
-});
 
 const includes = ["message.output_text.logprobs", "reasoning.encrypted_content"];
 
@@ -57,7 +46,8 @@ const fields = {
   max_output_tokens: tokenCount(1),
   top_logprobs: z.int().min(0).max(topLogprobsLimit).nullish(),
   include,
-  text: z.strictObject({ format: textFormat.nullish(), verbosity: unsupported((value) => value === "medium") }).nullish(),
+  text: z.strictObject({ format: textFormat, verbosity: unsupported((value) => value === "medium") }).nullish(),
+  response_format: unsupported(() => false, "'response_format' is a field of chat completions: 'text.format' is what it is in responses."),
   tools: unsupported(Array.isArray),
   tool_choice: unsupported((value) => value === "none" || value === "auto"),
   parallel_tool_calls: z.boolean().nullish(),
@@ -69,9 +59,9 @@ const fields = {
   reasoning: unsupported(isOnlyAbsent),
   stream_options: z.strictObject({ include_obfuscation: unsupported((value) => value === false) }).nullish(),
   n: z.literal(1, { error: "must be 1" }).nullish(),
-  spikes: never("'spikes' are reported in chat completions."),
-  state: never("'state' is reported in chat completions."),
-  placement: never("'placement' is reported in chat completions; the header x-spikingbrain-backend says it here too."),
+  spikes: refusedFlag("'spikes' are reported in chat completions."),
+  state: refusedFlag("'state' is reported in chat completions."),
+  placement: refusedFlag("'placement' is reported in chat completions; the header x-spikingbrain-backend says it here too."),
   user: shortText,
   safety_identifier: shortText,
   prompt_cache_key: shortText,
@@ -83,20 +73,25 @@ const fields = {
   image: unsupported(),
 };
 
-export const responseBody = z.strictObject(fields).superRefine((body, context) => {
-  const refuse = (path: string, message: string) => {
-    context.addIssue({ code: "custom", path: [path], message });
-  };
-  if (!isAbsent(body.tools) && !isEmptyArray(body.tools) && body.tool_choice !== "none")
-    context.addIssue({ code: "custom", path: ["tools"], params: { unsupported: true } });
-  const isContinued = !isAbsent(body.previous_response_id) || !isAbsent(body.conversation);
-  if (!isAbsent(body.previous_response_id) && !isAbsent(body.conversation)) refuse("conversation", "excludes 'previous_response_id'");
-  if (body.store === false && isContinued) refuse("store", "must be true where a conversation goes on, which keeps what is said in it");
-  if (body.store === false && body.background === true) refuse("background", "needs 'store' to be true, for who asks later finds it there");
-  if (isContinued && (body.fallback ?? []).length > 0) refuse("fallback", "must be empty in a conversation, which never changes its model");
-  if (!isAbsent(body.stream_options) && body.stream !== true) refuse("stream_options", "needs 'stream' to be true");
-  const unanswered = isContinued ? undefined : unansweredCall(body.input);
-  if (unanswered !== undefined) refuse("input", `holds the output of a call that it does not hold: '${unanswered.slice(0, 60)}'`);
-});
+export const responseBody = z
+  .strictObject(fields)
+  .superRefine((body, context) => {
+    const refuse = (path: string, message: string) => {
+      context.addIssue({ code: "custom", path: [path], message });
+    };
+    if (!isAbsent(body.tools) && !isEmptyArray(body.tools) && body.tool_choice !== "none")
+      context.addIssue({ code: "custom", path: ["tools"], params: { unsupported: true } });
+    const isContinued = !isAbsent(body.previous_response_id) || !isAbsent(body.conversation);
+    if (!isAbsent(body.previous_response_id) && !isAbsent(body.conversation)) refuse("conversation", "excludes 'previous_response_id'");
+    if (body.store === false && isContinued) refuse("store", "must be true where a conversation goes on, which keeps what is said in it");
+    if (body.store === false && body.background === true)
+      refuse("background", "needs 'store' to be true, for who asks later finds it there");
+    if (isContinued && (body.fallback ?? []).length > 0)
+      refuse("fallback", "must be empty in a conversation, which never changes its model");
+    if (!isAbsent(body.stream_options) && body.stream !== true) refuse("stream_options", "needs 'stream' to be true");
+    const unanswered = isContinued ? undefined : unansweredCall(body.input);
+    if (unanswered !== undefined) refuse("input", `holds the output of a call that it does not hold: '${unanswered.slice(0, 60)}'`);
+  })
+  .transform((body) => ({ ...body, response_format: asResponseFormat(body.text?.format) }));
 
 export type ResponseBody = z.output<typeof responseBody>;

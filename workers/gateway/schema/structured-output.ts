@@ -1,13 +1,16 @@
 /** What an answer's text must be, in OpenAI's words (`response_format`) and in vLLM's (`structured_outputs`). */
 import * as z from "zod";
 import { mostChoices } from "../../contracts/constraint.ts";
-import { isAbsent, unsupported } from "./parse.ts";
+import { isAbsent, onWire, unsupported } from "./parse.ts";
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Not read any further here: what of JSON schemas is understood, the grammar Worker says. */
-const schema = z.custom<Readonly<Record<string, unknown>>>(isObject, "must be a JSON schema (an object)");
+const schema = onWire(
+  z.custom<Readonly<Record<string, unknown>>>(isObject, "must be a JSON schema (an object)"),
+  z.record(z.string(), z.unknown()),
+);
 
 const jsonSchema = z.strictObject({
   name: z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/, { error: "must be 1 to 64 letters, digits, '_' or '-'" }),
@@ -15,6 +18,22 @@ const jsonSchema = z.strictObject({
   schema: schema.nullish(),
   strict: z.boolean().nullish(),
 });
+
+/** The same as responses have it, without a field of its own. */
+export const textFormat = z
+  .discriminatedUnion("type", [
+    z.strictObject({ type: z.literal("text") }),
+    z.strictObject({ type: z.literal("json_object") }),
+    jsonSchema.extend({ type: z.literal("json_schema"), schema }),
+  ])
+  .nullish();
+
+/** A response's format under the name that the rest of the gateway has for it. */
+export function asResponseFormat(format: z.output<typeof textFormat>): z.output<typeof responseFormat> {
+  if (isAbsent(format) || format.type !== "json_schema") return format;
+  const { type, ...described } = format;
+  return { type, json_schema: described };
+}
 
 export const responseFormat = z
   .discriminatedUnion("type", [
@@ -25,13 +44,16 @@ export const responseFormat = z
   .nullish();
 
 /** As an object, or as its text. */
-const schemaOrText = z.unknown().transform((value, context): Readonly<Record<string, unknown>> | boolean | null => {
-  if (isAbsent(value)) return null;
-  const read = typeof value === "string" ? parsed(value) : value;
-  if (isObject(read) || typeof read === "boolean") return read;
-  context.addIssue({ code: "custom", message: "must be a JSON schema, as an object or as text" });
-  return null;
-});
+const schemaOrText = onWire(
+  z.unknown().transform((value, context): Readonly<Record<string, unknown>> | boolean | null => {
+    if (isAbsent(value)) return null;
+    const read = typeof value === "string" ? parsed(value) : value;
+    if (isObject(read) || typeof read === "boolean") return read;
+    context.addIssue({ code: "custom", message: "must be a JSON schema, as an object or as text" });
+    return null;
+  }),
+  z.union([z.record(z.string(), z.unknown()), z.boolean(), z.string()]),
+);
 
 function parsed(text: string): unknown {
   try {

@@ -1,7 +1,7 @@
 /** The bodies of `POST /tokenize` and `POST /detokenize`, in vLLM's shapes. */
 import * as z from "zod";
 import { messages } from "./messages.ts";
-import { isAbsent, isEmptyArray, unsupported } from "./parse.ts";
+import { isAbsent, isEmptyArray, onWire, unsupported } from "./parse.ts";
 
 const isEmptyObject = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
 
@@ -34,9 +34,12 @@ export const tokenizeBody = z
 export type TokenizeBody = z.output<typeof tokenizeBody>;
 
 /** Checked by hand, so that a million bad ids are one issue. */
-const tokens = z.custom<number[]>(
-  (value) => Array.isArray(value) && value.every((item) => Number.isInteger(item) && item >= 0),
-  "must be an array of token ids (integers from 0)",
+const tokens = onWire(
+  z.custom<number[]>(
+    (value) => Array.isArray(value) && value.every((item) => Number.isInteger(item) && item >= 0),
+    "must be an array of token ids (integers from 0)",
+  ),
+  z.array(z.int().min(0)),
 );
 
 export const detokenizeBody = z.strictObject({ model, tokens });
