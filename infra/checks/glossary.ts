@@ -80,7 +80,7 @@ export const misuses: readonly Misuse[] = [
   {
     word: "sink",
     wrong: /sinks?/,
-    right: /(?:learned|attention) sinks?/,
+    right: /(?:learned|attention|lay) sinks?/,
     within: ["workers", "infra", "test/workers", "test/infra", "test/page", "test/edge", "test/bench"],
     write: writer,
   },

@@ -40,7 +40,8 @@ export const drawnRooms: readonly Room[] = [
   { path: "workers/gateway/settings.ts", imports: [settings] },
   { path: "workers/page", imports: [contracts, waiting] },
   { path: "workers/grammar", imports: [contracts, models, observe, tokenizer, "wasm/pkg"] },
-  { path: "workers/engine", imports: [contracts, encoding, observe, settings, waiting, "wasm/pkg"] },
+  { path: "workers/engine", imports: [contracts, encoding, observe, settings, stateFile, waiting, "wasm/pkg"] },
+  { path: "workers/stage", imports: [contracts, observe, settings, waiting, "workers/engine"] },
   { path: "workers/pool", imports: [contracts, encoding, observe, settings, waiting] },
 
   // answers -> sessions -> generation -> snapshots, at run time without an arrow back.
@@ -65,7 +66,7 @@ export const drawnRooms: readonly Room[] = [
 
   { path: "infra", imports: ["infra"] },
   { path: "infra/checks", imports: [] },
-  { path: "infra/local", imports: [contracts, settings, tokenizer, waiting, "workers/gateway/settings.ts"] },
+  { path: "infra/local", imports: [contracts, settings, tokenizer, waiting, "workers/gateway/settings.ts", "wasm/pkg"] },
   {
     path: "infra/deploy",
     imports: ["infra/local", "infra/checks", waiting, "workers/gateway/settings.ts", `${session}/settings.ts`, "workers/pool"],

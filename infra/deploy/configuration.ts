@@ -15,7 +15,7 @@ export function deployedName({ name }: Pick<DeploySettings, "name">, inRepositor
 
 export function deployedConfiguration(worker: Worker, settings: DeploySettings, resources: Resources): Unstable_RawConfig {
   const { raw, folder, role } = worker;
-  const { main = "", assets, services, kv_namespaces: namespaces, r2_buckets: buckets } = raw;
+  const { main = "", assets, services, durable_objects: objects, kv_namespaces: namespaces, r2_buckets: buckets } = raw;
   return {
     ...raw,
     name: deployedName(settings, worker.name),
@@ -23,6 +23,7 @@ export function deployedConfiguration(worker: Worker, settings: DeploySettings, 
     vars: { ...raw.vars, ...settings.variables[role] },
     ...(assets?.directory === undefined ? {} : { assets: { ...assets, directory: resolve(folder, assets.directory) } }),
     ...(services === undefined ? {} : { services: services.map((one) => ({ ...one, service: deployedName(settings, one.service) })) }),
+    ...(objects === undefined ? {} : { durable_objects: { bindings: (objects.bindings ?? []).map((one) => boundObject(settings, one)) } }),
     ...(namespaces === undefined
       ? {}
       : { kv_namespaces: namespaces.map((one) => ({ ...one, id: resources.namespaces.get(one.binding) ?? "" })) }),
@@ -34,6 +35,14 @@ export function deployedConfiguration(worker: Worker, settings: DeploySettings, 
       ? { vpc_networks: [{ binding: "POOL_NETWORK", ...settings.poolNetwork }] }
       : {}),
   };
+}
+
+type ObjectBinding = NonNullable<NonNullable<Unstable_RawConfig["durable_objects"]>["bindings"]>[number];
+
+/** Objects of another Worker, under the deployment's name. */
+function boundObject(settings: DeploySettings, binding: ObjectBinding): ObjectBinding {
+  const { script_name: script } = binding;
+  return script === undefined ? binding : { ...binding, script_name: deployedName(settings, script) };
 }
 
 function reachedAt({ domain }: DeploySettings): Unstable_RawConfig {

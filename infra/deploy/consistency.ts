@@ -36,7 +36,8 @@ function servicesOf(worker: Worker, workers: readonly Worker[]): Problem[] {
 function objectsOf(worker: Worker): Problem[] {
   const { raw, source } = worker;
   const declared = Object.keys(raw.exports ?? {});
-  const bound = (raw.durable_objects?.bindings ?? []).map(({ class_name: name }) => name);
+  const own = (raw.durable_objects?.bindings ?? []).filter(({ script_name: script }) => script === undefined);
+  const bound = own.map(({ class_name: name }) => name);
   return [...new Set([...declared, ...bound])].flatMap((name) => {
     const problems: Problem[] = [];
     if (!bound.includes(name)) problems.push(problem(worker, `exports.${name} is bound by nothing`));
@@ -57,7 +58,8 @@ function bindingsOf(worker: Worker, { sources }: ConsistencyInput): Problem[] {
   const { raw } = worker;
   const given = new Set([
     ...(raw.services ?? []).map(({ binding }) => binding),
-    ...(raw.durable_objects?.bindings ?? []).map(({ name }) => name),
+    // Objects of stages are as many as the model's plan has; the engine Worker reads them by number.
+    ...(raw.durable_objects?.bindings ?? []).flatMap(({ name, script_name: script }) => (script === undefined ? name : [])),
     ...(raw.kv_namespaces ?? []).map(({ binding }) => binding),
     ...(raw.r2_buckets ?? []).map(({ binding }) => binding),
     ...(raw.assets?.binding === undefined ? [] : [raw.assets.binding]),
@@ -80,7 +82,7 @@ function documents({ workers, sources, document }: ConsistencyInput): Problem[] 
   const problems = workers.flatMap((worker) => {
     const { role, raw } = worker;
     const read = variablesOf(sources.get(role) ?? []);
-    const known = documented.get(role) ?? new Set();
+    const known = documented.get(documentedRole(role)) ?? new Set();
     return [
       ...[...read]
         .filter((name) => !known.has(name))
@@ -91,11 +93,19 @@ function documents({ workers, sources, document }: ConsistencyInput): Problem[] 
         .map((name) => problem(worker, `its code reads no variable ${name}`)),
     ];
   });
-  const roles = workers.map(({ role }) => role);
+  // A model that is not cut has no stages.
+  const roles = [...workers.map(({ role }) => documentedRole(role)), stageRole];
   return [
     ...problems,
     ...[...documented.keys()].filter((role) => !roles.includes(role)).map((role) => told(`there is no Worker "${role}"`)),
   ];
+}
+
+const stageRole = "stage";
+
+/** The Workers of all stages have the same variables. */
+function documentedRole(role: string): string {
+  return role.startsWith(`${stageRole}-`) ? stageRole : role;
 }
 
 function problem({ configuration }: Worker, message: string): Problem {

@@ -2,6 +2,9 @@
 import { describeProblem } from "../checks/checkout.ts";
 import { buildWebPage } from "../local/build-web-page.ts";
 import { prepareModel } from "../local/models/prepare-model.ts";
+import { engineConfigurationsFor } from "../local/models/spiking-engine.ts";
+import { configurationsWith } from "../local/stack.ts";
+import { stagesBeside } from "../local/stages/configurations.ts";
 import { isMain, reportFailure } from "../local/run.ts";
 import { until } from "../../workers/waiting/within.ts";
 import { askHidden } from "./ask-hidden.ts";
@@ -16,7 +19,7 @@ import { releaseAll, rollBack, writeConfiguration } from "./rollout.ts";
 import { readSecrets, secretsOf, type Secrets } from "./secrets.ts";
 import { deploySettings, type DeploySettings } from "./settings-file.ts";
 import { variablesOf } from "./variables.ts";
-import type { Worker } from "./workers.ts";
+import { readWorkers, type Worker } from "./workers.ts";
 import { wrangler, type Wrangler } from "./wrangler.ts";
 
 const readyTimeoutMilliseconds = 180_000;
@@ -30,8 +33,7 @@ export interface DeployHost {
   readonly isReady: (url: string) => Promise<boolean>;
 }
 
-export async function deploy(options: DeployOptions, { run, log, ask, isReady }: DeployHost): Promise<void> {
-  const repository = readRepository();
+export async function deploy(options: DeployOptions, { run, log, ask, isReady }: DeployHost, repository = readRepository()): Promise<void> {
   const { workers, sources } = repository;
   const known = new Map(workers.map(({ role }) => [role, variablesOf(sources.get(role) ?? [])]));
   const settings = deploySettings(options.settings, known);
@@ -107,13 +109,15 @@ async function answersReady(url: string): Promise<boolean> {
 if (isMain(import.meta.url)) {
   try {
     const options = deployOptions(process.argv.slice(2));
+    let workers = readWorkers();
     if (!options.rollback) {
       // Replicas may register any model that this deployment knows.
-      await prepareModel(undefined, { all: true });
+      const stages = stagesBeside(await prepareModel(undefined, { all: true }));
       await buildWebPage();
+      if (stages > 0) workers = readWorkers(configurationsWith(engineConfigurationsFor(undefined, stages)));
     }
     const ask = process.stdin.isTTY ? askHidden : undefined;
-    await deploy(options, { run: wrangler, log: (line) => console.log(line), ask, isReady: answersReady });
+    await deploy(options, { run: wrangler, log: (line) => console.log(line), ask, isReady: answersReady }, readRepository(workers));
   } catch (error) {
     reportFailure(error);
   }

@@ -44,7 +44,8 @@ export function ordered(workers: readonly Worker[]): Worker[] {
   const visit = (worker: Worker, path: readonly Worker[]): void => {
     if (done.includes(worker)) return;
     if (path.includes(worker)) throw new Error(`Workers are bound in a circle: ${[...path, worker].map(({ name }) => name).join(" -> ")}.`);
-    for (const { service } of worker.raw.services ?? []) {
+    const objects = (worker.raw.durable_objects?.bindings ?? []).flatMap(({ script_name: script }) => script ?? []);
+    for (const service of [...(worker.raw.services ?? []).map((one) => one.service), ...objects]) {
       const bound = workers.find(({ name }) => name === service);
       if (bound !== undefined && bound !== worker) visit(bound, [...path, worker]);
     }

@@ -5,7 +5,7 @@
 import { buildWebPage } from "./build-web-page.ts";
 import { onEnd } from "./lifetime.ts";
 import { prepareModel } from "./models/prepare-model.ts";
-import { engineConfigurationFor } from "./models/spiking-engine.ts";
+import { engineConfigurationsFor } from "./models/spiking-engine.ts";
 import { writePoolFiles } from "./pool/configuration.ts";
 import { builtIn, seven, type PooledReplica } from "./pool/models.ts";
 import { startReplica, type Replica } from "./pool/replica.ts";
@@ -14,6 +14,7 @@ import { setupVllm } from "./python/setup-python.ts";
 import { reportFailure } from "./run.ts";
 import { startSettings } from "./settings.ts";
 import { configurationsWith, startStack, type Stack } from "./stack.ts";
+import { stagesBeside } from "./stages/configurations.ts";
 import { gatewayVariables } from "./variables.ts";
 import { pause } from "../../workers/waiting/within.ts";
 
@@ -83,7 +84,8 @@ async function main(): Promise<void> {
   const plans = [builtIn(manifest.id), await seven()];
   const files = writePoolFiles(port);
   try {
-    const configurations = configurationsWith({ pool: files.configuration, engine: engineConfigurationFor(spikes) });
+    const written = engineConfigurationsFor(spikes, stagesBeside(manifest));
+    const configurations = configurationsWith({ pool: files.configuration, ...written });
     console.log("Starting the Workers, and a replica of each model: half a minute to a few …");
     isSetUp = true;
     const stack = await startStack({ port, claim, configurations, variables, onOutput: (text) => process.stdout.write(text) });

@@ -26,9 +26,16 @@ const byWorker = {
 
 export const defaultConfigurations: readonly string[] = Object.values(byWorker);
 
-/** The whole stack's configurations with others in the place of some Workers': a Worker that is added to the stack is in every such list too. */
-export function configurationsWith(others: Partial<Record<keyof typeof byWorker, string>>): readonly string[] {
-  return Object.values({ ...byWorker, ...others });
+/**
+ * The whole stack's configurations with others in the place of some Workers': a Worker that is added to the stack is in every such list too.
+ * `stages`: of Workers that hold parts of the engine's model, beside it.
+ */
+export function configurationsWith({ stages = [], ...others }: StackConfigurations): readonly string[] {
+  return [...Object.values({ ...byWorker, ...others }), ...stages];
+}
+
+export interface StackConfigurations extends Partial<Record<keyof typeof byWorker, string>> {
+  readonly stages?: readonly string[];
 }
 
 export interface StackOptions {

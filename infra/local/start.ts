@@ -2,12 +2,13 @@
 import { buildWebPage } from "./build-web-page.ts";
 import { prepareModel } from "./models/prepare-model.ts";
 import { reportFailure } from "./run.ts";
-import { engineConfigurationFor } from "./models/spiking-engine.ts";
+import { engineConfigurationsFor } from "./models/spiking-engine.ts";
 import { onEnd } from "./lifetime.ts";
 import { claimPort } from "./port.ts";
 import { findPython } from "./python/python.ts";
 import { startSettings } from "./settings.ts";
 import { configurationsWith, startStack, type Stack } from "./stack.ts";
+import { stagesBeside } from "./stages/configurations.ts";
 import { gatewayVariables } from "./variables.ts";
 
 const readyTimeoutMilliseconds = 180_000;
@@ -30,11 +31,14 @@ async function main(): Promise<void> {
   const manifest = await prepareModel();
   await buildWebPage();
 
+  const stages = stagesBeside(manifest);
+  if (stages > 0) console.log(`${manifest.id} is too large for one isolate: ${String(stages)} Workers hold its layers beside the engine.`);
+  const written = engineConfigurationsFor(spikes, stages);
   console.log("Starting the Workers …");
   stack = await startStack({
     port,
     claim,
-    configurations: configurationsWith({ engine: engineConfigurationFor(spikes) }),
+    configurations: configurationsWith(written),
     variables,
     onOutput: (text) => process.stdout.write(text),
   });

@@ -6,6 +6,7 @@ import { poolSuite } from "./pool/suite.ts";
 import { profileSuite } from "./profile/suite.ts";
 import { routingSuite } from "./routing/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
+import { stagesSuite } from "./stages/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
 import { stateSuite } from "./state/suite.ts";
 import { structuredSuite } from "./structured/suite.ts";
@@ -22,6 +23,7 @@ export const suites: readonly Suite[] = [
   profileSuite,
   routingSuite,
   spikesSuite,
+  stagesSuite,
   stateSuite,
   stateModesSuite,
   structuredSuite,

@@ -3,6 +3,8 @@
  * `dist/engine/model/` is the engine Worker's assets; `dist/gateway` is the gateway's and the session Worker's.
  */
 
+import type { Cut } from "./stages.ts";
+
 /** `dist/gateway/models.json`: the models that this deployment knows; the first answers where a request names none. */
 export interface ModelIndex {
   readonly models: readonly ModelIndexEntry[];
@@ -48,6 +50,8 @@ export interface ModelManifest extends ModelCard {
   readonly bytes: number;
   /** In file order; concatenated they are the GGUF. */
   readonly shards: readonly ModelShard[];
+  /** Where the model is too large for one isolate: what the engine Worker holds of it, and then each stage. */
+  readonly stages?: readonly Cut[];
 }
 
 /** How tokens are chosen where a request does not say; named and bounded as in requests. What is left out here is as OpenAI has it. */

@@ -2,7 +2,7 @@
 import type { GrammarService, GrammarStep } from "../contracts/constraint.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import type { OpenedRequest } from "../contracts/request/open-state.ts";
-import type { Engine } from "./engine-surface.ts";
+import type { ComputingEngine } from "./engine-surface.ts";
 import { HeldText } from "./held-text.ts";
 
 export interface ConstrainedHost {
@@ -14,7 +14,7 @@ export interface ConstrainedHost {
 }
 
 export class ConstrainedAnswer {
-  readonly #engine: Engine;
+  readonly #engine: ComputingEngine;
   readonly #request: OpenedRequest;
   readonly #vocabularySize: number;
   readonly #text: HeldText;
@@ -25,7 +25,7 @@ export class ConstrainedAnswer {
   /** Forced tokens of the step that have not been chosen. */
   #due: number[] = [];
 
-  constructor(engine: Engine, request: OpenedRequest, host: ConstrainedHost) {
+  constructor(engine: ComputingEngine, request: OpenedRequest, host: ConstrainedHost) {
     this.#engine = engine;
     this.#request = request;
     this.#vocabularySize = host.vocabularySize;

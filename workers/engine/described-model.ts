@@ -2,18 +2,18 @@
 import { abilities } from "../contracts/abilities.ts";
 import { greedyParameters, type ModelDescription } from "../contracts/engine.ts";
 import type { ModelForm, ModelManifest } from "../contracts/model-files.ts";
-import type { Engine, EngineDescription } from "./engine-surface.ts";
+import type { ComputingEngine, EngineDescription } from "./engine-surface.ts";
 import { modelInvalid } from "./failures.ts";
 
 export interface LoadedModel {
-  readonly engine: Engine;
+  readonly engine: ComputingEngine;
   readonly description: ModelDescription;
   /** A token that may begin a prompt, for the check that the engine works. */
   readonly firstToken: number;
 }
 
 export function describeModel(
-  engine: Engine,
+  engine: ComputingEngine,
   { id, sha256, tokenizerSha256, form }: Pick<ModelManifest, "id" | "sha256" | "tokenizerSha256" | "form">,
   requestTokens: number,
 ): LoadedModel {
@@ -51,11 +51,11 @@ export function describeModel(
 }
 
 /** The check that the engine works. */
-export function produceOneToken({ engine, firstToken }: LoadedModel): void {
+export async function produceOneToken({ engine, firstToken }: LoadedModel): Promise<void> {
   const sequence = engine.open(JSON.stringify(greedyParameters));
   try {
     engine.feed(sequence, Uint32Array.of(firstToken));
-    engine.step(Uint32Array.of(sequence, 1));
+    await engine.step(Uint32Array.of(sequence, 1));
     engine.sample(sequence);
   } finally {
     engine.close(sequence);
@@ -75,7 +75,7 @@ export function fullAttentionBytesPerToken({ layers, kvHeads, headDim }: ModelFo
 const idBytesPerToken = 8;
 
 /** The longest sequence of at most so many tokens whose state and ids fit in what is free while nothing runs. */
-export function tokensHeld(engine: Pick<Engine, "freeStateBytes" | "stateBytes">, most: number): number {
+export function tokensHeld(engine: Pick<ComputingEngine, "freeStateBytes" | "stateBytes">, most: number): number {
   const free = engine.freeStateBytes();
   let fits = 0;
   let tooMany = most + 1;

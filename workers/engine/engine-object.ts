@@ -5,17 +5,18 @@ import { describeCause, logLine } from "../observe/log-line.ts";
 import { OncePerIsolate } from "../waiting/once-per-isolate.ts";
 import { pause } from "../waiting/within.ts";
 import { failureOf } from "./failures.ts";
-import { produceOneToken, type LoadedModel } from "./described-model.ts";
+import { describeModel, produceOneToken, type LoadedModel } from "./described-model.ts";
 import { dependsOn, keepDescription, keptDescription, type KeptDescription } from "./kept-description.ts";
-import { loadModel } from "./loaded-model.ts";
+import { loadFile, type LoadedFile } from "./loaded-model.ts";
 import { submitWithState } from "../contracts/request/open-state.ts";
 import { Scheduler } from "./scheduler.ts";
-import { engineSettings, type EngineEnvironment } from "./settings.ts";
+import { engineSettings, stageNamespace, type EngineEnvironment } from "./settings.ts";
+import { StagedEngine } from "./stages/staged-engine.ts";
 import { createModelLoader } from "./wasm-module.ts";
 import { readManifest } from "./weights.ts";
 
 /** Shared by all engine objects of the isolate; immutable once made. Sequences belong to objects. A loader shows progress with every chunk. */
-const sharedModel = new OncePerIsolate<LoadedModel>({ silenceMilliseconds: 15_000, failureMilliseconds: 5_000 });
+const sharedFile = new OncePerIsolate<LoadedFile>({ silenceMilliseconds: 15_000, failureMilliseconds: 5_000 });
 
 /** Once in an isolate's life: a write that the disk refuses ends the object, with what it runs. */
 let hasTriedToKeep = false;
@@ -23,6 +24,8 @@ let hasTriedToKeep = false;
 /** Holds running generations over the isolate's engine. */
 export class EngineObject extends DurableObject<EngineEnvironment> implements GenerationBackend {
   #scheduler: Scheduler | undefined;
+  #loaded: LoadedModel | undefined;
+  #joining: Promise<LoadedModel> | undefined;
 
   async models(): Promise<Outcome<readonly ModelDescription[]>> {
     const isHere = (ability: Ability) => ability !== "constraints" || this.env.GRAMMAR !== undefined;
@@ -32,7 +35,7 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
     });
     const of = await this.#dependsOn();
     const kept = of === undefined ? undefined : await keptDescription(this.ctx.storage, of);
-    if (kept !== undefined && sharedModel.value === undefined) return told(kept);
+    if (kept !== undefined && sharedFile.value === undefined) return told(kept);
     return await this.#withModel(async ({ description }) => {
       const isIdle = (this.#scheduler?.running ?? 0) === 0;
       if (of !== undefined && isIdle && JSON.stringify(kept) !== JSON.stringify(description)) await this.#keep({ of, description });
@@ -41,8 +44,8 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
   }
 
   async ready(): Promise<Outcome<null>> {
-    return await this.#withModel((model) => {
-      if (this.#schedulerOver(model).generatedTokens === 0) produceOneToken(model);
+    return await this.#withModel(async (model) => {
+      if (this.#schedulerOver(model).generatedTokens === 0) await produceOneToken(model);
       return { ok: true, value: null };
     });
   }
@@ -50,17 +53,17 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
   load(): Promise<EngineLoad> {
     const scheduler = this.#scheduler;
     return Promise.resolve({
-      loaded: sharedModel.value !== undefined,
+      loaded: sharedFile.value !== undefined,
       running: scheduler?.running ?? 0,
       waiting: scheduler?.waiting ?? 0,
-      freeStateBytes: sharedModel.value?.engine.freeStateBytes() ?? 0,
+      freeStateBytes: (this.#loaded ?? sharedFile.value)?.engine.freeStateBytes() ?? 0,
       generatedTokens: scheduler?.generatedTokens ?? 0,
     });
   }
 
   /** Size of the isolate's linear memory: what its limit is held against. 0 before the model is loaded. */
   memoryBytes(): Promise<number> {
-    return Promise.resolve(sharedModel.value?.engine.memoryBytes() ?? 0);
+    return Promise.resolve(sharedFile.value?.engine.memoryBytes() ?? 0);
   }
 
   async generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
@@ -98,16 +101,34 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
   }
 
   async #model(): Promise<LoadedModel> {
-    if (sharedModel.value !== undefined) return sharedModel.value;
+    if (this.#loaded !== undefined && sharedFile.value !== undefined) return this.#loaded;
     const { memoryLimitBytes, requestTokens, spikes } = engineSettings(this.env);
-    const options = {
-      kvType: "int8",
-      memoryLimitBytes,
-      ...(spikes === undefined ? {} : { spikes }),
-    } as const;
-    return await sharedModel.get((making) =>
-      loadModel(this.env.MODEL_FILES, (digests) => createModelLoader({ ...options, ...digests }), requestTokens, making),
+    const options = { kvType: "int8", memoryLimitBytes, ...(spikes === undefined ? {} : { spikes }) } as const;
+    const file = await sharedFile.get((making) =>
+      loadFile(this.env.MODEL_FILES, (more) => createModelLoader({ ...options, ...more }), making),
     );
+    if (file.manifest.stages === undefined) return (this.#loaded = describeModel(file.engine, file.manifest, requestTokens));
+    // Calls of one object may await one another's promises.
+    this.#joining ??= this.#join(file, requestTokens).finally(() => {
+      this.#joining = undefined;
+    });
+    return (this.#loaded = await this.#joining);
+  }
+
+  async #join({ engine: lead, manifest }: LoadedFile, requestTokens: number): Promise<LoadedModel> {
+    const cuts = manifest.stages ?? [];
+    const { stepsAtOnce } = engineSettings(this.env);
+    const engine = new StagedEngine(lead, {
+      cuts,
+      connect: (stage) => stageNamespace(this.env, stage).getByName(this.ctx.id.name ?? this.ctx.id.toString()),
+      owner: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+      stepsAtOnce: stepsAtOnce === 0 ? cuts.length : stepsAtOnce,
+      onRejoin: (cause) => {
+        logLine("error", "stage_lost", { cause: describeCause(cause) });
+      },
+    });
+    await engine.join();
+    return describeModel(engine, manifest, requestTokens);
   }
 
   #schedulerOver({ engine, description }: LoadedModel): Scheduler {
@@ -126,7 +147,7 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
       },
       onDefect: (error) => {
         logLine("error", "engine_defect", { cause: describeCause(error) });
-        sharedModel.poison(error);
+        sharedFile.poison(error);
       },
     });
     return this.#scheduler;

@@ -1,3 +1,4 @@
+import type { Cut } from "../contracts/stages.ts";
 import type { SpikingMode } from "../contracts/spikes.ts";
 
 /** The JavaScript surface of the WASM engine, as wasm/API.md says. The built package is checked against it where it is imported. */
@@ -44,9 +45,60 @@ export interface RankExchange {
   leave(code: number): void;
 }
 
+/** What a scheduler computes with: one engine, or one that leads stages (`stages/staged-engine.ts`), where things take their time. */
+export interface ComputingEngine extends Omit<Engine, "step" | "readSaved" | "endRestore"> {
+  /** Whoever leads stages may begin so many steps before the first has ended; each with other sequences. 1 where it is left out. */
+  readonly stepsAtOnce?: number;
+  /** Rejects as it throws. A step of stages reads as much of the plan as one pass has room for. */
+  step(plan: Uint32Array): void | Promise<void>;
+  /** Undefined where the next bytes are not here yet. */
+  readSaved(sequence: number, most: number): Uint8Array | undefined;
+  /** Undefined while not all that was pushed has been taken in. */
+  endRestore(sequence: number): number | undefined;
+  /** Whether more of a state that comes in may be pushed now; always where it is left out. */
+  takesState?(sequence: number): boolean;
+  /** Called when something is here that was not here yet. */
+  onProgress?: (() => void) | undefined;
+}
+
+/** An engine that may hold a part of a model. */
+export interface PartEngine extends Engine {
+  limitPass(tokens: number): void;
+  partBytes(cutJson: string, tokens: number): number;
+  partOfFile(cutJson: string, header: Uint8Array, fromPage: number): string;
+  stateHeaderBytes(): number;
+  beginPass(owner: number, plan: Uint32Array): BegunPass;
+  joinRows(message: Uint8Array, ranges: Uint32Array, rows: Uint8Array[]): Uint8Array;
+  endPass(pass: number, message: Uint8Array): boolean;
+  takeLogits(pass: number, logits: Uint8Array): boolean;
+  wanted(pass: number): number;
+  dropPass(pass: number): void;
+  passOn(message: Uint8Array): Uint8Array;
+  embedPart(message: Uint8Array): Uint8Array;
+  logitsPart(message: Uint8Array, first: number, count: number): Uint8Array;
+  laySinks(rows: Uint8Array): Uint8Array;
+  guest(owner: number, sequence: number): number;
+  forkGuest(owner: number, from: number, to: number): void;
+  forgetGuest(owner: number, sequence: number): void;
+  forgetOwner(owner: number): void;
+}
+
+export interface BegunPass {
+  readonly pass: number;
+  readonly message: Uint8Array;
+}
+
+/** What `PartEngine.partOfFile()` prints: bytes of the head, then tokens and bytes of each token by group. */
+export interface PartOfFile {
+  readonly head: number;
+  readonly groups: readonly (readonly [tokens: number, bytes: number])[];
+}
+
 export interface ModelLoader {
   push(chunk: Uint8Array): void;
-  finish(): Engine;
+  neededFrom(): number;
+  skip(bytes: number): void;
+  finish(): PartEngine;
   /** Gives the memory of an unfinished load back. */
   free(): void;
 }
@@ -63,6 +115,8 @@ export interface LoaderOptions {
   /** Which of how many ranks; alone where both are left out. Several have a {@link RankExchange}. */
   readonly rank?: number;
   readonly ranks?: number;
+  /** The part of the model that is loaded; all of it where it is left out. */
+  readonly cut?: Cut;
 }
 
 /** What `Engine.describeState()` prints once the header is whole. */
@@ -86,6 +140,11 @@ export interface EngineDescription {
   readonly constantState: boolean;
   /** Evicted tokens that each KV head keeps exactly; null without `evicted` layers. */
   readonly salientTokens: number | null;
+  /** Numbers of a residual row. */
+  readonly hidden: number;
+  readonly learnedSinks: number;
+  /** Most tokens of a pass. */
+  readonly passTokens: number;
   readonly kernel: string;
   readonly weightBytes: number;
   readonly bosTokenId: number | null;
@@ -101,6 +160,24 @@ export interface RankDescription extends EngineDescription {
 }
 
 export type EngineErrorCode = "invalid_gguf" | "unsupported_model" | "invalid_state" | "state_lost" | "invalid_argument" | "out_of_memory";
+
+/** An error of the engine's kind that comes from elsewhere than its code. */
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+  readonly code: EngineErrorCode;
+
+  constructor(code: EngineErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A stage has begun anew: no state that was read before is whole any more. */
+export class StatesLost extends EngineError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("state_lost", message, options);
+  }
+}
 
 /** The code of an error the engine threw on purpose; undefined for anything else, a trap included. */
 export function engineErrorCode(error: unknown): EngineErrorCode | undefined {

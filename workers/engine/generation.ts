@@ -7,7 +7,7 @@ import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
 import type { StateReport } from "../contracts/state.ts";
 import type { GrammarService } from "../contracts/constraint.ts";
 import { ConstrainedAnswer } from "./constrained-answer.ts";
-import { engineErrorCode, type Engine } from "./engine-surface.ts";
+import { engineErrorCode, type ComputingEngine } from "./engine-surface.ts";
 import { EventWriter } from "./event-writer.ts";
 import { stateLost } from "./failures.ts";
 import { SequenceStates } from "./sequence-states.ts";
@@ -52,10 +52,12 @@ export class Generation {
   fruitlessEvictions = 0;
   /** The pass that it took part in last. */
   servedAt = 0;
+  /** It takes part in a step that has not ended; nothing else may be done with its sequence. */
+  stepping = false;
   /** Read in the background, and it has waited long enough: it is served as any other now, and keeps its memory until it ends. */
   insists = false;
 
-  readonly #engine: Engine;
+  readonly #engine: ComputingEngine;
   readonly #host: GenerationHost;
   readonly #states: SequenceStates;
   /** The engine's sequence; undefined while it waits and holds no memory. */
@@ -73,7 +75,7 @@ export class Generation {
   #promptReported = false;
   #reportedAt = 0;
 
-  constructor(engine: Engine, request: OpenedRequest, host: GenerationHost) {
+  constructor(engine: ComputingEngine, request: OpenedRequest, host: GenerationHost) {
     this.#engine = engine;
     this.#host = host;
     this.request = request;
@@ -151,6 +153,11 @@ export class Generation {
     return this.#handle !== undefined && this.#states.restorer !== undefined;
   }
 
+  /** Whether some of what it has read is in the engine. */
+  get holdsState(): boolean {
+    return this.#handle !== undefined && !this.#evicted;
+  }
+
   /** Whether a state is on its way in or out. */
   get movesState(): boolean {
     return this.restoring || this.#states.saving || this.finished;
@@ -162,7 +169,7 @@ export class Generation {
   }
 
   get candidate(): Candidate | undefined {
-    if (this.#handle === undefined || this.#evicted || this.#states.restorer !== undefined) return undefined;
+    if (this.#handle === undefined || this.#evicted || this.stepping || this.#states.restorer !== undefined) return undefined;
     if (this.#states.saving && !this.#states.savesCopy) return undefined;
     // Before it is known what may come next, no pass can choose it.
     if (this.#awaitsGrammar) return undefined;
@@ -175,7 +182,8 @@ export class Generation {
 
   /** Whether it has nothing to read until {@link advance} is called: a state that it waited for has gone out. */
   get halted(): boolean {
-    if (this.#handle === undefined || this.#states.restorer !== undefined || this.#states.saving || this.finished) return false;
+    if (this.#handle === undefined || this.stepping || this.#states.restorer !== undefined) return false;
+    if (this.#states.saving || this.finished) return false;
     const pending = this.#engine.pending(this.#handle);
     return pending === 0 || this.tokens - pending === this.#states.nextSave;
   }

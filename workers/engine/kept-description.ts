@@ -19,10 +19,21 @@ export interface KeptDescription {
 
 /** The files, the variables, and what this version of the engine can. */
 export function dependsOn(
-  { id, sha256, tokenizerSha256, form, contextLength }: ModelManifest,
+  { id, sha256, tokenizerSha256, form, contextLength, stages }: ModelManifest,
   { memoryLimitBytes, requestTokens, spikes }: EngineSettings,
 ): string {
-  return JSON.stringify([id, sha256, tokenizerSha256, form, contextLength, memoryLimitBytes, requestTokens, spikes ?? null, abilities]);
+  return JSON.stringify([
+    id,
+    sha256,
+    tokenizerSha256,
+    form,
+    contextLength,
+    memoryLimitBytes,
+    requestTokens,
+    spikes ?? null,
+    abilities,
+    stages ?? null,
+  ]);
 }
 
 /** Undefined where none is kept, it is of something else, or it cannot be read. */

@@ -1,6 +1,7 @@
 /** The model on its way from static assets into the engine. */
+import type { ModelManifest } from "../contracts/model-files.ts";
 import { describeModel, type LoadedModel } from "./described-model.ts";
-import { engineErrorCode, type LoaderOptions, type ModelLoader } from "./engine-surface.ts";
+import { engineErrorCode, type LoaderOptions, type ModelLoader, type PartEngine } from "./engine-surface.ts";
 import { messageOf } from "../contracts/request/failures.ts";
 import { modelInvalid } from "./failures.ts";
 import type { Making } from "../waiting/once-per-isolate.ts";
@@ -9,6 +10,12 @@ import { loadWeights, readManifest } from "./weights.ts";
 /** What the model's states belong to. */
 export type ModelDigests = Required<Pick<LoaderOptions, "modelDigest" | "tokenizerDigest">>;
 
+/** What lies in this isolate: the whole model, or the leading engine's part of it. */
+export interface LoadedFile {
+  readonly engine: PartEngine;
+  readonly manifest: ModelManifest;
+}
+
 /** `requestTokens` bounds a request where the model's state has no bound of its own. */
 export async function loadModel(
   files: Pick<Fetcher, "fetch">,
@@ -16,7 +23,29 @@ export async function loadModel(
   requestTokens: number,
   making: Making,
 ): Promise<LoadedModel> {
+  const { engine, manifest } = await loadFile(files, createLoader, making);
+  return describeModel(engine, manifest, requestTokens);
+}
+
+/** Of a model in stages the part of the engine that leads. */
+export async function loadFile(
+  files: Pick<Fetcher, "fetch">,
+  createLoader: (options: ModelDigests & Pick<LoaderOptions, "cut">) => ModelLoader,
+  making: Making,
+): Promise<LoadedFile> {
   const manifest = await readManifest(files);
+  const [cut] = manifest.stages ?? [];
+  const create = (digests: ModelDigests): ModelLoader => createLoader(cut === undefined ? digests : { ...digests, cut });
+  return { engine: await loadPart(files, manifest, create, making), manifest };
+}
+
+/** What the loader was made to take of the model's file. */
+export async function loadPart(
+  files: Pick<Fetcher, "fetch">,
+  manifest: ModelManifest,
+  createLoader: (digests: ModelDigests) => ModelLoader,
+  making: Making,
+): Promise<PartEngine> {
   making.alive();
   const loader = createLoader({ modelDigest: manifest.sha256, tokenizerDigest: manifest.tokenizerSha256 });
   let finished = false;
@@ -29,7 +58,7 @@ export async function loadModel(
       making.alive();
     });
     finished = true;
-    return describeModel(engine, manifest, requestTokens);
+    return engine;
   } catch (error) {
     // Waiting helps nobody here: a model that does not fit never will.
     if (engineErrorCode(error) === "out_of_memory")

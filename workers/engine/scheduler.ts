@@ -7,7 +7,7 @@
  */
 import type { Outcome } from "../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
-import { engineErrorCode, type Engine } from "./engine-surface.ts";
+import { engineErrorCode, StatesLost, type ComputingEngine } from "./engine-surface.ts";
 import { consumerGone, failureOf, overloaded } from "./failures.ts";
 import { Generation, type GenerationHost } from "./generation.ts";
 import { idleHolder, makingRoomFor, nextToGiveWay } from "./giving-way.ts";
@@ -38,7 +38,7 @@ const mostEmptyIterations = 3;
 const neededForOthers = "its memory was needed for others";
 
 export class Scheduler implements Admission {
-  readonly #engine: Engine;
+  readonly #engine: ComputingEngine;
   readonly #requestLimits: RequestLimits;
   readonly #host: SchedulerHost;
   readonly #limits: SchedulerLimits;
@@ -64,10 +64,13 @@ export class Scheduler implements Admission {
   /** How many tokens the last pass computed; 0 once the event loop has had its iterations for it. */
   #passTokens = 0;
   #defect: ServiceFailure | undefined;
+  /** Steps that have begun, where they take their time, and those of them that have ended since the loop looked last. */
+  #stepsOnTheWay = 0;
+  #endedSteps: (() => void)[] = [];
 
   readonly #generationHost: GenerationHost;
 
-  constructor(engine: Engine, requestLimits: RequestLimits, host: SchedulerHost, limits = defaultLimits) {
+  constructor(engine: ComputingEngine, requestLimits: RequestLimits, host: SchedulerHost, limits = defaultLimits) {
     this.#engine = engine;
     this.#requestLimits = requestLimits;
     this.#host = host;
@@ -81,6 +84,7 @@ export class Scheduler implements Admission {
       sleep: (milliseconds) => host.sleep(milliseconds),
       vocabularySize: requestLimits.vocabularySize,
     };
+    if (engine.stepsAtOnce !== undefined) engine.onProgress = () => this.#wake?.();
   }
 
   get running(): number {
@@ -125,6 +129,7 @@ export class Scheduler implements Admission {
           renewedAt = this.#host.now();
           this.#host.renew();
         }
+        for (const end of this.#endedSteps.splice(0)) end();
         this.#dropEnded();
         if (this.#all().length === 0) {
           this.#passes.reset();
@@ -204,7 +209,7 @@ export class Scheduler implements Admission {
       );
       if (next === undefined || !hasPlace(next, this.#running, this.#limits.running)) return;
       if (!this.#fits(next)) {
-        const holder = idleHolder(this.#running, this.#saving, this.#limits, now);
+        const holder = idleHolder(atRest(this.#running), atRest(this.#saving), this.#limits, now);
         const going = holder === undefined ? this.#makingRoomFor(next) : [holder];
         if (going.length === 0) return;
         for (const generation of going) this.#giveWay(generation);
@@ -217,7 +222,7 @@ export class Scheduler implements Admission {
 
   #makingRoomFor(waiting: Generation): readonly Generation[] {
     const free = this.#engine.freeStateBytes() - this.#reservedBytes();
-    return makingRoomFor(waiting, this.#growthOf(waiting), free, this.#running);
+    return makingRoomFor(waiting, this.#growthOf(waiting), free, atRest(this.#running));
   }
 
   /** One whose reader does not read would only take memory from the others. A state that is of no use ends its request here. */
@@ -291,8 +296,10 @@ export class Scheduler implements Admission {
     return [...this.#running, ...this.#saving].filter(({ movesState }) => movesState).length;
   }
 
-  /** One forward pass. False when there was nothing to compute. */
+  /** One forward pass. False when there was nothing to compute, or no more of it may be on the way. */
   #step(): boolean {
+    const { stepsAtOnce = 1 } = this.#engine;
+    if (this.#stepsOnTheWay >= stepsAtOnce) return false;
     const byHandle = new Map<number, Generation>();
     const candidates: Candidate[] = [];
     for (const generation of [...this.#running, ...this.#saving]) {
@@ -302,14 +309,20 @@ export class Scheduler implements Admission {
       byHandle.set(candidate.handle, generation);
     }
     this.#round += 1;
-    const { taking, budget } = this.#longPrompts.next(inOrder(candidates, this.#round), this.#limits.prefillTokensPerStep);
+    const stepping = this.#all().filter((generation) => generation.stepping).length;
+    // Where several steps may be on the way, each takes its part of the sequences, so that every stage has one.
+    const most = Math.ceil((candidates.length + stepping) / stepsAtOnce);
+    const ordered = inOrder(candidates, this.#round).slice(0, most);
+    const { taking, budget } = this.#longPrompts.next(ordered, this.#limits.prefillTokensPerStep);
     const plan = this.#passes.plan(taking, budget);
     if (plan.length === 0) {
       this.#longPrompts.idle();
       return false;
     }
+    const taken = [...plan].filter((_, at) => at % 2 === 0).flatMap((handle) => byHandle.get(handle) ?? []);
+    let step: void | Promise<void>;
     try {
-      this.#engine.step(plan);
+      step = this.#engine.step(plan);
     } catch (error) {
       if (engineErrorCode(error) === "out_of_memory") return this.#makeRoom();
       throw error;
@@ -317,17 +330,61 @@ export class Scheduler implements Admission {
     this.#readPrompt = plan.some((count, index) => index % 2 === 1 && count > 1);
     this.#passTokens = tokensOf(plan);
     this.#chunksLeft = Math.max(Math.min(this.#passTokens, mostAnswering), this.#statesOnTheWay()) - 1;
-    for (let index = 0; index < plan.length; index += 2) {
-      const generation = byHandle.get(plan[index] ?? 0);
-      if (generation === undefined) continue;
-      generation.servedAt = this.#round;
+    for (const generation of taken) generation.servedAt = this.#round;
+    if (step === undefined) this.#endStep(taken);
+    else this.#follow(step, taken);
+    return true;
+  }
+
+  #endStep(taken: readonly Generation[]): void {
+    for (const generation of taken) {
       if (!this.#advance(generation)) continue;
       this.#generatedTokens += 1;
       if (generation.generated === 1) this.#readPrompt = true;
     }
     // At once, so that a reader who sees the end finds the memory free.
     this.#dropEnded();
-    return true;
+  }
+
+  /** Until a step that takes its time has ended, its sequences are left alone. */
+  #follow(step: Promise<void>, taken: readonly Generation[]): void {
+    this.#stepsOnTheWay += 1;
+    for (const generation of taken) generation.stepping = true;
+    const ended = (end: () => void): void => {
+      this.#endedSteps.push(() => {
+        this.#stepsOnTheWay -= 1;
+        for (const generation of taken) generation.stepping = false;
+        end();
+      });
+      this.#wake?.();
+    };
+    step.then(
+      () => {
+        ended(() => {
+          this.#endStep(taken);
+        });
+      },
+      (error: unknown) => {
+        ended(() => {
+          this.#stepFailed(taken, error);
+        });
+      },
+    );
+  }
+
+  /** A stage has lost states, or had no room for more: who can reads again, and the others are begun again by whoever handed their state over. */
+  #stepFailed(taken: readonly Generation[], error: unknown): void {
+    if (engineErrorCode(error) === undefined && !(error instanceof ServiceError)) throw error;
+    const lost = error instanceof StatesLost ? atRest([...this.#running, ...this.#saving]) : taken;
+    for (const generation of lost) {
+      if (generation.writer.closed) continue;
+      if (error instanceof ServiceError) generation.fail(error.failure);
+      else if (generation.holdsState) this.#giveWay(generation);
+      if (generation.fruitlessEvictions > mostFruitlessEvictions) {
+        generation.fail(overloaded("this sequence did not fit into the engine's memory", retryAfterSeconds));
+      }
+    }
+    this.#dropEnded();
   }
 
   /** True when it has a new token. Where the model gives it no usable number it ends, and nobody else does. */
@@ -354,7 +411,7 @@ export class Scheduler implements Admission {
       this.#dropEnded();
       return true;
     }
-    const next = nextToGiveWay(this.#running, this.#saving);
+    const next = nextToGiveWay(atRest(this.#running), atRest(this.#saving));
     if (next === undefined) return false;
     this.#giveWay(next);
     // What yields has given way by itself, and insists in time.
@@ -399,6 +456,11 @@ export class Scheduler implements Admission {
     await Promise.race([woken, this.#host.sleep(this.#waiting.length > 0 ? pollMilliseconds : stallPollMilliseconds)]);
     this.#wake = undefined;
   }
+}
+
+/** Those whose sequences nothing is being done with. */
+function atRest(generations: readonly Generation[]): Generation[] {
+  return generations.filter(({ stepping }) => !stepping);
 }
 
 function tokensOf(plan: Uint32Array): number {

@@ -1,6 +1,6 @@
 /** The states of one generation: the one that its request came with, on its way in, and those that it asked for, on their way out. */
 import type { OpenedRequest } from "../contracts/request/open-state.ts";
-import { engineErrorCode, type Engine } from "./engine-surface.ts";
+import { engineErrorCode, type ComputingEngine } from "./engine-surface.ts";
 import type { EventWriter } from "./event-writer.ts";
 import { messageOf } from "../contracts/request/failures.ts";
 import type { IncomingStateHost } from "./incoming-state.ts";
@@ -8,7 +8,7 @@ import { StateRestorer } from "./state-restorer.ts";
 import { StateSaver, type SavedSequence } from "./state-saver.ts";
 
 export class SequenceStates {
-  readonly #engine: Engine;
+  readonly #engine: ComputingEngine;
   readonly #writer: EventWriter;
   readonly #save: OpenedRequest["save"];
   /** Until the state is in place. */
@@ -18,7 +18,7 @@ export class SequenceStates {
   /** How many of `save.at` have been begun. */
   #begun = 0;
 
-  constructor(engine: Engine, writer: EventWriter, { resume, save }: OpenedRequest, host: IncomingStateHost) {
+  constructor(engine: ComputingEngine, writer: EventWriter, { resume, save }: OpenedRequest, host: IncomingStateHost) {
     this.#engine = engine;
     this.#writer = writer;
     this.#save = save;
@@ -64,8 +64,9 @@ export class SequenceStates {
   /** Sends the next chunk to a reader that keeps up; false where there is nothing to send, or nobody to send it to. */
   advanceSave(): boolean {
     if (this.#saver === undefined || !this.#writer.wantsMore) return false;
-    if (this.#saver.advance()) this.#saver = undefined;
-    return true;
+    const progress = this.#saver.advance();
+    if (progress === "done") this.#saver = undefined;
+    return progress !== "idle";
   }
 
   /** False where nothing was going out. */

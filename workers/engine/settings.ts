@@ -2,7 +2,14 @@
 import type { GrammarService } from "../contracts/constraint.ts";
 import { spikingModes, type SpikingMode } from "../contracts/spikes.ts";
 import { oneOf, wholeNumber, type Variables } from "../settings.ts";
+import { ServiceError } from "../contracts/errors.ts";
+import type { StageCalls } from "../contracts/stages.ts";
 import type { EngineObject } from "./engine-object.ts";
+
+/** Of the Worker of one stage. */
+export interface StageNamespace {
+  getByName(name: string): StageCalls;
+}
 
 export interface EngineEnvironment {
   /** Static assets: `dist/engine`, see workers/contracts/model-files.ts. */
@@ -18,6 +25,10 @@ export interface EngineEnvironment {
   readonly REQUEST_TOKENS?: string;
   /** Which inputs of the model's products spike: `off`, `paper` or `released`; the model file's own wish if not set. */
   readonly SPIKES?: string;
+  /** Of a model in stages: passes that may be on their way at once, each with its part of the sequences; 0, or nothing, for as many as stages. */
+  readonly STEPS_AT_ONCE?: string;
+  /** Of a model in stages: each one's objects. */
+  readonly [stage: `STAGE_${number}`]: StageNamespace | undefined;
 }
 
 const bytesPerMebibyte = 1024 * 1024;
@@ -35,10 +46,13 @@ export interface EngineSettings {
   readonly memoryLimitBytes: number;
   readonly requestTokens: number;
   readonly spikes: SpikingMode | undefined;
+  readonly stepsAtOnce: number;
 }
 
 /** @throws ServiceError `configuration_invalid`. */
-export function engineSettings(variables: Variables<"ENGINE_OBJECTS" | "MEMORY_LIMIT_MIB" | "REQUEST_TOKENS" | "SPIKES">): EngineSettings {
+export function engineSettings(
+  variables: Variables<"ENGINE_OBJECTS" | "MEMORY_LIMIT_MIB" | "REQUEST_TOKENS" | "SPIKES" | "STEPS_AT_ONCE">,
+): EngineSettings {
   const mebibytes = wholeNumber(variables, "MEMORY_LIMIT_MIB", "MiB", defaultMemoryLimitMebibytes, {
     least: 1,
     most: largestMemoryLimitMebibytes,
@@ -48,5 +62,18 @@ export function engineSettings(variables: Variables<"ENGINE_OBJECTS" | "MEMORY_L
     memoryLimitBytes: mebibytes * bytesPerMebibyte,
     requestTokens: wholeNumber(variables, "REQUEST_TOKENS", "tokens", defaultRequestTokens, { least: 1, most: mostRequestTokens }),
     spikes: oneOf(variables, "SPIKES", spikingModes),
+    stepsAtOnce: wholeNumber(variables, "STEPS_AT_ONCE", "steps", 0, { least: 0, most: mostEngineObjects }),
   };
+}
+
+/** @throws ServiceError `configuration_invalid` where the Worker isn't bound to a stage that the model's plan has. */
+export function stageNamespace(environment: EngineEnvironment, stage: number): StageNamespace {
+  const namespace = environment[`STAGE_${stage}`];
+  if (namespace !== undefined) return namespace;
+  throw new ServiceError({
+    code: "configuration_invalid",
+    status: 500,
+    message: `the model's plan has a stage ${String(stage)}, and the engine Worker has no binding STAGE_${String(stage)}`,
+    retryable: false,
+  });
 }

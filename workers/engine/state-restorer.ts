@@ -1,7 +1,7 @@
 /** Brings a state that a request was handed into the engine, chunk by chunk, and believes nothing that it says. */
 import { stateChunkBytes } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
-import { engineErrorCode, type Engine, type StateFacts } from "./engine-surface.ts";
+import { engineErrorCode, type ComputingEngine, type StateFacts } from "./engine-surface.ts";
 import { messageOf, stateRejected } from "../contracts/request/failures.ts";
 import { stateLost } from "./failures.ts";
 import type { OpenedState } from "../contracts/request/open-state.ts";
@@ -14,14 +14,14 @@ const pushBytes = 1 << 16;
 const silenceMilliseconds = 10_000;
 
 export class StateRestorer {
-  readonly #engine: Engine;
+  readonly #engine: ComputingEngine;
   readonly #resume: OpenedState;
   readonly #incoming: IncomingState;
   #facts: StateFacts | undefined;
   #handle: number | undefined;
   #pushed = false;
 
-  constructor(engine: Engine, resume: OpenedState, host: IncomingStateHost) {
+  constructor(engine: ComputingEngine, resume: OpenedState, host: IncomingStateHost) {
     this.#engine = engine;
     this.#resume = resume;
     this.#incoming = new IncomingState(resume.bytes, headerBytes, host);
@@ -73,6 +73,7 @@ export class StateRestorer {
   advance(now: number): "idle" | "moved" | "done" {
     if (this.#handle === undefined) return "idle";
     const handle = this.#handle;
+    if (this.#engine.takesState?.(handle) === false) return "idle";
     const chunk = this.#incoming.peek();
     if (chunk.length > 0) {
       for (let at = 0; at < chunk.length; at += pushBytes) {
@@ -89,7 +90,9 @@ export class StateRestorer {
       return "idle";
     }
     if (this.#incoming.status === "broken") throw new ServiceError(stateRejected("the state's stream broke off"));
-    this.#requireTokens(this.#guarded(() => this.#engine.endRestore(handle)));
+    const tokens = this.#guarded(() => this.#engine.endRestore(handle));
+    if (tokens === undefined) return "idle";
+    this.#requireTokens(tokens);
     return "done";
   }
 

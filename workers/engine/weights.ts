@@ -2,7 +2,7 @@
 import { toHex } from "../encoding/hex.ts";
 import type { ModelManifest, ModelShard } from "../contracts/model-files.ts";
 import { ServiceError } from "../contracts/errors.ts";
-import type { Engine, ModelLoader } from "./engine-surface.ts";
+import type { ModelLoader, PartEngine } from "./engine-surface.ts";
 import { engineUnavailable, modelInvalid } from "./failures.ts";
 
 /** The assets binding answers any host; only the path counts. */
@@ -18,8 +18,14 @@ export async function loadWeights(
   { shards }: Pick<ModelManifest, "shards">,
   loader: ModelLoader,
   onProgress: () => void,
-): Promise<Engine> {
-  for (const shard of shards) await loadShard(files, shard, loader, onProgress);
+): Promise<PartEngine> {
+  let at = 0;
+  for (const shard of shards) {
+    at += shard.bytes;
+    // Nothing of it belongs to the part of the model that is loaded.
+    if (loader.neededFrom() >= at) loader.skip(shard.bytes);
+    else await loadShard(files, shard, loader, onProgress);
+  }
   onProgress();
   return loader.finish();
 }

@@ -37,6 +37,7 @@ export const logEvents = {
   snapshot_store_failed: "The store of states failed at a step of an answer or a document, which went on without it.",
   snapshots_not_deleted: "Snapshots in the trash could not be deleted; an alarm tries again.",
   snapshots_not_moved: "Idle snapshots could not be moved to R2; an alarm tries again.",
+  stage_lost: "A stage of the model died or could not be reached; all are joined anew, and what they had read is read again.",
   storage_corrupt: "An object's file is damaged: what it kept cannot be read, or was a cache and is begun anew.",
   stream_end_not_written: "The end of a stream could not be written down.",
   stream_ended: "A streamed answer reached its end.",

@@ -16,9 +16,10 @@ import { cacheDirectory, inRepository } from "../paths.ts";
 import { othersServing } from "../port.ts";
 import { reportFailure, isMain } from "../run.ts";
 import { writeShards, type ShardedFile } from "../gguf/shards.ts";
+import { stagesOf } from "../stages/sizes.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 8;
+const formatVersion = 9;
 
 interface ModelStamp extends Stamp {
   readonly source: ModelSource;
@@ -63,7 +64,9 @@ async function mustNotBeServed({ id }: ModelSource): Promise<void> {
 async function write(output: string, source: ModelSource): Promise<void> {
   const facts = await readGgufFacts(source.path);
   const tokenizer = JSON.stringify(facts.tokenizer);
-  const manifestText = (written: ShardedFile) => JSON.stringify(manifestOf(source, facts, written, tokenizer), null, 2);
+  const stages = await stagesOf(source.path);
+  const manifestText = (written: ShardedFile) =>
+    JSON.stringify({ ...manifestOf(source, facts, written, tokenizer), ...(stages === undefined ? {} : { stages }) }, null, 2);
   stampIn(output).remove();
   const sharded = await replaceDirectory(join(output, "engine/model"), async (directory) => {
     const written = await writeShards(source.path, directory);

@@ -1,11 +1,12 @@
 /**
- * The engine Worker's configuration with another spiking mode. wrangler gives variables of the command line to the first Worker alone, so
- * those of the second need a file of their own.
+ * The engine Worker's configuration with another spiking mode, or with the stages of a model beside it. wrangler gives variables of the command
+ * line to the first Worker alone, so those of the others need files of their own.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { SpikingMode } from "../../../workers/contracts/spikes.ts";
 import { inRepository } from "../paths.ts";
 import { engineConfiguration } from "../stack.ts";
+import { writeStageConfigurations, type StageConfigurations } from "../stages/configurations.ts";
 
 /** Paths of the original, and what they are as seen from `dist`. */
 const moved = [
@@ -13,12 +14,26 @@ const moved = [
   ['directory = "../../dist/engine"', 'directory = "engine"'],
 ] as const;
 
-/** Path of the engine Worker's configuration; the committed one where no mode is asked for. */
-export function engineConfigurationFor(mode: SpikingMode | undefined): string {
-  if (mode === undefined) return engineConfiguration;
+/**
+ * Paths of the configurations of the engine Worker and of `stages` Workers beside it, which hold the rest of its model; the engine's committed one
+ * where no mode is asked for and the model is whole.
+ */
+export function engineConfigurationsFor(mode: SpikingMode | undefined, stages = 0): StageConfigurations {
+  if (stages > 0) return stagedConfigurations(mode, stages);
+  if (mode === undefined) return { engine: engineConfiguration, stages: [] };
   const path = `dist/engine-${mode}.toml`;
   writeFileSync(inRepository(path), withMode(readFileSync(inRepository(engineConfiguration), "utf8"), mode));
-  return path;
+  return { engine: path, stages: [] };
+}
+
+/** All in the same mode. */
+function stagedConfigurations(mode: SpikingMode | undefined, stages: number): StageConfigurations {
+  const written = writeStageConfigurations(stages);
+  for (const path of [written.engine, ...written.stages]) {
+    const text = readFileSync(inRepository(path), "utf8");
+    writeFileSync(inRepository(path), text.replace('SPIKES = ""', `SPIKES = "${mode ?? ""}"`));
+  }
+  return written;
 }
 
 export function withMode(toml: string, mode: string): string {

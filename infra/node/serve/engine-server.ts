@@ -49,8 +49,8 @@ export async function startEngineServer(model: LoadedModel, { secret, grammar, o
     freeStateBytes: engine.freeStateBytes(),
     generatedTokens: scheduler.generatedTokens,
   });
-  const ready = (): null => {
-    if (scheduler.generatedTokens === 0) produceOneToken(model);
+  const ready = async (): Promise<null> => {
+    if (scheduler.generatedTokens === 0) await produceOneToken(model);
     return null;
   };
   const calls = new Map<string, () => unknown>([
@@ -74,7 +74,7 @@ export async function startEngineServer(model: LoadedModel, { secret, grammar, o
     }
     const call = calls.get(request.url ?? "");
     if (call !== undefined) {
-      outcome(response, { ok: true, value: call() });
+      outcome(response, { ok: true, value: await call() });
       return;
     }
     if (request.url !== paths.generate) {

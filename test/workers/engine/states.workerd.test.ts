@@ -4,7 +4,9 @@ import type { SaveStates } from "../../../workers/contracts/engine.ts";
 import { generate, greedy, testedBackend } from "../../contract/generation.ts";
 import { stateConformance } from "../../contract/state-conformance.ts";
 import { filesOf, sourceOf } from "../../contract/state-files.ts";
-import { SchedulerBackend, tinyModel, tinyVocabulary } from "./tiny-model.ts";
+import { evenCuts, stagesOf, TestedBackend, type LoadPart } from "./staged-backend.ts";
+import { SchedulerBackend, tinyModel, tinyModelBytes, tinyVocabulary } from "./tiny-model.ts";
+import { createModelLoader } from "../../../workers/engine/wasm-module.ts";
 
 const requestTokens = 1000;
 
@@ -12,9 +14,23 @@ const requestTokens = 1000;
 let opened: Promise<SchedulerBackend> | undefined;
 const open = () => (opened ??= tinyModel(requestTokens).then((model) => new SchedulerBackend(model)));
 
+const loadPart: LoadPart = (options = {}) => {
+  const loader = createModelLoader({ kvType: "int8", memoryLimitBytes: 121 * 1024 * 1024, ...options });
+  loader.push(tinyModelBytes());
+  return loader.finish();
+};
+const stages = () => stagesOf(loadPart, evenCuts(8, tinyVocabulary, 3));
+
 stateConformance("a scheduler over a tiny model", open, {
   vocabulary: Array.from({ length: tinyVocabulary }, (_unused, at) => at),
   cuts: [1, 2, 3, 5, 6, 7, 8, 9, 15, 16, 31, 32, 33, 40, 64, 70],
+  full: [40, 400],
+  timeoutMilliseconds: 30_000,
+});
+
+stateConformance("a scheduler over three stages", async () => new TestedBackend((await stages()).engine), {
+  vocabulary: Array.from({ length: tinyVocabulary }, (_unused, at) => at),
+  cuts: [1, 6, 7, 31, 32, 33, 70],
   full: [40, 400],
   timeoutMilliseconds: 30_000,
 });

@@ -21,7 +21,9 @@ export interface TinyModelFile {
   readonly kvType: "int8" | "f32";
 }
 
-const committed = (): TinyModelFile => ({ bytes: fromBase64(inject("constantStateModel")), kvType: "int8" });
+export const tinyModelBytes = (): Uint8Array<ArrayBuffer> => fromBase64(inject("constantStateModel"));
+
+const committed = (): TinyModelFile => ({ bytes: tinyModelBytes(), kvType: "int8" });
 
 /** Of a file with linear and windowed layers; the committed one unless another is given. */
 export async function tinyModel(requestTokens: number, { bytes: file, kvType }: TinyModelFile = committed()): Promise<LoadedModel> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
+import type { ModelLoader, PartEngine } from "../../../workers/engine/engine-surface.ts";
 import { loadModel } from "../../../workers/engine/loaded-model.ts";
 import { loadWeights, readManifest } from "../../../workers/engine/weights.ts";
 import { bindings } from "./bindings.ts";
@@ -47,12 +48,35 @@ function server(given: Files): Pick<Fetcher, "fetch"> {
   };
 }
 
-function loader(): { readonly pushed: number[]; push(chunk: Uint8Array): void; finish(): FakeEngine; free(): void } {
-  const pushed: number[] = [];
-  return { pushed, push: (chunk) => void pushed.push(...chunk), finish: () => new FakeEngine(), free: () => undefined };
+interface TestedLoader extends ModelLoader {
+  readonly pushed: number[];
+  readonly skipped: number[];
+}
+
+/** `from`: where the first byte lies that is needed. */
+function loader(from = 0): TestedLoader {
+  const [pushed, skipped]: [number[], number[]] = [[], []];
+  return {
+    pushed,
+    skipped,
+    push: (chunk) => void pushed.push(...chunk),
+    neededFrom: () => from,
+    skip: (bytes) => void skipped.push(bytes),
+    finish: () => new FakeEngine() as unknown as PartEngine,
+    free: () => undefined,
+  };
 }
 
 describe("loadWeights", () => {
+  it("does not fetch a shard of which the loader needs nothing", async () => {
+    const files = await twoShards();
+    const { shards } = await readManifest(server(files));
+    const [first = 0, second = 0] = shards.map(({ bytes }) => bytes);
+    const target = loader(first);
+    await loadWeights(server({ ...files, "shard-000.bin": "" }), { shards }, target, () => undefined);
+    expect([target.skipped, target.pushed.length]).toEqual([[first], second]);
+  });
+
   it("pushes the shards in order and reports progress before it touches the loader", async () => {
     const target = loader();
     let progress = 0;

@@ -2,7 +2,7 @@
 //! them into the linear memory first, and trap where that cannot grow.
 
 use core::cell::Cell;
-use js_sys::{Uint8Array, Uint32Array};
+use js_sys::{Float32Array, Uint8Array, Uint32Array};
 use spikingbrain_engine::{Error, Result};
 
 /// Large enough that a crossing costs nothing beside what is done with the bytes.
@@ -46,6 +46,26 @@ pub fn front(array: &Uint8Array, most: usize) -> Result<Vec<u8>> {
     bytes.resize(length as usize, 0);
     array.subarray(0, length).copy_to(&mut bytes);
     Ok(bytes)
+}
+
+/// All of the array's bytes.
+pub fn all(array: &Uint8Array) -> Result<Vec<u8>> {
+    front(array, usize::MAX)
+}
+
+/// The numbers that little-endian bytes are.
+pub fn floats(array: &Uint8Array) -> Result<Vec<f32>> {
+    let mut values = reserved(array.length() / 4)?;
+    each_chunk(array, |chunk| {
+        values.extend(chunk.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])));
+        Ok(())
+    })?;
+    Ok(values)
+}
+
+/// Numbers as bytes of JavaScript's own.
+pub fn of_floats(values: &[f32]) -> Uint8Array {
+    Uint8Array::new(&Float32Array::from(values).buffer())
 }
 
 fn reserved<T>(length: u32) -> Result<Vec<T>> {

@@ -3,16 +3,22 @@
 mod bytes;
 mod exchange;
 mod memory;
+mod parts;
 mod wire;
 
 use exchange::{Bound, RankExchange};
 use js_sys::{Float32Array, Reflect, Uint8Array, Uint32Array};
+use spikingbrain_engine::config::Cut;
 use spikingbrain_engine::model::Model;
+use spikingbrain_engine::state::{KvType, State};
 use spikingbrain_engine::token_set::TokenSet;
 use spikingbrain_engine::weights::{Inspection, Inspector, Loader};
 use spikingbrain_engine::{Engine as Core, Error};
 use wasm_bindgen::prelude::*;
-use wire::{Counts, Description, Inspected, LoadOptions, OpenOptions, SampledToken, SaveOptions, StateFile, StateRuns, prompt_logprobs};
+use wire::{
+    Counts, CutRanges, Description, Inspected, LoadOptions, OpenOptions, PartSize, SampledToken, SaveOptions, StateFile, StateRuns,
+    prompt_logprobs,
+};
 
 /// An `Error` with `name` and `code`, so that callers route on the code and show the message.
 fn thrown(error: &Error) -> JsValue {
@@ -29,6 +35,13 @@ fn parsed<T: serde::de::DeserializeOwned>(json: &str, what: &str) -> Result<T, J
 
 fn written<T: serde::Serialize>(value: &T) -> Result<String, JsValue> {
     serde_json::to_string(value).map_err(|error| thrown(&Error::InvalidArgument(error.to_string())))
+}
+
+fn pairs(plan: &[u32]) -> Result<Vec<(u32, usize)>, JsValue> {
+    if !plan.len().is_multiple_of(2) {
+        return Err(thrown(&Error::InvalidArgument(format!("a plan is pairs of sequence and count; it has {} numbers", plan.len()))));
+    }
+    Ok(plan.chunks_exact(2).map(|pair| (pair[0], pair[1] as usize)).collect())
 }
 
 trait Thrown<T> {
@@ -69,13 +82,28 @@ impl ModelLoader {
     pub fn new(options_json: &str, exchange: Option<RankExchange>) -> Result<ModelLoader, JsValue> {
         let options: LoadOptions = parsed(options_json, "options")?;
         let weights = options.memory_limit_bytes.map(|limit| limit.saturating_sub(memory::used_bytes()) as u64);
-        let loader = Loader::new(weights).with_spikes(options.spikes.map(Into::into)).with_rank(options.rank().or_throw()?);
+        let loader = Loader::new(weights)
+            .with_spikes(options.spikes.map(Into::into))
+            .with_rank(options.rank().or_throw()?)
+            .with_cut(options.cut.map(Into::into));
         Ok(Self { loader, options, exchange })
     }
 
     /// The file's next bytes.
     pub fn push(&mut self, chunk: &Uint8Array) -> Result<(), JsValue> {
         bytes::each_chunk(chunk, |chunk| self.loader.push(chunk)).or_throw()
+    }
+
+    /// Where the next byte lies that is needed; infinite once nothing more is.
+    #[wasm_bindgen(js_name = neededFrom)]
+    pub fn needed_from(&self) -> f64 {
+        self.loader.needed_from().map_or(f64::INFINITY, |at| at as f64)
+    }
+
+    /// Passes over bytes that are not needed.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn skip(&mut self, bytes: f64) -> Result<(), JsValue> {
+        self.loader.skip(bytes as u64).or_throw()
     }
 
     /// After the last byte.
@@ -122,11 +150,27 @@ impl ModelInspector {
 
     /// JSON of the model, with its state's sizes at these contexts.
     pub fn describe(&mut self, contexts: &[u32]) -> Result<String, JsValue> {
+        written(&Inspected::new(self.whole()?, contexts))
+    }
+
+    /// JSON of what an engine that holds this part of the model (JSON) takes: weights, buffers of passes of so many tokens, and one state of so
+    /// many tokens with int8 keys and values.
+    #[wasm_bindgen(js_name = partSize)]
+    pub fn part_size(&mut self, cut_json: &str, pass_tokens: u32, tokens: u32) -> Result<String, JsValue> {
+        let cut: Cut = parsed::<CutRanges>(cut_json, "cut")?.into();
+        let inspection = self.whole()?;
+        let position = tokens as usize + inspection.config.learned_sinks;
+        let memory = inspection.part(&cut, pass_tokens as usize, position).or_throw()?;
+        let state = State::part_bytes_at(&inspection.config, &cut, KvType::Int8, position, pass_tokens as usize);
+        written(&PartSize::new(memory, state))
+    }
+
+    fn whole(&mut self) -> Result<&Inspection, JsValue> {
         let inspection = match self.inspection.take() {
             Some(inspection) => inspection,
             None => core::mem::take(&mut self.inspector).finish().or_throw()?,
         };
-        written(&Inspected::new(self.inspection.insert(inspection), contexts))
+        Ok(self.inspection.insert(inspection))
     }
 }
 
@@ -192,11 +236,7 @@ impl Engine {
 
     /// `[sequence, count, sequence, count, ...]`
     pub fn step(&mut self, plan: &[u32]) -> Result<(), JsValue> {
-        if !plan.len().is_multiple_of(2) {
-            return Err(thrown(&Error::InvalidArgument(format!("a plan is pairs of sequence and count; it has {} numbers", plan.len()))));
-        }
-        let pairs: Vec<(u32, usize)> = plan.chunks_exact(2).map(|pair| (pair[0], pair[1] as usize)).collect();
-        self.core.step(&pairs).or_throw()
+        self.core.step(&pairs(plan)?).or_throw()
     }
 
     /// The next token, as JSON.

@@ -1,13 +1,14 @@
 //! The JSON that crosses to JavaScript; names are those of `workers/contracts/engine.ts`.
 
 use serde::{Deserialize, Serialize};
-use spikingbrain_engine::config::Rank;
+use spikingbrain_engine::config::{Cut, Rank};
 use spikingbrain_engine::engine::StateDescription;
 use spikingbrain_engine::model::exchanged_bytes;
 use spikingbrain_engine::sample::{Sampled, Sampling, TokenLogprob};
 use spikingbrain_engine::spike::{Site, SpikeCounts, SpikeMeter, SpikingMode};
-use spikingbrain_engine::state::{Digests, KvType, RecurrentType, Run, SaveMode, StateBytes};
+use spikingbrain_engine::state::{Digests, KvType, PartBytes, RecurrentType, Run, SaveMode, StateBytes};
 use spikingbrain_engine::weights::Inspection;
+use spikingbrain_engine::weights::inspection::PartMemory;
 use spikingbrain_engine::{Engine, SequenceOptions};
 use std::collections::BTreeMap;
 
@@ -55,6 +56,51 @@ pub struct LoadOptions {
     ranks: Option<usize>,
     model_digest: Option<Digest>,
     tokenizer_digest: Option<Digest>,
+    pub cut: Option<CutRanges>,
+}
+
+/// A part of a model: `[from, to)` of each.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CutRanges {
+    embedding: [usize; 2],
+    sublayers: [usize; 2],
+    head: [usize; 2],
+}
+
+impl From<CutRanges> for Cut {
+    fn from(CutRanges { embedding, sublayers, head }: CutRanges) -> Self {
+        let range = |[from, to]: [usize; 2]| from..to;
+        Self { embedding: range(embedding), sublayers: range(sublayers), head: range(head) }
+    }
+}
+
+/// What a part of a model has of a state file.
+#[derive(Serialize)]
+pub struct FileShare {
+    head: u64,
+    /// Tokens and bytes of each token.
+    groups: Vec<(usize, usize)>,
+}
+
+impl From<PartBytes> for FileShare {
+    fn from(PartBytes { head, groups }: PartBytes) -> Self {
+        Self { head, groups }
+    }
+}
+
+/// What a part of a model takes beside its states.
+#[derive(Serialize)]
+pub struct PartSize {
+    weights: u64,
+    buffers: u64,
+    state: u64,
+}
+
+impl PartSize {
+    pub fn new(PartMemory { weights, buffers }: PartMemory, state: usize) -> Self {
+        Self { weights, buffers, state: state as u64 }
+    }
 }
 
 impl LoadOptions {
@@ -281,6 +327,9 @@ pub struct Description<'a> {
     kv_heads_of_ranks: Vec<usize>,
     constant_state: bool,
     salient_tokens: Option<usize>,
+    hidden: usize,
+    learned_sinks: usize,
+    pass_tokens: usize,
     kernel: &'static str,
     weight_bytes: usize,
     bos_token_id: Option<u32>,
@@ -312,6 +361,9 @@ impl<'a> From<&'a Engine> for Description<'a> {
             kv_heads_of_ranks: (0..rank.ranks()).map(heads).collect(),
             constant_state: config.has_constant_state(),
             salient_tokens: config.evicted().map(|evicted| evicted.salient),
+            hidden: config.hidden,
+            learned_sinks: config.learned_sinks,
+            pass_tokens: engine.pass_tokens(),
             kernel: engine.kernel(),
             weight_bytes: model.weight_bytes(),
             bos_token_id: config.bos,
@@ -378,6 +430,7 @@ pub struct Inspected<'a> {
     parameters: u64,
     active_parameters: u64,
     weight_bytes: u64,
+    tied: bool,
     stored_types: &'a BTreeMap<&'static str, usize>,
     spikes: &'static str,
     spikes_k: f64,
@@ -416,6 +469,7 @@ impl<'a> Inspected<'a> {
             parameters: inspection.parameters,
             active_parameters: inspection.active_parameters,
             weight_bytes: inspection.weight_bytes,
+            tied: inspection.tied,
             stored_types: &inspection.types,
             spikes: config.spiking.mode.name(),
             spikes_k: config.spiking.k,

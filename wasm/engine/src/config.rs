@@ -1,9 +1,11 @@
 //! One model, described by config: the 7B, the 76B and the small models differ only here.
 
+mod cut;
 mod keys;
 mod rank;
 mod read;
 
+pub use cut::Cut;
 pub use rank::{MAX_RANKS, Rank};
 pub use read::MAX_WIDTH;
 
@@ -165,6 +167,8 @@ pub struct Config {
     pub kept_tokens: usize,
     /// Layers in order.
     pub layers: Vec<Layer>,
+    /// What of the model this engine holds; a file is read as whole.
+    pub cut: Cut,
     /// Which inputs of products become spikes: the file's wish, or the loader's.
     pub spiking: Spiking,
     /// Beginning-of-text token, where the file names one.

@@ -3,13 +3,19 @@
 //! A caller schedules: it opens sequences, feeds them tokens, and each step names which sequences read how many of theirs. A sequence whose
 //! tokens are all read has its next token chosen within that step, so logits are never kept.
 
+mod lead;
+mod message;
+mod part;
 mod pass;
 mod sequence;
 mod transfers;
 
+pub use lead::PassId;
+pub use part::MAX_LOGIT_ROWS;
 pub use sequence::SequenceOptions;
 pub use transfers::StateDescription;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::kernel::{Active, Kernel};
 use crate::layer::gated_linear::CHUNK_TOKENS;
@@ -19,6 +25,7 @@ use crate::sample::{Sampled, TokenLogprob};
 use crate::spike::{SpikeMeter, SpikingMode};
 use crate::state::{Digests, Identity, KvType, State};
 use crate::token_set::{TokenSet, beyond};
+use lead::Begun;
 use sequence::{Sequence, Transfer};
 use std::collections::BTreeMap;
 
@@ -49,9 +56,15 @@ pub struct Engine {
     /// Most tokens of one pass.
     pass_tokens: usize,
     scratch: Scratch,
-    empty: State,
+    /// A state that has read the learned sinks alone; `None` until the part of the model before this one has told of them.
+    empty: Option<State>,
     sequences: BTreeMap<SequenceId, Sequence>,
     last_id: SequenceId,
+    /// Sequences that stand here for those of engines that lead, by owner and by its name of them.
+    guests: BTreeMap<(u64, u32), SequenceId>,
+    /// Passes that are on their way through other parts.
+    passes: BTreeMap<PassId, Begun>,
+    last_pass: PassId,
 }
 
 impl Engine {
@@ -61,7 +74,7 @@ impl Engine {
         let kv_type = if config.spiking.mode.keeps_int8() { KvType::Int8 } else { kv_type };
         let sinks = config.learned_sinks;
         let part = model.part();
-        let free = free_bytes(limit, config.vocabulary);
+        let free = free_bytes(limit, config);
         // Learned sinks see one another, so all of them are one pass, whose buffers go when it is over.
         let mut once = Scratch::default();
         let mut allowance = Allowance::new("the state of an empty sequence", free);
@@ -69,12 +82,26 @@ impl Engine {
         if sinks > 0 {
             model.reserve(&mut once, sinks, sinks, &mut allowance)?;
         }
-        let empty = model.ranks().leave(model.new_state(kv_type, &mut once))?;
+        let waits = sinks > 0 && config.cut.sublayers.start > 0 && !config.cut.sublayers.is_empty();
+        let empty = if waits { None } else { Some(model.ranks().leave(model.new_state(kv_type, &mut once))?) };
         drop(once);
-        let found = buffers(&model, kv_type, free_bytes(limit, config.vocabulary));
+        let found = buffers(&model, kv_type, free_bytes(limit, config));
         let (own_pass_tokens, scratch) = model.ranks().agree(found)?;
         let pass_tokens = model.ranks().least(own_pass_tokens)?;
-        Ok(Self { model, kv_type, digests: Digests::default(), limit, pass_tokens, scratch, empty, sequences: BTreeMap::new(), last_id: 0 })
+        Ok(Self {
+            model,
+            kv_type,
+            digests: Digests::default(),
+            limit,
+            pass_tokens,
+            scratch,
+            empty,
+            sequences: BTreeMap::new(),
+            last_id: 0,
+            guests: BTreeMap::new(),
+            passes: BTreeMap::new(),
+            last_pass: 0,
+        })
     }
 
     /// With what is known of the files it was made from, which states carry.
@@ -93,6 +120,11 @@ impl Engine {
         Active::NAME
     }
 
+    /// Most tokens of a pass.
+    pub fn pass_tokens(&self) -> usize {
+        self.pass_tokens
+    }
+
     /// How keys and values are kept.
     pub fn kv_type(&self) -> KvType {
         self.kv_type
@@ -102,10 +134,10 @@ impl Engine {
     pub fn free_state_bytes(&self) -> usize {
         let reserved = |sequence: &Sequence| match &sequence.transfer {
             Some(Transfer::Restoring(reader)) => reader.reserved(),
-            None | Some(Transfer::Saving(_)) => 0,
+            None | Some(Transfer::Saving(_) | Transfer::Passing) => 0,
         };
         let reserved = self.sequences.values().map(reserved).fold(0, usize::saturating_add);
-        free_bytes(self.limit, self.model.config().vocabulary).saturating_sub(reserved)
+        free_bytes(self.limit, self.model.config()).saturating_sub(reserved)
     }
 
     /// Bytes a sequence's state takes once it holds `tokens` tokens of text: this rank's part of it.
@@ -119,7 +151,7 @@ impl Engine {
         let sequence = self.sequence(id)?;
         Ok(match &sequence.transfer {
             Some(Transfer::Restoring(reader)) => reader.bytes(),
-            None | Some(Transfer::Saving(_)) => sequence.state.as_ref().map_or(0, State::bytes),
+            None | Some(Transfer::Saving(_) | Transfer::Passing) => sequence.bytes(),
         })
     }
 
@@ -295,7 +327,11 @@ impl Engine {
     }
 
     fn state_or_empty(&self, id: SequenceId) -> Result<&State> {
-        Ok(self.sequence(id)?.state.as_ref().unwrap_or(&self.empty))
+        self.sequence(id)?.state.as_ref().map_or_else(|| self.empty(), Ok)
+    }
+
+    fn empty(&self) -> Result<&State> {
+        self.empty.as_ref().ok_or_else(|| Error::StateLost("this part of the model has not been told of the learned sinks".to_owned()))
     }
 
     fn identity(&self) -> Identity<'_> {
@@ -318,8 +354,9 @@ fn buffers(model: &Model, kv_type: KvType, free: usize) -> Result<(usize, Scratc
     let config = model.config();
     let part = model.part();
     let first = FIRST_POSITIONS.min(config.context + config.learned_sinks);
+    let most = most_pass_tokens(config);
     if config.has_constant_state() {
-        for tokens in [MAX_PASS_TOKENS, SHORT_PASS_TOKENS] {
+        for tokens in [most, SHORT_PASS_TOKENS] {
             let mut scratch = Scratch::default();
             let state = State::bytes_at(part, kv_type, FAR_POSITION, tokens);
             let mut allowance = Allowance::new(WHAT, free.saturating_sub(state));
@@ -329,14 +366,32 @@ fn buffers(model: &Model, kv_type: KvType, free: usize) -> Result<(usize, Scratc
         }
     }
     let mut scratch = Scratch::default();
-    model.reserve(&mut scratch, MAX_PASS_TOKENS, first, &mut Allowance::new(WHAT, free))?;
-    Ok((MAX_PASS_TOKENS, scratch))
+    model.reserve(&mut scratch, most, first, &mut Allowance::new(WHAT, free))?;
+    Ok((most, scratch))
+}
+
+/// A part of a model has short passes: its memory is full of weights.
+fn most_pass_tokens(config: &Config) -> usize {
+    if config.is_whole() { MAX_PASS_TOKENS } else { SHORT_PASS_TOKENS }
 }
 
 /// Bytes that state may take under a limit.
-fn free_bytes(limit: Option<(usize, UsedBytes)>, vocabulary: usize) -> usize {
-    let kept_back = SLACK_BYTES.saturating_add(vocabulary.saturating_mul(SAMPLING_BYTES_PER_TOKEN));
-    limit.map_or(usize::MAX, |(limit, used)| limit.saturating_sub(used().saturating_add(kept_back)))
+fn free_bytes(limit: Option<(usize, UsedBytes)>, config: &Config) -> usize {
+    limit.map_or(usize::MAX, |(limit, used)| limit.saturating_sub(used().saturating_add(kept_back(config))))
+}
+
+/// What is never given to a state.
+pub(crate) fn kept_back(config: &Config) -> usize {
+    let sampling = config.vocabulary.saturating_mul(SAMPLING_BYTES_PER_TOKEN);
+    let exchange = if config.is_whole() { 0 } else { exchange_bytes(config) };
+    SLACK_BYTES.saturating_add(sampling).saturating_add(exchange)
+}
+
+/// What a pass takes on its way between parts: rows as bytes and as numbers, those that come and those that go, and logits likewise.
+fn exchange_bytes(config: &Config) -> usize {
+    let rows = most_pass_tokens(config).saturating_mul(config.hidden);
+    let logits = MAX_LOGIT_ROWS.saturating_mul(config.cut.head.len());
+    bytes_of::<f32>(rows.saturating_mul(4).saturating_add(logits.saturating_mul(2)))
 }
 
 fn unknown(id: SequenceId) -> Error {

@@ -34,6 +34,11 @@ impl Allowance {
         Self { what, free }
     }
 
+    /// What has been taken of all there could be.
+    pub(crate) fn taken(&self) -> usize {
+        usize::MAX - self.free
+    }
+
     /// Takes `bytes`, or refuses and takes nothing.
     pub fn take(&mut self, bytes: usize) -> Result<()> {
         match self.free.checked_sub(bytes) {

@@ -18,7 +18,7 @@ use crate::layer::rms_norm::{rms_norm, rms_norm_in_place};
 use crate::layer::rope::{Rope, rotate_rows};
 use crate::layer::sight::Sight;
 use crate::math::add_scaled;
-use crate::memory::{Allowance, bytes_of};
+use crate::memory::{Allowance, bytes_of, zeroed};
 use crate::spike::{Site, SpikeMeter};
 use crate::state::{KvType, State, window_start};
 use crate::weights::Matrix;
@@ -26,7 +26,7 @@ use crate::weights::loader::Weights;
 use crate::weights::matrix::PANEL_ROWS;
 use evicted::EvictedAngles;
 use exchange::{Exchange, Ranks, exchanged_floats};
-use layer::Layer;
+use layer::{Feeding, Layer, Mixing};
 use span::Span;
 
 /// Most tokens of one pass; more are cut into several, so that buffers stay small.
@@ -43,12 +43,14 @@ pub struct Model {
     ranks: Ranks,
     parameters: u64,
     weight_bytes: usize,
-    embedding: Matrix,
+    /// Rows of the vocabulary that the cut holds, as of the head.
+    embedding: Option<Matrix>,
     head: Option<Matrix>,
-    output_norm: Vec<f32>,
+    output_norm: Option<Vec<f32>>,
     sinks: Option<Matrix>,
     rope: Rope,
     evicted_angles: Option<EvictedAngles>,
+    /// From the cut's first layer on.
     layers: Vec<Layer>,
 }
 
@@ -67,6 +69,9 @@ pub struct Segment<'a> {
     /// Where spikes are counted.
     pub counting: Option<Counting<'a>>,
 }
+
+/// A row of a pass, its segment, and its token within that.
+pub type WantedRow = (usize, usize, usize);
 
 /// Counts the spikes of a segment.
 #[derive(Debug)]
@@ -106,14 +111,14 @@ impl Model {
     fn with_ranks(weights: Weights, ranks: Ranks) -> Result<Self> {
         let Weights { config, mut tensors, parameters, bytes, rank } = weights;
         let mut tensors = Tensors(&mut tensors);
-        let layers = (0..config.layers.len()).map(|index| Layer::take(&mut tensors, &config, index)).collect::<Result<_>>()?;
+        let layers = config.cut.layers().map(|index| Layer::take(&mut tensors, &config, index)).collect::<Result<_>>()?;
         let rope = Rope::new(&config);
         Ok(Self {
             parameters,
             weight_bytes: bytes,
-            embedding: tensors.matrix("token_embd.weight")?,
+            embedding: tensors.optional_matrix("token_embd.weight"),
             head: tensors.optional_matrix("output.weight"),
-            output_norm: tensors.vector("output_norm.weight")?,
+            output_norm: tensors.optional_vector("output_norm.weight"),
             sinks: tensors.optional_matrix("sink_embd.weight"),
             evicted_angles: EvictedAngles::new(&config, &rope),
             rope,
@@ -164,18 +169,35 @@ impl Model {
 
     /// A state with nothing read but the learned sinks.
     pub fn new_state(&self, kind: KvType, scratch: &mut Scratch) -> Result<State> {
+        self.new_state_after(kind, None, scratch)
+    }
+
+    /// The same where another part of the model comes before this one: `rows`, `[sinks, hidden]`, are the learned sinks' as that part leaves
+    /// them. What this one makes of them stays in `scratch`, for [`Self::rows`].
+    pub fn new_state_after(&self, kind: KvType, rows: Option<&[f32]>, scratch: &mut Scratch) -> Result<State> {
+        let (count, hidden) = (self.config.learned_sinks, self.config.hidden);
         let mut state = State::new(&self.part, kind)?;
-        if let Some(sinks) = &self.sinks {
-            let count = self.config.learned_sinks;
-            scratch.residual.resize(count * self.config.hidden, 0.0);
-            for (row, target) in scratch.residual.chunks_exact_mut(self.config.hidden).enumerate() {
-                sinks.row(row, target);
-            }
-            scratch.neurons.begin(self.config.spiking);
-            let mut span = [Span { state: &mut state, first_row: 0, count, recurrent_from: usize::MAX }];
-            self.layers_forward(&mut span, scratch)?;
-            state.advance(count);
+        if count == 0 {
+            return Ok(state);
         }
+        match (rows, &self.sinks) {
+            (Some(rows), None) if !self.layers.is_empty() => scratch.set_rows(rows, count, hidden)?,
+            (None, Some(sinks)) => {
+                scratch.residual.resize(count * hidden, 0.0);
+                for (row, target) in scratch.residual.chunks_exact_mut(hidden).enumerate() {
+                    sinks.row(row, target);
+                }
+            }
+            (None, None) if self.layers.is_empty() => {
+                state.advance(count);
+                return Ok(state);
+            }
+            _ => return Err(Error::InvalidArgument("the learned sinks' rows come from the part of the model before this one".to_owned())),
+        }
+        scratch.neurons.begin(self.config.spiking);
+        let mut span = [Span { state: &mut state, first_row: 0, count, recurrent_from: usize::MAX }];
+        self.layers_forward(&mut span, scratch)?;
+        state.advance(count);
         Ok(state)
     }
 
@@ -185,18 +207,28 @@ impl Model {
         &self,
         segments: &mut [Segment<'_>],
         scratch: &mut Scratch,
-        mut receive: impl FnMut(usize, usize, &mut [f32]),
+        receive: impl FnMut(usize, usize, &mut [f32]),
     ) -> Result<()> {
-        let hidden = self.config.hidden;
+        let wanted = self.read(segments, None, scratch)?;
+        self.hand_out(&wanted, scratch, receive)
+    }
+
+    /// Logits of the wanted rows of the last [`Self::read`], as of [`Self::forward`].
+    pub fn hand_out(&self, wanted: &[WantedRow], scratch: &mut Scratch, mut receive: impl FnMut(usize, usize, &mut [f32])) -> Result<()> {
+        self.logits(wanted, scratch, &mut receive)
+    }
+
+    /// As far as this part of the model goes: from the rows that the part before it has left, `[tokens, hidden]`, or from the segments' tokens
+    /// where there are none; its own rows stay in `scratch`, for [`Self::rows`]. Which of them logits are wanted of, by row.
+    pub fn read(&self, segments: &mut [Segment<'_>], rows: Option<&[f32]>, scratch: &mut Scratch) -> Result<Vec<WantedRow>> {
         let total: usize = segments.iter().map(|segment| segment.tokens.len()).sum();
         if total > MAX_PASS_TOKENS {
             return Err(Error::InvalidArgument(format!("a pass of {total} tokens; at most {MAX_PASS_TOKENS} are allowed")));
         }
-        if let Some(token) = segments.iter().flat_map(|segment| segment.tokens).find(|token| **token as usize >= self.config.vocabulary) {
-            return Err(Error::InvalidArgument(format!("token {token} is not below the vocabulary size {}", self.config.vocabulary)));
+        match rows {
+            Some(rows) => scratch.set_rows(rows, total, self.config.hidden)?,
+            None => self.embed(segments, total, scratch)?,
         }
-        scratch.residual.resize(total * hidden, 0.0);
-        self.look_up(segments, scratch)?;
         let mut wanted = Vec::new();
         let mut spans = Vec::new();
         let mut meters = Vec::new();
@@ -224,17 +256,51 @@ impl Model {
         for span in &mut spans {
             span.state.advance(span.count);
         }
-        self.logits(&wanted, scratch, &mut receive)
+        Ok(wanted)
+    }
+
+    /// What the last [`Self::read`] has left of every token, `[tokens, hidden]`.
+    pub fn rows<'a>(&self, scratch: &'a Scratch) -> &'a [f32] {
+        &scratch.residual
+    }
+
+    /// The rows of the embedding that this part has, of those of `tokens` that lie in it, in order.
+    pub fn embedded(&self, tokens: &[u32]) -> Result<Vec<f32>> {
+        let (hidden, own) = (self.config.hidden, &self.config.cut.embedding);
+        let ids = || tokens.iter().map(|token| *token as usize).filter(|token| own.contains(token));
+        let mut rows = zeroed(ids().count() * hidden, "embedded tokens")?;
+        for (row, token) in rows.chunks_exact_mut(hidden).zip(ids()) {
+            if let Some(embedding) = &self.embedding {
+                embedding.row(token - own.start, row);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Logits over this part's rows of the head, of `rows`, `[tokens, hidden]`, as the last layer has left them.
+    pub fn part_logits(&self, rows: &[f32], scratch: &mut Scratch, mut receive: impl FnMut(usize, &mut [f32])) -> Result<()> {
+        let count = rows.len() / self.config.hidden;
+        scratch.set_rows(rows, count, self.config.hidden)?;
+        let wanted: Vec<WantedRow> = (0..count).map(|row| (row, 0, row)).collect();
+        self.logits(&wanted, scratch, &mut |_, row, logits| receive(row, logits))
     }
 
     /// Every token's embedding, from the rank that has its row.
-    fn look_up(&self, segments: &[Segment<'_>], scratch: &mut Scratch) -> Result<()> {
-        let (hidden, vocabulary) = (self.config.hidden, self.config.vocabulary);
-        let own = self.ranks.rows(vocabulary);
+    fn embed(&self, segments: &[Segment<'_>], total: usize, scratch: &mut Scratch) -> Result<()> {
+        let Config { hidden, vocabulary, cut, .. } = &self.config;
+        let (hidden, vocabulary) = (*hidden, *vocabulary);
+        let (Some(embedding), true) = (&self.embedding, cut.embedding == (0..vocabulary)) else {
+            return Err(Error::InvalidArgument("this part of the model has not all of the embedding; it reads rows".to_owned()));
+        };
         let tokens: Vec<usize> = segments.iter().flat_map(|segment| segment.tokens).map(|token| *token as usize).collect();
+        if let Some(token) = tokens.iter().find(|token| **token >= vocabulary) {
+            return Err(Error::InvalidArgument(format!("token {token} is not below the vocabulary size {vocabulary}")));
+        }
+        scratch.residual.resize(total * hidden, 0.0);
+        let own = self.ranks.rows(vocabulary);
         for (target, token) in scratch.residual.chunks_exact_mut(hidden).zip(&tokens) {
             if own.contains(token) {
-                self.embedding.row(token - own.start, target);
+                embedding.row(token - own.start, target);
             }
         }
         self.ranks.share_rows(&mut scratch.residual, hidden, |row| self.ranks.owner(tokens[row], vocabulary))
@@ -243,15 +309,19 @@ impl Model {
     fn layers_forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
         self.set_angles(spans, scratch);
         self.set_leaving_angles(spans, scratch);
-        for (index, layer) in self.layers.iter().enumerate() {
+        for (index, Layer { mixing, feeding }) in self.config.cut.layers().zip(&self.layers) {
             scratch.neurons.enter(index);
-            scratch.normalise(&self.config, &layer.attention_norm);
-            scratch.neurons.fire(&mut scratch.normed, Site::AttentionIn, layer.fan_out);
-            self.mix(index, layer, spans, scratch)?;
-            scratch.normalise(&self.config, &layer.feed_forward_norm);
-            let Scratch { normed, out, feed_forward, neurons, .. } = scratch;
-            let stride = layer.feed_forward.apply(normed, out, feed_forward, neurons, &self.ranks)?;
-            add_rows(&mut scratch.residual, self.config.hidden, &scratch.out, stride);
+            if let Some(mixing) = mixing {
+                scratch.normalise(&self.config, &mixing.norm);
+                scratch.neurons.fire(&mut scratch.normed, Site::AttentionIn, mixing.fan_out);
+                self.mix(index, mixing, spans, scratch)?;
+            }
+            if let Some(Feeding { norm, feed_forward }) = feeding {
+                scratch.normalise(&self.config, norm);
+                let Scratch { normed, out, feed_forward: buffers, neurons, .. } = scratch;
+                let stride = feed_forward.apply(normed, out, buffers, neurons, &self.ranks)?;
+                add_rows(&mut scratch.residual, self.config.hidden, &scratch.out, stride);
+            }
         }
         Ok(())
     }
@@ -272,7 +342,7 @@ impl Model {
     }
 
     /// Adds the mixer's output to the residual.
-    fn mix(&self, index: usize, layer: &Layer, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
+    fn mix(&self, index: usize, layer: &Mixing, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
         let Mixer { linear, softmax, evicted: _, separate_projections } = layer.config.mixer;
         let (hidden, width) = (self.config.hidden, self.config.heads * self.config.head_dim);
         let separate = layer.config.mixer.is_parallel() && separate_projections;
@@ -351,7 +421,7 @@ impl Model {
         Ok(())
     }
 
-    fn linear_branch(&self, index: usize, layer: &Layer, spans: &mut [Span<'_>], scratch: &mut Scratch) {
+    fn linear_branch(&self, index: usize, layer: &Mixing, spans: &mut [Span<'_>], scratch: &mut Scratch) {
         let Some(linear) = layer.config.mixer.linear else {
             return;
         };
@@ -392,7 +462,7 @@ impl Model {
         }
     }
 
-    fn softmax_branch(&self, index: usize, layer: &Layer, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
+    fn softmax_branch(&self, index: usize, layer: &Mixing, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
         let Some(softmax) = layer.config.mixer.softmax else {
             return Ok(());
         };
@@ -436,27 +506,24 @@ impl Model {
         Ok(())
     }
 
-    /// Final norm and head for the wanted rows, a few at a time.
-    fn logits(
-        &self,
-        wanted: &[(usize, usize, usize)],
-        scratch: &mut Scratch,
-        receive: &mut impl FnMut(usize, usize, &mut [f32]),
-    ) -> Result<()> {
-        let (hidden, vocabulary) = (self.config.hidden, self.config.vocabulary);
-        let head = self.head.as_ref().unwrap_or(&self.embedding);
+    /// Final norm and head for the wanted rows, a few at a time; none where the head is elsewhere.
+    fn logits(&self, wanted: &[WantedRow], scratch: &mut Scratch, receive: &mut impl FnMut(usize, usize, &mut [f32])) -> Result<()> {
+        let (hidden, width) = (self.config.hidden, self.config.cut.head.len());
+        let (Some(head), Some(output_norm)) = (self.head.as_ref().or(self.embedding.as_ref()), &self.output_norm) else {
+            return Ok(());
+        };
         let stride = head.rows().next_multiple_of(PANEL_ROWS);
         for group in wanted.chunks(LOGIT_ROWS) {
             let target = scratch.normed.fill(group.len(), hidden);
             for (target, (row, ..)) in target.chunks_exact_mut(hidden).zip(group) {
-                rms_norm(&scratch.residual[row * hidden..(row + 1) * hidden], &self.output_norm, self.config.epsilon, target);
+                rms_norm(&scratch.residual[row * hidden..(row + 1) * hidden], output_norm, self.config.epsilon, target);
             }
             scratch.normed.prepare(head.kind());
             scratch.logits.resize(group.len() * stride, 0.0);
             product::<Active>(head, 0..head.rows(), &scratch.normed, &mut scratch.logits, stride);
-            let stride = self.ranks.join_logits(&mut scratch.logits, group.len(), vocabulary)?;
+            let stride = self.ranks.join_logits(&mut scratch.logits, group.len(), width)?;
             for (index, (_, segment, token)) in group.iter().enumerate() {
-                let logits = if self.ranks.leads() { &mut scratch.logits[index * stride..][..vocabulary] } else { &mut [] };
+                let logits = if self.ranks.leads() { &mut scratch.logits[index * stride..][..width] } else { &mut [] };
                 receive(*segment, *token, logits);
             }
         }

@@ -14,13 +14,13 @@ mod salient;
 mod sizes;
 
 pub use evicted::{EvictedState, evicted_before};
-pub use file::{Digests, Identity, RecurrentType, Run, SaveMode, StateReader, StateWriter, header_bytes, runs};
+pub use file::{Digests, Identity, PartBytes, RecurrentType, Run, SaveMode, StateReader, StateWriter, header_bytes, runs};
 pub use key_values::KeyValues;
 pub use page::{KvShape, KvType, MAX_HEAD_DIM, PAGE_TOKENS, PANEL_TOKENS, Page};
 pub use salient::{Leaving, Salient};
 pub use sizes::StateBytes;
 
-use crate::config::{Config, Evicted, Layer, Softmax};
+use crate::config::{Config, Cut, Evicted, Layer, Softmax};
 use crate::error::Result;
 use crate::memory::{bytes_of, with_capacity, zeroed};
 
@@ -70,12 +70,16 @@ fn kv_shape(config: &Config, kind: KvType) -> KvShape {
 }
 
 impl State {
-    /// Nothing read yet.
+    /// Nothing read yet; layers whose mixers are elsewhere have nothing.
     pub fn new(config: &Config, kind: KvType) -> Result<Self> {
         let layers = config
             .layers
             .iter()
-            .map(|layer| {
+            .enumerate()
+            .map(|(index, layer)| {
+                if !config.cut.mixes(index) {
+                    return Ok(LayerState::default());
+                }
                 let matrices = if layer.mixer.linear.is_some() { config.kv_heads * config.head_dim * config.head_dim } else { 0 };
                 Ok(LayerState {
                     linear: zeroed(matrices, LINEAR)?,
@@ -133,6 +137,11 @@ impl State {
 
     /// Most bytes a state takes while it reads up to `position` in steps of at most `step` tokens.
     pub fn bytes_at(config: &Config, kind: KvType, position: usize, step: usize) -> usize {
+        Self::part_bytes_at(config, &config.cut, kind, position, step)
+    }
+
+    /// The same of the part of a state that this cut of the model holds.
+    pub fn part_bytes_at(config: &Config, cut: &Cut, kind: KvType, position: usize, step: usize) -> usize {
         let shape = kv_shape(config, kind);
         let kept_pages = config.kept().div_ceil(PAGE_TOKENS);
         let matrices = config.kv_heads.saturating_mul(config.head_dim).saturating_mul(config.head_dim);
@@ -151,10 +160,11 @@ impl State {
             };
             linear.saturating_add(evicted).saturating_add(pages.saturating_mul(shape.page_bytes()))
         };
-        let windows = config.layers.iter().any(|layer| matches!(layer.mixer.softmax, Some(Softmax::Window(_))));
+        let mixing = || config.layers.iter().enumerate().filter(|(index, _)| cut.mixes(*index)).map(|(_, layer)| layer);
+        let windows = mixing().any(|layer| matches!(layer.mixer.softmax, Some(Softmax::Window(_))));
         // What leaves a window within a step is dropped before the next layer reads its tokens.
         let passing = if windows { step.div_ceil(PAGE_TOKENS).min(all).saturating_mul(shape.page_bytes()) } else { 0 };
-        config.layers.iter().map(of_layer).fold(passing, usize::saturating_add)
+        mixing().map(of_layer).fold(passing, usize::saturating_add)
     }
 }
 

@@ -23,6 +23,10 @@ export class Engine {
      */
     accept(sequence: number, token?: number | null): void;
     /**
+     * Begins a pass: `{ pass, message }`.
+     */
+    beginPass(owner: number, plan: Uint32Array | number[]): any;
+    /**
      * Begins to give an empty sequence a state that these tokens made.
      */
     beginRestore(sequence: number, seen: Uint32Array): void;
@@ -42,6 +46,18 @@ export class Engine {
      * JSON of what is loaded.
      */
     describe(): string;
+    /**
+     * Gives a pass up.
+     */
+    dropPass(pass: number): void;
+    /**
+     * Rows of the embedding of those of a pass's tokens that this part has.
+     */
+    embedPart(message: Uint8Array): Uint8Array;
+    /**
+     * Ends a pass; false where the logits of its wanted tokens have still to be taken.
+     */
+    endPass(pass: number, message: Uint8Array): boolean;
     /**
      * After the last byte; tokens that the state has read.
      */
@@ -63,6 +79,18 @@ export class Engine {
      */
     force(sequence: number, tokens: Uint32Array | number[]): void;
     /**
+     * Frees an owner's sequence, if it is here.
+     */
+    forgetGuest(owner: number, sequence: number): void;
+    /**
+     * Frees all of an owner's sequences.
+     */
+    forgetOwner(owner: number): void;
+    /**
+     * A copy of an owner's sequence under another of its names.
+     */
+    forkGuest(owner: number, from: number, to: number): void;
+    /**
      * A copy.
      */
     fork(sequence: number): number;
@@ -71,6 +99,26 @@ export class Engine {
      */
     freeStateBytes(): number;
     /**
+     * The sequence that stands here for an owner's.
+     */
+    guest(owner: number, sequence: number): number;
+    /**
+     * Joins rows of parts of the embedding, `[from, to, from, to, ...]` and the bytes of each, into a message.
+     */
+    joinRows(message: Uint8Array, ranges: Uint32Array | number[], rows: Array<any>): Uint8Array;
+    /**
+     * The learned sinks' rows as the part before this one leaves them; as this one does.
+     */
+    laySinks(rows: Uint8Array): Uint8Array;
+    /**
+     * Most tokens of a pass from now on, where other parts have room for fewer.
+     */
+    limitPass(tokens: number): void;
+    /**
+     * Logits over this part's rows of the head, of so many of the wanted tokens.
+     */
+    logitsPart(message: Uint8Array, first: number, count: number): Uint8Array;
+    /**
      * Size of the linear memory.
      */
     memoryBytes(): number;
@@ -78,6 +126,18 @@ export class Engine {
      * A new sequence; parameters as JSON.
      */
     open(parameters_json: string): number;
+    /**
+     * Bytes that a part (JSON) of the model has of a state of so many tokens.
+     */
+    partBytes(cut_json: string, tokens: number): number;
+    /**
+     * JSON of what a part has of a state file with this header: `{ head, groups: [tokens, bytes of a token][] }`; `null` while it is not whole.
+     */
+    partOfFile(cut_json: string, header: Uint8Array, from_page: number): string;
+    /**
+     * This part of a pass.
+     */
+    passOn(message: Uint8Array): Uint8Array;
     /**
      * Tokens still to read.
      */
@@ -136,9 +196,17 @@ export class Engine {
      */
     step(plan: Uint32Array | number[]): void;
     /**
+     * The logits of the next wanted token, over the whole vocabulary; true after the last.
+     */
+    takeLogits(pass: number, logits: Uint8Array): boolean;
+    /**
      * Scores of prompt tokens, as JSON.
      */
     takePromptLogprobs(sequence: number): string;
+    /**
+     * How many tokens' logits a pass wants.
+     */
+    wanted(pass: number): number;
 }
 
 /**
@@ -156,6 +224,11 @@ export class ModelInspector {
      */
     constructor();
     /**
+     * JSON of what an engine that holds this part of the model (JSON) takes: weights, buffers of passes of so many tokens, and one state of so
+     * many tokens with int8 keys and values.
+     */
+    partSize(cut_json: string, pass_tokens: number, tokens: number): string;
+    /**
      * The file's next bytes; whether the header is whole.
      */
     push(chunk: Uint8Array): boolean;
@@ -172,6 +245,10 @@ export class ModelLoader {
      */
     finish(): Engine;
     /**
+     * Where the next byte lies that is needed; infinite once nothing more is.
+     */
+    neededFrom(): number;
+    /**
      * Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest, rank, ranks }`. Several ranks have an exchange.
      */
     constructor(options_json: string, exchange?: RankExchange | null);
@@ -179,6 +256,10 @@ export class ModelLoader {
      * The file's next bytes.
      */
     push(chunk: Uint8Array): void;
+    /**
+     * Passes over bytes that are not needed.
+     */
+    skip(bytes: number): void;
 }
 
 /**
@@ -199,20 +280,35 @@ export interface InitOutput {
     readonly __wbg_modelinspector_free: (a: number, b: number) => void;
     readonly __wbg_modelloader_free: (a: number, b: number) => void;
     readonly engine_accept: (a: number, b: number, c: number) => [number, number];
+    readonly engine_beginPass: (a: number, b: number, c: number, d: number) => [number, number, number];
     readonly engine_beginRestore: (a: number, b: number, c: any) => [number, number];
     readonly engine_beginSave: (a: number, b: number, c: number, d: number, e: number) => [number, number, number];
     readonly engine_close: (a: number, b: number) => [number, number];
     readonly engine_describe: (a: number) => [number, number, number, number];
     readonly engine_describeState: (a: number, b: any) => [number, number, number, number];
+    readonly engine_dropPass: (a: number, b: number) => [number, number];
+    readonly engine_embedPart: (a: number, b: any) => [number, number, number];
+    readonly engine_endPass: (a: number, b: number, c: any) => [number, number, number];
     readonly engine_endRestore: (a: number, b: number) => [number, number, number];
     readonly engine_endSave: (a: number, b: number) => [number, number];
     readonly engine_evict: (a: number, b: number) => [number, number];
     readonly engine_feed: (a: number, b: number, c: number, d: number) => [number, number];
     readonly engine_force: (a: number, b: number, c: number, d: number) => [number, number];
+    readonly engine_forgetGuest: (a: number, b: number, c: number) => void;
+    readonly engine_forgetOwner: (a: number, b: number) => void;
     readonly engine_fork: (a: number, b: number) => [number, number, number];
+    readonly engine_forkGuest: (a: number, b: number, c: number, d: number) => [number, number];
     readonly engine_freeStateBytes: (a: number) => number;
+    readonly engine_guest: (a: number, b: number, c: number) => [number, number, number];
+    readonly engine_joinRows: (a: number, b: any, c: number, d: number, e: any) => [number, number, number];
+    readonly engine_laySinks: (a: number, b: any) => [number, number, number];
+    readonly engine_limitPass: (a: number, b: number) => void;
+    readonly engine_logitsPart: (a: number, b: any, c: number, d: number) => [number, number, number];
     readonly engine_memoryBytes: (a: number) => number;
     readonly engine_open: (a: number, b: number, c: number) => [number, number, number];
+    readonly engine_partBytes: (a: number, b: number, c: number, d: number) => [number, number, number];
+    readonly engine_partOfFile: (a: number, b: number, c: number, d: any, e: number) => [number, number, number, number];
+    readonly engine_passOn: (a: number, b: any) => [number, number, number];
     readonly engine_pending: (a: number, b: number) => [number, number, number];
     readonly engine_pushState: (a: number, b: number, c: any) => [number, number];
     readonly engine_readLogits: (a: number, b: number, c: number) => [number, number, number];
@@ -227,22 +323,27 @@ export interface InitOutput {
     readonly engine_stateHeaderBytes: (a: number) => number;
     readonly engine_stateRuns: (a: number, b: any, c: number) => [number, number, number, number];
     readonly engine_step: (a: number, b: number, c: number) => [number, number];
+    readonly engine_takeLogits: (a: number, b: number, c: any) => [number, number, number];
     readonly engine_takePromptLogprobs: (a: number, b: number) => [number, number, number, number];
+    readonly engine_wanted: (a: number, b: number) => [number, number, number];
     readonly kernel: () => [number, number];
     readonly kernelDifference: () => [number, number];
     readonly modelinspector_describe: (a: number, b: number, c: number) => [number, number, number, number];
     readonly modelinspector_new: () => number;
+    readonly modelinspector_partSize: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];
     readonly modelinspector_push: (a: number, b: any) => [number, number, number];
     readonly modelloader_finish: (a: number) => [number, number, number];
+    readonly modelloader_neededFrom: (a: number) => number;
     readonly modelloader_new: (a: number, b: number, c: number) => [number, number, number];
     readonly modelloader_push: (a: number, b: any) => [number, number];
+    readonly modelloader_skip: (a: number, b: number) => [number, number];
     readonly __wbindgen_exn_store: (a: number) => void;
     readonly __externref_table_alloc: () => number;
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __externref_table_dealloc: (a: number) => void;
     readonly __wbindgen_malloc: (a: number, b: number) => number;
-    readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;
+    readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
     readonly __wbindgen_start: () => void;
 }
 

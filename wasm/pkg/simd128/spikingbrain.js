@@ -32,6 +32,22 @@ export class Engine {
         }
     }
     /**
+     * Begins a pass: `{ pass, message }`.
+     * @param {number} owner
+     * @param {Uint32Array | number[]} plan
+     * @returns {any}
+     */
+    beginPass(owner, plan) {
+        const val2 = +owner;
+        const ptr0 = passArray32ToWasm0(plan, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        const ret = wasm.engine_beginPass(this.__wbg_ptr, val2, ptr0, len0);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return takeFromExternrefTable0(ret[0]);
+    }
+    /**
      * Begins to give an empty sequence a state that these tokens made.
      * @param {number} sequence
      * @param {Uint32Array} seen
@@ -116,6 +132,41 @@ export class Engine {
         }
     }
     /**
+     * Gives a pass up.
+     * @param {number} pass
+     */
+    dropPass(pass) {
+        const ret = wasm.engine_dropPass(this.__wbg_ptr, pass);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
+     * Rows of the embedding of those of a pass's tokens that this part has.
+     * @param {Uint8Array} message
+     * @returns {Uint8Array}
+     */
+    embedPart(message) {
+        const ret = wasm.engine_embedPart(this.__wbg_ptr, message);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return takeFromExternrefTable0(ret[0]);
+    }
+    /**
+     * Ends a pass; false where the logits of its wanted tokens have still to be taken.
+     * @param {number} pass
+     * @param {Uint8Array} message
+     * @returns {boolean}
+     */
+    endPass(pass, message) {
+        const ret = wasm.engine_endPass(this.__wbg_ptr, pass, message);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return ret[0] !== 0;
+    }
+    /**
      * After the last byte; tokens that the state has read.
      * @param {number} sequence
      * @returns {number}
@@ -176,6 +227,33 @@ export class Engine {
         }
     }
     /**
+     * Frees an owner's sequence, if it is here.
+     * @param {number} owner
+     * @param {number} sequence
+     */
+    forgetGuest(owner, sequence) {
+        wasm.engine_forgetGuest(this.__wbg_ptr, owner, sequence);
+    }
+    /**
+     * Frees all of an owner's sequences.
+     * @param {number} owner
+     */
+    forgetOwner(owner) {
+        wasm.engine_forgetOwner(this.__wbg_ptr, owner);
+    }
+    /**
+     * A copy of an owner's sequence under another of its names.
+     * @param {number} owner
+     * @param {number} from
+     * @param {number} to
+     */
+    forkGuest(owner, from, to) {
+        const ret = wasm.engine_forkGuest(this.__wbg_ptr, owner, from, to);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
      * A copy.
      * @param {number} sequence
      * @returns {number}
@@ -194,6 +272,68 @@ export class Engine {
     freeStateBytes() {
         const ret = wasm.engine_freeStateBytes(this.__wbg_ptr);
         return ret;
+    }
+    /**
+     * The sequence that stands here for an owner's.
+     * @param {number} owner
+     * @param {number} sequence
+     * @returns {number}
+     */
+    guest(owner, sequence) {
+        const ret = wasm.engine_guest(this.__wbg_ptr, owner, sequence);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return ret[0] >>> 0;
+    }
+    /**
+     * Joins rows of parts of the embedding, `[from, to, from, to, ...]` and the bytes of each, into a message.
+     * @param {Uint8Array} message
+     * @param {Uint32Array | number[]} ranges
+     * @param {Array<any>} rows
+     * @returns {Uint8Array}
+     */
+    joinRows(message, ranges, rows) {
+        const ptr0 = passArray32ToWasm0(ranges, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        const ret = wasm.engine_joinRows(this.__wbg_ptr, message, ptr0, len0, rows);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return takeFromExternrefTable0(ret[0]);
+    }
+    /**
+     * The learned sinks' rows as the part before this one leaves them; as this one does.
+     * @param {Uint8Array} rows
+     * @returns {Uint8Array}
+     */
+    laySinks(rows) {
+        const ret = wasm.engine_laySinks(this.__wbg_ptr, rows);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return takeFromExternrefTable0(ret[0]);
+    }
+    /**
+     * Most tokens of a pass from now on, where other parts have room for fewer.
+     * @param {number} tokens
+     */
+    limitPass(tokens) {
+        wasm.engine_limitPass(this.__wbg_ptr, tokens);
+    }
+    /**
+     * Logits over this part's rows of the head, of so many of the wanted tokens.
+     * @param {Uint8Array} message
+     * @param {number} first
+     * @param {number} count
+     * @returns {Uint8Array}
+     */
+    logitsPart(message, first, count) {
+        const ret = wasm.engine_logitsPart(this.__wbg_ptr, message, first, count);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return takeFromExternrefTable0(ret[0]);
     }
     /**
      * Size of the linear memory.
@@ -216,6 +356,62 @@ export class Engine {
             throw takeFromExternrefTable0(ret[1]);
         }
         return ret[0] >>> 0;
+    }
+    /**
+     * Bytes that a part (JSON) of the model has of a state of so many tokens.
+     * @param {string} cut_json
+     * @param {number} tokens
+     * @returns {number}
+     */
+    partBytes(cut_json, tokens) {
+        const val2 = +tokens;
+        const ptr0 = passStringToWasm0(cut_json, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+        const len0 = WASM_VECTOR_LEN;
+        const ret = wasm.engine_partBytes(this.__wbg_ptr, ptr0, len0, val2);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return ret[0];
+    }
+    /**
+     * JSON of what a part has of a state file with this header: `{ head, groups: [tokens, bytes of a token][] }`; `null` while it is not whole.
+     * @param {string} cut_json
+     * @param {Uint8Array} header
+     * @param {number} from_page
+     * @returns {string}
+     */
+    partOfFile(cut_json, header, from_page) {
+        let deferred4_0;
+        let deferred4_1;
+        try {
+            const val2 = +from_page;
+            const ptr0 = passStringToWasm0(cut_json, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            const len0 = WASM_VECTOR_LEN;
+            const ret = wasm.engine_partOfFile(this.__wbg_ptr, ptr0, len0, header, val2);
+            var ptr3 = ret[0];
+            var len3 = ret[1];
+            if (ret[3]) {
+                ptr3 = 0; len3 = 0;
+                throw takeFromExternrefTable0(ret[2]);
+            }
+            deferred4_0 = ptr3;
+            deferred4_1 = len3;
+            return getStringFromWasm0(ptr3, len3);
+        } finally {
+            wasm.__wbindgen_free(deferred4_0, deferred4_1, 1);
+        }
+    }
+    /**
+     * This part of a pass.
+     * @param {Uint8Array} message
+     * @returns {Uint8Array}
+     */
+    passOn(message) {
+        const ret = wasm.engine_passOn(this.__wbg_ptr, message);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return takeFromExternrefTable0(ret[0]);
     }
     /**
      * Tokens still to read.
@@ -432,6 +628,19 @@ export class Engine {
         }
     }
     /**
+     * The logits of the next wanted token, over the whole vocabulary; true after the last.
+     * @param {number} pass
+     * @param {Uint8Array} logits
+     * @returns {boolean}
+     */
+    takeLogits(pass, logits) {
+        const ret = wasm.engine_takeLogits(this.__wbg_ptr, pass, logits);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return ret[0] !== 0;
+    }
+    /**
      * Scores of prompt tokens, as JSON.
      * @param {number} sequence
      * @returns {string}
@@ -453,6 +662,18 @@ export class Engine {
         } finally {
             wasm.__wbindgen_free(deferred2_0, deferred2_1, 1);
         }
+    }
+    /**
+     * How many tokens' logits a pass wants.
+     * @param {number} pass
+     * @returns {number}
+     */
+    wanted(pass) {
+        const ret = wasm.engine_wanted(this.__wbg_ptr, pass);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return ret[0] >>> 0;
     }
 }
 if (Symbol.dispose) Engine.prototype[Symbol.dispose] = Engine.prototype.free;
@@ -506,6 +727,36 @@ export class ModelInspector {
         return this;
     }
     /**
+     * JSON of what an engine that holds this part of the model (JSON) takes: weights, buffers of passes of so many tokens, and one state of so
+     * many tokens with int8 keys and values.
+     * @param {string} cut_json
+     * @param {number} pass_tokens
+     * @param {number} tokens
+     * @returns {string}
+     */
+    partSize(cut_json, pass_tokens, tokens) {
+        let deferred5_0;
+        let deferred5_1;
+        try {
+            const val2 = +pass_tokens;
+            const val3 = +tokens;
+            const ptr0 = passStringToWasm0(cut_json, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            const len0 = WASM_VECTOR_LEN;
+            const ret = wasm.modelinspector_partSize(this.__wbg_ptr, ptr0, len0, val2, val3);
+            var ptr4 = ret[0];
+            var len4 = ret[1];
+            if (ret[3]) {
+                ptr4 = 0; len4 = 0;
+                throw takeFromExternrefTable0(ret[2]);
+            }
+            deferred5_0 = ptr4;
+            deferred5_1 = len4;
+            return getStringFromWasm0(ptr4, len4);
+        } finally {
+            wasm.__wbindgen_free(deferred5_0, deferred5_1, 1);
+        }
+    }
+    /**
      * The file's next bytes; whether the header is whole.
      * @param {Uint8Array} chunk
      * @returns {boolean}
@@ -547,6 +798,14 @@ export class ModelLoader {
         return Engine.__wrap(ret[0]);
     }
     /**
+     * Where the next byte lies that is needed; infinite once nothing more is.
+     * @returns {number}
+     */
+    neededFrom() {
+        const ret = wasm.modelloader_neededFrom(this.__wbg_ptr);
+        return ret;
+    }
+    /**
      * Options as JSON: `{ kvType, memoryLimitBytes, spikes, modelDigest, tokenizerDigest, rank, ranks }`. Several ranks have an exchange.
      * @param {string} options_json
      * @param {RankExchange | null} [exchange]
@@ -568,6 +827,16 @@ export class ModelLoader {
      */
     push(chunk) {
         const ret = wasm.modelloader_push(this.__wbg_ptr, chunk);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
+     * Passes over bytes that are not needed.
+     * @param {number} bytes
+     */
+    skip(bytes) {
+        const ret = wasm.modelloader_skip(this.__wbg_ptr, bytes);
         if (ret[1]) {
             throw takeFromExternrefTable0(ret[0]);
         }
@@ -611,8 +880,26 @@ function __wbg_get_imports() {
         __wbg___wbindgen_throw_4c88d8bf264fd984: function(arg0, arg1) {
             throw new Error(getStringFromWasm0(arg0, arg1));
         },
+        __wbg_buffer_ee78344e0c4a941f: function(arg0) {
+            const ret = arg0.buffer;
+            return ret;
+        },
         __wbg_gather_ee1224e4b77e5aa4: function(arg0, arg1, arg2, arg3, arg4, arg5) {
             const ret = arg0.gather(arg1 >>> 0, arg2 >>> 0, arg3 >>> 0, arg4 >>> 0, arg5 >>> 0);
+            return ret;
+        },
+        __wbg_get_unchecked_e6325ad374eff861: function(arg0, arg1) {
+            const ret = arg0[arg1 >>> 0];
+            return ret;
+        },
+        __wbg_instanceof_Uint8Array_d7aeb0dcb3108fea: function(arg0) {
+            let result;
+            try {
+                result = arg0 instanceof Uint8Array;
+            } catch (_) {
+                result = false;
+            }
+            const ret = result;
             return ret;
         },
         __wbg_leave_a27243ee8edbe019: function(arg0, arg1) {
@@ -626,12 +913,32 @@ function __wbg_get_imports() {
             const ret = arg0.length;
             return ret;
         },
+        __wbg_length_b03a0fabb109b1e9: function(arg0) {
+            const ret = arg0.length;
+            return ret;
+        },
         __wbg_length_c702d06d28b96b72: function(arg0) {
             const ret = arg0.length;
             return ret;
         },
+        __wbg_new_13de428334042d26: function(arg0) {
+            const ret = new Uint8Array(arg0);
+            return ret;
+        },
         __wbg_new_787b9fb330d55d78: function(arg0, arg1) {
             const ret = new Error(getStringFromWasm0(arg0, arg1));
+            return ret;
+        },
+        __wbg_new_cd4348290afae586: function() {
+            const ret = new Object();
+            return ret;
+        },
+        __wbg_new_from_slice_355c10c5d8f2addb: function(arg0, arg1) {
+            const ret = new Float32Array(getArrayF32FromWasm0(arg0, arg1));
+            return ret;
+        },
+        __wbg_new_from_slice_b8daf545a41c6aa0: function(arg0, arg1) {
+            const ret = new Uint8Array(getArrayU8FromWasm0(arg0, arg1));
             return ret;
         },
         __wbg_new_with_length_01b143a7e5dd5a3e: function(arg0) {
@@ -673,7 +980,12 @@ function __wbg_get_imports() {
             const ret = arg0.subarray(arg1 >>> 0, arg2 >>> 0);
             return ret;
         },
-        __wbindgen_generic_0000000000000001: function(arg0, arg1) {
+        __wbindgen_generic_0000000000000001: function(arg0) {
+            // Cast intrinsic for `F64 -> Externref`.
+            const ret = arg0;
+            return ret;
+        },
+        __wbindgen_generic_0000000000000002: function(arg0, arg1) {
             // Cast intrinsic for `Ref(String) -> Externref`.
             const ret = getStringFromWasm0(arg0, arg1);
             return ret;

@@ -2,12 +2,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { inRepository } from "../../../../infra/local/paths.ts";
-import { engineConfigurationFor, withMode } from "../../../../infra/local/models/spiking-engine.ts";
+import { engineConfigurationsFor, withMode } from "../../../../infra/local/models/spiking-engine.ts";
 import { engineConfiguration } from "../../../../infra/local/stack.ts";
 
 describe("the engine's configuration for a spiking mode", () => {
   it("is the committed one where no mode is asked for", () => {
-    expect(engineConfigurationFor(undefined)).toBe(engineConfiguration);
+    expect(engineConfigurationsFor(undefined)).toEqual({ engine: engineConfiguration, stages: [] });
   });
 
   it("differs from it in the mode and in where it lies", () => {

@@ -1,7 +1,7 @@
 //! The config from a GGUF's metadata. Every rule that later code relies on is checked here.
 
 use super::keys::{Keys, wrong};
-use super::{Config, Evicted, Experts, FeatureMap, FeedForward, Gate, Layer, Linear, Mixer, Softmax};
+use super::{Config, Cut, Evicted, Experts, FeatureMap, FeedForward, Gate, Layer, Linear, Mixer, Softmax};
 use crate::error::{Error, Result};
 use crate::spike::{DEFAULT_K, Site, Spiking, SpikingMode};
 use crate::state::MAX_HEAD_DIM;
@@ -74,6 +74,7 @@ impl Config {
             context: keys.size("context_length", MAX_CONTEXT)?,
             learned_sinks,
             kept_tokens,
+            cut: Cut::whole(layers.len(), vocabulary),
             layers,
             spiking: spiking(&keys)?,
             name: match header.metadata.get("general.name") {

@@ -6,7 +6,6 @@ use crate::error::Result;
 use crate::layer::gated_linear::CHUNK_TOKENS;
 use crate::memory::Allowance;
 use crate::model::{Counting, Segment, Wanted};
-use crate::sample::{History, sample, token_logprob};
 use crate::state::State;
 use std::collections::BTreeSet;
 
@@ -38,7 +37,7 @@ impl Engine {
     }
 
     /// Checks a step's plan and that there is memory for it; takes attention's.
-    fn admit(&mut self, plan: &[(SequenceId, usize)]) -> Result<()> {
+    pub(super) fn admit(&mut self, plan: &[(SequenceId, usize)]) -> Result<()> {
         let mut seen = BTreeSet::new();
         let mut needed = 0usize;
         let mut longest = 0;
@@ -62,9 +61,9 @@ impl Engine {
     }
 
     /// Gives an empty state to those that have none.
-    fn begin(&self, taken: &mut [(SequenceId, Sequence, usize)]) -> Result<()> {
+    pub(super) fn begin(&self, taken: &mut [(SequenceId, Sequence, usize)]) -> Result<()> {
         for (_, sequence, _) in taken.iter_mut().filter(|(_, sequence, _)| sequence.state.is_none()) {
-            (sequence.state, sequence.read) = (Some(self.empty.fork()?), 0);
+            (sequence.state, sequence.read) = (Some(self.empty()?.fork()?), 0);
         }
         Ok(())
     }
@@ -72,63 +71,45 @@ impl Engine {
     /// One forward pass over as many of the tokens as fit it.
     fn pass(&mut self, taken: &mut [(SequenceId, Sequence, usize)], receive: &mut Option<LogitReceiver<'_>>) -> Result<()> {
         let counts = share_pass(taken, self.pass_tokens);
-        let mut parts = Vec::new();
+        let mut firsts = Vec::new();
         let mut segments = Vec::new();
         for ((_, sequence, left), count) in taken.iter_mut().zip(&counts) {
             if *count == 0 {
+                firsts.push(None);
                 continue;
             }
-            let prompt = sequence.prompt_length();
-            let Sequence { options, state, base, seen, tokens, mask, read, next, scored, prompt_scores, meter, counted, .. } = sequence;
-            let Some(state) = state else { continue };
-            let end = *read + count;
-            // The logits of token `scored - 1` score token `scored`.
-            let scoring = options.prompt_logprobs.is_some() && end >= *scored && *scored < prompt;
-            let logits = match (scoring || receive.is_some(), end == tokens.len()) {
-                (true, _) => Wanted::All,
-                (false, true) => Wanted::Last,
-                (false, false) => Wanted::None,
+            let (prompt, first) = (sequence.prompt_length(), sequence.read);
+            let end = first + count;
+            let wanted = if receive.is_some() { Wanted::All } else { sequence.wanted(prompt, end) };
+            let Sequence { state, base, tokens, read, meter, counted, .. } = sequence;
+            let Some(state) = state else {
+                firsts.push(None);
+                continue;
             };
-            let tokens: &[u32] = tokens;
-            let counting = meter.as_mut().map(|meter| Counting { meter, from: counted.saturating_sub(*read) });
-            segments.push(Segment { state, tokens: &tokens[*read..end], recurrent_from: *base + prompt, logits, counting });
+            let counting = meter.as_mut().map(|meter| Counting { meter, from: counted.saturating_sub(first) });
+            segments.push(Segment { state, tokens: &tokens[first..end], recurrent_from: *base + prompt, logits: wanted, counting });
             *counted = end.max(*counted);
-            let history = History { seen: seen.as_ref(), tokens, prompt };
-            parts.push((&*options, history, mask.as_ref(), *read, next, scored, prompt_scores));
             (*read, *left) = (end, *left - count);
+            firsts.push(Some(first));
         }
         let leads = self.model.ranks().leads();
-        self.model.forward(&mut segments, &mut self.scratch, |segment, token, logits| {
+        let wanted = self.model.read(&mut segments, None, &mut self.scratch)?;
+        drop(segments);
+        let of_pass = taken.iter_mut().zip(firsts).filter_map(|((_, sequence, _), first)| Some((sequence, first?)));
+        let mut parts: Vec<(&mut Sequence, usize)> = of_pass.collect();
+        self.model.hand_out(&wanted, &mut self.scratch, |segment, token, logits| {
             if let Some(receive) = receive {
                 receive(logits);
             }
-            let (options, history, mask, first, next, scored, prompt_scores) = &mut parts[segment];
-            let History { tokens, prompt, .. } = *history;
-            let position = *first + token;
-            if let Some(top) = options.prompt_logprobs {
-                if position == 0 && **scored == 0 {
-                    prompt_scores.push(None);
-                    **scored = 1;
-                }
-                // The logits at a position score the token after it.
-                if position + 1 == **scored && position + 1 < prompt {
-                    if leads {
-                        prompt_scores.push(Some(token_logprob(logits, tokens[position + 1], top)));
-                    }
-                    **scored += 1;
-                }
-            }
-            // Other ranks are told what the first has chosen.
-            if position + 1 == tokens.len() && leads {
-                **next = Some(sample(&options.sampling, *history, *mask, logits));
-            }
+            let (sequence, first) = &mut parts[segment];
+            sequence.take(*first + token, if leads { Some(logits) } else { None });
         })
     }
 }
 
 /// How many tokens each sequence reads in the next pass: whatever is left while the pass has room, cut at a whole chunk of linear attention
 /// so that the cut does not show in the result.
-fn share_pass(taken: &[(SequenceId, Sequence, usize)], pass_tokens: usize) -> Vec<usize> {
+pub(super) fn share_pass(taken: &[(SequenceId, Sequence, usize)], pass_tokens: usize) -> Vec<usize> {
     let mut room = pass_tokens;
     taken
         .iter()

@@ -27,6 +27,8 @@ pub enum Transfer {
     Saving(StateWriter),
     /// Its state comes in.
     Restoring(StateReader),
+    /// It reads, and the rest of that is done in other parts of the model.
+    Passing,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub struct Sequence {
     pub meter: Option<SpikeMeter>,
     /// Tokens whose spikes have been counted, or were not this sequence's: reading them again counts nothing.
     pub counted: usize,
+    /// Bytes that its state takes in all parts of the model together, where others have some of it.
+    pub shared_bytes: Option<u64>,
 }
 
 impl Sequence {
@@ -74,6 +78,7 @@ impl Sequence {
             prompt_scores: Vec::new(),
             meter,
             counted: 0,
+            shared_bytes: None,
         }
     }
 
@@ -102,6 +107,7 @@ impl Sequence {
             None => Ok(()),
             Some(Transfer::Saving(_)) => Err(Error::InvalidArgument(format!("sequence {id} is being saved"))),
             Some(Transfer::Restoring(_)) => Err(Error::InvalidArgument(format!("sequence {id} is being restored"))),
+            Some(Transfer::Passing) => Err(Error::InvalidArgument(format!("sequence {id} is being read"))),
         }
     }
 
@@ -128,8 +134,14 @@ impl Sequence {
         Ok(())
     }
 
+    /// Bytes that its state takes.
+    pub fn bytes(&self) -> usize {
+        let shared = self.shared_bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        self.state.as_ref().map_or(0, |state| shared.unwrap_or_else(|| state.bytes()))
+    }
+
     pub fn evict(&mut self) {
-        (self.state, self.read) = (None, 0);
+        (self.state, self.read, self.shared_bytes) = (None, 0, None);
     }
 
     /// A copy, which counts from nothing what it will read itself.

@@ -2,6 +2,7 @@
 
 use super::sequence::Transfer;
 use super::{Engine, SequenceId};
+use crate::config::Cut;
 use crate::error::{Error, Result};
 use crate::memory::Allowance;
 use crate::state::{Run, SaveMode, State, StateReader, StateWriter, header_bytes, runs};
@@ -33,7 +34,7 @@ impl Engine {
     pub fn saved_left(&self, id: SequenceId) -> Result<u64> {
         match &self.sequence(id)?.transfer {
             Some(Transfer::Saving(writer)) => Ok(writer.left()),
-            None | Some(Transfer::Restoring(_)) => Err(not_in_transfer(id, "saved")),
+            None | Some(Transfer::Restoring(_) | Transfer::Passing) => Err(not_in_transfer(id, "saved")),
         }
     }
 
@@ -41,8 +42,11 @@ impl Engine {
     pub fn read_saved(&mut self, id: SequenceId, most: usize) -> Result<&[u8]> {
         let sequence = self.sequences.get_mut(&id).ok_or_else(|| super::unknown(id))?;
         match &mut sequence.transfer {
-            Some(Transfer::Saving(writer)) => Ok(writer.next(sequence.state.as_ref().unwrap_or(&self.empty), most)),
-            None | Some(Transfer::Restoring(_)) => Err(not_in_transfer(id, "saved")),
+            Some(Transfer::Saving(writer)) => match sequence.state.as_ref().or(self.empty.as_ref()) {
+                Some(state) => Ok(writer.next(state, most)),
+                None => Err(not_in_transfer(id, "saved")),
+            },
+            None | Some(Transfer::Restoring(_) | Transfer::Passing) => Err(not_in_transfer(id, "saved")),
         }
     }
 
@@ -78,12 +82,17 @@ impl Engine {
 
     /// After the last byte: tokens of text that the state has read. Where some are missing the sequence is empty again.
     pub fn end_restore(&mut self, id: SequenceId) -> Result<usize> {
-        let learned_sinks = self.model.config().learned_sinks;
         let state = self.take_reader(id)?.finish(self.model.part());
         let state = self.model.ranks().agree(state).inspect_err(|_| self.forget(id))?;
+        let config = self.model.config();
+        let learned_sinks = config.learned_sinks;
+        let whole = Cut::whole(config.layers.len(), config.vocabulary);
+        let bytes = || State::part_bytes_at(config, &whole, self.kv_type, state.position(), 0) as u64;
+        let shared = (!config.is_whole()).then(bytes);
         let sequence = self.sequence_mut(id)?;
         sequence.base = state.position() - learned_sinks;
         sequence.state = Some(state);
+        sequence.shared_bytes = shared;
         Ok(sequence.base)
     }
 

@@ -43,7 +43,7 @@ impl Scratch {
     /// Takes the memory of queries before `position`. Grows by powers of two, so that it seldom has to.
     pub fn reserve(&mut self, config: &Config, position: usize, allowance: &mut Allowance) -> Result<()> {
         let rows = QUERY_TILE * (config.heads / config.kv_heads);
-        let seen = config.layers.iter().filter_map(|layer| layer.mixer.softmax).map(|softmax| match softmax {
+        let seen = config.mixing_layers().filter_map(|layer| layer.mixer.softmax).map(|softmax| match softmax {
             Softmax::Full => position,
             // What a tile of queries sees lies across one page more than it fills, at either end.
             Softmax::Window(width) => position.min((width + QUERY_TILE + config.kept()).saturating_add(3 * PAGE_TOKENS)),

@@ -19,10 +19,21 @@ struct SwiGlu {
     down: Matrix,
 }
 
+/// Tokens that go through a feed-forward together where an engine holds a part of a model alone: its buffers are as wide as the feed-forward, and
+/// its memory is full of weights.
+const PART_TOKENS: usize = 8;
+
+/// Tokens of a pass of `rows` that go through a feed-forward together.
+fn together(config: &Config, rows: usize) -> usize {
+    if config.is_whole() { rows } else { rows.min(PART_TOKENS) }
+}
+
 /// A layer's feed-forward weights.
 #[derive(Debug)]
 pub struct FeedForward {
     hidden: usize,
+    /// Most tokens at a time.
+    together: usize,
     kind: Kind,
 }
 
@@ -56,10 +67,18 @@ pub struct Scratch {
 impl Scratch {
     /// Takes the memory of `rows` tokens through the widest layer.
     pub fn reserve(&mut self, rows: usize, config: &Config, allowance: &mut Allowance) -> Result<()> {
-        let padded = |n: usize| rows.saturating_mul(n.next_multiple_of(PANEL_ROWS));
-        for layer in &config.layers {
+        for layer in config.feeding_layers() {
+            let dense = matches!(layer.feed_forward, Form::Dense(_));
+            let together = if dense { together(config, rows) } else { rows };
+            let padded = |n: usize| together.saturating_mul(n.next_multiple_of(PANEL_ROWS));
             let inner = match layer.feed_forward {
-                Form::Dense(inner) => inner,
+                Form::Dense(inner) => {
+                    if together < rows {
+                        self.gathered.reserve(together, config.hidden, allowance)?;
+                        allowance.reserve(&mut self.expert_out, padded(config.hidden))?;
+                    }
+                    inner
+                }
                 Form::Experts(experts) => {
                     self.gathered.reserve(rows, config.hidden, allowance)?;
                     allowance.reserve(&mut self.expert_out, padded(config.hidden))?;
@@ -70,7 +89,7 @@ impl Scratch {
             };
             allowance.reserve(&mut self.gate, padded(inner))?;
             allowance.reserve(&mut self.up, padded(inner))?;
-            self.inner.reserve(rows, inner, allowance)?;
+            self.inner.reserve(together, inner, allowance)?;
         }
         Ok(())
     }
@@ -124,8 +143,8 @@ impl SwiGlu {
 
 impl FeedForward {
     /// From `blk.{layer}.ffn_*`.
-    pub fn take(tensors: &mut Tensors<'_>, layer: usize, hidden: usize, form: Form) -> Result<Self> {
-        let kind = match form {
+    pub fn take(tensors: &mut Tensors<'_>, layer: usize, config: &Config) -> Result<Self> {
+        let kind = match config.layers[layer].feed_forward {
             Form::Dense(inner) => Kind::Dense { inner, weights: SwiGlu::take(tensors, layer, "")? },
             Form::Experts(experts) => Kind::Routed(Box::new(Routed {
                 experts,
@@ -134,7 +153,7 @@ impl FeedForward {
                 shared: if experts.shared_inner > 0 { Some(SwiGlu::take(tensors, layer, "_shexp")?) } else { None },
             })),
         };
-        Ok(Self { hidden, kind })
+        Ok(Self { hidden: config.hidden, together: together(config, usize::MAX), kind })
     }
 
     /// `x` is `[tokens, hidden]`; `out` becomes `[tokens, stride]`, all ranks' parts of it, and the stride is returned.
@@ -149,8 +168,20 @@ impl FeedForward {
         match &self.kind {
             Kind::Dense { inner, weights } => {
                 neurons.fire(x, Site::FeedForwardIn, 2 * inner);
-                let Scratch { gate, up, inner: between, .. } = scratch;
-                weights.apply(0, (*inner, self.hidden), x, gate, up, between, out, neurons, ranks, |row| row)?;
+                let Scratch { gate, up, inner: between, gathered, expert_out, .. } = scratch;
+                let (tokens, shape) = (x.tokens(), (*inner, self.hidden));
+                if tokens <= self.together {
+                    weights.apply(0, shape, x, gate, up, between, out, neurons, ranks, |row| row)?;
+                } else {
+                    let stride = ranks.rows(self.hidden).len().next_multiple_of(PANEL_ROWS);
+                    out.resize(tokens * stride, 0.0);
+                    for first in (0..tokens).step_by(self.together) {
+                        let end = tokens.min(first + self.together);
+                        gathered.gather(x, first..end);
+                        weights.apply(0, shape, gathered, gate, up, between, expert_out, neurons, ranks, |row| first + row)?;
+                        out[first * stride..end * stride].copy_from_slice(expert_out);
+                    }
+                }
             }
             Kind::Routed(routed) => routed.apply(self.hidden, x, out, scratch, neurons, ranks)?,
         }

@@ -9,12 +9,20 @@ use crate::layer::projection::{AttentionProjections, Projection, Tensors, compac
 use crate::spike::Site;
 use crate::weights::names::{LINEAR_PREFIX, SOFTMAX_PREFIX};
 
+/// Of a layer cut in halves only one is there.
 #[derive(Debug)]
 pub struct Layer {
+    pub mixing: Option<Mixing>,
+    pub feeding: Option<Feeding>,
+}
+
+/// A layer's mixer.
+#[derive(Debug)]
+pub struct Mixing {
     pub config: LayerConfig,
     /// Outputs of the whole model that each channel of the mixer's input feeds.
     pub fan_out: usize,
-    pub attention_norm: Vec<f32>,
+    pub norm: Vec<f32>,
     /// One set, or linear's and softmax's.
     pub projections: Vec<AttentionProjections>,
     /// Linear's and softmax's norms of a parallel mixer.
@@ -22,12 +30,41 @@ pub struct Layer {
     pub gate: Option<LearnedGate>,
     pub head_norm: Option<Vec<f32>>,
     pub evicted: Option<EvictedWeights>,
-    pub feed_forward_norm: Vec<f32>,
+}
+
+/// A layer's feed-forward.
+#[derive(Debug)]
+pub struct Feeding {
+    pub norm: Vec<f32>,
     pub feed_forward: FeedForward,
 }
 
 impl Layer {
+    /// What of it `config.cut` holds.
     pub fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Self> {
+        let mixing = if config.cut.mixes(index) { Some(Mixing::take(tensors, config, index)?) } else { None };
+        let feeding = if config.cut.feeds(index) { Some(Feeding::take(tensors, config, index)?) } else { None };
+        Ok(Self { mixing, feeding })
+    }
+
+    /// Rank of a low-rank gate; 0 without one.
+    pub fn gate_rank(&self) -> usize {
+        let gate = self.mixing.as_ref().and_then(|mixing| mixing.gate.as_ref());
+        gate.and_then(|gate| gate.low_rank.as_ref()).map_or(0, Projection::rows)
+    }
+}
+
+impl Feeding {
+    fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Self> {
+        Ok(Self {
+            norm: tensors.vector(&format!("blk.{index}.ffn_norm.weight"))?,
+            feed_forward: FeedForward::take(tensors, index, config)?,
+        })
+    }
+}
+
+impl Mixing {
+    fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Self> {
         let layer = config.layers[index];
         let at = |name: &str| format!("blk.{index}.{name}");
         let prefixes: &[&str] =
@@ -38,7 +75,7 @@ impl Layer {
         Ok(Self {
             config: layer,
             fan_out: prefixes.len() * (width + 2 * kv_width) + of_evicted + gate.as_ref().map_or(0, LearnedGate::fan_out),
-            attention_norm: tensors.vector(&at("attn_norm.weight"))?,
+            norm: tensors.vector(&at("attn_norm.weight"))?,
             projections: prefixes.iter().map(|prefix| AttentionProjections::take(tensors, index, prefix)).collect::<Result<_>>()?,
             branch_norms: if layer.mixer.is_parallel() {
                 Some((tensors.vector(&at("linear_norm.weight"))?, tensors.vector(&at("softmax_norm.weight"))?))
@@ -48,14 +85,7 @@ impl Layer {
             gate,
             head_norm: tensors.optional_vector(&at("attn_head_norm.weight")),
             evicted: layer.mixer.evicted.map(|_| EvictedWeights::take(tensors, config.head_dim, index)).transpose()?,
-            feed_forward_norm: tensors.vector(&at("ffn_norm.weight"))?,
-            feed_forward: FeedForward::take(tensors, index, config.hidden, layer.feed_forward)?,
         })
-    }
-
-    /// Rank of a low-rank gate; 0 without one.
-    pub fn gate_rank(&self) -> usize {
-        self.gate.as_ref().and_then(|gate| gate.low_rank.as_ref()).map_or(0, Projection::rows)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::LOGIT_ROWS;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::Activations;
 use crate::layer::rms_norm::rms_norm;
 use crate::layer::{attention, evicted, feed_forward, gated_linear};
@@ -46,30 +46,53 @@ impl Scratch {
         // As wide as a product writes it.
         let padded = |n: usize| plain(n.next_multiple_of(PANEL_ROWS));
         self.normed.reserve(rows.max(LOGIT_ROWS), hidden, allowance)?;
-        self.heads.reserve(rows, width, allowance)?;
         allowance.reserve(&mut self.residual, plain(hidden))?;
         allowance.reserve(&mut self.angles, plain(config.rope_dim))?;
-        allowance.reserve(&mut self.query, padded(width))?;
-        allowance.reserve(&mut self.key, padded(kv_width))?;
-        allowance.reserve(&mut self.value, padded(kv_width))?;
-        allowance.reserve(&mut self.branch, plain(width))?;
+        if config.mixing_layers().next().is_some() {
+            self.heads.reserve(rows, width, allowance)?;
+            allowance.reserve(&mut self.query, padded(width))?;
+            allowance.reserve(&mut self.key, padded(kv_width))?;
+            allowance.reserve(&mut self.value, padded(kv_width))?;
+            allowance.reserve(&mut self.branch, plain(width))?;
+        }
         allowance.reserve(&mut self.out, padded(hidden))?;
-        if config.layers.iter().any(|layer| layer.mixer.linear.is_some() || layer.mixer.evicted.is_some()) {
+        if config.mixing_layers().any(|layer| layer.mixer.linear.is_some() || layer.mixer.evicted.is_some()) {
             allowance.reserve(&mut self.mapped_query, padded(width))?;
         }
-        self.evicted.reserve(config, rows, allowance)?;
-        if config.layers.iter().any(|layer| layer.mixer.linear.is_some()) {
+        if config.mixing_layers().any(|layer| layer.mixer.evicted.is_some()) {
+            self.evicted.reserve(config, rows, allowance)?;
+        }
+        if config.mixing_layers().any(|layer| layer.mixer.linear.is_some()) {
             allowance.reserve(&mut self.gate, padded(kv_width))?;
             allowance.reserve(&mut self.low_rank, padded(rank))?;
             self.low_rank_in.reserve(rows, rank, allowance)?;
             allowance.reserve(&mut self.mapped_key, padded(kv_width))?;
             self.linear.reserve(config.head_dim, allowance)?;
         }
-        if config.spiking.mode.fires(Site::Query) && config.layers.iter().any(|layer| layer.mixer.softmax.is_some()) {
+        if config.spiking.mode.fires(Site::Query) && config.mixing_layers().any(|layer| layer.mixer.softmax.is_some()) {
             self.fired_query.reserve(rows.saturating_mul(config.heads), config.head_dim, allowance)?;
         }
         self.feed_forward.reserve(rows, config, allowance)?;
-        allowance.reserve(&mut self.logits, LOGIT_ROWS.saturating_mul(config.vocabulary.next_multiple_of(PANEL_ROWS)))
+        allowance.reserve(&mut self.logits, LOGIT_ROWS.saturating_mul(config.cut.head.len().next_multiple_of(PANEL_ROWS)))
+    }
+
+    /// Bytes of passes of `rows` tokens that end before `position`.
+    pub(crate) fn bytes(config: &Config, rank: usize, rows: usize, position: usize) -> Result<usize> {
+        let mut allowance = Allowance::new("the buffers of a pass", usize::MAX);
+        let mut scratch = Self::default();
+        scratch.reserve(config, rank, rows, &mut allowance)?;
+        scratch.attention.reserve(config, position, &mut allowance)?;
+        Ok(allowance.taken())
+    }
+
+    /// Rows that another part of the model has left, `[count, hidden]`.
+    pub(super) fn set_rows(&mut self, rows: &[f32], count: usize, hidden: usize) -> Result<()> {
+        if rows.len() != count * hidden {
+            return Err(Error::InvalidArgument(format!("rows must be {count} of {hidden} numbers; they are {} numbers", rows.len())));
+        }
+        self.residual.clear();
+        self.residual.extend_from_slice(rows);
+        Ok(())
     }
 
     /// `normed = rms_norm(residual)`, row by row.

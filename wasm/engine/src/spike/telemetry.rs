@@ -73,6 +73,13 @@ impl SpikeMeter {
         &self.layers
     }
 
+    /// Adds what another meter of this model has counted at a site, by its index in [`Site::ALL`].
+    pub fn join(&mut self, layer: usize, site: usize, counts: &SpikeCounts) {
+        if let Some(own) = self.layers.get_mut(layer).and_then(|sites| sites.get_mut(site)) {
+            *own += *counts;
+        }
+    }
+
     /// Of all layers and sites.
     pub fn total(&self) -> SpikeCounts {
         let mut total = SpikeCounts::default();

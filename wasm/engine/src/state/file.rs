@@ -4,6 +4,7 @@
 mod fields;
 mod header;
 mod layout;
+mod parts;
 mod reader;
 mod rows;
 mod runs;
@@ -11,6 +12,7 @@ mod units;
 mod writer;
 
 pub use layout::RecurrentType;
+pub use parts::PartBytes;
 pub use reader::StateReader;
 pub use runs::{Run, runs};
 pub use writer::{SaveMode, StateWriter};

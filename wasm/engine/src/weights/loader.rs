@@ -6,7 +6,7 @@ use super::matrix::{Matrix, panel_rows};
 use super::names::{Division, Form, Slice, Spec, specs, w8_names};
 use super::outliers::Entry;
 use super::tensor_type::{GROUP, TensorType};
-use crate::config::{Config, MAX_WIDTH, Rank};
+use crate::config::{Config, Cut, MAX_WIDTH, Rank};
 use crate::error::{Error, Result};
 use crate::memory::{bytes_of, with_capacity, zeroed};
 use crate::spike::SpikingMode;
@@ -59,6 +59,7 @@ pub struct Loader {
     weight_limit_bytes: Option<u64>,
     spikes: Option<SpikingMode>,
     rank: Rank,
+    cut: Option<Cut>,
     /// After an error the place in the file is lost: it is the answer to everything that follows.
     failed: Option<Error>,
 }
@@ -106,12 +107,44 @@ impl Loader {
         self
     }
 
+    /// Only this part of the model: the other tensors' bytes are read over, and nothing is allocated for them.
+    pub fn with_cut(mut self, cut: Option<Cut>) -> Self {
+        self.cut = cut;
+        self
+    }
+
     /// Takes the next bytes.
     pub fn push(&mut self, chunk: &[u8]) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         self.take(chunk).inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
+    /// Where the next byte lies that is needed, counted from the file's start; `None` once nothing more of it is. All before it may be skipped.
+    pub fn needed_from(&self) -> Option<u64> {
+        let Some(body) = &self.body else {
+            return Some(self.position.max(self.buffer.len() as u64));
+        };
+        match &body.current {
+            Some(current) => Some(current.info.offset.max(self.position)),
+            None => body.infos.as_slice().first().map(|(info, _)| info.offset),
+        }
+    }
+
+    /// Passes over bytes that are not needed.
+    pub fn skip(&mut self, bytes: u64) -> Result<()> {
+        let end = self.position.saturating_add(bytes);
+        match (&self.body, self.needed_from()) {
+            (Some(body), needed) if needed.is_none_or(|from| end <= from) && end <= body.end => {
+                self.position = end;
+                Ok(())
+            }
+            (_, needed) => Err(Error::InvalidArgument(format!(
+                "bytes {} to {end} of the file cannot be skipped; those from {needed:?} on are needed",
+                self.position
+            ))),
+        }
     }
 
     /// After the last byte: everything must have been there.
@@ -147,7 +180,7 @@ impl Loader {
         let buffer = self.buffer.take();
         let data_offset = header.data_offset;
         let start = usize::try_from(data_offset).map_err(|_| Error::InvalidGguf("the header is too long".to_owned()))?;
-        let mut body = Body::new(header, self.weight_limit_bytes, self.rank)?;
+        let mut body = Body::new(header, self.cut.as_ref(), self.weight_limit_bytes, self.rank)?;
         if let Some(mode) = self.spikes {
             body.config.spiking.mode = mode;
         }
@@ -229,14 +262,50 @@ fn want_w8(wanted: &mut BTreeMap<String, Spec>, info: &TensorInfo, rows_of: impl
     Ok(())
 }
 
+/// Those of a file's tensors that `config.cut` holds, and of the vocabulary's only its rows.
+fn part(config: &Config, pairs: Vec<(TensorInfo, Spec)>) -> Result<Vec<(TensorInfo, Spec)>> {
+    let Cut { embedding, head, .. } = &config.cut;
+    let tied = !pairs.iter().any(|(info, _)| info.name == "output.weight");
+    if tied && !embedding.is_empty() && !head.is_empty() && embedding != head {
+        return Err(Error::InvalidArgument(format!(
+            "embedding and head are one matrix, so a cut has the same rows of both; it has {embedding:?} and {head:?}"
+        )));
+    }
+    let mut part = Vec::new();
+    for (mut info, mut spec) in pairs.into_iter().filter(|(info, _)| config.cut.wants(&info.name, tied)) {
+        let stem = info.name.split('.').next().unwrap_or_default();
+        let rows = config.cut.vocabulary_rows(stem, tied);
+        if ["token_embd", "output"].contains(&stem) && rows.len() < config.vocabulary {
+            if info.kind == TensorType::I8 || spec.form != Form::Matrix {
+                return Err(Error::UnsupportedModel(format!("a cut through tensor '{}' of type {:?}", info.name, info.kind)));
+            }
+            let row_bytes = info.kind.row_bytes(info.columns()) as u64;
+            info.offset += rows.start as u64 * row_bytes;
+            info.bytes = rows.len() as u64 * row_bytes;
+            spec.rows = rows.len();
+        }
+        part.push((info, spec));
+    }
+    Ok(part)
+}
+
 impl Body {
-    fn new(header: Header, weight_limit_bytes: Option<u64>, rank: Rank) -> Result<Self> {
+    fn new(header: Header, cut: Option<&Cut>, weight_limit_bytes: Option<u64>, rank: Rank) -> Result<Self> {
         if matches!(header.metadata.get("split.count"), Some(Value::Integer(n)) if *n > 1) {
             return Err(Error::UnsupportedModel("the file is one of several shards (split.count); join them first".to_owned()));
         }
-        let config = Config::from_header(&header)?;
+        let mut config = Config::from_header(&header)?;
         let end = header.end;
-        let infos = matched(&config, header)?;
+        let mut infos = matched(&config, header)?;
+        let parameters = infos.iter().map(|(_, spec)| spec.parameters()).fold(0, u64::saturating_add);
+        if let Some(cut) = cut {
+            if !rank.is_whole() {
+                return Err(Error::InvalidArgument("one of several ranks has its rows of the whole model, and no cut of it".to_owned()));
+            }
+            cut.check(&config)?;
+            config.cut = cut.clone();
+            infos = part(&config, infos)?;
+        }
         let kept = |(info, spec): &(TensorInfo, Spec)| {
             let slice = spec.slice(rank, config.kv_heads);
             u128::from(info.bytes) * slice.len() as u128 / spec.rows.max(1) as u128
@@ -249,7 +318,6 @@ impl Body {
                 free: usize::try_from(limit).unwrap_or(usize::MAX),
             });
         }
-        let parameters = infos.iter().map(|(_, spec)| spec.parameters()).fold(0, u64::saturating_add);
         let infos = infos.into_iter();
         Ok(Self { config, rank, parameters, end, infos, current: None, row: Vec::new(), tensors: HashMap::new(), slices: HashMap::new() })
     }

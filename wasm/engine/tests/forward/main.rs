@@ -6,6 +6,7 @@
 mod support;
 
 mod against_reference;
+mod cuts;
 mod engine;
 mod evicted;
 mod golden;

@@ -3,6 +3,7 @@
 // Each test binary uses its part.
 #![allow(dead_code)]
 
+pub mod cluster;
 pub mod gguf_file;
 pub mod golden;
 pub mod hostile;

@@ -5,7 +5,7 @@ use super::super::page::KvType;
 use super::fields::Fields;
 use super::layout::{Encoding, Group, Layout, RecurrentType, groups};
 use super::{Identity, invalid};
-use crate::config::Softmax;
+use crate::config::{Config, Cut, Softmax};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 4] = b"SBST";
@@ -29,8 +29,10 @@ pub fn header_bytes(identity: &Identity<'_>) -> usize {
     FIXED_BYTES + groups(identity.config, KvType::F32).len() * GROUP_BYTES
 }
 
-pub fn put_header(out: &mut Vec<u8>, identity: &Identity<'_>, Header { position, encoding }: Header, layout: &Layout) {
+/// The same whatever part of the file follows.
+pub fn put_header(out: &mut Vec<u8>, identity: &Identity<'_>, Header { position, encoding }: Header) {
     let config = identity.config;
+    let layout = whole(config, encoding, position);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
     for digest in [fingerprint(config), identity.digests.model, identity.digests.tokenizer] {
@@ -84,7 +86,7 @@ pub fn get_header(bytes: &[u8], identity: &Identity<'_>) -> Result<Option<Header
     expect("count of kept tokens", fields.u32()? as usize, config.kept())?;
     let encoding = encoding(fields.u8()?, fields.u8()?, identity)?;
     expect("field of zeros", fields.u16()?, 0)?;
-    let layout = Layout::new(config, encoding, position, 0);
+    let layout = whole(config, encoding, position);
     expect("head's length", fields.u64()?, layout.head_bytes())?;
     expect("count of groups", fields.u32()? as usize, layout.groups.len())?;
     for group in &layout.groups {
@@ -92,6 +94,10 @@ pub fn get_header(bytes: &[u8], identity: &Identity<'_>) -> Result<Option<Header
         expect("group's bytes of a token", fields.u32()? as usize, group.token_bytes)?;
     }
     Ok(Some(Header { position, encoding }))
+}
+
+fn whole(config: &Config, encoding: Encoding, position: usize) -> Layout {
+    Layout::new(config, &Cut::whole(config.layers.len(), config.vocabulary), encoding, position, 0)
 }
 
 fn encoding(kv: u8, recurrent: u8, identity: &Identity<'_>) -> Result<Encoding> {

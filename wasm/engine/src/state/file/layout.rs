@@ -2,7 +2,7 @@
 
 use super::super::page::{KvShape, KvType, PAGE_TOKENS};
 use super::super::{evicted_before, window_start};
-use crate::config::{Config, Softmax};
+use crate::config::{Config, Cut, Softmax};
 use core::ops::Range;
 
 /// How linear states and sums of evicted tokens are written.
@@ -133,13 +133,15 @@ impl Section {
 pub struct Layout {
     pub groups: Vec<Group>,
     pub sections: Vec<Section>,
+    /// Of each group, the layers whose rows are in these sections.
+    own: Vec<Vec<usize>>,
     visible: Vec<Visible>,
     kv_heads: usize,
 }
 
 impl Layout {
-    /// Of the file of a state at `position` without the rows of tokens before `from_page`.
-    pub fn new(config: &Config, encoding: Encoding, position: usize, from_page: usize) -> Self {
+    /// Of what a cut of the model has of the file of a state at `position`, without the rows of tokens before `from_page`.
+    pub fn new(config: &Config, cut: &Cut, encoding: Encoding, position: usize, from_page: usize) -> Self {
         let (heads, dim) = (config.kv_heads, config.head_dim);
         let row_bytes = KvShape { heads: 1, head_dim: dim, kind: encoding.kv }.saved_token_bytes();
         let groups = groups(config, encoding.kv);
@@ -149,7 +151,7 @@ impl Layout {
                 sections.push(Section { content, unit_bytes, units });
             }
         };
-        for (index, layer) in config.layers.iter().enumerate() {
+        for (index, layer) in config.layers.iter().enumerate().filter(|(index, _)| cut.mixes(*index)) {
             if layer.mixer.linear.is_some() {
                 add(Content::Linear(index), dim * encoding.recurrent.bytes(), (heads * dim) as u64);
             }
@@ -162,15 +164,25 @@ impl Layout {
             }
         }
         let visible: Vec<Visible> = groups.iter().map(|group| Visible::new(config, group.extent, position, from_page)).collect();
-        for (index, (group, visible)) in groups.iter().zip(&visible).enumerate() {
-            add(Content::Rows(index), row_bytes, visible.count() as u64 * (group.layers.len() * heads) as u64);
+        let of_cut = |group: &Group| group.layers.iter().copied().filter(|layer| cut.mixes(*layer)).collect();
+        let own: Vec<Vec<usize>> = groups.iter().map(of_cut).collect();
+        for (index, (layers, visible)) in own.iter().zip(&visible).enumerate() {
+            add(Content::Rows(index), row_bytes, visible.count() as u64 * (layers.len() * heads) as u64);
         }
-        Self { groups, sections, visible, kv_heads: heads }
+        Self { groups, sections, own, visible, kv_heads: heads }
     }
 
     /// Bytes before the groups' rows.
     pub fn head_bytes(&self) -> u64 {
         self.sections.iter().filter(|section| !matches!(section.content, Content::Rows(_))).map(Section::bytes).sum()
+    }
+
+    /// Of each group, how many tokens' rows there are, and bytes of each token's.
+    pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
+        let of_group = |((group, own), visible): ((&Group, &Vec<usize>), &Visible)| {
+            (visible.count(), group.token_bytes / group.layers.len() * own.len())
+        };
+        self.groups.iter().zip(&self.own).zip(&self.visible).map(of_group)
     }
 
     /// Bytes behind the header.
@@ -187,7 +199,7 @@ impl Layout {
     #[allow(clippy::cast_possible_truncation)]
     pub fn row(&self, group: usize, unit: u64) -> (usize, usize, usize) {
         let heads = self.kv_heads as u64;
-        let layers = &self.groups[group].layers;
+        let layers = &self.own[group];
         let (of_layers, head) = (unit / heads, (unit % heads) as usize);
         let (token, layer) = ((of_layers / layers.len() as u64) as usize, (of_layers % layers.len() as u64) as usize);
         (self.visible[group].position(token), layers[layer], head)

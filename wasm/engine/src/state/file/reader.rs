@@ -139,7 +139,7 @@ impl Body {
                 most_left = left.max(most_left);
             }
         }
-        let layout = Layout::new(config, encoding, position, 0);
+        let layout = Layout::new(config, &config.cut, encoding, position, 0);
         Ok(Self { state, layout, units: UnitReader::new(encoding, config.kept(), most_left), section: 0, unit: 0, bytes })
     }
 }

@@ -18,7 +18,7 @@ pub fn runs(identity: &Identity<'_>, first: &[u8], from_page: usize) -> Result<O
     let Some(header) = header::get_header(first, identity)? else {
         return Ok(None);
     };
-    let layout = Layout::new(identity.config, header.encoding, header.position, from_page);
+    let layout = Layout::new(identity.config, &identity.config.cut, header.encoding, header.position, from_page);
     let heads = identity.config.kv_heads as u64;
     let run = |section: &super::layout::Section| match section.content {
         Content::Rows(_) => Run { times: section.units / heads, head_bytes: section.unit_bytes },

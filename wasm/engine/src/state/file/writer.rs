@@ -38,11 +38,10 @@ impl StateWriter {
     pub fn new(state: &State, identity: &Identity<'_>, mode: SaveMode, from_page: usize) -> Result<Self> {
         let kv = if mode.int8_rows && identity.has_rows() { KvType::Int8 } else { identity.written_kv() };
         let encoding = Encoding { kv, recurrent: mode.recurrent };
-        let whole = Layout::new(identity.config, encoding, state.position, from_page);
-        let layout = Layout::new(identity.part, encoding, state.position, from_page);
+        let layout = Layout::new(identity.part, &identity.part.cut, encoding, state.position, from_page);
         let header_bytes = header_bytes(identity);
         let mut chunk = with_capacity(CHUNK_BYTES.max(layout.longest_unit()).max(header_bytes), "a chunk of a saved state")?;
-        put_header(&mut chunk, identity, Header { position: state.position, encoding }, &whole);
+        put_header(&mut chunk, identity, Header { position: state.position, encoding });
         let left = header_bytes as u64 + layout.bytes();
         Ok(Self { layout, encoding, section: 0, unit: 0, chunk, taken: 0, left })
     }

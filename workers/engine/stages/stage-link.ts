@@ -1,0 +1,80 @@
+/** One stage as the leading engine sees it: its stub, what it has said of itself, and its failures as errors. */
+import type { Cut, StageAnswer, StageCalls } from "../../contracts/stages.ts";
+import { release } from "../../contracts/release.ts";
+import { within } from "../../waiting/within.ts";
+import { EngineError, StatesLost, type EngineErrorCode } from "../engine-surface.ts";
+
+/** A stage that says nothing for so long is taken for dead; far longer than any part of a pass takes. */
+const silenceMilliseconds = 30_000;
+/** While it loads what it holds. */
+const joinMilliseconds = 120_000;
+
+const engineCodes: readonly string[] = ["invalid_state", "state_lost", "invalid_argument", "out_of_memory"] satisfies EngineErrorCode[];
+
+export class StageLink {
+  readonly cut: Cut;
+  readonly #name: string;
+  readonly #connect: () => StageCalls;
+  /** One stub, on which calls keep their order; a new one after every failure of a call. */
+  #stub: StageCalls | undefined;
+  #epoch = "";
+  freeStateBytes = 0;
+  passTokens = 1;
+
+  constructor(name: string, cut: Cut, connect: () => StageCalls) {
+    this.#name = name;
+    this.cut = cut;
+    this.#connect = connect;
+  }
+
+  /** Whether it has layers, and so a part of each state. */
+  get hasLayers(): boolean {
+    return this.cut.sublayers[0] < this.cut.sublayers[1];
+  }
+
+  /** Loads it; what it makes of the learned sinks. @throws StatesLost where it can't be reached */
+  async join(owner: number, learnedSinks: Uint8Array): Promise<Uint8Array> {
+    const welcome = await this.#call((stub) => stub.join(owner, learnedSinks), joinMilliseconds);
+    if (JSON.stringify(welcome.cut) !== JSON.stringify(this.cut)) {
+      throw new EngineError(
+        "unsupported_model",
+        `stage ${this.#name} holds ${JSON.stringify(welcome.cut)} of the model; the engine's plan says ${JSON.stringify(this.cut)}`,
+      );
+    }
+    this.#epoch = welcome.epoch;
+    this.passTokens = welcome.passTokens;
+    return welcome.learnedSinks;
+  }
+
+  /** @throws StatesLost where it can't be reached or has begun anew; EngineError with its own code */
+  async ask<T>(call: (stub: StageCalls, epoch: string) => Promise<StageAnswer<T>>): Promise<T> {
+    return await this.#call((stub) => call(stub, this.#epoch), silenceMilliseconds);
+  }
+
+  /** What has no answer that matters: where it fails, the next pass finds out. */
+  tell(call: (stub: StageCalls, epoch: string) => Promise<StageAnswer<null>>): void {
+    this.ask(call).catch(() => undefined);
+  }
+
+  async #call<T>(call: (stub: StageCalls) => Promise<StageAnswer<T>>, milliseconds: number): Promise<T> {
+    let answer: StageAnswer<T>;
+    try {
+      this.#stub ??= this.#connect();
+      answer = await within(call(this.#stub), milliseconds, () => {
+        throw new Error(`no answer for ${String(milliseconds / 1000)} s`);
+      });
+    } catch (cause) {
+      this.#stub = undefined;
+      throw new StatesLost(`stage ${this.#name} cannot be reached`, { cause });
+    }
+    if (answer.ok) {
+      this.freeStateBytes = answer.freeStateBytes;
+      if (!(answer.value instanceof ReadableStream)) release(answer);
+      return answer.value;
+    }
+    const { code, message } = answer.failure;
+    release(answer);
+    const known = engineCodes.find((one) => one === code) as EngineErrorCode | undefined;
+    throw known === undefined ? new StatesLost(`stage ${this.#name}: ${message}`) : new EngineError(known, message);
+  }
+}
