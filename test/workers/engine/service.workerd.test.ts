@@ -111,8 +111,15 @@ describe("variables", () => {
       memoryLimitBytes: 121 * 2 ** 20,
       requestTokens: 131_072,
       spikes: undefined,
+      stepsAtOnce: 0,
     });
     const most = { ENGINE_OBJECTS: "1000", MEMORY_LIMIT_MIB: "4095", REQUEST_TOKENS: "16777216", SPIKES: "paper" };
-    expect(engineSettings(most)).toEqual({ objects: 1000, memoryLimitBytes: 4095 * 2 ** 20, requestTokens: 2 ** 24, spikes: "paper" });
+    expect(engineSettings(most)).toEqual({
+      objects: 1000,
+      memoryLimitBytes: 4095 * 2 ** 20,
+      requestTokens: 2 ** 24,
+      spikes: "paper",
+      stepsAtOnce: 0,
+    });
   });
 });

@@ -24,7 +24,9 @@ export class JoinedState {
 
   constructor(options: JoinedStateOptions) {
     this.#pump(options).catch((error: unknown) => {
-      this.#error = errorOf(error);
+      // A part that ends too early is a state that is not whole, and no mistake of this code.
+      this.#error =
+        error instanceof RangeError ? new EngineError("state_lost", "a stage's part of a state ended too early") : errorOf(error);
       this.#cancelAll(error);
       options.onProgress();
     });
@@ -77,6 +79,9 @@ export class JoinedState {
         left -= part;
       }
     }
+    // Only at its end does a stage know that all of its part is out, and goes on with the sequence.
+    const ended = await Promise.all(this.#readers.map((reader) => reader.ended()));
+    if (ended.includes(false)) throw new EngineError("state_lost", "a stage's part of a state goes on past its end");
     await flush();
     this.#status = this.#isClosed() ? "closed" : "ended";
     onProgress();

@@ -1,6 +1,6 @@
 /** A state's file on its way into all stages: each gets the header and its own bytes, as fast as it takes them. */
 import { ByteReader } from "../../state-file/byte-reader.ts";
-import type { PartOfFile } from "../engine-surface.ts";
+import { EngineError, type PartOfFile } from "../engine-surface.ts";
 import { errorOf, stretches } from "./file-shares.ts";
 
 /** Bytes for one stage that are gathered before they are sent. */
@@ -33,7 +33,10 @@ export class SharedState {
         this.#onProgress();
       },
       (error: unknown) => {
-        this.#error = errorOf(error);
+        this.#error =
+          error instanceof RangeError
+            ? new EngineError("invalid_state", `the state's file ends too early: ${error.message}`)
+            : errorOf(error);
         this.#writer.abort(error).catch(() => undefined);
         this.#onProgress();
       },

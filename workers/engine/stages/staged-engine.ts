@@ -31,6 +31,12 @@ export interface StagedOptions {
   readonly onRejoin?: (cause: unknown) => void;
 }
 
+interface Leaving {
+  readonly joined: JoinedState;
+  /** The leading engine's own part, which it gives as long as it saves. */
+  readonly own: { open: boolean };
+}
+
 export class StagedEngine implements ComputingEngine {
   readonly stepsAtOnce: number;
   onProgress: (() => void) | undefined;
@@ -47,7 +53,7 @@ export class StagedEngine implements ComputingEngine {
   /** Sequences of passes on their way, and those of them that are closed meanwhile. */
   readonly #passing = new Set<number>();
   readonly #closed = new Set<number>();
-  readonly #leaving = new Map<number, JoinedState>();
+  readonly #leaving = new Map<number, Leaving>();
   readonly #coming = new Map<number, SharedState>();
 
   constructor(lead: PartEngine, options: StagedOptions) {
@@ -173,10 +179,11 @@ export class StagedEngine implements ComputingEngine {
   }
 
   beginSave(sequence: number, fromPage: number, modeJson: string): number {
-    const own = this.#lead.beginSave(sequence, fromPage, modeJson);
+    const bytes = this.#lead.beginSave(sequence, fromPage, modeJson);
+    const own = { open: true };
     const links = this.#withLayers();
     const stages = links.map((link) => link.ask((stub, epoch) => stub.save(epoch, sequence, fromPage, modeJson)));
-    const files = [Promise.resolve(this.#ownFile(sequence)), ...stages];
+    const files = [Promise.resolve(this.#ownFile(sequence, own)), ...stages];
     for (const file of files) file.catch(() => undefined);
     const joined = new JoinedState({
       headerBytes: this.#lead.stateHeaderBytes(),
@@ -184,17 +191,19 @@ export class StagedEngine implements ComputingEngine {
       sharesOf: (header) => this.#shares(links, header, fromPage),
       onProgress: () => this.onProgress?.(),
     });
-    this.#leaving.set(sequence, joined);
-    return own;
+    this.#leaving.set(sequence, { joined, own });
+    return bytes;
   }
 
   readSaved(sequence: number, most: number): Uint8Array | undefined {
-    return this.#leaving.get(sequence)?.take(most);
+    return this.#leaving.get(sequence)?.joined.take(most);
   }
 
   endSave(sequence: number): void {
-    this.#leaving.get(sequence)?.close();
+    const leaving = this.#leaving.get(sequence);
     this.#leaving.delete(sequence);
+    leaving?.joined.close();
+    if (leaving !== undefined) leaving.own.open = false;
     this.#lead.endSave(sequence);
   }
 
@@ -333,10 +342,11 @@ export class StagedEngine implements ComputingEngine {
   }
 
   /** The leading engine's own part of a file. */
-  #ownFile(sequence: number): ReadableStream<Uint8Array> {
+  #ownFile(sequence: number, own: Leaving["own"]): ReadableStream<Uint8Array> {
     return new ReadableStream({
       pull: (controller) => {
-        const bytes = this.#leaving.has(sequence) ? this.#lead.readSaved(sequence, stateChunkBytes) : new Uint8Array();
+        // A stream may ask at once, and once more after the save has ended.
+        const bytes = own.open ? this.#lead.readSaved(sequence, stateChunkBytes) : new Uint8Array();
         if (bytes.length > 0) controller.enqueue(bytes);
         else controller.close();
       },
