@@ -47,9 +47,11 @@ export class TestedBackend implements GenerationBackend {
     return Promise.resolve({ ok: true, value: null });
   }
 
-  load(): Promise<EngineLoad> {
+  /** Stages hear of what has ended a little later, and say what is free then. */
+  async load(): Promise<EngineLoad> {
+    await pause(20);
     const { running, waiting, generatedTokens } = this.#scheduler;
-    return Promise.resolve({ loaded: true, running, waiting, freeStateBytes: this.#engine.freeStateBytes(), generatedTokens });
+    return { loaded: true, running, waiting, freeStateBytes: this.#engine.freeStateBytes(), generatedTokens };
   }
 
   generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
