@@ -6,6 +6,7 @@ import {
   type GenerationBackend,
   type Outcome,
 } from "../../workers/contracts/engine.ts";
+import { pause } from "../../workers/waiting/within.ts";
 
 export interface Generated {
   readonly all: readonly GenerateEvent[];
@@ -70,6 +71,18 @@ export async function collect(stream: ReadableStream<Uint8Array>): Promise<Gener
     }
   }
   return events;
+}
+
+/** Once three looks agree: a backend of several parts hears a little later of what has become free in them. */
+export async function settledFreeBytes(backend: Pick<GenerationBackend, "load">): Promise<number> {
+  let [last, looks] = [NaN, 0];
+  while (looks < 3) {
+    const { freeStateBytes } = await backend.load();
+    looks = freeStateBytes === last ? looks + 1 : 1;
+    last = freeStateBytes;
+    await pause(50);
+  }
+  return last;
 }
 
 export async function generate(backend: TestedBackend, request: TestRequest): Promise<Generated> {

@@ -4,7 +4,16 @@ import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { GenerateRequest, GenerationBackend, ModelDescription, StateSource } from "../../workers/contracts/engine.ts";
 import { stateChunkBytes } from "../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../workers/contracts/event-stream.ts";
-import { generate, greedy, openStream, valueOf, type Generated, testedBackend, type TestedBackend } from "./generation.ts";
+import {
+  generate,
+  greedy,
+  openStream,
+  settledFreeBytes,
+  valueOf,
+  type Generated,
+  testedBackend,
+  type TestedBackend,
+} from "./generation.ts";
 import { casesOf, type Can } from "./cases.ts";
 import { broken, filesOf, onlyFile, sourceOf, streamOf, TestState } from "./state-files.ts";
 import { pause } from "../../workers/waiting/within.ts";
@@ -67,7 +76,7 @@ export function stateConformance(
       const at = model.abilities.includes("states_on_the_way") ? [longest - 1] : [];
       await events(text(longest), { maxTokens: 1, save: { at, end: true, fromPage: 0 } });
       await vi.waitFor(async () => expect(await backend.load()).toMatchObject({ running: 0, waiting: 0 }), { timeout, interval: 20 });
-      freeBytes = (await backend.load()).freeStateBytes;
+      freeBytes = await settledFreeBytes(backend);
     }, timeout);
 
     // Nobody's state may stay in memory.

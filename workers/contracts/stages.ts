@@ -47,6 +47,8 @@ export interface StageCalls {
   logits(epoch: string, message: Uint8Array, first: number, count: number): Promise<StageAnswer<Uint8Array>>;
   fork(epoch: string, from: number, to: number): Promise<StageAnswer<null>>;
   forget(epoch: string, sequences: readonly number[]): Promise<StageAnswer<null>>;
+  /** What the answer says of memory is all that is asked: a stage's isolate may have other leaders' states too. */
+  measure(epoch: string): Promise<StageAnswer<null>>;
   /** The header of the state's file and the stage's bytes of it. `mode` is the engine's. */
   save(epoch: string, sequence: number, fromPage: number, mode: string): Promise<StageAnswer<ReadableStream<Uint8Array>>>;
   /** Takes in the same; how many tokens the state has read. */

@@ -233,7 +233,8 @@ export class Generation {
     if (this.#handle === undefined || this.writer.closed) return "idle";
     const { restorer } = this.#states;
     if (restorer !== undefined) return this.#restore(this.#handle, restorer);
-    if (this.finished && !this.#states.saving && this.#engine.pending(this.#handle) === 0) this.#states.saveEnd(this.#handle, this.tokens);
+    const isRead = !this.stepping && this.#engine.pending(this.#handle) === 0;
+    if (this.finished && !this.#states.saving && isRead) this.#states.saveEnd(this.#handle, this.tokens);
     return this.#states.advanceSave() ? "moved" : "idle";
   }
 

@@ -61,12 +61,20 @@ export class SequenceStates {
     this.#open({ handle, forked: false, tokens });
   }
 
-  /** Sends the next chunk to a reader that keeps up; false where there is nothing to send, or nobody to send it to. */
+  /**
+   * Sends the next chunk to a reader that keeps up; false where there is nothing to send, or nobody to send it to. Where the engine can't give the
+   * rest of it, the reader is told, and the answer goes on.
+   */
   advanceSave(): boolean {
     if (this.#saver === undefined || !this.#writer.wantsMore) return false;
-    const progress = this.#saver.advance();
-    if (progress === "done") this.#saver = undefined;
-    return progress !== "idle";
+    try {
+      const progress = this.#saver.advance();
+      if (progress === "done") this.#saver = undefined;
+      return progress !== "idle";
+    } catch (error) {
+      if (engineErrorCode(error) === undefined) throw error;
+      return this.abandonSave(messageOf(error));
+    }
   }
 
   /** False where nothing was going out. */

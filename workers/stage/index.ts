@@ -59,6 +59,10 @@ export class StageObject extends DurableObject<StageEnvironment> implements Stag
     return this.#stage.forget(epoch, sequences);
   }
 
+  measure(epoch: string): Promise<StageAnswer<null>> {
+    return this.#stage.measure(epoch);
+  }
+
   save(epoch: string, sequence: number, fromPage: number, mode: string): Promise<StageAnswer<ReadableStream<Uint8Array>>> {
     return this.#stage.save(epoch, sequence, fromPage, mode);
   }

@@ -10,8 +10,10 @@ import { StagedEngine } from "../../../workers/engine/stages/staged-engine.ts";
 import { pause } from "../../../workers/waiting/within.ts";
 
 /** Loads a model, or a part of it. */
-export type LoadPart = (options?: Pick<LoaderOptions, "cut">) => PartEngine;
+export type LoadPart = (options?: Pick<LoaderOptions, "cut" | "modelDigest" | "tokenizerDigest">) => PartEngine;
 
+/** What states belong to. */
+export const digests = { modelDigest: "2".repeat(64), tokenizerDigest: "3".repeat(64) } as const;
 const requestTokens = 1000;
 
 /** A scheduler over an engine, as an engine object has it. */
@@ -22,7 +24,7 @@ export class TestedBackend implements GenerationBackend {
 
   constructor(engine: ComputingEngine) {
     const form = { layers: [], window: 7, keptTokens: 0, learnedSinks: 0, salientTokens: null, kvHeads: 2, headDim: 4 };
-    const manifest = { id: "tiny", sha256: "2".repeat(64), tokenizerSha256: "3".repeat(64), form };
+    const manifest = { id: "tiny", sha256: digests.modelDigest, tokenizerSha256: digests.tokenizerDigest, form };
     const { description } = describeModel(engine, manifest, requestTokens);
     const host = {
       waitUntil: () => undefined,
@@ -30,9 +32,7 @@ export class TestedBackend implements GenerationBackend {
       yield: () => pause(0),
       sleep: pause,
       renew: () => undefined,
-      onDefect: (error: unknown) => {
-        throw error;
-      },
+      onDefect: failed,
     };
     this.#engine = engine;
     this.#description = description;
@@ -47,11 +47,9 @@ export class TestedBackend implements GenerationBackend {
     return Promise.resolve({ ok: true, value: null });
   }
 
-  /** Stages hear of what has ended a little later, and say what is free then. */
-  async load(): Promise<EngineLoad> {
-    await pause(20);
+  load(): Promise<EngineLoad> {
     const { running, waiting, generatedTokens } = this.#scheduler;
-    return { loaded: true, running, waiting, freeStateBytes: this.#engine.freeStateBytes(), generatedTokens };
+    return Promise.resolve({ loaded: true, running, waiting, freeStateBytes: this.#engine.freeStateBytes(), generatedTokens });
   }
 
   generate(request: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
@@ -67,8 +65,14 @@ export interface Stages {
   readonly inStages: { now: number; most: number };
 }
 
-export async function stagesOf(load: LoadPart, cuts: readonly Cut[], stepsAtOnce = cuts.length): Promise<Stages> {
+/** No test brings an engine to fail: what a leader sends, and where it stops, must not. */
+const failed = (error: unknown): never => {
+  throw error;
+};
+
+export async function stagesOf(loadPart: LoadPart, cuts: readonly Cut[], stepsAtOnce = cuts.length): Promise<Stages> {
   const [lead, ...others] = cuts;
+  const load: LoadPart = (options = {}) => loadPart({ ...digests, ...options });
   const inStages = { now: 0, most: 0 };
   let instance = 0;
   const loaded = others.map((cut) => load({ cut }));
@@ -76,7 +80,7 @@ export async function stagesOf(load: LoadPart, cuts: readonly Cut[], stepsAtOnce
   // Another object of the same isolate, or another isolate.
   const begin = (cut: Cut, at: number, again = false): StageEngine => {
     const engine = again ? load({ cut }) : (loaded[at] ?? load({ cut }));
-    const host = { load: () => Promise.resolve(engine), cut: () => Promise.resolve(cut), owners, onDefect: () => undefined };
+    const host = { load: () => Promise.resolve(engine), cut: () => Promise.resolve(cut), owners, onDefect: failed };
     return new StageEngine(host, String(at), String((instance += 1)));
   };
   const stages = others.map((cut, at) => begin(cut, at));

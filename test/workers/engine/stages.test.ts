@@ -6,9 +6,9 @@ import { initSync, ModelLoader } from "../../../wasm/pkg/relaxed/spikingbrain.js
 import type { GenerateEvent, SamplingParameters, StateSource } from "../../../workers/contracts/engine.ts";
 import type { Cut } from "../../../workers/contracts/stages.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
-import { pause } from "../../../workers/waiting/within.ts";
+import { settledFreeBytes } from "../../contract/generation.ts";
 import { ask, collect, tokensOf, type RequestChanges } from "./requests.ts";
-import { evenCuts, stagesOf, TestedBackend, type LoadPart } from "./staged-backend.ts";
+import { digests, evenCuts, stagesOf, TestedBackend, type LoadPart } from "./staged-backend.ts";
 
 initSync({ module: readFileSync(inRepository("wasm/pkg/relaxed/spikingbrain_bg.wasm")) });
 
@@ -24,7 +24,7 @@ const cuts = evenCuts(sublayers, vocabulary, 3);
 const prompt = (length: number, first: number): number[] => Array.from({ length }, (_, at) => (at * 7 + first) % vocabulary);
 const drawn = (seed: string): Partial<SamplingParameters> => ({ temperature: 0.9, topP: 0.95, seed, repetitionPenalty: 1.1 });
 
-const whole = new TestedBackend(loadPart());
+const whole = new TestedBackend(loadPart(digests));
 
 /** Events without when they came: reports of reading depend on how steps are cut. */
 const told = (events: readonly GenerateEvent[]): readonly GenerateEvent[] => events.filter(({ type }) => type !== "read");
@@ -110,8 +110,7 @@ test("a stage's object that begins anew in its isolate frees what the earlier on
   const staged = new TestedBackend(engine);
   const changes = { prompt: prompt(40, 1), maxTokens: 24 };
   await collect(await ask(staged, changes));
-  await pause(50);
-  const free = engine.freeStateBytes();
+  const free = await settledFreeBytes(staged);
   const outcome = await ask(staged, changes);
   if (!outcome.ok) throw new Error(outcome.failure.message);
   const events: GenerateEvent[] = [];
@@ -120,8 +119,19 @@ test("a stage's object that begins anew in its isolate frees what the earlier on
     if (events.length === 7) stages.kill(2, false);
   }
   expect(events).toEqual(await collect(await ask(whole, changes)));
-  await pause(50);
-  expect(engine.freeStateBytes()).toBe(free);
+  await expect.poll(() => engine.freeStateBytes()).toBe(free);
+});
+
+test("a leader that is idle hears of what another takes of the same isolates, and of what that gives back", async () => {
+  const [idle, busy] = [await stagesOf(loadPart, cuts), await stagesOf(loadPart, cuts)];
+  const staged = new TestedBackend(busy.engine);
+  await collect(await ask(staged, { prompt: prompt(5, 1), maxTokens: 1 }));
+  const free = await settledFreeBytes(new TestedBackend(idle.engine));
+  const outcome = await ask(staged, { prompt: prompt(200, 1), maxTokens: 500 });
+  if (!outcome.ok) throw new Error(outcome.failure.message);
+  await expect.poll(() => idle.engine.freeStateBytes()).toBeLessThan(free);
+  await outcome.value.cancel();
+  await expect.poll(() => idle.engine.freeStateBytes()).toBe(free);
 });
 
 test("what the stage with the least room leaves bounds what runs, and everyone ends all the same", async () => {
@@ -136,9 +146,7 @@ test("what the stage with the least room leaves bounds what runs, and everyone e
       async (_, at) => await collect(await ask(staged, { prompt: prompt(5, at), maxTokens: 4, share: String(at) })),
     );
     expect((await Promise.all(streams)).every((events) => events.at(-1)?.type === "finish")).toBe(true);
-    // Stages hear of what has ended a little later.
-    await pause(50);
-    return engine.freeStateBytes();
+    return await settledFreeBytes(staged);
   };
   const free = await freeAfter();
   expect(free).toBeGreaterThan(0);

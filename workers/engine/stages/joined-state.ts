@@ -24,6 +24,8 @@ export class JoinedState {
 
   constructor(options: JoinedStateOptions) {
     this.#pump(options).catch((error: unknown) => {
+      // Where one stage has none of it, the others' parts are wanted no more.
+      if (this.#readers.length === 0) for (const file of options.files) file.then((part) => part.cancel(error)).catch(() => undefined);
       // A part that ends too early is a state that is not whole, and no mistake of this code.
       this.#error =
         error instanceof RangeError ? new EngineError("state_lost", "a stage's part of a state ended too early") : errorOf(error);

@@ -1,6 +1,6 @@
 /** A state's file on its way into all stages: each gets the header and its own bytes, as fast as it takes them. */
 import { ByteReader } from "../../state-file/byte-reader.ts";
-import { EngineError, type PartOfFile } from "../engine-surface.ts";
+import { EngineError, StatesLost, type PartOfFile } from "../engine-surface.ts";
 import { errorOf, stretches } from "./file-shares.ts";
 
 /** Bytes for one stage that are gathered before they are sent. */
@@ -33,10 +33,7 @@ export class SharedState {
         this.#onProgress();
       },
       (error: unknown) => {
-        this.#error =
-          error instanceof RangeError
-            ? new EngineError("invalid_state", `the state's file ends too early: ${error.message}`)
-            : errorOf(error);
+        this.#error = errorOf(error);
         this.#writer.abort(error).catch(() => undefined);
         this.#onProgress();
       },
@@ -100,9 +97,10 @@ export class SharedState {
       const [tokens = 0] = await Promise.all(outputs.map((output) => output.end()));
       return tokens;
     } catch (error) {
-      const failures = await Promise.all(outputs.map((output) => output.abort(error)));
-      // A stage that refuses its bytes says more than the stream to it, which then breaks.
-      throw failures.find((failure) => failure !== undefined) ?? errorOf(error);
+      const failures = (await Promise.all(outputs.map((output) => output.abort(error)))).filter((failure) => failure !== undefined);
+      if (error instanceof RangeError) throw new EngineError("invalid_state", `the state's file ends too early: ${error.message}`);
+      // A stage that refuses its bytes says more than the stream to it, which then breaks, or than another stage whose stream is broken off.
+      throw failures.find((failure) => !(failure instanceof StatesLost)) ?? failures[0] ?? error;
     }
   }
 }

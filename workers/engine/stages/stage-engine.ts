@@ -15,6 +15,8 @@ export interface StageHost {
 }
 
 const restarted = { code: "restarted", message: "it has begun anew, or another engine has joined it" };
+/** By whoever sends it: nothing is wrong here. */
+const brokenOff = { code: "broken_off", message: "the state's bytes broke off" };
 
 export class StageEngine implements StageCalls {
   readonly #host: StageHost;
@@ -75,6 +77,10 @@ export class StageEngine implements StageCalls {
     });
   }
 
+  measure(epoch: string): Promise<StageAnswer<null>> {
+    return this.#answer(epoch, () => null);
+  }
+
   save(epoch: string, sequence: number, fromPage: number, mode: string): Promise<StageAnswer<ReadableStream<Uint8Array>>> {
     return this.#answer(epoch, (engine, owner) => {
       const handle = engine.guest(owner, sequence);
@@ -107,7 +113,21 @@ export class StageEngine implements StageCalls {
       engine.forgetGuest(owner, sequence);
       const handle = engine.guest(owner, sequence);
       engine.beginRestore(handle, new Uint32Array());
-      for await (const chunk of bytes) engine.pushState(handle, chunk);
+      const reader = bytes.getReader();
+      for (;;) {
+        const next = await reader.read().catch(() => undefined);
+        if (next === undefined) {
+          engine.forgetGuest(owner, sequence);
+          return { ok: false, failure: brokenOff };
+        }
+        if (next.done) break;
+        try {
+          engine.pushState(handle, next.value);
+        } catch (error) {
+          await reader.cancel(messageOf(error)).catch(() => undefined);
+          throw error;
+        }
+      }
       return { ok: true, value: engine.endRestore(handle), freeStateBytes: engine.freeStateBytes() };
     } catch (error) {
       engine.forgetGuest(owner, sequence);

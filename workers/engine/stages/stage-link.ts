@@ -8,6 +8,8 @@ import { EngineError, StatesLost, type EngineErrorCode } from "../engine-surface
 const silenceMilliseconds = 30_000;
 /** While it loads what it holds. */
 const joinMilliseconds = 120_000;
+/** What a stage said of its memory so long ago may be of before another leader's states came or went. */
+const oldMilliseconds = 20;
 
 const engineCodes: readonly string[] = ["invalid_state", "state_lost", "invalid_argument", "out_of_memory"] satisfies EngineErrorCode[];
 
@@ -18,7 +20,10 @@ export class StageLink {
   /** One stub, on which calls keep their order; a new one after every failure of a call. */
   #stub: StageCalls | undefined;
   #epoch = "";
-  freeStateBytes = 0;
+  #freeStateBytes = 0;
+  #heardAt = 0;
+  /** Calls that have no answer yet. */
+  #calls = 0;
   passTokens = 1;
 
   constructor(name: string, cut: Cut, connect: () => StageCalls) {
@@ -30,6 +35,13 @@ export class StageLink {
   /** Whether it has layers, and so a part of each state. */
   get hasLayers(): boolean {
     return this.cut.sublayers[0] < this.cut.sublayers[1];
+  }
+
+  /** As the stage said last; where that is a while ago and nothing is on its way, it is asked, and the next look finds its answer. */
+  freeStateBytes(): number {
+    if (this.hasLayers && this.#calls === 0 && Date.now() - this.#heardAt >= oldMilliseconds)
+      this.tell((stub, epoch) => stub.measure(epoch));
+    return this.#freeStateBytes;
   }
 
   /** Loads it; what it makes of the learned sinks. @throws StatesLost where it can't be reached */
@@ -58,6 +70,7 @@ export class StageLink {
 
   async #call<T>(call: (stub: StageCalls) => Promise<StageAnswer<T>>, milliseconds: number): Promise<T> {
     let answer: StageAnswer<T>;
+    this.#calls += 1;
     try {
       this.#stub ??= this.#connect();
       answer = await within(call(this.#stub), milliseconds, () => {
@@ -66,9 +79,12 @@ export class StageLink {
     } catch (cause) {
       this.#stub = undefined;
       throw new StatesLost(`stage ${this.#name} cannot be reached`, { cause });
+    } finally {
+      this.#calls -= 1;
+      this.#heardAt = Date.now();
     }
     if (answer.ok) {
-      this.freeStateBytes = answer.freeStateBytes;
+      this.#freeStateBytes = answer.freeStateBytes;
       if (!(answer.value instanceof ReadableStream)) release(answer);
       return answer.value;
     }

@@ -98,7 +98,7 @@ export class StagedEngine implements ComputingEngine {
 
   /** Of whole states: what the stage with the least room leaves. */
   freeStateBytes(): number {
-    const free = [this.#lead.freeStateBytes(), ...this.#links.map(({ freeStateBytes }) => freeStateBytes)];
+    const free = [this.#lead.freeStateBytes(), ...this.#links.map((link) => link.freeStateBytes())];
     return Math.floor(Math.min(...free.map((bytes, at) => bytes / Math.max(this.#weights[at] ?? 1, Number.EPSILON))));
   }
 
