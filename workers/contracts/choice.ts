@@ -21,6 +21,8 @@ export interface Job {
   readonly echo: string | null;
   /** Whether its deltas and its end say where it runs; not where it is left out. */
   readonly reportPlacement?: boolean;
+  /** Whether its deltas say the ids of tokens, the prompt's in the first of them; not where it is left out. */
+  readonly tellTokens?: boolean;
 }
 
 /** Where a part of an answer runs. */
@@ -31,7 +33,7 @@ export interface PlacementReport extends Pick<Placed, "backend" | "kind"> {
 
 export interface ScoredToken {
   readonly id: number;
-  /** Null for a prompt's first token, which nothing predicts. */
+  /** Null for a prompt's first token, which nothing predicts, and where none were asked for. */
   readonly logprob: number | null;
   readonly top: readonly (readonly [tokenId: number, logprob: number])[] | null;
   /** Where the token's text begins in the choice's text, in Unicode code points (Python's string index). */
@@ -44,8 +46,12 @@ export type DeltaContent = TextContent;
 export interface TextContent {
   readonly kind: "text";
   readonly text: string;
-  /** Empty unless log-probabilities were asked for. */
+  /** Empty unless log-probabilities or ids were asked for. */
   readonly tokens: readonly ScoredToken[];
+  /** Those of the prompt, where it was to be scored: in one delta. */
+  readonly scoredPrompt?: readonly ScoredToken[];
+  /** The prompt's ids, where they were asked for: in the first delta. */
+  readonly prompt?: readonly number[];
 }
 
 /** A part of a choice. */

@@ -27,7 +27,7 @@ import { requireTenant } from "./plan/require-tenant.ts";
 import { requireSpikes } from "./plan/require-spikes.ts";
 import { requireState } from "./plan/require-state.ts";
 import type { GenerationFields } from "./schema/generation-fields.ts";
-import { parseBody } from "./schema/parse.ts";
+import { isAbsent, parseBody } from "./schema/parse.ts";
 import { deliverBeginning, deliverEvents, deliverWhole } from "./stream/deliver.ts";
 import { recipeVersion, type AnswerRecipe } from "./stream/recipe.ts";
 import { SignalledCaller } from "../waiting/caller.ts";
@@ -86,7 +86,7 @@ async function answerBy<Body extends GenerationFields>(
   const asked = askedConstraint(body);
   if (asked !== undefined) await requireHoldable(c.env, asked);
   const jobs = planJobs(body, options, model, description, requestId, { constraint: asked?.constraint });
-  requireAbilities(jobs, description, asked?.param);
+  requireAbilities(jobs, description, { constraint: asked?.param, scores: options.scoresField });
   const limits = tokenLimits(body, options, description.contextLength);
   // A state of constant size has room for any conversation, where it is kept; a request still has its own bound.
   const countsHeld = description.state?.constant !== true || !description.abilities.includes("states");
@@ -105,6 +105,10 @@ async function answerBy<Body extends GenerationFields>(
     choices: jobs.map(({ index, promptIndex }) => ({ index, promptIndex })),
     spikes,
     state: body.state === true,
+    ...(body.return_token_ids === true ? { tokenIds: true } : {}),
+    ...(isAbsent(body.prompt_logprobs)
+      ? {}
+      : { promptLogprobs: { alternatives: body.prompt_logprobs, isEchoed: options.prompts.some(({ echo }) => echo !== null) } }),
     ...(why.length === 0 ? {} : { other: { asked: askedModel, why } }),
     ...endpoint.recipe?.(body, model, turn !== undefined),
   };

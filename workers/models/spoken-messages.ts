@@ -1,14 +1,13 @@
 /**
- * Messages with function calls as messages of text, in the form that the Qwen2.5 and Hermes families were taught: a call is a `<tool_call>` block at
- * the end of what the assistant says, and what functions gave are `<tool_response>` blocks in a message of the user's. So every chat template
- * renders them, also one that knows of no functions.
+ * Messages with function calls and with speakers' names as messages of text, in the form that the Qwen2.5 and Hermes families were taught: a call is a `<tool_call>` block at
+ * the end of what the assistant says, what functions gave are `<tool_response>` blocks in a message of the user's, and a name stands in front of
+ * what its speaker says. So every chat template renders them, also one that knows of none of these.
  */
 import type { FunctionCall, TranscriptMessage } from "../contracts/session.ts";
 
 export interface SpokenMessage {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
-  readonly name?: string;
 }
 
 export function spokenMessages(messages: readonly TranscriptMessage[]): SpokenMessage[] {
@@ -17,8 +16,7 @@ export function spokenMessages(messages: readonly TranscriptMessage[]): SpokenMe
     if (role !== "tool") {
       spoken.push({
         role,
-        content: [...(content === "" && calls.length > 0 ? [] : [content]), ...calls.map(callText)].join("\n"),
-        ...named(name),
+        content: [...(content === "" && calls.length > 0 ? [] : [named(name, content)]), ...calls.map(callText)].join("\n"),
       });
       continue;
     }
@@ -30,7 +28,7 @@ export function spokenMessages(messages: readonly TranscriptMessage[]): SpokenMe
   return spoken;
 }
 
-const named = (name: string | undefined) => (name === undefined ? {} : { name });
+const named = (name: string | undefined, content: string): string => (name === undefined ? content : `${name}: ${content}`);
 
 /** As a call stands in what the assistant says. */
 export const callText = ({ name, arguments: given }: Pick<FunctionCall, "name" | "arguments">): string =>

@@ -134,7 +134,7 @@ const fields: readonly (readonly [string, readonly unknown[], unknown])[] = [
   ["prediction", [null], { type: "content" }],
   ["web_search_options", [null], {}],
   ["stop", [null, []], [""]],
-  ["logit_bias", [null, {}], { a: 1 }],
+  ["logit_bias", [null, {}], { ab: 1 }],
 ];
 
 test.each(fields)("%s: what asks for nothing is accepted, what asks is refused by name", async (field, neutral, asks) => {

@@ -61,12 +61,12 @@ const expectAnswer = async (name: AnswerShape, response: Response | Promise<Resp
 };
 
 test("generated answers are what it says, whole and streamed", async () => {
-  const options = { max_tokens: 4, logprobs: true, top_logprobs: 1, placement: true, state: true, n: 2 };
-  await expectAnswer("ChatCompletion", chat(options));
+  const options = { max_tokens: 4, logprobs: true, top_logprobs: 1, placement: true, state: true, n: 2, return_token_ids: true };
+  await expectAnswer("ChatCompletion", chat({ ...options, prompt_logprobs: 1 }));
   const chunks = dataLines(await (await chat({ ...options, stream: true, stream_options: { include_usage: true } })).text());
   for (const line of chunks.slice(0, -1)) expectShape("ChatCompletionChunk", JSON.parse(line));
-  await expectAnswer("Completion", complete({ max_tokens: 4, logprobs: 2, echo: true }));
-  for (const line of dataLines(await (await complete({ max_tokens: 4, stream: true })).text()).slice(0, -1))
+  await expectAnswer("Completion", complete({ max_tokens: 4, logprobs: 2, echo: true, return_token_ids: true, prompt_logprobs: 1 }));
+  for (const line of dataLines(await (await complete({ max_tokens: 4, stream: true, return_token_ids: true })).text()).slice(0, -1))
     expectShape("Completion", JSON.parse(line));
   const questions = [
     { type: "predicate", instructions: "Is it?" },

@@ -22,7 +22,8 @@ const endpoint: GenerationEndpoint<ChatCompletionBody> = {
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
     defaultMaxTokens: defaultCompletionTokens,
     topLogprobs: topLogprobs(body),
-    promptLogprobs: null,
+    promptLogprobs: body.prompt_logprobs ?? null,
+    scoresField: "prompt_logprobs",
   }),
 };
 

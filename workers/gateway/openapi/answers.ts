@@ -38,6 +38,13 @@ const completionLogprobs = z
   })
   .nullable();
 
+const ids = z.array(count).optional();
+const tellsIds = { token_ids: ids, prompt_token_ids: ids };
+const promptLogprobs = z
+  .array(z.record(text, z.strictObject({ logprob: z.number(), rank: count.nullable(), decoded_token: text })).nullable())
+  .optional()
+  .describe("For each token of the prompt, by id, itself and the likeliest in its place; null for the first");
+
 const message = z.strictObject({
   role: z.enum(["system", "user", "assistant", "tool"]),
   content: text,
@@ -83,9 +90,10 @@ export const answerShapes = {
       z.strictObject({
         index: count,
         message: z.strictObject({ role: z.literal("assistant"), content: text, refusal: z.null() }),
-        ...{ logprobs, finish_reason: finish, placements: z.array(placement).optional() },
+        ...{ logprobs, finish_reason: finish, placements: z.array(placement).optional(), token_ids: ids },
       }),
     ),
+    ...{ prompt_token_ids: ids, prompt_logprobs: promptLogprobs },
   }),
   ChatCompletionChunk: z.strictObject({
     ...{ ...header, object: z.literal("chat.completion.chunk"), usage: usage.nullish(), ...live },
@@ -93,16 +101,17 @@ export const answerShapes = {
       z.strictObject({
         index: count,
         delta: z.strictObject({ role: z.literal("assistant").optional(), content: text.optional() }),
-        ...{ logprobs, finish_reason: finish.nullable() },
+        ...{ logprobs, finish_reason: finish.nullable(), token_ids: ids },
       }),
     ),
+    prompt_token_ids: ids,
   }),
   Completion: z.strictObject({
     ...{ ...header, object: z.literal("text_completion"), usage: usage.nullish(), ...live },
     choices: z.array(
       z.strictObject({
         ...{ index: count, text, logprobs: completionLogprobs, finish_reason: finish.nullable() },
-        placements: z.array(placement).optional(),
+        ...{ placements: z.array(placement).optional(), ...tellsIds, prompt_logprobs: promptLogprobs },
       }),
     ),
   }),

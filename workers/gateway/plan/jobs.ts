@@ -4,6 +4,7 @@ import type { Constraint } from "../../contracts/constraint.ts";
 import type { TokenLimits } from "../../contracts/session.ts";
 import { promptScoresLimit, type ModelDescription, type SamplingParameters } from "../../contracts/engine.ts";
 import { bannedSeries } from "../prompt/bad-words.ts";
+import { biasedTokens } from "../prompt/logit-bias.ts";
 import { requireVocabulary } from "../prompt/encode-prompt.ts";
 import { invalidRequest } from "../failures.ts";
 import { samplingDefaults } from "../../models/sampling-defaults.ts";
@@ -32,7 +33,12 @@ export interface JobOptions {
   readonly defaultMaxTokens: number;
   readonly topLogprobs: number | null;
   readonly promptLogprobs: number | null;
+  /** The field that asks for the prompt's, for messages about it: `logprobs` unless it is said. */
+  readonly scoresField?: ScoresField;
 }
+
+/** Both ask for log-probabilities of a prompt: the first beside `echo`. */
+export type ScoresField = "logprobs" | "prompt_logprobs";
 
 /** What an answer's tokens are held to, beside how they are chosen. */
 export interface TokenRules {
@@ -55,7 +61,7 @@ export function planJobs(
   requireVocabulary(model, body.stop_token_ids ?? [], "stop_token_ids");
   requireVocabulary(model, body.allowed_token_ids ?? [], "allowed_token_ids");
   const banned = bannedSeries(body.bad_words ?? [], model.tokenizer);
-  for (const [id] of body.logit_bias ?? []) requireVocabulary(model, [id], `logit_bias.${String(id)}`);
+  const logitBias = biasedTokens(body.logit_bias ?? [], model.tokenizer);
   return options.prompts.flatMap(({ tokens, echo }, promptIndex) => {
     if (tokens !== null) requireScorable(tokens.length, options);
     const maxTokens = tokens === null ? 0 : tokensToGenerate(tokens.length, limits);
@@ -65,13 +71,14 @@ export function planJobs(
       stops: body.stop ?? [],
       echo,
       ...(body.placement === true ? { reportPlacement: true } : {}),
+      ...(body.return_token_ids === true ? { tellTokens: true } : {}),
       request: {
         requestId,
         prompt: tokens ?? new Uint32Array(),
         maxTokens,
         minTokens: limits.minTokens,
         stopTokens: [...new Set([...(body.ignore_eos === true ? [] : model.stopTokens), ...(body.stop_token_ids ?? [])])],
-        sampling: samplingParameters(body, model, seed + BigInt(choice)),
+        sampling: samplingParameters(body, model, logitBias, seed + BigInt(choice)),
         ...(constraint === undefined ? {} : { constraint }),
         ...(isAbsent(body.allowed_token_ids) ? {} : { allowedTokens: body.allowed_token_ids }),
         ...(banned.length === 0 ? {} : { bannedSeries: banned }),
@@ -102,16 +109,21 @@ function requireTokenBudget({ prompts, promptField }: JobOptions, choices: numbe
   );
 }
 
-function requireScorable(promptTokens: number, { promptLogprobs }: JobOptions): void {
+function requireScorable(promptTokens: number, { promptLogprobs, scoresField = "logprobs" }: JobOptions): void {
   if (promptLogprobs === null || promptTokens * (promptLogprobs + 1) <= promptScoresLimit) return;
   const most = Math.floor(promptScoresLimit / (promptLogprobs + 1));
   throw invalidRequest(
-    `'logprobs': with ${promptLogprobs} alternatives a prompt of ${most} tokens can be scored; this one has ${promptTokens}.`,
-    "logprobs",
+    `'${scoresField}': with ${promptLogprobs} alternatives a prompt of ${most} tokens can be scored; this one has ${promptTokens}.`,
+    scoresField,
   );
 }
 
-function samplingParameters(body: GenerationFields, model: ServedModel, seed: bigint): SamplingParameters {
+function samplingParameters(
+  body: GenerationFields,
+  model: ServedModel,
+  logitBias: SamplingParameters["logitBias"],
+  seed: bigint,
+): SamplingParameters {
   const defaults = samplingDefaults(model.card);
   return {
     temperature: body.temperature ?? defaults.temperature,
@@ -121,7 +133,7 @@ function samplingParameters(body: GenerationFields, model: ServedModel, seed: bi
     repetitionPenalty: body.repetition_penalty ?? defaults.repetition_penalty,
     presencePenalty: body.presence_penalty ?? 0,
     frequencyPenalty: body.frequency_penalty ?? 0,
-    logitBias: body.logit_bias ?? [],
+    logitBias,
     seed: seedOf(seed),
   };
 }

@@ -1,25 +1,46 @@
 /** A request that asks for what the model's backend can't do is refused by the field that asks for it. */
-import { missingAbility, type Ability } from "../../contracts/abilities.ts";
+import { missingAbility, type Ability, type MissingAbility } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
 import type { ModelDescription } from "../../contracts/engine.ts";
 import { unsupportedField } from "../failures.ts";
+import type { ScoresField } from "./jobs.ts";
 
 /** States and what continues an answer are the session Worker's to ask for. */
 const fields: Readonly<Partial<Record<Ability, readonly [param: string, rule: string]>>> = {
-  prompt_logprobs: ["logprobs", "must be left out where 'echo' is true: log-probabilities of a prompt are not computed"],
   logit_bias: ["logit_bias", "must be empty"],
   token_rules: ["allowed_token_ids", "and 'bad_words' must be left out"],
   long_seeds: ["seed", "must be from 0 to 4294967295, also with one added for each further choice"],
 };
 
-/** `constraintField` is the one that asks for a constraint, where one does. */
-export function requireAbilities(jobs: readonly Job[], { id, abilities }: ModelDescription, constraintField?: string): void {
+const scoresRules: Readonly<Record<ScoresField, string>> = {
+  logprobs: "must be left out where 'echo' is true: log-probabilities of a prompt are not computed",
+  prompt_logprobs: "must be left out: log-probabilities of a prompt are not computed",
+};
+
+/** Fields that ask for what several fields can ask for. */
+export interface AskingFields {
+  /** For a constraint, where one does. */
+  readonly constraint?: string | undefined;
+  /** For a prompt's log-probabilities. */
+  readonly scores?: ScoresField | undefined;
+}
+
+export function requireAbilities(
+  jobs: readonly Job[],
+  { id, abilities }: ModelDescription,
+  { constraint, scores = "logprobs" }: AskingFields = {},
+): void {
   for (const { request } of jobs) {
     const missing = missingAbility(request, abilities);
     if (missing === undefined) continue;
-    const ofConstraint = missing.ability === "constraints" ? ([constraintField ?? missing.param, "must be left out"] as const) : undefined;
-    const [param, rule] = ofConstraint ?? fields[missing.ability] ?? [missing.param, "must be left out"];
+    const [param, rule] = fieldOf(missing);
     throw unsupportedField(param, `'${param}' ${rule}, because the backend of the model '${id}' can't do more.`);
+  }
+
+  function fieldOf(missing: MissingAbility): readonly [param: string, rule: string] {
+    if (missing.ability === "constraints") return [constraint ?? missing.param, "must be left out"];
+    if (missing.ability === "prompt_logprobs") return [scores, scoresRules[scores]];
+    return fields[missing.ability] ?? [missing.param, "must be left out"];
   }
 }
 

@@ -52,6 +52,14 @@ export const chatCompletionBody = z
     message: "must be empty in a session, which never changes its model",
   })
   .refine((body) => isAbsent(body.session_id) || (body.n ?? 1) === 1, { path: ["n"], message: "must be 1 in a session" })
+  .refine((body) => isAbsent(body.session_id) || isAbsent(body.prompt_logprobs), {
+    path: ["prompt_logprobs"],
+    message: "must be left out in a session, which reads nothing again",
+  })
+  .refine((body) => body.stream !== true || isAbsent(body.prompt_logprobs), {
+    path: ["prompt_logprobs"],
+    message: "must be left out where 'stream' is true",
+  })
   .refine((body) => body.stream === true || isAbsent(body.stream_options), {
     path: ["stream_options"],
     message: "needs 'stream' to be true",

@@ -43,6 +43,10 @@ export const completionBody = z
     suffix: unsupported((value) => value === ""),
     best_of: unsupported((value) => value === 1),
   })
+  .refine((body) => body.stream !== true || isAbsent(body.prompt_logprobs), {
+    path: ["prompt_logprobs"],
+    message: "must be left out where 'stream' is true",
+  })
   .refine((body) => body.stream === true || isAbsent(body.stream_options), {
     path: ["stream_options"],
     message: "needs 'stream' to be true",

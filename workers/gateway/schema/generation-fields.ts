@@ -10,6 +10,7 @@ import {
   stopsLimit,
   stopLengthLimit,
   stopTokensLimit,
+  topLogprobsLimit,
 } from "./limits.ts";
 import { accepted, isAbsent, onWire, unsupported } from "./parse.ts";
 import { responseFormat, structuredOutputs } from "./structured-output.ts";
@@ -51,28 +52,34 @@ const seed = onWire(
   z.int().nullish(),
 );
 
+/** By a token's id, or by its text, which the model's tokenizer knows. */
+export type LogitBias = readonly [token: number | string, bias: number];
+
 const logitBias = onWire(
   z
     .unknown()
-    .transform((value, context): (readonly [number, number])[] => {
-      const pairs: [number, number][] = [];
+    .transform((value, context): LogitBias[] => {
+      const pairs: LogitBias[] = [];
       const refuse = (message: string, key?: string): [] => {
         context.addIssue({ code: "custom", message, ...(key === undefined ? {} : { path: [key] }) });
         return [];
       };
       if (value === undefined || value === null) return [];
-      if (typeof value !== "object" || Array.isArray(value)) return refuse("must be an object of token ids and biases");
+      if (typeof value !== "object" || Array.isArray(value)) return refuse("must be an object of tokens (ids or texts) and biases");
       for (const [key, bias] of Object.entries(value)) {
-        if (!/^(0|[1-9]\d{0,8})$/.test(key)) return refuse("must be a token id", key);
+        if (/^[+-]?\d+(\.\d*)?$/.test(key) && !isId(key)) return refuse("must be a token id", key);
         if (typeof bias !== "number" || bias < -100 || bias > 100) return refuse("must be a number from -100 to 100", key);
         if (pairs.length === logitBiasLimit) return refuse(`holds more than ${logitBiasLimit} tokens`);
-        pairs.push([Number(key), bias]);
+        pairs.push([isId(key) ? Number(key) : key, bias]);
       }
       return pairs;
     })
     .optional(),
   z.record(z.string(), z.number().min(-100).max(100)).nullish(),
 );
+
+/** Digits are an id, as OpenAI has it; a token whose text is digits is named by its id. */
+const isId = (key: string): boolean => /^(0|[1-9]\d{0,8})$/.test(key);
 
 export const modelId = z.string().min(1).max(256);
 
@@ -106,6 +113,10 @@ export const generationFields = {
   state: z.boolean().nullish(),
   /** An extension: tells where the answer runs, and from which token on. */
   placement: z.boolean().nullish(),
+  /** vLLM's: whether the answer says the ids of its tokens, and those of its prompt. */
+  return_token_ids: z.boolean().nullish(),
+  /** vLLM's: log-probabilities of the prompt's tokens, with so many alternatives. */
+  prompt_logprobs: z.int().min(0).max(topLogprobsLimit).nullish(),
   /** An extension: a second backend is asked too where the first is slow with its first token. */
   hedge: z.boolean().nullish(),
   response_format: responseFormat,

@@ -25,8 +25,11 @@ const content = onWire(
   z.union([z.string(), z.array(part).min(1).max(partsLimit)]),
 );
 
-/** Names mark speakers of one role apart; the template has no place for them, so a prompt would silently lose them. */
-const name = unsupported();
+/** Marks speakers of one role apart: templates have no place for it, so it is said in front of the text (`models/spoken-messages.ts`). */
+const name = z
+  .string()
+  .regex(/^[^\s<|\\/>]{1,64}$/, { error: "must be 1 to 64 characters, without spaces and none of < | \\ / >" })
+  .nullish();
 
 const message = z.discriminatedUnion("role", [
   z.strictObject({ role: z.literal("system"), content, name }),
@@ -50,6 +53,7 @@ const message = z.discriminatedUnion("role", [
 export interface TextMessage {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
+  readonly name?: string;
 }
 
 export const messages = onWire(
@@ -63,6 +67,7 @@ export const messages = onWire(
       list.map((item) => ({
         role: item.role === "developer" ? "system" : (item.role as TextMessage["role"]),
         content: item.content,
+        ...(typeof item.name === "string" ? { name: item.name } : {}),
       })),
     ),
   z.array(message).min(1).max(messagesLimit),

@@ -61,6 +61,8 @@ const fields = {
   n: z.literal(1, { error: "must be 1" }).nullish(),
   spikes: refusedFlag("'spikes' are reported in chat completions."),
   state: refusedFlag("'state' is reported in chat completions."),
+  return_token_ids: refusedFlag("'return_token_ids' is a field of chat completions and completions."),
+  prompt_logprobs: unsupported(() => false, "'prompt_logprobs' is a field of chat completions and completions."),
   placement: refusedFlag("'placement' is reported in chat completions; the header x-spikingbrain-backend says it here too."),
   user: shortText,
   safety_identifier: shortText,
@@ -92,6 +94,6 @@ export const responseBody = z
     const unanswered = isContinued ? undefined : unansweredCall(body.input);
     if (unanswered !== undefined) refuse("input", `holds the output of a call that it does not hold: '${unanswered.slice(0, 60)}'`);
   })
-  .transform((body) => ({ ...body, response_format: asResponseFormat(body.text?.format) }));
+  .transform((body) => ({ ...body, prompt_logprobs: null, response_format: asResponseFormat(body.text?.format) }));
 
 export type ResponseBody = z.output<typeof responseBody>;

@@ -15,6 +15,8 @@ interface OpenChoice {
   readonly texts: string[];
   readonly tokens: ScoredToken[];
   reason: ChoiceFinish;
+  scoredPrompt?: readonly ScoredToken[];
+  prompt?: readonly number[];
   placements?: readonly PlacementReport[];
 }
 
@@ -128,6 +130,8 @@ export async function wholeAnswer(
       if (event.type === "delta") {
         choice.texts.push(event.content.text);
         choice.tokens.push(...event.content.tokens);
+        if (event.content.scoredPrompt !== undefined) choice.scoredPrompt = event.content.scoredPrompt;
+        if (event.content.prompt !== undefined) choice.prompt = event.content.prompt;
       } else {
         choice.reason = event.reason;
         if (event.placements !== undefined) choice.placements = event.placements;

@@ -24,12 +24,22 @@ export interface AnswerRecipe {
   /** The model's mode where the answer reports its spikes. */
   readonly spikes: SpikingMode | null;
   readonly state: boolean;
+  /** Whether the answer says the ids of its tokens, and those of its prompt; not where it is left out. */
+  readonly tokenIds?: boolean;
+  readonly promptLogprobs?: PromptLogprobs;
   /** Where another model answers than the one whose id was asked for; left out elsewhere. */
   readonly other?: { readonly asked: string; readonly why: readonly string[] };
   /** Of a response: what its object repeats of the request. */
   readonly response?: ResponseSettings;
   /** The number of its turn, which is known once it has begun: it is not written down. */
   readonly turn?: number;
+}
+
+/** Where vLLM's `prompt_logprobs` asked for those of the prompt. */
+export interface PromptLogprobs {
+  readonly alternatives: number;
+  /** Whether `echo` asks for them too, among those of the text. */
+  readonly isEchoed: boolean;
 }
 
 export interface RecipeChoice {

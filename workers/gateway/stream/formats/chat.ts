@@ -1,21 +1,22 @@
 /** `chat.completion` and `chat.completion.chunk`. */
 import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
-import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
 import { unnamed, type AnswerFormat, type AnswerHeader, type AnswerUsage, type FinishedChoice } from "./format.ts";
 import { allPlacements, livePlacement } from "../placement-report.ts";
 import { liveSpikes } from "../spike-report.ts";
 import { liveState } from "../state-report.ts";
 import { tokenLabel } from "../token-label.ts";
+import { TokenReport, type TokenReportOptions } from "../token-report.ts";
 
 /** `topLogprobs` is null where no log-probabilities were asked for. */
-export interface ChatFormatOptions {
+export interface ChatFormatOptions extends TokenReportOptions {
   readonly header: AnswerHeader;
-  readonly tokenizer: Tokenizer;
   readonly topLogprobs: number | null;
   readonly includeUsage: boolean;
 }
 
-export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: ChatFormatOptions): AnswerFormat {
+export function chatFormat({ header, topLogprobs, includeUsage, ...report }: ChatFormatOptions): AnswerFormat {
+  const { tokenizer } = report;
+  const told = new TokenReport(report);
   const { id, created, model, system_fingerprint } = header;
   const entry = (token: number, logprob: number) => {
     const { text, bytes } = tokenLabel(tokenizer, token);
@@ -43,9 +44,11 @@ export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: Cha
   return {
     numbers: "entries",
     opening: (index) => unnamed(chunkOf([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], null)),
-    delta: ({ index, content: { text, tokens }, spikes, state, placement }: Delta) =>
+    delta: ({ index, content: { text, tokens, prompt }, spikes, state, placement }: Delta) =>
       unnamed({
-        ...chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }], null),
+        ...chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null, ...told.ids(tokens) }], null),
+        // All choices go on from one prompt.
+        ...told.prompt(index === 0 ? prompt : undefined),
         ...liveSpikes(spikes),
         ...liveState(state),
         ...livePlacement(placement),
@@ -63,9 +66,12 @@ export function chatFormat({ header, tokenizer, topLogprobs, includeUsage }: Cha
         message: { role: "assistant", content: text, refusal: null },
         logprobs: logprobs(tokens),
         finish_reason: reason,
+        ...told.ids(tokens),
         ...allPlacements(placements),
       })),
       usage,
+      ...told.prompt(choices[0]?.prompt),
+      ...told.scores(choices[0]?.scoredPrompt),
     }),
   };
 }

@@ -1,20 +1,27 @@
 /** `text_completion`, whole and in chunks: OpenAI's legacy shape, whose log-probabilities evaluation tools read. */
 import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
-import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
 import { unnamed, type AnswerFormat, type AnswerHeader, type AnswerUsage, type FinishedChoice } from "./format.ts";
 import { allPlacements, livePlacement } from "../placement-report.ts";
 import { liveSpikes } from "../spike-report.ts";
 import { liveState } from "../state-report.ts";
 import { tokenLabel } from "../token-label.ts";
+import { TokenReport, type TokenReportOptions } from "../token-report.ts";
 
-export interface CompletionFormatOptions {
+export interface CompletionFormatOptions extends TokenReportOptions {
   readonly header: AnswerHeader;
-  readonly tokenizer: Tokenizer;
   readonly topLogprobs: number | null;
   readonly includeUsage: boolean;
 }
 
-export function completionFormat({ header, tokenizer, topLogprobs, includeUsage }: CompletionFormatOptions): AnswerFormat {
+/** A choice, whole or one delta of it. */
+interface ChoicePart extends Pick<FinishedChoice, "index" | "text" | "tokens"> {
+  readonly prompt?: FinishedChoice["prompt"] | undefined;
+  readonly scoredPrompt?: FinishedChoice["scoredPrompt"] | undefined;
+}
+
+export function completionFormat({ header, topLogprobs, includeUsage, ...report }: CompletionFormatOptions): AnswerFormat {
+  const { tokenizer } = report;
+  const told = new TokenReport(report);
   const { id, created, model, system_fingerprint } = header;
   const label = (token: number) => tokenLabel(tokenizer, token).text;
   /** The alternatives and, as OpenAI does, the token itself where it is not among them. */
@@ -42,13 +49,18 @@ export function completionFormat({ header, tokenizer, topLogprobs, includeUsage 
     choices,
     ...usage,
   });
+  const choiceOf = ({ index, text, tokens, prompt, scoredPrompt }: ChoicePart) => ({
+    ...{ index, text, logprobs: logprobs([...told.echoed(scoredPrompt), ...tokens]) },
+    ...told.prompt(prompt),
+    ...told.ids(tokens),
+  });
   const noUsage = includeUsage ? { usage: null } : {};
   return {
     numbers: "entries",
     opening: () => [],
-    delta: ({ index, content: { text, tokens }, spikes, state, placement }: Delta) =>
+    delta: ({ index, content: { text, tokens, prompt, scoredPrompt }, spikes, state, placement }: Delta) =>
       unnamed({
-        ...body([{ index, text, logprobs: logprobs(tokens), finish_reason: null }], noUsage),
+        ...body([{ ...choiceOf({ index, text, tokens, prompt, scoredPrompt }), finish_reason: null }], noUsage),
         ...liveSpikes(spikes),
         ...liveState(state),
         ...livePlacement(placement),
@@ -57,8 +69,9 @@ export function completionFormat({ header, tokenizer, topLogprobs, includeUsage 
     done: (usage) => (includeUsage ? unnamed(body([], { usage })) : []),
     whole: (choices: readonly FinishedChoice[], usage) =>
       body(
-        choices.map(({ index, text, tokens, reason, placements }) => ({
-          ...{ index, text, logprobs: logprobs(tokens), finish_reason: reason },
+        choices.map(({ reason, placements, ...choice }) => ({
+          ...{ ...choiceOf(choice), finish_reason: reason },
+          ...told.scores(choice.scoredPrompt),
           ...allPlacements(placements),
         })),
         { usage },

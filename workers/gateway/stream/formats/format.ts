@@ -29,6 +29,10 @@ export interface FinishedChoice {
   readonly index: number;
   readonly text: string;
   readonly tokens: readonly ScoredToken[];
+  /** Where they were scored. */
+  readonly scoredPrompt?: readonly ScoredToken[];
+  /** The prompt's ids, where they were asked for. */
+  readonly prompt?: readonly number[];
   readonly reason: ChoiceFinish;
   /** Where the request asked for them. */
   readonly placements?: readonly PlacementReport[];

@@ -4,7 +4,7 @@
  */
 import { brokenAnswer } from "../../../contracts/call.ts";
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
-import type { ChoiceEnd, ChoiceEvent, Delta, Job, PlacementReport, ScoredToken } from "../../../contracts/choice.ts";
+import type { ChoiceEnd, ChoiceEvent, Delta, Job, PlacementReport, ScoredToken, TextContent } from "../../../contracts/choice.ts";
 import type { AnswerEvent, PromptUsage } from "../../generation/answer-event.ts";
 import type { TokenLogprob } from "../../../contracts/engine.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
@@ -37,7 +37,8 @@ export class ChoiceAssembler {
     this.#tokenizer = tokenizer;
     this.#awaitsPrompt = job.request.promptLogprobs !== null;
     const offset = job.echo === null ? 0 : codePoints(job.echo);
-    this.#text = new TextAssembler(new StreamDecoder(tokenizer, { skipSpecial: true }), job.stops, job.request.minTokens, offset);
+    const decoder = new StreamDecoder(tokenizer, { skipSpecial: true });
+    this.#text = new TextAssembler(decoder, job.stops, job.request.minTokens, offset, job.tellTokens);
   }
 
   get ended(): boolean {
@@ -51,8 +52,10 @@ export class ChoiceAssembler {
 
   /** What comes before any event. */
   open(): ChoiceEvent[] {
-    const { echo } = this.#job;
-    return echo === null || this.#awaitsPrompt ? [] : [this.#delta({ text: echo, tokens: [] })];
+    const { echo, tellTokens, request } = this.#job;
+    const text = this.#awaitsPrompt ? null : echo;
+    if (text === null && tellTokens !== true) return [];
+    return [this.#delta({ text: text ?? "", tokens: [], ...(tellTokens === true ? { prompt: Array.from(request.prompt) } : {}) })];
   }
 
   /** Where the events that follow come from. What is made of it is of the moment only: the first delta among them says it for good. */
@@ -89,7 +92,7 @@ export class ChoiceAssembler {
         return [this.#delta({ text: "", tokens: [] })];
       case "prompt":
         this.#awaitsPrompt = false;
-        return [this.#delta({ text: this.#job.echo ?? "", tokens: this.#scorePrompt(event.logprobs) })];
+        return [this.#delta({ text: this.#job.echo ?? "", tokens: [], scoredPrompt: this.#scorePrompt(event.logprobs) })];
       case "token":
         this.#requirePrompt();
         return this.#token(event, usage);
@@ -150,15 +153,15 @@ export class ChoiceAssembler {
 
   #shownDeltas(assembled: AssembledText): Delta[] {
     this.#shown += assembled.text;
-    return assembled.text === "" && assembled.tokens.length === 0 ? [] : [this.#delta(assembled)];
+    return assembled.text === "" && assembled.tokens.length === 0 ? [] : [this.#delta({ text: assembled.text, tokens: assembled.tokens })];
   }
 
-  #delta({ text, tokens }: AssembledText): Delta {
+  #delta(content: Omit<TextContent, "kind">): Delta {
     const spikes = this.#spikeTotals === undefined ? {} : { spikes: this.#spikeTotals };
     return {
       type: "delta",
       index: this.#job.index,
-      content: { kind: "text", text, tokens },
+      content: { kind: "text", ...content },
       ...spikes,
       ...this.#latestState(),
       ...this.#newPlacement(),

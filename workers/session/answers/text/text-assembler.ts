@@ -23,18 +23,23 @@ export class TextAssembler {
   readonly #decoder: StreamDecoder;
   readonly #matcher: StopStringMatcher;
   readonly #minTokens: number;
+  readonly #tellsTokens: boolean;
   #queue: QueuedToken[] = [];
   #count = 0;
   #decodedUnits = 0;
   #decodedPoints: number;
   #releasedUnits = 0;
 
-  /** `offset`: code points already in the choice's text (an echoed prompt). Stop strings count only after `minTokens`, as stop tokens do. */
-  constructor(decoder: StreamDecoder, stops: readonly string[], minTokens: number, offset: number) {
+  /**
+   * `offset`: code points already in the choice's text (an echoed prompt). Stop strings count only after `minTokens`, as stop tokens do.
+   * `tellsTokens`: whether tokens come with their text also where they have no log-probabilities.
+   */
+  constructor(decoder: StreamDecoder, stops: readonly string[], minTokens: number, offset: number, tellsTokens = false) {
     this.#decoder = decoder;
     this.#matcher = new StopStringMatcher(stops);
     this.#minTokens = minTokens;
     this.#decodedPoints = offset;
+    this.#tellsTokens = tellsTokens;
   }
 
   /** Tokens pushed so far. */
@@ -69,8 +74,8 @@ export class TextAssembler {
   #append(decoded: string, id: number, logprob: TokenLogprob | undefined): void {
     const startUnit = this.#decodedUnits;
     this.#decodedUnits += decoded.length;
-    if (logprob === undefined) return;
-    const scored = { id, logprob: logprob.logprob, top: logprob.top, offset: this.#decodedPoints };
+    if (logprob === undefined && !this.#tellsTokens) return;
+    const scored = { id, logprob: logprob?.logprob ?? null, top: logprob?.top ?? null, offset: this.#decodedPoints };
     this.#queue.push({ scored, startUnit, endUnit: this.#decodedUnits });
     this.#decodedPoints += codePoints(decoded);
   }
