@@ -2,6 +2,7 @@ import { chaosSuite } from "./chaos/suite.ts";
 import { engineSuite } from "./engine/suite.ts";
 import { fairSuite } from "./fair/suite.ts";
 import { httpSuite } from "./http/suite.ts";
+import { longSuite } from "./long/suite.ts";
 import { poolSuite } from "./pool/suite.ts";
 import { profileSuite } from "./profile/suite.ts";
 import { routingSuite } from "./routing/suite.ts";
@@ -19,6 +20,7 @@ export const suites: readonly Suite[] = [
   engineSuite,
   fairSuite,
   httpSuite,
+  longSuite,
   poolSuite,
   profileSuite,
   routingSuite,

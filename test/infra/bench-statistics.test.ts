@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { compare, SeriesCollector, type Series } from "../bench/report/result.ts";
 import { median, pairedDifferences, pairedRatios, rounded, summarize } from "../bench/report/statistics.ts";
 import { alternately } from "../bench/alternately.ts";
+import { fitLine, timeToFirstToken } from "../bench/long/fit.ts";
 
 test("the median is the middle by size, or half-way between the two middle ones", () => {
   expect(median([9, 1, 5])).toBe(5);
@@ -52,4 +53,13 @@ test("a collector keeps the rounds of each program in order", () => {
 
 test("who goes first changes every round", () => {
   expect([0, 1, 2].map((round) => alternately(["a", "b", "c"], round).join(""))).toEqual(["abc", "cba", "abc"]);
+});
+
+test("a token's time is fitted by a line over what lies before it, and summed over a text", () => {
+  const points = [0, 10, 1000].map((x) => ({ x, y: 2 + 3 * x }));
+  const line = fitLine(points);
+  expect(line.at).toBeCloseTo(2, 9);
+  expect(line.slope).toBeCloseTo(3, 9);
+  expect(timeToFirstToken({ at: 2, slope: 3 }, 10)).toBe(170);
+  expect(fitLine([...points, { x: 1000, y: 3302 }]).at).toBeCloseTo(2, 1);
 });

@@ -1,4 +1,4 @@
-/** A participant in a process of its own: one line of JSON in, one line of JSON out, so that only the one that is measured computes. */
+/** A program in a process of its own: one line of JSON in, one line of JSON out, so that only the one that is measured computes. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -6,10 +6,11 @@ import { repositoryRoot } from "../../../infra/local/paths.ts";
 import { whenEnded } from "../ending.ts";
 import type { Measurement, Participant, Task } from "./participant.ts";
 
-/** The first line a child writes, once its model is loaded. */
-interface Greeting {
-  readonly description: string;
-  readonly contextLength: number;
+/** `greeting` is the first line it writes, once its model is loaded. */
+export interface Child<Greeting, Request, Answer> {
+  readonly greeting: Greeting;
+  ask(request: Request): Promise<Answer>;
+  close(): Promise<void>;
 }
 
 export interface ChildCommand {
@@ -21,7 +22,23 @@ export interface ChildCommand {
 /** What is repeated of a child's standard error when it ends by itself. */
 const keptErrorCharacters = 2000;
 
-export async function startChild({ name, command, args }: ChildCommand): Promise<Participant> {
+export async function startChild(command: ChildCommand): Promise<Participant> {
+  const child = await startProcess<Pick<Participant, "description" | "contextLength">, Task, Measurement>(command);
+  return {
+    name: command.name,
+    ...child.greeting,
+    measure: async (task) => await child.ask(task),
+    close: async () => {
+      await child.close();
+    },
+  };
+}
+
+export async function startProcess<Greeting, Request, Answer>({
+  name,
+  command,
+  args,
+}: ChildCommand): Promise<Child<Greeting, Request, Answer>> {
   const child = spawn(command, args, { cwd: repositoryRoot, stdio: ["pipe", "pipe", "pipe"] });
   const forget = whenEnded(() => void child.kill("SIGKILL"));
   const closed = once(child, "close").finally(forget);
@@ -38,14 +55,11 @@ export async function startChild({ name, command, args }: ChildCommand): Promise
     throw new Error(`${name} ended before it answered (status ${String(child.exitCode)}): ${complaints.trim()}`);
   }
 
-  const { description, contextLength } = await answer<Greeting>();
   return {
-    name,
-    description,
-    contextLength,
-    async measure(task: Task): Promise<Measurement> {
-      child.stdin.write(`${JSON.stringify(task)}\n`);
-      return await answer<Measurement>();
+    greeting: await answer<Greeting>(),
+    async ask(request: Request): Promise<Answer> {
+      child.stdin.write(`${JSON.stringify(request)}\n`);
+      return await answer<Answer>();
     },
     async close(): Promise<void> {
       child.stdin.end();
