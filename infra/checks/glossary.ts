@@ -74,7 +74,7 @@ export const misuses: readonly Misuse[] = [
   {
     word: "shard",
     wrong: /shard(?:s|ed|ing)?/,
-    within: [...session, "workers/gateway", "workers/page", "workers/state-file", "test/workers/gateway"],
+    within: [...session, "workers/gateway", "workers/page/src", "workers/state-file", "test/workers/gateway"],
     write: "what is divided; a shard is a file of a model's weights",
   },
   {

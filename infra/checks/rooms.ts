@@ -12,9 +12,10 @@ const [contracts, encoding, models, observe, stateFile, tokenizer] = [
   "workers/state-file",
   "workers/tokenizer",
 ];
+const sessionFile = "workers/session-file";
 const settings = "workers/settings.ts";
 const waiting = "workers/waiting";
-const libraries = [contracts, encoding, models, observe, settings, stateFile, tokenizer, waiting];
+const libraries = [contracts, encoding, models, observe, sessionFile, settings, stateFile, tokenizer, waiting];
 
 const session = "workers/session";
 const [answers, decisions, sessions, generation, snapshots] = ["answers", "decisions", "sessions", "generation", "snapshots"].map(
@@ -31,6 +32,7 @@ export const drawnRooms: readonly Room[] = [
   { path: observe, imports: [] },
   { path: settings, imports: [contracts] },
   { path: stateFile, imports: [contracts, encoding] },
+  { path: sessionFile, imports: [contracts, encoding, stateFile] },
   { path: tokenizer, imports: [contracts] },
   { path: waiting, imports: [] },
   { path: models, imports: [contracts, tokenizer, waiting] },
@@ -38,7 +40,9 @@ export const drawnRooms: readonly Room[] = [
   // Nothing imports the gateway but its variables' rules, and the web page talks to it over HTTP alone.
   { path: "workers/gateway", imports: [contracts, encoding, models, observe, settings, tokenizer, waiting, "workers/gateway/settings.ts"] },
   { path: "workers/gateway/settings.ts", imports: [settings] },
-  { path: "workers/page", imports: [contracts, waiting] },
+  { path: "workers/page", imports: [contracts, waiting], types: ["workers/page/device"] },
+  // The engine in the visitor's browser: a script of its own, which the web page loads only where it is wanted.
+  { path: "workers/page/device", imports: [contracts, encoding, models, sessionFile, tokenizer, waiting, "workers/engine", "wasm/pkg"] },
   { path: "workers/grammar", imports: [contracts, models, observe, tokenizer, "wasm/pkg"] },
   { path: "workers/engine", imports: [contracts, encoding, observe, settings, stateFile, waiting, "wasm/pkg"] },
   { path: "workers/stage", imports: [contracts, observe, settings, waiting, "workers/engine"] },
@@ -73,7 +77,18 @@ export const drawnRooms: readonly Room[] = [
   },
   {
     path: "infra/node",
-    imports: ["infra/local", contracts, encoding, observe, stateFile, tokenizer, "workers/engine", sessions, "workers/grammar", "wasm/pkg"],
+    imports: [
+      "infra/local",
+      contracts,
+      encoding,
+      observe,
+      sessionFile,
+      stateFile,
+      tokenizer,
+      "workers/engine",
+      "workers/grammar",
+      "wasm/pkg",
+    ],
   },
   { path: "test", imports: ["workers", "wasm", "infra"] },
 ];

@@ -5,8 +5,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream as NodeStream } from "node:stream/web";
 import { Command, type OptionValues } from "commander";
-import { openSessionFile } from "../../workers/session/sessions/file/session-file.ts";
-import { passphraseKey } from "../../workers/session/sessions/file/key.ts";
+import { openSessionFile } from "../../workers/session-file/session-file.ts";
+import { passphraseKey } from "../../workers/session-file/passphrase-key.ts";
 
 interface ServerOptions extends OptionValues {
   readonly url: string;

@@ -1,6 +1,7 @@
 /**
  * What set-up (`infra/local/models/prepare-model.ts`) writes and the Workers read. Shards stay below the 25 MiB that one static asset may have.
- * `dist/engine/model/` is the engine Worker's assets; `dist/gateway` is the gateway's and the session Worker's.
+ * `dist/engine/model/` is the engine Worker's assets; `dist/gateway` is the gateway's and the session Worker's. `dist/gateway/weights` is what visitors'
+ * browsers may read.
  */
 
 import type { Cut } from "./stages.ts";
@@ -38,7 +39,19 @@ export interface ModelCard {
   readonly parameters: number | null;
   /** What it can run on. */
   readonly runsOn: readonly ModelPlace[];
+  /** Left out where this deployment does not give its weights away. */
+  readonly download?: ModelDownload;
 }
+
+/** Weights that browsers may read, to run the model themselves: static assets of the gateway, each named by its digest. */
+export interface ModelDownload {
+  readonly bytes: number;
+  /** Its shards in file order; `file` is the name in {@link weightsPath}. */
+  readonly files: readonly ModelShard[];
+}
+
+/** Where the gateway has them. */
+export const weightsPath = "/weights/";
 
 /** `engine`: the WASM engine of this deployment, which has its weights. `pool`: replicas that register it. */
 export type ModelPlace = "engine" | "pool";

@@ -2,6 +2,7 @@
 import { toHex } from "../encoding/hex.ts";
 import type { ModelManifest, ModelShard } from "../contracts/model-files.ts";
 import { ServiceError } from "../contracts/errors.ts";
+import { newDigest } from "./digest.ts";
 import type { ModelLoader, PartEngine } from "./engine-surface.ts";
 import { engineUnavailable, modelInvalid } from "./failures.ts";
 
@@ -33,21 +34,19 @@ export async function loadWeights(
 async function loadShard(files: Pick<Fetcher, "fetch">, shard: ModelShard, loader: ModelLoader, onProgress: () => void): Promise<void> {
   const { body } = await open(files, shard.file);
   if (body === null) throw fileInvalid(`${shard.file} is empty; it must have ${String(shard.bytes)} bytes`);
-  const digest = new crypto.DigestStream("SHA-256");
-  const writer = digest.getWriter();
+  const digest = newDigest(shard.bytes);
   let bytes = 0;
   for await (const chunk of body as ReadableStream<Uint8Array>) {
     bytes += chunk.byteLength;
     if (bytes > shard.bytes) break;
-    await writer.write(chunk);
+    await digest.write(chunk);
     onProgress();
     loader.push(chunk);
   }
-  await writer.close();
   if (bytes !== shard.bytes) {
     throw fileInvalid(`${shard.file} must have ${String(shard.bytes)} bytes; it has ${bytes > shard.bytes ? "more" : String(bytes)}`);
   }
-  const actual = toHex(new Uint8Array(await digest.digest));
+  const actual = toHex(await digest.end());
   if (actual !== shard.sha256) throw fileInvalid(`${shard.file} must have sha256 ${shard.sha256}; it has ${actual}`);
 }
 

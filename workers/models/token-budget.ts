@@ -3,6 +3,9 @@ import { ServiceError } from "../contracts/errors.ts";
 import type { TokenLimits } from "../contracts/session.ts";
 import { invalidRequest } from "../tokenizer/failures.ts";
 
+/** Longest answer where nobody names a length and the model's context would leave more: a small model may never stop by itself. */
+export const defaultCompletionTokens = 2048;
+
 /** As many as were asked for, else the default as far as the context leaves it. @throws ServiceError where that does not fit. */
 export function tokensToGenerate(promptTokens: number, limits: TokenLimits): number {
   const { minTokens } = limits;

@@ -32,12 +32,17 @@ const everywhere = {
 /** File names carry a hash of their content. */
 const assets = { "Cache-Control": "public, max-age=31536000, immutable" };
 
+/** Named by digest, too. The page keeps them itself (`device/kept-files.ts`). */
+const weights = assets;
+
 /** A browser asks for it on every visit, and must see a new one at once. */
 const serviceWorker = { "Cache-Control": "no-cache" };
 
 /** The `_headers` file of Cloudflare's static assets. */
 export function pageHeaders() {
-  return [section("/*", everywhere), section("/assets/*", assets), section("/sw.js", serviceWorker)].join("\n");
+  return [section("/*", everywhere), section("/assets/*", assets), section("/weights/*", weights), section("/sw.js", serviceWorker)].join(
+    "\n",
+  );
 }
 
 function section(path, headers) {

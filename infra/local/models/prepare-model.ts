@@ -1,11 +1,12 @@
 /**
- * `npm run setup:model [-- --all]`: writes what the Workers read of the models, see workers/contracts/model-files.ts. `dist/engine/model` (shards) and
- * `dist/gateway/model` (tokenizer) of the model whose weights are here; `catalog.ts` writes of the others. `--all` fetches every model's tokenizer.
+ * `npm run setup:model [-- --all]`: writes what the Workers read of the models, see workers/contracts/model-files.ts. `dist/engine/model` (shards),
+ * `dist/gateway/weights` (the same for browsers, where they may read them) and `dist/gateway/model` (tokenizer) of the model whose weights are here;
+ * `catalog.ts` writes of the others. `--all` fetches every model's tokenizer.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
+import type { ModelDownload, ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { prepareCatalog, type CatalogOptions } from "./catalog.ts";
 import { digestFile } from "./digest.ts";
 import { readGgufFacts, type GgufFacts } from "../gguf/metadata.ts";
@@ -19,7 +20,10 @@ import { writeShards, type ShardedFile } from "../gguf/shards.ts";
 import { stagesOf } from "../stages/sizes.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 9;
+const formatVersion = 10;
+
+/** A browser's engine has an address space of 4 GiB, for weights and states. */
+const mostDownloadBytes = 2 ** 31;
 
 interface ModelStamp extends Stamp {
   readonly source: ModelSource;
@@ -77,12 +81,18 @@ async function write(output: string, source: ModelSource): Promise<void> {
     writeFileSync(join(directory, "manifest.json"), manifestText(sharded));
     writeFileSync(join(directory, "tokenizer.json"), tokenizer);
   });
+  const download = downloadOf(source, sharded)?.files ?? [];
+  await replaceDirectory(join(output, "gateway/weights"), (directory) => {
+    for (const [at, { file }] of download.entries())
+      linkSync(join(output, "engine/model", sharded.shards[at]?.file ?? ""), join(directory, file));
+  });
 
   const files = [
     ...sharded.shards.map(({ file }) => `engine/model/${file}`),
     "engine/model/manifest.json",
     "gateway/model/manifest.json",
     "gateway/model/tokenizer.json",
+    ...download.map(({ file }) => `gateway/weights/${file}`),
   ];
   await stampIn(output).write({ formatVersion, source, sourceSha256: sharded.sha256 }, files);
 }
@@ -95,7 +105,15 @@ export function manifestOf(source: ModelSource, facts: GgufFacts, written: Shard
   const origin = { license: source.license ?? license, weights: null, teacher };
   const tokenizerSha256 = createHash("sha256").update(tokenizer).digest("hex");
   const places = { parameters: null, runsOn: ["engine", "pool"] } as const;
-  return { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults, ...places };
+  const download = downloadOf(source, written);
+  const given = download === undefined ? {} : { download };
+  return { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults, ...places, ...given };
+}
+
+/** What browsers may read of it: the shards, under names that never mean other bytes, so that whoever has one keeps it. */
+function downloadOf({ download }: ModelSource, { bytes, shards }: ShardedFile): ModelDownload | undefined {
+  if (!download || shards.length === 0 || bytes > mostDownloadBytes) return undefined;
+  return { bytes, files: shards.map((shard) => ({ ...shard, file: `${shard.sha256}.bin` })) };
 }
 
 async function isCurrent(output: string, source: ModelSource): Promise<boolean> {

@@ -20,6 +20,8 @@ export interface ModelSource {
   readonly teacher: ModelTeacher | null;
   /** Of its card; an empty one leaves them to the file. */
   readonly defaults: SamplingDefaults;
+  /** Whether visitors' browsers may read the weights. */
+  readonly download: boolean;
 }
 
 /** What a model's public id may be. */
@@ -31,7 +33,8 @@ export async function locateModel(environment: Readonly<Record<string, string | 
   const models = readRegistry();
   const local = localModels(models);
   const registered = local.get(configured === undefined || configured === "" ? defaultModel : configured);
-  if (registered !== undefined) return await registeredSource(registered, models);
+  const download = isGivenAway(environment.SPIKINGBRAIN_DOWNLOAD, registered !== undefined);
+  if (registered !== undefined) return { ...(await registeredSource(registered, models)), download };
   const path = resolve(configured ?? "");
   const status = statSync(path, { throwIfNoEntry: false });
   if (status?.isFile() !== true) {
@@ -44,10 +47,18 @@ export async function locateModel(environment: Readonly<Record<string, string | 
     throw new Error(`SPIKINGBRAIN_MODEL_ID: "${id}" must be 1 to 200 letters, digits or the characters . _ : / -`);
   }
   const served = await servedFile(path, cacheDirectory());
-  return { path: served, id, created: Math.floor(status.mtimeMs / 1000), ownedBy: "local", license: null, teacher: null, defaults: {} };
+  const created = Math.floor(status.mtimeMs / 1000);
+  return { path: served, id, created, ownedBy: "local", license: null, teacher: null, defaults: {}, download };
 }
 
-async function registeredSource(model: LocalModel, models: ReadonlyMap<string, RegisteredModel>): Promise<ModelSource> {
+/** What is registered here is published already; a file of one's own is nobody else's unless one says so. */
+function isGivenAway(said: string | undefined, isRegistered: boolean): boolean {
+  if (said === undefined || said === "") return isRegistered;
+  if (said === "yes" || said === "no") return said === "yes";
+  throw new Error(`SPIKINGBRAIN_DOWNLOAD: "${said}" must be yes or no: whether visitors' browsers may read the model's weights.`);
+}
+
+async function registeredSource(model: LocalModel, models: ReadonlyMap<string, RegisteredModel>): Promise<Omit<ModelSource, "download">> {
   const { id, created, ownedBy, license, defaults = {} } = model;
   const facts = { id, created, ownedBy, license, defaults };
   const cache = cacheDirectory();

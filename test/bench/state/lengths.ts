@@ -3,8 +3,8 @@
  * under a history of more tokens, in a session file. What comes out is no answer to anything; what it takes is what a real one takes, because
  * nothing that is done looks at what the numbers are.
  */
-import { openSessionFile, sealSessionFile } from "../../../workers/session/sessions/file/session-file.ts";
-import { newPassphraseKey, passphraseKey } from "../../../workers/session/sessions/file/key.ts";
+import { openSessionFile, sealSessionFile } from "../../../workers/session-file/session-file.ts";
+import { newPassphraseKey, passphraseKey } from "../../../workers/session-file/passphrase-key.ts";
 import type { SeriesCollector } from "../report/result.ts";
 import { alternately } from "../alternately.ts";
 import type { Client } from "./client.ts";

@@ -10,9 +10,9 @@ import { readGgufFacts } from "../../../infra/local/gguf/metadata.ts";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { inspectModel } from "../../../infra/node/engine-package.ts";
 import { readStateFile } from "../../../infra/node/state-file.ts";
-import type { FileHeader } from "../../../workers/session/sessions/file/header.ts";
-import { openSessionFile } from "../../../workers/session/sessions/file/session-file.ts";
-import { passphraseKey } from "../../../workers/session/sessions/file/key.ts";
+import type { FileHeader } from "../../../workers/session-file/header.ts";
+import { openSessionFile } from "../../../workers/session-file/session-file.ts";
+import { passphraseKey } from "../../../workers/session-file/passphrase-key.ts";
 import { hostileFiles, soundFile, type HostileFile } from "../support/hostile-files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hostile-"));

@@ -40,3 +40,8 @@ test("the card says how tokens are chosen where a request does not", () => {
     defaults: { temperature: 0.2, top_p: 0.9, top_k: 0, min_p: 0, repetition_penalty: 1 },
   });
 });
+
+test("the card says whether browsers may have the weights, and how large they are", () => {
+  expect(modelCard(tinyManifest, away)).toMatchObject({ download: null });
+  expect(modelCard({ ...tinyManifest, download: { bytes: 5, files: [] } }, away)).toMatchObject({ download: { bytes: 5 } });
+});

@@ -1,10 +1,10 @@
 /** `POST /v1/chat/completions`. */
 import { renderChat } from "../../models/render-chat.ts";
+import { defaultCompletionTokens } from "../../models/token-budget.ts";
 import type { GatewayContext } from "../environment.ts";
 import { withSchemaTold } from "../prompt/tell-schema.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { chatCompletionBody, type ChatCompletionBody } from "../schema/chat-completion.ts";
-import { defaultCompletionTokens } from "../schema/limits.ts";
 import { isAbsent } from "../schema/parse.ts";
 
 const topLogprobs = (body: ChatCompletionBody) => (body.logprobs === true ? (body.top_logprobs ?? 0) : null);

@@ -16,7 +16,7 @@ import { conversationId, responsePlace, sessionOfConversation } from "../respons
 import { endStream, findResponse, requestItems } from "../responses/stored-response.ts";
 import { responseBody, type ResponseBody } from "../schema/response.ts";
 import { itemsQuery, responseQuery } from "../schema/response-query.ts";
-import { defaultCompletionTokens } from "../schema/limits.ts";
+import { defaultCompletionTokens } from "../../models/token-budget.ts";
 import { isAbsent, parseBody } from "../schema/parse.ts";
 import { deliverEvents } from "../stream/deliver.ts";
 import type { ResponseSettings } from "../stream/formats/response-object.ts";

@@ -2,12 +2,12 @@
 import type { Job } from "../../contracts/choice.ts";
 import type { Constraint } from "../../contracts/constraint.ts";
 import type { TokenLimits } from "../../contracts/session.ts";
-import { promptScoresLimit, type ModelDescription, type SamplingParameters } from "../../contracts/engine.ts";
+import { promptScoresLimit, type ModelDescription } from "../../contracts/engine.ts";
 import { bannedSeries } from "../prompt/bad-words.ts";
 import { biasedTokens } from "../prompt/logit-bias.ts";
 import { requireVocabulary } from "../prompt/encode-prompt.ts";
 import { invalidRequest } from "../failures.ts";
-import { samplingDefaults } from "../../models/sampling-defaults.ts";
+import { randomSeed, samplingParameters } from "../../models/sampling-parameters.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
@@ -78,7 +78,7 @@ export function planJobs(
         maxTokens,
         minTokens: limits.minTokens,
         stopTokens: [...new Set([...(body.ignore_eos === true ? [] : model.stopTokens), ...(body.stop_token_ids ?? [])])],
-        sampling: samplingParameters(body, model, logitBias, seed + BigInt(choice)),
+        sampling: samplingParameters(body, model.card, logitBias, seed + BigInt(choice)),
         ...(constraint === undefined ? {} : { constraint }),
         ...(isAbsent(body.allowed_token_ids) ? {} : { allowedTokens: body.allowed_token_ids }),
         ...(banned.length === 0 ? {} : { bannedSeries: banned }),
@@ -116,36 +116,4 @@ function requireScorable(promptTokens: number, { promptLogprobs, scoresField = "
     `'${scoresField}': with ${promptLogprobs} alternatives a prompt of ${most} tokens can be scored; this one has ${promptTokens}.`,
     scoresField,
   );
-}
-
-function samplingParameters(
-  body: GenerationFields,
-  model: ServedModel,
-  logitBias: SamplingParameters["logitBias"],
-  seed: bigint,
-): SamplingParameters {
-  const defaults = samplingDefaults(model.card);
-  return {
-    temperature: body.temperature ?? defaults.temperature,
-    topK: Math.max(0, body.top_k ?? defaults.top_k),
-    topP: body.top_p ?? defaults.top_p,
-    minP: body.min_p ?? defaults.min_p,
-    repetitionPenalty: body.repetition_penalty ?? defaults.repetition_penalty,
-    presencePenalty: body.presence_penalty ?? 0,
-    frequencyPenalty: body.frequency_penalty ?? 0,
-    logitBias,
-    seed: seedOf(seed),
-  };
-}
-
-/** Short ones leave room for one more with each choice. */
-function randomSeed(long: boolean): bigint {
-  const seed = crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n;
-  return long ? seed : BigInt.asUintN(31, seed);
-}
-
-/** Unsigned, in two's complement: as different as the client's own. */
-function seedOf(seed: bigint): SamplingParameters["seed"] {
-  const unsigned = BigInt.asUintN(64, seed);
-  return unsigned <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(unsigned) : String(unsigned);
 }

@@ -8,8 +8,6 @@ export const choicesLimit = 8;
 export const generationsLimit = 32;
 /** Prompt tokens of all those generations: each crosses to the engine with a prompt of its own. */
 export const generationsTokensLimit = 262_144;
-/** Longest answer where the client names no length and the model's context would leave more: a small model may never stop by itself. */
-export const defaultCompletionTokens = 2048;
 /** Models that a request names to answer in the place of another. */
 export const fallbacksLimit = 8;
 /** Chat messages; with the limit on parts it bounds how many issues validation can report. */

@@ -1,6 +1,3 @@
-/** How long a conversation may grow. */
-export const mostConversationTokens = 1 << 22;
-
 /** How much a session may hold: transcript and tokens go from one object to another in one call, which has room for 32 MiB. */
 export const mostSessionBytes = 31 << 20;
 

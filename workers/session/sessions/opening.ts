@@ -8,7 +8,7 @@ import type { ServedModel } from "../../models/served-model.ts";
 import { invalidRequest } from "../failures.ts";
 import { overwriteRemoved, sessionText } from "../storage/erase.ts";
 import type { RecordRow, SessionRecord } from "./record.ts";
-import { turnPrompt } from "./render-turn.ts";
+import { turnPrompt } from "../../models/turn-prompt.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
 

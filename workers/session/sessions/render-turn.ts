@@ -1,13 +1,13 @@
 /** A session's turn as token ids: the first is a prompt as any other, later ones go on where the last one ended. */
 import { ServiceError } from "../../contracts/errors.ts";
 import type { TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
-import { renderChat } from "../../models/render-chat.ts";
-import { spokenMessages } from "../../models/spoken-messages.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
-import { conversationTooLong, invalidRequest, sessionTooLarge } from "../failures.ts";
+import { turnPrompt } from "../../models/turn-prompt.ts";
+import { conversationTooLong, sessionTooLarge } from "../failures.ts";
 import type { RenderedTurn } from "./contract.ts";
-import { mostConversationTokens, mostSessionBytes } from "./limits.ts";
+import { mostConversationTokens } from "../../session-file/limits.ts";
+import { mostSessionBytes } from "./limits.ts";
 
 /** What the session holds before the turn. */
 export interface Position {
@@ -42,26 +42,3 @@ export function renderTurn(
   if (position.bytes + addedBytes > mostSessionBytes) throw new ServiceError(sessionTooLarge(position.bytes, mostSessionBytes, addedBytes));
   return { prompt, maxTokens };
 }
-
-/** The turn's own tokens; a conversation's first ones begin with its instructions. @throws ServiceError where messages can't stand there. */
-export function turnPrompt(
-  model: ServedModel,
-  added: readonly TranscriptMessage[],
-  { turns, tokens }: Pick<Position, "turns" | "tokens">,
-  instructions: string | null,
-): Uint32Array {
-  const last = added.at(-1)?.role;
-  if (last !== "user" && last !== "tool")
-    throw refusal(
-      `'messages': a turn of a session ends with the user's message, or with what a function gave; the last one is '${last ?? "none"}'.`,
-      "messages",
-    );
-  const messages = turns === 0 && instructions !== null ? [{ role: "system", content: instructions } as const, ...added] : added;
-  if (tokens === 0) return renderChat(model, messages);
-  if (model.chatTemplate === null) throw refusal(`The model '${model.card.id}' has no chat template.`, "session_id");
-  if (messages.some(({ role }) => role === "assistant"))
-    throw refusal("'messages': only what is new is sent to a session; its answers it has.", "messages");
-  return model.chatTemplate.renderContinuation(turns === 0 ? "system" : "assistant", spokenMessages(messages));
-}
-
-const refusal = (message: string, param: string) => new ServiceError(invalidRequest(message, param));

@@ -22,7 +22,8 @@ import {
 import { letOldStatesGo } from "./kept-states.ts";
 import { Opening } from "./opening.ts";
 import { unixSeconds, type RecordRow, type SessionCopy, type SessionRecord } from "./record.ts";
-import { messageBytes, renderTurn, turnPrompt } from "./render-turn.ts";
+import { turnPrompt } from "../../models/turn-prompt.ts";
+import { messageBytes, renderTurn } from "./render-turn.ts";
 import type { ResponseRows } from "./response-rows.ts";
 import type { SessionObject } from "./session-object.ts";
 import type { SessionStanding } from "./session-standing.ts";

@@ -13,7 +13,9 @@ const facts: GgufFacts = {
   },
   defaults: { temperature: 0.7, top_k: 40 },
 };
-const source: ModelSource = { path: "a.gguf", id: "a", created: 1, ownedBy: "us", license: null, teacher: null, defaults: {} };
+const source: ModelSource = {
+  ...{ path: "a.gguf", id: "a", created: 1, ownedBy: "us", license: null, teacher: null, defaults: {}, download: false },
+};
 const manifest = (changes: Partial<ModelSource>) =>
   manifestOf({ ...source, ...changes }, facts, { bytes: 1, sha256: "0", shards: [] }, "{}");
 
@@ -25,4 +27,15 @@ test("sampling defaults are the card's, all of them, and the file's where the ca
 test("the license is the card's, and the file's where the card has none", () => {
   expect(manifest({}).origin.license).toBe("mit");
   expect(manifest({ license: "apache-2.0" }).origin.license).toBe("apache-2.0");
+});
+
+test("browsers may read the weights where they are given away, each shard under its digest", () => {
+  const shards = [{ file: "shard-000.bin", bytes: 1, sha256: "ab" }];
+  const written = (download: boolean, bytes = 1) => manifestOf({ ...source, download }, facts, { bytes, sha256: "0", shards }, "{}");
+  expect(written(true).download).toEqual({ bytes: 1, files: [{ file: "ab.bin", bytes: 1, sha256: "ab" }] });
+  expect(written(true).shards).toEqual(shards);
+  expect(written(false)).not.toHaveProperty("download");
+  // No page can hold it, and what is not in shards is nowhere to be read.
+  expect(written(true, 2 ** 31 + 1)).not.toHaveProperty("download");
+  expect(manifest({ download: true })).not.toHaveProperty("download");
 });

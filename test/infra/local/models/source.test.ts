@@ -35,6 +35,19 @@ describe("locateModel", () => {
     expect(await locateModel({ SPIKINGBRAIN_MODEL: path, SPIKINGBRAIN_MODEL_ID: "org/mine" })).toMatchObject({ id: "org/mine" });
   });
 
+  it("gives the weights of registered models away, and those of a file of one's own only where that is said", async () => {
+    const path = join(temporaryDirectory(), "a.gguf");
+    writeFileSync(path, model);
+    const given = async (environment: Record<string, string>) => (await locateModel(environment)).download;
+    expect(await given({ SPIKINGBRAIN_MODEL: "smollm2-135m" })).toBe(true);
+    expect(await given({ SPIKINGBRAIN_MODEL: "smollm2-135m", SPIKINGBRAIN_DOWNLOAD: "no" })).toBe(false);
+    expect(await given({ SPIKINGBRAIN_MODEL: path })).toBe(false);
+    expect(await given({ SPIKINGBRAIN_MODEL: path, SPIKINGBRAIN_DOWNLOAD: "yes" })).toBe(true);
+    await expect(given({ SPIKINGBRAIN_MODEL: path, SPIKINGBRAIN_DOWNLOAD: "maybe" })).rejects.toThrow(
+      'SPIKINGBRAIN_DOWNLOAD: "maybe" must be yes or no',
+    );
+  });
+
   it("puts tensors of types that the engine does not read into ones that it reads", async () => {
     const path = join(temporaryDirectory(), "a.gguf");
     const tensors = [

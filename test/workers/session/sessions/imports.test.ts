@@ -1,8 +1,8 @@
 /** Files that were sealed with a key that opens, and are not to be believed for that. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { identityOf } from "../../../../workers/session/identity.ts";
-import { newPassphraseKey } from "../../../../workers/session/sessions/file/key.ts";
-import { sealSessionFile } from "../../../../workers/session/sessions/file/session-file.ts";
+import { newPassphraseKey } from "../../../../workers/session-file/passphrase-key.ts";
+import { sealSessionFile } from "../../../../workers/session-file/session-file.ts";
 import { failure, request, type ErrorAnswer } from "../../support/gateway-client.ts";
 import { SessionClient, type Message, type Session } from "../../support/session-client.ts";
 import { tinyManifest, versionOf } from "../../support/tiny-tokenizer.ts";

@@ -1,7 +1,7 @@
 /** The plain beginning of a session file: `SBSF`, u32 version, u32 length of the header, the header as JSON. Numbers are little-endian. */
-import { ServiceError } from "../../../contracts/errors.ts";
-import { snapshotInvalid } from "../../../state-file/failures.ts";
-import { ByteReader } from "../../../state-file/byte-reader.ts";
+import { ServiceError } from "../contracts/errors.ts";
+import { snapshotInvalid } from "../state-file/failures.ts";
+import { ByteReader } from "../state-file/byte-reader.ts";
 
 export interface FileHeader {
   /** sha256 of the weights file and of the tokenizer, hex. */

@@ -4,13 +4,13 @@
  * chunk, its number (u32) and whether it is the last (u8), so that nothing can be changed, cut, added or put elsewhere. Inside: u32 length and
  * JSON of the transcript, u32 count and the tokens (u32), then the state file, if any. Numbers are little-endian.
  */
-import { ServiceError } from "../../../contracts/errors.ts";
-import { invalidRequest, snapshotSealed } from "../../failures.ts";
-import { ByteReader } from "../../../state-file/byte-reader.ts";
-import { mostConversationTokens } from "../limits.ts";
+import { ServiceError } from "../contracts/errors.ts";
+import { ByteReader } from "../state-file/byte-reader.ts";
 import { headerBytes, invalidFile, takeHeader, type FileHeader } from "./header.ts";
-import type { FileKey } from "./key.ts";
-import { joined } from "../../../encoding/joined.ts";
+import type { FileKey } from "./passphrase-key.ts";
+import { joined } from "../encoding/joined.ts";
+import { fileSealed, fileTooLong } from "./failures.ts";
+import { mostConversationTokens } from "./limits.ts";
 
 export interface FileContent {
   readonly header: FileHeader;
@@ -36,8 +36,7 @@ export function sealSessionFile(content: FileContent, key: FileKey): ReadableStr
     ["bytes of transcript", transcript.length, mostTranscriptBytes],
     ["tokens", content.tokens.length, mostConversationTokens],
   ] as const)
-    if (amount > most)
-      throw new ServiceError(invalidRequest(`A session file may have ${String(most)} ${what}; this one would have ${String(amount)}.`));
+    if (amount > most) throw fileTooLong(`A session file may have ${String(most)} ${what}; this one would have ${String(amount)}.`);
   return byteStream(sealed(content, transcript, key));
 }
 
@@ -145,7 +144,7 @@ async function openChunk(cipher: Uint8Array, iv: Uint8Array, key: FileKey, addit
   try {
     return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv, additionalData }, key, cipher));
   } catch {
-    throw new ServiceError(snapshotSealed("The file can't be opened: another key or passphrase sealed it, or it was changed."));
+    throw fileSealed("The file can't be opened: another key or passphrase sealed it, or it was changed.");
   }
 }
 

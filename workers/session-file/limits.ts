@@ -1,0 +1,2 @@
+/** How long a conversation may grow. */
+export const mostConversationTokens = 1 << 22;
