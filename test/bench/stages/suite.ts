@@ -15,14 +15,18 @@ import { summarize } from "../report/statistics.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 import { sevenB, simulateFleet, type Measured } from "./fleet.ts";
 import { answerText } from "./answer.ts";
-import { withStagedStack } from "./staged-stack.ts";
+import { isolateMemory, startStagedStack, type StagedStack, type StagedStackOptions } from "../../support/staged-stack.ts";
+import { whenEnded } from "../ending.ts";
+import { refusalOfWhole } from "./whole-model.ts";
 
 /** The built-in model's layers so many times over: a quarter of a gigabyte. */
 const times = 3;
 const streamCounts = [1, 4, 16] as const;
 const hopMilliseconds = [0, 5, 20] as const;
 const tokens = 24;
-const endedTokens = 32;
+const endedTokens = 24;
+/** Passes of a stage in the midst of the answers of 1, 4 and 16 streams, asked one count after another. */
+const endsAfter = [12, 75, 220] as const;
 
 const notes = [
   "All stages and the gateway share one thread of one workerd process, so stages never compute at the same time here: what several passes at once gain is the time of ways between Workers alone. On a fleet they compute at once too, which the simulation reckons with.",
@@ -42,6 +46,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     const model = await prepareModel();
     const stages = (model.stages?.length ?? 1) - 1;
     if (stages < 2) throw new Error(`the model must be too large for one isolate; its plan has ${String(stages)} stages`);
+    const refusal = refusalOfWhole(path);
     const { sizeOf } = await sizesOf(path, 1);
     const weightBytes = (model.stages ?? []).reduce((sum, cut) => sum + sizeOf(cut).weights, 0);
     progress(`${model.id}: ${String(Math.round(model.bytes / 2 ** 20))} MiB in ${String(stages)} stages beside the engine that leads`);
@@ -49,7 +54,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
       for (const stepsAtOnce of [1, stages]) {
         for (const hop of hopMilliseconds) {
           progress(`round ${String(round + 1)}: ways of ${String(hop)} ms, ${String(stepsAtOnce)} passes at once`);
-          await withStagedStack({ stages, stepsAtOnce, hopMilliseconds: hop }, async (url) => {
+          await withStack({ stages, stepsAtOnce, hopMilliseconds: hop }, async ({ url }) => {
             await chat(url, model.id, "warm", 4).whole();
             for (const count of streamCounts) {
               collector.add(setting(count, hop), "decode", "tokens/s", passes(stepsAtOnce), await decode(url, model.id, count));
@@ -63,7 +68,15 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     model7(measured, collector);
     modelled(measured, stages, parametersOf(weightBytes), collector);
     return {
-      settings: { rounds, stages, "isolates' memory, MiB": isolateLimits.memoryBytes >> 20, "model, bytes": model.bytes, tokens },
+      settings: {
+        rounds,
+        stages,
+        "isolates' memory, MiB": isolateLimits.memoryBytes >> 20,
+        runtime: isolateMemory.MINIFLARE_WORKERD_V8_FLAGS,
+        "model, bytes": model.bytes,
+        "one isolate of the whole model": refusal,
+        tokens,
+      },
       notes,
       series: collector.all(),
       comparisons: [],
@@ -71,7 +84,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
         {
           name: "answers of stacks whose stage ends that are those of one in which none does, of all",
           required: 1,
-          measured: summarize(collector.find(ending, "right answers", "every stage, one after another")?.values ?? [0]).median,
+          measured: Math.min(...collector.all().flatMap(({ setting: where, values }) => (where === ending ? values : []))),
         },
       ],
     };
@@ -101,20 +114,34 @@ async function decode(url: string, model: string, count: number): Promise<number
   return (1000 * (arrivals.length - 1)) / (last - first);
 }
 
-/** The same questions to a stack of which no stage ends, and to one of each stage that does. */
+/** The same questions to a stack of which no stage ends, and to one of each stage that does, once while 1, 4 and 16 streams run. */
 async function endings(model: string, stages: number, collector: SeriesCollector, progress: (message: string) => void): Promise<void> {
-  const ask = async (url: string): Promise<string[]> =>
-    await Promise.all([1, 2, 3, 4].map((at) => answerText(url, model, `Name ${String(at)} ships.`, endedTokens)));
-  const undisturbed = await withStagedStack({ stages, stepsAtOnce: stages, hopMilliseconds: 0 }, ask);
+  const ask = async (url: string, count: number): Promise<string[]> =>
+    await Promise.all(Array.from({ length: count }, (_, at) => answerText(url, model, `Name ${String(at)} ships.`, endedTokens)));
+  const options = { stages, stepsAtOnce: stages, hopMilliseconds: 0 };
+  const undisturbed = await withStack(options, async ({ url }) => await ask(url, Math.max(...streamCounts)));
   for (let stage = 1; stage <= stages; stage += 1) {
     progress(`stage ${String(stage)} ends in mid-stream`);
-    const ends = { stage, afterPasses: 12 };
-    await withStagedStack({ stages, stepsAtOnce: stages, hopMilliseconds: 0, ends }, async (url, output) => {
-      const answers = await ask(url);
-      if (!output().includes("stage_lost")) throw new Error(`stage ${String(stage)} was to end, and nothing was lost`);
-      const right = answers.filter((answer, at) => answer === undisturbed[at]).length;
-      collector.add(ending, "right answers", "of all", "every stage, one after another", right / answers.length);
+    await withStack({ ...options, ends: { stage, afterPasses: endsAfter } }, async (stack) => {
+      for (const [at, count] of streamCounts.entries()) {
+        const answers = await ask(stack.url, count);
+        if (stack.stagesLost() !== at + 1)
+          throw new Error(`stage ${String(stage)} was to end once at ${String(count)} streams; ${String(stack.stagesLost())} ends in all`);
+        const right = answers.filter((answer, index) => answer === undisturbed[index]).length;
+        collector.add(ending, "right answers", "of all", `${String(count)} streams, each stage once`, right / count);
+      }
     });
+  }
+}
+
+async function withStack<T>(options: StagedStackOptions, use: (stack: StagedStack) => Promise<T>): Promise<T> {
+  const stack = await startStagedStack(options);
+  const forget = whenEnded(() => stack.stop());
+  try {
+    return await use(stack);
+  } finally {
+    forget();
+    await stack.stop();
   }
 }
 

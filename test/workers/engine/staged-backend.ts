@@ -115,14 +115,3 @@ export async function stagesOf(loadPart: LoadPart, cuts: readonly Cut[], stepsAt
     },
   };
 }
-
-/** The vocabulary where requests are; the layers' halves in so many stages. */
-export function evenCuts(sublayers: number, vocabulary: number, stages: number): Cut[] {
-  const at = (stage: number): number => Math.round((sublayers * stage) / stages);
-  const layers = Array.from({ length: stages }, (_, stage): Cut => ({
-    embedding: [0, 0],
-    sublayers: [at(stage), at(stage + 1)],
-    head: [0, 0],
-  }));
-  return [{ embedding: [0, vocabulary], sublayers: [0, 0], head: [0, vocabulary] }, ...layers];
-}

@@ -8,7 +8,8 @@ import type { Cut } from "../../../workers/contracts/stages.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
 import { settledFreeBytes } from "../../contract/generation.ts";
 import { ask, collect, tokensOf, type RequestChanges } from "./requests.ts";
-import { digests, evenCuts, stagesOf, TestedBackend, type LoadPart } from "./staged-backend.ts";
+import { evenCuts } from "./even-cuts.ts";
+import { digests, stagesOf, TestedBackend, type LoadPart } from "./staged-backend.ts";
 
 initSync({ module: readFileSync(inRepository("wasm/pkg/relaxed/spikingbrain_bg.wasm")) });
 

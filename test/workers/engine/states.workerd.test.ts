@@ -4,7 +4,8 @@ import type { SaveStates } from "../../../workers/contracts/engine.ts";
 import { generate, greedy, testedBackend } from "../../contract/generation.ts";
 import { stateConformance } from "../../contract/state-conformance.ts";
 import { filesOf, sourceOf } from "../../contract/state-files.ts";
-import { evenCuts, stagesOf, TestedBackend, type LoadPart } from "./staged-backend.ts";
+import { evenCuts } from "./even-cuts.ts";
+import { stagesOf, TestedBackend, type LoadPart } from "./staged-backend.ts";
 import { SchedulerBackend, tinyModel, tinyModelBytes, tinyVocabulary } from "./tiny-model.ts";
 import { createModelLoader } from "../../../workers/engine/wasm-module.ts";
 

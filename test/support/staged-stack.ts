@@ -1,0 +1,63 @@
+/** The whole local stack over a model in stages, with ways of a given length between them, under the memory that Cloudflare gives an isolate. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { engineConfigurationsFor } from "../../infra/local/models/spiking-engine.ts";
+import { inRepository } from "../../infra/local/paths.ts";
+import { configurationsWith, startStack, type Stack } from "../../infra/local/stack.ts";
+import { freePort } from "./free-port.ts";
+
+const readyTimeoutMilliseconds = 300_000;
+/** What the local runtime does not enforce by itself: 1,936 WebAssembly pages are 121 MiB of linear memory. */
+export const isolateMemory = { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1936" } as const;
+
+export interface StagedStackOptions {
+  readonly stages: number;
+  readonly stepsAtOnce: number;
+  readonly hopMilliseconds: number;
+  /** Folder in `dist` of the model's files and plan; `engine` unless given. */
+  readonly folder?: string;
+  /** Folder that objects, R2 and KV are kept in; wrangler's own unless given. */
+  readonly persistTo?: string;
+  /** Which stage ends, and after how many passes, as often as there are numbers; none where it is left out. */
+  readonly ends?: { readonly stage: number; readonly afterPasses: readonly number[] };
+}
+
+export interface StagedStack {
+  readonly url: string;
+  /** How often the engine has found a stage gone so far. */
+  stagesLost(): number;
+  stop(): Promise<void>;
+}
+
+export async function startStagedStack(options: StagedStackOptions): Promise<StagedStack> {
+  const configurations = configurationsWith(engineConfigurationsFor(undefined, options.stages));
+  for (const path of configurations.filter((one) => one.startsWith("dist/stages/"))) {
+    const text = readFileSync(inRepository(path), "utf8");
+    writeFileSync(inRepository(path), changed(path, text, options));
+  }
+  let output = "";
+  const { persistTo } = options;
+  const stack: Stack = await startStack({
+    port: await freePort(),
+    configurations,
+    environment: isolateMemory,
+    ...(persistTo === undefined ? {} : { persistTo }),
+    onOutput: (text) => (output += text),
+  });
+  try {
+    await stack.untilReady(readyTimeoutMilliseconds);
+  } catch (error) {
+    await stack.stop();
+    throw new Error(output, { cause: error });
+  }
+  return { url: stack.url, stagesLost: () => output.split('"stage_lost"').length - 1, stop: () => stack.stop() };
+}
+
+function changed(path: string, text: string, { stepsAtOnce, hopMilliseconds, folder = "engine", ends }: StagedStackOptions): string {
+  const stage = /stage-(\d+)\.toml$/.exec(path)?.[1];
+  const placed = text.replace('directory = "../engine"', `directory = "../${folder}"`);
+  if (stage === undefined) return placed.replace('STEPS_AT_ONCE = "0"', `STEPS_AT_ONCE = "${String(stepsAtOnce)}"`);
+  const endAfter = ends?.stage === Number(stage) ? ends.afterPasses.join(",") : "";
+  return placed
+    .replace("../../workers/stage/index.ts", "../../test/bench/worker/mortal-stage.ts")
+    .replace("[vars]", `[vars]\nHOP_MILLISECONDS = "${String(hopMilliseconds)}"\nEND_AFTER = "${endAfter}"`);
+}
