@@ -5,7 +5,7 @@
 import { planStages, type PartSize } from "../../../infra/local/stages/plan.ts";
 import type { Cut, Span } from "../../../workers/contracts/stages.ts";
 
-/** Of a dense model whose layers all have one softmax or linear branch. */
+/** Of a dense model whose layers are alternately linear and windowed. */
 export interface FleetModel {
   readonly layers: number;
   readonly hidden: number;
@@ -17,9 +17,8 @@ export interface FleetModel {
   readonly tied: boolean;
   /** Bits of a weight, scales included. */
   readonly bitsPerWeight: number;
-  /** Keys and values that a layer of a window keeps, and layers that have one; the others keep matrices. */
+  /** Keys and values that a windowed layer keeps at the most; a linear one keeps matrices. */
   readonly window: number;
-  readonly windowLayers: number;
 }
 
 export interface Measured {
@@ -27,7 +26,7 @@ export interface Measured {
   readonly weightsPerSecond: number;
   /** Of a pass of so many tokens over one of one token, ascending. */
   readonly passCosts: readonly (readonly [tokens: number, cost: number])[];
-  /** From one Worker to another and back. */
+  /** What of a call from one Worker to another and back is in none of the other figures. */
   readonly hopSeconds: number;
 }
 
@@ -39,8 +38,9 @@ const passTokens = 32;
 const fedTokens = 8;
 const floatBytes = 4;
 
-export function sizeOf(model: FleetModel): (cut: Cut) => PartSize {
-  const { hidden, inner, heads, kvHeads, headDim, bitsPerWeight, window, windowLayers, layers } = model;
+/** With a state that has read so many tokens. */
+export function sizeOf(model: FleetModel, tokens: number): (cut: Cut) => PartSize {
+  const { hidden, inner, heads, kvHeads, headDim, bitsPerWeight, window } = model;
   const bytes = (weights: number): number => (weights * bitsPerWeight) / 8;
   const width = (span: Span): number => span[1] - span[0];
   return ({ embedding, sublayers, head }) => {
@@ -48,9 +48,11 @@ export function sizeOf(model: FleetModel): (cut: Cut) => PartSize {
     const mixes = width(sublayers) - feeds;
     const rows = model.tied ? Math.max(width(embedding), width(head)) : width(embedding) + width(head);
     const codes = 2 * kvHeads * (headDim + floatBytes);
-    const windowState = (window + 32) * codes;
+    // Odd layers have windows.
+    const windowed = Array.from({ length: width(sublayers) }, (_, at) => sublayers[0] + at).filter((half) => half % 4 === 2).length;
+    const windowState = (Math.min(tokens, window) + 32) * codes;
     const matrixState = kvHeads * headDim * headDim * floatBytes;
-    const state = mixes * ((windowLayers * windowState + (layers - windowLayers) * matrixState) / layers);
+    const state = windowed * windowState + (mixes - windowed) * matrixState;
     // Of a pass: rows in each of their forms; of a feed-forward, eight tokens at a time; and what attention computes with.
     const together = feeds > 0 ? fedTokens * (3.3 * inner + 2.25 * hidden) : 0;
     const pass = floatBytes * (passTokens * (3.25 * hidden + (mixes > 0 ? 5 * heads * headDim : 0)) + together);
@@ -63,18 +65,18 @@ function mixerWeights({ hidden, heads, kvHeads, headDim }: FleetModel): number {
   return 2 * hidden * heads * headDim + 2 * hidden * kvHeads * headDim;
 }
 
-export interface Fleet {
+export interface FleetLoad {
+  /** Answers at once; each has its state in every stage. */
+  readonly streams: number;
+  /** Tokens that each of them has read. */
+  readonly tokens: number;
+}
+
+export interface FleetPoint extends FleetLoad {
+  readonly hopSeconds: number;
   readonly isolates: number;
   /** Calls that a token makes one after another. */
   readonly hops: number;
-  /** Weights of the largest stage. */
-  readonly largestWeights: number;
-  readonly points: readonly FleetPoint[];
-}
-
-export interface FleetPoint {
-  readonly streams: number;
-  readonly hopSeconds: number;
   readonly tokensPerSecond: number;
   /** Between two tokens of one stream. */
   readonly secondsPerToken: number;
@@ -90,40 +92,36 @@ export function passCost(costs: Measured["passCosts"], tokens: number): number {
   return fromCost + ((toCost - fromCost) * (tokens - from)) / (to - from);
 }
 
-/** @throws Error where a half of a layer does not fit in an isolate */
+/** One fleet under one load: it is cut so that all states fit. @throws Error where a half of a layer and its states do not fit in an isolate */
 export function simulateFleet(
   model: FleetModel,
   measured: Measured,
-  options: { readonly memoryBytes: number; readonly streams: readonly number[]; readonly hopSeconds: readonly number[] },
-): Fleet {
-  const size = sizeOf(model);
+  { memoryBytes, load, hopSeconds }: { readonly memoryBytes: number; readonly load: FleetLoad; readonly hopSeconds: number },
+): FleetPoint {
+  const { streams, tokens } = load;
+  const size = sizeOf(model, tokens);
   const whole: Cut = { embedding: [0, model.vocabulary], sublayers: [0, 2 * model.layers], head: [0, model.vocabulary] };
-  const cuts = planStages(model, size, { memoryBytes: options.memoryBytes, states: 1 }) ?? [whole];
-  const weightsOf = (cut: Cut): number => (size(cut).weights * 8) / model.bitsPerWeight;
+  const cuts = planStages(model, size, { memoryBytes, states: streams }) ?? [whole];
   // Rows of the embedding are looked up, and no product meets them; parts of the head are asked together.
-  const computed = cuts.map((cut) => weightsOf({ ...cut, embedding: [0, 0] }));
-  const layered = cuts.map((cut, at) => (cut.sublayers[1] > cut.sublayers[0] ? (computed[at] ?? 0) : 0));
-  const heads = cuts.map((cut, at) => (cut.sublayers[1] > cut.sublayers[0] ? 0 : (computed[at] ?? 0)));
-  const isLocal = cuts.length === 1 || (cuts[0]?.head[1] ?? 0) > 0;
-  const stages = layered.filter((weights) => weights > 0);
-  const hops = (cuts.length === 1 ? 0 : stages.length) + (isLocal ? 0 : 2);
-  const calls = cuts.length === 1 ? 0 : stages.length + (isLocal ? 0 : 2 * heads.filter((weights) => weights > 0).length);
-  const way = [...stages, Math.max(...heads)].filter((weights) => weights > 0);
-  const point = (streams: number, hopSeconds: number): FleetPoint => {
-    // Every stage has a pass, as long as there are as many streams.
-    const passes = Math.min(streams, Math.max(1, way.length));
-    const tokens = streams / passes;
-    const seconds = (weights: number): number => (weights / measured.weightsPerSecond) * passCost(measured.passCosts, tokens);
-    const trip = way.reduce((sum, weights) => sum + seconds(weights), 0) + hops * hopSeconds;
-    const cycle = Math.max(trip, passes * Math.max(...way.map(seconds)));
-    const tokensPerSecond = streams / cycle;
-    const requests = calls / tokens;
-    const memory = (cuts.length * prices.gigabytes) / tokensPerSecond;
-    const dollarsPerMillionTokens = requests * prices.perMillionRequests + memory * prices.perMillionGigabyteSeconds;
-    return { streams, hopSeconds, tokensPerSecond, secondsPerToken: cycle, dollarsPerMillionTokens };
-  };
-  const points = options.hopSeconds.flatMap((hopSeconds) => options.streams.map((streams) => point(streams, hopSeconds)));
-  return { isolates: cuts.length, hops, largestWeights: Math.max(...computed), points };
+  const computed = (cut: Cut): number => (size({ ...cut, embedding: [0, 0] }).weights * 8) / model.bitsPerWeight;
+  const hasLayers = ({ sublayers: [from, to] }: Cut): boolean => to > from;
+  const stages = cuts.filter(hasLayers).map(computed);
+  const heads = cuts.filter((cut) => !hasLayers(cut)).map(computed);
+  const isAlone = cuts.length === 1;
+  const leadHasHead = isAlone || (cuts[0]?.head[1] ?? 0) > 0;
+  const hops = (isAlone ? 0 : stages.length) + (leadHasHead ? 0 : 2);
+  const calls = (isAlone ? 0 : stages.length) + (leadHasHead ? 0 : 2 * heads.filter((weights) => weights > 0).length);
+  const way = [...stages, Math.max(0, ...heads)].filter((weights) => weights > 0);
+  // Every stage has a pass, as long as there are as many streams.
+  const passes = Math.min(streams, way.length);
+  const together = streams / passes;
+  const seconds = (weights: number): number => (weights / measured.weightsPerSecond) * passCost(measured.passCosts, together);
+  const trip = way.reduce((sum, weights) => sum + seconds(weights), 0) + hops * (measured.hopSeconds + hopSeconds);
+  const secondsPerToken = Math.max(trip, passes * Math.max(...way.map(seconds)));
+  const tokensPerSecond = streams / secondsPerToken;
+  const requests = (calls / together) * prices.perMillionRequests;
+  const memory = ((cuts.length * prices.gigabytes) / tokensPerSecond) * prices.perMillionGigabyteSeconds;
+  return { ...load, hopSeconds, isolates: cuts.length, hops, tokensPerSecond, secondsPerToken, dollarsPerMillionTokens: requests + memory };
 }
 
 /** SpikingBrain-7B: half of its layers see a window of 4,096 tokens, the others keep matrices. */
@@ -138,5 +136,4 @@ export const sevenB: FleetModel = {
   tied: false,
   bitsPerWeight: 4.5,
   window: 4096,
-  windowLayers: 14,
 };
