@@ -71,6 +71,8 @@ export interface ChoiceEnd {
   readonly type: "end";
   readonly index: number;
   readonly reason: ChoiceFinish;
+  /** The stop string that ended it, where one did. */
+  readonly stop?: string;
   /** Tokens sampled: without the stop token, with those of a stop string. */
   readonly completionTokens: number;
   /** Tokens before the answer, those that were not read again included. */

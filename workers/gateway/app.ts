@@ -1,9 +1,12 @@
 /** Middleware in the order it runs, and routes. */
 import { Hono } from "hono";
-import type { GatewayTypes } from "./environment.ts";
+import type { ServiceFailure } from "../contracts/errors.ts";
+import type { GatewayContext, GatewayTypes } from "./environment.ts";
 import { errorResponse } from "./error-body.ts";
 import { asServiceError, methodNotAllowed, routeNotFound } from "./failures.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
+import { isMessagesPath, messagesErrorBody } from "./messages/error.ts";
+import { anthropicHeaders } from "./middleware/anthropic.ts";
 import { apiKey } from "./middleware/api-key.ts";
 import { crossOrigin } from "./middleware/cross-origin.ts";
 import { requestLog } from "./middleware/request-log.ts";
@@ -20,10 +23,17 @@ function needsNoKey({ method, path }: { readonly method: string; readonly path: 
   return (["GET", "HEAD"].includes(method) && path.startsWith("/v1/shares/")) || (method === "POST" && path === poolReplicasPath);
 }
 
+/** In the shape that the clients of a path read. */
+function refusal(c: GatewayContext, failure: ServiceFailure, headers: Record<string, string> = {}): Response {
+  if (!isMessagesPath(c.req.path)) return errorResponse(failure, headers);
+  return errorResponse(failure, { ...headers, "request-id": c.var.requestId }, (told) => messagesErrorBody(told, c.var.requestId));
+}
+
 export function createApp(): Hono<GatewayTypes> {
   const app = new Hono<GatewayTypes>();
   app.use(requestLog, responseHeaders, settings, crossOrigin, noUpgrade);
   app.use("/v1/*", (c, next) => (needsNoKey(c.req) ? next() : apiKey(c, next)), tenant);
+  app.use("/v1/messages/*", anthropicHeaders);
   app.use("/tokenize", apiKey);
   app.use("/detokenize", apiKey);
 
@@ -35,15 +45,15 @@ export function createApp(): Hono<GatewayTypes> {
   for (const { method, path, handler } of apiRoutes) app.on(method, path, handler);
   for (const [path, routes] of Map.groupBy(apiRoutes, ({ path }) => path)) {
     const allow = routes.map(({ method }) => (method === "GET" ? "GET, HEAD" : method)).join(", ");
-    app.all(path, (c) => errorResponse(methodNotAllowed(c.req.method, allow).failure, { allow }));
+    app.all(path, (c) => refusal(c, methodNotAllowed(c.req.method, allow).failure, { allow }));
   }
-  app.notFound((c) => errorResponse(routeNotFound(c.req.method).failure));
+  app.notFound((c) => refusal(c, routeNotFound(c.req.method).failure));
   app.onError((error, c) => {
     const { failure } = asServiceError(error);
     c.var.facts["failure"] = failure.code;
     if (failure.code === "internal_error" || failure.code === "configuration_invalid")
       logLine("error", "request_failed", { requestId: c.var.requestId, cause: describeCause(error) });
-    return errorResponse(failure);
+    return refusal(c, failure);
   });
   return app;
 }

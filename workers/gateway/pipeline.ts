@@ -16,6 +16,7 @@ import type { GatewayContext } from "./environment.ts";
 import { planJobs, tokenLimits, type JobOptions } from "./plan/jobs.ts";
 import { readJson } from "./http/read-json.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
+import type { Job } from "../contracts/choice.ts";
 import type { TurnRequest } from "../contracts/session.ts";
 import { servedModel, type ServedModel } from "../models/served-model.ts";
 import { versionOf } from "../models/version.ts";
@@ -41,7 +42,7 @@ export interface GenerationEndpoint<Body extends GenerationFields> {
   turn?(body: Body, c: GatewayContext): TurnPart | undefined;
   render(body: Body, model: ServedModel, isTurn: boolean): JobOptions;
   /** What the recipe of its answers has beside that of others. */
-  recipe?(body: Body, model: ServedModel, isTurn: boolean): Partial<AnswerRecipe>;
+  recipe?(body: Body, model: ServedModel, isTurn: boolean, jobs: readonly Job[]): Partial<AnswerRecipe>;
   /** Whether the client waits for nothing but the answer's beginning. */
   isLeft?(body: Body): boolean;
   /** What others say of a request that they refuse, in its own words. */
@@ -110,7 +111,7 @@ async function answerBy<Body extends GenerationFields>(
       ? {}
       : { promptLogprobs: { alternatives: body.prompt_logprobs, isEchoed: options.prompts.some(({ echo }) => echo !== null) } }),
     ...(why.length === 0 ? {} : { other: { asked: askedModel, why } }),
-    ...endpoint.recipe?.(body, model, turn !== undefined),
+    ...endpoint.recipe?.(body, model, turn !== undefined, jobs),
   };
   facts["model"] = model.card.id;
   facts["choices"] = jobs.length;

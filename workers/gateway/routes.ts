@@ -5,6 +5,7 @@ import { chatCompletions } from "./http/chat-completions.ts";
 import { completions } from "./http/completions.ts";
 import { decisions } from "./http/decisions.ts";
 import { health, ready } from "./http/health.ts";
+import { countMessageTokens, createMessage } from "./http/messages.ts";
 import { listModels, oneModel } from "./http/models.ts";
 import { tellPool } from "./http/pool-replicas.ts";
 import { appendText, contextEvents, createContext, listContexts } from "./http/contexts.ts";
@@ -64,6 +65,24 @@ export const apiRoutes: readonly Route[] = [
     path: "/v1/completions",
     handler: completions,
     operation: { does: "Continues prompts, whole or streamed", body: "CompletionRequest", answer: "Completion", events: ["Completion"] },
+  },
+  {
+    method: "POST",
+    path: "/v1/messages",
+    handler: createMessage,
+    operation: {
+      ...{ does: "Answers a chat, as Anthropic's clients ask for it", body: "MessageRequest", answer: "Message", events: ["MessageEvent"] },
+      error: "MessagesError",
+    },
+  },
+  {
+    method: "POST",
+    path: "/v1/messages/count_tokens",
+    handler: countMessageTokens,
+    operation: {
+      ...{ does: "Counts the tokens of what a message would answer", body: "MessageCountRequest", answer: "MessageTokens" },
+      error: "MessagesError",
+    },
   },
   {
     method: "POST",
@@ -144,7 +163,7 @@ export const apiRoutes: readonly Route[] = [
     handler: resumeStream,
     operation: {
       does: "A stream again, after the event of the header Last-Event-ID",
-      events: ["ChatCompletionChunk", "Completion", "ResponseEvent"],
+      events: ["ChatCompletionChunk", "Completion", "ResponseEvent", "MessageEvent"],
     },
   },
   { method: "DELETE", path: "/v1/streams/:id", handler: stopStream, operation: { does: "Ends an answer here", status: 204 } },

@@ -6,7 +6,7 @@
 import { greedyParameters, type GenerateRequest, type GenerationBackend } from "../../../workers/contracts/engine.ts";
 import { createApp } from "../../../workers/gateway/app.ts";
 import type { Environment } from "../../../workers/gateway/environment.ts";
-import { bearerToken } from "../../../workers/gateway/middleware/api-key.ts";
+import { sentKey } from "../../../workers/gateway/middleware/api-key.ts";
 import { tenantOf } from "../../../workers/gateway/middleware/tenant.ts";
 
 /** Body of `POST /direct/generate`. */
@@ -33,7 +33,7 @@ export default {
       case "/direct/generate":
         return await generate(environment.ENGINE, await request.json<DirectRequest>());
       case "/direct/forget":
-        return await forget(environment, bearerToken(request.headers.get("authorization") ?? undefined));
+        return await forget(environment, sentKey(request.headers));
       default:
         return await gateway.fetch(request, environment, context);
     }

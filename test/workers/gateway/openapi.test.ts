@@ -68,6 +68,11 @@ test("generated answers are what it says, whole and streamed", async () => {
   await expectAnswer("Completion", complete({ max_tokens: 4, logprobs: 2, echo: true, return_token_ids: true, prompt_logprobs: 1 }));
   for (const line of dataLines(await (await complete({ max_tokens: 4, stream: true, return_token_ids: true })).text()).slice(0, -1))
     expectShape("Completion", JSON.parse(line));
+  const message = { model: "tiny", max_tokens: 4, messages: [{ role: "user", content: "hi" }] };
+  await expectAnswer("Message", post("/v1/messages", message));
+  for (const line of dataLines(await (await post("/v1/messages", { ...message, stream: true })).text()))
+    expectShape("MessageEvent", JSON.parse(line));
+  await expectAnswer("MessagesError", post("/v1/messages", {}));
   const questions = [
     { type: "predicate", instructions: "Is it?" },
     { type: "choice", instructions: "Which?", choices: [{ value: "a" }, { value: true }] },

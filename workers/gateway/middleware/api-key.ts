@@ -1,22 +1,26 @@
 /**
- * A development guard: with `API_KEYS` set, requests need one of them; without it, `Authorization` is accepted and means nothing,
+ * A development guard: with `API_KEYS` set, requests need one of them; without it, any key is accepted and only says whose what is kept is,
  * so that clients which insist on sending a key work.
  */
 import { createMiddleware } from "hono/factory";
 import type { GatewayTypes } from "../environment.ts";
-import { invalidApiKey } from "../failures.ts";
+import { invalidApiKey, invalidRequest } from "../failures.ts";
 
 export const apiKey = createMiddleware<GatewayTypes>(async (c, next) => {
   const { apiKeys: keys, adminKeys } = c.var.settings;
-  const key = bearerToken(c.req.header("authorization"));
+  const key = sentKey(c.req.raw.headers);
   if (keys.length > 0 && !(await isOneOf(key, keys))) throw invalidApiKey();
   if (adminKeys.length > 0) c.set("isAdmin", await isOneOf(key, adminKeys));
   return next();
 });
 
-/** The key that was sent; empty without one. */
-export function bearerToken(header: string | undefined): string {
-  return /^Bearer +(\S+) *$/i.exec(header ?? "")?.[1] ?? "";
+/** The key that was sent, as OpenAI's clients do (`Authorization`) or as Anthropic's (`x-api-key`); empty without one. @throws ServiceError where there are two. */
+export function sentKey(headers: Headers): string {
+  const bearer = /^Bearer +(\S+) *$/i.exec(headers.get("authorization") ?? "")?.[1] ?? "";
+  const other = /^\S+$/.exec(headers.get("x-api-key")?.trim() ?? "")?.[0] ?? "";
+  if (bearer !== "" && other !== "" && bearer !== other)
+    throw invalidRequest("'x-api-key': must be left out beside 'Authorization', or be the same key; it is another.", "x-api-key");
+  return bearer === "" ? other : bearer;
 }
 
 /** Compares digests, all of them, so that time tells neither length, nor common beginnings, nor which key it was. */

@@ -16,6 +16,7 @@ export const crossOrigin = createMiddleware<GatewayTypes>(async (c, next) => {
     allowHeaders: [],
     exposeHeaders: [
       "x-request-id",
+      "request-id",
       "retry-after",
       "x-should-retry",
       "x-spikingbrain-backend",

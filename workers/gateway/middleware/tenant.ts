@@ -5,14 +5,14 @@
 import { toHex } from "../../encoding/hex.ts";
 import { createMiddleware } from "hono/factory";
 import type { GatewayTypes } from "../environment.ts";
-import { bearerToken } from "./api-key.ts";
+import { sentKey } from "./api-key.ts";
 
 /** Domain of the digest: the same key hashed for another purpose gives another value. */
 const tenantDomain = "spikingbrain tenant 1\n";
 const tenantBytes = 16;
 
 export const tenant = createMiddleware<GatewayTypes>(async (c, next) => {
-  const key = bearerToken(c.req.header("authorization"));
+  const key = sentKey(c.req.raw.headers);
   c.set("tenant", key === "" ? null : await tenantOf(key));
   return next();
 });

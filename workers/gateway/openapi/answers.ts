@@ -1,5 +1,6 @@
 /** Answers under the names that the document gives them. Tests hold what the API answers to these shapes, field by field. */
 import * as z from "zod";
+import { message as anthropicMessage, messageEvent, messagesError, messageTokens } from "./message-answers.ts";
 import { responseEvent, responseObject, responseItem } from "./response-answers.ts";
 
 const text = z.string();
@@ -117,6 +118,10 @@ export const answerShapes = {
   }),
   Response: responseObject,
   ResponseEvent: responseEvent,
+  Message: anthropicMessage,
+  MessageEvent: messageEvent,
+  MessageTokens: messageTokens,
+  MessagesError: messagesError,
   Decisions: z.strictObject({
     model: text,
     answers: z.array(

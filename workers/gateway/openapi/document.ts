@@ -16,6 +16,8 @@ export interface Operation {
   readonly status?: 201 | 204;
   /** Of server-sent events, where it may answer with some. */
   readonly events?: readonly AnswerShape[];
+  /** Where errors have another shape than `Error`. */
+  readonly error?: AnswerShape;
   /** Whether it can be called without a key where keys are asked for. */
   readonly isOpen?: boolean;
 }
@@ -44,12 +46,15 @@ export function openApiDocument(routes: readonly DocumentedRoute[]): Json {
     openapi: "3.1.0",
     info: { title: "spikingbrain-edge", version: "1", description: "Language models at the edge, with conversations that are kept." },
     paths,
-    components: { schemas, securitySchemes: { key: { type: "http", scheme: "bearer" } } },
+    components: {
+      schemas,
+      securitySchemes: { key: { type: "http", scheme: "bearer" }, header: { type: "apiKey", in: "header", name: "x-api-key" } },
+    },
   };
 }
 
 function operationJson(method: string, path: string, operation: Operation): Json {
-  const { does, body, media, query, answer, status = 200, events = [], isOpen = false } = operation;
+  const { does, body, media, query, answer, status = 200, events = [], error = "Error", isOpen = false } = operation;
   const accepted = {
     ...(body === undefined ? {} : { "application/json": { schema: reference(body) } }),
     ...(media === undefined ? {} : { [media]: { schema: { type: "string", contentEncoding: "binary" } } }),
@@ -66,10 +71,10 @@ function operationJson(method: string, path: string, operation: Operation): Json
       [String(status)]: { description: does, ...contentOf(answer, events) },
       default: {
         description: "What is wrong, by its field, rule and value",
-        content: { "application/json": { schema: reference("Error") } },
+        content: { "application/json": { schema: reference(error) } },
       },
     },
-    security: isOpen ? [] : [{ key: [] }],
+    security: isOpen ? [] : [{ key: [] }, { header: [] }],
   };
 }
 

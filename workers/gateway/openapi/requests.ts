@@ -1,5 +1,6 @@
 /** Bodies of requests under the names that the document gives them: the schemas that read them. */
 import type * as z from "zod";
+import { messageBody, messageCountBody } from "../schema/anthropic-message.ts";
 import { chatCompletionBody } from "../schema/chat-completion.ts";
 import { completionBody } from "../schema/completion.ts";
 import { conversationBody, newConversationBody } from "../schema/conversation.ts";
@@ -12,6 +13,8 @@ export const requestShapes = {
   ChatCompletionRequest: chatCompletionBody,
   CompletionRequest: completionBody,
   ResponseRequest: responseBody,
+  MessageRequest: messageBody,
+  MessageCountRequest: messageCountBody,
   DecisionRequest: decisionBody,
   NewConversation: newConversationBody,
   ConversationMetadata: conversationBody,

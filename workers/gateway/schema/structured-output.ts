@@ -28,6 +28,9 @@ export const textFormat = z
   ])
   .nullish();
 
+/** The same as Anthropic has it. */
+export const outputFormat = z.strictObject({ type: z.literal("json_schema"), schema }).nullish();
+
 /** A response's format under the name that the rest of the gateway has for it. */
 export function asResponseFormat(format: z.output<typeof textFormat>): z.output<typeof responseFormat> {
   if (isAbsent(format) || format.type !== "json_schema") return format;

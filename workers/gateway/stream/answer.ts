@@ -15,6 +15,7 @@ interface OpenChoice {
   readonly texts: string[];
   readonly tokens: ScoredToken[];
   reason: ChoiceFinish;
+  stop?: string;
   scoredPrompt?: readonly ScoredToken[];
   prompt?: readonly number[];
   placements?: readonly PlacementReport[];
@@ -102,7 +103,7 @@ function eventsOf(event: StreamEntry["event"], { format, usage }: StreamedOption
     case "delta":
       return format.delta(event);
     case "end":
-      return format.closing(event.index, event.reason);
+      return format.closing(event.index, event.reason, event.stop);
     case "done":
       return format.done(usage.total(), event);
     case "failed":
@@ -134,6 +135,7 @@ export async function wholeAnswer(
         if (event.content.prompt !== undefined) choice.prompt = event.content.prompt;
       } else {
         choice.reason = event.reason;
+        if (event.stop !== undefined) choice.stop = event.stop;
         if (event.placements !== undefined) choice.placements = event.placements;
         usage.add(event);
       }

@@ -35,7 +35,12 @@ export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenize
   await Promise.race([begun.promise, answer]);
   const soon = await within(answer, wholeSilenceMilliseconds, () => null);
   if (soon !== null) return c.json(soon, 200, streamHeaders(c, open, recipe));
-  const body = slowJson(answer, { silenceMilliseconds: wholeSilenceMilliseconds, abort, onFailure: failureReporter(c) });
+  const body = slowJson(answer, {
+    silenceMilliseconds: wholeSilenceMilliseconds,
+    abort,
+    onFailure: failureReporter(c),
+    errorBody: format.errorBody ?? errorBody,
+  });
   return c.body(body, 200, { ...slowJsonHeaders, ...streamHeaders(c, open, recipe) });
 }
 
@@ -54,9 +59,7 @@ export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: To
     abort,
     keepAliveMilliseconds: c.var.settings.keepAliveMilliseconds,
     onFailure,
-    ...(format.numbers === "events"
-      ? { failureEvent: (failure) => format.broken?.(failure) ?? { data: errorBody(failure) }, endsInDone: false }
-      : {}),
+    ...(format.broken === undefined ? {} : { failureEvent: format.broken, endsInDone: false }),
   });
   return c.body(stream, 200, { ...eventStreamHeaders, ...streamHeaders(c, open, recipe) });
 }
@@ -69,14 +72,16 @@ export async function deliverBeginning(c: GatewayContext, open: OpenStream): Pro
   return c.json(responseObject(recipe.header, recipe.response, begun), 200, streamHeaders(c, open, recipe));
 }
 
-/** A response is named by its session and its stream, which are known once it has begun. */
+/** What is known once an answer has begun: a response is named by its session and its stream, and a message says what was remembered. */
 export function recipeOf({
   recipe: text,
   session,
   stream,
   turn = 0,
-}: Pick<OpenStream, "recipe" | "session" | "stream" | "turn">): AnswerRecipe {
+  cache,
+}: Pick<OpenStream, "recipe" | "session" | "stream" | "turn"> & Partial<Pick<OpenStream, "cache">>): AnswerRecipe {
   const recipe = readRecipe(text);
+  if (recipe.prompt !== undefined) return { ...recipe, prompt: { ...recipe.prompt, cached: cache?.tokens ?? 0 } };
   if (recipe.endpoint !== "response" || session === undefined) return recipe;
   return { ...recipe, header: { ...recipe.header, id: responseId({ session, stream }) }, turn };
 }

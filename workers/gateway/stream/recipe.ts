@@ -5,17 +5,18 @@ import { streamUnreadable } from "../failures.ts";
 import { chatFormat } from "./formats/chat.ts";
 import { completionFormat } from "./formats/completion.ts";
 import type { AnswerFormat, AnswerHeader } from "./formats/format.ts";
+import { messageFormat, type PromptTokens } from "./formats/message.ts";
 import { responseFormat } from "./formats/response.ts";
 import type { ResponseSettings } from "./formats/response-object.ts";
 
 /** Raised when what is written down changes so that an older or newer gateway would read it wrongly. */
-export const recipeVersion = 2;
-/** Those that are read: 1 had no responses. Streams are kept for minutes, responses for a month. */
-const readVersions: readonly unknown[] = [1, recipeVersion];
+export const recipeVersion = 3;
+/** Those that are read: 1 had no responses, 2 no messages. Streams are kept for minutes, responses for a month. */
+const readVersions: readonly unknown[] = [1, 2, recipeVersion];
 
 export interface AnswerRecipe {
-  readonly version: 1 | typeof recipeVersion;
-  readonly endpoint: "chat" | "completion" | "response";
+  readonly version: 1 | 2 | typeof recipeVersion;
+  readonly endpoint: "chat" | "completion" | "response" | "message";
   readonly header: AnswerHeader;
   readonly topLogprobs: number | null;
   readonly includeUsage: boolean;
@@ -31,6 +32,8 @@ export interface AnswerRecipe {
   readonly other?: { readonly asked: string; readonly why: readonly string[] };
   /** Of a response: what its object repeats of the request. */
   readonly response?: ResponseSettings;
+  /** Of a message: its prompt's tokens. How many of them were remembered is known once it has begun: it is not written down. */
+  readonly prompt?: PromptTokens;
   /** The number of its turn, which is known once it has begun: it is not written down. */
   readonly turn?: number;
 }
@@ -51,7 +54,7 @@ export interface RecipeChoice {
 export function readRecipe(text: string): AnswerRecipe {
   const recipe = JSON.parse(text) as AnswerRecipe | { readonly version?: unknown };
   if (readVersions.includes(recipe.version)) return recipe as AnswerRecipe;
-  throw streamUnreadable(`Its form is ${JSON.stringify(recipe.version ?? null)}; this server reads ${readVersions.join(" and ")}.`);
+  throw streamUnreadable(`Its form is ${JSON.stringify(recipe.version ?? null)}; this server reads ${readVersions.join(", ")}.`);
 }
 
 export function formatOf({ endpoint, version: _version, ...recipe }: AnswerRecipe, tokenizer: Tokenizer): AnswerFormat {
@@ -62,5 +65,7 @@ export function formatOf({ endpoint, version: _version, ...recipe }: AnswerRecip
       return completionFormat({ ...recipe, tokenizer });
     case "response":
       return responseFormat({ ...recipe, tokenizer });
+    case "message":
+      return messageFormat(recipe);
   }
 }

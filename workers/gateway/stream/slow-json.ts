@@ -3,7 +3,6 @@
  * waits. A failure comes as the error object that its status would have come with, and the connection breaks, so that nobody takes it for an answer.
  */
 import type { ServiceFailure } from "../../contracts/errors.ts";
-import { errorBody } from "../error-body.ts";
 import { asServiceError, cancelled } from "../failures.ts";
 import { BrokenEnd } from "./broken-end.ts";
 import { within } from "../../waiting/within.ts";
@@ -23,9 +22,11 @@ export interface SlowJsonOptions {
   /** Frees the source of the answer once the client has gone. */
   readonly abort: AbortController;
   readonly onFailure: (failure: ServiceFailure, cause: unknown) => void;
+  readonly errorBody: (failure: ServiceFailure) => object;
 }
 
-export function slowJson(answer: Promise<object>, { silenceMilliseconds, abort, onFailure }: SlowJsonOptions): ReadableStream<Uint8Array> {
+export function slowJson(answer: Promise<object>, options: SlowJsonOptions): ReadableStream<Uint8Array> {
+  const { silenceMilliseconds, abort, onFailure } = options;
   const end = new BrokenEnd(whitespace);
   let broken: Error | null = null;
   let finished = false;
@@ -39,7 +40,7 @@ export function slowJson(answer: Promise<object>, { silenceMilliseconds, abort, 
       const error = asServiceError(cause);
       broken = error;
       onFailure(error.failure, cause);
-      return JSON.stringify(errorBody(error.failure));
+      return JSON.stringify(options.errorBody(error.failure));
     }
   };
   return new ReadableStream({

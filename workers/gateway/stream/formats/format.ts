@@ -34,6 +34,8 @@ export interface FinishedChoice {
   /** The prompt's ids, where they were asked for. */
   readonly prompt?: readonly number[];
   readonly reason: ChoiceFinish;
+  /** The stop string that ended it, where one did. */
+  readonly stop?: string;
   /** Where the request asked for them. */
   readonly placements?: readonly PlacementReport[];
 }
@@ -52,12 +54,15 @@ export interface AnswerFormat {
   /** What comes before any token, for each choice. */
   opening(index: number): readonly FormatEvent[];
   delta(delta: Delta): readonly FormatEvent[];
-  closing(index: number, reason: ChoiceFinish): readonly FormatEvent[];
+  /** `stop` is the stop string that ended it, where one did. */
+  closing(index: number, reason: ChoiceFinish, stop?: string): readonly FormatEvent[];
   done(usage: AnswerUsage, end: StreamDone): readonly FormatEvent[];
   /** Of an answer that broke off: undefined where its stream breaks with it. */
   failed?(failure: ServiceFailure, usage: AnswerUsage): readonly FormatEvent[];
-  /** Of a stream that breaks though its answer may go on. */
-  broken?(failure: ServiceFailure): FormatEvent;
+  /** Of a stream that breaks. Formats that have it end in an event that says so, without `[DONE]`. */
+  readonly broken?: (failure: ServiceFailure) => FormatEvent;
+  /** Of a whole answer that breaks off, where it is another than `{"error": …}`. */
+  readonly errorBody?: (failure: ServiceFailure) => object;
   whole(choices: readonly FinishedChoice[], usage: AnswerUsage, end: StreamDone): object;
 }
 

@@ -139,16 +139,18 @@ export class ChoiceAssembler {
     this.#ids.push(event.id);
     this.#ends.push(this.#text.decodedUnits);
     const deltas = this.#shownDeltas(assembled);
-    if (!assembled.stopped) return deltas;
+    if (assembled.stop === undefined) return deltas;
     this.#ended = "stop string";
-    return [...deltas, this.#end("stop", usage)];
+    return [...deltas, this.#end("stop", usage, { stop: assembled.stop })];
   }
 
   #finish(reason: ChoiceFinish, usage: PromptUsage, spikes: SpikesByLayer | undefined): ChoiceEvent[] {
     const assembled = this.#text.finish();
     const deltas = this.#shownDeltas(assembled);
-    this.#ended = assembled.stopped ? "stop string" : "backend";
-    return [...deltas, this.#end(assembled.stopped ? "stop" : reason, usage, spikes)];
+    const { stop } = assembled;
+    this.#ended = stop === undefined ? "backend" : "stop string";
+    const told = { ...(stop === undefined ? {} : { stop }), ...(spikes === undefined ? {} : { spikes }) };
+    return [...deltas, this.#end(stop === undefined ? reason : "stop", usage, told)];
   }
 
   #shownDeltas(assembled: AssembledText): Delta[] {
@@ -168,7 +170,7 @@ export class ChoiceAssembler {
     };
   }
 
-  #end(reason: ChoiceFinish, usage: PromptUsage, spikes?: SpikesByLayer): ChoiceEnd {
+  #end(reason: ChoiceFinish, usage: PromptUsage, told: Pick<ChoiceEnd, "spikes" | "stop">): ChoiceEnd {
     this.#reason = reason;
     return {
       type: "end",
@@ -177,7 +179,7 @@ export class ChoiceAssembler {
       completionTokens: this.#text.count,
       promptTokens: usage.promptTokens,
       cachedTokens: usage.cachedTokens,
-      ...(spikes === undefined ? {} : { spikes }),
+      ...told,
       ...(this.#spikeTotals === undefined ? {} : { spikeTotals: this.#spikeTotals }),
       ...this.#latestState(),
       ...(this.#job.reportPlacement === true ? { placements: [...this.#placements] } : {}),

@@ -10,17 +10,17 @@ export class StopStringMatcher {
     this.#stops = stops;
   }
 
-  /** The text that is safe to show, and whether a stop string was found right behind it. */
-  push(text: string): { readonly text: string; readonly matched: boolean } {
+  /** The text that is safe to show, and the stop string that was found right behind it. */
+  push(text: string): { readonly text: string; readonly stop?: string } {
     const pending = this.#held + text;
-    const cut = this.#firstMatch(pending);
-    if (cut >= 0) {
+    const match = this.#firstMatch(pending);
+    if (match !== undefined) {
       this.#held = "";
-      return { text: pending.slice(0, cut), matched: true };
+      return { text: pending.slice(0, match.at), stop: match.stop };
     }
     const keep = this.#openEnding(pending);
     this.#held = keep === 0 ? "" : pending.slice(-keep);
-    return { text: keep === 0 ? pending : pending.slice(0, -keep), matched: false };
+    return { text: keep === 0 ? pending : pending.slice(0, -keep) };
   }
 
   /** What was held back, once no more text can come. */
@@ -30,11 +30,11 @@ export class StopStringMatcher {
     return held;
   }
 
-  #firstMatch(text: string): number {
-    let first = -1;
+  #firstMatch(text: string): { readonly at: number; readonly stop: string } | undefined {
+    let first: { readonly at: number; readonly stop: string } | undefined;
     for (const stop of this.#stops) {
       const at = text.indexOf(stop);
-      if (at >= 0 && (first < 0 || at < first)) first = at;
+      if (at >= 0 && (first === undefined || at < first.at)) first = { at, stop };
     }
     return first;
   }

@@ -52,23 +52,24 @@ export class TextAssembler {
     return this.#decodedUnits;
   }
 
-  push(id: number, logprob: TokenLogprob | undefined): AssembledText & { readonly stopped: boolean } {
+  /** `stop`: the stop string that ends the text, where one does. */
+  push(id: number, logprob: TokenLogprob | undefined): AssembledText & { readonly stop?: string } {
     this.#count++;
     const decoded = this.#decoder.push(id);
     this.#append(decoded, id, logprob);
-    const { text, matched } = this.#count <= this.#minTokens ? { text: decoded, matched: false } : this.#matcher.push(decoded);
-    return { ...this.#release(text, matched), stopped: matched };
+    const { text, ...found } = this.#count <= this.#minTokens ? { text: decoded } : this.#matcher.push(decoded);
+    return { ...this.#release(text, found.stop !== undefined), ...found };
   }
 
   /** The rest, once the model has ended: a cut-off character, and text that waited to become a stop string. */
-  finish(): AssembledText & { readonly stopped: boolean } {
+  finish(): AssembledText & { readonly stop?: string } {
     const tail = this.#decoder.flush();
     this.#decodedUnits += tail.length;
     const last = this.#queue.at(-1);
     if (last !== undefined) this.#queue[this.#queue.length - 1] = { ...last, endUnit: this.#decodedUnits };
-    const { text, matched } = this.#matcher.push(tail);
-    const rest = matched ? text : text + this.#matcher.flush();
-    return { ...this.#release(rest, matched, true), stopped: matched };
+    const { text, ...found } = this.#matcher.push(tail);
+    const rest = found.stop === undefined ? text + this.#matcher.flush() : text;
+    return { ...this.#release(rest, found.stop !== undefined, true), ...found };
   }
 
   #append(decoded: string, id: number, logprob: TokenLogprob | undefined): void {

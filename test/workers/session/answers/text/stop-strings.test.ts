@@ -5,31 +5,31 @@ import { engine } from "../../../support/gateway-worker.ts";
 import { bytesAsTokens, idOf } from "../../../support/tiny-tokenizer.ts";
 
 /** What a reader sees of a text that arrives cut at these lengths. */
-function shown(text: string, stops: readonly string[], cut: number): { text: string; matched: boolean } {
+function shown(text: string, stops: readonly string[], cut: number): { text: string; stop?: string } {
   const matcher = new StopStringMatcher(stops);
   let seen = "";
   for (let at = 0; at < text.length; at += cut) {
-    const { text: safe, matched } = matcher.push(text.slice(at, at + cut));
+    const { text: safe, stop } = matcher.push(text.slice(at, at + cut));
     seen += safe;
-    if (matched) return { text: seen, matched };
+    if (stop !== undefined) return { text: seen, stop };
   }
-  return { text: seen + matcher.flush(), matched: false };
+  return { text: seen + matcher.flush() };
 }
 
 describe("the matcher", () => {
-  test.each<readonly [text: string, stops: string[], expected: string, matched: boolean]>([
-    ["hello world", ["wor"], "hello ", true],
-    ["hello world", ["xyz"], "hello world", false],
-    ["aab", ["ab"], "a", true],
-    ["aaab", ["aab"], "a", true],
-    ["abcabd", ["abd"], "abc", true],
-    ["one\n\ntwo", ["\n\n"], "one", true],
-    ["one\ntwo", ["\n\n"], "one\ntwo", false],
-    ["stop", ["op", "sto"], "", true],
-    ["ends with st", ["stop"], "ends with st", false],
-    ["你好世界", ["世界"], "你好", true],
-  ])("%j with stops %j shows %j", (text, stops, expected, matched) => {
-    for (let cut = 1; cut <= text.length; cut++) expect(shown(text, stops, cut)).toEqual({ text: expected, matched });
+  test.each<readonly [text: string, stops: string[], expected: string, stop: string | undefined]>([
+    ["hello world", ["wor"], "hello ", "wor"],
+    ["hello world", ["xyz"], "hello world", undefined],
+    ["aab", ["ab"], "a", "ab"],
+    ["aaab", ["aab"], "a", "aab"],
+    ["abcabd", ["abd"], "abc", "abd"],
+    ["one\n\ntwo", ["\n\n"], "one", "\n\n"],
+    ["one\ntwo", ["\n\n"], "one\ntwo", undefined],
+    ["stop", ["op", "sto"], "", "sto"],
+    ["ends with st", ["stop"], "ends with st", undefined],
+    ["你好世界", ["世界"], "你好", "世界"],
+  ])("%j with stops %j shows %j", (text, stops, expected, stop) => {
+    for (let cut = 1; cut <= text.length; cut++) expect(shown(text, stops, cut)).toEqual({ text: expected, stop });
   });
 
   test("agrees with a search of the whole text, whatever the cuts", () => {
@@ -40,20 +40,22 @@ describe("the matcher", () => {
       const text = word(1 + random(30));
       const stops = Array.from({ length: 1 + random(3) }, () => word(1 + random(4)));
       const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-      const expected = found.length === 0 ? { text, matched: false } : { text: text.slice(0, Math.min(...found)), matched: true };
+      const first = Math.min(...found);
+      const expected =
+        found.length === 0 ? { text } : { text: text.slice(0, first), stop: stops.find((stop) => text.indexOf(stop) === first) };
       // One unit at a time, the earliest *completed* match wins; it never begins after the earliest beginning that a whole search finds.
       const result = shown(text, stops, text.length);
       expect(result).toEqual(expected);
-      expect(shown(text, stops, 1).matched).toBe(expected.matched);
+      expect(shown(text, stops, 1).stop === undefined).toBe(found.length === 0);
     }
   });
 
   test("never shows what it would have to take back", () => {
     const matcher = new StopStringMatcher(["END"]);
-    expect(matcher.push("the E")).toEqual({ text: "the ", matched: false });
-    expect(matcher.push("N")).toEqual({ text: "", matched: false });
-    expect(matcher.push("X")).toEqual({ text: "ENX", matched: false });
-    expect(matcher.push("END more")).toEqual({ text: "", matched: true });
+    expect(matcher.push("the E")).toEqual({ text: "the " });
+    expect(matcher.push("N")).toEqual({ text: "" });
+    expect(matcher.push("X")).toEqual({ text: "ENX" });
+    expect(matcher.push("END more")).toEqual({ text: "", stop: "END" });
   });
 });
 
