@@ -105,6 +105,26 @@ describe("a stage dies in mid-stream", () => {
   });
 });
 
+test.each([1, 3])(
+  "stage %i ends while nothing runs: an answer that begins with a state then, or without one, is as whole as any",
+  async (stage) => {
+    const [saved] = await collect(await ask(whole, { prompt: prompt(40, 1), maxTokens: 0, save: { at: [40], end: false, fromPage: 0 } }));
+    const file = saved?.type === "state" ? saved.bytes : new Uint8Array();
+    const state = { open: () => Promise.resolve({ ok: true, value: new Response(file.slice()).body } as const) };
+    const resume = { tokens: 40, state: state as unknown as StateSource, seen: new Uint32Array() };
+    const stages = await stagesOf(loadPart, cuts);
+    const staged = new TestedBackend(stages.engine);
+    for (const changes of [
+      { prompt: [1], maxTokens: 8, resume },
+      { prompt: prompt(40, 1), maxTokens: 8 },
+    ]) {
+      await collect(await ask(staged, { prompt: prompt(5, 1), maxTokens: 2 }));
+      stages.kill(stage);
+      expect(await collect(await ask(staged, changes))).toEqual(await collect(await ask(whole, changes)));
+    }
+  },
+);
+
 test("a stage's object that begins anew in its isolate frees what the earlier one had", async () => {
   const stages = await stagesOf(loadPart, cuts);
   const { engine } = stages;

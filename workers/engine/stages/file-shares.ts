@@ -2,11 +2,12 @@
  * The bytes of a state's file between its stages: behind the header come their heads one after another, and then, for each group of layers and
  * each of its tokens, their rows. So the file is the same however the model is cut.
  */
+import { ServiceError } from "../../contracts/errors.ts";
 import { engineErrorCode, StatesLost, type PartOfFile } from "../engine-surface.ts";
 
-/** What was thrown, as an error of the engine's: whatever else breaks a stream between Workers, a stage cannot be reached. */
+/** What was thrown, as an error of a kind that ends one answer alone: whatever else breaks a stream between Workers, a stage cannot be reached. */
 export function errorOf(thrown: unknown): Error {
-  if (thrown instanceof Error && engineErrorCode(thrown) !== undefined) return thrown;
+  if (thrown instanceof ServiceError || (thrown instanceof Error && engineErrorCode(thrown) !== undefined)) return thrown;
   return new StatesLost("a stage's part of a state has broken off", { cause: thrown });
 }
 

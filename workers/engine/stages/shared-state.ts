@@ -9,6 +9,8 @@ const sentBytes = 1 << 16;
 export interface SharedStateOptions {
   readonly headerBytes: number;
   readonly sharesOf: (header: Uint8Array) => readonly PartOfFile[];
+  /** Before anything is sent. */
+  readonly ready: () => Promise<void>;
   /** What takes each stage's file in, and resolves with the tokens that it holds. */
   readonly restore: readonly ((file: ReadableStream<Uint8Array>) => Promise<number>)[];
   readonly onProgress: () => void;
@@ -78,10 +80,11 @@ export class SharedState {
     if (this.#error !== undefined) throw this.#error;
   }
 
-  async #pump({ headerBytes, sharesOf, restore }: SharedStateOptions): Promise<number> {
+  async #pump({ headerBytes, sharesOf, ready, restore }: SharedStateOptions): Promise<number> {
     const reader = new ByteReader(this.#input.readable);
     const header = await reader.exact(headerBytes);
     const shares = sharesOf(header);
+    await ready();
     const outputs = restore.map((take) => new Output(take));
     try {
       await Promise.all(outputs.map((output) => output.write(header)));

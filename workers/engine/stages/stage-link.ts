@@ -17,6 +17,7 @@ export class StageLink {
   readonly cut: Cut;
   readonly #name: string;
   readonly #connect: () => StageCalls;
+  readonly #onLost: (cause: StatesLost) => void;
   /** One stub, on which calls keep their order; a new one after every failure of a call. */
   #stub: StageCalls | undefined;
   #epoch = "";
@@ -26,10 +27,12 @@ export class StageLink {
   #calls = 0;
   passTokens = 1;
 
-  constructor(name: string, cut: Cut, connect: () => StageCalls) {
+  /** `onLost`: hears of it as soon as a call finds that the stage which was joined is no longer there. */
+  constructor(name: string, cut: Cut, connect: () => StageCalls, onLost: (cause: StatesLost) => void) {
     this.#name = name;
     this.cut = cut;
     this.#connect = connect;
+    this.#onLost = onLost;
   }
 
   /** Whether it has layers, and so a part of each state. */
@@ -60,10 +63,17 @@ export class StageLink {
 
   /** @throws StatesLost where it can't be reached or has begun anew; EngineError with its own code */
   async ask<T>(call: (stub: StageCalls, epoch: string) => Promise<StageAnswer<T>>): Promise<T> {
-    return await this.#call((stub) => call(stub, this.#epoch), silenceMilliseconds);
+    const epoch = this.#epoch;
+    try {
+      return await this.#call((stub) => call(stub, epoch), silenceMilliseconds);
+    } catch (error) {
+      // What was asked of the stage before it was joined again says nothing of what is there now.
+      if (error instanceof StatesLost && epoch === this.#epoch) this.#onLost(error);
+      throw error;
+    }
   }
 
-  /** What has no answer that matters: where it fails, the next pass finds out. */
+  /** What has no answer that matters. */
   tell(call: (stub: StageCalls, epoch: string) => Promise<StageAnswer<null>>): void {
     this.ask(call).catch(() => undefined);
   }

@@ -63,7 +63,10 @@ export class StagedEngine implements ComputingEngine {
     this.#leadCut = leadCut;
     this.#options = options;
     this.stepsAtOnce = options.stepsAtOnce;
-    this.#links = cuts.map((cut, index) => new StageLink(String(index + 1), cut, () => options.connect(index + 1)));
+    const onLost = (cause: StatesLost): void => {
+      this.#rejoin(cause);
+    };
+    this.#links = cuts.map((cut, index) => new StageLink(String(index + 1), cut, () => options.connect(index + 1), onLost));
     const facts = JSON.parse(lead.describe()) as { vocabularySize: number; learnedSinks: number; layers: number };
     this.#vocabulary = facts.vocabularySize;
     this.#learnedSinks = facts.learnedSinks;
@@ -215,6 +218,7 @@ export class StagedEngine implements ComputingEngine {
     const shared = new SharedState({
       headerBytes: this.#lead.stateHeaderBytes(),
       sharesOf: (header) => this.#shares(links, header, 0),
+      ready: () => this.#present(),
       restore: [(file) => this.#takeOwnFile(sequence, file), ...links.map(ofStage)],
       onProgress: () => this.onProgress?.(),
     });
@@ -266,7 +270,6 @@ export class StagedEngine implements ComputingEngine {
       if (!this.#lead.endPass(pass, message)) await this.#takeLogits(pass, message);
     } catch (error) {
       this.#lead.dropPass(pass);
-      if (error instanceof StatesLost) this.#rejoin(error);
       throw error;
     }
   }
@@ -330,6 +333,12 @@ export class StagedEngine implements ComputingEngine {
         await pause(rejoinPauseMilliseconds);
       }
     }
+  }
+
+  /** Once every stage is there, a stage's object that has begun anew while nothing ran too: no state of before is wanted of it. */
+  async #present(): Promise<void> {
+    await Promise.allSettled(this.#withLayers().map((link) => link.ask((stub, epoch) => stub.measure(epoch))));
+    await this.#rejoining;
   }
 
   #withLayers(): readonly StageLink[] {
