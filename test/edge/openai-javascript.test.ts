@@ -95,6 +95,24 @@ test("aborting a stream ends it, and the next request is answered", async () => 
   expect((await client.chat.completions.create(settings)).choices).toHaveLength(1);
 });
 
+test("decisions, by the client's own method", async () => {
+  const decided = await client.decisions.create({
+    model: modelId,
+    input: "The ships came home over a calm sea.",
+    questions: [
+      { type: "predicate", name: "sea", instructions: "It is about the sea." },
+      { type: "choice", name: "what", instructions: "What came home?", choices: [{ value: "ships" }, { value: "trains" }] },
+      { type: "score", instructions: "How calm is it?", levels: [{ label: "wild" }, { label: "calm" }] },
+    ],
+  });
+  expect(decided.answers.map(({ type, name }) => [type, name])).toEqual([
+    ["predicate", "sea"],
+    ["choice", "what"],
+    ["score", null],
+  ]);
+  expect(decided.usage.output_tokens).toBe(6);
+});
+
 describe("responses", () => {
   const asked = { model: modelId, input: "Say hello.", temperature: 0, max_output_tokens: 12, seed: 1 };
 

@@ -36,6 +36,7 @@ import {
   usage,
 } from "./http/sessions.ts";
 import { resumeStream, stopStream } from "./http/streams.ts";
+import { systemOne } from "./http/systemone.ts";
 import { detokenize, tokenize } from "./http/tokenize.ts";
 import type { DocumentedRoute } from "./openapi/document.ts";
 import { itemsQuery, responseQuery } from "./schema/response-query.ts";
@@ -89,6 +90,12 @@ export const apiRoutes: readonly Route[] = [
     path: "/v1/decisions",
     handler: decisions,
     operation: { does: "Typed answers to questions, with probabilities", body: "DecisionRequest", answer: "Decisions" },
+  },
+  {
+    method: "POST",
+    path: "/v1/systemone",
+    handler: systemOne,
+    operation: { does: "Decisions, as vLLM's clients ask for them", body: "SystemOneRequest", answer: "SystemOne" },
   },
   {
     method: "POST",

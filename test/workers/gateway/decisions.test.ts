@@ -125,6 +125,61 @@ describe("a decision", () => {
   });
 });
 
+describe("vLLM's form", () => {
+  const systemOne = (body: Json) => request("/v1/systemone", json({ model: "tiny", state: longText, ...body }, headers));
+  const topic = { type: "choice", instructions: "What?", criteria: { sea: null, land: "dry" } };
+
+  test("has the probabilities of decisions, in its own shapes", async () => {
+    const asked = [
+      { type: "choice", instructions: "What?", choices: [{ value: "sea" }, { value: "land", description: "dry" }] },
+      { type: "score", instructions: "How glad?", levels: [{ label: "not" }, { label: "very" }] },
+    ];
+    const {
+      answers: [choice, score],
+      usage,
+    } = await decided({ questions: asked });
+    const joy = { type: "score", instructions: "How glad?", criteria: ["not", "very"] };
+    const glad = { type: "noul", instructions: "Is it glad?", criteria: { true: "it laughs" } };
+    const answer = await (
+      await systemOne({ questions: { topic, joy, glad } })
+    ).json<{
+      readonly answers: Record<
+        "topic" | "joy" | "glad",
+        { readonly confidence: number; readonly noul?: number; readonly probabilities: Json }
+      >;
+      readonly usage: { readonly output_tokens: number };
+      readonly diagnostics: Record<string, { readonly label_mass: number }>;
+    }>();
+    const [sea, land] = (choice?.probabilities ?? []).map(({ probability }) => probability);
+    expect(answer.answers.topic).toMatchObject({ type: "choice", choice: choice?.choice, probabilities: { sea, land } });
+    expect(answer.answers.topic.confidence).toBeCloseTo((choice?.confidence ?? 0) * (choice?.label_mass ?? 0), 12);
+    expect(answer.diagnostics["topic"]).toEqual({ label_mass: choice?.label_mass });
+    expect(answer.answers.joy).toMatchObject({ type: "score", score: score?.score, legend: { "0": "not", "1": "very" } });
+    const { noul = -1, probabilities } = answer.answers.glad;
+    expect(probabilities).toEqual({ yes: noul, no: expect.closeTo(1 - noul, 9) as number });
+    expect(answer.usage.output_tokens).toBe(usage.output_tokens + 2);
+    expect(engine.calls.length).toBeGreaterThan(0);
+  });
+
+  test.each<[string, Json, string]>([
+    ["no questions", { questions: {} }, "questions"],
+    ["an unknown type", { questions: { a: { type: "why" } } }, "questions.a.type"],
+    ["criteria of another type", { questions: { a: { type: "noul", criteria: { maybe: "x" } } } }, "questions.a.criteria.maybe"],
+    ["one level", { questions: { a: { type: "score", criteria: ["a"] } } }, "questions.a.criteria"],
+    [
+      "more options than the model has labels",
+      { questions: { a: { ...topic, criteria: Object.fromEntries(Array.from({ length: 200 }, (_one, at) => [`o${String(at)}`, null])) } } },
+      "questions.a",
+    ],
+    ["an image", { questions: { topic }, images: ["data:"] }, "images"],
+    ["no state", { questions: { topic }, state: undefined }, "state"],
+  ])("%s is refused by its name", async (_name, body, param) => {
+    const response = await systemOne(body);
+    expect([response.status, (await failure(response)).param]).toEqual([400, param]);
+    expect(engine.calls).toHaveLength(0);
+  });
+});
+
 describe("what is refused", () => {
   test.each<[string, Json, string]>([
     ["no input at all", { input: null }, "input"],

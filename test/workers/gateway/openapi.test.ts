@@ -79,6 +79,8 @@ test("generated answers are what it says, whole and streamed", async () => {
     { type: "score", instructions: "How much?", levels: [{ label: "little" }, { label: "much" }] },
   ];
   await expectAnswer("Decisions", post("/v1/decisions", { model: "tiny", input: "Hi", questions }));
+  const asked = { a: { type: "noul" }, b: { type: "choice", criteria: { x: null, y: "why" } }, c: { type: "score", criteria: ["1", "2"] } };
+  await expectAnswer("SystemOne", post("/v1/systemone", { state: { it: "is" }, questions: asked }));
   const { id } = await expectAnswer("Response", alice.respond({ input: "Hi", top_logprobs: 1 }));
   const events = await responseEvents(await alice.respond({ input: "Hi", top_logprobs: 1, stream: true, previous_response_id: id }));
   for (const event of events) expectShape("ResponseEvent", event);

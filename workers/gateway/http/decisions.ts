@@ -53,12 +53,13 @@ export interface AskedQuestions {
   readonly probabilities: readonly Probabilities[];
 }
 
-/** @throws ServiceError where the model, its backend or the input can't be asked. */
+/** `fieldOf` names a question of the request. @throws ServiceError where the model, its backend or the input can't be asked. */
 export async function askAll(
   c: GatewayContext,
   model: ServedModel,
   input: DecisionInput,
   questions: readonly Question[],
+  fieldOf = (at: number) => `questions[${String(at)}]`,
 ): Promise<AskedQuestions> {
   const { tenant, requestId, facts } = c.var;
   const description = await describe(c, model, input);
@@ -69,7 +70,7 @@ export async function askAll(
   const orders = questions.flatMap((question, at) =>
     writeBothOrders(question, letters).map(({ text, labels }) => ({
       text,
-      labels: labelTokens(model, labels, `questions[${String(at)}]`),
+      labels: labelTokens(model, labels, fieldOf(at)),
     })),
   );
   const scores = await fromSession(

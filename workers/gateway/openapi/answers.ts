@@ -81,6 +81,7 @@ const conversation = z.strictObject({ id: text, object: z.literal("conversation"
 const deleted = (object: string) => z.strictObject({ id: text, object: z.literal(object), deleted: z.literal(true) });
 
 const decided = { name: text.nullable(), label_mass: z.number() };
+const labelled = { probabilities: z.record(text, z.number()), confidence: z.number() };
 const chosen = z.union([text, z.boolean()]);
 
 export const answerShapes = {
@@ -144,6 +145,19 @@ export const answerShapes = {
       output_tokens_details: z.strictObject({ reasoning_tokens: count }),
       total_tokens: count,
     }),
+  }),
+  SystemOne: z.strictObject({
+    ...{ id: text, object: z.literal("structured_decision"), created: seconds, model: text },
+    answers: z.record(
+      text,
+      z.union([
+        z.strictObject({ type: z.literal("choice"), choice: text, ...labelled }),
+        z.strictObject({ type: z.literal("noul"), noul: z.number(), ...labelled }),
+        z.strictObject({ type: z.literal("score"), score: z.number(), legend: z.record(text, text), ...labelled }),
+      ]),
+    ),
+    usage: z.strictObject({ input_tokens: count, output_tokens: count }),
+    diagnostics: z.record(text, z.strictObject({ label_mass: z.number() })),
   }),
   DeletedResponse: deleted("response"),
   InputTokens: z.strictObject({ object: z.literal("response.input_tokens"), input_tokens: count }),

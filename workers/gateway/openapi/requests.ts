@@ -7,6 +7,7 @@ import { conversationBody, newConversationBody } from "../schema/conversation.ts
 import { decisionBody } from "../schema/decision.ts";
 import { responseBody } from "../schema/response.ts";
 import { exportBody, forkBody, newContextBody, newSessionBody, renameBody, rewindBody, shareBody } from "../schema/session.ts";
+import { systemOneBody } from "../schema/systemone.ts";
 import { detokenizeBody, tokenizeBody } from "../schema/tokenize.ts";
 
 export const requestShapes = {
@@ -16,6 +17,7 @@ export const requestShapes = {
   MessageRequest: messageBody,
   MessageCountRequest: messageCountBody,
   DecisionRequest: decisionBody,
+  SystemOneRequest: systemOneBody,
   NewConversation: newConversationBody,
   ConversationMetadata: conversationBody,
   NewSession: newSessionBody,

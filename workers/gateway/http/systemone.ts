@@ -1,0 +1,42 @@
+/** `POST /v1/systemone`: decisions, as vLLM's clients ask for them. */
+import { servedModel } from "../../models/served-model.ts";
+import type { Probabilities } from "../decisions/question.ts";
+import { asAnswer, asQuestion } from "../decisions/systemone.ts";
+import type { GatewayContext } from "../environment.ts";
+import { modelMeant } from "../plan/model-choice.ts";
+import { fieldName, isAbsent, parseBody } from "../schema/parse.ts";
+import { systemOneBody } from "../schema/systemone.ts";
+import { cacheHeader } from "../stream/deliver.ts";
+import { askAll } from "./decisions.ts";
+import { readJson } from "./read-json.ts";
+
+export async function systemOne(c: GatewayContext): Promise<Response> {
+  const { model: name, state, instructions, questions } = parseBody(systemOneBody, await readJson(c.req.raw));
+  const { entry } = await modelMeant(c, name);
+  const model = await servedModel(c.env, entry);
+  const messages = [
+    ...(isAbsent(instructions) ? [] : [{ role: "system", content: instructions } as const]),
+    { role: "user", content: textOf(state) } as const,
+  ];
+  const asked = Object.entries(questions);
+  const { scores, probabilities } = await askAll(
+    c,
+    model,
+    { kind: "messages", messages },
+    asked.map(([, question]) => asQuestion(question)),
+    (at) => fieldName(["questions", asked[at]?.[0] ?? ""]),
+  );
+  const read = asked.map(([id, question], at) => ({ id, question, said: probabilities[at] as Probabilities }));
+  c.header("x-spikingbrain-cache", cacheHeader(scores.cache));
+  return c.json({
+    id: `decision-${c.var.requestId}`,
+    object: "structured_decision",
+    created: Math.floor(Date.now() / 1000),
+    model: model.card.id,
+    answers: Object.fromEntries(read.map(({ id, question, said }) => [id, asAnswer(question, said)])),
+    usage: { input_tokens: scores.inputTokens, output_tokens: scores.outputTokens },
+    diagnostics: Object.fromEntries(read.map(({ id, said: { labelMass } }) => [id, { label_mass: labelMass }])),
+  });
+}
+
+const textOf = (state: unknown): string => (isAbsent(state) ? "" : typeof state === "string" ? state : JSON.stringify(state, null, 2));
