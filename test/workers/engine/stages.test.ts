@@ -1,11 +1,13 @@
 /** A model in stages answers as the whole does: the same tokens, scores and state files, also when a stage dies in mid-stream. */
 import { readFileSync } from "node:fs";
-import { describe, expect, it, test } from "vitest";
+import { describe, expect, it, test, vi } from "vitest";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { initSync, ModelLoader } from "../../../wasm/pkg/relaxed/spikingbrain.js";
 import type { GenerateEvent, SamplingParameters, StateSource } from "../../../workers/contracts/engine.ts";
 import type { Cut } from "../../../workers/contracts/stages.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
+import { StatesLost } from "../../../workers/engine/engine-surface.ts";
+import { JoinedState } from "../../../workers/engine/stages/joined-state.ts";
 import { settledFreeBytes } from "../../contract/generation.ts";
 import { ask, collect, tokensOf, type RequestChanges } from "./requests.ts";
 import { evenCuts } from "./even-cuts.ts";
@@ -103,6 +105,34 @@ describe("a stage dies in mid-stream", () => {
     const due = tokensOf(await collect(await ask(whole, changes)));
     expect(tokensOf(events)).toEqual(due.slice(0, tokensOf(events).length));
   });
+});
+
+test("a stage dies before an answer's state is out: the answer is whole, and the state is said to be unsaved", async () => {
+  const stages = await stagesOf(loadPart, cuts);
+  const changes = { prompt: prompt(40, 1), maxTokens: 6, save: { at: [], end: true, fromPage: 0 } };
+  const outcome = await ask(new TestedBackend(stages.engine), changes);
+  if (!outcome.ok) throw new Error(outcome.failure.message);
+  const events: GenerateEvent[] = [];
+  for await (const event of decodeEvents(outcome.value, undefined, { afterFinish: true })) {
+    events.push(event);
+    if (event.type === "finish") stages.kill(2);
+  }
+  const due = await collect(await ask(whole, { ...changes, save: { at: [], end: false, fromPage: 0 } }));
+  expect(events.slice(0, -1)).toEqual(due);
+  expect(events.at(-1)).toMatchObject({ type: "unsaved", tokens: 46 });
+});
+
+test("where one stage has none of a state, the others' parts are let go", async () => {
+  const cancelled = vi.fn();
+  const part = new ReadableStream<Uint8Array>({ cancel: cancelled });
+  const joined = new JoinedState({
+    headerBytes: 1,
+    files: [Promise.resolve(part), Promise.reject(new StatesLost("stage 2 cannot be reached"))],
+    sharesOf: () => [],
+    onProgress: () => undefined,
+  });
+  await expect.poll(() => cancelled.mock.calls.length).toBe(1);
+  expect(() => joined.take(1)).toThrow("stage 2 cannot be reached");
 });
 
 test.each([1, 3])(
