@@ -8,15 +8,17 @@ mod step;
 mod tokens;
 
 use constraint::Constraint;
-use llguidance::{Matcher, ParserFactory};
+use llguidance::Matcher;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use step::Step;
+use tokens::Tokens;
 
 #[derive(Default)]
 struct Texts {
-    factories: BTreeMap<u32, ParserFactory>,
-    open: BTreeMap<u32, Matcher>,
+    tokenizers: BTreeMap<u32, Tokens>,
+    /// With the number of its tokenizer.
+    open: BTreeMap<u32, (u32, Matcher)>,
     last: u32,
 }
 
@@ -52,8 +54,8 @@ pub extern "C" fn output_length() -> usize {
 /// ids that end a text, four bytes each. 0 where it is taken.
 #[unsafe(no_mangle)]
 pub extern "C" fn add_tokenizer(number: u32, vocabulary: usize) -> u32 {
-    finish(tokens::factory(number, vocabulary, &taken_input()).map(|factory| {
-        TEXTS.with_borrow_mut(|texts| texts.factories.insert(number, factory));
+    finish(Tokens::new(number, vocabulary, &taken_input()).map(|tokens| {
+        TEXTS.with_borrow_mut(|texts| texts.tokenizers.insert(number, tokens));
         (0, Vec::new())
     }))
     .1
@@ -63,10 +65,10 @@ pub extern "C" fn add_tokenizer(number: u32, vocabulary: usize) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn open(tokenizer: u32) -> u32 {
     let opened = TEXTS.with_borrow_mut(|texts| {
-        let factory = texts.factories.get(&tokenizer).ok_or("there is no such tokenizer")?;
-        let matcher = Constraint::parse(&taken_input())?.matcher(factory)?;
+        let tokens = texts.tokenizers.get(&tokenizer).ok_or("there is no such tokenizer")?;
+        let matcher = Constraint::parse(&taken_input())?.matcher(&tokens.factory)?;
         texts.last += 1;
-        texts.open.insert(texts.last, matcher);
+        texts.open.insert(texts.last, (tokenizer, matcher));
         Ok((texts.last, Vec::new()))
     });
     finish(opened).0
@@ -77,19 +79,13 @@ pub extern "C" fn open(tokenizer: u32) -> u32 {
 pub extern "C" fn accept(text: u32) -> u32 {
     let input = taken_input();
     let ids: Vec<u32> = input.chunks_exact(4).map(|id| u32::from_le_bytes([id[0], id[1], id[2], id[3]])).collect();
-    with_text(text, |matcher| {
-        matcher.consume_tokens(&ids).map_err(|error| error.to_string())?;
-        Step::of(matcher)
-    })
+    with_text(text, |matcher| matcher.consume_tokens(&ids).map_err(|error| error.to_string()))
 }
 
 /// Takes the last so many tokens back. 0 where there were so many.
 #[unsafe(no_mangle)]
 pub extern "C" fn rollback(text: u32, count: usize) -> u32 {
-    with_text(text, |matcher| {
-        matcher.rollback(count).map_err(|error| error.to_string())?;
-        Step::of(matcher)
-    })
+    with_text(text, |matcher| matcher.rollback(count).map_err(|error| error.to_string()))
 }
 
 /// Lets go of a text.
@@ -98,10 +94,13 @@ pub extern "C" fn close(text: u32) {
     TEXTS.with_borrow_mut(|texts| texts.open.remove(&text));
 }
 
-fn with_text(text: u32, take: impl FnOnce(&mut Matcher) -> Result<Step, String>) -> u32 {
+/// Puts the step out that follows.
+fn with_text(text: u32, change: impl FnOnce(&mut Matcher) -> Result<(), String>) -> u32 {
     let result = TEXTS.with_borrow_mut(|texts| {
-        let matcher = texts.open.get_mut(&text).ok_or("there is no such text")?;
-        Ok((0, take(matcher)?.to_bytes()))
+        let (tokenizer, matcher) = texts.open.get_mut(&text).ok_or("there is no such text")?;
+        let tokens = texts.tokenizers.get(tokenizer).ok_or("there is no such tokenizer")?;
+        change(matcher)?;
+        Ok((0, Step::of(matcher, &tokens.without_text)?.to_bytes()))
     });
     finish(result).1
 }

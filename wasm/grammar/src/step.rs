@@ -19,7 +19,8 @@ pub struct Step {
 
 impl Step {
     /// One token after another, as if each had been chosen: the same ones come out wherever the text is taken up again.
-    pub fn of(matcher: &mut Matcher) -> Result<Self, String> {
+    /// `without_text`: special tokens, which never come, whatever a grammar says of their numbers.
+    pub fn of(matcher: &mut Matcher, without_text: &[u32]) -> Result<Self, String> {
         let tokens = matcher.tok_env().map_err(|error| error.to_string())?;
         let trie = tokens.tok_trie();
         let mut forced = Vec::new();
@@ -41,7 +42,7 @@ impl Step {
             }
             return Ok(Self { forced, mask: None, may_end: true });
         }
-        let (mask, may_end) = mask(matcher, trie)?;
+        let (mask, may_end) = mask(matcher, trie, without_text)?;
         Ok(Self { forced, mask, may_end })
     }
 
@@ -55,13 +56,11 @@ impl Step {
     }
 }
 
-fn mask(matcher: &mut Matcher, trie: &TokTrie) -> Result<(Option<Vec<u32>>, bool), String> {
+fn mask(matcher: &mut Matcher, trie: &TokTrie, without_text: &[u32]) -> Result<(Option<Vec<u32>>, bool), String> {
     let mut mask = matcher.compute_mask().map_err(|error| error.to_string())?;
     let may_end = trie.eos_tokens().iter().any(|token| mask.is_allowed(*token));
-    // A token without text is a special one, whatever a grammar says of its number.
-    let special = (0..trie.vocab_size() as u32).filter(|token| trie.token(*token).is_empty());
-    for token in special {
-        mask.disallow_token(token);
+    for token in without_text {
+        mask.disallow_token(*token);
     }
     match (mask.is_zero(), may_end) {
         (true, true) => Ok((None, true)),

@@ -2,8 +2,13 @@
 
 use llguidance::ParserFactory;
 use llguidance::api::ParserLimits;
+use llguidance::earley::SlicedBiasComputer;
 use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 use std::sync::Arc;
+
+/// Sizes of vocabularies whose tokens are cut into slices that a string takes or leaves as a whole: that saves one or two milliseconds a step. Of 49,152
+/// tokens they take 15 MB, so that a vocabulary of 152,064 would leave no room for texts.
+const SLICED: std::ops::Range<usize> = 4_096..100_000;
 
 /// In steps of the library's own work, not in time: the same grammar is refused on every machine. It does some 50,000 of the first and 14,000 of the
 /// second in a millisecond as native code. A state of the lexer takes one or two kilobytes.
@@ -20,8 +25,24 @@ fn limits() -> ParserLimits {
     }
 }
 
-/// The texts of one tokenizer.
-pub fn factory(number: u32, vocabulary: usize, input: &[u8]) -> Result<ParserFactory, String> {
+/// One tokenizer's.
+pub struct Tokens {
+    /// Of its texts.
+    pub factory: ParserFactory,
+    /// Those that no text is made of.
+    pub without_text: Vec<TokenId>,
+}
+
+impl Tokens {
+    /// Of what is put in for [`crate::add_tokenizer`].
+    pub fn new(number: u32, vocabulary: usize, input: &[u8]) -> Result<Self, String> {
+        let (factory, words) = factory(number, vocabulary, input)?;
+        let without_text = (0u32..).zip(&words).filter(|(_, word)| word.is_empty()).map(|(token, _)| token).collect();
+        Ok(Self { factory, without_text })
+    }
+}
+
+fn factory(number: u32, vocabulary: usize, input: &[u8]) -> Result<(ParserFactory, Vec<Vec<u8>>), String> {
     let mut rest = input;
     let mut words = Vec::with_capacity(vocabulary);
     for _ in 0..vocabulary {
@@ -38,11 +59,11 @@ pub fn factory(number: u32, vocabulary: usize, input: &[u8]) -> Result<ParserFac
     }
     let trie = TokTrie::from(&TokRxInfo::new(size, first), &words).with_eos_tokens(&ends);
     let tokens: TokEnv = Arc::new(HostTokens { number, trie });
-    // Without slices of the vocabulary, which save a millisecond a step and take 15 MB.
-    let mut factory = ParserFactory::new(&tokens, InferenceCapabilities::default(), &[]).map_err(|error| error.to_string())?;
+    let slices = if SLICED.contains(&vocabulary) { SlicedBiasComputer::general_slices() } else { Vec::new() };
+    let mut factory = ParserFactory::new(&tokens, InferenceCapabilities::default(), &slices).map_err(|error| error.to_string())?;
     factory.quiet();
     *factory.limits_mut() = limits();
-    Ok(factory)
+    Ok((factory, words))
 }
 
 /// The host has the tokenizer: what a grammar leaves no choice about becomes the tokens that the model knows the text by.
