@@ -2,6 +2,7 @@
 import { unwrap, type Service } from "../contracts/call.ts";
 import type { ModelDescription, ModelVersion, Outcome } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
+import { release } from "../contracts/release.ts";
 import type { ModelCard } from "../contracts/model-files.ts";
 import type { TenantId } from "../contracts/session.ts";
 import { modelUnavailable } from "../models/failures.ts";
@@ -71,5 +72,8 @@ export async function availableDescription(environment: Environment, card: Model
 /** Null where there is no such session, which whoever begins its turn says. */
 export async function versionOfSession(environment: Environment, tenant: TenantId, session: string): Promise<ModelVersion | null> {
   const outcome = await environment.SESSION.session(tenant, session).catch(() => null);
-  return outcome?.ok === true ? { ...outcome.value.version } : null;
+  if (outcome === null) return null;
+  const version = outcome.ok ? { ...outcome.value.version } : null;
+  release(outcome);
+  return version;
 }

@@ -6,6 +6,7 @@
 import type { GenerationBackend } from "../contracts/engine.ts";
 import { unwrap } from "../contracts/call.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
+import { release } from "../contracts/release.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { within } from "../waiting/within.ts";
 import { offeredOverHttp } from "./backends/contract.ts";
@@ -124,7 +125,9 @@ export class SnapshotCopy {
         const models = structuredClone(await unwrap("engine", engine.models(), noteEngine));
         this.#models = { models, at: since };
       }
-      const { running, waiting, loaded } = await engine.load();
+      const load = await engine.load();
+      const { running, waiting, loaded } = load;
+      release(load);
       this.#load = { running, waiting, mostRequests: null, freeShare: null, loaded };
       this.#engineFailure = undefined;
     } catch (cause) {

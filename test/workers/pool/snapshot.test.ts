@@ -51,6 +51,19 @@ const settled = async () => {
 };
 
 describe("a copy", () => {
+  test("lets go of what the engine has answered, as a caller over RPC must", async () => {
+    const released: string[] = [];
+    const held = <T extends object>(name: string, result: T): Promise<T> =>
+      Promise.resolve(Object.assign(result, { [Symbol.dispose]: () => void released.push(name) }));
+    const answering = {
+      models: () => held("models", { ok: true as const, value: [model] }),
+      load: async () => held("load", await engine.load()),
+    };
+    await new SnapshotCopy().current(sources({ engine: answering }), options);
+    await settled();
+    expect(released).toEqual(["models", "load"]);
+  });
+
   test("holds what has registered, the static list, and the engine", async () => {
     const copy = new SnapshotCopy();
     await copy.current(sources(), options);
