@@ -10,16 +10,33 @@ const modelAsset = (path: string) => new Response(readFileSync(`dist/gateway${pa
 
 const gateway = unstable_readConfig({ config: "./wrangler.toml" });
 
-// node: libraries and scripts. workerd: the gateway and the session Worker inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. page: the whole stack in Chromium. vllm: the pool's backend in the real runtime, against a replica on vLLM. pool: the whole stack with replicas on vLLM.
+/** The engine Worker with the served model's files; the grammar Worker's part is beside it, in the same isolate. */
+const engineWithGrammar = () =>
+  cloudflareTest({
+    wrangler: { configPath: "./workers/engine/wrangler.toml" },
+    main: "./test/workers/engine/engine-with-grammar.ts",
+    additionalExports: { GrammarEntrypoint: "WorkerEntrypoint" },
+    miniflare: {
+      serviceBindings: {
+        GRAMMAR: { name: kCurrentWorker, entrypoint: "GrammarEntrypoint" },
+        ASSETS: (request: { readonly url: string }) => modelAsset(new URL(request.url).pathname),
+      },
+    },
+  });
+
 /** What a test polls for comes in milliseconds on a free machine; a busy one may take its time. */
 const patient = { poll: { timeout: 15_000 } };
+/** Files at a time: as many as the machines of CI have cores, of which vitest would leave one idle. */
+const besideOneAnother = { maxWorkers: 2 };
 
+// Projects. node: libraries and scripts. workerd: the gateway and the session Worker inside the real runtime. engine: the engine Worker there, under the memory cap test/runner/suites.ts sets. edge: the whole stack over HTTP. scripted: the same over an engine that tests script, and that mostly waits. page: the whole stack in Chromium. vllm: the pool's backend in the real runtime, against a replica on vLLM. pool: the whole stack with replicas on vLLM.
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: "node",
+          ...besideOneAnother,
           testTimeout: 60_000,
           expect: patient,
           include: [
@@ -90,6 +107,7 @@ export default defineConfig({
         ],
         test: {
           name: "workerd",
+          ...besideOneAnother,
           testTimeout: 30_000,
           hookTimeout: 60_000,
           expect: patient,
@@ -102,20 +120,7 @@ export default defineConfig({
         },
       },
       {
-        plugins: [
-          cloudflareTest({
-            wrangler: { configPath: "./workers/engine/wrangler.toml" },
-            // The grammar Worker's part beside the engine's, in this isolate.
-            main: "./test/workers/engine/engine-with-grammar.ts",
-            additionalExports: { GrammarEntrypoint: "WorkerEntrypoint" },
-            miniflare: {
-              serviceBindings: {
-                GRAMMAR: { name: kCurrentWorker, entrypoint: "GrammarEntrypoint" },
-                ASSETS: (request: { readonly url: string }) => modelAsset(new URL(request.url).pathname),
-              },
-            },
-          }),
-        ],
+        plugins: [engineWithGrammar()],
         test: {
           name: "engine",
           include: ["test/workers/engine/**/*.workerd.test.ts"],
@@ -127,19 +132,7 @@ export default defineConfig({
         },
       },
       {
-        plugins: [
-          cloudflareTest({
-            wrangler: { configPath: "./workers/engine/wrangler.toml" },
-            main: "./test/workers/engine/engine-with-grammar.ts",
-            additionalExports: { GrammarEntrypoint: "WorkerEntrypoint" },
-            miniflare: {
-              serviceBindings: {
-                GRAMMAR: { name: kCurrentWorker, entrypoint: "GrammarEntrypoint" },
-                ASSETS: (request: { readonly url: string }) => modelAsset(new URL(request.url).pathname),
-              },
-            },
-          }),
-        ],
+        plugins: [engineWithGrammar()],
         test: {
           name: "vllm",
           include: ["test/vllm/pool/**/*.test.ts"],
@@ -153,7 +146,7 @@ export default defineConfig({
       {
         test: {
           name: "edge",
-          include: ["test/edge/**/*.test.ts"],
+          include: ["test/edge/*.test.ts"],
           globalSetup: ["test/support/edge-setup.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
@@ -161,7 +154,17 @@ export default defineConfig({
           expect: patient,
         },
       },
-      { test: { name: "pool", include: ["test/pool/**/*.test.ts"], expect: patient } },
+      {
+        test: {
+          name: "scripted",
+          include: ["test/edge/scripted/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          expect: patient,
+        },
+      },
+      { test: { name: "pool", include: ["test/pool/**/*.test.ts"], fileParallelism: false, expect: patient } },
       { test: { name: "page", include: ["test/page/**/*.test.ts"], fileParallelism: false, testTimeout: 120_000, expect: patient } },
     ],
   },

@@ -1,5 +1,6 @@
 /** `npm run check`. */
 import { checks } from "./checks.ts";
+import { describeResult, runChecks } from "./checks/run-checks.ts";
 import { reportFailure } from "./local/run.ts";
 import { ensureRust } from "./local/rust.ts";
 import { setupPython } from "./local/python/setup-python.ts";
@@ -10,10 +11,10 @@ try {
   await setupPython("model");
   await ensureRust();
   const failed: string[] = [];
-  for (const check of await checks()) {
-    console.log(`- ${check.name}`);
-    if (!(await check.run())) failed.push(check.name);
-  }
+  await runChecks(await checks(), (check, result) => {
+    console.log(describeResult(check, result));
+    if (!result.isPassed) failed.push(check.name);
+  });
   if (failed.length > 0) throw new Error(`Failed: ${failed.join(", ")}`);
   console.log("All checks passed.");
 } catch (error) {

@@ -1,7 +1,7 @@
 /** `npm test [-- SUITE…]`: sets up what the suites need, runs them one after another, and ends with `N passed, N failed` over all of them. */
 import { sum, type Counts } from "./runner/counts.ts";
-import { setUp } from "./runner/setup.ts";
-import { suites, type Requirement } from "./runner/suites.ts";
+import { setUpAll } from "./runner/setup.ts";
+import { suites } from "./runner/suites.ts";
 
 async function main(names: readonly string[]): Promise<Counts> {
   const known = suites.map(({ name }) => name);
@@ -9,14 +9,9 @@ async function main(names: readonly string[]): Promise<Counts> {
   if (unknown !== undefined) throw new Error(`There is no suite "${unknown}"; the suites are ${known.join(", ")}.`);
   const chosen = suites.filter(({ name }) => names.length === 0 || names.includes(name));
 
-  const broken = new Map<Requirement, string>();
-  for (const requirement of new Set(chosen.flatMap(({ needs }) => needs))) {
-    try {
-      await setUp(requirement);
-    } catch (error) {
-      broken.set(requirement, messageOf(error));
-    }
-  }
+  const begin = performance.now();
+  const broken = await setUpAll(new Set(chosen.flatMap(({ needs }) => needs)));
+  console.log(`set up in ${secondsSince(begin).toFixed(0)} s`);
 
   const results: { readonly name: string; readonly counts: Counts; readonly seconds: number }[] = [];
   for (const suite of chosen) {
@@ -31,7 +26,7 @@ async function main(names: readonly string[]): Promise<Counts> {
       console.error(messageOf(error));
       counts = { passed: 0, failed: 1 };
     }
-    results.push({ name: suite.name, counts, seconds: (performance.now() - begin) / 1000 });
+    results.push({ name: suite.name, counts, seconds: secondsSince(begin) });
   }
 
   console.log("");
@@ -39,6 +34,10 @@ async function main(names: readonly string[]): Promise<Counts> {
     console.log(`${name.padEnd(8)} ${String(counts.passed)} passed, ${String(counts.failed)} failed (${seconds.toFixed(0)} s)`);
   }
   return sum(results.map(({ counts }) => counts));
+}
+
+function secondsSince(begin: number): number {
+  return (performance.now() - begin) / 1000;
 }
 
 function messageOf(error: unknown): string {

@@ -23,6 +23,10 @@ describe("counts", () => {
   it.each([
     ["12 passed in 0.41s", { passed: 12, failed: 0 }],
     ["=== 2 failed, 5 passed, 1 skipped, 1 error in 61.20s (0:01:01) ===", { passed: 5, failed: 4 }],
+    [
+      "FAILED b_test.py::test_b - worker 'gw0' crashed while running 'b_test.py:...\n1 failed, 2 passed in 11.09s",
+      { passed: 2, failed: 1 },
+    ],
     ["no tests ran in 0.01s", { passed: 0, failed: 0 }],
     ["", { passed: 0, failed: 0 }],
   ])("reads pytest's %j", (output, counts) => {
@@ -33,6 +37,8 @@ describe("counts", () => {
     expect(settle({ passed: 0, failed: 0 }, true)).toEqual({ passed: 0, failed: 1 });
     expect(settle({ passed: 4, failed: 0 }, false)).toEqual({ passed: 4, failed: 1 });
     expect(settle({ passed: 4, failed: 2 }, false)).toEqual({ passed: 4, failed: 2 });
+    const crashed = "[gw1] node down: Not properly terminated\n[gw0] node down: Not properly terminated\n\nno tests ran in 6.73s\n";
+    expect(settle(countPytest(crashed), false)).toEqual({ passed: 0, failed: 1 });
     expect(settle({ passed: 4, failed: 0 }, true)).toEqual({ passed: 4, failed: 0 });
   });
 

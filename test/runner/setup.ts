@@ -6,7 +6,30 @@ import { run } from "../../infra/local/run.ts";
 import { setupPython, setupVllm } from "../../infra/local/python/setup-python.ts";
 import type { Requirement } from "./suites.ts";
 
-export async function setUp(requirement: Requirement): Promise<void> {
+/** What is set up beside one another: most of it waits for a network or unpacks in one thread. In a row stands what one environment or folder is made of. */
+const rows: readonly (readonly Requirement[])[] = [["vllm"], ["python", "torch", "parity"], ["model", "web page"], ["rust"], ["chromium"]];
+
+/** Sets up what is asked for; answers why for what could not be. */
+export async function setUpAll(
+  wanted: ReadonlySet<Requirement>,
+  one: (requirement: Requirement) => Promise<void> = setUp,
+): Promise<ReadonlyMap<Requirement, string>> {
+  const broken = new Map<Requirement, string>();
+  await Promise.all(
+    rows.map(async (row) => {
+      for (const requirement of row.filter((each) => wanted.has(each))) {
+        try {
+          await one(requirement);
+        } catch (error) {
+          broken.set(requirement, error instanceof Error ? error.message : String(error));
+        }
+      }
+    }),
+  );
+  return broken;
+}
+
+async function setUp(requirement: Requirement): Promise<void> {
   switch (requirement) {
     case "model":
       await prepareModel(undefined, { all: true });

@@ -3,8 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checks, vllmFolders } from "../../infra/checks.ts";
+import { describeResult, runChecks } from "../../infra/checks/run-checks.ts";
 import { inRepository } from "../../infra/local/paths.ts";
-import { run, runAndCapture } from "../../infra/local/run.ts";
+import { capture, run, runAndCapture } from "../../infra/local/run.ts";
 import { venvPython, vllmPython } from "../../infra/local/python/setup-python.ts";
 import { quietWrangler } from "../../infra/local/stack.ts";
 import { countCargo, countPytest, countVitest, settle, sum, type Counts } from "./counts.ts";
@@ -19,34 +20,46 @@ export interface Suite {
 
 /** No suite takes nearly this long on a free machine, and a busy one takes several times as long; it ends one that hangs. */
 const suiteTimeoutMilliseconds = 1_200_000;
-/** It starts some dozens of engines. */
-const vllmTimeoutMilliseconds = 1_200_000;
 /** Three starts of an engine. */
 const poolTimeoutMilliseconds = 1_500_000;
 
 export const suites: readonly Suite[] = [
-  { name: "check", needs: ["torch", "rust"], run: runChecks },
+  { name: "check", needs: ["torch", "rust"], run: runAllChecks },
   { name: "cargo", needs: ["rust"], run: runCargo },
   { name: "node", needs: ["model", "python"], run: () => runVitest("node") },
   { name: "workerd", needs: ["model", "web page"], run: () => runVitest("workerd") },
   // The cap of Cloudflare's isolates, which the local runtime does not enforce by itself: 1,936 WebAssembly pages are 121 MiB of linear memory.
-  { name: "engine", needs: ["model"], run: () => runVitest("engine", { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1936" }) },
-  { name: "pytest", needs: ["torch", "parity", "model"], run: runPytest },
+  {
+    name: "engine",
+    needs: ["model"],
+    run: () => runVitest("engine", { environment: { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1936" } }),
+  },
+  { name: "pytest", needs: ["torch", "parity", "model"], run: () => runPytest(venvPython, "test/gpu-backend") },
   { name: "vllm", needs: ["vllm", "model"], run: runVllm },
-  { name: "edge", needs: ["model", "web page", "python", "chromium"], run: () => runVitest("edge") },
-  { name: "pool", needs: ["vllm", "model", "web page", "python"], run: () => runVitest("pool", {}, poolTimeoutMilliseconds) },
+  { name: "edge", needs: ["model", "web page", "python", "chromium"], run: runEdge },
+  {
+    name: "pool",
+    needs: ["vllm", "model", "web page", "python"],
+    run: () => runVitest("pool", { timeoutMilliseconds: poolTimeoutMilliseconds }),
+  },
   { name: "page", needs: ["model", "web page", "chromium"], run: () => runVitest("page") },
 ];
 
+interface VitestOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly timeoutMilliseconds?: number;
+  /** Whether what it says is kept until it ends, since another run speaks meanwhile. */
+  readonly isQuiet?: boolean;
+}
+
 async function runVitest(
   project: string,
-  environment: Readonly<Record<string, string>> = {},
-  timeoutMilliseconds = suiteTimeoutMilliseconds,
+  { environment = {}, timeoutMilliseconds = suiteTimeoutMilliseconds, isQuiet = false }: VitestOptions = {},
 ): Promise<Counts> {
   const directory = mkdtempSync(join(tmpdir(), "spikingbrain-vitest-"));
   const report = join(directory, "report.json");
   try {
-    const { status } = await run(
+    const { status, output } = await (isQuiet ? capture : run)(
       process.execPath,
       [
         ...[inRepository("node_modules/vitest/vitest.mjs"), "run", "--project", project],
@@ -54,6 +67,7 @@ async function runVitest(
       ],
       { env: { ...quietWrangler, ...environment }, timeout: timeoutMilliseconds },
     );
+    if (isQuiet) process.stdout.write(output);
     return settle(countVitest(readReport(report)), status === 0);
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -77,8 +91,13 @@ async function runCargo(): Promise<Counts> {
   return settle(countCargo(output), status === 0);
 }
 
-async function runPytest(): Promise<Counts> {
-  const { status, output } = await runAndCapture(venvPython, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test/gpu-backend"], {
+/** The stack itself, and beside it an engine that tests script: these mostly wait, for silences and for what expires. */
+async function runEdge(): Promise<Counts> {
+  return sum(await Promise.all([runVitest("edge"), runVitest("scripted", { isQuiet: true })]));
+}
+
+async function runPytest(python: string, ...options: readonly string[]): Promise<Counts> {
+  const { status, output } = await runAndCapture(python, ["-m", "pytest", "-q", "-p", "no:cacheprovider", ...options], {
     timeout: suiteTimeoutMilliseconds,
   });
   return settle(countPytest(output), status === 0);
@@ -86,21 +105,22 @@ async function runPytest(): Promise<Counts> {
 
 /** In vLLM's environment, where alone mypy knows vLLM's types; then the pool's backend against a replica. */
 async function runVllm(): Promise<Counts> {
-  const { status: types } = await run(vllmPython, [
-    ...["-m", "mypy", "--config-file", "gpu-backend/pyproject.toml", "--cache-dir", ".cache/mypy-vllm", ...vllmFolders],
-  ]);
-  const { status, output } = await runAndCapture(vllmPython, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test/vllm"], {
-    timeout: vllmTimeoutMilliseconds,
-  });
-  const checked = types === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
-  return sum([checked, settle(countPytest(output), status === 0), await runVitest("vllm")]);
+  const pytest = await runPytest(vllmPython, "test/vllm");
+  return sum([pytest, ...(await Promise.all([checkVllmTypes(), runVitest("vllm")]))]);
 }
 
-async function runChecks(): Promise<Counts> {
+async function checkVllmTypes(): Promise<Counts> {
+  const options = ["--config-file", "gpu-backend/pyproject.toml", "--cache-dir", ".cache/mypy-vllm"];
+  const { status, output } = await capture(vllmPython, ["-m", "mypy", ...options, ...vllmFolders]);
+  process.stdout.write(output);
+  return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+}
+
+async function runAllChecks(): Promise<Counts> {
   const results: Counts[] = [];
-  for (const check of await checks()) {
-    console.log(`- ${check.name}`);
-    results.push((await check.run()) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 });
-  }
+  await runChecks(await checks(), (check, result) => {
+    console.log(describeResult(check, result));
+    results.push(result.isPassed ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 });
+  });
   return settle(sum(results), true);
 }

@@ -194,10 +194,15 @@ describe("failures", () => {
     ["breaks off late", { breakAt: { token: 14, how: "abort" } }, 502, ["generation_retried", "stream_failed"]],
   ] as const)("an engine that %s", async (_name, script, expected, events) => {
     engine.use({ reply: bytesAsTokens(secrets.answer), ...script });
-    const plain = request(chatPath, json({ ...chat, logit_bias: null, max_tokens: 32 }, keyHeaders));
+    const plain = request(chatPath, json({ ...chat, logit_bias: null, max_tokens: 32 }, keyHeaders)).then(async (response) => ({
+      status: response.status,
+      ...(await readToEnd(response)),
+    }));
     const streamed = request(chatPath, json({ ...chat, logit_bias: null, max_tokens: 32, stream: true }, keyHeaders)).then(readToEnd);
-    const [{ status }, { text }] = await Promise.all([plain, streamed]);
-    expect([status, text]).toEqual([expected, expect.stringContaining("error")]);
+    const [whole, { text }] = await Promise.all([plain, streamed]);
+    // On a machine so busy that seconds pass before it fails, the answer has begun with blank lines, and breaks.
+    expect([whole.status, whole.clean]).toEqual(whole.status === 200 ? [200, false] : [expected, true]);
+    for (const one of [whole.text, text]) expect(one).toContain("error");
     await logged(...events);
   });
 

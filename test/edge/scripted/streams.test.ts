@@ -1,12 +1,12 @@
 /** What streams and answers do when their engine pauses, dies or is left, over real HTTP: between the layers is where it goes wrong. */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
-import { openEventSource, type EventSourceReader } from "../../test/page/support/event-source.ts";
-import { launchBrowser } from "../support/browser.ts";
-import { scriptedFailure } from "../workers/support/toy-generation.ts";
-import { bytesAsTokens } from "../workers/support/tiny-tokenizer.ts";
-import { contentOf, openai, question, readInPython, readWithAiSdk, readWithOpenAi, readWithParser } from "./scripted/readers.ts";
-import { useScriptedStack } from "./scripted/stack.ts";
+import { openEventSource, type EventSourceReader } from "../../../test/page/support/event-source.ts";
+import { launchBrowser } from "../../support/browser.ts";
+import { scriptedFailure } from "../../workers/support/toy-generation.ts";
+import { bytesAsTokens } from "../../workers/support/tiny-tokenizer.ts";
+import { contentOf, openai, question, readInPython, readWithAiSdk, readWithOpenAi, readWithParser } from "./readers.ts";
+import { useScriptedStack } from "./stack.ts";
 
 const stack = useScriptedStack();
 

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { bytesAsTokens } from "../workers/support/tiny-tokenizer.ts";
-import { filesBelow, filesWith } from "./scripted/persisted.ts";
-import { useScriptedStack } from "./scripted/stack.ts";
+import { bytesAsTokens } from "../../workers/support/tiny-tokenizer.ts";
+import { filesBelow, filesWith } from "./persisted.ts";
+import { useScriptedStack } from "./stack.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "broken-files-"));
 let output = "";

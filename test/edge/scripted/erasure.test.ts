@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { bytesAsTokens } from "../workers/support/tiny-tokenizer.ts";
-import { filesWith } from "./scripted/persisted.ts";
-import { useScriptedStack } from "./scripted/stack.ts";
+import { bytesAsTokens } from "../../workers/support/tiny-tokenizer.ts";
+import { filesWith } from "./persisted.ts";
+import { useScriptedStack } from "./stack.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "erasure-"));
 afterAll(() => {
