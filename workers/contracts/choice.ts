@@ -23,6 +23,8 @@ export interface Job {
   readonly reportPlacement?: boolean;
   /** Whether its deltas say the ids of tokens, the prompt's in the first of them; not where it is left out. */
   readonly tellTokens?: boolean;
+  /** Where its text may hold calls of functions, which its request's constraint then lets it: what their ids begin with. All is text where it is left out. */
+  readonly calls?: { readonly id: string };
 }
 
 /** Where a part of an answer runs. */
@@ -40,8 +42,8 @@ export interface ScoredToken {
   readonly offset: number;
 }
 
-/** What a delta adds to its choice; text is the only kind so far. */
-export type DeltaContent = TextContent;
+/** What a delta adds to its choice. */
+export type DeltaContent = TextContent | CallContent;
 
 export interface TextContent {
   readonly kind: "text";
@@ -53,6 +55,20 @@ export interface TextContent {
   /** The prompt's ids, where they were asked for: in the first delta. */
   readonly prompt?: readonly number[];
 }
+
+/** Of a call of a function. Its first delta names it and has no arguments; those that follow have the text of its arguments, in parts. */
+export interface CallContent {
+  readonly kind: "call";
+  /** Its place among the choice's calls, from 0. */
+  readonly call: number;
+  readonly begun?: { readonly id: string; readonly name: string };
+  readonly arguments: string;
+  /** Empty unless log-probabilities were asked for: of all that the model wrote, so that together with the text's none is left out. */
+  readonly tokens: readonly ScoredToken[];
+}
+
+/** What a delta says beside calls. */
+export const textOf = (content: DeltaContent): string => (content.kind === "text" ? content.text : "");
 
 /** A part of a choice. */
 export interface Delta {

@@ -10,6 +10,7 @@ import type { DecisionOrder, DecisionScores } from "./decisions.ts";
 import type { ModelVersion, Outcome, TokenUsage } from "./engine.ts";
 import type { ServiceFailure } from "./errors.ts";
 import type { Placed } from "./pool.ts";
+import type { FunctionTool } from "./tools.ts";
 
 /**
  * Whose data something is: 32 lower-case hex digits derived from the key that was sent. Requests without a key have no tenant: nothing of
@@ -55,7 +56,7 @@ export interface GenerationRequest extends Omit<GenerationOrder, "stream" | "tur
 }
 
 /** What a turn's length depends on. */
-export type TurnMessages = Pick<TurnOrder, "session" | "messages" | "instructions" | "after">;
+export type TurnMessages = Pick<TurnOrder, "session" | "messages" | "instructions" | "tools" | "after">;
 
 export interface TurnRequest extends Omit<TurnOrder, "session"> {
   /** Null: one that is made for it, and that goes with the last response in it. */
@@ -71,6 +72,8 @@ export interface TurnOrder {
    * theirs where it is left out.
    */
   readonly instructions?: string | null;
+  /** The functions that the conversation tells of for this turn, in the same way. */
+  readonly tools?: readonly FunctionTool[];
   /** The stream of the response that it follows: in a fork where another turn follows that one. After the last turn where it is left out. */
   readonly after?: string;
   /** Whether it can be asked for under the name of its stream, as long as it is there, with its recipe and what it used. */

@@ -29,6 +29,7 @@ import { requireSpikes } from "./plan/require-spikes.ts";
 import { requireState } from "./plan/require-state.ts";
 import type { GenerationFields } from "./schema/generation-fields.ts";
 import { isAbsent, parseBody } from "./schema/parse.ts";
+import type { RequestTools } from "./schema/tools.ts";
 import { deliverBeginning, deliverEvents, deliverWhole } from "./stream/deliver.ts";
 import { recipeVersion, type AnswerRecipe } from "./stream/recipe.ts";
 import { SignalledCaller } from "../waiting/caller.ts";
@@ -41,6 +42,8 @@ export interface GenerationEndpoint<Body extends GenerationFields> {
   /** The session that the body names, or a new one, and what it adds to it. */
   turn?(body: Body, c: GatewayContext): TurnPart | undefined;
   render(body: Body, model: ServedModel, isTurn: boolean): JobOptions;
+  /** Functions that its answers may call; undefined where they may call none. */
+  tools?(body: Body): RequestTools | undefined;
   /** What the recipe of its answers has beside that of others. */
   recipe?(body: Body, model: ServedModel, isTurn: boolean, jobs: readonly Job[]): Partial<AnswerRecipe>;
   /** Whether the client waits for nothing but the answer's beginning. */
@@ -49,7 +52,7 @@ export interface GenerationEndpoint<Body extends GenerationFields> {
   inRequest?(failure: ServiceFailure, body: Body): ServiceFailure;
 }
 
-export type TurnPart = Pick<TurnRequest, "session" | "messages" | "instructions" | "after" | "isResponse">;
+export type TurnPart = Pick<TurnRequest, "session" | "messages" | "instructions" | "tools" | "after" | "isResponse">;
 
 export async function answerGeneration<Body extends GenerationFields>(
   c: GatewayContext,
@@ -84,9 +87,10 @@ async function answerBy<Body extends GenerationFields>(
       : await describeForSession(c.env, model.card, () => versionOfSession(c.env, tenant, session));
   const spikes = body.spikes === true ? requireSpikes(description) : null;
   if (body.state === true) requireState(description);
-  const asked = askedConstraint(body);
+  const tools = endpoint.tools?.(body);
+  const asked = askedConstraint(body, tools);
   if (asked !== undefined) await requireHoldable(c.env, asked);
-  const jobs = planJobs(body, options, model, description, requestId, { constraint: asked?.constraint });
+  const jobs = planJobs(body, options, model, description, requestId, { constraint: asked?.constraint, calls: tools !== undefined });
   requireAbilities(jobs, description, { constraint: asked?.param, scores: options.scoresField });
   const limits = tokenLimits(body, options, description.contextLength);
   // A state of constant size has room for any conversation, where it is kept; a request still has its own bound.
@@ -110,6 +114,7 @@ async function answerBy<Body extends GenerationFields>(
     ...(isAbsent(body.prompt_logprobs)
       ? {}
       : { promptLogprobs: { alternatives: body.prompt_logprobs, isEchoed: options.prompts.some(({ echo }) => echo !== null) } }),
+    ...(tools === undefined ? {} : { calls: true }),
     ...(why.length === 0 ? {} : { other: { asked: askedModel, why } }),
     ...endpoint.recipe?.(body, model, turn !== undefined, jobs),
   };

@@ -1,15 +1,58 @@
-/** What of a Lark grammar is not taken: tokens by name or number, which no text has, and grammars of more than so many rules. */
+/** What of a Lark grammar is not taken: tokens by name or number, which no text has, grammars of more than so many rules, and schemas beyond theirs. */
+import { beyondLimits } from "./schema-limits.ts";
 
 const mostRules = 250;
-/** Outside of texts, patterns and comments: `<|im_end|>`, `<[12]>`, `<[0-9]>`. In JSON after a directive, texts are texts too. */
-const lexemes = /"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|#[^\n]*|\/(?:[^/\\\n]|\\.)+\/|<[^<>\s]+>|\n\s*[?!]?[A-Za-z_]\w*(?:\[[^\]\n]*\])?\s*:/g;
+const mostSchemas = 250;
+/** Outside of texts, patterns and comments: `<|im_end|>`, `<[12]>`, `<[0-9]>`, `%json`. */
+const lexemes =
+  /"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|#[^\n]*|\/(?:[^/\\\n]|\\.)+\/|%json\b|<[^<>\s]+>|\n\s*[?!]?[A-Za-z_]\w*(?:\[[^\]\n]*\])?\s*:/g;
 
 /** Undefined where all of it is taken. */
 export function beyondLarkLimits(grammar: string): string | undefined {
+  const text = `\n${grammar}`;
   let rules = 0;
-  for (const [lexeme] of `\n${grammar}`.matchAll(lexemes)) {
+  let schemas = 0;
+  const lexer = new RegExp(lexemes);
+  for (let match = lexer.exec(text); match !== null; match = lexer.exec(text)) {
+    const [lexeme] = match;
     if (lexeme.startsWith("<")) return `the token ${lexeme.slice(0, 50)} cannot be named: a grammar is about text`;
     if (lexeme.startsWith("\n")) rules += 1;
+    if (lexeme !== "%json") continue;
+    schemas += 1;
+    const end = valueEnd(text, lexer.lastIndex);
+    const beyond =
+      schemas > mostSchemas ? `it may have ${String(mostSchemas)} schemas` : beyondSchemaLimits(text.slice(lexer.lastIndex, end));
+    if (beyond !== undefined) return beyond;
+    lexer.lastIndex = end;
   }
   return rules > mostRules ? `it may have ${String(mostRules)} rules; it has ${String(rules)}` : undefined;
+}
+
+/** How white space between values is written is taken of the library's options, and no other. */
+const options: readonly string[] = ["whitespace_flexible", "item_separator", "key_separator"];
+
+function beyondSchemaLimits(json: string): string | undefined {
+  let schema: unknown;
+  try {
+    schema = JSON.parse(json);
+  } catch {
+    return "what follows '%json' is not JSON";
+  }
+  if (typeof schema !== "object" || schema === null || !("x-guidance" in schema)) return beyondLimits(schema);
+  const { "x-guidance": given, ...rest } = schema;
+  const isTaken = typeof given === "object" && given !== null && Object.keys(given).every((name) => options.includes(name));
+  return isTaken ? beyondLimits(rest) : "the keyword 'x-guidance' is not supported";
+}
+
+/** Of the value of JSON that begins there, after white space: an object, or a word. */
+function valueEnd(text: string, start: number): number {
+  let depth = 0;
+  const parts = /"(?:[^"\\]|\\.)*"|[[\]{}]|[^\s[\]{}"]+/g;
+  parts.lastIndex = start;
+  for (let match = parts.exec(text); match !== null; match = parts.exec(text)) {
+    if (/^[[{]/.test(match[0])) depth += 1;
+    else if (/^[\]}]/.test(match[0])) depth -= 1;
+    if (depth <= 0) return parts.lastIndex;
+  }
+  return text.length;
 }

@@ -1,35 +1,48 @@
 /**
- * Messages with function calls and with speakers' names as messages of text, in the form that the Qwen2.5 and Hermes families were taught: a call is a `<tool_call>` block at
- * the end of what the assistant says, what functions gave are `<tool_response>` blocks in a message of the user's, and a name stands in front of
- * what its speaker says. So every chat template renders them, also one that knows of none of these.
+ * Messages with function calls and with speakers' names as messages of text: a call is a block at the end of what the assistant says
+ * (`call-form.ts`), what functions gave are `<tool_response>` blocks in a message of the user's, and a name stands in front of what its speaker
+ * says. So every chat template renders them, also one that knows of none of these.
  */
 import type { FunctionCall, TranscriptMessage } from "../contracts/session.ts";
+import { callText } from "./call-form.ts";
 
 export interface SpokenMessage {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
 }
 
-export function spokenMessages(messages: readonly TranscriptMessage[]): SpokenMessage[] {
+/** @param open are the calls of an answer before all of these. */
+export function spokenMessages(messages: readonly TranscriptMessage[], open: readonly FunctionCall[] = []): SpokenMessage[] {
   const spoken: SpokenMessage[] = [];
-  for (const [at, { role, content, name, calls = [] }] of messages.entries()) {
-    if (role !== "tool") {
-      spoken.push({
-        role,
-        content: [...(content === "" && calls.length > 0 ? [] : [named(name, content)]), ...calls.map(callText)].join("\n"),
-      });
+  let results: TranscriptMessage[] = [];
+  let called = open;
+  const sayResults = () => {
+    if (results.length > 0) spoken.push({ role: "user", content: inOrder(results, called).map(resultText).join("\n") });
+    results = [];
+  };
+  for (const message of messages) {
+    const { role, content, name, calls = [] } = message;
+    if (role === "tool") {
+      results.push(message);
       continue;
     }
-    const result = `<tool_response>\n${content}\n</tool_response>`;
-    // Results that follow one another are one message.
-    const before = messages[at - 1]?.role === "tool" ? spoken.pop() : undefined;
-    spoken.push({ role: "user", content: before === undefined ? result : `${before.content}\n${result}` });
+    sayResults();
+    if (role === "assistant") called = calls;
+    spoken.push({
+      role,
+      content: [...(content === "" && calls.length > 0 ? [] : [named(name, content)]), ...calls.map(callText)].join("\n"),
+    });
   }
+  sayResults();
   return spoken;
 }
 
 const named = (name: string | undefined, content: string): string => (name === undefined ? content : `${name}: ${content}`);
+const resultText = ({ content }: TranscriptMessage): string => `<tool_response>\n${content}\n</tool_response>`;
 
-/** As a call stands in what the assistant says. */
-export const callText = ({ name, arguments: given }: Pick<FunctionCall, "name" | "arguments">): string =>
-  `<tool_call>\n{"name": ${JSON.stringify(name)}, "arguments": ${given}}\n</tool_call>`;
+/** Spoken, results have no ids: which call each is of is known by their order alone. */
+function inOrder(results: readonly TranscriptMessage[], calls: readonly FunctionCall[]): readonly TranscriptMessage[] {
+  const places = new Map(calls.map(({ id }, at) => [id, at]));
+  const placeOf = ({ callId = "" }: TranscriptMessage) => places.get(callId) ?? calls.length;
+  return results.toSorted((left, right) => placeOf(left) - placeOf(right));
+}

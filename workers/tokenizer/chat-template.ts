@@ -11,9 +11,13 @@ export interface ChatMessage {
   readonly role: string;
   readonly content: string;
   readonly name?: string | undefined;
+  /** For templates that render calls themselves; JSON's values. */
+  readonly tool_calls?: readonly unknown[];
 }
 
 export interface RenderOptions {
+  /** Functions that the template is told of, JSON's values; none where they are left out. */
+  readonly tools?: readonly unknown[];
   /** End with the header of an assistant message, which the model then writes. */
   readonly addGenerationPrompt?: boolean;
   /** The last message is the assistant's and unfinished: end right after its content. */
@@ -167,24 +171,29 @@ export class ChatTemplate {
     messages: readonly ChatMessage[],
     options: RenderOptions & { readonly marked?: number; readonly isMarkFirst?: boolean },
   ): { readonly text: string; readonly guard: string; readonly marker: string } {
-    const { addGenerationPrompt = false, continueFinalMessage = false, now = new Date(), marked, isMarkFirst = false } = options;
+    const { addGenerationPrompt = false, continueFinalMessage = false, now = new Date(), tools, marked, isMarkFirst = false } = options;
     if (addGenerationPrompt && continueFinalMessage) {
       throw invalidRequest("continue_final_message and add_generation_prompt exclude each other; both are true", "add_generation_prompt");
     }
-    const inputs = messages.flatMap(({ role, content, name }) => [role, content, name ?? ""]);
+    const inputs = [
+      ...messages.flatMap(({ role, content, name, tool_calls: calls }) => [role, content, name ?? "", ...texts(calls)]),
+      ...texts(tools),
+    ];
     const specials = this.#tokenizer.specialTokens.map((token) => token.content);
     const [guard = "", marker = ""] = unusedCharacters([this.#source, ...specials, ...inputs], 2);
-    const guarded = messages.map(({ role, content, name }) => ({
+    const protect = (value: unknown) => withTexts(value, (text) => this.#guard.protect(text, guard));
+    const guarded = messages.map(({ role, content, name, tool_calls: calls }) => ({
       role: this.#guard.protect(role, guard, /^[a-z_]+$/.test(role)),
       content: this.#guard.protect(content, guard),
       ...(name === undefined ? {} : { name: this.#guard.protect(name, guard) }),
+      ...(calls === undefined ? {} : { tool_calls: protect(calls) }),
     }));
     if (continueFinalMessage) markEnd(guarded, marker);
     const markedMessage = marked === undefined ? undefined : guarded[marked];
     if (markedMessage !== undefined) markedMessage.content = isMarkFirst ? marker + markedMessage.content : markedMessage.content + marker;
     const variables = {
       messages: guarded,
-      tools: null,
+      tools: tools === undefined ? null : protect(tools),
       documents: null,
       add_generation_prompt: addGenerationPrompt,
       ...this.#boundaries(),
@@ -254,6 +263,21 @@ function cutAtMarker(rendered: string, marker: string, index: number): string {
   }
   const text = rendered.slice(0, at);
   return (rendered[at + 1] === " " ? text : stripEnd(text)).replaceAll(marker, "");
+}
+
+/** Of a value of JSON: its texts and its names, as they are. */
+function texts(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (Array.isArray(value)) return value.flatMap(texts);
+  return typeof value === "object" && value !== null ? Object.entries(value).flatMap(([name, one]) => [name, ...texts(one)]) : [];
+}
+
+/** With other texts and names. */
+function withTexts(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === "string") return change(value);
+  if (Array.isArray(value)) return value.map((one) => withTexts(one, change));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [change(name), withTexts(one, change)]));
 }
 
 function messageOf(cause: unknown): string {

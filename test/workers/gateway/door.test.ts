@@ -144,20 +144,6 @@ test.each(fields)("%s: what asks for nothing is accepted, what asks is refused b
   expect((await failure(refusal)).param).toMatch(new RegExp(`^${field}`));
 });
 
-test.each([
-  ["tools", "tool_choice", { type: "function", function: { name: "f" } }],
-  ["functions", "function_call", { name: "f" }],
-])("%s of which %s says that none is called ask for nothing", async (field, choice, offered) => {
-  const status = async (body: object) => (await chat({ max_tokens: 1, ...body })).status;
-  expect(await status({ [field]: [offered], [choice]: "none" })).toBe(200);
-  expect(await status({ [field]: [], [choice]: "auto" })).toBe(200);
-  for (const body of [{ [field]: [offered] }, { [field]: [offered], [choice]: "auto" }, { [field]: "x", [choice]: "none" }]) {
-    const refusal = await chat(body);
-    expect([body, refusal.status]).toEqual([body, 400]);
-    expect(await failure(refusal)).toMatchObject({ code: "unsupported_field", param: field });
-  }
-});
-
 test("/tokenize in vLLM's shape", async () => {
   const messages = [{ role: "user", content: "hello" }];
   const whole = await (await post("/tokenize", { messages, return_token_strs: true, tools: [] })).json<Record<string, unknown>>();
@@ -165,7 +151,6 @@ test("/tokenize in vLLM's shape", async () => {
   expect((whole["token_strs"] as string[]).join("")).toBe("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n");
   expect(await (await post("/tokenize", { prompt: "hello" })).json()).toMatchObject({ token_strs: null });
   for (const [field, value] of [
-    ["tools", [{ type: "function" }]],
     ["chat_template", "x"],
     ["continue_final_message", true],
   ] as const)

@@ -1,5 +1,6 @@
 /** What a format may do that OpenAI's two do not need: events with names, several of one entry, none of another; and recipes of other versions. */
 import { describe, expect, test } from "vitest";
+import { textOf } from "../../../workers/contracts/choice.ts";
 import type { StreamEntry } from "../../../workers/contracts/session.ts";
 import { streamedAnswer } from "../../../workers/gateway/stream/answer.ts";
 import type { AnswerFormat } from "../../../workers/gateway/stream/formats/format.ts";
@@ -22,7 +23,7 @@ const named: AnswerFormat = {
   numbers: "entries",
   opening: () => [{ name: "answer.created", data: {} }],
   delta: ({ content }) => [
-    { name: "part.added", data: { text: content.text } },
+    { name: "part.added", data: { text: textOf(content) } },
     { name: "part.done", data: {} },
   ],
   closing: (_index, reason) => [{ name: "answer.completed", data: { reason } }],
@@ -42,7 +43,7 @@ async function* source(): AsyncGenerator<readonly StreamEntry[], void, undefined
   for (const batch of [entries.slice(0, 1), entries.slice(1, 3), entries.slice(3)]) yield await Promise.resolve(batch);
 }
 
-async function textOf(after: number): Promise<string> {
+async function streamOf(after: number): Promise<string> {
   const idOf = (number: number) => `S.${String(number)}`;
   const report = () => undefined;
   const events = streamedAnswer(source(), {
@@ -61,7 +62,7 @@ async function textOf(after: number): Promise<string> {
 
 describe("a format whose events have names", () => {
   test("gives several events of one entry, the last with its number, and none of another", async () => {
-    expect(await textOf(0)).toBe(
+    expect(await streamOf(0)).toBe(
       [
         "event: answer.created\ndata: {}",
         'event: part.added\ndata: {"text":"a"}',
@@ -75,7 +76,7 @@ describe("a format whose events have names", () => {
   });
 
   test("goes on after an entry with all events of the next", async () => {
-    expect(await textOf(1)).toBe(
+    expect(await streamOf(1)).toBe(
       [
         'event: part.added\ndata: {"text":"b"}',
         "id: S.2\nevent: part.done\ndata: {}",
@@ -87,7 +88,7 @@ describe("a format whose events have names", () => {
 });
 
 describe("a recipe", () => {
-  test.each([1, 2] as const)("of version %i is read as it was written", (version) => {
+  test.each([1, 2, 3] as const)("of version %i is read as it was written", (version) => {
     expect(readRecipe(JSON.stringify({ ...recipe, version }))).toEqual({ ...recipe, version });
   });
 

@@ -8,7 +8,7 @@ import { responseEvents, ResponseClient } from "../support/response-client.ts";
 
 let alice = new ResponseClient();
 beforeEach(() => {
-  engine.use({});
+  engine.use({ contextLength: 4096 });
   alice = new ResponseClient();
 });
 
@@ -35,8 +35,9 @@ test("it has every route and no other, and each name once", async () => {
     Json | undefined
   >;
   expect(messages).toMatchObject({ type: "array", minItems: 1 });
-  for (const role of ["system", "developer", "user", "assistant"]) expect(JSON.stringify(messages)).toContain(`"${role}"`);
-  expect([JSON.stringify(stop).includes('"string"'), JSON.stringify(seed).includes('"integer"'), tools]).toEqual([true, true, undefined]);
+  for (const role of ["system", "developer", "user", "assistant", "tool"]) expect(JSON.stringify(messages)).toContain(`"${role}"`);
+  expect([JSON.stringify(stop).includes('"string"'), JSON.stringify(seed).includes('"integer"')]).toEqual([true, true]);
+  expect(JSON.stringify(tools)).toContain('"parameters"');
   const { input } = (components.schemas["ResponseRequest"]?.["properties"] ?? {}) as Record<string, Json | undefined>;
   expect(JSON.stringify(input)).toContain('"function_call_output"');
 });
@@ -68,6 +69,13 @@ test("generated answers are what it says, whole and streamed", async () => {
   await expectAnswer("Completion", complete({ max_tokens: 4, logprobs: 2, echo: true, return_token_ids: true, prompt_logprobs: 1 }));
   for (const line of dataLines(await (await complete({ max_tokens: 4, stream: true, return_token_ids: true })).text()).slice(0, -1))
     expectShape("Completion", JSON.parse(line));
+  const called = { tools: [{ type: "function", function: { name: "f" } }], tool_choice: "required", parallel_tool_calls: false };
+  await expectAnswer("ChatCompletion", chat({ ...called, max_tokens: 200 }));
+  for (const line of dataLines(await (await chat({ ...called, max_tokens: 200, stream: true })).text()).slice(0, -1))
+    expectShape("ChatCompletionChunk", JSON.parse(line));
+  const flat = { ...called, tools: [{ type: "function", name: "f" }], ...{ input: "Hi", ignore_eos: false, max_output_tokens: 200 } };
+  await expectAnswer("Response", alice.respond(flat));
+  for (const event of await responseEvents(await alice.respond({ ...flat, stream: true }))) expectShape("ResponseEvent", event);
   const message = { model: "tiny", max_tokens: 4, messages: [{ role: "user", content: "hi" }] };
   await expectAnswer("Message", post("/v1/messages", message));
   for (const line of dataLines(await (await post("/v1/messages", { ...message, stream: true })).text()))

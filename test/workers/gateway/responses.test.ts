@@ -113,7 +113,7 @@ describe("instructions", () => {
   test("that change are said to be why nothing was remembered", async () => {
     const first = await alice.made({ input: longText, instructions: "Be brief." });
     const second = await alice.respond({ input: "And?", previous_response_id: first.id });
-    expect(second.headers.get("x-spikingbrain-cache")).toBe('miss; tokens=0; reason="other instructions"');
+    expect(second.headers.get("x-spikingbrain-cache")).toBe('miss; tokens=0; reason="other instructions or functions"');
   });
 });
 
@@ -216,7 +216,8 @@ describe("who may", () => {
 
   test.each<[string, Json, string]>([
     ["truncation", { truncation: "auto" }, "truncation"],
-    ["tools that may be called", { tools: [{ type: "function", name: "f" }] }, "tools"],
+    ["a tool of another kind", { tools: [{ type: "file_search", vector_store_ids: [] }] }, "tools[0].type"],
+    ["a choice of a function that is not there", { tool_choice: { type: "function", name: "f" } }, "tool_choice.name"],
     ["a format that nobody knows", { text: { format: { type: "xml" } } }, "text.format.type"],
     [
       "a schema that no text can be held to",

@@ -6,6 +6,8 @@ import type { Constraint } from "../../../workers/contracts/constraint.ts";
 import { GrammarTexts, type TextTokenizer } from "../../../workers/grammar/texts.ts";
 import { tokensOf, WasmGrammar } from "../../../workers/grammar/wasm-grammar.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
+import { callsGrammar } from "../../../workers/models/call-form.ts";
+import { CallParser } from "../../../workers/session/answers/text/call-parser.ts";
 import { bytesAsTokens, endOfTurn, tinyTokenizer } from "../support/tiny-tokenizer.ts";
 import { seeded } from "../support/dice.ts";
 import { randomSchema } from "./random-schema.ts";
@@ -102,6 +104,38 @@ test("tokens that are taken back leave nothing", () => {
   expect(texts.count).toBe(0);
 });
 
+test("calls of functions: of any text that is taken up, names and arguments are those that were offered, and nothing follows them", () => {
+  const texts = new GrammarTexts(code);
+  const schemaOf = (seed: number) => ({
+    type: "object" as const,
+    properties: { a: randomSchema(options(seed).random, 1) },
+    required: ["a"],
+    additionalProperties: false,
+  });
+  for (let seed = 0; seed < 12; seed += 1) {
+    const functions = [0, 1].map((at) => ({ name: `f${String(at)}`, parameters: schemaOf(2 * seed + at) }));
+    const ofChoice = (choice: "auto" | "required" | { readonly name: string }) =>
+      callsGrammar({ functions, choice, parallel: true }, JSON.stringify);
+    for (const [choice, begun] of [
+      [ofChoice("auto"), "So <tool_call>"],
+      [ofChoice("required"), ""],
+      [ofChoice({ name: "f1" }), ""],
+    ] as const) {
+      const { tokens, isWhole } = walk(texts, choice, tiny, options(seed), [...tokenizer.encode(begun)]);
+      if (!isWhole) continue;
+      const parser = new CallParser("c");
+      parser.push(tokenizer.decode(tokens));
+      expect(parser.isWhole).toBe(true);
+      for (const { name, arguments: given } of parser.calls) {
+        const schemaOfName = functions.find((one) => one.name === name)?.parameters;
+        expect(z.fromJSONSchema(schemaOfName ?? false).safeParse(JSON.parse(given)), given).toMatchObject({ success: true });
+      }
+      expect(accepts(texts, choice, tiny, [...tokens, ...tokenizer.encode(" and")])).toBe(false);
+    }
+    expect(accepts(texts, ofChoice("auto"), tiny, [...tokenizer.encode("So <tool_cal> it is")])).toBe(true);
+  }
+});
+
 describe("a trap", () => {
   test("costs one instance: each text goes on in the next one", () => {
     const texts = new GrammarTexts(code);
@@ -172,6 +206,20 @@ test.each<[string, Constraint, RegExp]>([
     { kind: "lark", text: `start: r0\n${Array.from({ length: 260 }, (_unused, at) => `r${String(at)}: "a"`).join("\n")}` },
     /250 rules/,
   ],
+  [
+    "a schema in a grammar that multiplies",
+    {
+      kind: "lark",
+      text: `start: "a" %json ${JSON.stringify({ allOf: Array.from({ length: 20 }, (_unused, at) => ({ anyOf: [{ minimum: at }, { maximum: 0 }] })) })} "b"`,
+    },
+    /combined in more than 512 ways/,
+  ],
+  [
+    "options of the library in a grammar's schema",
+    { kind: "lark", text: 'start: %json {"x-guidance": {"lenient": true}, "not": {}}' },
+    /'x-guidance' is not supported/,
+  ],
+  ["a token behind a grammar's schema", { kind: "lark", text: 'start: %json {"const": "}"} <|im_end|>' }, /cannot be named/],
   [
     "parts that multiply by references",
     schema({

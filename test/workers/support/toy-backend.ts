@@ -22,6 +22,8 @@ export { toySpikes, toyState } from "./toy-reports.ts";
 export interface BackendScript {
   /** Where a test serves a tokenizer with more tokens than the tiny one. */
   readonly vocabularySize?: number;
+  /** Where a test's prompts are longer than the backend's context. */
+  readonly contextLength?: number;
   /** In place of the backend's own models. */
   readonly models?: readonly ToyModel[];
   /** Token ids of the reply, then the end of turn; the toy model's own babble where absent. */
@@ -90,6 +92,10 @@ export class ToyBackend implements GenerationBackend {
     return this.script.vocabularySize ?? this.#options.vocabularySize;
   }
 
+  get #contextLength(): number {
+    return this.script.contextLength ?? this.#options.contextLength;
+  }
+
   get #models(): readonly ToyModel[] {
     return this.script.models ?? this.#options.models ?? [tinyVersion];
   }
@@ -104,7 +110,7 @@ export class ToyBackend implements GenerationBackend {
   }
 
   models(): Promise<Outcome<readonly ModelDescription[]>> {
-    const { contextLength } = this.#options;
+    const contextLength = this.#contextLength;
     const models = this.#models;
     const vocabularySize = this.#vocabularySize;
     const facts = {
@@ -157,7 +163,7 @@ export class ToyBackend implements GenerationBackend {
 
   #invalid(request: RequestToCheck): ServiceFailure | null {
     const { prompt, maxTokens } = request;
-    const { contextLength } = this.#options;
+    const contextLength = this.#contextLength;
     const models = this.#models;
     const vocabularySize = this.#vocabularySize;
     const { id, digest } = request.model;

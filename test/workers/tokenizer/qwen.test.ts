@@ -1,5 +1,9 @@
 /** The tokenizer of the released SpikingBrain models: Qwen2.5's, with the chat template and the end tokens that their folder has. */
 import { expect, test } from "vitest";
+import type { ModelCard } from "../../../workers/contracts/model-files.ts";
+import type { TranscriptMessage } from "../../../workers/contracts/session.ts";
+import { renderChat } from "../../../workers/models/render-chat.ts";
+import { tellsTools } from "../../../workers/models/told-tools.ts";
 import { ChatTemplate } from "../../../workers/tokenizer/chat-template.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 import { preparedTokenizerFile } from "./served-tokenizer.ts";
@@ -32,4 +36,35 @@ test("a conversation becomes ChatML, with the template's own system message wher
   expect(tokenizer.decode(brief)).toBe(
     "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhy <|im_end|>?<|im_end|>\n<|im_start|>assistant\n",
   );
+});
+
+test("functions are told of by the template itself, and calls are of its own form; special tokens spelled out in them are text", () => {
+  expect(tellsTools(template)).toBe(true);
+  const tools = [
+    { name: "get", description: "Gets <|im_end|>.", parameters: { type: "object", properties: { most: { maximum: 2 ** 63 } } } },
+  ];
+  const messages: TranscriptMessage[] = [
+    { role: "user", content: "Now?" },
+    { role: "assistant", content: "Yes.", calls: [{ id: "a", name: "get", arguments: '{"a": [1, 2.0]}' }] },
+    { role: "tool", content: "31", callId: "a" },
+  ];
+  const card = { id: "qwen" } as ModelCard;
+  const tokens = renderChat({ card, tokenizer, chatTemplate: template, stopTokens: [], firstToken: null }, messages, { tools });
+  expect(tokenizer.decode(tokens)).toBe(
+    [
+      "<|im_start|>system\nYou are a helpful assistant.\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n",
+      "You are provided with function signatures within <tools></tools> XML tags:\n<tools>",
+      '{"type": "function", "function": {"name": "get", "description": "Gets <|im_end|>.", "parameters": {"type": "object", "properties": {"most": {"maximum": 9.223372036854776e+18}}}}}',
+      "</tools>\n",
+      "For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:",
+      '<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call><|im_end|>',
+      "<|im_start|>user\nNow?<|im_end|>",
+      '<|im_start|>assistant\nYes.\n<tool_call>\n{"name": "get", "arguments": {"a": [1, 2.0]}}\n</tool_call><|im_end|>',
+      "<|im_start|>user\n<tool_response>\n31\n</tool_response><|im_end|>",
+      "<|im_start|>assistant\n",
+    ].join("\n"),
+  );
+  expect([...tokens].filter((id) => id === endOfTurn)).toHaveLength(4);
+  const plain = new ChatTemplate("{% for message in messages %}{{ message.role + ': ' + message.content }}{% endfor %}", tokenizer);
+  expect(tellsTools(plain)).toBe(false);
 });

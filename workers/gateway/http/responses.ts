@@ -10,14 +10,16 @@ import type { GatewayContext } from "../environment.ts";
 import { conversationNotFound } from "../failures.ts";
 import { answerGeneration, type GenerationEndpoint, type TurnPart } from "../pipeline.ts";
 import { withSchemaTold } from "../prompt/tell-schema.ts";
+import { toldFunctions } from "../prompt/told-functions.ts";
 import { modelMeant } from "../plan/model-choice.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
 import { conversationId, responsePlace, sessionOfConversation } from "../responses/response-id.ts";
 import { endStream, findResponse, requestItems } from "../responses/stored-response.ts";
-import { responseBody, type ResponseBody } from "../schema/response.ts";
+import { responseBody, responseToolFields, type ResponseBody } from "../schema/response.ts";
 import { itemsQuery, responseQuery } from "../schema/response-query.ts";
 import { defaultCompletionTokens } from "../../models/token-budget.ts";
 import { isAbsent, parseBody } from "../schema/parse.ts";
+import { askedTools } from "../schema/tools.ts";
 import { deliverEvents } from "../stream/deliver.ts";
 import type { ResponseSettings } from "../stream/formats/response-object.ts";
 import { readQuery } from "./query.ts";
@@ -47,9 +49,14 @@ function withOpening(body: Opening & Pick<ResponseBody, "input">): readonly Tran
   return opening === null ? body.input : [{ role: "system", content: opening }, ...body.input];
 }
 
+const tools = (body: ResponseBody) => askedTools(responseToolFields(body));
+
+/** A response without functions has a conversation that tells of none; where none of them may be called, it stays as it is. */
+const toldOf = (body: ResponseBody) => (body.tools.length === 0 ? { tools: [] } : toldFunctions(tools(body)));
+
 export function turnOf(body: ResponseBody): TurnPart {
   const { input: messages, previous_response_id: previous, conversation } = body;
-  const turn = { session: null, messages, instructions: openingOf(body), isResponse: true };
+  const turn = { session: null, messages, instructions: openingOf(body), ...toldOf(body), isResponse: true };
   if (!isAbsent(conversation)) return { ...turn, session: sessionOf(conversation) };
   if (isAbsent(previous)) return turn;
   const { session, stream } = responsePlace(previous, "previous_response_id");
@@ -77,8 +84,17 @@ function settingsOf(body: ResponseBody, { card }: ServedModel, isTurn: boolean):
     max_tool_calls: body.max_tool_calls ?? null,
     top_logprobs: body.top_logprobs ?? 0,
     text: { format: body.text?.format ?? { type: "text" } },
-    tools: Array.isArray(body.tools) ? body.tools : [],
-    tool_choice: body.tool_choice ?? "auto",
+    tools: body.tools.map(({ name, description = null, parameters, strict }) => ({
+      type: "function",
+      name,
+      description,
+      parameters,
+      strict,
+    })),
+    tool_choice:
+      isAbsent(body.tool_choice) || typeof body.tool_choice === "string"
+        ? (body.tool_choice ?? "auto")
+        : { type: "function", name: body.tool_choice.name },
     parallel_tool_calls: body.parallel_tool_calls ?? true,
     user: body.user ?? null,
     safety_identifier: body.safety_identifier ?? null,
@@ -90,10 +106,11 @@ const endpoint: GenerationEndpoint<ResponseBody> = {
   name: "response",
   idPrefix: "resp_",
   schema: responseBody,
+  tools,
   turn: (body, c) => (isKept(body, c) ? turnOf(body) : undefined),
   render: (body, model, isTurn) => ({
     promptField: "input",
-    prompts: [{ tokens: isTurn ? null : renderChat(model, withOpening(body)), echo: null }],
+    prompts: [{ tokens: isTurn ? null : renderChat(model, withOpening(body), toldOf(body)), echo: null }],
     maxTokens: body.max_output_tokens ?? null,
     defaultMaxTokens: defaultCompletionTokens,
     topLogprobs: topLogprobs(body),
@@ -120,6 +137,7 @@ function inRequest(failure: ServiceFailure, body: ResponseBody): ServiceFailure 
   if (param === "messages") return named(param, "input");
   if (param?.startsWith(chatFormat) === true)
     return named(param, param.replace(`${chatFormat}.json_schema`, chatFormat).replace(chatFormat, "text.format"));
+  if (param?.startsWith("messages[") === true) return named(param, param.replace("messages", "input").replace("tool_call_id", "call_id"));
   if (param !== "session_id") return failure;
   if (code === "session_not_found" && !isAbsent(body.conversation)) return conversationNotFound().failure;
   return named(param, isAbsent(body.conversation) ? "previous_response_id" : "conversation");
@@ -132,7 +150,7 @@ export async function countInputTokens(c: GatewayContext): Promise<Response> {
   const model = await servedModel(c.env, entry);
   const turn = isKept(body, c) ? turnOf(body) : undefined;
   const { session = null } = turn ?? {};
-  if (turn === undefined || session === null) return c.json(counted(renderChat(model, withOpening(body)).length));
+  if (turn === undefined || session === null) return c.json(counted(renderChat(model, withOpening(body), toldOf(body)).length));
   const tenant = requireTenant(c, "Responses that are kept belong");
   const version = versionOf(await describeForSession(c.env, model.card, () => versionOfSession(c.env, tenant, session)));
   try {

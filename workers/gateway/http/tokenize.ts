@@ -15,7 +15,7 @@ export async function tokenize(c: GatewayContext): Promise<Response> {
   const model = await servedModel(c.env, (await modelMeant(c, body.model)).entry);
   const tokens = isAbsent(body.messages)
     ? encodePrompt(model, body.prompt ?? "", body.add_special_tokens ?? true)
-    : renderChat(model, body.messages, body.add_generation_prompt ?? true);
+    : renderChat(model, body.messages, { addGenerationPrompt: body.add_generation_prompt ?? true, tools: body.tools });
   const description = await availableDescription(c.env, model.card);
   return c.json({
     tokens: Array.from(tokens),

@@ -46,13 +46,23 @@ const promptLogprobs = z
   .optional()
   .describe("For each token of the prompt, by id, itself and the likeliest in its place; null for the first");
 
+const called = z.strictObject({ name: text, arguments: text });
+const toolCalls = z.array(z.strictObject({ id: text, type: z.literal("function"), function: called })).optional();
+/** The first of a call names it; the others have parts of its arguments. */
+const toolCallDeltas = z
+  .array(
+    z.union([
+      z.strictObject({ index: count, id: text, type: z.literal("function"), function: called }),
+      z.strictObject({ index: count, function: z.strictObject({ arguments: text }) }),
+    ]),
+  )
+  .optional();
+
 const message = z.strictObject({
   role: z.enum(["system", "user", "assistant", "tool"]),
   content: text,
   name: text.optional(),
-  tool_calls: z
-    .array(z.strictObject({ id: text, type: z.literal("function"), function: z.strictObject({ name: text, arguments: text }) }))
-    .optional(),
+  tool_calls: toolCalls,
   tool_call_id: text.optional(),
 });
 const turn = z.strictObject({
@@ -91,7 +101,7 @@ export const answerShapes = {
     choices: z.array(
       z.strictObject({
         index: count,
-        message: z.strictObject({ role: z.literal("assistant"), content: text, refusal: z.null() }),
+        message: z.strictObject({ role: z.literal("assistant"), content: text.nullable(), refusal: z.null(), tool_calls: toolCalls }),
         ...{ logprobs, finish_reason: finish, placements: z.array(placement).optional(), token_ids: ids },
       }),
     ),
@@ -102,7 +112,7 @@ export const answerShapes = {
     choices: z.array(
       z.strictObject({
         index: count,
-        delta: z.strictObject({ role: z.literal("assistant").optional(), content: text.optional() }),
+        delta: z.strictObject({ role: z.literal("assistant").optional(), content: text.nullish(), tool_calls: toolCallDeltas }),
         ...{ logprobs, finish_reason: finish.nullable(), token_ids: ids },
       }),
     ),

@@ -64,6 +64,8 @@ export const responseEvent = z.union([
   event("response.output_text.delta", { ...place, delta: text, logprobs }),
   event("response.output_text.done", { ...place, text, logprobs }),
   event("response.content_part.done", { ...place, part: outputText }),
+  event("response.function_call_arguments.delta", { item_id: text, output_index: count, delta: text }),
+  event("response.function_call_arguments.done", { item_id: text, output_index: count, name: text, arguments: text }),
   event("response.output_item.done", { output_index: count, item: responseItem }),
   standing("response.completed"),
   standing("response.incomplete"),

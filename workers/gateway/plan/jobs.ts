@@ -40,9 +40,11 @@ export interface JobOptions {
 /** Both ask for log-probabilities of a prompt: the first beside `echo`. */
 export type ScoresField = "logprobs" | "prompt_logprobs";
 
-/** What an answer's tokens are held to, beside how they are chosen. */
-export interface TokenRules {
+/** What an answer is held to, beside how its tokens are chosen. */
+export interface AnswerRules {
   readonly constraint: Constraint | undefined;
+  /** Whether functions may be called in it. */
+  readonly calls: boolean;
 }
 
 /** For the model's backend as it describes itself. */
@@ -52,7 +54,7 @@ export function planJobs(
   model: ServedModel,
   { contextLength, abilities }: Pick<ModelDescription, "contextLength" | "abilities">,
   requestId: string,
-  { constraint }: TokenRules = { constraint: undefined },
+  { constraint, calls }: AnswerRules = { constraint: undefined, calls: false },
 ): Job[] {
   const choices = body.n ?? 1;
   requireTokenBudget(options, choices);
@@ -72,6 +74,7 @@ export function planJobs(
       echo,
       ...(body.placement === true ? { reportPlacement: true } : {}),
       ...(body.return_token_ids === true ? { tellTokens: true } : {}),
+      ...(calls ? { calls: { id: newCallId() } } : {}),
       request: {
         requestId,
         prompt: tokens ?? new Uint32Array(),
@@ -99,6 +102,9 @@ export function tokenLimits(
 ): TokenLimits {
   return { promptField, maxTokens, defaultMaxTokens, minTokens: min_tokens ?? 0, contextLength };
 }
+
+/** Nobody else's calls have it: conversations are made of many answers. */
+const newCallId = () => `call_${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
 
 function requireTokenBudget({ prompts, promptField }: JobOptions, choices: number): void {
   const total = choices * prompts.reduce((sum, { tokens }) => sum + (tokens?.length ?? 0), 0);

@@ -1,17 +1,15 @@
 /** The body of `POST /v1/chat/completions`. */
 import * as z from "zod";
+import { unmatchedResult } from "../../contracts/tools.ts";
 import { generationFields, tokenCount } from "./generation-fields.ts";
 import { topLogprobsLimit } from "./limits.ts";
 import { messages } from "./messages.ts";
-import { accepted, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
+import { isAbsent, isEmptyArray, unsupported } from "./parse.ts";
+import { chatToolChoice, chatTools, choiceRefusal, type ToolFields } from "./tools.ts";
 
 const isTextOnly = (value: unknown) => Array.isArray(value) && value.length === 1 && value[0] === "text";
 
-/** What is offered to be called asks for nothing where the other field says that none of it is. */
-const offers = [
-  ["tools", "tool_choice"],
-  ["functions", "function_call"],
-] as const;
+const olderName = "'functions' and 'function_call' are not supported by this server: 'tools' and 'tool_choice' are their newer names.";
 
 export const chatCompletionBody = z
   .strictObject({
@@ -23,13 +21,11 @@ export const chatCompletionBody = z
     max_completion_tokens: tokenCount(1),
     logprobs: z.boolean().nullish(),
     top_logprobs: z.int().min(0).max(topLogprobsLimit).nullish(),
-    /** Says how tools may be called; there are none to call. */
-    parallel_tool_calls: accepted,
-    tools: unsupported(Array.isArray),
-    // Without tools, "auto" calls none either.
-    tool_choice: unsupported((value) => value === "none" || value === "auto"),
-    functions: unsupported(Array.isArray),
-    function_call: unsupported((value) => value === "none" || value === "auto"),
+    parallel_tool_calls: z.boolean().nullish(),
+    tools: chatTools,
+    tool_choice: chatToolChoice,
+    functions: unsupported(isEmptyArray, olderName),
+    function_call: unsupported((value) => value === "none" || value === "auto", olderName),
     modalities: unsupported(isTextOnly),
     audio: unsupported(),
     prediction: unsupported(),
@@ -39,9 +35,13 @@ export const chatCompletionBody = z
     web_search_options: unsupported(),
   })
   .superRefine((body, context) => {
-    for (const [field, choice] of offers)
-      if (!isAbsent(body[field]) && !isEmptyArray(body[field]) && body[choice] !== "none")
-        context.addIssue({ code: "custom", path: [field], params: { unsupported: true } });
+    const refused = choiceRefusal(toolFields(body));
+    if (refused !== undefined) context.addIssue({ code: "custom", path: [refused.field], message: refused.message });
+    // Those of a session, which has the calls before them, it looks at itself.
+    const unmatched = isAbsent(body.session_id) ? unmatchedResult(body.messages) : undefined;
+    if (unmatched === undefined) return;
+    const path = ["messages", unmatched.at, "tool_call_id"];
+    context.addIssue({ code: "custom", path, message: `must be the id of a call before it${unmatched.why}` });
   })
   .refine((body) => (body.top_logprobs ?? 0) === 0 || body.logprobs === true, {
     path: ["top_logprobs"],
@@ -70,3 +70,9 @@ export const chatCompletionBody = z
   });
 
 export type ChatCompletionBody = z.output<typeof chatCompletionBody>;
+
+export const toolFields = (body: Pick<ChatCompletionBody, "tools" | "tool_choice" | "parallel_tool_calls">): ToolFields => ({
+  tools: body.tools,
+  choice: body.tool_choice,
+  parallel: body.parallel_tool_calls,
+});

@@ -25,5 +25,11 @@ export const badWordLengthLimit = 60;
 /** Alternatives beside a token. */
 export const topLogprobsLimit = 20;
 
+/** Functions that may be called, and characters of all of them as JSON: they are told in the prompt, and make a grammar. */
+export const toolsLimit = 128;
+export const toolsLength = 65_536;
+/** Calls in one message. */
+export const callsLimit = 128;
+
 /** Most bytes of what a node says of a replica. */
 export const nodeMessageBytes = 65_536;

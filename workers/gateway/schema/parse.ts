@@ -26,6 +26,15 @@ export const wireShapeOf = (schema: object): z.ZodType | undefined => shapes.get
 /** Whether the API's document leaves a field out, because it asks for nothing or is refused. */
 export const isRefusedField = (schema: object): boolean => refused.has(schema);
 
+export function isJsonObject(value: string): boolean {
+  try {
+    const parsed: unknown = JSON.parse(value);
+    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed);
+  } catch {
+    return false;
+  }
+}
+
 /** Refuses a field by name unless its value asks for nothing (`accepts`); `null` always asks for nothing. */
 export function unsupported(accepts: (value: unknown) => boolean = () => false, message?: string) {
   const field = z

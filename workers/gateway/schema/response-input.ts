@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { TranscriptMessage } from "../../contracts/session.ts";
 import { messagesLimit, partsLimit } from "./limits.ts";
-import { accepted, onWire, refusedKind, unsupported } from "./parse.ts";
+import { accepted, isJsonObject, onWire, refusedKind, unsupported } from "./parse.ts";
 
 const refusedPart = (kind: string) => refusedKind("type", kind, "items hold text only");
 const refusedItem = (kind: string) => refusedKind("type", kind, "items are messages, function calls and what these gave");
@@ -104,22 +104,3 @@ export const responseInput = onWire(
     .transform((list) => joinCalls(list.map(messageOf))),
   z.union([z.string(), z.array(item).min(1).max(messagesLimit)]),
 );
-
-function isJsonObject(value: string): boolean {
-  try {
-    const parsed: unknown = JSON.parse(value);
-    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed);
-  } catch {
-    return false;
-  }
-}
-
-/** The first call whose output is there, and which itself is not. */
-export function unansweredCall(messages: readonly TranscriptMessage[]): string | undefined {
-  const called = new Set<string>();
-  for (const { role, calls = [], callId: id } of messages) {
-    for (const call of calls) called.add(call.id);
-    if (role === "tool" && id !== undefined && !called.has(id)) return id;
-  }
-  return undefined;
-}

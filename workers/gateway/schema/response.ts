@@ -1,9 +1,11 @@
 /** The body of `POST /v1/responses`, and of what counts its tokens. */
 import * as z from "zod";
+import { unmatchedResult } from "../../contracts/tools.ts";
 import { generationFields, tokenCount } from "./generation-fields.ts";
 import { topLogprobsLimit } from "./limits.ts";
 import { accepted, isAbsent, isEmptyArray, refusedFlag, unsupported } from "./parse.ts";
-import { responseInput, unansweredCall } from "./response-input.ts";
+import { choiceRefusal, responseToolChoice, responseTools, type ToolFields } from "./tools.ts";
+import { responseInput } from "./response-input.ts";
 import { asResponseFormat, textFormat } from "./structured-output.ts";
 
 const idLimit = 256;
@@ -48,8 +50,8 @@ const fields = {
   include,
   text: z.strictObject({ format: textFormat, verbosity: unsupported((value) => value === "medium") }).nullish(),
   response_format: unsupported(() => false, "'response_format' is a field of chat completions: 'text.format' is what it is in responses."),
-  tools: unsupported(Array.isArray),
-  tool_choice: unsupported((value) => value === "none" || value === "auto"),
+  tools: responseTools,
+  tool_choice: responseToolChoice,
   parallel_tool_calls: z.boolean().nullish(),
   max_tool_calls: z.int().min(1).nullish(),
   truncation: unsupported(
@@ -81,8 +83,8 @@ export const responseBody = z
     const refuse = (path: string, message: string) => {
       context.addIssue({ code: "custom", path: [path], message });
     };
-    if (!isAbsent(body.tools) && !isEmptyArray(body.tools) && body.tool_choice !== "none")
-      context.addIssue({ code: "custom", path: ["tools"], params: { unsupported: true } });
+    const refused = choiceRefusal(responseToolFields(body));
+    if (refused !== undefined) refuse(refused.field, refused.message);
     const isContinued = !isAbsent(body.previous_response_id) || !isAbsent(body.conversation);
     if (!isAbsent(body.previous_response_id) && !isAbsent(body.conversation)) refuse("conversation", "excludes 'previous_response_id'");
     if (body.store === false && isContinued) refuse("store", "must be true where a conversation goes on, which keeps what is said in it");
@@ -91,9 +93,15 @@ export const responseBody = z
     if (isContinued && (body.fallback ?? []).length > 0)
       refuse("fallback", "must be empty in a conversation, which never changes its model");
     if (!isAbsent(body.stream_options) && body.stream !== true) refuse("stream_options", "needs 'stream' to be true");
-    const unanswered = isContinued ? undefined : unansweredCall(body.input);
-    if (unanswered !== undefined) refuse("input", `holds the output of a call that it does not hold: '${unanswered.slice(0, 60)}'`);
+    const unmatched = isContinued ? undefined : unmatchedResult(body.input);
+    if (unmatched !== undefined) refuse("input", `the 'call_id' of an output must be that of a call before it${unmatched.why}`);
   })
   .transform((body) => ({ ...body, prompt_logprobs: null, response_format: asResponseFormat(body.text?.format) }));
 
 export type ResponseBody = z.output<typeof responseBody>;
+
+export const responseToolFields = (body: Pick<ResponseBody, "tools" | "tool_choice" | "parallel_tool_calls">): ToolFields => ({
+  tools: body.tools,
+  choice: body.tool_choice,
+  parallel: body.parallel_tool_calls,
+});

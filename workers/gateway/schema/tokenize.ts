@@ -1,7 +1,8 @@
 /** The bodies of `POST /tokenize` and `POST /detokenize`, in vLLM's shapes. */
 import * as z from "zod";
 import { messages } from "./messages.ts";
-import { isAbsent, isEmptyArray, onWire, unsupported } from "./parse.ts";
+import { isAbsent, onWire, unsupported } from "./parse.ts";
+import { chatTools } from "./tools.ts";
 
 const isEmptyObject = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
 
@@ -17,7 +18,7 @@ export const tokenizeBody = z
     /** Whether the answer names each token too. */
     return_token_strs: z.boolean().nullish(),
     continue_final_message: unsupported((value) => value === false),
-    tools: unsupported(isEmptyArray),
+    tools: chatTools,
     chat_template: unsupported(),
     chat_template_kwargs: unsupported(isEmptyObject),
     mm_processor_kwargs: unsupported(isEmptyObject),
@@ -29,7 +30,8 @@ export const tokenizeBody = z
   .refine((body) => !isAbsent(body.messages) || isAbsent(body.add_generation_prompt), {
     path: ["add_generation_prompt"],
     message: "needs 'messages'",
-  });
+  })
+  .refine((body) => !isAbsent(body.messages) || body.tools.length === 0, { path: ["tools"], message: "need 'messages'" });
 
 export type TokenizeBody = z.output<typeof tokenizeBody>;
 

@@ -1,8 +1,8 @@
 /** Turns a stream's entries into an answer: the payloads of an event stream, or one whole object. */
 import type { ChoiceFinish } from "../../contracts/finish.ts";
-import type { PlacementReport, ScoredToken } from "../../contracts/choice.ts";
+import { textOf, type DeltaContent, type PlacementReport, type TextContent } from "../../contracts/choice.ts";
 import type { StreamDone, StreamEntry } from "../../contracts/session.ts";
-import type { AnswerFormat, AnswerUsage, FormatEvent } from "./formats/format.ts";
+import type { AnswerFormat, AnswerUsage, FinishedChoice, FormatEvent } from "./formats/format.ts";
 import type { AnswerRecipe } from "./recipe.ts";
 import type { SseBatches, SseEvent } from "./sse.ts";
 import { AnswerFailed } from "../../contracts/entry-stream.ts";
@@ -12,12 +12,9 @@ import type { UsageCounter } from "./usage.ts";
 
 interface OpenChoice {
   readonly index: number;
-  readonly texts: string[];
-  readonly tokens: ScoredToken[];
+  readonly contents: DeltaContent[];
   reason: ChoiceFinish;
   stop?: string;
-  scoredPrompt?: readonly ScoredToken[];
-  prompt?: readonly number[];
   placements?: readonly PlacementReport[];
 }
 
@@ -119,7 +116,7 @@ export async function wholeAnswer(
   report: (usage: AnswerUsage) => void,
   onEntry: () => void,
 ): Promise<object> {
-  const choices = recipe.choices.map(({ index }): OpenChoice => ({ index, texts: [], tokens: [], reason: "length" }));
+  const choices = recipe.choices.map(({ index }): OpenChoice => ({ index, contents: [], reason: "length" }));
   let end: StreamDone = { type: "done" };
   try {
     for await (const { event } of each(entries)) {
@@ -129,10 +126,7 @@ export async function wholeAnswer(
       const choice = choices[event.index];
       if (choice === undefined) continue;
       if (event.type === "delta") {
-        choice.texts.push(event.content.text);
-        choice.tokens.push(...event.content.tokens);
-        if (event.content.scoredPrompt !== undefined) choice.scoredPrompt = event.content.scoredPrompt;
-        if (event.content.prompt !== undefined) choice.prompt = event.content.prompt;
+        choice.contents.push(event.content);
       } else {
         choice.reason = event.reason;
         if (event.stop !== undefined) choice.stop = event.stop;
@@ -144,10 +138,32 @@ export async function wholeAnswer(
     report(usage.total());
   }
   return format.whole(
-    choices.map(({ texts, ...choice }) => ({ ...choice, text: texts.join("") })),
+    choices.map((choice) => ({ ...choice, ...joined(choice.contents) })),
     usage.total(),
     end,
   );
+}
+
+function joined(contents: readonly DeltaContent[]): Pick<FinishedChoice, "text" | "calls" | "tokens" | "prompt" | "scoredPrompt"> {
+  const calls: { readonly id: string; readonly name: string; readonly parts: string[] }[] = [];
+  for (const content of contents) {
+    if (content.kind === "text") continue;
+    if (content.begun !== undefined) calls.push({ ...content.begun, parts: [] });
+    calls[content.call]?.parts.push(content.arguments);
+  }
+  return {
+    text: contents.map(textOf).join(""),
+    calls: calls.map(({ parts, ...call }) => ({ ...call, arguments: parts.join("") })),
+    tokens: contents.flatMap(({ tokens }) => tokens),
+    ...ofPrompt("prompt", contents),
+    ...ofPrompt("scoredPrompt", contents),
+  };
+}
+
+/** What one of them says of the prompt. */
+function ofPrompt<Name extends "prompt" | "scoredPrompt">(name: Name, contents: readonly DeltaContent[]): Pick<TextContent, Name> | object {
+  const [said] = contents.flatMap((content) => (content.kind === "text" && content[name] !== undefined ? [content[name]] : []));
+  return said === undefined ? {} : { [name]: said };
 }
 
 async function* each(entries: Entries): AsyncGenerator<StreamEntry, void, undefined> {

@@ -11,7 +11,7 @@ import type { ResponseSettings } from "./formats/response-object.ts";
 
 /** Raised when what is written down changes so that an older or newer gateway would read it wrongly. */
 export const recipeVersion = 3;
-/** Those that are read: 1 had no responses, 2 no messages. Streams are kept for minutes, responses for a month. */
+/** Those that are read: 1 had no responses, 2 no messages and no calls of functions. Streams are kept for minutes, responses for a month. */
 const readVersions: readonly unknown[] = [1, 2, recipeVersion];
 
 export interface AnswerRecipe {
@@ -28,6 +28,8 @@ export interface AnswerRecipe {
   /** Whether the answer says the ids of its tokens, and those of its prompt; not where it is left out. */
   readonly tokenIds?: boolean;
   readonly promptLogprobs?: PromptLogprobs;
+  /** Whether functions may be called in its choices; not where it is left out. */
+  readonly calls?: boolean;
   /** Where another model answers than the one whose id was asked for; left out elsewhere. */
   readonly other?: { readonly asked: string; readonly why: readonly string[] };
   /** Of a response: what its object repeats of the request. */

@@ -10,7 +10,7 @@ import type { Scheduler } from "../../engine/scheduler.ts";
 import { samplingParameters, randomSeed } from "../../models/sampling-parameters.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { defaultCompletionTokens, tokensToGenerate } from "../../models/token-budget.ts";
-import { turnPrompt } from "../../models/turn-prompt.ts";
+import { openingOfTurn, turnPrompt } from "../../models/turn-prompt.ts";
 import { StreamDecoder } from "../../tokenizer/stream-decoder.ts";
 import { startOf, withState, type Remembered, type RememberedState, type TurnStart } from "./conversation.ts";
 import type { AnswerOrder, DeviceEvent } from "./protocol.ts";
@@ -35,7 +35,7 @@ export async function answer(
     served,
     start.added,
     { turns: start.turns.filter(({ number }) => number > 0).length, tokens: start.tokens.length },
-    null,
+    openingOfTurn({}),
   );
   const submitted = await submitWithState(scheduler, generateRequest(served, loaded, request, start, prompt));
   if (!submitted.ok) throw new ServiceError(submitted.failure);

@@ -296,10 +296,15 @@ export class Life {
   }
 }
 
-/** Beside one for each token: what comes before them, what was held back, and the choice's end. */
+/** What a token can end and begin in an answer with calls: text, a call's name, its arguments. */
+const entriesOfCalls = 3;
+/** Beside those of tokens: what comes before them, what was held back, and the choice's end. */
 const entriesBesideTokens = 4;
 
 /** The most entries that these choices can have, with the terminal one. */
 function mostEntries(jobs: readonly Job[]): number {
-  return jobs.reduce((sum, { request }) => sum + request.maxTokens + entriesBesideTokens, 1);
+  return jobs.reduce(
+    (sum, { request, calls }) => sum + request.maxTokens * (calls === undefined ? 1 : entriesOfCalls) + entriesBesideTokens,
+    1,
+  );
 }

@@ -31,6 +31,7 @@ export function turnResult(
     turn: prepared.turn,
     stream: order.stream,
     text: choice.text,
+    calls: choice.calls,
     messages: order.turn?.messages ?? [],
     finish: failure === null ? (stopped ? "cancelled" : choice.reason) : failure.code === "cancelled" ? "cancelled" : "failed",
     prompt: job.request.prompt,

@@ -19,6 +19,6 @@ export interface PreparedTurn {
   readonly seen: Uint32Array;
   /** Name of the backend that last read the conversation, whose caches may hold it; null, or left out, where none is known. */
   readonly lastBackend?: string | null;
-  /** Whether the conversation begins with other instructions than it did, so that all of it is read again. */
+  /** Whether the conversation begins with other instructions or functions than it did, so that all of it is read again. */
   readonly hasOtherOpening?: true;
 }

@@ -36,7 +36,7 @@ export function turnStates({ store, identity, job, prepared, owner, tokens: read
       const { base } = prepared;
       return Promise.resolve(
         base.snapshot === null
-          ? startAt(base, "miss", prepared.hasOtherOpening === true ? "other instructions" : "first turn")
+          ? startAt(base, "miss", prepared.hasOtherOpening === true ? "other instructions or functions" : "first turn")
           : startAt(base, "hit", "session"),
       );
     },

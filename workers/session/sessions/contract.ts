@@ -3,7 +3,7 @@ import type { TurnFinish } from "../../contracts/finish.ts";
 import type { Outcome, TokenUsage } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { PreparedTurn, TurnBase } from "../generation/turn-base.ts";
-import type { GenerationOrder, TenantId, TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
+import type { FunctionCall, GenerationOrder, TenantId, TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
 
 /** Where the object of a session is found; another tenant's session of the same id is another object. */
 export const sessionObjectName = (tenant: TenantId, session: string): string => `${tenant}/${session}`;
@@ -43,8 +43,9 @@ export interface BegunTurn {
 export interface TurnResult {
   readonly turn: number;
   readonly stream: string;
-  /** Choice 0's text. */
+  /** Choice 0's text, and the functions that it calls; none where they are left out. */
   readonly text: string;
+  readonly calls?: readonly FunctionCall[];
   readonly finish: TurnFinish;
   /** What the client added. */
   readonly messages: readonly TranscriptMessage[];

@@ -1,6 +1,6 @@
 /**
- * What a conversation begins with: the instructions before its first turn's own messages. Those of a response are not carried on to the next, so
- * that a turn may want others. Only the first turn's own tokens are made anew then: all that was said after them stays, token for token.
+ * What a conversation begins with: the instructions before its first turn's own messages, and the functions that it tells of. Those of a response
+ * are not carried on to the next, so that a turn may want others. Only the first turn's own tokens are made anew then: all that was said after them stays, token for token.
  */
 import { ServiceError } from "../../contracts/errors.ts";
 import type { TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
@@ -8,7 +8,7 @@ import type { ServedModel } from "../../models/served-model.ts";
 import { invalidRequest } from "../failures.ts";
 import { overwriteRemoved, sessionText } from "../storage/erase.ts";
 import type { RecordRow, SessionRecord } from "./record.ts";
-import { turnPrompt } from "../../models/turn-prompt.ts";
+import { turnPrompt, type TurnOpening } from "../../models/turn-prompt.ts";
 import type { TokenLog } from "./token-log.ts";
 import type { TurnRows } from "./turn-rows.ts";
 
@@ -26,11 +26,13 @@ export interface OtherOpening {
   apply(): readonly number[];
 }
 
-type StoredOpening = Pick<SessionRecord, "instructions" | "firstPromptTokens">;
+type StoredOpening = Pick<SessionRecord, "instructions" | "tools" | "firstPromptTokens">;
+type WantedOpening = Pick<TurnOrder, "instructions" | "tools">;
 
 /** What a copy of the conversation begins with too. */
-export const openingOf = ({ instructions, firstPromptTokens }: SessionRecord): StoredOpening => ({
+export const openingOf = ({ instructions, tools, firstPromptTokens }: SessionRecord): StoredOpening => ({
   ...(instructions === undefined ? {} : { instructions }),
+  ...(tools === undefined ? {} : { tools }),
   ...(firstPromptTokens === undefined ? {} : { firstPromptTokens }),
 });
 
@@ -42,11 +44,15 @@ export class Opening {
   }
 
   /** What the turn wants changed; undefined where nothing. @throws ServiceError where it can't be. */
-  changeFor(model: ServedModel, { instructions: wanted }: Pick<TurnOrder, "instructions">): OtherOpening | undefined {
+  changeFor(model: ServedModel, order: WantedOpening): OtherOpening | undefined {
     const { record, turns, tokens, storage } = this.#parts;
     const first = turns.get(1);
-    const known = record.get()?.instructions ?? null;
-    if (wanted === undefined || wanted === known || first === undefined) return undefined;
+    const known = { instructions: record.get()?.instructions ?? null, tools: record.get()?.tools ?? [] };
+    const wanted = {
+      instructions: order.instructions === undefined ? known.instructions : order.instructions,
+      tools: order.tools ?? known.tools,
+    };
+    if (first === undefined || same(wanted, known)) return undefined;
     const asked = first.messages.slice(0, -1);
     const start = turns.get(0)?.tokens ?? 0;
     const prompt = turnPrompt(model, asked, { turns: 0, tokens: start }, wanted);
@@ -61,7 +67,7 @@ export class Opening {
           tokens.append(prompt);
           tokens.append(said);
           turns.move(start + prompt.length - end);
-          record.change({ instructions: wanted, firstPromptTokens: prompt.length });
+          record.change({ ...wanted, firstPromptTokens: prompt.length });
         });
         overwriteRemoved(storage, sessionText);
         return stateless;
@@ -70,19 +76,24 @@ export class Opening {
   }
 
   /** What a conversation whose first turn this is begins with; nothing of a later turn. */
-  begun(turn: number, { instructions }: Pick<TurnOrder, "instructions">, prompt: Uint32Array): StoredOpening {
-    return turn === 1 ? { instructions: instructions ?? null, firstPromptTokens: prompt.length } : {};
+  begun(turn: number, { instructions, tools }: WantedOpening, prompt: Uint32Array): StoredOpening {
+    return turn === 1 ? { instructions: instructions ?? null, tools: tools ?? [], firstPromptTokens: prompt.length } : {};
   }
 
   /** What came without a note of it, as in a file, is rendered again, which must give what is there. */
-  #firstPromptTokens(model: ServedModel, asked: readonly TranscriptMessage[], start: number, instructions: string | null): number {
+  #firstPromptTokens(model: ServedModel, asked: readonly TranscriptMessage[], start: number, known: TurnOpening): number {
     const noted = this.#parts.record.get()?.firstPromptTokens;
     if (noted !== undefined) return noted;
-    const prompt = turnPrompt(model, asked, { turns: 0, tokens: start }, instructions);
+    const prompt = turnPrompt(model, asked, { turns: 0, tokens: start }, known);
     const there = this.#parts.tokens.read(start, start + prompt.length);
     if (prompt.every((token, at) => token === there[at])) return prompt.length;
     throw new ServiceError(
-      invalidRequest("'instructions': must be left out, for this conversation was made where its beginning was not noted.", "instructions"),
+      invalidRequest(
+        "'instructions': must be left out, and 'tools' too, for this conversation was made where its beginning was not noted.",
+        "instructions",
+      ),
     );
   }
 }
+
+const same = (one: TurnOpening, other: TurnOpening): boolean => JSON.stringify(one) === JSON.stringify(other);

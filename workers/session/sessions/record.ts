@@ -2,6 +2,7 @@
 import type { ModelVersion } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { Metadata } from "../../contracts/session.ts";
+import type { FunctionTool } from "../../contracts/tools.ts";
 import { hasTable } from "../storage/tables.ts";
 
 export interface SessionRecord {
@@ -27,6 +28,8 @@ export interface SessionRecord {
   readonly isOfResponses?: boolean;
   /** The system message before the first turn's own messages, where responses have one. */
   readonly instructions?: string | null;
+  /** The functions that it is told of there. */
+  readonly tools?: readonly FunctionTool[];
   /** Tokens of the first turn before its answer. */
   readonly firstPromptTokens?: number;
 }

@@ -1,9 +1,9 @@
 /** A session's turn as token ids: the first is a prompt as any other, later ones go on where the last one ended. */
 import { ServiceError } from "../../contracts/errors.ts";
-import type { TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
+import type { FunctionCall, TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
-import { turnPrompt } from "../../models/turn-prompt.ts";
+import { openingOfTurn, turnPrompt } from "../../models/turn-prompt.ts";
 import { conversationTooLong, sessionTooLarge } from "../failures.ts";
 import type { RenderedTurn } from "./contract.ts";
 import { mostConversationTokens } from "../../session-file/limits.ts";
@@ -18,6 +18,8 @@ export interface Position {
   readonly bytes: number;
   /** Tokens that come with a change of what the conversation begins with. */
   readonly added?: number;
+  /** Functions that the turn before it called. */
+  readonly calls?: readonly FunctionCall[];
 }
 
 /** As the transcript stores them. */
@@ -28,10 +30,10 @@ const tokenBytes = Uint32Array.BYTES_PER_ELEMENT;
 /** @throws ServiceError where the messages do not fit here, or too few tokens are left. */
 export function renderTurn(
   model: ServedModel,
-  { messages, limits, countsHeld, instructions = null }: Pick<TurnOrder, "messages" | "limits" | "countsHeld" | "instructions">,
+  { messages, limits, countsHeld, ...begins }: Pick<TurnOrder, "messages" | "limits" | "countsHeld" | "instructions" | "tools">,
   position: Position,
 ): RenderedTurn {
-  const prompt = turnPrompt(model, messages, position, instructions);
+  const prompt = turnPrompt(model, messages, position, openingOfTurn(begins));
   const before = position.tokens + (position.added ?? 0);
   const held = countsHeld ? before : 0;
   const maxTokens = tokensToGenerate(prompt.length, { ...limits, contextLength: limits.contextLength - held });

@@ -1,6 +1,6 @@
 /** The turns of a session: one has it at a time, is rendered where the conversation ends, and is written down at its end. */
 import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
-import type { TurnMessages } from "../../contracts/session.ts";
+import type { FunctionCall, TurnMessages } from "../../contracts/session.ts";
 import { modelUnavailable, ownVersionGone } from "../../models/failures.ts";
 import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";
@@ -22,14 +22,14 @@ import {
 import { letOldStatesGo } from "./kept-states.ts";
 import { Opening } from "./opening.ts";
 import { unixSeconds, type RecordRow, type SessionCopy, type SessionRecord } from "./record.ts";
-import { turnPrompt } from "../../models/turn-prompt.ts";
+import { openingOfTurn, turnPrompt } from "../../models/turn-prompt.ts";
 import { messageBytes, renderTurn } from "./render-turn.ts";
 import type { ResponseRows } from "./response-rows.ts";
 import type { SessionObject } from "./session-object.ts";
 import type { SessionStanding } from "./session-standing.ts";
 import type { StreamRows } from "./stream-rows.ts";
 import type { TokenLog } from "./token-log.ts";
-import type { TurnRows } from "./turn-rows.ts";
+import type { StoredTurn, TurnRows } from "./turn-rows.ts";
 
 /** What the session's object has. */
 export interface TurnParts {
@@ -79,9 +79,11 @@ export class SessionTurns implements TurnTaker {
     const followed = this.#followed(order.turn.after, last);
     if (!followed.ok) return followed;
     const other = this.#opening.changeFor(model, order.turn);
+    const before = this.#parts.turns.get(followed.value);
     const rendered = renderTurn(model, order.turn, {
       turns: followed.value,
-      tokens: this.#parts.turns.get(followed.value)?.tokens ?? 0,
+      tokens: before?.tokens ?? 0,
+      calls: callsOf(before),
       bytes: this.#parts.storage.sql.databaseSize,
       added: other?.added ?? 0,
     });
@@ -134,8 +136,10 @@ export class SessionTurns implements TurnTaker {
         const followed = this.#followed(turn.after, Math.max(0, turns.last));
         if (version.id !== record.model.id) return { ok: false, failure: sessionOfAnotherModel(record.model.id) };
         if (!followed.ok) return followed;
-        const before = turns.get(followed.value)?.tokens ?? (turns.last < 0 ? tokens.length : 0);
-        const prompt = turnPrompt(model, turn.messages, { turns: followed.value, tokens: before }, turn.instructions ?? null);
+        const last = turns.get(followed.value);
+        const before = last?.tokens ?? (turns.last < 0 ? tokens.length : 0);
+        const position = { turns: followed.value, tokens: before, calls: callsOf(last) };
+        const prompt = turnPrompt(model, turn.messages, position, openingOfTurn(turn));
         return { ok: true, value: before + (this.#opening.changeFor(model, turn)?.added ?? 0) + prompt.length };
       }),
     );
@@ -176,14 +180,15 @@ export class SessionTurns implements TurnTaker {
 
   async endTurn(result: TurnResult): Promise<Outcome<null>> {
     return await this.#parts.found(async (record) => {
-      const { turn, stream, prompt, answer, finish, text, snapshot, backend = null } = result;
+      const { turn, stream, prompt, answer, finish, text, calls = [], snapshot, backend = null } = result;
       if (record.running?.stream !== stream) return { ok: true, value: null };
       // What brought nothing leaves nothing: its client asks again.
       const isEmpty = answer.length === 0 && finish !== "stop" && finish !== "length";
       this.#parts.storage.transactionSync(() => {
         if (!isEmpty) {
           this.#parts.tokens.append(Uint32Array.from([...prompt, ...answer]));
-          const messages = [...result.messages, { role: "assistant", content: text } as const];
+          const answered = { role: "assistant", content: text, ...(calls.length === 0 ? {} : { calls }) } as const;
+          const messages = [...result.messages, answered];
           const state = { snapshot: snapshot?.id ?? null, snapshotTokens: snapshot?.tokens ?? 0 };
           if (result.response !== undefined) this.#parts.responses.put(stream, turn, { ...result.response, usage: result.usage });
           this.#parts.turns.put({
@@ -259,5 +264,8 @@ export class SessionTurns implements TurnTaker {
     return guarded(objects, name, "stream", (stub) => stub.isRunning(""));
   }
 }
+
+/** Which what functions gave may be of. */
+const callsOf = (turn: StoredTurn | undefined): readonly FunctionCall[] => turn?.messages.flatMap(({ calls = [] }) => calls) ?? [];
 
 type ForkSurface = Pick<SessionObject, "create" | "beginTurn" | "delete">;

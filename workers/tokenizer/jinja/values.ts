@@ -148,9 +148,9 @@ export function lengthOf(value: Value): number {
   throw new TemplateError(`object of type '${typeName(value)}' has no len()`);
 }
 
-/** Of what JSON holds; a whole number is an int. */
+/** Of what JSON holds; a whole number is an int, where a double holds all of its digits. */
 export function fromJson(value: unknown): Value {
-  if (typeof value === "number") return Number.isInteger(value) ? int(value) : new Float(value);
+  if (typeof value === "number") return Number.isSafeInteger(value) ? int(value) : new Float(value);
   if (value === undefined || value === null || typeof value === "string" || typeof value === "boolean") return value;
   if (typeof value === "function") return value as Callable;
   if (Array.isArray(value)) return value.map(fromJson);

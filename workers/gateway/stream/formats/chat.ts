@@ -1,5 +1,6 @@
 /** `chat.completion` and `chat.completion.chunk`. */
-import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
+import type { Delta, DeltaContent, ScoredToken } from "../../../contracts/choice.ts";
+import type { FunctionCall } from "../../../contracts/session.ts";
 import { unnamed, type AnswerFormat, type AnswerHeader, type AnswerUsage, type FinishedChoice } from "./format.ts";
 import { allPlacements, livePlacement } from "../placement-report.ts";
 import { liveSpikes } from "../spike-report.ts";
@@ -12,9 +13,11 @@ export interface ChatFormatOptions extends TokenReportOptions {
   readonly header: AnswerHeader;
   readonly topLogprobs: number | null;
   readonly includeUsage: boolean;
+  /** Whether functions may be called: nothing is said then until the first text comes. */
+  readonly calls?: boolean;
 }
 
-export function chatFormat({ header, topLogprobs, includeUsage, ...report }: ChatFormatOptions): AnswerFormat {
+export function chatFormat({ header, topLogprobs, includeUsage, calls: mayCall = false, ...report }: ChatFormatOptions): AnswerFormat {
   const { tokenizer } = report;
   const told = new TokenReport(report);
   const { id, created, model, system_fingerprint } = header;
@@ -43,12 +46,16 @@ export function chatFormat({ header, topLogprobs, includeUsage, ...report }: Cha
   });
   return {
     numbers: "entries",
-    opening: (index) => unnamed(chunkOf([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], null)),
-    delta: ({ index, content: { text, tokens, prompt }, spikes, state, placement }: Delta) =>
+    opening: (index) =>
+      unnamed(chunkOf([{ index, delta: { role: "assistant", content: mayCall ? null : "" }, logprobs: null, finish_reason: null }], null)),
+    delta: ({ index, content, spikes, state, placement }: Delta) =>
       unnamed({
-        ...chunkOf([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null, ...told.ids(tokens) }], null),
+        ...chunkOf(
+          [{ index, delta: deltaOf(content), logprobs: logprobs(content.tokens), finish_reason: null, ...told.ids(content.tokens) }],
+          null,
+        ),
         // All choices go on from one prompt.
-        ...told.prompt(index === 0 ? prompt : undefined),
+        ...told.prompt(index === 0 && content.kind === "text" ? content.prompt : undefined),
         ...liveSpikes(spikes),
         ...liveState(state),
         ...livePlacement(placement),
@@ -61,9 +68,14 @@ export function chatFormat({ header, topLogprobs, includeUsage, ...report }: Cha
       created,
       model,
       system_fingerprint,
-      choices: choices.map(({ index, text, tokens, reason, placements }) => ({
+      choices: choices.map(({ index, text, calls, tokens, reason, placements }) => ({
         index,
-        message: { role: "assistant", content: text, refusal: null },
+        message: {
+          role: "assistant",
+          content: text === "" && calls.length > 0 ? null : text,
+          refusal: null,
+          ...(calls.length === 0 ? {} : { tool_calls: calls.map(callOf) }),
+        },
         logprobs: logprobs(tokens),
         finish_reason: reason,
         ...told.ids(tokens),
@@ -73,5 +85,16 @@ export function chatFormat({ header, topLogprobs, includeUsage, ...report }: Cha
       ...told.prompt(choices[0]?.prompt),
       ...told.scores(choices[0]?.scoredPrompt),
     }),
+  };
+}
+
+const callOf = ({ id, name, arguments: given }: FunctionCall) => ({ id, type: "function", function: { name, arguments: given } });
+
+/** A call's name comes first, with empty arguments; what follows names the call by its place alone. */
+function deltaOf(content: DeltaContent): object {
+  if (content.kind === "text") return { content: content.text };
+  const { call: index, begun, arguments: given } = content;
+  return {
+    tool_calls: [begun === undefined ? { index, function: { arguments: given } } : { index, ...callOf({ ...begun, arguments: given }) }],
   };
 }

@@ -1,5 +1,5 @@
 /** `text_completion`, whole and in chunks: OpenAI's legacy shape, whose log-probabilities evaluation tools read. */
-import type { Delta, ScoredToken } from "../../../contracts/choice.ts";
+import { textOf, type Delta, type ScoredToken } from "../../../contracts/choice.ts";
 import { unnamed, type AnswerFormat, type AnswerHeader, type AnswerUsage, type FinishedChoice } from "./format.ts";
 import { allPlacements, livePlacement } from "../placement-report.ts";
 import { liveSpikes } from "../spike-report.ts";
@@ -58,9 +58,9 @@ export function completionFormat({ header, topLogprobs, includeUsage, ...report 
   return {
     numbers: "entries",
     opening: () => [],
-    delta: ({ index, content: { text, tokens, prompt, scoredPrompt }, spikes, state, placement }: Delta) =>
+    delta: ({ index, content, spikes, state, placement }: Delta) =>
       unnamed({
-        ...body([{ ...choiceOf({ index, text, tokens, prompt, scoredPrompt }), finish_reason: null }], noUsage),
+        ...body([{ ...choiceOf({ index, ...content, text: textOf(content) }), finish_reason: null }], noUsage),
         ...liveSpikes(spikes),
         ...liveState(state),
         ...livePlacement(placement),

@@ -1,8 +1,8 @@
 /** The wire shapes of one endpoint's answer, whole or as events of a stream: formats are siblings of this file. */
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
-import type { Delta, PlacementReport, ScoredToken } from "../../../contracts/choice.ts";
+import type { Delta, DeltaContent, PlacementReport, ScoredToken } from "../../../contracts/choice.ts";
 import type { ServiceFailure } from "../../../contracts/errors.ts";
-import type { StreamDone } from "../../../contracts/session.ts";
+import type { FunctionCall, StreamDone } from "../../../contracts/session.ts";
 import type { StateReport } from "../../../contracts/state.ts";
 import type { SpikeReport } from "../spike-report.ts";
 
@@ -28,11 +28,15 @@ export interface AnswerUsage {
 export interface FinishedChoice {
   readonly index: number;
   readonly text: string;
+  /** Functions that it calls, in order. */
+  readonly calls: readonly FunctionCall[];
   readonly tokens: readonly ScoredToken[];
   /** Where they were scored. */
   readonly scoredPrompt?: readonly ScoredToken[];
   /** The prompt's ids, where they were asked for. */
   readonly prompt?: readonly number[];
+  /** All of it, as it came. */
+  readonly contents: readonly DeltaContent[];
   readonly reason: ChoiceFinish;
   /** The stop string that ended it, where one did. */
   readonly stop?: string;

@@ -1,6 +1,6 @@
 /** Anthropic's `message`, whole and as the events of a stream: its content is one block of text, or none where nothing was said. */
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
-import type { Delta } from "../../../contracts/choice.ts";
+import { textOf, type Delta } from "../../../contracts/choice.ts";
 import type { ServiceFailure } from "../../../contracts/errors.ts";
 import { messagesErrorBody } from "../../messages/error.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FormatEvent } from "./format.ts";
@@ -35,7 +35,8 @@ export function messageFormat({ header: { id, model }, prompt = notCounted }: Me
   return {
     numbers: "entries",
     opening: () => [event("message_start", { message: message([], endingOf(null, null), usageOf(prompt, 0)) }), event("ping", {})],
-    delta: ({ content: { text } }: Delta) => {
+    delta: ({ content }: Delta) => {
+      const text = textOf(content);
       if (text === "") return [];
       const delta = event("content_block_delta", { index: 0, delta: { type: "text_delta", text } });
       if (isOpen) return [delta];

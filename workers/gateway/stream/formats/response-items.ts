@@ -1,5 +1,5 @@
 /** Messages as the items of a response: one for what is said, one for each call of a function and for what it gave. */
-import type { TranscriptMessage } from "../../../contracts/session.ts";
+import type { FunctionCall, TranscriptMessage } from "../../../contracts/session.ts";
 
 /** With the fields of its kind, under their names on the wire. */
 export interface Item {
@@ -43,21 +43,26 @@ export function answerItem(id: string, status: ItemStatus, parts: readonly TextP
   return { id, type: "message", status, role: "assistant", content: parts.map(textPart) };
 }
 
+export function callItem(id: string, status: ItemStatus, call: FunctionCall): Item {
+  return { id, type: "function_call", status, call_id: call.id, name: call.name, arguments: call.arguments };
+}
+
+/** All but the last are completed. */
 export function itemsOf(place: ItemPlace, messages: readonly TranscriptMessage[], status: ItemStatus = "completed"): Item[] {
-  const items: Item[] = [];
-  const add = (kind: "msg" | "fc" | "fco", make: (id: string) => Item) => {
-    items.push(make(itemId(kind, place, items.length)));
+  const makers: ((status: ItemStatus) => Item)[] = [];
+  const add = (kind: "msg" | "fc" | "fco", make: (id: string, status: ItemStatus) => Item) => {
+    const id = itemId(kind, place, makers.length);
+    makers.push((own) => make(id, own));
   };
   for (const { role, content, calls = [], callId } of messages) {
     if (role === "tool") {
-      add("fco", (id) => ({ id, type: "function_call_output", status, call_id: callId ?? "", output: content }));
+      add("fco", (id, own) => ({ id, type: "function_call_output", status: own, call_id: callId ?? "", output: content }));
       continue;
     }
     if (role === "assistant") {
-      if (content !== "" || calls.length === 0) add("msg", (id) => answerItem(id, status, [{ text: content, logprobs: [] }]));
-    } else add("msg", (id) => ({ id, type: "message", status, role, content: [{ type: "input_text", text: content }] }));
-    for (const call of calls)
-      add("fc", (id) => ({ id, type: "function_call", status, call_id: call.id, name: call.name, arguments: call.arguments }));
+      if (content !== "" || calls.length === 0) add("msg", (id, own) => answerItem(id, own, [{ text: content, logprobs: [] }]));
+    } else add("msg", (id, own) => ({ id, type: "message", status: own, role, content: [{ type: "input_text", text: content }] }));
+    for (const call of calls) add("fc", (id, own) => callItem(id, own, call));
   }
-  return items;
+  return makers.map((make, at) => make(at === makers.length - 1 ? status : "completed"));
 }

@@ -4,14 +4,25 @@
  */
 import { brokenAnswer } from "../../../contracts/call.ts";
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
-import type { ChoiceEnd, ChoiceEvent, Delta, Job, PlacementReport, ScoredToken, TextContent } from "../../../contracts/choice.ts";
+import type {
+  ChoiceEnd,
+  ChoiceEvent,
+  Delta,
+  DeltaContent,
+  Job,
+  PlacementReport,
+  ScoredToken,
+  TextContent,
+} from "../../../contracts/choice.ts";
 import type { AnswerEvent, PromptUsage } from "../../generation/answer-event.ts";
 import type { TokenLogprob } from "../../../contracts/engine.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
+import type { FunctionCall } from "../../../contracts/session.ts";
 import type { SpikeCounts, SpikesByLayer } from "../../../contracts/spikes.ts";
 import type { StateReport } from "../../../contracts/state.ts";
 import { StreamDecoder } from "../../../tokenizer/stream-decoder.ts";
 import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
+import { AnswerContent } from "./answer-content.ts";
 import { codePoints } from "./code-points.ts";
 import { TextAssembler, type AssembledText } from "./text-assembler.ts";
 
@@ -19,6 +30,7 @@ export class ChoiceAssembler {
   readonly #job: Job;
   readonly #tokenizer: Tokenizer;
   readonly #text: TextAssembler;
+  readonly #content: AnswerContent;
   readonly #ids: number[] = [];
   /** Where each token's text ends in the decoded text, in UTF-16 code units. */
   readonly #ends: number[] = [];
@@ -36,6 +48,7 @@ export class ChoiceAssembler {
     this.#job = job;
     this.#tokenizer = tokenizer;
     this.#awaitsPrompt = job.request.promptLogprobs !== null;
+    this.#content = new AnswerContent(job.calls?.id);
     const offset = job.echo === null ? 0 : codePoints(job.echo);
     const decoder = new StreamDecoder(tokenizer, { skipSpecial: true });
     this.#text = new TextAssembler(decoder, job.stops, job.request.minTokens, offset, job.tellTokens);
@@ -55,7 +68,7 @@ export class ChoiceAssembler {
     const { echo, tellTokens, request } = this.#job;
     const text = this.#awaitsPrompt ? null : echo;
     if (text === null && tellTokens !== true) return [];
-    return [this.#delta({ text: text ?? "", tokens: [], ...(tellTokens === true ? { prompt: Array.from(request.prompt) } : {}) })];
+    return [this.#delta(textContent(text ?? "", tellTokens === true ? { prompt: Array.from(request.prompt) } : {}))];
   }
 
   /** Where the events that follow come from. What is made of it is of the moment only: the first delta among them says it for good. */
@@ -69,7 +82,7 @@ export class ChoiceAssembler {
     }
     this.#placements.push({ backend, kind, fromToken: this.#ids.length });
     this.#placementTold = this.#job.reportPlacement !== true;
-    return this.#placementTold ? [] : [this.#delta({ text: "", tokens: [] })];
+    return this.#placementTold ? [] : [this.#delta(textContent(""))];
   }
 
   /** The newest part of the answer; undefined where nothing has run. */
@@ -89,31 +102,36 @@ export class ChoiceAssembler {
     switch (event.type) {
       case "read":
         this.#state = event.state;
-        return [this.#delta({ text: "", tokens: [] })];
+        return [this.#delta(textContent(""))];
       case "prompt":
         this.#awaitsPrompt = false;
-        return [this.#delta({ text: this.#job.echo ?? "", tokens: [], scoredPrompt: this.#scorePrompt(event.logprobs) })];
+        return [this.#delta(textContent(this.#job.echo ?? "", { scoredPrompt: this.#scorePrompt(event.logprobs) }))];
       case "token":
         this.#requirePrompt();
         return this.#token(event, usage);
       case "finish":
         this.#requirePrompt();
         if (event.state !== undefined) this.#state = event.state;
-        return this.#finish(event.reason, usage, event.spikes);
+        return this.#finish(event.reason, usage, event.spikes, true);
     }
   }
 
   /** Ends it here, because a client asked for that. */
   stop(usage: PromptUsage): ChoiceEvent[] {
     if (this.ended) return [];
-    const events = this.#finish("stop", usage, undefined);
+    const events = this.#finish("stop", usage, undefined, false);
     this.#ended = "stopped";
     return events;
   }
 
-  /** The answer so far, as its readers see it. */
+  /** What is said so far, as its readers see it: the answer's text without calls. */
   get text(): string {
-    return this.#shown;
+    return this.#content.looksForCalls ? this.#content.text : this.#shown;
+  }
+
+  /** Functions that are called so far; the last call's arguments may be a beginning, unless the answer ended by `tool_calls`. */
+  get calls(): readonly FunctionCall[] {
+    return this.#content.calls;
   }
 
   /** Tokens sampled so far. */
@@ -141,32 +159,38 @@ export class ChoiceAssembler {
     const deltas = this.#shownDeltas(assembled);
     if (assembled.stop === undefined) return deltas;
     this.#ended = "stop string";
-    return [...deltas, this.#end("stop", usage, { stop: assembled.stop })];
+    return [...deltas, ...this.#deltas(this.#content.finish()), this.#end("stop", usage, { stop: assembled.stop })];
   }
 
-  #finish(reason: ChoiceFinish, usage: PromptUsage, spikes: SpikesByLayer | undefined): ChoiceEvent[] {
+  /** @param own says whether the backend has ended it. */
+  #finish(reason: ChoiceFinish, usage: PromptUsage, spikes: SpikesByLayer | undefined, own: boolean): ChoiceEvent[] {
     const assembled = this.#text.finish();
-    const deltas = this.#shownDeltas(assembled);
+    const deltas = [...this.#shownDeltas(assembled), ...this.#deltas(this.#content.finish())];
     const { stop } = assembled;
     this.#ended = stop === undefined ? "backend" : "stop string";
     const told = { ...(stop === undefined ? {} : { stop }), ...(spikes === undefined ? {} : { spikes }) };
-    return [...deltas, this.#end(stop === undefined ? reason : "stop", usage, told)];
+    const called = own && reason === "stop" && this.#content.isWhole ? "tool_calls" : reason;
+    return [...deltas, this.#end(stop === undefined ? called : "stop", usage, told)];
   }
 
   #shownDeltas(assembled: AssembledText): Delta[] {
     this.#shown += assembled.text;
-    return assembled.text === "" && assembled.tokens.length === 0 ? [] : [this.#delta({ text: assembled.text, tokens: assembled.tokens })];
+    return this.#deltas(this.#content.push(assembled));
   }
 
-  #delta(content: Omit<TextContent, "kind">): Delta {
+  #deltas(contents: readonly DeltaContent[]): Delta[] {
+    return contents.map((content, at) => this.#delta(content, at === 0));
+  }
+
+  #delta(content: DeltaContent, isFirst = true): Delta {
     const spikes = this.#spikeTotals === undefined ? {} : { spikes: this.#spikeTotals };
     return {
       type: "delta",
       index: this.#job.index,
-      content: { kind: "text", ...content },
+      content,
       ...spikes,
       ...this.#latestState(),
-      ...this.#newPlacement(),
+      ...(isFirst ? this.#newPlacement() : {}),
     };
   }
 
@@ -211,6 +235,13 @@ export class ChoiceAssembler {
     });
   }
 }
+
+const textContent = (text: string, ofPrompt: Pick<TextContent, "prompt" | "scoredPrompt"> = {}): DeltaContent => ({
+  kind: "text",
+  text,
+  tokens: [],
+  ...ofPrompt,
+});
 
 function brokenBackend(message: string): ServiceError {
   return new ServiceError(brokenAnswer("engine", message));
