@@ -34,7 +34,7 @@ export const suites: readonly Suite[] = [
     needs: ["model"],
     run: () => runVitest("engine", { environment: { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1936" } }),
   },
-  { name: "pytest", needs: ["torch", "parity", "model"], run: () => runPytest(venvPython, "test/gpu-backend") },
+  { name: "pytest", needs: ["torch", "parity", "model"], run: () => runPytest(venvPython, ...twoFiles, "test/gpu-backend") },
   { name: "vllm", needs: ["vllm", "model"], run: runVllm },
   { name: "edge", needs: ["model", "web page", "python", "chromium"], run: runEdge },
   {
@@ -96,6 +96,9 @@ async function runEdge(): Promise<Counts> {
   return sum(await Promise.all([runVitest("edge"), runVitest("scripted", { isQuiet: true })]));
 }
 
+/** Two files at a time, each whole in one process and in the order of their names: CI has two cores, and most tests here take one thread. */
+const twoFiles = ["--numprocesses", "2", "--dist", "loadfile", "--no-loadscope-reorder"];
+
 async function runPytest(python: string, ...options: readonly string[]): Promise<Counts> {
   const { status, output } = await runAndCapture(python, ["-m", "pytest", "-q", "-p", "no:cacheprovider", ...options], {
     timeout: suiteTimeoutMilliseconds,
@@ -105,8 +108,9 @@ async function runPytest(python: string, ...options: readonly string[]): Promise
 
 /** In vLLM's environment, where alone mypy knows vLLM's types; then the pool's backend against a replica. */
 async function runVllm(): Promise<Counts> {
-  const pytest = await runPytest(vllmPython, "test/vllm");
-  return sum([pytest, ...(await Promise.all([checkVllmTypes(), runVitest("vllm")]))]);
+  const most = await runPytest(vllmPython, ...twoFiles, "-m", "not ranks", "test/vllm");
+  const ranks = await runPytest(vllmPython, "-m", "ranks", "test/vllm");
+  return sum([most, ranks, ...(await Promise.all([checkVllmTypes(), runVitest("vllm")]))]);
 }
 
 async function checkVllmTypes(): Promise<Counts> {

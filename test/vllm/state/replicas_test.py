@@ -88,6 +88,8 @@ def start(folder: Path, place: Path) -> Replica:
         "--max-num-seqs": "8",
         "--num-gpu-blocks-override": "400",
         "--kv-transfer-config": json.dumps(transfer),
+        # How long its engine has to end by itself; without it vLLM kills one that is slower than a moment, as on a busy machine.
+        "--shutdown-timeout": "60",
     }
     flags = ["--enforce-eager", "--enable-scale-out", "--skip-tokenizer-init", "--enable-prompt-tokens-details"]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *(part for one in options.items() for part in one), *flags]
