@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { openEventSource, type EventSourceReader } from "../../../test/page/support/event-source.ts";
 import { launchBrowser } from "../../support/browser.ts";
+import { runPythonAsync } from "../../support/python.ts";
 import { scriptedFailure } from "../../workers/support/toy-generation.ts";
 import { bytesAsTokens } from "../../workers/support/tiny-tokenizer.ts";
 import { contentOf, openai, question, readInPython, readWithAiSdk, readWithOpenAi, readWithParser } from "./readers.ts";
@@ -280,3 +281,9 @@ describe("a client that leaves ends the work", () => {
     expect([response.status, await response.json()]).toMatchObject([503, { error: { code: "engine_unavailable" } }]);
   });
 });
+
+test("every route answers as the API's document says, to what it allows and to what it does not", async () => {
+  await stack.use({});
+  await runPythonAsync("test/edge/fuzz_api.py", stack.url);
+  await runPythonAsync("test/edge/fuzz_api.py", stack.url, "control");
+}, 300_000);

@@ -82,8 +82,18 @@ function contentOf(answer: Operation["answer"], events: readonly AnswerShape[]):
   const content: Json = {};
   if (typeof answer === "string") content["application/json"] = { schema: reference(answer) };
   else if (answer !== undefined) content[answer.media] = { schema: { type: "string", contentEncoding: "binary" } };
-  if (events.length > 0) content["text/event-stream"] = { schema: { type: "string" }, "x-events": events.map(reference) };
+  if (events.length > 0) content["text/event-stream"] = { schema: eventOf(events) };
   return Object.keys(content).length === 0 ? {} : { content };
+}
+
+/** Of one event of a stream: before OpenAPI 3.2, that is what the schema of its media type is read as. */
+function eventOf(events: readonly AnswerShape[]): Json {
+  const json = { type: "string", contentMediaType: "application/json", contentSchema: { anyOf: events.map(reference) } };
+  return {
+    type: "object",
+    properties: { id: { type: "string" }, event: { type: "string" }, data: { anyOf: [{ const: "[DONE]" }, json] } },
+    required: ["data"],
+  };
 }
 
 function queryParameters(query: z.ZodType): Json[] {
