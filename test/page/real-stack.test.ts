@@ -124,6 +124,65 @@ describe("the page on the real stack", () => {
     expect(await lastAnswer(page).locator(".speed").innerText()).toMatch(/remembered \d{3} tokens, read \d\d? new/);
   });
 
+  it("runs the model on this device: the server's tokens, its state there and back, and without a network", async () => {
+    await setNumber("Temperature", "0.9");
+    await setNumber("Seed", "7");
+    await setNumber("Max tokens", "12");
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+    const asked = ["What is the capital of France?", "And of Italy?", "Thank you."] as const;
+    await ask(page, asked[0]);
+    const answers = [await textOf(page)];
+    // The model comes once, and only now.
+    expect(foreignRequests).toEqual([]);
+    const weights: string[] = [];
+    page.on("request", (request) => {
+      if (new URL(request.url()).pathname.startsWith("/weights/")) weights.push(request.url());
+    });
+    await page.getByRole("button", { name: "Settings" }).click();
+    expect(await page.locator(".device .hint").first().innerText()).toMatch(/^Downloads \d+ MB once/);
+    await page.getByRole("switch", { name: "Run on this device" }).check();
+    await page.getByText("The model is on this device and answers.").waitFor();
+    await page.keyboard.press("Escape");
+    expect(weights.length).toBeGreaterThan(0);
+    expect(new Set(weights).size).toBe(weights.length);
+    await ask(page, asked[1]);
+    answers.push(await textOf(page));
+    expect(await lastAnswer(page).locator(".placement li").allInnerTexts()).toEqual(["computed on this device"]);
+    await page.getByText("· kept on this device").waitFor();
+    // What the server had read was not read again.
+    expect(await lastAnswer(page).locator(".speed").innerText()).toMatch(/remembered [\d,]+ tokens, read \d+ new/);
+
+    weights.length = 0;
+    await page.context().setOffline(true);
+    await page.reload();
+    await page.getByText("You are offline. Answers are computed on this device.").waitFor();
+    await setNumber("Temperature", "0");
+    await ask(page, asked[2]);
+    answers.push(await textOf(page));
+    expect(await lastAnswer(page).locator(".speed").innerText()).toMatch(/remembered [\d,]+ tokens, read \d+ new/);
+    expect(weights).toEqual([]);
+    await page.context().setOffline(false);
+
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByRole("switch", { name: "Run on this device" }).uncheck();
+    await page.keyboard.press("Escape");
+    await ask(page, "Good bye.");
+    expect(await lastAnswer(page).locator(".placement li").allInnerTexts()).toEqual(["ran in the edge’s own engine"]);
+    expect(await lastAnswer(page).locator(".speed").innerText()).toMatch(/remembered [\d,]+ tokens, read \d+ new/);
+    expect(await page.locator("aside .row-title").count()).toBe(1);
+
+    // The same by the server alone: seeded and greedy.
+    await page.getByRole("button", { name: "New chat" }).first().click();
+    await setNumber("Temperature", "0.9");
+    const served: string[] = [];
+    for (const [at, question] of asked.entries()) {
+      if (at === 2) await setNumber("Temperature", "0");
+      await ask(page, question);
+      served.push(await textOf(page));
+    }
+    expect(served).toEqual(answers);
+  });
+
   it("shows the server's reason when a message is too long, with advice", async () => {
     await send(page, "word ".repeat(140_000));
     await waitForStatus(page, "failed");

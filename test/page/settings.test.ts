@@ -208,3 +208,36 @@ describe("what is sent", () => {
     expect(api.requests[3]?.messages).toHaveLength(keepsSessions ? 1 : 3);
   });
 });
+
+describe("the switch for this device", () => {
+  it("says what it downloads, loads nothing before, and where that fails says why and leaves the server to answer", async () => {
+    const { page, api } = test;
+    const loaded: string[] = [];
+    page.on("request", (request) => loaded.push(new URL(request.url()).pathname));
+    await openSettings();
+    const toggle = page.getByRole("switch", { name: "Run on this device" });
+    // This server gives nothing away.
+    expect(await toggle.isDisabled()).toBe(true);
+    api.card = { download: { bytes: 101_000_000 } };
+    await page.reload();
+    await page.locator('.model[data-status="ready"]').waitFor();
+    await openSettings();
+    expect(await page.locator(".device .hint").innerText()).toMatch(/^Downloads 101 MB once/);
+    expect(loaded.filter((path) => /device|client|engine|weights/.test(path))).toEqual([]);
+    await toggle.check();
+    // There is no index of models here.
+    const alert = page.getByRole("dialog").getByRole("alert");
+    await alert.waitFor();
+    expect(await alert.innerText()).toContain("The model on this device failed");
+    expect(await alert.innerText()).toContain("/models.json is missing");
+    expect(api.unknownPaths.splice(0)).toEqual(["/models.json"]);
+    expect(loaded.filter((path) => path.includes("device-worker"))).toHaveLength(1);
+    expect(await toggle.isChecked()).toBe(false);
+    await page.keyboard.press("Escape");
+    await ask(page, "Hello");
+    expect(api.requests).toHaveLength(1);
+    await page.reload();
+    await openSettings();
+    expect(await toggle.isChecked()).toBe(false);
+  });
+});

@@ -28,14 +28,26 @@ export async function buildPage({ outDir = defaultOutDir } = {}) {
     entryNames: "[name]-[hash]",
     logLevel: "warning",
   };
+  const target = ["chrome125", "firefox128", "safari17.4"];
+  // Of its own, so that a first visit loads nothing of it; the page knows its name.
+  const device = await build({
+    ...shared,
+    entryPoints: [join(pageDir, "device/device-worker.ts")],
+    assetNames: "engine-[hash]",
+    publicPath: "/assets/",
+    format: "esm",
+    target,
+    loader: { ".wasm": "file" },
+  });
   const [main, blocking] = await Promise.all([
     build({
       ...shared,
+      define: { deviceWorkerPath: JSON.stringify(`/assets/${entryOutput(device.metafile.outputs, "device/device-worker.ts")}`) },
       entryPoints: [join(pageDir, "src/main.tsx"), join(pageDir, "src/styles/main.css"), join(pageDir, "logo.svg")],
       chunkNames: "[name]-[hash]",
       format: "esm",
       splitting: true,
-      target: ["chrome125", "firefox128", "safari17.4"],
+      target,
       jsx: "automatic",
       jsxImportSource: "preact",
       legalComments: "linked",
@@ -44,8 +56,9 @@ export async function buildPage({ outDir = defaultOutDir } = {}) {
     build({ ...shared, entryPoints: [join(pageDir, "src/theme.ts")], format: "iife", target: "es2022" }),
   ]);
 
-  const outputs = { ...main.metafile.outputs, ...blocking.metafile.outputs };
-  const contents = new Map([...main.outputFiles, ...blocking.outputFiles].map((file) => [basename(file.path), file.contents]));
+  const builds = [main, blocking, device];
+  const outputs = Object.assign({}, ...builds.map(({ metafile }) => metafile.outputs));
+  const contents = new Map(builds.flatMap(({ outputFiles }) => outputFiles).map((file) => [basename(file.path), file.contents]));
   const files = measure(outputs, contents);
   const html = await readFile(join(pageDir, "index.html"), "utf8");
   const names = {

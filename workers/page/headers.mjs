@@ -10,9 +10,24 @@ const contentSecurityPolicy = [
   "form-action 'none'",
   "frame-ancestors 'none'",
   "worker-src 'self'",
-  // Text becomes markup in one place only, the sanitizer, and an address a script in one only, `offline.ts`: these are their policies.
-  "trusted-types dompurify service-worker",
+  // Text becomes markup in one place only, the sanitizer, and an address a script in two, `offline.ts` and `device/client.ts`: these are their policies.
+  "trusted-types dompurify service-worker device-worker",
   "require-trusted-types-for 'script'",
+];
+
+/**
+ * What the Worker with the engine may do, which has a policy of its own: compile WebAssembly, which the page itself may not, and read files of this
+ * server. It has no document, and starts nothing.
+ */
+const deviceWorkerPolicy = [
+  "default-src 'none'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
 ];
 
 const permissions = ["camera", "geolocation", "microphone", "payment", "usb"].map((feature) => `${feature}=()`);
@@ -32,6 +47,9 @@ const everywhere = {
 /** File names carry a hash of their content. */
 const assets = { "Cache-Control": "public, max-age=31536000, immutable" };
 
+/** In the place of the page's policy, not beside it: two would both hold. */
+const deviceWorker = { "! Content-Security-Policy": null, "Content-Security-Policy": deviceWorkerPolicy.join("; ") };
+
 /** Named by digest, too. The page keeps them itself (`device/kept-files.ts`). */
 const weights = assets;
 
@@ -40,12 +58,16 @@ const serviceWorker = { "Cache-Control": "no-cache" };
 
 /** The `_headers` file of Cloudflare's static assets. */
 export function pageHeaders() {
-  return [section("/*", everywhere), section("/assets/*", assets), section("/weights/*", weights), section("/sw.js", serviceWorker)].join(
-    "\n",
-  );
+  return [
+    section("/*", everywhere),
+    section("/assets/*", assets),
+    section("/assets/device-worker-*", deviceWorker),
+    section("/weights/*", weights),
+    section("/sw.js", serviceWorker),
+  ].join("\n");
 }
 
 function section(path, headers) {
-  const lines = Object.entries(headers).map(([name, value]) => `  ${name}: ${value}\n`);
+  const lines = Object.entries(headers).map(([name, value]) => (value === null ? `  ${name}\n` : `  ${name}: ${value}\n`));
   return `${path}\n${lines.join("")}`;
 }

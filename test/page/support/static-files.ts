@@ -24,18 +24,20 @@ export async function readStatic(directory: string, path: string): Promise<Stati
   return { content, headers: { "content-type": type, ...headersFor(rules, path) } };
 }
 
-/** Only what this project's `_headers` uses: a pattern a line, `*` at its end, headers indented below. */
+/** Only what this project's `_headers` uses: a pattern a line, `*` at its end, headers indented below, `!` before one that is taken back. */
 export function headersFor(rules: string, path: string): Record<string, string> {
-  const headers: Record<string, string> = {};
+  const headers = new Map<string, string>();
   let matches = false;
   for (const line of rules.split("\n")) {
     if (line.trim() === "") continue;
     if (!line.startsWith(" ")) {
       matches = line.endsWith("*") ? path.startsWith(line.slice(0, -1)) : path === line;
+    } else if (matches && line.trim().startsWith("!")) {
+      headers.delete(line.trim().slice(1).trim());
     } else if (matches) {
       const colon = line.indexOf(":");
-      headers[line.slice(0, colon).trim()] = line.slice(colon + 1).trim();
+      headers.set(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
     }
   }
-  return headers;
+  return Object.fromEntries(headers);
 }

@@ -43,7 +43,7 @@ describe("the built page", () => {
         .filter((file) => file.lazy)
         .map((file) => file.file.replace(/-[^-]+$/, ""))
         .sort(),
-    ).toEqual(["highlighter", "math-renderer"]);
+    ).toEqual(["client", "device-worker", "highlighter", "math-renderer"]);
   });
 
   it("has no inline script or style and asks for nothing from elsewhere", async () => {
@@ -68,6 +68,17 @@ describe("the built page", () => {
       "Cross-Origin-Resource-Policy": "same-origin",
     });
     expect(headers["Permissions-Policy"]).toContain("camera=()");
-    expect(headersFor(await readFile(join(directory, "_headers"), "utf8"), "/assets/x.js")["Cache-Control"]).toContain("immutable");
+    for (const path of ["/assets/x.js", "/weights/0.bin"])
+      expect(headersFor(await readFile(join(directory, "_headers"), "utf8"), path)["Cache-Control"]).toContain("immutable");
+  });
+
+  it("lets only the script with the engine compile WebAssembly, which in turn may do nothing else", async () => {
+    const rules = await readFile(join(directory, "_headers"), "utf8");
+    const policyOf = (file: string) => headersFor(rules, `/assets/${file}`)["Content-Security-Policy"]?.split("; ") ?? [];
+    const worker = files.find(({ file }) => file.startsWith("device-worker-"))?.file ?? "";
+    expect(policyOf(worker).slice(0, 3)).toEqual(["default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "connect-src 'self'"]);
+    for (const { file } of files) expect(policyOf(file).join().includes("unsafe")).toBe(file === worker);
+    // What it has: both builds of the engine, under names of their own.
+    expect((await readdir(join(directory, "assets"))).filter((name) => name.endsWith(".wasm"))).toHaveLength(2);
   });
 });

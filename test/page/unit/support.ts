@@ -19,13 +19,14 @@ export function conversation(id: string, messages: readonly Message[], updatedAt
 /** The first conversation is the one that is shown. */
 export function state(...conversations: Conversation[]): State {
   return {
-    preferences: { theme: "system", language: "en", settings: defaultSettings, model: null },
+    preferences: { theme: "system", language: "en", settings: defaultSettings, model: null, onDevice: false },
     conversations,
     currentId: conversations[0]?.id ?? null,
     models: [],
     model: null,
     modelFailure: null,
     online: true,
+    device: { status: "off" },
     keepsSessions: true,
     deleted: null,
     documents: [],

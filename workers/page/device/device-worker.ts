@@ -14,10 +14,8 @@ type Serve<M extends DeviceMethod> = (
 const methods: { readonly [M in DeviceMethod]: Serve<M> } = {
   load: async (device, model, emit) => (await device.load(model, emit), null),
   answer: async (device, order, emit, signal) => (await device.answer(order, emit, signal), null),
-  holds: (device, conversation) => device.holds(conversation),
   adopt: async (device, file) => (await device.adopt(file), null),
   give: (device, order) => device.give(order),
-  list: (device) => device.list(),
   forget: async (device, conversation) => (await device.forget(conversation), null),
 };
 

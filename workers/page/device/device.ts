@@ -21,6 +21,7 @@ const requestTokens = 131_072;
 
 export class Device {
   readonly #kept: KeptConversations;
+  readonly #turns = new Map<string, Promise<unknown>>();
   #engine: DeviceEngine | undefined;
   #loading: Promise<DeviceEngine> | undefined;
   #defect: unknown;
@@ -41,29 +42,39 @@ export class Device {
   }
 
   async answer(order: AnswerOrder, emit: (event: DeviceEvent) => void, signal: AbortSignal): Promise<void> {
-    const after = await answer(this.#ready(), order, await this.#remembered(order.conversation), emit, signal);
-    if (after !== undefined) await this.#kept.put(after);
-  }
-
-  async holds(conversation: string): Promise<boolean> {
-    return (await this.#remembered(conversation)) !== undefined;
+    await this.#inTurn(order.conversation, async () => {
+      const after = await answer(this.#ready(), order, await this.#remembered(order.conversation), emit, signal);
+      if (after !== undefined) await this.#kept.put(after);
+    });
   }
 
   async adopt(file: SealedConversation): Promise<void> {
-    await this.#kept.put(await opened(file, this.#identity()));
+    await this.#inTurn(file.conversation, async () => {
+      await this.#kept.put(await opened(file, this.#identity()));
+    });
   }
 
   async give({ conversation, ...order }: GiveOrder): Promise<GivenConversation | null> {
-    const remembered = await this.#kept.get(conversation);
-    return remembered === undefined ? null : await sealed(remembered, order);
-  }
-
-  list(): Promise<readonly string[]> {
-    return this.#kept.ids();
+    return await this.#inTurn(conversation, async () => {
+      const remembered = await this.#kept.get(conversation);
+      return remembered === undefined ? null : await sealed(remembered, order);
+    });
   }
 
   async forget(conversation: string): Promise<void> {
-    await this.#kept.remove(conversation);
+    await this.#inTurn(conversation, () => this.#kept.remove(conversation));
+  }
+
+  /** What is done with one conversation is done one after another: an answer that was stopped is put down before the next begins. */
+  async #inTurn<T>(conversation: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(conversation) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    this.#turns.set(conversation, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#turns.get(conversation) === mine) this.#turns.delete(conversation);
+    }
   }
 
   /** Undefined also where it is of another version of the model: its text is read again. */

@@ -36,12 +36,17 @@ export async function requireDigest(path: string, sha256: string): Promise<void>
   throw new DeviceError("download", `${path} must have sha256 ${sha256}; it has ${actual}.`);
 }
 
+/** What the engine's loader reads. */
+interface ModelFiles {
+  fetch(address: string): Promise<Response>;
+}
+
 /** For the engine's loader: the manifest, and its shards one after another. `onProgress` hears of every byte. */
 export function weightFiles(
   manifest: ModelManifest,
   { bytes, files }: ModelDownload,
   onProgress: (progress: LoadProgress) => void,
-): Fetcher {
+): ModelFiles {
   const { stages: _stages, ...model } = manifest;
   const whole: ModelManifest = { ...model, shards: files };
   let received = 0;

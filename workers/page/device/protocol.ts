@@ -10,14 +10,10 @@ export interface DeviceCalls {
   /** Has the model in memory, from the network or from what this browser keeps of it. */
   readonly load: { readonly argument: DeviceModel; readonly event: LoadProgress; readonly result: null };
   readonly answer: { readonly argument: AnswerOrder; readonly event: DeviceEvent; readonly result: null };
-  /** Whether the engine remembers this conversation. */
-  readonly holds: { readonly argument: string; readonly event: never; readonly result: boolean };
   /** Takes a session file (`workers/session-file`) over as this conversation. */
   readonly adopt: { readonly argument: SealedConversation; readonly event: never; readonly result: null };
   /** The conversation as a session file; null where the engine does not remember it. */
   readonly give: { readonly argument: GiveOrder; readonly event: never; readonly result: GivenConversation | null };
-  /** Conversations that the engine remembers. */
-  readonly list: { readonly argument: null; readonly event: never; readonly result: readonly string[] };
   readonly forget: { readonly argument: string; readonly event: never; readonly result: null };
 }
 

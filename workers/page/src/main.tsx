@@ -17,6 +17,7 @@ const store = createStore({
   model: null,
   modelFailure: null,
   online: navigator.onLine,
+  device: { status: "off" },
   keepsSessions: true,
   deleted: null,
   documents: [],
@@ -38,6 +39,7 @@ persist(store)
     lookAtShare();
     actions.resumeAnswers();
     void begin(store);
+    if (store.get().preferences.onDevice) actions.device.turnOn();
     keepForOffline().catch((error: unknown) => console.warn("the page cannot be kept for visits without a network", error));
   });
 

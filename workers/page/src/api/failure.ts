@@ -34,6 +34,16 @@ export type FailureKind =
   | "server"
   /** The stream ended without its terminal event. */
   | "cut"
+  /** This browser can't run the model. */
+  | "simd"
+  /** This browser has no room for the model. */
+  | "storage"
+  /** What was downloaded of the model is not what it must be. */
+  | "download"
+  /** This device's memory does not hold the model and its state. */
+  | "memory"
+  /** Anything else that the engine on this device can't do. */
+  | "device"
   /** The server sent something this page cannot read. */
   | "protocol";
 

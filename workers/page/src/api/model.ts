@@ -1,3 +1,4 @@
+import { spikingModes, type SpikingMode } from "../../../contracts/spikes.ts";
 import type { ChatMessage } from "./chat-request.ts";
 import { FailureError, record } from "./failure.ts";
 import { requestRecord } from "./request.ts";
@@ -24,6 +25,10 @@ export interface ServedModel {
   readonly tellsPlacement: boolean;
   /** How the server chooses tokens where a request does not say, by the names of the request's fields; empty where it does not tell. */
   readonly defaults: SamplingDefaults;
+  /** How the server runs it; null where it does not say. */
+  readonly spiking: SpikingMode | null;
+  /** What a browser downloads to run it itself; null where the server does not give it away. */
+  readonly download: { readonly bytes: number } | null;
 }
 
 type SamplingDefaults = Readonly<Record<string, number>>;
@@ -65,7 +70,14 @@ function servedModel(card: unknown): ServedModel {
     poolOnly: Array.isArray(model?.["runs_on"]) && !model["runs_on"].includes("engine"),
     tellsPlacement: Array.isArray(model?.["served_by"]),
     defaults: samplingDefaults(record(model?.["defaults"])),
+    spiking: spikingModes.find((mode) => mode === model?.["spiking"]) ?? null,
+    download: downloadOf(record(model?.["download"])),
   };
+}
+
+function downloadOf(download: Record<string, unknown> | undefined): ServedModel["download"] {
+  const bytes = download?.["bytes"];
+  return typeof bytes === "number" ? { bytes } : null;
 }
 
 function samplingDefaults(defaults: Record<string, unknown> | undefined): SamplingDefaults {

@@ -8,6 +8,7 @@ import type { Transcript } from "./transcript.ts";
 import type {
   AnswerStream,
   Conversation,
+  DeviceState,
   Document,
   DocumentRef,
   Measure,
@@ -27,6 +28,7 @@ export type PageAction =
   | { readonly type: "model-failed"; readonly failure: Failure }
   | { readonly type: "online-changed"; readonly online: boolean }
   | { readonly type: "preferences-changed"; readonly preferences: Partial<Preferences> }
+  | { readonly type: "device-changed"; readonly device: DeviceState }
   | { readonly type: "notice-changed"; readonly notice: Notice | null }
   | { readonly type: "shared-changed"; readonly shared: SharedView | null }
   /** Whether the server keeps sessions at all. */
@@ -55,6 +57,15 @@ export type ConversationAction =
 export type SessionAction =
   /** Null lets go of one that the server no longer has. */
   | { readonly type: "session-linked"; readonly id: string; readonly session: SessionLink | null }
+  /** Whether the conversation goes on in this browser's own engine. */
+  | { readonly type: "device-held"; readonly id: string; readonly held: boolean }
+  /** The server has taken over what went on here, as a session whose turns ended with these answers. */
+  | {
+      readonly type: "session-moved";
+      readonly id: string;
+      readonly facts: SessionFacts;
+      readonly answers: readonly { readonly turn: number; readonly text: string }[];
+    }
   | { readonly type: "session-told"; readonly id: string; readonly facts: SessionFacts }
   | { readonly type: "sessions-listed"; readonly sessions: readonly SessionFacts[] }
   | {

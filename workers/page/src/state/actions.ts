@@ -2,6 +2,7 @@ import { saveEnteredKey } from "../api/key.ts";
 import { createAnswers } from "./answer.ts";
 import { soon } from "./attempt.ts";
 import { createChatActions, type ChatActions } from "./chat-actions.ts";
+import { createDevice, type Device } from "./device.ts";
 import { createDocuments, type Documents } from "./documents.ts";
 import { createListActions, type ListActions } from "./list-actions.ts";
 import { loadModel, refreshModels } from "./load-model.ts";
@@ -15,6 +16,7 @@ import type { Preferences, Settings } from "./types.ts";
 export interface Actions extends ChatActions, ListActions {
   readonly documents: Documents;
   readonly sharing: Sharing;
+  readonly device: Pick<Device, "turnOn" | "turnOff">;
   readonly changeSettings: (settings: Settings) => void;
   readonly changePreferences: (preferences: Partial<Preferences>) => void;
   /** The key that requests bring from now on; empty for the browser's own. */
@@ -31,7 +33,8 @@ export interface Actions extends ChatActions, ListActions {
 }
 
 export function createActions(store: Store): Actions {
-  const answers = createAnswers(store);
+  const device = createDevice(store);
+  const answers = createAnswers(store, device);
   const documents = createDocuments(store);
 
   async function refresh(): Promise<void> {
@@ -41,9 +44,9 @@ export function createActions(store: Store): Actions {
 
   return {
     ...createChatActions(store, answers),
-    ...createListActions(store, answers),
+    ...createListActions(store, answers, device),
     documents,
-    sharing: createSharing(store),
+    sharing: createSharing(store, device),
     changeSettings: (settings) => store.dispatch({ type: "settings-changed", settings, now: Date.now() }),
     changePreferences: (preferences) => store.dispatch({ type: "preferences-changed", preferences }),
     changeKey(key) {
@@ -55,6 +58,7 @@ export function createActions(store: Store): Actions {
       const conversation = currentConversation(store.get());
       if (conversation !== null && store.get().model?.id !== id) store.dispatch({ type: "conversation-opened", id: null });
     },
+    device,
     refreshModels: () => void refreshModels(store, soon()),
     dismissNotice: () => store.dispatch({ type: "notice-changed", notice: null }),
     resumeAnswers() {

@@ -3,14 +3,24 @@ import { streamAnswer, type AnswerEvent, type StreamPosition } from "../api/answ
 import { failureOf } from "../api/failure.ts";
 import { fetchTurns } from "../api/turns.ts";
 import type { AnswerJob } from "./answer-writer.ts";
+import { attempt } from "./attempt.ts";
+import type { Device } from "./device.ts";
+import { deviceAnswer } from "./device-answer.ts";
+import { answersHere, conversationOf, modelFor } from "./selectors.ts";
 import type { Store } from "./store.ts";
 import { prepareTurn } from "./turn.ts";
 
 type AnswerEvents = AsyncGenerator<AnswerEvent, void, undefined>;
 
 /** A session that is gone when its turn comes is replaced once: the whole conversation is then read again. */
-export async function* newAnswer(store: Store, job: AnswerJob): AnswerEvents {
+export async function* newAnswer(store: Store, device: Device, job: AnswerJob): AnswerEvents {
   const { conversationId: id, answer, signal } = job;
+  if (answersHere({ ...store.get(), model: modelFor(store.get(), conversationOf(store, id), null) })) {
+    yield* deviceAnswer(store, device, job);
+    return;
+  }
+  // Where that fails, the server reads the text.
+  if (conversationOf(store, id).onDevice === true) await attempt(() => device.handOver(conversationOf(store, id)));
   const prepare = async () => {
     const { request, turn } = await prepareTurn(store, id, answer.id, signal);
     job.turn = turn;

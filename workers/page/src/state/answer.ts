@@ -4,6 +4,7 @@ import { fetchTurns } from "../api/turns.ts";
 import { newAnswer, resumedAnswer } from "./answer-source.ts";
 import { writeAnswer, type AnswerJob } from "./answer-writer.ts";
 import { attempt, soon } from "./attempt.ts";
+import type { Device } from "./device.ts";
 import { modelFor } from "./selectors.ts";
 import { releaseSessions } from "./sessions.ts";
 import type { Store } from "./store.ts";
@@ -26,7 +27,7 @@ interface Running {
   readonly abort: () => void;
 }
 
-export function createAnswers(store: Store): Answers {
+export function createAnswers(store: Store, device: Device): Answers {
   const running = new Map<string, Running>();
 
   function run(conversationId: string, answer: AssistantMessage, write: (job: AnswerJob) => Promise<void>): void {
@@ -65,7 +66,7 @@ export function createAnswers(store: Store): Answers {
       if (before !== undefined) releaseSessions(store, before);
       run(conversationId, answer, async (job) => {
         if (previous !== undefined) await end(previous).finally(previous.abort);
-        await writeAnswer(store, job, newAnswer(store, job));
+        await writeAnswer(store, job, newAnswer(store, device, job));
       });
     },
     resume(conversationId, answer) {
@@ -87,7 +88,8 @@ export function createAnswers(store: Store): Answers {
 async function learnOutcome(store: Store, { conversationId: id, answer, turn }: AnswerJob): Promise<void> {
   const find = () => store.get().conversations.find((conversation) => conversation.id === id);
   const session = find()?.session;
-  if (session === undefined) return;
+  // What goes on here the server does not hear of.
+  if (session === undefined || find()?.onDevice === true) return;
   await attempt(async () => {
     const facts = await fetchSession(session.id, soon());
     store.dispatch({ type: "session-told", id, facts });

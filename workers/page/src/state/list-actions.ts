@@ -1,5 +1,6 @@
 import type { Answers } from "./answer.ts";
 import { sessionsOf } from "./branches.ts";
+import type { Device } from "./device.ts";
 import { conversationTitle } from "./selectors.ts";
 import { cancelRemoval, catchUp, planRemoval, removeSession, renameAtServer } from "./sessions.ts";
 import type { Store } from "./store.ts";
@@ -19,13 +20,14 @@ export interface ListActions {
   readonly dismissUndo: () => void;
 }
 
-export function createListActions(store: Store, answers: Answers): ListActions {
+export function createListActions(store: Store, answers: Answers, device: Device): ListActions {
   const find = (id: string) => store.get().conversations.find((conversation) => conversation.id === id);
 
   function settle(conversation: Conversation): void {
     if (store.get().deleted?.id !== conversation.id) return;
     store.dispatch({ type: "deletion-settled", id: conversation.id });
     for (const session of sessionsOf(conversation)) void removeSession(store, session);
+    void device.forget(conversation);
   }
 
   return {

@@ -1,5 +1,6 @@
 import { fetchModels, type ServedModel } from "../api/model.ts";
-import { FailureError } from "../api/failure.ts";
+import { FailureError, failureOf } from "../api/failure.ts";
+import { recallModel } from "./device-model.ts";
 import type { Store } from "./store.ts";
 
 /** Asks the server which models it has and remembers them, or remembers why not. The one that answers now is returned. */
@@ -10,6 +11,12 @@ export async function loadModel(store: Store, signal: AbortSignal): Promise<Serv
     if (model === null) throw new FailureError({ kind: "protocol" });
     return model;
   } catch (error) {
+    const kept = store.get().preferences.onDevice ? recallModel() : null;
+    if (kept !== null && ["offline", "network"].includes(failureOf(error)?.kind ?? "")) {
+      // Without a server there is still the model on this device.
+      store.dispatch({ type: "models-loaded", models: [kept] });
+      return kept;
+    }
     if (error instanceof FailureError) store.dispatch({ type: "model-failed", failure: error.failure });
     throw error;
   }

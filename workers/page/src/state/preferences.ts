@@ -11,7 +11,7 @@ export function loadPreferences(): Preferences {
   const language = languages.find((known) => known === stored?.language) ?? preferredLanguage(navigator.languages);
   const theme = stored?.theme === "light" || stored?.theme === "dark" ? stored.theme : "system";
   const model = typeof stored?.model === "string" ? stored.model : null;
-  return { theme, language, settings: { ...defaultSettings, ...stored?.settings }, model };
+  return { theme, language, settings: { ...defaultSettings, ...stored?.settings }, model, onDevice: stored?.onDevice === true };
 }
 
 export function savePreferences(preferences: Preferences): void {

@@ -26,6 +26,8 @@ function reduceOne(state: State, action: Action): State {
     case "version-chosen":
       return reduceConversation(state, action);
     case "session-linked":
+    case "device-held":
+    case "session-moved":
     case "session-told":
     case "sessions-listed":
     case "transcript-loaded":
@@ -47,6 +49,7 @@ function reduceOne(state: State, action: Action): State {
     case "model-failed":
     case "online-changed":
     case "preferences-changed":
+    case "device-changed":
     case "notice-changed":
     case "shared-changed":
     case "sessions-kept":
@@ -64,6 +67,8 @@ function reducePage(state: State, action: PageAction): State {
       return { ...state, online: action.online };
     case "preferences-changed":
       return { ...state, preferences: { ...state.preferences, ...action.preferences } };
+    case "device-changed":
+      return { ...state, device: action.device };
     case "notice-changed":
       return { ...state, notice: action.notice };
     case "shared-changed":

@@ -18,9 +18,26 @@ export function modelFor(
   const document = conversation?.document ?? about;
   const bound = conversation?.session?.model ?? documents.find(({ facts }) => facts.id === document?.id)?.facts.model;
   const known = (id: string | null | undefined) => models.find((model) => model.id === id);
-  const able = ({ status }: ServedModel) => status !== "unavailable";
+  const able = ({ status, download }: ServedModel) => status !== "unavailable" || (preferences.onDevice && download !== null);
   const chosen = known(preferences.model);
   return known(bound) ?? (chosen !== undefined && able(chosen) ? chosen : undefined) ?? models.find(able) ?? models[0] ?? null;
+}
+
+/** Whether the next answer is computed by this browser's own engine: it has the model, or loads it. */
+export function answersHere({ preferences, model }: Pick<State, "preferences" | "model">): boolean {
+  return preferences.onDevice && model !== null && model.download !== null;
+}
+
+/** Whether a message can be sent now. */
+export function canSend(state: Pick<State, "online" | "preferences" | "model">): boolean {
+  return state.online || answersHere(state);
+}
+
+/** @throws the abort of whatever works on a conversation that was deleted meanwhile. */
+export function conversationOf(store: { readonly get: () => State }, id: string): Conversation {
+  const conversation = store.get().conversations.find((candidate) => candidate.id === id);
+  if (conversation === undefined) throw new DOMException("the conversation was deleted", "AbortError");
+  return conversation;
 }
 
 export function currentSettings(state: State): Settings {

@@ -10,6 +10,13 @@ export function reduceSession(state: State, action: SessionAction): State {
   switch (action.type) {
     case "session-linked":
       return updateConversation(state, action.id, (conversation) => link(conversation, action.session));
+    case "device-held":
+      return updateConversation(state, action.id, (conversation) => ({
+        ...without(conversation, "onDevice"),
+        ...(action.held ? { onDevice: true as const } : {}),
+      }));
+    case "session-moved":
+      return updateConversation(state, action.id, (conversation) => moveTo(conversation, action.facts, action.answers));
     case "session-told":
       return updateConversation(state, action.id, (conversation) => learn(conversation, action.facts));
     case "sessions-listed":
@@ -26,6 +33,23 @@ function link(conversation: Conversation, session: SessionLink | null): Conversa
   // A session that has just begun holds none of the turns of the one before it.
   const messages = session.turns === 0 ? conversation.messages.map(turnless) : conversation.messages;
   return { ...conversation, session, messages };
+}
+
+/** Turns are known by their answers, the last first: what stands before them went into the first turn. */
+function moveTo(conversation: Conversation, facts: SessionFacts, answers: readonly { readonly turn: number; readonly text: string }[]) {
+  const left = answers.filter(({ text }) => text !== "");
+  const messages = conversation.messages
+    .map(turnless)
+    .toReversed()
+    .map((message) => {
+      const answer = message.role === "assistant" && message.text !== "" ? left.pop() : undefined;
+      if (answer === undefined || message.role === "user") return message;
+      if (answer.text === message.text) return { ...message, turn: answer.turn };
+      left.length = 0;
+      return message;
+    });
+  const session = { id: facts.id, model: facts.model, system: conversation.settings.system, turns: facts.turns };
+  return { ...conversation, messages: messages.toReversed(), session, facts };
 }
 
 function turnless(message: Message): Message {

@@ -5,6 +5,7 @@ import { callSession, creation } from "../api/sessions.ts";
 import { fetchShared, revokeShare, shareSession, type SharedSession } from "../api/shares.ts";
 import { fetchTurns } from "../api/turns.ts";
 import { attempt, soon } from "./attempt.ts";
+import type { Device } from "./device.ts";
 import { openSession } from "./sessions.ts";
 import type { Store } from "./store.ts";
 import type { Conversation } from "./types.ts";
@@ -25,12 +26,19 @@ export interface Sharing {
   importFile(file: Blob, passphrase: string): Promise<Failure | null>;
 }
 
-export function createSharing(store: Store): Sharing {
+export function createSharing(store: Store, device: Device): Sharing {
+  /** What goes on in this browser goes to the server first. */
+  async function sessionOf(conversation: Conversation): Promise<string | undefined> {
+    if (conversation.onDevice === true) await device.handOver(conversation);
+    return store.get().conversations.find(({ id }) => id === conversation.id)?.session?.id;
+  }
+
   return {
     share: (conversation, seconds) =>
       attempt(async () => {
-        if (conversation.session === undefined) return;
-        const share = await shareSession(conversation.session.id, seconds, soon());
+        const session = await sessionOf(conversation);
+        if (session === undefined) return;
+        const share = await shareSession(session, seconds, soon());
         store.dispatch({ type: "shares-changed", id: conversation.id, shares: [...sharesOf(store, conversation), share] });
       }),
     revoke: (conversation, share) =>
@@ -53,7 +61,8 @@ export function createSharing(store: Store): Sharing {
       }),
     exportFile: (conversation, passphrase, save) =>
       attempt(async () => {
-        if (conversation.session !== undefined) save(await exportSession(conversation.session.id, passphrase, AbortSignal.timeout(fileMs)));
+        const session = await sessionOf(conversation);
+        if (session !== undefined) save(await exportSession(session, passphrase, AbortSignal.timeout(fileMs)));
       }),
     importFile: (file, passphrase) =>
       attempt(async () => {

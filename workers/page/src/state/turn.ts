@@ -4,7 +4,7 @@ import { FailureError, failureOf } from "../api/failure.ts";
 import { callSession, deleteSession, forking } from "../api/sessions.ts";
 import { isKept } from "./branches.ts";
 import { loadModel } from "./load-model.ts";
-import { modelFor } from "./selectors.ts";
+import { conversationOf, modelFor } from "./selectors.ts";
 import type { Store } from "./store.ts";
 import { planTurn, type TurnPlan } from "./turn-plan.ts";
 import type { Conversation } from "./types.ts";
@@ -67,10 +67,4 @@ async function sessionOf(store: Store, conversation: Conversation, plan: TurnPla
     if (kind !== "gone" && kind !== "server") throw error;
     return gone;
   }
-}
-
-function conversationOf(store: Store, id: string): Conversation {
-  const conversation = store.get().conversations.find((candidate) => candidate.id === id);
-  if (conversation === undefined) throw new DOMException("the conversation was deleted", "AbortError");
-  return conversation;
 }

@@ -80,8 +80,10 @@ export interface Measure {
 export interface Placement {
   /** The backend's name. */
   readonly backend: string;
-  /** Whether that is the engine at the edge; else it is a replica of the pool. */
+  /** Whether that is an engine of the WASM kind, at the edge or here; else it is a replica of the pool. */
   readonly onEngine: boolean;
+  /** Whether it is this browser's. */
+  readonly onDevice?: true;
   /** Tokens of the answer that came before this part. */
   readonly fromToken: number;
 }
@@ -125,6 +127,8 @@ export interface Conversation {
   readonly document?: DocumentRef;
   /** Whether it was split off another. */
   readonly forked?: true;
+  /** It goes on in this browser's own engine, which has turns that the server has not. */
+  readonly onDevice?: true;
   /** Links to it that were made here. */
   readonly shares?: readonly Share[];
 }
@@ -170,7 +174,7 @@ export interface SharedView {
 
 /** Something that went wrong beside the conversation. */
 export interface Notice {
-  readonly what: "rename" | "delete" | "fork" | "transcript" | "document";
+  readonly what: "rename" | "delete" | "fork" | "transcript" | "document" | "device";
   readonly failure: Failure;
 }
 
@@ -183,7 +187,23 @@ export interface Preferences {
   readonly settings: Settings;
   /** Id of the model that answers in new conversations; null leaves it to the server. */
   readonly model: string | null;
+  /** Whether this browser's own engine answers, where it has the model. */
+  readonly onDevice: boolean;
 }
+
+/** This browser's own engine. */
+export type DeviceState =
+  | { readonly status: "off" }
+  | {
+      readonly status: "loading";
+      /** Bytes of the weights, of them all. */
+      readonly received: number;
+      readonly total: number;
+      /** Whether they come over the network. */
+      readonly downloads: boolean;
+    }
+  | { readonly status: "ready" }
+  | { readonly status: "failed"; readonly failure: Failure };
 
 export interface State {
   readonly preferences: Preferences;
@@ -198,6 +218,7 @@ export interface State {
   /** Why there is no model. */
   readonly modelFailure: Failure | null;
   readonly online: boolean;
+  readonly device: DeviceState;
   /** What the server has last shown: it keeps sessions, or does not know of any. */
   readonly keepsSessions: boolean;
   /** The last deleted conversation, while it can still be brought back. */

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { Markdown } from "../markdown/markdown.tsx";
+import { canSend } from "../state/selectors.ts";
 import type { AssistantMessage, Message } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { CopyButton } from "./copy-button.tsx";
@@ -38,8 +39,8 @@ export function AnswerMessage({ message, last, versions, running }: AnswerMessag
             type="button"
             class="icon-button"
             aria-label={texts.regenerate}
-            title={state.online ? texts.regenerate : texts.sendOffline}
-            disabled={!state.online}
+            title={canSend(state) ? texts.regenerate : texts.sendOffline}
+            disabled={!canSend(state)}
             onClick={actions.regenerate}
           >
             <RetryIcon />

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { textsOf } from "../language/language.ts";
 import type { Actions } from "../state/actions.ts";
-import { conversationTitle, currentConversation, isRunning } from "../state/selectors.ts";
+import { canSend, conversationTitle, currentConversation, isRunning } from "../state/selectors.ts";
 import { useStore, type Store } from "../state/store.ts";
 import { Announcer } from "./announcer.tsx";
 import { Banners } from "./banners.tsx";
@@ -47,7 +47,7 @@ export function App({ store, actions }: { readonly store: Store; readonly action
   }
 
   function send(text: string): void {
-    if (text.trim() === "" || isRunning(conversation) || !state.online) return;
+    if (text.trim() === "" || isRunning(conversation) || !canSend(state)) return;
     actions.send(text);
     setDraft("");
     focusInput();

@@ -1,4 +1,6 @@
+import { answersHere } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
+import { DeviceProgress } from "./device-progress.tsx";
 
 /** What keeps the whole page from working, above everything it concerns. */
 export function Banners() {
@@ -6,9 +8,10 @@ export function Banners() {
   if (!state.online)
     return (
       <p class="banner" role="status">
-        {texts.offlineBanner}
+        {answersHere(state) ? texts.offlineOnDevice : texts.offlineBanner}
       </p>
     );
+  if (state.device.status === "loading") return <DeviceProgress device={state.device} />;
   if (state.modelFailure?.kind !== "key") return null;
   return (
     <p class="banner" role="status">

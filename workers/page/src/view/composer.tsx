@@ -1,5 +1,7 @@
 import type { RefObject } from "preact";
-import { currentConversation, isRunning } from "../state/selectors.ts";
+import type { Texts } from "../language/english.ts";
+import { answersHere, canSend, currentConversation, isRunning } from "../state/selectors.ts";
+import type { State } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { ContextMeter } from "./context-meter.tsx";
 import { DocumentIcon, SendIcon, StopIcon } from "./icons.tsx";
@@ -22,6 +24,7 @@ const longDraftCharacters = 8_000;
 export function Composer({ box, draft, onDraft, onSend, onEditLast, onDocument }: ComposerProps) {
   const { state, texts, actions } = useApp();
   const running = isRunning(currentConversation(state));
+  const sends = canSend(state);
   const parameters = state.model?.parameters ?? null;
   const size = parameters === null ? null : formatParameters(parameters, texts.code);
   return (
@@ -63,17 +66,22 @@ export function Composer({ box, draft, onDraft, onSend, onEditLast, onDocument }
               type="submit"
               class="send"
               aria-label={texts.send}
-              title={state.online ? texts.send : texts.sendOffline}
-              disabled={draft.trim() === "" || !state.online}
+              title={sends ? texts.send : texts.sendOffline}
+              disabled={draft.trim() === "" || !sends}
             >
               <SendIcon />
             </button>
           )}
         </div>
       </div>
-      <p class="note" role={state.online ? undefined : "status"}>
-        {state.online ? (state.model?.poolOnly === true ? texts.noteOfPool : texts.note)(size) : texts.sendOffline}
+      <p class="note" role={sends ? undefined : "status"}>
+        {sends ? noteOf(state, texts)(size) : texts.sendOffline}
       </p>
     </form>
   );
+}
+
+function noteOf(state: State, texts: Texts): Texts["note"] {
+  if (answersHere(state)) return texts.noteOnDevice;
+  return state.model?.poolOnly === true ? texts.noteOfPool : texts.note;
 }

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { chatMessages } from "../api/chat-request.ts";
 import { countTokens } from "../api/model.ts";
-import { answerTokens, contextTokens, currentConversation, currentSettings, isRunning } from "../state/selectors.ts";
+import { answersHere, answerTokens, contextTokens, currentConversation, currentSettings, isRunning } from "../state/selectors.ts";
 import type { Message } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { formatCount } from "./format.ts";
@@ -71,11 +71,13 @@ function usePromptTokens(draft: string): number | null {
   const model = state.model?.id;
   const messages = conversation?.messages;
   const running = isRunning(conversation);
+  const here = answersHere(state);
   const [counted, setCounted] = useState<{ readonly of: string | undefined; readonly count: number | null }>(nothingCounted);
   const setCount = (count: number | null) => setCounted({ of: conversation?.id, count });
   useEffect(() => {
     // What is said about a document comes after all of it, which only the server has.
-    if (model === undefined || running || conversation?.document !== undefined) return undefined;
+    // What is written on this device goes to no server, not even to be counted.
+    if (model === undefined || running || here || conversation?.document !== undefined) return undefined;
     const turns = draft.trim() === "" ? (messages ?? []) : [...(messages ?? []), { role: "user" as const, text: draft }];
     if (turns.length === 0) {
       setCount(null);
@@ -90,6 +92,6 @@ function usePromptTokens(draft: string): number | null {
       clearTimeout(timer);
       controller.abort();
     };
-  }, [model, messages, system, draft, running, conversation?.document]);
+  }, [model, messages, system, draft, running, here, conversation?.document]);
   return counted.of === conversation?.id ? counted.count : null;
 }

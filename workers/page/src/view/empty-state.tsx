@@ -1,4 +1,5 @@
 import { Logo } from "./logo.tsx";
+import { canSend } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
 
 export function EmptyState({ onPick }: { readonly onPick: (prompt: string) => void }) {
@@ -19,7 +20,7 @@ export function EmptyState({ onPick }: { readonly onPick: (prompt: string) => vo
       <ul class="examples" aria-label={texts.examplesLabel}>
         {texts.examples.map((example) => (
           <li key={example.prompt}>
-            <button type="button" class="example" disabled={!state.online} onClick={() => onPick(example.prompt)}>
+            <button type="button" class="example" disabled={!canSend(state)} onClick={() => onPick(example.prompt)}>
               <span class="example-title">{example.title}</span>
               <span class="example-prompt" lang="en">
                 {example.prompt}

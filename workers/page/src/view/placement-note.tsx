@@ -15,7 +15,8 @@ export function PlacementNote({ placements }: { readonly placements: readonly Pl
   );
 }
 
-function ranAt({ onEngine, backend }: Placement, texts: Texts): string {
+function ranAt({ onEngine, onDevice, backend }: Placement, texts: Texts): string {
+  if (onDevice === true) return texts.ranOnDevice;
   return onEngine ? texts.ranOnEngine : texts.ranOnReplica(backend);
 }
 

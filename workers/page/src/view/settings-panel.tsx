@@ -3,6 +3,7 @@ import { fieldNames } from "../api/chat-request.ts";
 import { currentSettings } from "../state/selectors.ts";
 import { defaultSettings, numberRules, parseNumberSetting } from "../state/settings.ts";
 import { useApp } from "./context.ts";
+import { DeviceSwitch } from "./device-switch.tsx";
 import { Dialog } from "./dialog.tsx";
 import { KeyField } from "./key-field.tsx";
 
@@ -14,6 +15,7 @@ export function SettingsPanel({ onClose }: { readonly onClose: () => void }) {
   const spikesId = useId();
   return (
     <Dialog kind="sheet" title={texts.settings} onClose={onClose}>
+      <DeviceSwitch />
       <p class="panel-intro">{texts.settingsIntro}</p>
       <div class="field">
         <label for={systemId}>{texts.system}</label>

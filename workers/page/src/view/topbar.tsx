@@ -1,4 +1,4 @@
-import { conversationTitle, currentConversation } from "../state/selectors.ts";
+import { answersHere, canSend, conversationTitle, currentConversation } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
 import { CodeIcon, MenuIcon, PlusIcon, ShareIcon, SlidersIcon } from "./icons.tsx";
 
@@ -57,7 +57,9 @@ function useTitle(): string {
 function ModelName() {
   const { state, texts, openPanel } = useApp();
   const status =
-    !state.online || state.model?.status === "unavailable" || (state.model === null && state.modelFailure !== null)
+    !canSend(state) ||
+    (state.model?.status === "unavailable" && !answersHere(state)) ||
+    (state.model === null && state.modelFailure !== null)
       ? "failed"
       : state.model === null
         ? "waiting"

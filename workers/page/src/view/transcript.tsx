@@ -1,6 +1,6 @@
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { versionsAt } from "../state/branches.ts";
-import { isRunning } from "../state/selectors.ts";
+import { canSend, isRunning } from "../state/selectors.ts";
 import type { Conversation } from "../state/types.ts";
 import { AnswerMessage } from "./answer-message.tsx";
 import { useApp } from "./context.ts";
@@ -39,7 +39,7 @@ export function Transcript({ conversation, editingId, onEdit }: TranscriptProps)
           <AnswerMessage key={index} message={message} last={index === messages.length - 1} {...common} />
         );
       }),
-    [messages, branches, running, editingId, state.online, texts],
+    [messages, branches, running, editingId, canSend(state), texts],
   );
 
   return (

@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { canSend } from "../state/selectors.ts";
 import type { Message, UserMessage as UserMessageState } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { CopyButton } from "./copy-button.tsx";
@@ -51,7 +52,7 @@ function Editor({ message, onDone }: { readonly message: UserMessageState; reado
   }, []);
 
   function submit(): void {
-    if (text.trim() === "" || !state.online) return;
+    if (text.trim() === "" || !canSend(state)) return;
     actions.edit(message.id, text);
     onDone();
   }
@@ -77,12 +78,12 @@ function Editor({ message, onDone }: { readonly message: UserMessageState; reado
           onDone();
         }}
       />
-      <p class="editor-note">{state.online ? texts.editNote : texts.sendOffline}</p>
+      <p class="editor-note">{canSend(state) ? texts.editNote : texts.sendOffline}</p>
       <div class="editor-buttons">
         <button type="button" class="button" onClick={onDone}>
           {texts.cancel}
         </button>
-        <button type="submit" class="button primary" disabled={text.trim() === "" || !state.online}>
+        <button type="submit" class="button primary" disabled={text.trim() === "" || !canSend(state)}>
           {texts.saveAndSend}
         </button>
       </div>
