@@ -1,7 +1,7 @@
 /** `npm run deploy`: the whole service to Cloudflare. What is wrong is found before anything is made or uploaded. */
 import { describeProblem } from "../checks/checkout.ts";
 import { buildWebPage } from "../local/build-web-page.ts";
-import { prepareModel } from "../local/models/prepare-model.ts";
+import { preparedModel, prepareModel } from "../local/models/prepare-model.ts";
 import { engineConfigurationsFor } from "../local/models/spiking-engine.ts";
 import { configurationsWith } from "../local/stack.ts";
 import { stagesBeside } from "../local/stages/configurations.ts";
@@ -109,13 +109,10 @@ async function answersReady(url: string): Promise<boolean> {
 if (isMain(import.meta.url)) {
   try {
     const options = deployOptions(process.argv.slice(2));
-    let workers = readWorkers();
-    if (!options.rollback) {
-      // Replicas may register any model that this deployment knows.
-      const stages = stagesBeside(await prepareModel(undefined, { all: true }));
-      await buildWebPage();
-      if (stages > 0) workers = readWorkers(configurationsWith(engineConfigurationsFor(undefined, stages)));
-    }
+    // Replicas may register any model that this deployment knows. What is taken back is cut as what was prepared here last.
+    const stages = stagesBeside(options.rollback ? preparedModel() : await prepareModel(undefined, { all: true }));
+    if (!options.rollback) await buildWebPage();
+    const workers = stages === 0 ? readWorkers() : readWorkers(configurationsWith(engineConfigurationsFor(undefined, stages)));
     const ask = process.stdin.isTTY ? askHidden : undefined;
     await deploy(options, { run: wrangler, log: (line) => console.log(line), ask, isReady: answersReady }, readRepository(workers));
   } catch (error) {

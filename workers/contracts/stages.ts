@@ -4,6 +4,8 @@
  * (`wasm/API.md`, "A part of a model").
  */
 
+import type { SpikingMode } from "./spikes.ts";
+
 /** From the first to before the last. */
 export type Span = readonly [from: number, to: number];
 
@@ -32,7 +34,15 @@ export interface StageWelcome {
   /** The learned sinks' rows as this stage leaves them; empty where there are none. */
   readonly learnedSinks: Uint8Array;
   /** What it holds. */
+  readonly holds: StageHolding;
+}
+
+/** A part of a model, and of which: leader and stages are deployed one after another, and may be of two versions for a while. */
+export interface StageHolding {
   readonly cut: Cut;
+  /** sha256 of the weights file, hex. */
+  readonly model: string;
+  readonly spikes: SpikingMode;
 }
 
 /** Sequences are named as the leading engine names them. Calls take effect in the order in which they are made on one stub. */

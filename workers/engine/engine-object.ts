@@ -120,6 +120,7 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
     const { stepsAtOnce } = engineSettings(this.env);
     const engine = new StagedEngine(lead, {
       cuts,
+      model: manifest.sha256,
       connect: (stage) => stageNamespace(this.env, stage).getByName(this.ctx.id.name ?? this.ctx.id.toString()),
       owner: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
       stepsAtOnce: stepsAtOnce === 0 ? cuts.length : stepsAtOnce,

@@ -13,6 +13,7 @@ import { stageSettings, type StageEnvironment } from "./settings.ts";
 interface LoadedStage {
   readonly engine: PartEngine;
   readonly cut: Cut;
+  readonly model: string;
 }
 
 /** Shared by all objects of the isolate, each of which has its own leader's states. */
@@ -23,8 +24,7 @@ const owners = new Map<string, number>();
 export class StageObject extends DurableObject<StageEnvironment> implements StageCalls {
   readonly #stage = new StageEngine(
     {
-      load: async () => (await this.#loaded()).engine,
-      cut: async () => (await this.#loaded()).cut,
+      load: () => this.#loaded(),
       owners,
       onDefect: (error) => {
         logLine("error", "engine_defect", { cause: describeCause(error) });
@@ -85,7 +85,7 @@ export class StageObject extends DurableObject<StageEnvironment> implements Stag
       const cut = manifest.stages?.[stage];
       if (cut === undefined) throw new Error(`the model's plan has no stage ${String(stage)}`);
       const loader = (digests: object) => createModelLoader({ ...options, ...digests, cut });
-      return { engine: await loadPart(this.env.MODEL_FILES, manifest, loader, making), cut };
+      return { engine: await loadPart(this.env.MODEL_FILES, manifest, loader, making), cut, model: manifest.sha256 };
     });
   }
 }

@@ -4,7 +4,7 @@
  * `catalog.ts` writes of the others. `--all` fetches every model's tokenizer.
  */
 import { createHash } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ModelDownload, ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { prepareCatalog, type CatalogOptions } from "./catalog.ts";
@@ -44,6 +44,12 @@ export async function prepareModel(output = inRepository("dist"), options: Catal
     await withLock(`cache-${nameOf(cache)}`, `fetching models into ${cache}`, () => prepareCatalog(output, manifest, options));
     return manifest;
   });
+}
+
+/** How the model is cut that was prepared last; not at all where none is here. */
+export function preparedModel(output = inRepository("dist")): Pick<ModelManifest, "stages"> {
+  const path = join(output, "engine/model/manifest.json");
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as ModelManifest) : {};
 }
 
 async function prepare(output: string, source: ModelSource): Promise<ModelManifest> {

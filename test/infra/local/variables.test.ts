@@ -19,7 +19,15 @@ test.each([",", " ", "sk-1,"])("nothing starts with API_KEYS=%j", (keys) => {
 });
 
 test("every variable that README names and set-up does not read itself reaches the gateway", () => {
-  const ofSetUp = ["PORT", "SPIKINGBRAIN_MODEL", "SPIKES", "SPIKINGBRAIN_MODEL_ID", "SPIKINGBRAIN_CACHE", "PYTHON"];
+  const ofSetUp = [
+    "PORT",
+    "SPIKINGBRAIN_MODEL",
+    "SPIKES",
+    "SPIKINGBRAIN_MODEL_ID",
+    "SPIKINGBRAIN_CACHE",
+    "SPIKINGBRAIN_DOWNLOAD",
+    "PYTHON",
+  ];
   const table = readFileSync(inRepository("README.md"), "utf8").split("| environment of `npm start` |")[1]?.split("\n\n")[0] ?? "";
   const ofGateway = Array.from(table.matchAll(/^\| `([A-Z_]+)` /gm), ([, name]) => name ?? "").filter((name) => !ofSetUp.includes(name));
   const environment = { API_KEYS: "sk-one", CORS_ORIGINS: "https://one.test", KEEP_ALIVE_SECONDS: "20" };

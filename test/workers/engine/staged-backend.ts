@@ -70,7 +70,12 @@ const failed = (error: unknown): never => {
   throw error;
 };
 
-export async function stagesOf(loadPart: LoadPart, cuts: readonly Cut[], stepsAtOnce = cuts.length): Promise<Stages> {
+/** `model`: whose parts the stages have; the leader's unless given. */
+export async function stagesOf(
+  loadPart: LoadPart,
+  cuts: readonly Cut[],
+  { stepsAtOnce = cuts.length, model = digests.modelDigest }: { readonly stepsAtOnce?: number; readonly model?: string } = {},
+): Promise<Stages> {
   const [lead, ...others] = cuts;
   const load: LoadPart = (options = {}) => loadPart({ ...digests, ...options });
   const inStages = { now: 0, most: 0 };
@@ -80,7 +85,7 @@ export async function stagesOf(loadPart: LoadPart, cuts: readonly Cut[], stepsAt
   // Another object of the same isolate, or another isolate.
   const begin = (cut: Cut, at: number, again = false): StageEngine => {
     const engine = again ? load({ cut }) : (loaded[at] ?? load({ cut }));
-    const host = { load: () => Promise.resolve(engine), cut: () => Promise.resolve(cut), owners, onDefect: failed };
+    const host = { load: () => Promise.resolve({ engine, cut, model }), owners, onDefect: failed };
     return new StageEngine(host, String(at), String((instance += 1)));
   };
   const stages = others.map((cut, at) => begin(cut, at));
@@ -104,7 +109,13 @@ export async function stagesOf(loadPart: LoadPart, cuts: readonly Cut[], stepsAt
         },
     });
   };
-  const engine = new StagedEngine(load(lead === undefined ? {} : { cut: lead }), { cuts, connect, owner: 7, stepsAtOnce });
+  const engine = new StagedEngine(load(lead === undefined ? {} : { cut: lead }), {
+    cuts,
+    model: digests.modelDigest,
+    connect,
+    owner: 7,
+    stepsAtOnce,
+  });
   await engine.join();
   return {
     engine,

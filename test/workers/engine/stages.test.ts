@@ -122,6 +122,11 @@ test("a stage dies before an answer's state is out: the answer is whole, and the
   expect(events.at(-1)).toMatchObject({ type: "unsaved", tokens: 46 });
 });
 
+test("a stage that has its part of another model is refused, however alike the two are cut", async () => {
+  const other = "4".repeat(64);
+  await expect(stagesOf(loadPart, cuts, { model: other })).rejects.toThrow(`stage 1 holds {"model":"${other}","spikes":"off"`);
+});
+
 test("where one stage has none of a state, the others' parts are let go", async () => {
   const cancelled = vi.fn();
   const part = new ReadableStream<Uint8Array>({ cancel: cancelled });

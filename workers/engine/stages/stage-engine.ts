@@ -5,9 +5,8 @@ import type { Cut, StageAnswer, StageCalls, StageWelcome } from "../../contracts
 import { engineErrorCode, type EngineDescription, type PartEngine } from "../engine-surface.ts";
 
 export interface StageHost {
-  /** Of this stage, loaded; the same every time. */
-  load(): Promise<PartEngine>;
-  readonly cut: () => Promise<Cut>;
+  /** Of this stage, loaded; the same every time. `model`: sha256 of the weights file, hex. */
+  load(): Promise<{ readonly engine: PartEngine; readonly cut: Cut; readonly model: string }>;
   /** Leaders by stage object, as long as the isolate lives: an object that begins anew in it finds what its earlier one has left behind. */
   readonly owners: Map<string, number>;
   /** The engine failed unexpectedly; it can't be trusted with anything more. */
@@ -35,17 +34,20 @@ export class StageEngine implements StageCalls {
 
   async join(owner: number, learnedSinks: Uint8Array): Promise<StageAnswer<StageWelcome>> {
     try {
-      const engine = await this.#host.load();
-      const cut = await this.#host.cut();
+      const { engine, cut, model } = await this.#host.load();
       if (this.#owner !== owner) {
         const earlier = this.#host.owners.get(this.#object);
         if (earlier !== undefined) engine.forgetOwner(earlier);
         this.#host.owners.set(this.#object, owner);
       }
       [this.#engine, this.#owner] = [engine, owner];
-      const { passTokens } = JSON.parse(engine.describe()) as EngineDescription;
+      const { passTokens, spikes } = JSON.parse(engine.describe()) as EngineDescription;
       const laid = engine.laySinks(learnedSinks);
-      return { ok: true, value: { epoch: this.#epoch(), passTokens, learnedSinks: laid, cut }, freeStateBytes: engine.freeStateBytes() };
+      return {
+        ok: true,
+        value: { epoch: this.#epoch(), passTokens, learnedSinks: laid, holds: { cut, model, spikes } },
+        freeStateBytes: engine.freeStateBytes(),
+      };
     } catch (error) {
       return this.#failed(error);
     }

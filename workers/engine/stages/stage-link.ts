@@ -1,5 +1,5 @@
 /** One stage as the leading engine sees it: its stub, what it has said of itself, and its failures as errors. */
-import type { Cut, StageAnswer, StageCalls } from "../../contracts/stages.ts";
+import type { Cut, StageAnswer, StageCalls, StageHolding } from "../../contracts/stages.ts";
 import { release } from "../../contracts/release.ts";
 import { within } from "../../waiting/within.ts";
 import { EngineError, StatesLost, type EngineErrorCode } from "../engine-surface.ts";
@@ -14,7 +14,7 @@ const oldMilliseconds = 20;
 const engineCodes: readonly string[] = ["invalid_state", "state_lost", "invalid_argument", "out_of_memory"] satisfies EngineErrorCode[];
 
 export class StageLink {
-  readonly cut: Cut;
+  readonly #holds: StageHolding;
   readonly #name: string;
   readonly #connect: () => StageCalls;
   readonly #onLost: (cause: StatesLost) => void;
@@ -28,11 +28,15 @@ export class StageLink {
   passTokens = 1;
 
   /** `onLost`: hears of it as soon as a call finds that the stage which was joined is no longer there. */
-  constructor(name: string, cut: Cut, connect: () => StageCalls, onLost: (cause: StatesLost) => void) {
+  constructor(name: string, holds: StageHolding, connect: () => StageCalls, onLost: (cause: StatesLost) => void) {
     this.#name = name;
-    this.cut = cut;
+    this.#holds = holds;
     this.#connect = connect;
     this.#onLost = onLost;
+  }
+
+  get cut(): Cut {
+    return this.#holds.cut;
   }
 
   /** Whether it has layers, and so a part of each state. */
@@ -50,12 +54,12 @@ export class StageLink {
   /** Loads it; what it makes of the learned sinks. @throws StatesLost where it can't be reached */
   async join(owner: number, learnedSinks: Uint8Array): Promise<Uint8Array> {
     const welcome = await this.#call((stub) => stub.join(owner, learnedSinks), joinMilliseconds);
-    if (JSON.stringify(welcome.cut) !== JSON.stringify(this.cut)) {
-      throw new EngineError(
-        "unsupported_model",
-        `stage ${this.#name} holds ${JSON.stringify(welcome.cut)} of the model; the engine's plan says ${JSON.stringify(this.cut)}`,
-      );
-    }
+    const { cut, model, spikes } = welcome.holds;
+    const [held, planned] = [{ cut, model, spikes }, this.#holds].map((holds) =>
+      JSON.stringify({ model: holds.model, spikes: holds.spikes, ...holds.cut }),
+    );
+    if (held !== planned)
+      throw new EngineError("unsupported_model", `stage ${this.#name} holds ${String(held)}; the engine's plan says ${String(planned)}`);
     this.#epoch = welcome.epoch;
     this.passTokens = welcome.passTokens;
     return welcome.learnedSinks;

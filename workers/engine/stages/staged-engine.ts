@@ -6,7 +6,15 @@ import { mostLogitRows, type Cut, type Span, type StageCalls } from "../../contr
 import { ServiceError } from "../../contracts/errors.ts";
 import { stateChunkBytes } from "../../contracts/engine.ts";
 import { pause } from "../../waiting/within.ts";
-import { EngineError, engineErrorCode, StatesLost, type ComputingEngine, type PartEngine, type PartOfFile } from "../engine-surface.ts";
+import {
+  EngineError,
+  engineErrorCode,
+  StatesLost,
+  type ComputingEngine,
+  type EngineDescription,
+  type PartEngine,
+  type PartOfFile,
+} from "../engine-surface.ts";
 import { engineUnavailable } from "../failures.ts";
 import { JoinedState } from "./joined-state.ts";
 import { SharedState } from "./shared-state.ts";
@@ -21,6 +29,8 @@ const measuredTokens = [1, 33, 129, 513, 2049, 8193, 32_769, 131_073, 2 ** 30] a
 export interface StagedOptions {
   /** Of the engine that leads, then of each stage. */
   readonly cuts: readonly Cut[];
+  /** sha256 of the weights file, hex, that every stage must have its part of. */
+  readonly model: string;
   /** A stub of each stage, by its number from 1 on. */
   readonly connect: (stage: number) => StageCalls;
   /** Whole, below 2^53: tells this leader from any other. */
@@ -66,8 +76,10 @@ export class StagedEngine implements ComputingEngine {
     const onLost = (cause: StatesLost): void => {
       this.#rejoin(cause);
     };
-    this.#links = cuts.map((cut, index) => new StageLink(String(index + 1), cut, () => options.connect(index + 1), onLost));
-    const facts = JSON.parse(lead.describe()) as { vocabularySize: number; learnedSinks: number; layers: number };
+    const facts = JSON.parse(lead.describe()) as EngineDescription;
+    const { model } = options;
+    const { spikes } = facts;
+    this.#links = cuts.map((cut, at) => new StageLink(String(at + 1), { cut, model, spikes }, () => options.connect(at + 1), onLost));
     this.#vocabulary = facts.vocabularySize;
     this.#learnedSinks = facts.learnedSinks;
     const vocabulary: Span = [0, facts.vocabularySize];
