@@ -2,7 +2,8 @@
  * A model that no isolate holds, over stages of one machine: tokens a second at 1, 4 and 16 streams, at ways of several lengths between the stages, one pass
  * at a time and as many as stages; answers while each stage is ended in mid-stream; and, from what was measured, the full 7B over a fleet.
  */
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { prepareModel } from "../../../infra/local/models/prepare-model.ts";
 import { locateModel } from "../../../infra/local/models/source.ts";
@@ -150,13 +151,18 @@ async function endings(model: string, stages: number, collector: SeriesCollector
 }
 
 async function withStack<T>(options: StagedStackOptions, use: (stack: StagedStack) => Promise<T>): Promise<T> {
-  const stack = await startStagedStack(options);
-  const forget = whenEnded(() => stack.stop());
+  const persistTo = mkdtempSync(join(tmpdir(), "spikingbrain-stages-"));
+  const stack = await startStagedStack({ ...options, persistTo });
+  const end = async (): Promise<void> => {
+    await stack.stop();
+    rmSync(persistTo, { recursive: true, force: true });
+  };
+  const forget = whenEnded(end);
   try {
     return await use(stack);
   } finally {
     forget();
-    await stack.stop();
+    await end();
   }
 }
 
