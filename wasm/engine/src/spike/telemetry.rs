@@ -133,7 +133,7 @@ impl SpikeTally {
         }
         // A code of 127 has been counted in place of each of these: seven spikes, six of them in two full windows.
         for magnitude in wide.iter().map(|count| whole(*count)) {
-            self.count = (self.count - 127).saturating_add(magnitude);
+            self.count = self.count.saturating_add(magnitude.saturating_sub(127));
             self.spikes = self.spikes + u64::from(magnitude.count_ones()) - 7;
             self.three -= 2;
             let mut rest = magnitude;
@@ -168,7 +168,7 @@ impl SpikeTally {
         self.spikes += bytes_together(sums.spikes);
         self.two += bytes_together(sums.several) - three;
         self.three += three;
-        self.count += (0..4).map(|at| (sums.count >> (16 * at)) & 0xffff).sum::<u64>();
+        self.count = self.count.saturating_add((0..4).map(|at| (sums.count >> (16 * at)) & 0xffff).sum());
     }
 }
 
@@ -238,6 +238,9 @@ mod tests {
             tally.add(&[127, 0, -127], &[f32::INFINITY, f32::MAX], f32::INFINITY);
         }
         assert_eq!((tally.count, tally.spikes, tally.windows), (u64::MAX, 4 * 64, 6 * 22));
+        // Also where ordinary ones follow.
+        tally.add(&[1, 0, -1], &[], 1.0);
+        assert_eq!((tally.count, tally.spikes), (u64::MAX, 4 * 64 + 2));
         let mut counts = SpikeCounts { count: u64::MAX, ..Default::default() };
         counts += counts;
         assert_eq!(counts.count, u64::MAX);
