@@ -1,7 +1,8 @@
 /** The AI SDK through its provider for OpenAI-compatible services. */
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { generateText, streamText } from "ai";
+import { generateObject, generateText, stepCountIs, streamText, tool } from "ai";
 import { expect, test } from "vitest";
+import * as z from "zod";
 import { modelId, stackUrl } from "../support/edge-client.ts";
 
 const provider = createOpenAICompatible({ name: "spikingbrain", baseURL: `${stackUrl}/v1`, apiKey: "sk-any", includeUsage: true });
@@ -41,6 +42,40 @@ test("a conversation with a system prompt", async () => {
     ],
   });
   expect(answer.text.length).toBeGreaterThan(0);
+});
+
+const place = z.object({ city: z.enum(["Rome", "Oslo"]), days: z.int().min(1).max(9) });
+
+test("an object that fits its schema", async () => {
+  const held = createOpenAICompatible({ name: "held", baseURL: `${stackUrl}/v1`, apiKey: "sk-any", supportsStructuredOutputs: true });
+  const { object } = await generateObject({ ...settings, model: held.chatModel(modelId), maxOutputTokens: 80, schema: place });
+  expect(place.safeParse(object).success).toBe(true);
+});
+
+test("tools: a call, what it gave, and an answer to that, whole and streamed", async () => {
+  const given: z.output<typeof place>[] = [];
+  const weather = tool({
+    description: "Tells the weather of a city.",
+    inputSchema: place,
+    execute: (input) => {
+      given.push(input);
+      return Promise.resolve({ degrees: 7 });
+    },
+  });
+  const asked = { ...settings, prompt: "How warm is Oslo?", maxOutputTokens: 60, tools: { weather } };
+  const steps = {
+    stopWhen: stepCountIs(2),
+    prepareStep: ({ stepNumber }: { stepNumber: number }) => ({ toolChoice: stepNumber === 0 ? ("required" as const) : ("none" as const) }),
+  };
+  const whole = await generateText({ ...asked, ...steps });
+  expect(whole.steps.map(({ finishReason }) => finishReason)).toEqual(["tool-calls", expect.stringMatching(/^(stop|length)$/)]);
+  expect(whole.steps[0]?.toolResults[0]?.output).toEqual({ degrees: 7 });
+  const called = given.length;
+  expect(called).toBeGreaterThan(0);
+  const stream = streamText({ ...asked, ...steps });
+  await stream.consumeStream();
+  expect(await stream.text).toBe(whole.text);
+  expect(given.slice(called)).toEqual(given.slice(0, called));
 });
 
 test("a refusal reaches the caller with its status", async () => {

@@ -1,6 +1,6 @@
 /** OpenAI's own JavaScript client, changed in nothing but its base URL. */
 import OpenAI, { BadRequestError, NotFoundError } from "openai";
-import { zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat, zodResponsesFunction } from "openai/helpers/zod";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { modelId, stackUrl } from "../support/edge-client.ts";
@@ -75,6 +75,65 @@ test("structured output: the client's own parser takes what comes, whole and str
     response_format: { type: "json_schema", json_schema: { name: "x", schema: { not: {} } } },
   });
   await expect(refused).rejects.toMatchObject({ status: 400, param: "response_format.json_schema.schema" });
+});
+
+describe("tools", () => {
+  const place = z.strictObject({ city: z.enum(["Rome", "Oslo"]), days: z.int().min(1).max(9) });
+  const asked = {
+    ...settings,
+    max_completion_tokens: 80,
+    messages: [{ role: "user" as const, content: "How warm will it be in Oslo tomorrow?" }],
+  };
+
+  test("the client's runner calls the function with arguments that fit, whole and streamed", async () => {
+    const given: unknown[] = [];
+    const weather = zodFunction({
+      name: "weather",
+      parameters: place,
+      description: "Tells the weather of a city.",
+      function: (args) => {
+        given.push(place.parse(args));
+        return "7 degrees";
+      },
+    });
+    const tools = { ...asked, tools: [weather], tool_choice: { type: "function" as const, function: { name: "weather" } } };
+    expect(await client.chat.completions.runTools(tools).finalFunctionToolCallResult()).toBe("7 degrees");
+    expect(await client.chat.completions.runTools({ ...tools, stream: true }).finalFunctionToolCallResult()).toBe("7 degrees");
+    expect(given).toHaveLength(2);
+    expect(given[1]).toEqual(given[0]);
+  });
+
+  test("what the function gave is answered, and the client's parser takes calls, of chats and of responses", async () => {
+    const weather = { name: "weather", parameters: place };
+    const { choices } = await client.chat.completions.parse({
+      ...asked,
+      tools: [zodFunction(weather)],
+      tool_choice: "required",
+      parallel_tool_calls: false,
+    });
+    const [choice] = choices;
+    const [call] = choice?.message.tool_calls ?? [];
+    const parsedCall = call?.type === "function" ? call.function.parsed_arguments : undefined;
+    expect([choice?.finish_reason, place.safeParse(parsedCall).success]).toEqual(["tool_calls", true]);
+    const answered = await client.chat.completions.create({
+      ...settings,
+      messages: [...asked.messages, choice?.message as never, { role: "tool", tool_call_id: call?.id ?? "", content: "7 degrees" }],
+    });
+    expect(answered.choices[0]?.message.content?.length).toBeGreaterThan(0);
+
+    const order = { model: modelId, input: "How warm is Oslo?", temperature: 0, max_output_tokens: 80, parallel_tool_calls: false };
+    const tools = [zodResponsesFunction(weather)];
+    const runner = client.responses.stream({ ...order, tools, tool_choice: "required" });
+    const [item] = (await runner.finalResponse()).output;
+    expect(item).toMatchObject({ type: "function_call", name: "weather", status: "completed" });
+    const { call_id: id, parsed_arguments: parsed } = item as unknown as { call_id: string; parsed_arguments: unknown };
+    expect(place.safeParse(parsed).success).toBe(true);
+    const next = await client.responses.create({
+      ...{ ...order, max_output_tokens: 12, tools, tool_choice: "auto", previous_response_id: (await runner.finalResponse()).id },
+      input: [{ type: "function_call_output", call_id: id, output: "7 degrees" }],
+    });
+    expect(next.usage?.input_tokens_details.cached_tokens).toBeGreaterThan(100);
+  });
 });
 
 test("errors become the client's own classes", async () => {

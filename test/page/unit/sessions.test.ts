@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SessionFacts } from "../../../workers/page/src/api/sessions.ts";
+import { turnsOf as readTurns } from "../../../workers/page/src/api/turns.ts";
 import { reduce } from "../../../workers/page/src/state/reducer.ts";
 import { transcriptOf } from "../../../workers/page/src/state/transcript.ts";
 import type { Conversation, Message, State } from "../../../workers/page/src/state/types.ts";
@@ -97,6 +98,38 @@ describe("a transcript", () => {
     expect(messages).toMatchObject([
       { id: "s.1.1", role: "user", text: "Why?" },
       { id: "s.1.2", role: "assistant", text: "Beca", status: "stopped", turn: 1 },
+    ]);
+  });
+});
+
+describe("a transcript with calls of functions", () => {
+  it("shows each as code, and what it gave as what was said next", () => {
+    const called = (id: string, given: string) => ({ id, type: "function", function: { name: "look", arguments: given } });
+    const [first, second] = readTurns([
+      {
+        number: 1,
+        messages: [
+          { role: "user", content: "Where?" },
+          { role: "assistant", content: "Wait.", tool_calls: [called("a", '{"at": "```"}'), called("b", "{}")] },
+        ],
+        finish: "tool_calls",
+      },
+      {
+        number: 2,
+        messages: [
+          { role: "tool", tool_call_id: "a", content: "here" },
+          { role: "assistant", content: "Here." },
+        ],
+        finish: "stop",
+      },
+    ]);
+    expect(first?.messages.at(-1)).toEqual({
+      role: "assistant",
+      content: 'Wait.\n\n````js\nlook({"at": "```"})\n````\n\n```js\nlook({})\n```',
+    });
+    expect(second?.messages).toEqual([
+      { role: "user", content: "look() → here" },
+      { role: "assistant", content: "Here." },
     ]);
   });
 });
