@@ -65,7 +65,9 @@ test("tools: a call, what it gave, and an answer to that, whole and streamed", a
   const asked = { ...settings, prompt: "How warm is Oslo?", maxOutputTokens: 60, tools: { weather } };
   const steps = {
     stopWhen: stepCountIs(2),
-    prepareStep: ({ stepNumber }: { stepNumber: number }) => ({ toolChoice: stepNumber === 0 ? ("required" as const) : ("none" as const) }),
+    prepareStep: ({ stepNumber }: { stepNumber: number }) => ({
+      toolChoice: stepNumber === 0 ? { type: "tool" as const, toolName: "weather" as const } : ("none" as const),
+    }),
   };
   const whole = await generateText({ ...asked, ...steps });
   expect(whole.steps.map(({ finishReason }) => finishReason)).toEqual(["tool-calls", expect.stringMatching(/^(stop|length)$/)]);

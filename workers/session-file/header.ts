@@ -19,20 +19,23 @@ export type SealedBy =
   | { readonly by: "passphrase"; readonly kdf: "PBKDF2-SHA-256"; readonly rounds: number; readonly salt: string };
 
 export const fileMagic = "SBSF";
-/** The first that has messages with function calls: written where there are some, so that older readers open all others. */
-const callsVersion = 2;
-const fileVersions: readonly number[] = [1, callsVersion];
+/**
+ * The first is written wherever it can, so that older readers open what they understand: 2 has messages with function calls, 3 speakers' names, and what
+ * a conversation begins with.
+ */
+const fileVersions = [1, 2, 3] as const;
+export type FileVersion = (typeof fileVersions)[number];
 const fixedBytes = 12;
 const mostHeaderBytes = 64 << 10;
 const digestPattern = /^[0-9a-f]{64}$/;
 
-export function headerBytes(header: FileHeader, hasCalls = false): Uint8Array {
+export function headerBytes(header: FileHeader, version: FileVersion = 1): Uint8Array {
   const encoder = new TextEncoder();
   const json = encoder.encode(JSON.stringify(header));
   const bytes = new Uint8Array(fixedBytes + json.length);
   bytes.set(encoder.encode(fileMagic));
   const view = new DataView(bytes.buffer);
-  view.setUint32(4, hasCalls ? callsVersion : 1, true);
+  view.setUint32(4, version, true);
   view.setUint32(8, json.length, true);
   bytes.set(json, fixedBytes);
   return bytes;
@@ -55,7 +58,8 @@ export async function takeHeader(reader: ByteReader): Promise<{ readonly header:
   if (magic !== fileMagic) throw invalidFile(`it must start with '${fileMagic}'`);
   const view = new DataView(fixed.buffer);
   const [version, length] = [view.getUint32(4, true), view.getUint32(8, true)];
-  if (!fileVersions.includes(version)) throw invalidFile(`its version must be ${fileVersions.join(" or ")}; it is ${String(version)}`);
+  if (!(fileVersions as readonly number[]).includes(version))
+    throw invalidFile(`its version must be ${fileVersions.join(" or ")}; it is ${String(version)}`);
   if (length > mostHeaderBytes) throw invalidFile(`its header may have ${String(mostHeaderBytes)} bytes; it has ${String(length)}`);
   const json = await reader.exact(length);
   const bytes = new Uint8Array(fixedBytes + length);

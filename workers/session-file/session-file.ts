@@ -1,12 +1,12 @@
 /**
- * A conversation as a sealed file, `SBSF` version 1, or 2 where its messages have function calls, for workerd, Node and browsers alike: the plain header (`header.ts`), then
+ * A conversation as a sealed file, `SBSF` version 1, 2 or 3 (`header.ts` says which is written), for workerd, Node and browsers alike: the plain header (`header.ts`), then
  * chunks: u32 length, 12 bytes of nonce, AES-256-GCM ciphertext of at most 1 MiB. A chunk's associated data is the SHA-256 of all before the first
  * chunk, its number (u32) and whether it is the last (u8), so that nothing can be changed, cut, added or put elsewhere. Inside: u32 length and
  * JSON of the transcript, u32 count and the tokens (u32), then the state file, if any. Numbers are little-endian.
  */
 import { ServiceError } from "../contracts/errors.ts";
 import { ByteReader } from "../state-file/byte-reader.ts";
-import { headerBytes, invalidFile, takeHeader, type FileHeader } from "./header.ts";
+import { headerBytes, invalidFile, takeHeader, type FileHeader, type FileVersion } from "./header.ts";
 import type { FileKey } from "./passphrase-key.ts";
 import { joined } from "../encoding/joined.ts";
 import { fileSealed, fileTooLong } from "./failures.ts";
@@ -18,8 +18,8 @@ export interface FileContent {
   readonly transcript: unknown;
   readonly tokens: Uint32Array;
   readonly state: ReadableStream<Uint8Array> | null;
-  /** Whether messages of the transcript have function calls. */
-  readonly hasCalls?: boolean;
+  /** By what the transcript has; 1 where it is left out. */
+  readonly version?: FileVersion;
 }
 
 const chunkBytes = 1 << 20;
@@ -88,11 +88,11 @@ async function takeNumber(plain: ByteReader): Promise<number> {
 }
 
 async function* sealed(
-  { header, tokens, state, hasCalls }: FileContent,
+  { header, tokens, state, version }: FileContent,
   transcript: Uint8Array,
   key: FileKey,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const start = headerBytes(header, hasCalls);
+  const start = headerBytes(header, version);
   // First, because a byte stream takes the buffer that it is given away from the giver.
   const bound = await digest(start);
   yield start;

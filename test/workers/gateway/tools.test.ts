@@ -302,6 +302,14 @@ describe("a history with calls", () => {
       finish: "tool_calls",
     });
     expect(data[1]?.messages.slice(0, 2)).toEqual(results);
+    // A file has them with it: nothing is read again of the conversation that is made of it.
+    const exported = await (await alice.call("POST", `/v1/sessions/${id}/export`, {})).arrayBuffer();
+    expect(new DataView(exported).getUint32(4, true)).toBe(3);
+    const imported = await request("/v1/sessions/import", { method: "POST", headers: alice.headers, body: exported });
+    const copy = (await imported.json<{ id: string }>()).id;
+    expect((await say(copy, [{ role: "user", content: "And?" }], { max_tokens: 8 })).headers.get("x-spikingbrain-cache")).toMatch(/^hit/);
+    const otherwise = await say(copy, [{ role: "user", content: "So?" }], { max_tokens: 8, tools: [clock] });
+    expect(otherwise.headers.get("x-spikingbrain-cache")).toMatch(/^miss.*functions/);
     // Other functions are another beginning; the same ones, or none, are not.
     const question = [{ role: "user", content: "And?" }];
     const cacheOf = async (body: Json) => (await say(id, question, { max_tokens: 8, ...body })).headers.get("x-spikingbrain-cache");

@@ -41,6 +41,8 @@ const call = z.discriminatedUnion("type", [
     function: z.strictObject({
       name: z.string().min(1).max(256),
       arguments: z.string().refine(isJsonObject, { error: "must be a JSON object as text" }),
+      /** What the openai client has read of them. */
+      parsed_arguments: accepted,
     }),
     /** As deltas of a stream number them. */
     index: accepted,
@@ -71,6 +73,7 @@ const message = z.discriminatedUnion("role", [
       refusal: unsupported((value) => value === ""),
       annotations: unsupported(isEmptyArray),
       audio: unsupported(),
+      parsed: accepted,
       tool_calls: calls.nullish(),
       function_call: unsupported(),
     })

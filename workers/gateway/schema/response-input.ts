@@ -10,7 +10,7 @@ const refusedItem = (kind: string) => refusedKind("type", kind, "items are messa
 const part = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("input_text"), text: z.string(), prompt_cache_breakpoint: accepted }),
   // An answer's, sent back as it was received.
-  z.strictObject({ type: z.literal("output_text"), text: z.string(), annotations: accepted, logprobs: accepted }),
+  z.strictObject({ type: z.literal("output_text"), text: z.string(), annotations: accepted, logprobs: accepted, parsed: accepted }),
   ...["refusal", "input_image", "input_file", "input_audio"].map(refusedPart),
 ]);
 
@@ -45,6 +45,8 @@ const item = z.discriminatedUnion("type", [
     call_id: callId,
     name: z.string().min(1).max(256),
     arguments: z.string().refine(isJsonObject, { error: "must be a JSON object as text" }),
+    /** What the openai client has read of them. */
+    parsed_arguments: accepted,
     namespace: unsupported(),
     caller: unsupported(),
     async: unsupported((value) => value === false),

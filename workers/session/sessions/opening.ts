@@ -56,7 +56,8 @@ export class Opening {
     const asked = first.messages.slice(0, -1);
     const start = turns.get(0)?.tokens ?? 0;
     const prompt = turnPrompt(model, asked, { turns: 0, tokens: start }, wanted);
-    const end = start + this.#firstPromptTokens(model, asked, start, known);
+    const field = wanted.instructions === known.instructions ? "tools" : "instructions";
+    const end = start + this.#firstPromptTokens(model, asked, start, known, field);
     return {
       added: start + prompt.length - end,
       apply: () => {
@@ -81,17 +82,14 @@ export class Opening {
   }
 
   /** What came without a note of it, as in a file, is rendered again, which must give what is there. */
-  #firstPromptTokens(model: ServedModel, asked: readonly TranscriptMessage[], start: number, known: TurnOpening): number {
+  #firstPromptTokens(model: ServedModel, asked: readonly TranscriptMessage[], start: number, known: TurnOpening, field: string): number {
     const noted = this.#parts.record.get()?.firstPromptTokens;
     if (noted !== undefined) return noted;
     const prompt = turnPrompt(model, asked, { turns: 0, tokens: start }, known);
     const there = this.#parts.tokens.read(start, start + prompt.length);
     if (prompt.every((token, at) => token === there[at])) return prompt.length;
     throw new ServiceError(
-      invalidRequest(
-        "'instructions': must be left out, and 'tools' too, for this conversation was made where its beginning was not noted.",
-        "instructions",
-      ),
+      invalidRequest(`'${field}': must be left out, for this conversation was made where its beginning was not noted.`, field),
     );
   }
 }

@@ -22,8 +22,10 @@ import { findSession, sessionAt } from "../find-session.ts";
 import { mostConversationTokens } from "../../../session-file/limits.ts";
 import { unixSeconds } from "../record.ts";
 import { newPassphraseKey, passphraseKey } from "../../../session-file/passphrase-key.ts";
+import type { FileVersion } from "../../../session-file/header.ts";
 import { openSessionFile, sealSessionFile, type FileContent } from "../../../session-file/session-file.ts";
 import { newTenantKey, tenantKey } from "./tenant-key.ts";
+import { openingOf } from "../opening.ts";
 import { newRecord } from "../session-keeper.ts";
 import { linesOfTurns, turnsOfLines } from "../turn-lines.ts";
 import type { StoredTurn } from "../turn-rows.ts";
@@ -34,6 +36,7 @@ const latestSeconds = 253_402_300_799;
 const message = z.strictObject({
   role: z.enum(["system", "user", "assistant", "tool"]),
   content: z.string(),
+  name: z.string().exactOptional(),
   calls: z.array(z.strictObject({ id: z.string(), name: z.string(), arguments: z.string() })).exactOptional(),
   callId: z.string().exactOptional(),
 });
@@ -44,12 +47,28 @@ const turn = z.strictObject({
   finish: z.enum(turnFinishes),
   created: z.int().min(0).max(latestSeconds),
 });
+/** What the conversation begins with, to go on with it or to begin otherwise. */
+const opening = z.strictObject({
+  instructions: z.string().nullable().exactOptional(),
+  tools: z
+    .array(z.strictObject({ name: z.string(), description: z.string().exactOptional(), parameters: z.record(z.string(), z.unknown()) }))
+    .exactOptional(),
+  firstPromptTokens: z.int().min(0).max(mostConversationTokens).exactOptional(),
+});
 const transcript = z.strictObject({
   name: z.string().max(200),
   turns: z.array(turn),
   /** Tokens that the state has read; 0 without one. */
   stateTokens: z.int().min(0).max(mostConversationTokens),
+  opening: opening.exactOptional(),
 });
+
+/** The first version whose readers understand it. */
+function versionOfFile(turns: readonly StoredTurn[], hasOpening: boolean): FileVersion {
+  const messages = turns.flatMap((one) => one.messages);
+  if (hasOpening || messages.some(({ name }) => name !== undefined)) return 3;
+  return messages.some(({ calls, callId }) => calls !== undefined || callId !== undefined) ? 2 : 1;
+}
 
 export async function exportSession(
   environment: SessionEnvironment,
@@ -67,16 +86,19 @@ export async function exportSession(
     const { key, sealed } = passphrase === null ? await newTenantKey(environment.STATE_KEYS, tenant) : await newPassphraseKey(passphrase);
     const newest = turns.findLast(({ snapshot }) => snapshot !== null);
     const state = newest === undefined ? null : await stateOf(environment, tenant, newest);
+    const begun = openingOf(record);
+    const hasOpening = (begun.instructions ?? null) !== null || (begun.tools ?? []).length > 0;
     const content: FileContent = {
       header: { ...identityOf(record.model), tokens: tokens.length, created: unixSeconds(), sealed },
       transcript: {
         name: record.name,
         turns: turns.map(({ number, messages, tokens: end, finish, created }) => ({ number, messages, tokens: end, finish, created })),
         stateTokens: state === null ? 0 : (newest?.snapshotTokens ?? 0),
+        ...(hasOpening ? { opening: begun } : {}),
       },
       tokens,
       state,
-      hasCalls: turns.some(({ messages }) => messages.some(({ calls, callId }) => calls !== undefined || callId !== undefined)),
+      version: versionOfFile(turns, hasOpening),
     };
     return { ok: true, value: { file: sealSessionFile(content, key) } };
   } catch (cause) {
@@ -112,8 +134,8 @@ export async function importSession(
       passphrase === null ? tenantKey(environment.STATE_KEYS, tenant, sealed) : passphraseKey(passphrase, sealed),
     );
     const { version, model } = await modelOfFile(environment, content.header);
-    const { name, turns, stateTokens } = checked(content, model.tokenizer.vocabularySize);
-    const record = await newRecord(environment, tenant, "session", version, name);
+    const { name, turns, stateTokens, opening: begun } = checked(content, model.tokenizer.vocabularySize);
+    const record = { ...(await newRecord(environment, tenant, "session", version, name)), ...begun };
     const last = turns.at(-1);
     let snapshot: string | null = null;
     const store = storeOf(environment, tenant);
@@ -178,6 +200,8 @@ function checked({ transcript: value, tokens }: FileContent, vocabulary: number)
     );
   const rises = (values: readonly number[]) => values.every((one, at) => at === 0 || one > (values[at - 1] ?? 0));
   if (!rises(ends) || (ends.at(-1) ?? 0) !== tokens.length) throw refuse("its turns must follow one another to its last token");
+  const { firstPromptTokens = 0 } = parsed.data.opening ?? {};
+  if (firstPromptTokens > tokens.length) throw refuse(`it begins with ${String(firstPromptTokens)} of ${String(tokens.length)} tokens`);
   if (stateTokens > tokens.length) throw refuse(`its state has read ${String(stateTokens)} of ${String(tokens.length)} tokens`);
   const outside = tokens.find((id) => id >= vocabulary);
   if (outside !== undefined) throw refuse(`token ${String(outside)} is outside the vocabulary of ${String(vocabulary)}`);
