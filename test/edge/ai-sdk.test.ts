@@ -48,6 +48,7 @@ const place = z.object({ city: z.enum(["Rome", "Oslo"]), days: z.int().min(1).ma
 
 test("an object that fits its schema", async () => {
   const held = createOpenAICompatible({ name: "held", baseURL: `${stackUrl}/v1`, apiKey: "sk-any", supportsStructuredOutputs: true });
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- programs that use it are to run unchanged
   const { object } = await generateObject({ ...settings, model: held.chatModel(modelId), maxOutputTokens: 80, schema: place });
   expect(place.safeParse(object).success).toBe(true);
 });

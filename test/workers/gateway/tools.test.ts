@@ -345,7 +345,9 @@ describe("responses", () => {
     const streamed = await respond({ stream: true });
     const events = await responseEvents(streamed);
     expect(events.map(({ sequence_number: number }) => number)).toEqual([...events.keys()]);
-    const withoutDeltas = events.map(({ type, output_index: at }) => `${type.replace("response.", "")} ${String(at ?? "")}`.trim());
+    const withoutDeltas = events.map(({ type, output_index: at }) =>
+      `${type.replace("response.", "")} ${typeof at === "number" ? String(at) : ""}`.trim(),
+    );
     const call = (at: number) =>
       ["output_item.added", "function_call_arguments.done", "output_item.done"].map((type) => `${type} ${String(at)}`);
     expect(withoutDeltas.filter((type) => !type.includes("delta"))).toEqual([
