@@ -35,6 +35,40 @@ test("a message, whole, streamed and by the client's streaming helper, is one an
   expect(final.usage.input_tokens + (final.usage.cache_read_input_tokens ?? 0)).toBe(counted);
 });
 
+test("tools: what is called fits, whole and by the client's helpers", async () => {
+  const tools = [
+    {
+      name: "look_up",
+      description: "Looks a word up.",
+      input_schema: {
+        type: "object" as const,
+        properties: { word: { enum: ["sea", "land"] } },
+        required: ["word"],
+        additionalProperties: false,
+      },
+    },
+  ];
+  const choice = { ...asked, max_tokens: 200, tools, tool_choice: { type: "any" as const, disable_parallel_tool_use: true } };
+  const whole = await client.messages.create(choice);
+  const [use] = whole.content;
+  if (use?.type !== "tool_use") throw new Error(JSON.stringify(whole));
+  expect([whole.stop_reason, use.name]).toEqual(["tool_use", "look_up"]);
+  expect(["sea", "land"]).toContain((use.input as { readonly word: string }).word);
+  const streamed = await client.messages.stream(choice).finalMessage();
+  expect(streamed.content).toMatchObject([{ type: "tool_use", name: "look_up", input: use.input }]);
+  const next = await client.messages.create({
+    ...asked,
+    tools,
+    tool_choice: { type: "none" },
+    messages: [
+      ...asked.messages,
+      { role: "assistant", content: whole.content },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: use.id, content: "It is wet." }] },
+    ],
+  });
+  expect(textOf(next).length).toBeGreaterThan(0);
+});
+
 test("errors become the client's own classes", async () => {
   await expect(client.messages.create({ ...asked, model: "claude-none" })).rejects.toBeInstanceOf(NotFoundError);
   const refused = client.messages.create({ ...asked, thinking: { type: "enabled", budget_tokens: 1024 } });

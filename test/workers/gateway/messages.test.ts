@@ -1,16 +1,15 @@
 /** Anthropic's messages over HTTP: their shapes, their events in their order, their errors. */
 import { beforeEach, describe, expect, test } from "vitest";
-import { messageEvent, messagesError } from "../../../workers/gateway/openapi/message-answers.ts";
+import { messagesError } from "../../../workers/gateway/openapi/message-answers.ts";
 import { answerShapes } from "../../../workers/gateway/openapi/answers.ts";
-import { chat, dataLines, json, post, readToEnd, request, requestWith, type Json } from "../support/gateway-client.ts";
+import { chat, json, post, readToEnd, request, requestWith, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
+import { called, hi, lookUp, message, messageEvents } from "../support/message-client.ts";
 import { scriptedFailure } from "../support/toy-backend.ts";
 import { bytesAsTokens, idOf } from "../support/tiny-tokenizer.ts";
 
 beforeEach(() => engine.use({ reply: [idOf("hello"), idOf("Ġworld")] }));
 
-const hi: Json = { model: "tiny", max_tokens: 8, messages: [{ role: "user", content: "hi" }] };
-const message = (body: Json = {}) => post("/v1/messages", { ...hi, ...body });
 const promptOf = (call = 0): number[] => Array.from(engine.calls[call]?.prompt ?? []);
 const saidError = async (response: Response) => messagesError.parse(await response.json());
 
@@ -57,7 +56,7 @@ test("a stop sequence is named", async () => {
   expect(await (await message({ stop_sequences: ["never", "lo wo", "wor"] })).json()).toMatchObject({
     ...{ content: [{ text: "hel" }], stop_reason: "stop_sequence", stop_sequence: "lo wo" },
   });
-  const lines = eventsOf(await (await message({ stop_sequences: [" wor"], stream: true })).text());
+  const lines = messageEvents(await (await message({ stop_sequences: [" wor"], stream: true })).text());
   expect(lines.at(-2)).toMatchObject({ delta: { stop_reason: "stop_sequence", stop_sequence: " wor" } });
 });
 
@@ -73,25 +72,11 @@ test("text that is held to a schema", async () => {
   ]);
 });
 
-interface StreamEvent {
-  readonly type: string;
-  readonly delta?: { readonly text?: string; readonly stop_reason?: string };
-  readonly message?: { readonly usage: Json };
-  readonly usage?: Json;
-}
-/** Each under the name that its data has, and of a shape that the API's document has. */
-function eventsOf(text: string): StreamEvent[] {
-  const events = dataLines(text).map((line) => messageEvent.parse(JSON.parse(line)) as StreamEvent);
-  const names = text.split("\n").flatMap((line) => (line.startsWith("event: ") ? [line.slice("event: ".length)] : []));
-  expect(names).toEqual(events.map(({ type }) => type));
-  return events;
-}
-
 describe("a stream", () => {
   test("has their events in their order, and ends with message_stop alone", async () => {
     const response = await message({ stream: true });
     const text = await response.text();
-    const events = eventsOf(text);
+    const events = messageEvents(text);
     const deltas = ["content_block_delta", "content_block_delta"];
     expect(events.map(({ type }) => type)).toEqual([
       ...["message_start", "ping", "content_block_start", ...deltas, "content_block_stop", "message_delta", "message_stop"],
@@ -104,14 +89,14 @@ describe("a stream", () => {
     // It can be read again, and gone on with from any event that has an id.
     const again = (headers: Record<string, string>) =>
       request(`/v1/streams/${response.headers.get("x-spikingbrain-stream") ?? ""}`, { headers });
-    expect(eventsOf(await (await again({})).text())).toEqual(events);
+    expect(messageEvents(await (await again({})).text())).toEqual(events);
     const ids = [...text.matchAll(/^id: (\S+)$/gm)].map(([, id = ""]) => id);
-    expect(eventsOf(await (await again({ "last-event-id": ids[0] ?? "" })).text())).toEqual(events.slice(4));
+    expect(messageEvents(await (await again({ "last-event-id": ids[0] ?? "" })).text())).toEqual(events.slice(4));
   });
 
   test("of nothing has no content", async () => {
     engine.use({ reply: [] });
-    const events = eventsOf(await (await message({ stream: true })).text());
+    const events = messageEvents(await (await message({ stream: true })).text());
     expect(events.map(({ type }) => type)).toEqual(["message_start", "ping", "message_delta", "message_stop"]);
     expect(await (await message()).json()).toMatchObject({ content: [], stop_reason: "end_turn" });
   });
@@ -119,7 +104,7 @@ describe("a stream", () => {
   test("that breaks off ends in one error event, and the connection breaks", async () => {
     engine.use({ reply: bytesAsTokens("abcdef"), breakAt: { token: 3, how: "error" } });
     const { text, clean } = await readToEnd(await message({ stream: true, temperature: 0 }));
-    const events = eventsOf(text);
+    const events = messageEvents(text);
     expect(clean).toBe(false);
     expect(events.filter(({ type }) => ["error", "message_stop"].includes(type))).toMatchObject([{ type: "error" }]);
     expect(events.at(-1)?.type).toBe("error");
@@ -135,7 +120,7 @@ test("a prompt that is remembered is read from the cache, and said to be", async
   await expect.poll(async () => (await usage())["cache_read_input_tokens"]).toBeGreaterThan(0);
   const next = await usage();
   expect((next["input_tokens"] ?? 0) + (next["cache_read_input_tokens"] ?? 0)).toBe(first["input_tokens"]);
-  const [start] = eventsOf(await (await request("/v1/messages", json({ ...body, stream: true }, headers))).text());
+  const [start] = messageEvents(await (await request("/v1/messages", json({ ...body, stream: true }, headers))).text());
   expect(start?.message?.usage).toMatchObject({
     cache_read_input_tokens: next["cache_read_input_tokens"],
     input_tokens: next["input_tokens"],
@@ -156,10 +141,20 @@ test("count_tokens counts what a message would read", async () => {
 
 describe("what is refused", () => {
   test.each<[string, Json, string]>([
-    ["tools", { tools: [{ name: "f", input_schema: { type: "object" } }] }, "tools"],
+    ["a tool of another kind", { tools: [{ type: "bash_20250124", name: "bash", input_schema: { type: "object" } }] }, "tools[0].type"],
+    ["a tool without a schema", { tools: [{ name: "f" }] }, "tools[0].input_schema"],
+    ["a schema that no text can be held to", { tools: [{ name: "f", input_schema: { not: {} } }] }, "tools[0].input_schema"],
+    ["two tools of one name", { tools: [lookUp, lookUp] }, "tools[1].name"],
+    ["a choice of no tool", { tools: [lookUp], tool_choice: { type: "tool", name: "g" } }, "tool_choice.name"],
+    ["a choice without tools", { tool_choice: { type: "any" } }, "tool_choice"],
+    ["a call of the user's", { messages: [{ role: "user", content: [called] }] }, "messages[0].content[0].type"],
     ["thinking", { thinking: { type: "enabled", budget_tokens: 1024 } }, "thinking"],
     ["an image", { messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }, "messages[0].content[0].type"],
-    ["a tool's result", { messages: [{ role: "user", content: [{ type: "tool_result" }] }] }, "messages[0].content[0].type"],
+    [
+      "a result of no call",
+      { messages: [{ role: "user", content: [{ type: "tool_result", tool_use_id: "x" }] }] },
+      "messages[0].content[0].tool_use_id",
+    ],
     ["an effort", { output_config: { effort: "high" } }, "output_config.effort"],
     ["a server of tools", { mcp_servers: [{}] }, "mcp_servers"],
     ["a field that nobody knows", { prompt: "a" }, "prompt"],

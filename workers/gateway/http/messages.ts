@@ -5,18 +5,23 @@ import { servedModel, type ServedModel } from "../../models/served-model.ts";
 import type { GatewayContext } from "../environment.ts";
 import { answerGeneration, type GenerationEndpoint } from "../pipeline.ts";
 import { modelMeant } from "../plan/model-choice.ts";
+import { toldFunctions } from "../prompt/told-functions.ts";
 import { withSchemaTold } from "../prompt/tell-schema.ts";
 import { messageBody, messageCountBody, type MessageBody, type MessageCountBody } from "../schema/anthropic-message.ts";
 import { parseBody } from "../schema/parse.ts";
+import { askedTools } from "../schema/tools.ts";
 import { readJson } from "./read-json.ts";
 
-const promptOf = (model: ServedModel, { messages, response_format: format }: MessageCountBody): Uint32Array =>
-  renderChat(model, withSchemaTold(messages, format));
+const tools = ({ toolFields }: MessageCountBody) => askedTools(toolFields);
+
+const promptOf = (model: ServedModel, body: MessageCountBody): Uint32Array =>
+  renderChat(model, withSchemaTold(body.messages, body.response_format), toldFunctions(tools(body)));
 
 const endpoint: GenerationEndpoint<MessageBody> = {
   name: "message",
   idPrefix: "msg_",
   schema: messageBody,
+  tools,
   render: (body, model) => ({
     promptField: "messages",
     prompts: [{ tokens: promptOf(model, body), echo: null }],
@@ -41,6 +46,11 @@ const names: readonly (readonly [ours: string, theirs: string])[] = [
 
 function inRequest(failure: ServiceFailure): ServiceFailure {
   const { param, message } = failure;
+  const [, schema] = /^(tools\[\d+\])\.parameters/.exec(param ?? "") ?? [];
+  if (param !== undefined && schema !== undefined) {
+    const named = (text: string) => text.replace(`${schema}.parameters`, `${schema}.input_schema`);
+    return { ...failure, param: named(param), message: named(message) };
+  }
   const [ours, theirs] = names.find(([name]) => param === name || param?.startsWith(`${name}[`) === true) ?? [];
   if (param === undefined || ours === undefined || theirs === undefined) return failure;
   return { ...failure, param: param.replace(ours, theirs), message: message.replaceAll(`'${ours}`, `'${theirs}`) };

@@ -16,7 +16,13 @@ export const messagesError = z.strictObject({
   request_id: text,
 });
 
-const block = z.strictObject({ type: z.literal("text"), text, citations: z.null() });
+const block = z.union([
+  z.strictObject({ type: z.literal("text"), text, citations: z.null() }),
+  z.strictObject({
+    ...{ type: z.literal("tool_use"), id: text, name: text, input: z.record(text, z.unknown()) },
+    caller: z.strictObject({ type: z.literal("direct") }),
+  }),
+]);
 const ending = {
   stop_reason: z.enum(["end_turn", "max_tokens", "stop_sequence", "tool_use", "refusal"]).nullable(),
   stop_sequence: text.nullable(),
@@ -38,12 +44,17 @@ export const message = z.strictObject({
 const event = <Type extends string, Fields extends z.ZodRawShape>(type: Type, fields: Fields) =>
   z.strictObject({ type: z.literal(type), ...fields });
 
+const blockDelta = z.union([
+  z.strictObject({ type: z.literal("text_delta"), text }),
+  z.strictObject({ type: z.literal("input_json_delta"), partial_json: text }),
+]);
+
 /** In the order in which they come. */
 export const messageEvent = z.union([
   event("message_start", { message }),
   event("ping", {}),
   event("content_block_start", { index: count, content_block: block }),
-  event("content_block_delta", { index: count, delta: z.strictObject({ type: z.literal("text_delta"), text }) }),
+  event("content_block_delta", { index: count, delta: blockDelta }),
   event("content_block_stop", { index: count }),
   event("message_delta", { delta: z.strictObject({ ...ending, container: z.null() }), usage: deltaUsage }),
   event("message_stop", {}),

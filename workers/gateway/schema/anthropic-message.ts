@@ -1,70 +1,26 @@
 /** The bodies of `POST /v1/messages` and of `POST /v1/messages/count_tokens`, in Anthropic's words: what is read of them is in those of the rest. */
 import * as z from "zod";
+import { unmatchedResult } from "../../contracts/tools.ts";
 import type { TranscriptMessage } from "../../contracts/session.ts";
+import { cacheControl, message, placedMessages, text } from "./anthropic-content.ts";
+import { messageToolChoice, messageToolFields, messageTools } from "./anthropic-tools.ts";
 import { generationFields, modelId } from "./generation-fields.ts";
-import { messagesLimit, partsLimit, stopLengthLimit, stopsLimit } from "./limits.ts";
-import { accepted, isAbsent, isEmptyArray, onWire, refusedKind, unsupported } from "./parse.ts";
+import { messagesLimit, stopLengthLimit, stopsLimit } from "./limits.ts";
+import { accepted, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
 import { outputFormat } from "./structured-output.ts";
-
-/** Asks for what is done anyway: with a key, the state of what a prompt begins with is kept. */
-const cacheControl = z.strictObject({ type: z.literal("ephemeral"), ttl: z.enum(["5m", "1h"]).nullish() }).nullish();
-
-const textBlock = z.strictObject({
-  type: z.literal("text"),
-  text: z.string(),
-  cache_control: cacheControl,
-  citations: unsupported(isEmptyArray),
-});
-
-const refusedBlock = (kind: string) => refusedKind("type", kind, "messages hold text only");
-
-const block = z.discriminatedUnion("type", [
-  textBlock,
-  refusedBlock("image"),
-  refusedBlock("document"),
-  refusedBlock("search_result"),
-  refusedBlock("thinking"),
-  refusedBlock("redacted_thinking"),
-  refusedBlock("tool_use"),
-  refusedBlock("tool_result"),
-  refusedBlock("server_tool_use"),
-  refusedBlock("web_search_tool_result"),
-  refusedBlock("container_upload"),
-]);
-
-/** Blocks are paragraphs of one text. */
-const textOf = (one: z.ZodType) =>
-  onWire(
-    z
-      .preprocess(
-        (value) => (typeof value === "string" ? [{ type: "text", text: value }] : value),
-        z.array(z.unknown(), { error: "must be a string or an array of text blocks" }).max(partsLimit),
-      )
-      .pipe(z.array(one))
-      .transform((list) => list.map((item) => (item as { readonly text: string }).text).join("\n")),
-    z.union([z.string(), z.array(one).max(partsLimit)]),
-  );
-
-const content = textOf(block);
-
-const messages = z
-  .array(z.strictObject({ role: z.enum(["user", "assistant", "system"]), content }))
-  .min(1)
-  .max(messagesLimit);
+import { choiceRefusal } from "./tools.ts";
 
 const isDisabled = (value: unknown) => typeof value === "object" && value !== null && "type" in value && value.type === "disabled";
-const isNoChoice = (value: unknown) =>
-  typeof value === "object" && value !== null && "type" in value && ["none", "auto"].includes(String(value.type));
 
 /** What a prompt is made of. */
 const promptFields = {
   model: modelId,
-  messages,
-  system: textOf(textBlock).nullish(),
+  messages: z.array(message).min(1).max(messagesLimit),
+  system: text.nullish(),
   cache_control: cacheControl,
   output_config: z.strictObject({ format: outputFormat, effort: unsupported() }).nullish(),
-  tools: unsupported(isEmptyArray),
-  tool_choice: unsupported(isNoChoice),
+  tools: messageTools,
+  tool_choice: messageToolChoice,
   thinking: unsupported(isDisabled),
   speed: unsupported((value) => value === "standard"),
   mcp_servers: unsupported(isEmptyArray),
@@ -95,32 +51,58 @@ export const messageBody = z
     hedge: generationFields.hedge,
     seed: generationFields.seed,
   })
-  .transform(({ stop_sequences: stop, system, messages: said, metadata: _metadata, output_config: output, ...body }) => ({
+  .transform(({ stop_sequences: stop, metadata: _metadata, ...body }, context) => ({
     ...body,
+    ...promptOf(body, context),
     stop,
-    messages: spoken(system, said),
     logit_bias: [],
-    response_format: asResponseFormat(output?.format),
   }));
 
-export const messageCountBody = z.strictObject(promptFields).transform(({ model, system, messages: said, output_config: output }) => ({
-  model,
-  messages: spoken(system, said),
-  response_format: asResponseFormat(output?.format),
-}));
+export const messageCountBody = z
+  .strictObject(promptFields)
+  .transform((body, context) => ({ model: body.model, ...promptOf(body, context) }));
 
 export type MessageBody = z.output<typeof messageBody>;
 export type MessageCountBody = z.output<typeof messageCountBody>;
 
-/** Messages that one speaker says one after another are one, as Anthropic has it. */
+/** What a prompt is made of, in the words of the rest. */
+function promptOf({ system, messages, tools, tool_choice: choice, output_config: output }: PromptFields, context: z.RefinementCtx) {
+  const refuse = (path: readonly (string | number)[], message: string) => {
+    context.addIssue({ code: "custom", path: [...path], message });
+  };
+  const placed = messages.flatMap(placedMessages);
+  const unmatched = unmatchedResult(placed.map(({ message }) => message));
+  if (unmatched !== undefined) refuse(placed[unmatched.at]?.path ?? [], `must be the id of a 'tool_use' before it${unmatched.why}`);
+  const toolFields = messageToolFields(tools, choice);
+  const refused = choiceRefusal(toolFields);
+  if (refused !== undefined) refuse(refused.field.split("."), refused.message);
+  return {
+    messages: spoken(
+      system,
+      placed.map(({ message }) => message),
+    ),
+    toolFields,
+    response_format: asResponseFormat(output?.format),
+  };
+}
+
+type PromptFields = z.output<z.ZodObject<typeof promptFields>>;
+
+/** Messages that one speaker says one after another are one, as Anthropic has it; what functions gave are one each. */
 function spoken(system: string | null | undefined, said: readonly TranscriptMessage[]): TranscriptMessage[] {
   const joined: TranscriptMessage[] = [];
   for (const message of [...(isAbsent(system) ? [] : [{ role: "system", content: system } as const]), ...said]) {
     const last = joined.at(-1);
-    if (last?.role === message.role) joined[joined.length - 1] = { ...last, content: `${last.content}\n${message.content}` };
+    if (last?.role === message.role && message.role !== "tool") joined[joined.length - 1] = both(last, message);
     else joined.push(message);
   }
   return joined;
+}
+
+function both(first: TranscriptMessage, second: TranscriptMessage): TranscriptMessage {
+  const calls = [...(first.calls ?? []), ...(second.calls ?? [])];
+  const texts = [first.content, second.content].filter((one) => one !== "" || calls.length === 0);
+  return { ...first, content: texts.join("\n"), ...(calls.length === 0 ? {} : { calls }) };
 }
 
 /** Under the name that the rest of the gateway has for it. */

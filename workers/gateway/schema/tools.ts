@@ -7,10 +7,10 @@ import { isAbsent, onWire, refusedKind } from "./parse.ts";
 /** Deeper than what the grammar Worker takes. */
 const mostDepth = 72;
 
-const functionName = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/, { error: "must be 1 to 64 letters, digits, '_' or '-'" });
+export const functionName = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/, { error: "must be 1 to 64 letters, digits, '_' or '-'" });
 
 /** What of it is understood, the grammar Worker says. */
-const parameters = z
+export const functionSchema = z
   .custom<Readonly<Record<string, unknown>>>(
     (value) => typeof value === "object" && value !== null && !Array.isArray(value),
     "must be a JSON schema (an object)",
@@ -23,7 +23,7 @@ const parameters = z
 const definition = {
   name: functionName,
   description: z.string().nullish(),
-  parameters: parameters.nullish(),
+  parameters: functionSchema.nullish(),
   strict: z.boolean().nullish(),
 };
 
@@ -53,7 +53,7 @@ const chatTool = z.discriminatedUnion("type", [
 const responseTool = z.discriminatedUnion("type", [z.strictObject({ type: z.literal("function"), ...definition }), ...refused]);
 
 /** They are looked at where their number and their size allow it. */
-const bounded = z
+export const boundedTools = z
   .array(z.unknown(), { error: "must be an array of functions" })
   .refine((tools) => tools.length <= toolsLimit, {
     abort: true,
@@ -65,19 +65,20 @@ const bounded = z
 /** @param path leads from a tool to its definition. */
 const listOf = <T>(tool: z.ZodType<T>, path: readonly "function"[], definitionOf: (tool: T) => Definition) =>
   z
-    .preprocess((value) => value ?? [], bounded)
+    .preprocess((value) => value ?? [], boundedTools)
     .pipe(z.array(tool))
     .transform((tools) => tools.map((one, at) => toolOf(definitionOf(one), [`tools[${String(at)}]`, ...path].join("."))))
-    .superRefine((tools, context) => {
-      const at = tools.findIndex(({ name }, place) => tools.findIndex((one) => one.name === name) < place);
-      if (at >= 0)
-        context.addIssue({
-          code: "custom",
-          path: [at, ...path, "name"],
-          message: "must be another name than those of the tools before it",
-          input: tools[at]?.name,
-        });
-    });
+    .superRefine(requireDifferentNames(path));
+
+/** @param path leads from a tool to its definition. */
+export function requireDifferentNames(path: readonly string[]) {
+  return (tools: readonly RequestTool[], context: z.RefinementCtx): void => {
+    const at = tools.findIndex(({ name }, place) => tools.findIndex((one) => one.name === name) < place);
+    if (at < 0) return;
+    const message = "must be another name than those of the tools before it";
+    context.addIssue({ code: "custom", path: [at, ...path, "name"], message, input: tools[at]?.name });
+  };
+}
 
 export const chatTools = onWire(
   listOf(chatTool, ["function"], (tool) => (tool as { readonly function: Definition }).function),

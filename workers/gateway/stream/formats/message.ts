@@ -1,7 +1,8 @@
-/** Anthropic's `message`, whole and as the events of a stream: its content is one block of text, or none where nothing was said. */
+/** Anthropic's `message`, whole and as the events of a stream: its content is a block of text where something was said, and one for each call. */
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
-import { textOf, type Delta } from "../../../contracts/choice.ts";
+import type { Delta } from "../../../contracts/choice.ts";
 import type { ServiceFailure } from "../../../contracts/errors.ts";
+import type { FunctionCall } from "../../../contracts/session.ts";
 import { messagesErrorBody } from "../../messages/error.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FormatEvent } from "./format.ts";
 
@@ -21,7 +22,9 @@ const notCounted: PromptTokens = { tokens: 0, cached: 0 };
 
 /** For one reading of a stream from its first entry. */
 export function messageFormat({ header: { id, model }, prompt = notCounted }: MessageFormatOptions): AnswerFormat {
-  let isOpen = false;
+  let blocks = 0;
+  /** The kind of the last block, until it is closed. */
+  let open: "text" | "call" | undefined;
   let reason: ChoiceFinish = "length";
   let stop: string | null = null;
 
@@ -30,23 +33,39 @@ export function messageFormat({ header: { id, model }, prompt = notCounted }: Me
     ...ending,
     ...{ container: null, diagnostics: null, usage },
   });
+  const ofBlock = (type: string, fields: object) => event(type, { index: blocks - 1, ...fields });
+  const closed = (): FormatEvent[] => {
+    if (open === undefined) return [];
+    open = undefined;
+    return [ofBlock("content_block_stop", {})];
+  };
+  const begun = (kind: "text" | "call", block: object): FormatEvent[] => {
+    const before = closed();
+    open = kind;
+    blocks += 1;
+    return [...before, ofBlock("content_block_start", { content_block: block })];
+  };
   const failed = (failure: ServiceFailure): object => messagesErrorBody(failure, id.replace(/^msg_/, ""));
 
   return {
     numbers: "entries",
     opening: () => [event("message_start", { message: message([], endingOf(null, null), usageOf(prompt, 0)) }), event("ping", {})],
     delta: ({ content }: Delta) => {
-      const text = textOf(content);
+      const more = (delta: object) => ofBlock("content_block_delta", { delta });
+      if (content.kind === "call") {
+        const { begun: named, arguments: json } = content;
+        const start = named === undefined ? [] : begun("call", callBlock(named, {}));
+        return json === "" ? start : [...start, more({ type: "input_json_delta", partial_json: json })];
+      }
+      const { text } = content;
       if (text === "") return [];
-      const delta = event("content_block_delta", { index: 0, delta: { type: "text_delta", text } });
-      if (isOpen) return [delta];
-      isOpen = true;
-      return [event("content_block_start", { index: 0, content_block: textBlock("") }), delta];
+      const start = open === "text" ? [] : begun("text", textBlock(""));
+      return [...start, more({ type: "text_delta", text })];
     },
     closing: (_index, why, matched) => {
       reason = why;
       stop = matched ?? null;
-      return isOpen ? [event("content_block_stop", { index: 0 })] : [];
+      return closed();
     },
     done: (usage) => [
       event("message_delta", {
@@ -58,8 +77,9 @@ export function messageFormat({ header: { id, model }, prompt = notCounted }: Me
     broken: (failure) => ({ name: "error", data: failed(failure) }),
     errorBody: failed,
     whole: ([choice], usage) => {
-      const { text = "", reason: why = "length", stop: matched = null } = choice ?? {};
-      return message(text === "" ? [] : [textBlock(text)], endingOf(why, matched), usageOf(promptOf(usage), usage.completion_tokens));
+      const { text = "", calls = [], reason: why = "length", stop: matched = null } = choice ?? {};
+      const content = [...(text === "" ? [] : [textBlock(text)]), ...calls.flatMap(wholeCall)];
+      return message(content, endingOf(why, matched), usageOf(promptOf(usage), usage.completion_tokens));
     },
   };
 }
@@ -67,6 +87,19 @@ export function messageFormat({ header: { id, model }, prompt = notCounted }: Me
 const event = (type: string, fields: object): FormatEvent => ({ name: type, data: { type, ...fields } });
 
 const textBlock = (text: string) => ({ type: "text", text, citations: null });
+
+const callBlock = ({ id, name }: Pick<FunctionCall, "id" | "name">, input: unknown) => ({
+  ...{ type: "tool_use", id, name, input, caller: { type: "direct" } },
+});
+
+/** A call that the answer's length has cut off is none: `input` has no place for half an object. */
+function wholeCall(call: FunctionCall): object[] {
+  try {
+    return [callBlock(call, JSON.parse(call.arguments))];
+  } catch {
+    return [];
+  }
+}
 
 function endingOf(reason: ChoiceFinish | null, stop: string | null): object {
   return {
