@@ -58,7 +58,7 @@ export const drawnRooms: readonly Room[] = [
   { path: `${session}/settings.ts`, imports: [contracts, settings, `${session}/state-secrets.ts`] },
   { path: `${session}/ids`, imports: [encoding, `${session}/state-secrets.ts`], types: [`${session}/environment.ts`] },
   { path: `${session}/storage`, imports: [contracts, observe, waiting, `${session}/failures.ts`] },
-  { path: `${answers}/text`, imports: [contracts, tokenizer], types: [generation] },
+  { path: `${answers}/text`, imports: [contracts, models, tokenizer], types: [generation] },
   { path: answers, imports: [...libraries, ...ground, `${answers}/text`, sessions, generation, snapshots] },
   { path: decisions, imports: [...libraries, ...ground, sessions, generation, snapshots] },
   { path: sessions, imports: [...libraries, ...ground, generation, snapshots] },

@@ -1,7 +1,7 @@
 /** What an answer's text is to its readers: text as it comes or, where it may call functions, what is said and its calls. */
 import type { DeltaContent, ScoredToken } from "../../../contracts/choice.ts";
 import type { FunctionCall } from "../../../contracts/session.ts";
-import { CallParser, type Piece } from "./call-parser.ts";
+import { CallParser, type ParsedDelta } from "./call-parser.ts";
 import type { AssembledText } from "./text-assembler.ts";
 
 export class AnswerContent {
@@ -44,17 +44,17 @@ export class AnswerContent {
     const contents = this.#contents(this.#parser.finish());
     if (this.#tokens.length === 0) return contents;
     const last = this.#parser.calls.length - 1;
-    const rest: Piece = last < 0 ? { kind: "text", text: "" } : { kind: "call", call: last, arguments: "" };
+    const rest: ParsedDelta = last < 0 ? { kind: "text", text: "" } : { kind: "call", call: last, arguments: "" };
     return [...contents, ...this.#contents([rest])];
   }
 
-  /** Tokens leave with the last piece that there is after them. */
-  #contents(pieces: readonly Piece[]): DeltaContent[] {
-    return pieces.map((piece, at) => {
-      const isLast = at === pieces.length - 1;
+  /** Tokens leave with the last delta that there is after them. */
+  #contents(deltas: readonly ParsedDelta[]): DeltaContent[] {
+    return deltas.map((delta, at) => {
+      const isLast = at === deltas.length - 1;
       const tokens = isLast ? this.#tokens : [];
       if (isLast) this.#tokens = [];
-      return { ...piece, tokens };
+      return { ...delta, tokens };
     });
   }
 }

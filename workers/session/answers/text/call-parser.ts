@@ -6,7 +6,7 @@ import type { FunctionCall } from "../../../contracts/session.ts";
 import { callEnd, callStart } from "../../../models/call-form.ts";
 import { JsonValueEnd } from "./json-value-end.ts";
 
-export type Piece =
+export type ParsedDelta =
   | { readonly kind: "text"; readonly text: string }
   | {
       readonly kind: "call";
@@ -48,24 +48,24 @@ export class CallParser {
     return this.#calls.length > 0 && this.#state === "text";
   }
 
-  push(text: string): Piece[] {
+  push(text: string): ParsedDelta[] {
     this.#pending += text;
-    const pieces: Piece[] = [];
+    const deltas: ParsedDelta[] = [];
     for (let state: State | undefined; state !== this.#state;) {
       state = this.#state;
-      pieces.push(...this.#take());
+      deltas.push(...this.#take());
     }
-    return pieces;
+    return deltas;
   }
 
   /** What was held back, once no more text can come. Of a call without a name nothing is told. */
-  finish(): Piece[] {
+  finish(): ParsedDelta[] {
     const held = this.#state === "text" && !(this.isWhole && this.#pending.trim() === "") ? this.#pending : "";
     this.#pending = "";
     return this.#said(held);
   }
 
-  #take(): Piece[] {
+  #take(): ParsedDelta[] {
     switch (this.#state) {
       case "text":
         return this.#takeText();
@@ -81,7 +81,7 @@ export class CallParser {
     }
   }
 
-  #takeText(): Piece[] {
+  #takeText(): ParsedDelta[] {
     const at = this.#pending.indexOf(callStart);
     if (at >= 0) {
       // The line break before a call is none of what is said.
@@ -94,7 +94,7 @@ export class CallParser {
     return this.#said(said);
   }
 
-  #takeHead(): Piece[] {
+  #takeHead(): ParsedDelta[] {
     const [whole, name] = head.exec(this.#pending) ?? [];
     if (whole === undefined || name === undefined) return [];
     const call = this.#calls.length;
@@ -105,7 +105,7 @@ export class CallParser {
     return [{ kind: "call", call, begun, arguments: "" }];
   }
 
-  #takeArguments(): Piece[] {
+  #takeArguments(): ParsedDelta[] {
     const end = this.#end.push(this.#pending);
     const given = this.#pending.slice(0, end);
     const call = this.#calls.length - 1;
@@ -121,7 +121,7 @@ export class CallParser {
     this.#pending = this.#pending.slice(taken);
   }
 
-  #said(text: string): Piece[] {
+  #said(text: string): ParsedDelta[] {
     this.#text += text;
     return text === "" ? [] : [{ kind: "text", text }];
   }

@@ -1,38 +1,38 @@
 /** Calls in text that arrives in deltas: however it is cut, the same text and the same calls come out, and nothing is shown that is taken back. */
 import { expect, test } from "vitest";
 import { callText } from "../../../../../workers/models/call-form.ts";
-import { CallParser, type Piece } from "../../../../../workers/session/answers/text/call-parser.ts";
+import { CallParser, type ParsedDelta } from "../../../../../workers/session/answers/text/call-parser.ts";
 import { seeded } from "../../../support/dice.ts";
 
-/** What a client makes of the pieces, as their order has it. */
-function assembled(pieces: readonly Piece[]): { text: string; calls: { id: string; name: string; arguments: string }[] } {
+/** What a client makes of the deltas, as their order has it. */
+function assembled(deltas: readonly ParsedDelta[]): { text: string; calls: { id: string; name: string; arguments: string }[] } {
   const calls: { id: string; name: string; arguments: string }[] = [];
   let text = "";
-  for (const piece of pieces) {
-    if (piece.kind === "text") {
+  for (const delta of deltas) {
+    if (delta.kind === "text") {
       expect(calls).toEqual([]);
-      text += piece.text;
-    } else if (piece.begun !== undefined) {
-      expect([piece.call, piece.arguments]).toEqual([calls.length, ""]);
-      calls.push({ ...piece.begun, arguments: "" });
+      text += delta.text;
+    } else if (delta.begun !== undefined) {
+      expect([delta.call, delta.arguments]).toEqual([calls.length, ""]);
+      calls.push({ ...delta.begun, arguments: "" });
     } else {
-      expect(piece.call).toBe(calls.length - 1);
+      expect(delta.call).toBe(calls.length - 1);
       const last = calls.at(-1);
-      if (last !== undefined) last.arguments += piece.arguments;
+      if (last !== undefined) last.arguments += delta.arguments;
     }
   }
   return { text, calls };
 }
 
-function read(text: string, cut: () => number): { parser: CallParser; pieces: Piece[] } {
+function read(text: string, cut: () => number): { parser: CallParser; deltas: ParsedDelta[] } {
   const parser = new CallParser("call_x");
-  const pieces: Piece[] = [];
+  const deltas: ParsedDelta[] = [];
   for (let at = 0; at < text.length;) {
     const length = cut();
-    pieces.push(...parser.push(text.slice(at, at + length)));
+    deltas.push(...parser.push(text.slice(at, at + length)));
     at += length;
   }
-  return { parser, pieces: [...pieces, ...parser.finish()] };
+  return { parser, deltas: [...deltas, ...parser.finish()] };
 }
 
 const one = { name: "get", arguments: '{"city": "Rome }</tool_call>{", "of": [{"a\\\\": "\\"}"}], "n": -1.5e3}' };
@@ -54,8 +54,8 @@ test.each([
 ] as const)("%s", (_name, text, said, made, isWhole) => {
   const dice = seeded(5);
   for (const cut of [() => 1, () => text.length, ...Array.from({ length: 40 }, () => () => 1 + dice.below(9))]) {
-    const { parser, pieces } = read(text, cut);
-    expect(assembled(pieces)).toEqual({ text: said, calls: made });
+    const { parser, deltas } = read(text, cut);
+    expect(assembled(deltas)).toEqual({ text: said, calls: made });
     expect([parser.text, parser.calls, parser.isWhole]).toEqual([said, made, isWhole]);
   }
 });
