@@ -170,6 +170,26 @@ describe("the page on the real stack", () => {
     expect(await lastAnswer(page).locator(".placement li").allInnerTexts()).toEqual(["ran in the edge’s own engine"]);
     expect(await lastAnswer(page).locator(".speed").innerText()).toMatch(/remembered [\d,]+ tokens, read \d+ new/);
     expect(await page.locator("aside .row-title").count()).toBe(1);
+    // Nothing of it stays here, the model neither where nobody wants it any more.
+    const remembered = () =>
+      page.evaluate(
+        () =>
+          new Promise<number>((resolve, reject) => {
+            const opening = indexedDB.open("spikingbrain-device");
+            opening.onerror = () => reject(new Error("the database cannot be opened"));
+            opening.onsuccess = () => {
+              const counting = opening.result.transaction("conversations").objectStore("conversations").count();
+              counting.onsuccess = () => resolve(counting.result);
+              opening.result.close();
+            };
+          }),
+      );
+    expect(await remembered()).toBe(0);
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByRole("button", { name: "Delete the model from this device" }).click();
+    await page.getByRole("button", { name: "Delete the model from this device" }).waitFor({ state: "detached" });
+    expect(await page.evaluate(() => caches.has("device-model"))).toBe(false);
+    await page.keyboard.press("Escape");
 
     // The same by the server alone: seeded and greedy.
     await page.getByRole("button", { name: "New chat" }).first().click();

@@ -77,7 +77,9 @@ export async function answer(
   };
   const { digest: model, tokenizerDigest: tokenizer } = loaded.description;
   const states = withState(before?.states.filter((one) => one.tokens <= start.tokens.length) ?? [], tokens.length, state);
-  return { id: conversation, model, tokenizer, turns: [...start.turns, turn], tokens, states, updated: Date.now() };
+  // What was begun anew begins with nothing else.
+  const opening = start.turns.length === 0 || before?.opening === undefined ? {} : { opening: before.opening };
+  return { id: conversation, model, tokenizer, turns: [...start.turns, turn], ...opening, tokens, states, updated: Date.now() };
 }
 
 function generateRequest(

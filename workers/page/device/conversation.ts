@@ -27,6 +27,8 @@ export interface Remembered {
   readonly model: string;
   readonly tokenizer: string;
   readonly turns: readonly RememberedTurn[];
+  /** What it begins with, as its session file says it: of no use here, and kept for the server. */
+  readonly opening?: unknown;
   readonly tokens: Uint32Array<ArrayBuffer>;
   /** At turns' ends, the latest last. */
   readonly states: readonly RememberedState[];

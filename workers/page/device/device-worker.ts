@@ -16,6 +16,7 @@ const methods: { readonly [M in DeviceMethod]: Serve<M> } = {
   answer: async (device, order, emit, signal) => (await device.answer(order, emit, signal), null),
   adopt: async (device, file) => (await device.adopt(file), null),
   give: (device, order) => device.give(order),
+  retain: async (device, conversations) => (await device.retain(conversations), null),
   forget: async (device, conversation) => (await device.forget(conversation), null),
 };
 

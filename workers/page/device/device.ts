@@ -61,6 +61,10 @@ export class Device {
     });
   }
 
+  async retain(conversations: readonly string[]): Promise<void> {
+    for (const id of await this.#kept.ids()) if (!conversations.includes(id)) await this.forget(id);
+  }
+
   async forget(conversation: string): Promise<void> {
     await this.#inTurn(conversation, () => this.#kept.remove(conversation));
   }

@@ -29,6 +29,10 @@ export class KeptConversations {
     return await settled(this.#store("readonly").get(id) as IDBRequest<Remembered | undefined>);
   }
 
+  async ids(): Promise<readonly string[]> {
+    return (await settled(this.#store("readonly").getAllKeys())).filter((key) => typeof key === "string");
+  }
+
   async put(remembered: Remembered): Promise<void> {
     const store = this.#store("readwrite");
     store.put(remembered);

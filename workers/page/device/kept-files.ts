@@ -7,10 +7,7 @@ import { weightsPath } from "../../contracts/model-files.ts";
 import { toHex } from "../../encoding/hex.ts";
 import type { ModelAssets } from "../../models/catalog.ts";
 import { DeviceError } from "./failures.ts";
-import type { LoadProgress } from "./protocol.ts";
-
-/** Of the browser's Cache Storage; the service worker has names of its own. */
-const cacheName = "device-model";
+import { modelCacheName as cacheName, type LoadProgress } from "./protocol.ts";
 
 /** Small files, as the Workers read them: fresh while there is a network, kept for when there is none. */
 export const keptAssets: ModelAssets = {

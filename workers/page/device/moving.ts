@@ -9,6 +9,7 @@ import type { GivenConversation, GiveOrder, SealedConversation } from "./protoco
 interface Transcript {
   readonly turns: readonly RememberedTurn[];
   readonly stateTokens: number;
+  readonly opening?: unknown;
 }
 
 /** @throws ServiceError where the file is not valid; DeviceError where it is of another model. */
@@ -19,25 +20,28 @@ export async function opened(
   const content = await openSessionFile(file.stream(), ({ sealed }) => passphraseKey(passphrase, sealed));
   if (content.header.model !== model || content.header.tokenizer !== tokenizer)
     throw new DeviceError("device", "The server's conversation is of another version of the model than the one on this device.");
-  const { turns, stateTokens } = content.transcript as Transcript;
+  const { turns, stateTokens, opening } = content.transcript as Transcript;
   const bytes = content.state === null ? undefined : new Uint8Array(await new Response(content.state).arrayBuffer());
   return {
     ...{ id: conversation, model, tokenizer, turns, updated: Date.now() },
+    ...(opening === undefined ? {} : { opening }),
     tokens: Uint32Array.from(content.tokens),
     states: bytes === undefined || stateTokens === 0 ? [] : [{ tokens: stateTokens, bytes }],
   };
 }
 
 export async function sealed(remembered: Remembered, { name, passphrase }: Omit<GiveOrder, "conversation">): Promise<GivenConversation> {
-  const { model, tokenizer, turns, tokens, states } = remembered;
+  const { model, tokenizer, turns, opening, tokens, states } = remembered;
   const state = states.at(-1);
   const { key, sealed } = await newPassphraseKey(passphrase);
   const file = sealSessionFile(
     {
       header: { model, tokenizer, tokens: tokens.length, created: Math.floor(Date.now() / 1000), sealed },
-      transcript: { name, turns, stateTokens: state?.tokens ?? 0 },
+      transcript: { name, turns, stateTokens: state?.tokens ?? 0, ...(opening === undefined ? {} : { opening }) },
       tokens,
       state: state === undefined ? null : new Blob([state.bytes]).stream(),
+      // The first that may have anything that another file had.
+      version: opening === undefined && turns.every(({ messages }) => messages.every(isPlain)) ? 1 : 3,
     },
     key,
   );
@@ -47,3 +51,6 @@ export async function sealed(remembered: Remembered, { name, passphrase }: Omit<
   });
   return { file: await new Response(file).blob(), answers };
 }
+
+/** Neither calls of functions nor speakers' names. */
+const isPlain = (message: object): boolean => Object.keys(message).every((key) => key === "role" || key === "content");

@@ -14,6 +14,8 @@ export interface DeviceCalls {
   readonly adopt: { readonly argument: SealedConversation; readonly event: never; readonly result: null };
   /** The conversation as a session file; null where the engine does not remember it. */
   readonly give: { readonly argument: GiveOrder; readonly event: never; readonly result: GivenConversation | null };
+  /** Forgets all but these: what was deleted here while the engine was away. */
+  readonly retain: { readonly argument: readonly string[]; readonly event: never; readonly result: null };
   readonly forget: { readonly argument: string; readonly event: never; readonly result: null };
 }
 
@@ -30,6 +32,9 @@ export type DeviceReply<M extends DeviceMethod = DeviceMethod> =
   { readonly event: DeviceCalls[M]["event"] } | { readonly result: DeviceCalls[M]["result"] } | { readonly failure: DeviceFailure };
 
 export const stopWord = "stop";
+
+/** Of the browser's Cache Storage: the model's files. The service worker has names of its own. */
+export const modelCacheName = "device-model";
 
 export interface DeviceModel {
   readonly id: string;

@@ -188,6 +188,7 @@ export const chinese: Texts = {
   deviceDownloading: (received, total) => `正在下载模型：${received} / ${total}`,
   deviceLoading: "正在本设备上加载模型",
   deviceProgress: "本设备上的模型",
+  deviceDrop: "从本设备上删除模型",
   deviceReady: "模型已在本设备上，由它回答。",
   ranOnDevice: "在本设备上计算",
   settingsIntro: "适用于当前对话和之后的新对话。留空则由服务器决定。",

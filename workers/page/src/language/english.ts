@@ -193,6 +193,7 @@ export const english = {
   deviceDownloading: (received: string, total: string) => `Downloading the model: ${received} of ${total}`,
   deviceLoading: "Loading the model on this device",
   deviceProgress: "The model on this device",
+  deviceDrop: "Delete the model from this device",
   deviceReady: "The model is on this device and answers.",
   ranOnDevice: "computed on this device",
   settingsIntro: "They apply to this conversation and to new ones. An empty field leaves the choice to the server.",

@@ -16,7 +16,7 @@ import type { Preferences, Settings } from "./types.ts";
 export interface Actions extends ChatActions, ListActions {
   readonly documents: Documents;
   readonly sharing: Sharing;
-  readonly device: Pick<Device, "turnOn" | "turnOff">;
+  readonly device: Pick<Device, "turnOn" | "turnOff" | "keepsModel" | "dropModel">;
   readonly changeSettings: (settings: Settings) => void;
   readonly changePreferences: (preferences: Partial<Preferences>) => void;
   /** The key that requests bring from now on; empty for the browser's own. */

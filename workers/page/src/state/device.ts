@@ -1,4 +1,5 @@
 /** The engine in this browser: when it is there, and which conversations it has. Its code is loaded where it is wanted, and not before. */
+import type { modelCacheName } from "../../device/protocol.ts";
 import type { DeviceClient } from "../device/client.ts";
 import { FailureError, failureOf, type Failure } from "../api/failure.ts";
 import { importSession } from "../api/session-file.ts";
@@ -20,7 +21,13 @@ export interface Device {
   /** Hands a conversation that goes on here to the server. @throws FailureError where that fails; its text is then all there is. */
   handOver(conversation: Conversation): Promise<void>;
   forget(conversation: Conversation): Promise<void>;
+  /** Whether this browser keeps the model's files. */
+  keepsModel(): Promise<boolean>;
+  /** Gives their room back; the next time they are downloaded. */
+  dropModel(): Promise<void>;
 }
+
+const cacheName: typeof modelCacheName = "device-model";
 
 /** States are megabytes; a slow line needs its time. */
 const moveMs = 300_000;
@@ -47,9 +54,16 @@ export function createDevice(store: Store): Device {
     const onEvent = (progress: { received: number; total: number; downloads: boolean }) =>
       store.dispatch({ type: "device-changed", device: { status: "loading", ...progress } });
     await client.call("load", { id: model.id, spikes: model.spiking }, { onEvent });
+    await client.call("retain", known());
     rememberModel(model);
     store.dispatch({ type: "device-changed", device: { status: "ready" } });
     return client;
+  }
+
+  /** One whose deletion can be undone still is. */
+  function known(): readonly string[] {
+    const { conversations, deleted } = store.get();
+    return [...conversations, ...(deleted === null ? [] : [deleted])].map(({ id }) => id);
   }
 
   function close(): void {
@@ -87,10 +101,11 @@ export function createDevice(store: Store): Device {
     await withClient(async (client) => {
       const given = await client.call("give", { conversation: id, name: conversationTitle(conversation)?.slice(0, 200) ?? "", passphrase });
       if (given === null) return;
+      // Whatever becomes of it: it goes on at the server, and what is left here would only be in the way of its deletion.
+      await client.call("forget", id);
       const facts = await importSession(given.file, passphrase, AbortSignal.timeout(moveMs));
       store.dispatch({ type: "session-moved", id, facts, answers: given.answers });
       releaseSessions(store, conversation);
-      await client.call("forget", id);
     });
   }
 
@@ -123,6 +138,12 @@ export function createDevice(store: Store): Device {
     },
     ready: start,
     handOver,
+    // A browser without a secure context has no caches, and no model.
+    keepsModel: async () => "caches" in globalThis && (await caches.has(cacheName)),
+    async dropModel() {
+      await caches.delete(cacheName);
+      store.dispatch({ type: "device-changed", device: { status: "off" } });
+    },
     forget: async ({ id, onDevice }) => {
       if (onDevice === true) await attempt(() => withClient((client) => client.call("forget", id)));
     },

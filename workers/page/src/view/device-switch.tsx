@@ -1,4 +1,4 @@
-import { useId } from "preact/hooks";
+import { useEffect, useId, useState } from "preact/hooks";
 import { isRunning } from "../state/selectors.ts";
 import { useApp } from "./context.ts";
 import { DeviceProgress } from "./device-progress.tsx";
@@ -14,6 +14,8 @@ export function DeviceSwitch() {
   const model = state.models.find(({ download }) => download !== null);
   const bytes = model?.download?.bytes ?? null;
   const busy = state.conversations.some(isRunning);
+  const [kept, setKept] = useState(false);
+  useEffect(() => void actions.device.keepsModel().then(setKept), [device]);
   return (
     <section class="device">
       <div class="check-field">
@@ -39,6 +41,11 @@ export function DeviceSwitch() {
         <p class="hint" role="status">
           {texts.deviceReady}
         </p>
+      ) : null}
+      {kept && !onDevice ? (
+        <button type="button" class="button" onClick={() => void actions.device.dropModel()}>
+          {texts.deviceDrop}
+        </button>
       ) : null}
       {device.status === "failed" ? <FailureNote failure={device.failure} onRetry={actions.device.turnOn} /> : null}
     </section>
