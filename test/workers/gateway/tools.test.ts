@@ -452,6 +452,18 @@ describe("refused by name", () => {
     ["a choice of several", { tools, tool_choice: { type: "allowed_tools" } }, "tool_choice.type", /'allowed_tools' is not supported/],
     ["a call that must be made of nothing", { tool_choice: "required" }, "tool_choice", /needs 'tools'/],
     ["another constraint", { tools, structured_outputs: { regex: "a" } }, "structured_outputs", /must be left out/],
+    [
+      "a response format with options of the library",
+      { tools, response_format: { type: "json_schema", json_schema: { name: "a", schema: { "x-guidance": { lenient: true } } } } },
+      "response_format.json_schema.schema",
+      /'x-guidance' is not supported/,
+    ],
+    [
+      "a response format that can't be held to",
+      { tools, response_format: { type: "json_schema", json_schema: { name: "a", schema: { not: {} } } } },
+      "response_format.json_schema.schema",
+      /"not".*not supported/,
+    ],
     ["ends that are ignored", { tools, ignore_eos: true }, "ignore_eos", /must be false beside 'tools'/],
     ["the older name", { functions: [{ name: "f" }] }, "functions", /newer names/],
     ["the older name's choice", { function_call: { name: "f" } }, "function_call", /newer names/],

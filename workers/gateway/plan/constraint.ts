@@ -70,6 +70,9 @@ function withCalls(tools: RequestTools, format: AskedConstraint | undefined): As
     format === undefined
       ? undefined
       : ((format.constraint.kind === "json_object" ? { type: "object" } : JSON.parse(format.constraint.text)) as Schema);
+  // The grammar has options of its own there.
+  if (format !== undefined && schema !== undefined && "x-guidance" in schema)
+    throw invalidRequest(`'${format.param}': cannot be held to: the keyword 'x-guidance' is not supported.`, format.param);
   return {
     constraint: callsGrammar(tools, jsonOf, schema),
     param: "tools",
