@@ -24,6 +24,7 @@ export const fileMagic = "SBSF";
  * a conversation begins with.
  */
 const fileVersions = [1, 2, 3] as const;
+const anyOf = new Intl.ListFormat("en", { type: "disjunction" });
 export type FileVersion = (typeof fileVersions)[number];
 const fixedBytes = 12;
 const mostHeaderBytes = 64 << 10;
@@ -59,7 +60,7 @@ export async function takeHeader(reader: ByteReader): Promise<{ readonly header:
   const view = new DataView(fixed.buffer);
   const [version, length] = [view.getUint32(4, true), view.getUint32(8, true)];
   if (!(fileVersions as readonly number[]).includes(version))
-    throw invalidFile(`its version must be ${fileVersions.join(" or ")}; it is ${String(version)}`);
+    throw invalidFile(`its version must be ${anyOf.format(fileVersions.map(String))}; it is ${String(version)}`);
   if (length > mostHeaderBytes) throw invalidFile(`its header may have ${String(mostHeaderBytes)} bytes; it has ${String(length)}`);
   const json = await reader.exact(length);
   const bytes = new Uint8Array(fixedBytes + length);
