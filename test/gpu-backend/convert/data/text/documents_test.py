@@ -31,10 +31,10 @@ def test_a_page_becomes_its_text() -> None:
     ("name", "content"),
     [
         ("a.txt", b"hello  there\r\n\n\n\nyou"),
-        ("a.rst.gz", gzip.compress(b"hello there\n\nyou")),
+        ("a.rst.gz", gzip.compress(b"hello there\n\nyou", mtime=0)),
         ("a.html", b"<p>hello <i>there</i></p><p>you</p>"),
         ("a.jsonl", json.dumps({"text": "hello there\n\nyou", "source": "a"}).encode()),
-        ("a.jsonl.gz", gzip.compress(json.dumps({"text": "hello there\n\nyou"}).encode())),
+        ("a.jsonl.gz", gzip.compress(json.dumps({"text": "hello there\n\nyou"}).encode(), mtime=0)),
     ],
 )
 def test_documents_of_every_kind(tmp_path: Path, name: str, content: bytes) -> None:
