@@ -1,9 +1,16 @@
 /** The local stack with ways around the gateway (worker/index.ts), over the real engine or over one that costs next to nothing. */
-import { configurationsWith, engineConfiguration, startStack } from "../../infra/local/stack.ts";
+import { preparedModel } from "../../infra/local/models/prepare-model.ts";
+import { engineConfigurationsFor } from "../../infra/local/models/spiking-engine.ts";
+import { configurationsWith, startStack } from "../../infra/local/stack.ts";
+import { stagesBeside } from "../../infra/local/stages/configurations.ts";
 import { whenEnded } from "./ending.ts";
 import { freePort } from "../support/free-port.ts";
 
-const engines = { real: engineConfiguration, counting: "test/bench/worker/counting-engine.toml" } as const;
+/** The real one over as many Workers as the prepared model needs, as in `npm start`. */
+const engines = {
+  real: () => engineConfigurationsFor(undefined, stagesBeside(preparedModel())),
+  counting: () => ({ engine: "test/bench/worker/counting-engine.toml" }),
+} as const;
 
 /** Room for a slow machine to load the model. */
 const readyTimeoutMilliseconds = 180_000;
@@ -12,7 +19,7 @@ const readyTimeoutMilliseconds = 180_000;
 export async function withStack<T>(engine: keyof typeof engines, use: (url: string) => Promise<T>): Promise<T> {
   const stack = await startStack({
     port: await freePort(),
-    configurations: configurationsWith({ gateway: "test/bench/worker/wrangler.toml", engine: engines[engine] }),
+    configurations: configurationsWith({ gateway: "test/bench/worker/wrangler.toml", ...engines[engine]() }),
   });
   const forget = whenEnded(() => stack.stop());
   try {
