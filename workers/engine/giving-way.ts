@@ -88,3 +88,8 @@ function youngestOfTheLargest<T extends Holder>(running: readonly T[]): T | unde
   }
   return undefined;
 }
+
+/** Those whose sequences nothing is being done with. */
+export function atRest(generations: readonly Generation[]): Generation[] {
+  return generations.filter(({ stepping }) => !stepping);
+}

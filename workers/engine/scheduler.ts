@@ -7,10 +7,11 @@
  */
 import type { Outcome } from "../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
+import { BetweenPasses } from "./between-passes.ts";
 import { engineErrorCode, StatesLost, type ComputingEngine } from "./engine-surface.ts";
 import { consumerGone, failureOf, overloaded } from "./failures.ts";
 import { Generation, type GenerationHost } from "./generation.ts";
-import { idleHolder, makingRoomFor, nextToGiveWay } from "./giving-way.ts";
+import { atRest, idleHolder, makingRoomFor, nextToGiveWay } from "./giving-way.ts";
 import { LongPrompts } from "./long-prompts.ts";
 import { defaultLimits, type SchedulerHost, type SchedulerLimits } from "./scheduler-limits.ts";
 import type { Admission, OpenedRequest, RequestToCheck } from "../contracts/request/open-state.ts";
@@ -18,7 +19,8 @@ import { invalidField } from "../contracts/request/failures.ts";
 import { fullQueue, retryAfterSeconds } from "./queue.ts";
 import { hasPlace, inOrder, nextToAdmit } from "./shares.ts";
 import { SharedPasses } from "./shared-passes.ts";
-import { mostAnswering, type Candidate } from "./step-plan.ts";
+import type { Candidate } from "./step-plan.ts";
+import { StepsOnTheWay } from "./steps-on-the-way.ts";
 import { refusalOf, type RequestLimits } from "../contracts/request/check.ts";
 
 /** Another object's sequences may free memory without a word, so a waiting queue looks again this often. */
@@ -29,12 +31,6 @@ const stallPollMilliseconds = 1000;
 const renewalMilliseconds = 15_000;
 /** A sequence that cannot take one step after this many evictions never will. */
 const mostFruitlessEvictions = 8;
-/** A pass of so many tokens takes a tenth of a second on a slow machine. */
-const longPassTokens = 8;
-/** An iteration of the event loop in which nobody else does anything. */
-const quietMilliseconds = 2;
-/** How long a pass waits for chunks that are on their way between Workers. */
-const mostEmptyIterations = 3;
 const neededForOthers = "its memory was needed for others";
 
 export class Scheduler implements Admission {
@@ -55,18 +51,9 @@ export class Scheduler implements Admission {
   #round = 0;
   readonly #longPrompts: LongPrompts;
   readonly #passes = new SharedPasses();
-  /** How many chunks of states may move before the next pass: they take about as long as tokens do, and the last pass took so many. */
-  #chunksLeft = 0;
-  /** Iterations of the event loop since a chunk moved. */
-  #emptyIterations = 0;
-  /** Whether the last pass read tokens of a prompt, or computed the first token of an answer. */
-  #readPrompt = false;
-  /** How many tokens the last pass computed; 0 once the event loop has had its iterations for it. */
-  #passTokens = 0;
+  readonly #betweenPasses: BetweenPasses;
+  readonly #stepsOnTheWay = new StepsOnTheWay(() => this.#wake?.());
   #defect: ServiceFailure | undefined;
-  /** Steps that have begun, where they take their time, and those of them that have ended since the loop looked last. */
-  #stepsOnTheWay = 0;
-  #endedSteps: (() => void)[] = [];
 
   readonly #generationHost: GenerationHost;
 
@@ -75,6 +62,7 @@ export class Scheduler implements Admission {
     this.#requestLimits = requestLimits;
     this.#host = host;
     this.#limits = limits;
+    this.#betweenPasses = new BetweenPasses(host, limits);
     this.#longPrompts = new LongPrompts(() => host.now());
     this.#generationHost = {
       now: () => host.now(),
@@ -129,7 +117,7 @@ export class Scheduler implements Admission {
           renewedAt = this.#host.now();
           this.#host.renew();
         }
-        for (const end of this.#endedSteps.splice(0)) end();
+        this.#stepsOnTheWay.settle();
         this.#dropEnded();
         if (this.#all().length === 0) {
           this.#passes.reset();
@@ -137,8 +125,8 @@ export class Scheduler implements Admission {
         }
         this.#admit();
         const moved = this.#moveStates();
-        if (await this.#moreStates(moved)) continue;
-        if (this.#step() || moved > 0) await this.#yield();
+        if (await this.#betweenPasses.givesStatesMore(moved, this.#statesOnTheWay())) continue;
+        if (this.#step() || moved > 0) await this.#betweenPasses.yieldToOthers();
         else await this.#idle();
       }
     } catch (error) {
@@ -151,23 +139,6 @@ export class Scheduler implements Admission {
       this.#host.onDefect(error);
     } finally {
       this.#looping = false;
-    }
-  }
-
-  /**
-   * Requests come and tokens go through other Workers, which may share this thread: were the next pass computed at once, they would wait for one
-   * at every hop. An iteration costs a millisecond where nobody else has anything to do: little beside a pass that reads of a prompt, much beside one
-   * of a token each. After a long pass the others have iterations until one of them took no longer than that.
-   */
-  async #yield(): Promise<void> {
-    const fewest = this.#readPrompt ? this.#limits.promptIterations : 1;
-    const most = this.#passTokens >= longPassTokens ? this.#limits.mostIterations : fewest;
-    this.#readPrompt = false;
-    this.#passTokens = 0;
-    for (let iteration = 1, isBusy = true; iteration <= fewest || (iteration <= most && isBusy); iteration += 1) {
-      const begun = this.#host.now();
-      await this.#host.yield();
-      isBusy = this.#host.now() - begun > quietMilliseconds;
     }
   }
 
@@ -278,20 +249,6 @@ export class Scheduler implements Admission {
     return moved;
   }
 
-  /**
-   * Whether states have the next iteration too, and not a pass: as many chunks move between two passes as the first one had tokens, so that a state
-   * of many chunks does not wait for a pass at each of them, and those who answer never lose more than half of the time. What comes from
-   * elsewhere may need an iteration or two of the event loop to be here.
-   */
-  async #moreStates(moved: number): Promise<boolean> {
-    if (this.#chunksLeft <= 0 || this.#statesOnTheWay() === 0) return false;
-    this.#emptyIterations = moved > 0 ? 0 : this.#emptyIterations + 1;
-    if (this.#emptyIterations > mostEmptyIterations) return false;
-    this.#chunksLeft -= Math.max(1, moved);
-    await this.#host.yield();
-    return true;
-  }
-
   #statesOnTheWay(): number {
     return [...this.#running, ...this.#saving].filter(({ movesState }) => movesState).length;
   }
@@ -299,7 +256,7 @@ export class Scheduler implements Admission {
   /** One forward pass. False when there was nothing to compute, or no more of it may be on the way. */
   #step(): boolean {
     const { stepsAtOnce = 1 } = this.#engine;
-    if (this.#stepsOnTheWay >= stepsAtOnce) return false;
+    if (this.#stepsOnTheWay.count >= stepsAtOnce) return false;
     const byHandle = new Map<number, Generation>();
     const candidates: Candidate[] = [];
     for (const generation of [...this.#running, ...this.#saving]) {
@@ -327,12 +284,18 @@ export class Scheduler implements Admission {
       if (engineErrorCode(error) === "out_of_memory") return this.#makeRoom();
       throw error;
     }
-    this.#readPrompt = plan.some((count, index) => index % 2 === 1 && count > 1);
-    this.#passTokens = tokensOf(plan);
-    this.#chunksLeft = Math.max(Math.min(this.#passTokens, mostAnswering), this.#statesOnTheWay()) - 1;
+    this.#betweenPasses.passed(plan, this.#statesOnTheWay());
     for (const generation of taken) generation.servedAt = this.#round;
     if (step === undefined) this.#endStep(taken);
-    else this.#follow(step, taken);
+    else {
+      const end = (): void => {
+        this.#endStep(taken);
+      };
+      const fail = (error: unknown): void => {
+        this.#stepFailed(taken, error);
+      };
+      this.#stepsOnTheWay.follow(step, taken, end, fail);
+    }
     return true;
   }
 
@@ -340,36 +303,10 @@ export class Scheduler implements Admission {
     for (const generation of taken) {
       if (!this.#advance(generation)) continue;
       this.#generatedTokens += 1;
-      if (generation.generated === 1) this.#readPrompt = true;
+      if (generation.generated === 1) this.#betweenPasses.beganAnswer();
     }
     // At once, so that a reader who sees the end finds the memory free.
     this.#dropEnded();
-  }
-
-  /** Until a step that takes its time has ended, its sequences are left alone. */
-  #follow(step: Promise<void>, taken: readonly Generation[]): void {
-    this.#stepsOnTheWay += 1;
-    for (const generation of taken) generation.stepping = true;
-    const ended = (end: () => void): void => {
-      this.#endedSteps.push(() => {
-        this.#stepsOnTheWay -= 1;
-        for (const generation of taken) generation.stepping = false;
-        end();
-      });
-      this.#wake?.();
-    };
-    step.then(
-      () => {
-        ended(() => {
-          this.#endStep(taken);
-        });
-      },
-      (error: unknown) => {
-        ended(() => {
-          this.#stepFailed(taken, error);
-        });
-      },
-    );
   }
 
   /** A stage has lost states, or had no room for more: who can reads again, and the others are begun again by whoever handed their state over. */
@@ -456,13 +393,4 @@ export class Scheduler implements Admission {
     await Promise.race([woken, this.#host.sleep(this.#waiting.length > 0 ? pollMilliseconds : stallPollMilliseconds)]);
     this.#wake = undefined;
   }
-}
-
-/** Those whose sequences nothing is being done with. */
-function atRest(generations: readonly Generation[]): Generation[] {
-  return generations.filter(({ stepping }) => !stepping);
-}
-
-function tokensOf(plan: Uint32Array): number {
-  return plan.reduce((sum, count, at) => sum + (at % 2 === 1 ? count : 0), 0);
 }
