@@ -1,10 +1,13 @@
 /**
- * Locks among the programs of this project on one machine and user: a Unix socket in the temporary directory, which whoever holds it listens on.
- * It is free as soon as its holder is gone, however that one ended. Plain JavaScript, as bootstrap.mjs runs before anything is installed.
+ * Locks among the programs of this project on one machine and user. Whoever wants one listens on a Unix socket of its own in the temporary directory, which
+ * tells all others of it; a lock is free as soon as its holder is gone, however that one ended. No file is ever shared, so that nobody can take away
+ * another's by mistake: who comes first is settled as at a bakery, by tickets (Lamport 1974, "A new solution of Dijkstra's concurrent programming problem").
+ * Plain JavaScript, as bootstrap.mjs runs before anything is installed.
  * @typedef {{ pid: number, [field: string]: unknown }} Holder
+ * @typedef {{ holder: Holder, ticket: number, isChoosing: boolean, holds: boolean }} Place what a socket tells: who has it, and its place in the queue
  */
 import { createHash, randomUUID } from "node:crypto";
-import { linkSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { readdirSync, renameSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,43 +17,46 @@ const prefix = `spikingbrain-${String(process.getuid?.() ?? 0)}-`;
 const suffix = ".sock";
 const answerMilliseconds = 5000;
 const retryMilliseconds = 200;
+const choosingMilliseconds = 5;
 
 /** A short name for a directory: the path of a socket may have about a hundred bytes. @param {string} path */
 export function nameOf(path) {
   return createHash("sha256").update(path).digest("hex").slice(0, 16);
 }
 
-/** @param {string} name */
-const socketPath = (name) => join(tmpdir(), `${prefix}${name}${suffix}`);
-
 /**
- * Takes a lock, or says who has it. The socket gets its name only once it is listened on: one that refuses a connection is a dead process's.
+ * Takes a lock, or says who has it.
  * @param {string} name letters, digits and dashes
  * @param {Record<string, unknown>} about what others are told of this holder, beside its `pid`
  * @returns {Promise<{ release: () => void } | { holder: Holder }>}
  */
 export async function tryLock(name, about) {
-  const path = socketPath(name);
-  const own = `${path}.${String(process.pid)}-${randomUUID().slice(0, 8)}`;
-  const server = createServer((socket) => socket.on("error", () => undefined).end(JSON.stringify({ pid: process.pid, ...about })));
-  await listen(server, own);
+  const path = join(tmpdir(), `${prefix}${name}.${String(process.pid)}-${randomUUID().slice(0, 8)}${suffix}`);
+  /** @type {Place} */
+  const own = { holder: { pid: process.pid, ...about }, ticket: 0, isChoosing: true, holds: false };
+  const server = createServer((socket) => socket.on("error", () => undefined).end(JSON.stringify(own)));
+  // The socket gets its name once it is listened on: one that refuses a connection is a dead process's.
+  await listen(server, `${path}.new`);
+  renameSync(`${path}.new`, path);
   server.unref();
-  for (;;) {
-    if (isLinked(own, path)) {
-      return {
-        release: () => {
-          rmSync(path, { force: true });
-          server.close();
-        },
-      };
-    }
-    const holder = await ask(path);
-    if (holder !== undefined) {
-      server.close();
-      return { holder };
-    }
-    await removeStale(path, own);
+  const release = () => {
+    rmSync(path, { force: true });
+    server.close();
+  };
+  const others = await places(`${name}.`);
+  own.ticket = 1 + Math.max(0, ...others.map(({ ticket }) => ticket));
+  own.isChoosing = false;
+  // Whoever is not among these has read this ticket before it takes its own, which is then a later one.
+  const all = [...others.filter(({ holds }) => holds), ...(await places(`${name}.`, ({ isChoosing }) => isChoosing))];
+  const first = all
+    .filter(({ holds, ticket, path: other }) => holds || ticket < own.ticket || (ticket === own.ticket && other < path))
+    .sort((a, b) => Number(b.holds) - Number(a.holds) || a.ticket - b.ticket)[0];
+  if (first !== undefined) {
+    release();
+    return { holder: first.holder };
   }
+  own.holds = true;
+  return { release };
 }
 
 /**
@@ -78,9 +84,25 @@ export async function withLock(name, what, task) {
 
 /** Those who hold locks whose name begins so. @param {string} start @returns {Promise<Holder[]>} */
 export async function holders(start) {
+  return (await places(start)).filter(({ holds }) => holds).map(({ holder }) => holder);
+}
+
+/**
+ * The places of all processes whose lock's name begins so.
+ * @param {string} start @param {(place: Place) => boolean} isTransient of a place that it is worth waiting for, as it changes at once
+ * @returns {Promise<(Place & { path: string })[]>}
+ */
+async function places(start, isTransient = () => false) {
   const files = readdirSync(tmpdir()).filter((file) => file.startsWith(`${prefix}${start}`) && file.endsWith(suffix));
-  const found = await Promise.all(files.map((file) => ask(join(tmpdir(), file))));
-  return found.filter((holder) => holder !== undefined);
+  const found = await Promise.all(
+    files.map(async (file) => {
+      const path = join(tmpdir(), file);
+      let place = await ask(path);
+      for (; place !== undefined && isTransient(place); place = await ask(path)) await delay(choosingMilliseconds);
+      return place === undefined ? [] : [{ ...place, path }];
+    }),
+  );
+  return found.flat();
 }
 
 /** @param {import("node:net").Server} server @param {string} path @returns {Promise<void>} */
@@ -93,54 +115,38 @@ async function listen(server, path) {
   });
 }
 
-/** Gives a socket its name, and takes the one that it was made under away; false where another has the name. @param {string} own @param {string} path */
-function isLinked(own, path) {
-  try {
-    linkSync(own, path);
-    rmSync(own, { force: true });
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
-    throw error;
+/** What the process tells that listens on a socket; undefined when none does, and its socket is gone then. @param {string} path @returns {Promise<Place | undefined>} */
+async function ask(path) {
+  for (;;) {
+    const { text, code } = await read(path);
+    if (code === "ECONNREFUSED" || code === "ENOENT") {
+      rmSync(path, { force: true });
+      return undefined;
+    }
+    try {
+      return JSON.parse(text);
+    } catch {
+      // It ended before it had said anything, or had no room for one more who asks; one that is too busy counts as a holder.
+      if (code !== undefined && code !== "ECONNRESET" && code !== "EAGAIN")
+        return { holder: { pid: 0 }, ticket: 0, isChoosing: false, holds: true };
+      await delay(choosingMilliseconds);
+    }
   }
 }
 
-/** Who listens on a socket; undefined when nobody does. @param {string} path @returns {Promise<Holder | undefined>} */
-async function ask(path) {
+/** @param {string} path @returns {Promise<{ text: string, code: string | undefined }>} what a socket gives, and why no more came of it */
+async function read(path) {
   return await new Promise((resolve) => {
     let text = "";
+    /** @type {string | undefined} */
+    let code;
     const socket = connect(path);
-    // A holder that is busy is one all the same.
-    socket.setTimeout(answerMilliseconds, () => socket.destroy());
-    socket.on("data", (chunk) => (text += chunk.toString("utf8")));
-    socket.on("error", (/** @type {NodeJS.ErrnoException} */ error) => {
-      if (error.code === "ECONNREFUSED" || error.code === "ENOENT") resolve(undefined);
+    socket.setTimeout(answerMilliseconds, () => {
+      code = "ETIMEDOUT";
+      socket.destroy();
     });
-    socket.on("close", () => resolve(parsed(text)));
+    socket.on("data", (chunk) => (text += chunk.toString("utf8")));
+    socket.on("error", (/** @type {NodeJS.ErrnoException} */ error) => (code = error.code ?? error.message));
+    socket.on("close", () => resolve({ text, code }));
   });
-}
-
-/** @param {string} text @returns {Holder} */
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return { pid: 0 };
-  }
-}
-
-/**
- * Takes a dead process's socket away, under another name first: another process may have put its own there since, and then that goes back.
- * @param {string} path @param {string} own
- */
-async function removeStale(path, own) {
-  const aside = `${own}.stale`;
-  try {
-    renameSync(path, aside);
-    if ((await ask(aside)) === undefined) rmSync(aside, { force: true });
-    else renameSync(aside, path);
-  } catch (error) {
-    // Another process was faster.
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
-  }
 }

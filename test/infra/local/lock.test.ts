@@ -65,6 +65,28 @@ describe("a lock", () => {
     expect(readFileSync(log, "utf8")).toBe("()".repeat(8));
   });
 
+  it("lets one task at a time run, of four processes that want it forty times each", async () => {
+    const directory = temporaryDirectory();
+    const log = join(directory, "log");
+    writeFileSync(log, "");
+    // Nothing waits between two tries, so that processes come and go while others choose their turn.
+    const program = `
+      import { appendFileSync } from "node:fs";
+      import { tryLock } from ${JSON.stringify(lockModule)};
+      for (let done = 0; done < 40; ) {
+        const lock = await tryLock(${JSON.stringify(`test-${nameOf(directory)}`)}, {});
+        if (!("release" in lock)) continue;
+        appendFileSync(${JSON.stringify(log)}, "(");
+        await new Promise((resolve) => setImmediate(resolve));
+        appendFileSync(${JSON.stringify(log)}, ")");
+        lock.release();
+        done += 1;
+      }
+      console.log("done");`;
+    await Promise.all(Array.from({ length: 4 }, () => beside(program)));
+    expect(readFileSync(log, "utf8")).toBe("()".repeat(160));
+  });
+
   it("is had by exactly one of eight processes that take it at the same time", async () => {
     const name = `test-${nameOf(temporaryDirectory())}`;
     const at = Date.now() + 1000;
