@@ -43,7 +43,7 @@ export const drawnRooms: readonly Room[] = [
   { path: "workers/page", imports: [contracts, waiting], types: ["workers/page/device"] },
   // The engine in the visitor's browser: a script of its own, which the web page loads only where it is wanted.
   { path: "workers/page/device", imports: [contracts, encoding, models, sessionFile, tokenizer, waiting, "workers/engine", "wasm/pkg"] },
-  { path: "workers/grammar", imports: [contracts, models, observe, tokenizer, "wasm/pkg"] },
+  { path: "workers/grammar", imports: [contracts, encoding, models, observe, tokenizer, "wasm/pkg"] },
   { path: "workers/engine", imports: [contracts, encoding, observe, settings, stateFile, waiting, "wasm/pkg"] },
   { path: "workers/stage", imports: [contracts, observe, settings, waiting, "workers/engine"] },
   { path: "workers/pool", imports: [contracts, encoding, observe, settings, waiting] },

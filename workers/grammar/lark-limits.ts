@@ -1,4 +1,5 @@
 /** What of a Lark grammar is not taken: tokens by name or number, which no text has, grammars of more than so many rules, and schemas beyond theirs. */
+import { parseExact } from "../encoding/exact-json.ts";
 import { beyondLimits } from "./schema-limits.ts";
 
 const mostRules = 250;
@@ -34,7 +35,7 @@ const options: readonly string[] = ["whitespace_flexible", "item_separator", "ke
 function beyondSchemaLimits(json: string): string | undefined {
   let schema: unknown;
   try {
-    schema = JSON.parse(json);
+    schema = parseExact(json);
   } catch {
     return "what follows '%json' is not JSON";
   }

@@ -4,6 +4,7 @@
  */
 import { constraintRefusalOf, type Constraint, type GrammarStep } from "../contracts/constraint.ts";
 import { ServiceError } from "../contracts/errors.ts";
+import { parseExact } from "../encoding/exact-json.ts";
 import { notHeldTo, tooManyTexts } from "./failures.ts";
 import { beyondLarkLimits } from "./lark-limits.ts";
 import { beyondLimits } from "./schema-limits.ts";
@@ -169,7 +170,7 @@ function tryingInstance(code: WebAssembly.Module): WasmGrammar {
 
 function beyondKindsLimits({ kind, text }: Constraint): string | undefined {
   if (kind === "lark") return beyondLarkLimits(text);
-  return kind === "json_schema" ? beyondLimits(JSON.parse(text)) : undefined;
+  return kind === "json_schema" ? beyondLimits(parseExact(text)) : undefined;
 }
 
 function refusalOf(cause: unknown): ServiceError {

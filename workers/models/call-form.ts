@@ -20,13 +20,9 @@ const noSpaces = { "x-guidance": { whitespace_flexible: false, item_separator: "
 
 /**
  * A grammar in llguidance's form of Lark for answers with such calls.
- * @param schema is what an answer without calls fits; any text where it is left out. Its keywords, and those of parameters, are text already (`toJson`).
+ * @param schema is what an answer without calls fits; any text where it is left out.
  */
-export function callsGrammar(
-  { functions, choice, parallel }: AskedTools,
-  toJson: (value: unknown) => string,
-  schema?: Readonly<Record<string, unknown>>,
-): Constraint {
+export function callsGrammar({ functions, choice, parallel }: AskedTools, schema?: Readonly<Record<string, unknown>>): Constraint {
   const named = typeof choice === "object" ? choice.name : undefined;
   const callable = named === undefined ? functions : functions.filter(({ name }) => name === named);
   const more = parallel && named === undefined ? ` (${text(`\n${callStart}`)} call)*` : "";
@@ -34,11 +30,11 @@ export function callsGrammar(
     choice !== "auto"
       ? [`start: ${text(callStart)} call${more}`]
       : schema !== undefined
-        ? [`start: answer | ${text(callStart)} call${more}`, `answer: %json ${toJson({ ...schema, ...noSpaces })}`]
+        ? [`start: answer | ${text(callStart)} call${more}`, `answer: %json ${JSON.stringify({ ...schema, ...noSpaces })}`]
         : [`start: said | head call${more}`, `head[suffix=${text(callStart)}]: /(?s:.*)/`, "said: /(?s:.*)/"];
   const rules = callable.map(({ name, parameters }, at) => {
     const head = text(`{"name": ${JSON.stringify(name)}, "arguments": `);
-    return `call_${String(at)}: ${head} %json ${toJson({ type: "object", ...parameters, ...spaces })} "}"`;
+    return `call_${String(at)}: ${head} %json ${JSON.stringify({ type: "object", ...parameters, ...spaces })} "}"`;
   });
   const names = callable.map((_one, at) => `call_${String(at)}`).join(" | ");
   return { kind: "lark", text: [...start, `call: "\\n" (${names}) ${text(`\n${callEnd}`)}`, ...rules].join("\n") };

@@ -1,8 +1,9 @@
 /** Answers that are held to a schema, a pattern, a choice or a grammar, through the API: what comes out fits, and what can't be held to is refused by name. */
 import { beforeEach, describe, expect, test } from "vitest";
-import { chat, complete, failure, type Json } from "../support/gateway-client.ts";
+import { chat, complete, failure, json, request, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
-import { idOf } from "../support/tiny-tokenizer.ts";
+import { idOf, tinyTokenizer } from "../support/tiny-tokenizer.ts";
+import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 
 beforeEach(() => engine.use({}));
 
@@ -15,6 +16,7 @@ const person = {
 const schemaFormat = (schema: unknown, more: Json = {}): Json => ({
   response_format: { type: "json_schema", json_schema: { name: "person", schema, ...more } },
 });
+const tokenizer = Tokenizer.fromTokenizerFile(tinyTokenizer);
 const ask = { max_tokens: 120, temperature: 0 };
 
 interface Whole {
@@ -90,6 +92,66 @@ test("allowed tokens and bad words", async () => {
   const [without] = await chosen(await complete({ prompt: "x", max_tokens: 12, temperature: 0, bad_words: [word] }));
   expect(without?.text).not.toContain(word);
 });
+
+/** As clients write them: JavaScript has no such numbers. */
+const withDigits = (body: Json, digits: string) =>
+  request("/v1/chat/completions", {
+    ...json({}),
+    body: JSON.stringify({ model: "tiny", messages: [{ role: "user", content: "hi" }], ...ask, ...body }).replaceAll('"@"', digits),
+  });
+const functionOf = (schema: Json): Json => ({
+  tools: [{ type: "function", function: { name: "f", parameters: { type: "object", properties: { n: schema }, required: ["n"] } } }],
+  tool_choice: "required",
+});
+
+describe("numbers beyond a double", () => {
+  test.each<[string, Json, string, RegExp]>([
+    ["a constant that is a double", { const: "@" }, "10000000000000002", /^10000000000000002$/],
+    ["a bound that is a double", { type: "integer", minimum: "@", maximum: "@" }, "-9007199254740994", /^-9007199254740994$/],
+    ["a bound that no integer of 64 bits is beyond", { type: "integer", minimum: 7, maximum: "@" }, "18446744073709551615", /^\d+$/],
+    ["what no text is held to", { const: 5, default: "@" }, "12345678901234567890", /^5$/],
+  ])("held to exactly: %s", async (_name, schema, digits, pattern) => {
+    const [whole] = await chosen(await withDigits(schemaFormat(schema), digits));
+    expect(whole?.message.content).toMatch(pattern);
+    // Of the prompt, which tells the schema, as well as of the constraint.
+    expect(tokenizer.decode(engine.calls.at(-1)?.prompt ?? [])).toContain(digits);
+    expect(engine.calls.at(-1)?.constraint?.text).toContain(digits);
+  });
+
+  test.each<[string, Json, string, string]>([
+    ["a constant", { const: "@" }, "9007199254740993", "const"],
+    ["one of a constant's numbers", { enum: [1, { a: ["@"] }] }, "9007199254740993", "enum.1.a.0"],
+    ["a constant of more than 64 bits", { const: "@" }, "9223372036854775808", "const"],
+    ["a constant with more digits than a double", { const: "@" }, "0.12345678901234567890", "const"],
+    ["a bound", { type: "integer", minimum: "@" }, "9007199254740993", "minimum"],
+    ["a bound of numbers", { type: "number", maximum: "@" }, "9223372036854775807", "maximum"],
+    ["an exclusive bound", { type: "integer", exclusiveMinimum: "@" }, "9007199254740992", "exclusiveMinimum"],
+    ["a factor", { type: "integer", multipleOf: "@" }, "9007199254740993", "multipleOf"],
+    ["the least integer of 64 bits", { type: "integer", minimum: "@" }, "-9223372036854775808", "minimum"],
+    ["a number that is too large", { type: "number", maximum: "@" }, "1e999", "maximum"],
+  ])("refused by name: %s", async (_name, schema, digits, path) => {
+    const forms: [Json, string, string][] = [
+      [schemaFormat(schema), "response_format.json_schema.schema", path],
+      [functionOf(schema), "tools[0].function.parameters", `properties.n.${path}`],
+      [{ structured_outputs: { json: JSON.stringify(schema) } }, "structured_outputs.json", path],
+      [{ structured_outputs: { grammar: `start: "a" %json ${JSON.stringify(schema)}` } }, "structured_outputs.grammar", path],
+    ];
+    for (const [body, param, at] of forms) {
+      const { structured_outputs: texts } = body;
+      const response = await (texts === undefined
+        ? withDigits(body, digits)
+        : chat({ ...ask, structured_outputs: withText(texts as Json, digits) }));
+      const error = await failure(response);
+      expect([response.status, error.param]).toEqual([400, param]);
+      expect(error.message).toContain(`'${at}' has the number ${digits}, to which no text can be held exactly`);
+    }
+    expect(engine.calls).toEqual([]);
+  });
+});
+
+/** In fields that are text themselves. */
+const withText = (asked: Json, digits: string): Json =>
+  Object.fromEntries(Object.entries(asked).map(([name, text]) => [name, (text as string).replaceAll('"@"', digits)]));
 
 describe("refusals", () => {
   const param = "response_format.json_schema.schema";

@@ -37,6 +37,16 @@ const fits: Record<string, z.ZodType> = {
 };
 const ask: Json = { max_tokens: 300, temperature: 0, tools };
 
+test("numbers of parameters keep the digits that a double does not have", async () => {
+  const digits = "9223372036854775807";
+  const id = { type: "object", properties: { id: { type: "integer", minimum: 1, maximum: "@" } }, required: ["id"] };
+  const body = { model: "tiny", messages: [{ role: "user", content: "hi" }], max_tokens: 2, tool_choice: "required" };
+  const asked = JSON.stringify({ ...body, tools: [{ type: "function", function: { name: "find", parameters: id } }] });
+  const response = await request("/v1/chat/completions", { ...json({}), body: asked.replace('"@"', digits) });
+  await choices(response);
+  expect(engine.calls[0]?.constraint?.text).toContain(`"maximum":${digits}`);
+});
+
 const spoken = (name: string, given: string) => `<tool_call>\n{"name": "${name}", "arguments": ${given}}\n</tool_call>`;
 const rome = '{"city": "Rome", "days": 3}';
 const bothCalls = `Let me see.\n${spoken("weather", rome)}\n${spoken("clock", "{}")}`;

@@ -114,8 +114,7 @@ test("calls of functions: of any text that is taken up, names and arguments are 
   });
   for (let seed = 0; seed < 12; seed += 1) {
     const functions = [0, 1].map((at) => ({ name: `f${String(at)}`, parameters: schemaOf(2 * seed + at) }));
-    const ofChoice = (choice: "auto" | "required" | { readonly name: string }) =>
-      callsGrammar({ functions, choice, parallel: true }, JSON.stringify);
+    const ofChoice = (choice: "auto" | "required" | { readonly name: string }) => callsGrammar({ functions, choice, parallel: true });
     for (const [choice, begun] of [
       [ofChoice("auto"), "So <tool_call>"],
       [ofChoice("required"), ""],

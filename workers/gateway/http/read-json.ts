@@ -1,5 +1,6 @@
 /** Reads a request's JSON body: right type, bounded size (counted, whatever `Content-Length` says), valid UTF-8, valid JSON without repeated keys. */
 import { ServiceError } from "../../contracts/errors.ts";
+import { digitsOf, mayBeInexact, parseExact } from "../../encoding/exact-json.ts";
 import { invalidRequest, unsupportedMediaType } from "../failures.ts";
 import { bodyLimitBytes } from "../schema/limits.ts";
 import { fieldName } from "../schema/parse.ts";
@@ -16,7 +17,7 @@ export async function readJson(request: Request): Promise<unknown> {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
     const body = parsed(text);
-    if (typeof body === "object" && body !== null && !Array.isArray(body)) return withExactSeed(body, text);
+    if (typeof body === "object" && body !== null && !Array.isArray(body)) return withExactNumbers(body, text);
   } catch (cause) {
     if (cause instanceof ServiceError) throw cause;
     if (cause instanceof RangeError) throw invalidRequest("The request body's arrays and objects are nested too deeply.");
@@ -25,18 +26,29 @@ export async function readJson(request: Request): Promise<unknown> {
   throw invalidRequest("The request body must be a JSON object.");
 }
 
-type ParseWithSource = (text: string, reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown) => unknown;
+/** Fields that hold JSON of the client's, in any place of a body: schemas, and what a decision is about. */
+const holdingJson: ReadonlySet<string> = new Set(["data", "input_schema", "json", "parameters", "schema", "state"]);
 
-/** A seed is 64 bits to its client: where a double does not hold the digits that were sent, it becomes the `bigint` of them. */
-function withExactSeed(body: { readonly seed?: unknown }, text: string): object {
-  if (!Number.isInteger(body.seed) || Number.isSafeInteger(body.seed)) return body;
-  // The reviver is called for every value there is, so only who sends such a seed pays for it.
-  const exact = (JSON.parse as ParseWithSource)(text, (key, value, { source = "" }) =>
-    key === "seed" && /^-?\d+$/.test(source) ? BigInt(source) : value,
-  );
-  return { ...body, seed: (exact as { readonly seed?: unknown }).seed };
+/**
+ * Numbers that a double does not hold keep their digits where they are the client's: in JSON that a body holds, and as a `bigint` in a seed, which
+ * is 64 bits to its client.
+ */
+function withExactNumbers(body: object, text: string): object {
+  if (!mayBeInexact(text)) return body;
+  const exact = wellFormed(parseExact(text)) as { readonly seed?: unknown };
+  const seed = digitsOf(exact.seed);
+  const isInteger = seed !== undefined && /^-?\d+$/.test(seed);
+  return { ...(replaced(body, exact) as object), ...(isInteger ? { seed: BigInt(seed) } : {}) };
 }
 
+function replaced(value: unknown, exact: unknown): unknown {
+  if (typeof value !== "object" || value === null || typeof exact !== "object" || exact === null) return value;
+  const others = exact as Readonly<Record<string, unknown>>;
+  if (Array.isArray(value)) return value.map((one: unknown, at) => replaced(one, others[at]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [name, holdingJson.has(name) ? others[name] : replaced(one, others[name])]),
+  );
+}
 /**
  * The one place where text comes in as JSON: half a surrogate pair, which only an escape can spell in UTF-8, becomes U+FFFD, which is what the
  * model reads in its place. Strict parsers refuse what would come back of it.
@@ -54,6 +66,6 @@ function parsed(text: string): unknown {
 function wellFormed(value: unknown): unknown {
   if (typeof value === "string") return value.toWellFormed();
   if (Array.isArray(value)) return value.map(wellFormed);
-  if (typeof value !== "object" || value === null) return value;
+  if (typeof value !== "object" || value === null || digitsOf(value) !== undefined) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.toWellFormed(), wellFormed(item)]));
 }

@@ -1,7 +1,8 @@
-/** The constraint that a request asks for, by which field, and whether it can be held to; calls of functions are one too. */
+/** The constraint that a request asks for, by which field, and whether it can be held to; calls of functions are one too. Numbers of schemas keep their digits. */
 import { unwrap } from "../../contracts/call.ts";
 import type { Constraint } from "../../contracts/constraint.ts";
 import { ServiceError } from "../../contracts/errors.ts";
+import { parseExact } from "../../encoding/exact-json.ts";
 import { callsGrammar } from "../../models/call-form.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { Environment } from "../environment.ts";
@@ -64,17 +65,17 @@ function withCalls(tools: RequestTools, format: AskedConstraint | undefined): As
     const schema = { type: "object", ...parameters };
     const violation = strict ? strictViolation(schema) : undefined;
     if (violation !== undefined) throw invalidRequest(`'${param}': with 'strict', ${violation}.`, param);
-    return { constraint: { kind: "json_schema", text: jsonOf(schema) }, param };
+    return { constraint: { kind: "json_schema", text: JSON.stringify(schema) }, param };
   });
   const schema =
     format === undefined
       ? undefined
-      : ((format.constraint.kind === "json_object" ? { type: "object" } : JSON.parse(format.constraint.text)) as Schema);
+      : ((format.constraint.kind === "json_object" ? { type: "object" } : parseExact(format.constraint.text)) as Schema);
   // The grammar has options of its own there.
   if (format !== undefined && schema !== undefined && "x-guidance" in schema)
     throw invalidRequest(`'${format.param}': cannot be held to: the keyword 'x-guidance' is not supported.`, format.param);
   return {
-    constraint: callsGrammar(tools, jsonOf, schema),
+    constraint: callsGrammar(tools, schema),
     param: "tools",
     parts: [...parts, ...(format === undefined ? [] : [format])],
   };
@@ -91,7 +92,7 @@ function ofResponseFormat(format: GenerationFields["response_format"]): AskedCon
   const param = "response_format.json_schema.schema";
   const violation = strict === true ? strictViolation(schema) : undefined;
   if (violation !== undefined) throw invalidRequest(`'${param}': with 'strict', ${violation}.`, param);
-  return { constraint: { kind: "json_schema", text: jsonOf(schema) }, param };
+  return { constraint: { kind: "json_schema", text: JSON.stringify(schema) }, param };
 }
 
 function ofStructuredOutputs(asked: GenerationFields["structured_outputs"]): AskedConstraint | undefined {
@@ -101,15 +102,9 @@ function ofStructuredOutputs(asked: GenerationFields["structured_outputs"]): Ask
     constraint: { kind, text },
     param: `structured_outputs.${name}`,
   });
-  if (!isAbsent(json)) return of("json", "json_schema", jsonOf(json));
+  if (!isAbsent(json)) return of("json", "json_schema", JSON.stringify(json));
   if (!isAbsent(regex)) return of("regex", "regex", regex);
-  if (!isAbsent(choice)) return of("choice", "choice", jsonOf(choice));
+  if (!isAbsent(choice)) return of("choice", "choice", JSON.stringify(choice));
   if (!isAbsent(grammar)) return of("grammar", "lark", grammar);
   return of("json_object", "json_object", "");
-}
-
-/** Integers that a JavaScript number does not hold come as `bigint` (`http/read-json.ts`), and go on with all of their digits. */
-export function jsonOf(value: unknown): string {
-  const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
-  return JSON.stringify(value, (_name, one: unknown) => (typeof one === "bigint" ? rawJSON(String(one)) : one));
 }

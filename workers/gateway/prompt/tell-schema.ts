@@ -5,7 +5,6 @@
 import type { TranscriptMessage } from "../../contracts/session.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
 import { isAbsent } from "../schema/parse.ts";
-import { jsonOf } from "../plan/constraint.ts";
 
 /** Messages as the model reads them. */
 export function withSchemaTold(
@@ -14,7 +13,7 @@ export function withSchemaTold(
 ): readonly TranscriptMessage[] {
   if (isAbsent(format) || format.type !== "json_schema" || isAbsent(format.json_schema.schema)) return messages;
   const { description, schema } = format.json_schema;
-  const lines = ["Answer with JSON that fits this schema:", jsonOf(schema), ...(isAbsent(description) ? [] : [description])];
+  const lines = ["Answer with JSON that fits this schema:", JSON.stringify(schema), ...(isAbsent(description) ? [] : [description])];
   const told = lines.join("\n");
   const [first, ...rest] = messages;
   return first?.role === "system"

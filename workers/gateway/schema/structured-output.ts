@@ -1,5 +1,6 @@
 /** What an answer's text must be, in OpenAI's words (`response_format`) and in vLLM's (`structured_outputs`). */
 import * as z from "zod";
+import { parseExact } from "../../encoding/exact-json.ts";
 import { mostChoices } from "../../contracts/constraint.ts";
 import { isAbsent, onWire, unsupported } from "./parse.ts";
 
@@ -60,7 +61,7 @@ const schemaOrText = onWire(
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseExact(text);
   } catch {
     return undefined;
   }

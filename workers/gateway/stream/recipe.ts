@@ -1,4 +1,5 @@
 /** What turns a stream's entries into an answer's bytes: written down with the stream, so that a client that comes back gets the same bytes. */
+import { parseExact } from "../../encoding/exact-json.ts";
 import type { SpikingMode } from "../../contracts/spikes.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { streamUnreadable } from "../failures.ts";
@@ -54,7 +55,7 @@ export interface RecipeChoice {
 
 /** A stream's recipe as it was written down. @throws ServiceError where another version of the gateway wrote it. */
 export function readRecipe(text: string): AnswerRecipe {
-  const recipe = JSON.parse(text) as AnswerRecipe | { readonly version?: unknown };
+  const recipe = parseExact(text) as AnswerRecipe | { readonly version?: unknown };
   if (readVersions.includes(recipe.version)) return recipe as AnswerRecipe;
   throw streamUnreadable(`Its form is ${JSON.stringify(recipe.version ?? null)}; this server reads ${readVersions.join(", ")}.`);
 }
