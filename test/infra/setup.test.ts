@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { setUpAll } from "../runner/setup.ts";
 import type { Requirement } from "../runner/suites.ts";
 
-const all: readonly Requirement[] = ["model", "web page", "python", "torch", "parity", "vllm", "rust", "chromium"];
+const all: readonly Requirement[] = ["model", "web page", "python", "torch", "parity", "vllm", "clients", "rust", "chromium"];
 
 it("sets up each requirement once, in its row; what can't be set up keeps nothing else from it", async () => {
   const events: string[] = [];

@@ -3,11 +3,18 @@ import { buildWebPage } from "../../infra/local/build-web-page.ts";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { ensureRust } from "../../infra/local/rust.ts";
 import { run } from "../../infra/local/run.ts";
-import { setupPython, setupVllm } from "../../infra/local/python/setup-python.ts";
+import { setupClients, setupPython, setupVllm } from "../../infra/local/python/setup-python.ts";
 import type { Requirement } from "./suites.ts";
 
 /** What is set up beside one another: most of it waits for a network or unpacks in one thread. In a row stands what one environment or folder is made of. */
-const rows: readonly (readonly Requirement[])[] = [["vllm"], ["python", "torch", "parity"], ["model", "web page"], ["rust"], ["chromium"]];
+const rows: readonly (readonly Requirement[])[] = [
+  ["vllm"],
+  ["python", "torch", "parity"],
+  ["model", "web page"],
+  ["rust"],
+  ["chromium"],
+  ["clients"],
+];
 
 /** Sets up what is asked for; answers why for what could not be. */
 export async function setUpAll(
@@ -50,6 +57,9 @@ async function setUp(requirement: Requirement): Promise<void> {
       return;
     case "vllm":
       await setupVllm();
+      return;
+    case "clients":
+      await setupClients();
       return;
     case "rust":
       await ensureRust();

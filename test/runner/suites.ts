@@ -10,7 +10,7 @@ import { venvPython, vllmPython } from "../../infra/local/python/setup-python.ts
 import { quietWrangler } from "../../infra/local/stack.ts";
 import { countCargo, countPytest, countVitest, settle, sum, type Counts } from "./counts.ts";
 
-export type Requirement = "model" | "web page" | "python" | "torch" | "parity" | "vllm" | "rust" | "chromium";
+export type Requirement = "model" | "web page" | "python" | "torch" | "parity" | "vllm" | "clients" | "rust" | "chromium";
 
 export interface Suite {
   readonly name: string;
@@ -36,7 +36,7 @@ export const suites: readonly Suite[] = [
   },
   { name: "pytest", needs: ["torch", "parity", "model"], run: () => runPytest(venvPython, ...twoFiles, "test/gpu-backend") },
   { name: "vllm", needs: ["vllm", "model"], run: runVllm },
-  { name: "edge", needs: ["model", "web page", "python", "chromium"], run: runEdge },
+  { name: "edge", needs: ["model", "web page", "python", "clients", "chromium"], run: runEdge },
   {
     name: "pool",
     needs: ["vllm", "model", "web page", "python"],

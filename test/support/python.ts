@@ -24,7 +24,14 @@ export function runPython(script: string, ...parameters: readonly string[]): str
 }
 
 /** The same while other things go on: for scripts that need this process, such as to read what a stack prints. */
-export async function runPythonAsync(script: string, ...parameters: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(pythonPath(), [`${repository}${script}`, ...parameters], { maxBuffer: 1 << 26 });
+export const runPythonAsync = (script: string, ...parameters: readonly string[]): Promise<string> =>
+  outputOf(pythonPath(), script, parameters);
+
+/** The same in the environment of libraries that are clients, `gpu-backend/.venv-clients`. */
+export const runClient = (script: string, ...parameters: readonly string[]): Promise<string> =>
+  outputOf(`${repository}gpu-backend/.venv-clients/bin/python`, script, parameters);
+
+async function outputOf(python: string, script: string, parameters: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(python, [`${repository}${script}`, ...parameters], { maxBuffer: 1 << 26 });
   return stdout;
 }

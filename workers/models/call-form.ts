@@ -13,6 +13,9 @@ export const callEnd = "</tool_call>";
 export const callText = ({ name, arguments: given }: Pick<FunctionCall, "name" | "arguments">): string =>
   `${callStart}\n{"name": ${JSON.stringify(name)}, "arguments": ${given}}\n${callEnd}`;
 
+/** As many as an answer may make, so that a small model that repeats itself comes to an end. */
+const callsLimit = 8;
+
 /** White space as Python's `json.dumps` writes it, which is how models were shown calls, and how templates render them again. */
 const spaces = { "x-guidance": { whitespace_flexible: false, item_separator: ", ", key_separator: ": " } };
 /** As an answer that is held to a schema has it. */
@@ -25,7 +28,7 @@ const noSpaces = { "x-guidance": { whitespace_flexible: false, item_separator: "
 export function callsGrammar({ functions, choice, parallel }: AskedTools, schema?: Readonly<Record<string, unknown>>): Constraint {
   const named = typeof choice === "object" ? choice.name : undefined;
   const callable = named === undefined ? functions : functions.filter(({ name }) => name === named);
-  const more = parallel && named === undefined ? ` (${text(`\n${callStart}`)} call)*` : "";
+  const more = parallel && named === undefined ? ` (${text(`\n${callStart}`)} call){0,${String(callsLimit - 1)}}` : "";
   const start =
     choice !== "auto"
       ? [`start: ${text(callStart)} call${more}`]

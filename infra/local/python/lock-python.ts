@@ -29,7 +29,7 @@ async function mustRun(command: string, args: readonly string[]): Promise<void> 
 try {
   await mustRun(await findPython(), ["-m", "venv", directory]);
   await mustRun(join(directory, "bin/pip"), ["install", "--quiet", "--disable-pip-version-check", `uv==${uvVersion}`]);
-  // All of these share one environment, so their versions must agree; the routers have one of their own, and so have the two for vLLM.
+  // All of these share one environment, so their versions must agree; the routers, the clients and the two for vLLM have their own.
   const constraint = ["--constraint", "requirements-test.lock"];
   for (const [extra, choices] of [
     ["test", universal],
@@ -39,6 +39,7 @@ try {
     ["parquet", [...universal, ...constraint]],
     ["parity", [...universal, ...constraint]],
     ["routers", linux],
+    ["clients", universal],
     ["vllm", [...linux, "--override", "vllm-overrides.txt", ...withoutAccelerators]],
     ["vllm-gpu", linux],
   ] as const) {

@@ -3,7 +3,7 @@
  * gigabyte; `--parquet` adds pyarrow, `--parity` adds transformers, which tests compare with; `--bench` adds llama.cpp for comparison, which
  * compiles for minutes; `--evaluate` adds lm-eval. `--vllm` makes gpu-backend/.venv-vllm instead, whose versions are vLLM's, with the project
  * installed in it: vLLM finds `spikingbrain_vllm` by the entry point of an installed distribution. `--routers` makes gpu-backend/.venv-routers,
- * with what the pool is measured beside.
+ * with what the pool is measured beside; `--clients` gpu-backend/.venv-clients, with libraries that are clients of the API.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -18,6 +18,7 @@ const vllmEnvironment = inRepository("gpu-backend/.venv-vllm");
 const routersEnvironment = inRepository("gpu-backend/.venv-routers");
 export const routersPython = inRepository("gpu-backend/.venv-routers/bin/python");
 export const vllmPython = inRepository("gpu-backend/.venv-vllm/bin/python");
+const clientsEnvironment = inRepository("gpu-backend/.venv-clients");
 const standIn = inRepository("infra/local/python/cuda_stand_in.py");
 const makers = [inRepository("infra/local/python/setup-python.ts"), standIn];
 
@@ -56,6 +57,11 @@ export async function setupVllm(): Promise<void> {
 /** A third environment: routers that the pool is measured beside. Their wheels are for Linux. */
 export async function setupRouters(): Promise<void> {
   await install(routersEnvironment, "routers", () => Promise.resolve());
+}
+
+/** A fourth environment: libraries that tests use the API by. They need another version of openai's client than the first one has. */
+export async function setupClients(): Promise<void> {
+  await install(clientsEnvironment, "clients", () => Promise.resolve());
 }
 
 /** Makes an environment hold exactly what the extra's lock says, unless it does; `finish` does what is left to do, from `sources`. */
@@ -119,6 +125,7 @@ if (isMain(import.meta.url)) {
     for (const extra of optional) if (process.argv.includes(`--${extra}`)) await setupPython(extra);
     if (process.argv.includes("--vllm")) await setupVllm();
     if (process.argv.includes("--routers")) await setupRouters();
+    if (process.argv.includes("--clients")) await setupClients();
   } catch (error) {
     reportFailure(error);
   }

@@ -156,6 +156,8 @@ describe("what is refused", () => {
       "messages[0].content[0].tool_use_id",
     ],
     ["an effort", { output_config: { effort: "high" } }, "output_config.effort"],
+    ["models of theirs in its place", { fallbacks: [{ model: "claude" }] }, "fallbacks"],
+    ["a format under its older name", { output_format: { type: "json_schema", schema: {} } }, "output_format"],
     ["a server of tools", { mcp_servers: [{}] }, "mcp_servers"],
     ["a field that nobody knows", { prompt: "a" }, "prompt"],
     ["no length", { max_tokens: null }, "max_tokens"],
@@ -169,6 +171,12 @@ describe("what is refused", () => {
     expect([response.status, error.type, id]).toEqual([400, "invalid_request_error", response.headers.get("request-id")]);
     expect(error.message).toContain(`'${field}'`);
     expect(engine.calls).toHaveLength(0);
+  });
+
+  test("a thread of the server's, in the words on which their tool runners go on without one", async () => {
+    const { error } = await saidError(await message({ thread: { type: "create" } }));
+    expect(error.message).toMatch(/^'thread' is not supported.*send the whole conversation/);
+    expect(error.details).toEqual({ error_code: "thread_unsupported_request", unsupported: ["thread"] });
   });
 
   test("whatever it is for, in their shape", async () => {

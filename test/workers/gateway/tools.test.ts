@@ -186,6 +186,14 @@ describe("a call", () => {
     expect((await choices(await chat(warm))).map(calledIn)).toEqual(made.map(calledIn));
   });
 
+  test("is one of eight at most, so that a model that repeats itself comes to an end", async () => {
+    use({ reply: replyOf(Array.from({ length: 40 }, () => spoken("clock", "{}")).join("\n")) });
+    for (const choice of ["auto", "required"]) {
+      const [made] = await choices(await chat({ ...ask, max_tokens: 3000, tool_choice: choice }));
+      expect([made?.finish_reason, made && calledIn(made)]).toEqual(["tool_calls", Array.from({ length: 8 }, () => ["clock", "{}"])]);
+    }
+  });
+
   test("that is not made leaves the text as it would have been", async () => {
     const text = "No <tool_cal, and \n no </tool_call>. \n";
     use({ reply: replyOf(text) });

@@ -4,10 +4,15 @@ import type { ServiceFailure } from "../../contracts/errors.ts";
 export const isMessagesPath = (path: string): boolean => path === "/v1/messages" || path.startsWith("/v1/messages/");
 
 /** It has no place for the field at fault, so that the message names it. */
-export function messagesErrorBody({ status, message, param }: ServiceFailure, requestId: string): object {
+export function messagesErrorBody(failure: ServiceFailure, requestId: string): object {
+  const { status, message, param } = failure;
   const named = param === undefined || message.includes(param) ? message : `'${param}': ${message}`;
-  return { type: "error", error: { type: errorType(status), message: named }, request_id: requestId };
+  return { type: "error", error: { type: errorType(status), message: named, ...detailsOf(failure) }, request_id: requestId };
 }
+
+/** The SDKs' tool runners ask for a thread unless they are told not to, and go on without one where they read this. */
+const detailsOf = ({ code, param }: ServiceFailure): object =>
+  code === "unsupported_field" && param === "thread" ? { details: { error_code: "thread_unsupported_request", unsupported: [param] } } : {};
 
 function errorType(status: number): string {
   switch (status) {

@@ -12,6 +12,7 @@ export const messagesError = z.strictObject({
       ...(["rate_limit_error", "overloaded_error", "timeout_error", "api_error"] as const),
     ]),
     message: text,
+    details: z.strictObject({ error_code: z.literal("thread_unsupported_request"), unsupported: z.array(text) }).optional(),
   }),
   request_id: text,
 });

@@ -55,6 +55,8 @@ const event = <Type extends string, Fields extends z.ZodRawShape>(type: Type, fi
 const standing = (type: string) => event(type, { response: responseObject });
 const place = { item_id: text, output_index: count, content_index: count };
 
+const broken = { code: text, message: text, param: text.nullable() };
+
 /** In the order in which they come. */
 export const responseEvent = z.union([
   standing("response.created"),
@@ -70,5 +72,5 @@ export const responseEvent = z.union([
   standing("response.completed"),
   standing("response.incomplete"),
   standing("response.failed"),
-  event("error", { code: text, message: text, param: text.nullable() }),
+  event("error", { ...broken, error: z.strictObject({ ...broken, type: text }) }),
 ]);

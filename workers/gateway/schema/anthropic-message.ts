@@ -25,6 +25,10 @@ const promptFields = {
   speed: unsupported((value) => value === "standard"),
   mcp_servers: unsupported(isEmptyArray),
   context_management: unsupported(),
+  thread: unsupported(
+    undefined,
+    "'thread' is not supported by this server: send the whole conversation; with a key, its state is remembered.",
+  ),
 };
 
 export const messageBody = z
@@ -44,6 +48,14 @@ export const messageBody = z
     inference_geo: accepted,
     container: unsupported(),
     diagnostics: unsupported(),
+    billing_policy: unsupported(),
+    compaction: unsupported(),
+    fallbacks: unsupported(
+      isEmptyArray,
+      "'fallbacks' is not supported by this server: 'fallback' names models that answer in 'model''s place.",
+    ),
+    fallback_credit_token: unsupported(),
+    output_format: unsupported(undefined, "'output_format' is the older name of 'output_config.format'."),
     user_profile_id: unsupported(),
     workspace_id: unsupported(),
     /** Extensions, as in chat completions. */

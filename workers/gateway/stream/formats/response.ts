@@ -5,6 +5,7 @@ import type { ServiceFailure } from "../../../contracts/errors.ts";
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
 import type { StreamDone } from "../../../contracts/session.ts";
 import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
+import { errorBody } from "../../error-body.ts";
 import { tokenLabel } from "../token-label.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FinishedChoice, FormatEvent } from "./format.ts";
 import type { ItemStatus } from "./response-items.ts";
@@ -69,7 +70,12 @@ export function responseFormat(options: ResponseFormatOptions): AnswerFormat {
       const broken = { status: "failed", completed: null, usage: usageOf(usage), failure } as const;
       return [...output.close("incomplete"), standing("response.failed", { ...broken, output: output.items("incomplete") })];
     },
-    broken: ({ code, message, param }: ServiceFailure) => event("error", { code, message, param: param ?? null }),
+    // At both places where clients look for it: OpenAI's document has the fields in the event, the Open Responses document has them in `error`.
+    broken: (failure: ServiceFailure) => {
+      const { error } = errorBody(failure);
+      const { code, message, param } = error;
+      return event("error", { code, message, param, error });
+    },
     whole: ([choice]: readonly FinishedChoice[], usage, end) => {
       for (const content of choice?.contents ?? []) output.push(content);
       reason = choice?.reason ?? "length";
