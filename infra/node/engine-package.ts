@@ -1,6 +1,7 @@
 /** The engine outside Workers: picks the build this host can run, and streams a GGUF from a file into it. */
 import { createReadStream, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { pushFile } from "./weights-file.ts";
 import { packageNames, type Inspection, type LoadOptions, type PackageName } from "./package-surface.ts";
 import type { Engine } from "../../wasm/pkg/relaxed/spikingbrain.js";
 
@@ -20,12 +21,7 @@ export async function loadEngine(path: string, { package: name = bestPackage(), 
   const size = fileSize(path);
   const { ModelLoader } = await instantiate(name);
   const loader = new ModelLoader(JSON.stringify(options));
-  let read = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
-    loader.push(chunk as Buffer);
-    read += (chunk as Buffer).length;
-    onProgress?.(read, size);
-  }
+  await pushFile(path, loader, { onProgress: (at) => onProgress?.(at, size) });
   return loader.finish();
 }
 

@@ -19,6 +19,7 @@ import { startEngineServer } from "./serve/engine-server.ts";
 import { grammarOf } from "./serve/grammar.ts";
 import { folderOf, writeConfigurations, writeModelCard } from "./serve/files.ts";
 import { loadOverThreads } from "./threads/load.ts";
+import { versionOf } from "./weights-file.ts";
 
 interface ServeOptions extends EngineOptions {
   readonly threads: number;
@@ -79,7 +80,10 @@ async function serve(options: ServeOptions): Promise<void> {
     void stack.stop();
   });
   const source = await locateModel({ ...process.env, ...(options.model === undefined ? {} : { SPIKINGBRAIN_MODEL: options.model }) });
-  const file = { bytes: fileSize(source.path), sha256: await digestFile(source.path, progress("checking")) };
+  // A directory or nothing is refused in plain words.
+  fileSize(source.path);
+  const version = await versionOf(source.path);
+  const file = { bytes: version.bytes, sha256: await digestFile(source.path, progress("checking")) };
   if (options.sha256 !== undefined && options.sha256 !== file.sha256)
     throw new Error(`"${source.path}" must have sha256 ${options.sha256}; it has ${file.sha256}.`);
   const folder = folderOf(port);
@@ -88,7 +92,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const { engine, end } = await loadOverThreads(source.path, {
     ...loadOptions(options),
     threads,
-    sha256: file.sha256,
+    version,
     modelDigest: manifest.sha256,
     tokenizerDigest: manifest.tokenizerSha256,
   });

@@ -8,6 +8,7 @@ import { profileSuite } from "./profile/suite.ts";
 import { routingSuite } from "./routing/suite.ts";
 import { spikesSuite } from "./spikes/suite.ts";
 import { stagesSuite } from "./stages/suite.ts";
+import { startSuite } from "./start/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
 import { stateSuite } from "./state/suite.ts";
 import { structuredSuite } from "./structured/suite.ts";
@@ -26,6 +27,7 @@ export const suites: readonly Suite[] = [
   routingSuite,
   spikesSuite,
   stagesSuite,
+  startSuite,
   stateSuite,
   stateModesSuite,
   structuredSuite,

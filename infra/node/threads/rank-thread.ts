@@ -6,28 +6,29 @@ import { follow } from "../../../workers/engine/ranks/follow.ts";
 import type { LoaderOptions } from "../../../workers/engine/engine-surface.ts";
 import { instantiate } from "../engine-package.ts";
 import type { PackageName } from "../package-surface.ts";
-import { pushFile } from "./weights-file.ts";
+import { pushFile, type FileVersion } from "../weights-file.ts";
 
 export interface RankThreadData {
   readonly path: string;
+  readonly version: FileVersion;
   readonly package: PackageName;
   readonly options: LoaderOptions & { readonly rank: number };
   readonly meeting: Meeting;
   readonly line: CallLine;
 }
 
-/** What it tells before it follows. */
-export type RankThreadMessage = { readonly loaded: true } | { readonly loaded: false; readonly message: string };
+/** What it tells before it follows: how far into the file it has come, and how it has ended. */
+export type RankThreadMessage = { readonly at: number } | { readonly bytesRead: number } | { readonly failure: string };
 
-const { path, package: name, options, meeting, line } = workerData as RankThreadData;
+const { path, version, package: name, options, meeting, line } = workerData as RankThreadData;
 const tell = (message: RankThreadMessage) => parentPort?.postMessage(message);
 
 try {
   const { ModelLoader, memory } = await instantiate(name);
   const exchange = new SharedExchange(meeting, () => memory.buffer);
   const loader = new ModelLoader(JSON.stringify(options), exchange);
-  await pushFile(path, loader);
-  tell({ loaded: true });
+  const bytesRead = await pushFile(path, loader, { version, onProgress: (at) => tell({ at }) });
+  tell({ bytesRead });
   follow(
     new Follower(line, options.rank - 1),
     () => loader.finish(),
@@ -36,5 +37,5 @@ try {
     },
   );
 } catch (error) {
-  tell({ loaded: false, message: error instanceof Error ? error.message : String(error) });
+  tell({ failure: error instanceof Error ? error.message : String(error) });
 }

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { loadOverThreads, type ThreadedEngine, type ThreadsOptions } from "../../../infra/node/threads/load.ts";
+import { versionOf } from "../../../infra/node/weights-file.ts";
 import type { Engine } from "../../../workers/engine/engine-surface.ts";
 import { loadGolden, opened, parameters, refusal, relaxedPackage as relaxed } from "../../wasm/packages.ts";
 import { restore, saved } from "../../wasm/state-files.ts";
@@ -89,7 +90,8 @@ describe("a model over worker threads", () => {
   });
 
   it("does not load a file that is another, or no model", async () => {
-    await expect(over(2, "alternating-q4_0", { sha256: "0".repeat(64) })).rejects.toThrow("must have sha256 0000");
+    const version = await versionOf(inRepository("test/golden/engine/parallel-q4_0.gguf"));
+    await expect(over(2, "alternating-q4_0", { version })).rejects.toThrow("was changed while it was loaded");
     await expect(over(2, "reference.json/..")).rejects.toThrow("is not a file");
   });
 });
