@@ -78,6 +78,8 @@ export interface TurnOrder {
   readonly after?: string;
   /** Whether it can be asked for under the name of its stream, as long as it is there, with its recipe and what it used. */
   readonly isResponse?: boolean;
+  /** Whether nothing of it is kept: a fork takes it, which nobody is told of, and goes with it. It ends without a reader, as what is of no session. */
+  readonly isPassing?: boolean;
   readonly limits: TokenLimits;
   /** Whether the tokens that the session holds count into the context; they do not where the backend keeps states, and of one size for any conversation. */
   readonly countsHeld: boolean;

@@ -52,7 +52,7 @@ export interface GenerationEndpoint<Body extends GenerationFields> {
   inRequest?(failure: ServiceFailure, body: Body): ServiceFailure;
 }
 
-export type TurnPart = Pick<TurnRequest, "session" | "messages" | "instructions" | "tools" | "after" | "isResponse">;
+export type TurnPart = Pick<TurnRequest, "session" | "messages" | "instructions" | "tools" | "after" | "isResponse" | "isPassing">;
 
 export async function answerGeneration<Body extends GenerationFields>(
   c: GatewayContext,

@@ -214,6 +214,60 @@ describe("who may", () => {
     expect((await (await alice.call("GET", "/v1/sessions")).json<{ data: object[] }>()).data).toEqual([]);
   });
 
+  test("what is not to be stored goes on from what is, and leaves nothing behind", async () => {
+    const first = await alice.made({ input: longText, instructions: "Be brief." });
+    const kept = async () => {
+      const sessions = (await (await alice.call("GET", "/v1/sessions")).json<{ data: { id: string; turns: number; tokens: number }[] }>())
+        .data;
+      return sessions.map(({ id, turns, tokens }) => [id, turns, tokens]);
+    };
+    const sessionsBytes = async () => (await (await alice.call("GET", "/v1/usage")).json<{ bytes: { sessions: number } }>()).bytes.sessions;
+    const before = [await kept(), await sessionsBytes()];
+    const said = [user(longText), assistant(textOf(first)), user("And?")];
+    for (const [instructions, cache] of [
+      ["Be brief.", /^hit; tokens=\d+; reason="session"/],
+      ["Be long, be very long.", /^miss.*other instructions/],
+    ] as const) {
+      const next = await alice.respond({ input: "And?", instructions, store: false, previous_response_id: first.id });
+      expect(next.headers.get("x-spikingbrain-cache")).toMatch(cache);
+      expect(next.headers.get("x-spikingbrain-session")).toBeNull();
+      const made = await responseIn(next);
+      expect([textOf(made), made.store]).toEqual([await oracle([system(instructions), ...said]), false]);
+      expect(made.previous_response_id).toBe(first.id);
+      expect((await alice.call("GET", `/v1/responses/${made.id}`)).status).toBe(404);
+      expect((await alice.respond({ input: "So?", previous_response_id: made.id })).status).toBe(404);
+      const count = { model: "tiny", input: "And?", instructions, store: false, previous_response_id: first.id };
+      expect(await (await alice.call("POST", "/v1/responses/input_tokens", count)).json()).toMatchObject({
+        input_tokens: made.usage?.input_tokens,
+      });
+    }
+    const streamed = await alice.respond({
+      input: "And?",
+      instructions: "Be brief.",
+      store: false,
+      previous_response_id: first.id,
+      stream: true,
+    });
+    const stream = streamed.headers.get("x-spikingbrain-stream") ?? "";
+    const told = await streamed.text();
+    expect(told).toContain("response.incomplete");
+    expect(await (await alice.call("GET", `/v1/streams/${stream}`)).text()).toBe(told);
+    expect([await kept(), await sessionsBytes()]).toEqual(before);
+    // Also beside a turn that runs, and from one that others follow.
+    engine.use({ delayMilliseconds: 10 });
+    const running = alice.made({ input: "So?", instructions: "Be brief.", previous_response_id: first.id });
+    const beside = await alice.made({ input: "And?", instructions: "Be brief.", store: false, previous_response_id: first.id });
+    await running;
+    const after = await alice.made({ input: "And?", instructions: "Be brief.", store: false, previous_response_id: first.id });
+    for (const made of [beside, after]) expect(textOf(made)).toBe(await oracle([system("Be brief."), ...said]));
+    expect((await kept()).map(([, turns]) => turns)).toEqual([2]);
+    const refused = await alice.respond({ input: "And?", store: false, conversation: "conv_1" });
+    expect(await failure(refused)).toMatchObject({
+      param: "store",
+      message: expect.stringContaining("must be true in a conversation") as string,
+    });
+  });
+
   test.each<[string, Json, string]>([
     ["truncation", { truncation: "auto" }, "truncation"],
     ["a tool of another kind", { tools: [{ type: "file_search", vector_store_ids: [] }] }, "tools[0].type"],

@@ -26,11 +26,14 @@ import { readQuery } from "./query.ts";
 import { readJson } from "./read-json.ts";
 import { listPage } from "../responses/list-page.ts";
 
-/** Whoever asks for what is kept must have a key; who says nothing of it, and has none, gets a response that is not kept. */
-const isKept = (body: ResponseBody, c: GatewayContext): boolean => {
+/**
+ * Whether it is a turn: it is kept, or goes on from what was. Whoever asks for that must have a key; who says nothing of it, and has none, gets a
+ * response that is not kept.
+ */
+const isTurn = (body: ResponseBody, c: GatewayContext): boolean => {
   if (body.store === true || body.background === true || !isAbsent(body.previous_response_id) || !isAbsent(body.conversation))
     requireTenant(c, "Responses that are kept belong");
-  return body.store !== false && c.var.tenant !== null;
+  return (body.store !== false || !isAbsent(body.previous_response_id)) && c.var.tenant !== null;
 };
 
 const sessionOf = (conversation: NonNullable<ResponseBody["conversation"]>): string =>
@@ -60,20 +63,20 @@ export function turnOf(body: ResponseBody): TurnPart {
   if (!isAbsent(conversation)) return { ...turn, session: sessionOf(conversation) };
   if (isAbsent(previous)) return turn;
   const { session, stream } = responsePlace(previous, "previous_response_id");
-  return { ...turn, session, after: stream };
+  return { ...turn, session, after: stream, ...(body.store === false ? { isPassing: true } : {}) };
 }
 
 function topLogprobs({ top_logprobs: top, include }: ResponseBody): number | null {
   return (include ?? []).includes("message.output_text.logprobs") || (top ?? 0) > 0 ? (top ?? 0) : null;
 }
 
-function settingsOf(body: ResponseBody, { card }: ServedModel, isTurn: boolean): ResponseSettings {
+function settingsOf(body: ResponseBody, { card }: ServedModel, isOfSession: boolean): ResponseSettings {
   const defaults = samplingDefaults(card);
   return {
     instructions: body.instructions ?? null,
     previous_response_id: body.previous_response_id ?? null,
     conversation: isAbsent(body.conversation) ? null : { id: conversationId(sessionOf(body.conversation)) },
-    store: isTurn,
+    store: isOfSession && body.store !== false,
     background: body.background === true,
     metadata: body.metadata ?? {},
     temperature: body.temperature ?? defaults.temperature,
@@ -107,16 +110,16 @@ const endpoint: GenerationEndpoint<ResponseBody> = {
   idPrefix: "resp_",
   schema: responseBody,
   tools,
-  turn: (body, c) => (isKept(body, c) ? turnOf(body) : undefined),
-  render: (body, model, isTurn) => ({
+  turn: (body, c) => (isTurn(body, c) ? turnOf(body) : undefined),
+  render: (body, model, isOfSession) => ({
     promptField: "input",
-    prompts: [{ tokens: isTurn ? null : renderChat(model, withOpening(body), toldOf(body)), echo: null }],
+    prompts: [{ tokens: isOfSession ? null : renderChat(model, withOpening(body), toldOf(body)), echo: null }],
     maxTokens: body.max_output_tokens ?? null,
     defaultMaxTokens: defaultCompletionTokens,
     topLogprobs: topLogprobs(body),
     promptLogprobs: null,
   }),
-  recipe: (body, model, isTurn) => ({ response: settingsOf(body, model, isTurn) }),
+  recipe: (body, model, isOfSession) => ({ response: settingsOf(body, model, isOfSession) }),
   isLeft: (body) => body.background === true,
   inRequest,
 };
@@ -148,7 +151,7 @@ export async function countInputTokens(c: GatewayContext): Promise<Response> {
   const body = parseBody(responseBody, await readJson(c.req.raw));
   const { entry } = await modelMeant(c, body.model);
   const model = await servedModel(c.env, entry);
-  const turn = isKept(body, c) ? turnOf(body) : undefined;
+  const turn = isTurn(body, c) ? turnOf(body) : undefined;
   const { session = null } = turn ?? {};
   if (turn === undefined || session === null) return c.json(counted(renderChat(model, withOpening(body), toldOf(body)).length));
   const tenant = requireTenant(c, "Responses that are kept belong");

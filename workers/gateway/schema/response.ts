@@ -85,9 +85,10 @@ export const responseBody = z
     };
     const refused = choiceRefusal(responseToolFields(body));
     if (refused !== undefined) refuse(refused.field, refused.message);
+    if (body.store === false && !isAbsent(body.conversation))
+      refuse("store", "must be true in a conversation, which keeps what is said in it");
     const isContinued = !isAbsent(body.previous_response_id) || !isAbsent(body.conversation);
     if (!isAbsent(body.previous_response_id) && !isAbsent(body.conversation)) refuse("conversation", "excludes 'previous_response_id'");
-    if (body.store === false && isContinued) refuse("store", "must be true where a conversation goes on, which keeps what is said in it");
     if (body.store === false && body.background === true)
       refuse("background", "needs 'store' to be true, for who asks later finds it there");
     if (isContinued && (body.fallback ?? []).length > 0)

@@ -202,7 +202,7 @@ export class Life {
       reach: this.#revived ? Math.max(this.#feed.last, mostEntries(order.jobs)) : this.#feed.last,
       cache,
       ...(placed === undefined ? {} : { placed }),
-      ...(prepared === null ? {} : { session: prepared.session, turn: prepared.turn }),
+      ...(prepared === null || order.turn?.isPassing === true ? {} : { session: prepared.session, turn: prepared.turn }),
     };
   }
 
@@ -253,7 +253,8 @@ export class Life {
     clearTimeout(this.#grace);
     const { order } = this.#options.stored;
     if (count === 0 && this.ended) this.#options.onIdle();
-    if (count > 0 || this.ended || order.turn !== undefined) return;
+    const isOfSession = order.turn !== undefined && order.turn.isPassing !== true;
+    if (count > 0 || this.ended || isOfSession) return;
     const grace = order.resumable ? streamSettings(this.#options.environment).graceMilliseconds : 0;
     const cancel = () => {
       if (this.#feed.readers === 0) this.#run.cancel(cancelled("The client closed the connection and did not open another."));

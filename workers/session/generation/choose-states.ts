@@ -45,13 +45,15 @@ export function chooseStates(job: Job, { order, store, turn }: StateSources): St
   if (job.request.promptLogprobs !== null) return noStates(prompt, "the prompt is to be scored");
   const onTheWay = order.abilities.includes("states_on_the_way");
   if (turn !== undefined) {
-    const own = turnStates({ store, identity, job, ...turn, onStoreFailure });
+    const isPassing = order.turn?.isPassing === true;
+    const states = turnStates({ store, identity, job, ...turn, onStoreFailure });
+    const own: States = isPassing ? { ...states, keeps: null, put: () => Promise.resolve(null) } : states;
     const { base } = turn.prepared;
     if (order.turn?.isResponse !== true || base.snapshot !== null || turn.prepared.hasOtherOpening === true) return own;
     const whole = Uint32Array.from([...base.unread, ...prompt]);
     const asPrompt = { ...job, request: { ...job.request, prompt: whole } };
     const shared = new PromptStates({ store, identity, tenant: order.tenant, job: asPrompt, onTheWay, onStoreFailure });
-    return firstTurnStates(shared, own, whole.length);
+    return isPassing ? shared.findOnly() : firstTurnStates(shared, own, whole.length);
   }
   // Choices of one prompt end in different states; the client goes on from the first.
   const first = order.jobs.find(({ promptIndex }) => promptIndex === job.promptIndex) === job;

@@ -26,6 +26,8 @@ export interface SessionRecord {
   readonly metadata?: Metadata;
   /** Made for responses alone: it goes with the last of them. */
   readonly isOfResponses?: boolean;
+  /** A fork for one turn that is not kept: nobody lists it, and it goes with the turn. */
+  readonly isPassing?: boolean;
   /** The system message before the first turn's own messages, where responses have one. */
   readonly instructions?: string | null;
   /** The functions that it is told of there. */

@@ -8,8 +8,12 @@ import type { TurnRows } from "./turn-rows.ts";
 /** After its last use. */
 export const lifeSeconds = 30 * 24 * 3600;
 
+/** For a fork whose turn was lost with the object that ran it. */
+const passingSeconds = 24 * 3600;
+
 /** Unix seconds. A share is deleted when its link ends, which is sooner; this is for one whose link has been lost. */
-export const expiryOf = ({ kind, updated }: SessionRecord): number => updated + (kind === "share" ? 2 * lifeSeconds : lifeSeconds);
+export const expiryOf = ({ kind, updated, isPassing }: SessionRecord): number =>
+  updated + (isPassing === true ? passingSeconds : kind === "share" ? 2 * lifeSeconds : lifeSeconds);
 
 export interface FactSources {
   readonly turns: TurnRows;

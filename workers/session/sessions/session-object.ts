@@ -65,6 +65,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       base: this.#base,
       standing: this.#standing,
       copy: (turn) => this.copy(turn),
+      remove: (tenant) => this.delete(tenant),
       found: (call) => this.#with(call),
     });
     this.#document = new DocumentReader({

@@ -41,9 +41,10 @@ export class SessionStanding {
   async list(): Promise<void> {
     const record = this.#dependencies.record.get();
     if (record === undefined || this.isLeaving) return;
-    const { id, kind, tenant, updated } = record;
+    const { id, kind, tenant, updated, isPassing } = record;
     if (!this.#dependencies.isReading()) await this.#dependencies.storage.setAlarm(expiryOf(record) * 1000);
-    if (kind !== "share") await unlessBroken(() => directoryOf(this.#dependencies.environment, tenant).put({ id, kind, updated }));
+    if (kind !== "share" && isPassing !== true)
+      await unlessBroken(() => directoryOf(this.#dependencies.environment, tenant).put({ id, kind, updated }));
   }
 
   store(tenant: string): SnapshotStore {

@@ -44,6 +44,8 @@ export interface TurnParts {
   readonly standing: SessionStanding;
   /** All up to a turn's end. */
   readonly copy: (turn: number) => Promise<Outcome<SessionCopy>>;
+  /** All of the session. */
+  readonly remove: (tenant: string) => Promise<Outcome<null>>;
   /** A call with the session's record, or that there is no session. */
   readonly found: <T>(call: (record: SessionRecord) => Promise<Outcome<T>>) => Promise<Outcome<T>>;
 }
@@ -87,7 +89,7 @@ export class SessionTurns implements TurnTaker {
       bytes: this.#parts.storage.sql.databaseSize,
       added: other?.added ?? 0,
     });
-    if (isBusy || followed.value !== last) return await this.#beginInFork(order, followed.value);
+    if (isBusy || followed.value !== last || order.turn.isPassing === true) return await this.#beginInFork(order, followed.value);
     const turn = last + 1;
     const stateless = other?.apply() ?? [];
     const record = this.#parts.record.change({
@@ -182,6 +184,11 @@ export class SessionTurns implements TurnTaker {
     return await this.#parts.found(async (record) => {
       const { turn, stream, prompt, answer, finish, text, calls = [], snapshot, backend = null } = result;
       if (record.running?.stream !== stream) return { ok: true, value: null };
+      if (record.isPassing === true) {
+        // Its client may still read the stream.
+        this.#parts.streams.forget(stream);
+        return await this.#parts.remove(record.tenant);
+      }
       // What brought nothing leaves nothing: its client asks again.
       const isEmpty = answer.length === 0 && finish !== "stop" && finish !== "length";
       this.#parts.storage.transactionSync(() => {
@@ -228,14 +235,17 @@ export class SessionTurns implements TurnTaker {
     const copied = await this.#parts.copy(turn);
     if (!copied.ok) return copied;
     const { record } = copied.value;
-    const { after, ...turnOfFork } = order.turn;
+    const { after, isPassing, ...turnOfFork } = order.turn;
     // Who goes on from a response knows of no session.
     const isOfResponses = after !== undefined || record.isOfResponses === true;
     const id = await newId(this.#parts.environment, "sess", record.tenant);
     const parent = { session: record.id, turn };
     const now = unixSeconds();
     const fork = this.#parts.environment.SESSION_OBJECT.getByName(sessionObjectName(record.tenant, id)) as unknown as ForkSurface;
-    const made = await fork.create({ ...record, id, parent, created: now, updated: now, running: null, isOfResponses }, copied.value);
+    const made = await fork.create(
+      { ...record, id, parent, created: now, updated: now, running: null, isOfResponses, ...(isPassing === true ? { isPassing } : {}) },
+      copied.value,
+    );
     if (!made.ok) return made;
     const begun = await fork.beginTurn({ ...order, turn: turnOfFork });
     // Nobody has heard of a fork whose turn was refused.
