@@ -1,3 +1,4 @@
+import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildWebPage } from "../../infra/local/build-web-page.ts";
@@ -57,6 +58,22 @@ describe("the page on the real stack", () => {
     expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
     expect(response.headers.get("cross-origin-opener-policy")).toBe("same-origin");
     await page.locator(".model").getByText(modelId).waitFor();
+  });
+
+  it("is beside the API's reference, which has the page's colours and can be used without seeing it", async () => {
+    await page.goto(`${url}/reference`);
+    const colour = () => page.evaluate("getComputedStyle(document.body).backgroundColor");
+    expect(await colour()).toBe("rgb(252, 252, 250)");
+    await page.emulateMedia({ colorScheme: "dark" });
+    expect(await colour()).toBe("rgb(22, 23, 21)");
+    await page.getByRole("link", { name: "ChatCompletionRequest" }).first().click();
+    const shape = page.locator("#ChatCompletionRequest");
+    await shape.getByText("response_format").waitFor();
+    await shape.locator("summary").first().click();
+    const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).analyze();
+    expect(violations.map(({ id, nodes }) => [id, nodes[0]?.html])).toEqual([]);
+    await page.setViewportSize({ width: 390, height: 844 });
+    expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
   });
 
   it("chats, with exact counts, and remembers it after a reload", async () => {

@@ -56,6 +56,8 @@ export async function buildPage({ outDir = defaultOutDir } = {}) {
     build({ ...shared, entryPoints: [join(pageDir, "src/theme.ts")], format: "iife", target: "es2022" }),
   ]);
 
+  // The gateway names it in the reference of the API.
+  const reference = await build({ ...shared, entryPoints: [join(pageDir, "reference.css")], target });
   const builds = [main, blocking, device];
   const outputs = Object.assign({}, ...builds.map(({ metafile }) => metafile.outputs));
   const contents = new Map(builds.flatMap(({ outputFiles }) => outputFiles).map((file) => [basename(file.path), file.contents]));
@@ -74,6 +76,7 @@ export async function buildPage({ outDir = defaultOutDir } = {}) {
   await writeIfChanged(join(outDir, "index.html"), document);
   const firstVisit = [...files.filter(({ lazy }) => !lazy).map(({ file }) => file), names.logo];
   await writeIfChanged(join(outDir, "sw.js"), await buildServiceWorker(document, firstVisit.map((name) => `/assets/${name}`).sort()));
+  await writeIfChanged(join(outDir, "reference.css"), reference.outputFiles[0].contents);
   await writeIfChanged(join(outDir, "_headers"), pageHeaders());
   for (const name of await readdir(assetsDir)) if (!contents.has(name)) await rm(join(assetsDir, name));
   return files;

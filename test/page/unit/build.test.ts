@@ -52,6 +52,12 @@ describe("the built page", () => {
     for (const [, path] of html.matchAll(/(?:src|href)="\/([^"]+)"/g)) await readFile(join(directory, path ?? ""));
   });
 
+  it("has a style for the API's reference, with its own colours", async () => {
+    const style = await readFile(join(directory, "reference.css"), "utf8");
+    expect(style).toMatch(/--paper: ?#fcfcfa/);
+    expect(style).not.toMatch(/@import|url\(/);
+  });
+
   it("is served under a policy without exceptions", async () => {
     const headers = headersFor(await readFile(join(directory, "_headers"), "utf8"), "/");
     const policy = headers["Content-Security-Policy"]?.split("; ");

@@ -48,6 +48,15 @@ test("the reference is that document for people, with a policy under which nothi
   const html = await response.text();
   for (const path of Object.keys((await documentOf()).paths)) expect(html).toContain(`${path}</code>`);
   expect(html).not.toMatch(/<script|style=|onerror|http-equiv/i);
+  // Its one style is of this server, and its links lead to what is there.
+  expect(response.headers.get("content-security-policy")).toContain("style-src 'self'");
+  expect([...html.matchAll(/<link rel="stylesheet" href="([^"]+)">/g)].map(([, path]) => path)).toEqual(["/reference.css"]);
+  const ids = new Set([...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id));
+  const targets = [...html.matchAll(/href="#([^"]+)"/g)].map(([, id]) => id);
+  expect(targets.filter((id) => !ids.has(id))).toEqual([]);
+  // Fields have their types in words.
+  expect(html).toContain('<th scope="row"><code>stream</code></th><td>boolean or null</td>');
+  expect(html).toContain('<th scope="row"><code>model</code> <small>required</small></th><td>string (1 to 256 characters)</td>');
 });
 
 /** Unknown fields are found too: shapes are strict. */

@@ -7,7 +7,8 @@ export const responseHeaders = createMiddleware<GatewayTypes>(async (c, next) =>
   c.header("x-content-type-options", "nosniff");
   c.header("referrer-policy", "no-referrer");
   c.header("x-frame-options", "DENY");
-  c.header("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+  // The reference brings its own.
+  if (!c.res.headers.has("content-security-policy")) c.header("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
   c.header("cross-origin-resource-policy", "same-origin");
   // Answers belong to one client; event streams bring their own value.
   if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
