@@ -1,4 +1,6 @@
+import { calibrationSuite } from "./calibration/suite.ts";
 import { chaosSuite } from "./chaos/suite.ts";
+import { decisionsSuite } from "./decisions/suite.ts";
 import { engineSuite } from "./engine/suite.ts";
 import { fairSuite } from "./fair/suite.ts";
 import { httpSuite } from "./http/suite.ts";
@@ -17,7 +19,9 @@ import { vllmSuite } from "./vllm/suite.ts";
 import type { Suite } from "./suite.ts";
 
 export const suites: readonly Suite[] = [
+  calibrationSuite,
   chaosSuite,
+  decisionsSuite,
   engineSuite,
   fairSuite,
   httpSuite,

@@ -14,6 +14,8 @@ export interface DecisionOrder {
   /** For logs and metrics only. */
   readonly requestId: string;
   readonly input: DecisionInput;
+  /** Whether each question is asked of no input, too. */
+  readonly prior: boolean;
   /** In the order of their answers. */
   readonly questions: readonly LabelledQuestion[];
   /** The longest prompt that the backend takes in one request, in tokens. */
@@ -36,13 +38,15 @@ export interface LabelledQuestion {
 export interface DecisionScores {
   /** Of each question, for each of its labels: the natural logarithm of the label's probability among all tokens. */
   readonly logprobs: readonly (readonly number[])[];
+  /** The same where the question is asked of no input; empty where that was not asked for. */
+  readonly priors: readonly (readonly number[])[];
   /** Tokens of the input, and of all questions. */
   readonly inputTokens: number;
   /** Tokens of the input whose state was there before. */
   readonly cachedTokens: number;
   /** Tokens of the input whose state is kept for later requests from now on. */
   readonly writtenTokens: number;
-  /** Tokens that were sampled: one a question. */
+  /** Tokens that were sampled: one a question; priors are not counted, because they are not asked for every time. */
   readonly outputTokens: number;
   readonly cache: CacheReport;
 }

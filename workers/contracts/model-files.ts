@@ -41,6 +41,18 @@ export interface ModelCard {
   readonly runsOn: readonly ModelPlace[];
   /** Left out where this deployment does not give its weights away. */
   readonly download?: ModelDownload;
+  /** Left out where nobody has measured it. */
+  readonly decisions?: DecisionForm;
+}
+
+/** How decisions are asked of a model, and what its probabilities are worth, as it was measured (`npm run bench -- calibration`). */
+export interface DecisionForm {
+  /** What a choice is answered by: a letter, or the option's own first token where no two begin alike. */
+  readonly labels: "letters" | "words";
+  /** Whether what the model answers about no input at all is taken out of what it answers. */
+  readonly prior: boolean;
+  /** Of the probabilities of options; 1 leaves them. */
+  readonly temperature: number;
 }
 
 /** Weights that browsers may read, to run the model themselves: static assets of the gateway, each named by its digest. */

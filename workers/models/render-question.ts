@@ -27,6 +27,14 @@ export function renderQuestion(model: ServedModel, open: OpenRole, text: string)
   return open === "user" ? template.renderRest(`\n\n${text}`) : template.renderContinuation(open, [{ role: "user", content: text }]);
 }
 
+/** A text that says nothing, in the place of one. */
+const noInput = "N/A";
+
+/** The question asked of nothing, as a prompt of its own: what the model answers to it whatever it has read. */
+export function renderUnasked(model: ServedModel, text: string): Uint32Array {
+  return templateOf(model).renderToTokens([{ role: "user", content: `${noInput}\n\n${text}` }], { addGenerationPrompt: true });
+}
+
 function templateOf(model: ServedModel): ChatTemplate {
   if (model.chatTemplate !== null) return model.chatTemplate;
   throw invalidRequest(`The model '${model.card.id}' has no chat template, so that nothing can be asked of it.`, "model");

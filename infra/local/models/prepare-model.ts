@@ -20,7 +20,7 @@ import { writeShards, type ShardedFile } from "../gguf/shards.ts";
 import { stagesOf } from "../stages/sizes.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 10;
+const formatVersion = 11;
 
 /** A browser's engine has an address space of 4 GiB, for weights and states. */
 const mostDownloadBytes = 2 ** 31;
@@ -113,7 +113,15 @@ export function manifestOf(source: ModelSource, facts: GgufFacts, written: Shard
   const places = { parameters: null, runsOn: ["engine", "pool"] } as const;
   const download = downloadOf(source, written);
   const given = download === undefined ? {} : { download };
-  return { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults, ...places, ...given };
+  const decisions = decisionsOf(source, written);
+  return { id, created, ownedBy, ...written, tokenizerSha256, contextLength, form, origin, defaults, ...places, ...given, ...decisions };
+}
+
+/** Of other weights than these it says nothing. */
+function decisionsOf({ decisions }: ModelSource, { sha256 }: ShardedFile): Pick<ModelManifest, "decisions"> {
+  if (decisions?.weights !== sha256) return {};
+  const { labels, prior, temperature } = decisions;
+  return { decisions: { labels, prior, temperature } };
 }
 
 /** What browsers may read of it: the shards, under names that never mean other bytes, so that whoever has one keeps it. */

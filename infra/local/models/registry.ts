@@ -30,6 +30,14 @@ const common = {
   defaults: samplingDefaults.exactOptional(),
 };
 
+/** `DecisionForm` of the contracts, and the weights that it was measured on: others are asked as if nobody had measured anything. */
+const decisions = z.strictObject({
+  labels: z.enum(["letters", "words"]),
+  prior: z.boolean(),
+  temperature: z.number().min(0.05).max(20),
+  weights: sha256,
+});
+
 /** SPDX id in lower case. */
 const license = z.string().min(1);
 const published = z.strictObject({ name: z.string().min(1), url: z.url() });
@@ -39,6 +47,7 @@ const wheels = z.array(z.strictObject({ requirement: z.string(), archive: z.stri
 const downloaded = z.strictObject({
   ...common,
   license,
+  decisions: decisions.exactOptional(),
   /** What it is called where it comes from. */
   source: published,
   file: z.strictObject({
@@ -54,6 +63,7 @@ const downloaded = z.strictObject({
 const converted = z.strictObject({
   ...common,
   license,
+  decisions: decisions.exactOptional(),
   /** Id of a downloaded model. */
   teacher: z.string(),
   /** Path in the repository of what training left; `NAME.lock.json` lies beside `NAME.delta.gguf`. */
@@ -87,6 +97,7 @@ const pooled = z.strictObject({
   form,
 });
 
+export type MeasuredDecisions = z.infer<typeof decisions>;
 export type DownloadedModel = z.infer<typeof downloaded>;
 export type ConvertedModel = z.infer<typeof converted>;
 /** Whose weights set-up can make. */

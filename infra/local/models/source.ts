@@ -4,7 +4,15 @@ import { basename, extname, resolve } from "node:path";
 import type { ModelTeacher, SamplingDefaults } from "../../../workers/contracts/model-files.ts";
 import { mergedModel } from "./converted-model.ts";
 import { fetchModelFile } from "./model-file.ts";
-import { defaultModel, localModels, readRegistry, teacherOf, type LocalModel, type RegisteredModel } from "./registry.ts";
+import {
+  defaultModel,
+  localModels,
+  readRegistry,
+  teacherOf,
+  type LocalModel,
+  type MeasuredDecisions,
+  type RegisteredModel,
+} from "./registry.ts";
 import { servedFile } from "./served-file.ts";
 import { cacheDirectory } from "../paths.ts";
 
@@ -20,6 +28,8 @@ export interface ModelSource {
   readonly teacher: ModelTeacher | null;
   /** Of its card; an empty one leaves them to the file. */
   readonly defaults: SamplingDefaults;
+  /** How decisions are asked of it, and of which weights that was measured. */
+  readonly decisions?: MeasuredDecisions;
   /** Whether visitors' browsers may read the weights. */
   readonly download: boolean;
 }
@@ -59,8 +69,8 @@ function isGivenAway(said: string | undefined, isRegistered: boolean): boolean {
 }
 
 async function registeredSource(model: LocalModel, models: ReadonlyMap<string, RegisteredModel>): Promise<Omit<ModelSource, "download">> {
-  const { id, created, ownedBy, license, defaults = {} } = model;
-  const facts = { id, created, ownedBy, license, defaults };
+  const { id, created, ownedBy, license, defaults = {}, decisions } = model;
+  const facts = { id, created, ownedBy, license, defaults, ...(decisions === undefined ? {} : { decisions }) };
   const cache = cacheDirectory();
   if ("file" in model) return { ...facts, path: await servedFile(await fetchModelFile(model.file, cache), cache), teacher: null };
   const teacher = teacherOf(model, models);

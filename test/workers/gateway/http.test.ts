@@ -121,6 +121,7 @@ describe("routes", () => {
       teacher: { name: "Big", url: "https://example.com/big", license: null, digest: `sha256:${"1".repeat(64)}` },
       digest: `sha256:${"0".repeat(64)}`,
       tokenizer_digest: `sha256:${"2".repeat(64)}`,
+      decisions: null,
       download: null,
     };
     const list = await (await request("/v1/models")).json<{ object: string; data: readonly unknown[] }>();

@@ -1,6 +1,7 @@
 /** The labels that a model can answer with: letters that are one token of its vocabulary each, and the first tokens of words. */
 import { invalidRequest } from "../failures.ts";
 import type { ServedModel } from "../../models/served-model.ts";
+import type { Question } from "./question.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 
 const alphabet = Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZ");
@@ -14,6 +15,14 @@ export function labelLetters({ tokenizer }: Pick<ServedModel, "tokenizer">): rea
   const letters = [...alphabet, ...pairs].filter((label) => tokenizer.encode(label).length === 1);
   lettersOf.set(tokenizer, letters);
   return letters;
+}
+
+/** The question as it is asked of this model: by its options' own words where that was measured to be better, and no two begin alike. */
+export function askedBy({ tokenizer, card }: Pick<ServedModel, "tokenizer" | "card">, question: Question): Question {
+  if (question.labels !== "letters" || card.decisions?.labels !== "words") return question;
+  const first = question.options.map(({ name }) => tokenizer.encode(name)[0]);
+  const areDifferent = new Set(first).size === first.length && !first.includes(undefined);
+  return areDifferent ? { ...question, labels: "words" } : question;
 }
 
 /**

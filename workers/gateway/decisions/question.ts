@@ -7,7 +7,7 @@ export interface Option {
 }
 
 /** How an option is written for the model, and what it answers with. */
-export type LabelKind = "letters" | "yes_or_no" | "digits";
+export type LabelKind = "letters" | "words" | "yes_or_no" | "digits";
 
 export interface Question {
   readonly instructions: string;
@@ -24,6 +24,7 @@ export interface WrittenQuestion {
 
 const replies: Readonly<Record<LabelKind, string>> = {
   letters: "Answer with the letters of one option only.",
+  words: "Answer with one of these words only.",
   yes_or_no: "Answer with Yes or No only.",
   digits: "Answer with the number of one level only.",
 };
@@ -41,6 +42,7 @@ function written({ instructions, options, labels: kind }: Question, letters: rea
   const last = options.length - 1;
   const labels = options.map((_option, at) => {
     if (kind === "letters") return letters[isReversed ? last - at : at] ?? "";
+    if (kind === "words") return options[at]?.name ?? "";
     return kind === "digits" ? String(at) : at === 0 ? "Yes" : "No";
   });
   const lines = options.map((option, at) => lineOf(option, labels[at] ?? "", kind));
@@ -49,6 +51,7 @@ function written({ instructions, options, labels: kind }: Question, letters: rea
 }
 
 function lineOf({ name, description }: Option, label: string, kind: LabelKind): string {
+  if (kind === "words") return description === undefined || description === "" ? name : `${name}: ${description}`;
   const said = description === undefined || description === "" ? name : name === "" ? description : `${name} - ${description}`;
   return kind === "yes_or_no" && said === "" ? label : `${label}: ${said}`;
 }
@@ -60,9 +63,15 @@ export interface Probabilities {
   readonly labelMass: number;
 }
 
-/** Both orders' probabilities, averaged. `logprobs`: of each option's label, as {@link WrittenQuestion.labels} has them. */
-export function averaged(logprobs: readonly (readonly number[])[]): Probabilities {
-  const orders = logprobs.map(amongLabels);
+/**
+ * Both orders' probabilities, averaged. `logprobs`: of each option's label, as {@link WrittenQuestion.labels} has them. `priors`: the same of the
+ * questions asked of nothing, where they are taken out: what a label has for its own sake, or for where it stands.
+ */
+export function averaged(logprobs: readonly (readonly number[])[], priors: readonly (readonly number[])[] = []): Probabilities {
+  const orders = logprobs.map((one, order) => ({
+    options: amongLabels(one.map((logprob, at) => logprob - (priors[order]?.[at] ?? 0))).options,
+    labelMass: amongLabels(one).labelMass,
+  }));
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const options = (orders[0]?.options ?? []).map((_value, at) => mean(orders.map((order) => order.options[at] ?? 0)));
   return { options, labelMass: mean(orders.map(({ labelMass }) => labelMass)) };

@@ -7,7 +7,8 @@ import { versionOf } from "../../models/version.ts";
 import { SignalledCaller } from "../../waiting/caller.ts";
 import { describeForSession, describeModel, fromSession, versionOfSession } from "../backend.ts";
 import { answerOf, questionOf } from "../decisions/answers.ts";
-import { labelLetters, labelTokens } from "../decisions/labels.ts";
+import { calibrated } from "../decisions/calibrated.ts";
+import { askedBy, labelLetters, labelTokens } from "../decisions/labels.ts";
 import { averaged, writeBothOrders, type Probabilities, type Question } from "../decisions/question.ts";
 import type { GatewayContext } from "../environment.ts";
 import { unsupportedField } from "../failures.ts";
@@ -67,8 +68,9 @@ export async function askAll(
   facts["model"] = model.card.id;
   facts["questions"] = questions.length;
   const letters = labelLetters(model);
+  const { prior = false, temperature = 1 } = model.card.decisions ?? {};
   const orders = questions.flatMap((question, at) =>
-    writeBothOrders(question, letters).map(({ text, labels }) => ({
+    writeBothOrders(askedBy(model, question), letters).map(({ text, labels }) => ({
       text,
       labels: labelTokens(model, labels, fieldOf(at)),
     })),
@@ -77,7 +79,7 @@ export async function askAll(
     c.env.SESSION.decide(
       {
         ...placeOf(c.req.raw),
-        ...{ tenant, requestId, input },
+        ...{ tenant, requestId, input, prior },
         model: versionOf(description),
         abilities: description.abilities,
         questions: orders,
@@ -86,7 +88,11 @@ export async function askAll(
       new SignalledCaller(c.req.raw.signal),
     ),
   );
-  const probabilities = questions.map((_question, at) => averaged(scores.logprobs.slice(2 * at, 2 * at + 2)));
+  const probabilities = questions.map((_question, at) => {
+    const ofBoth = (list: readonly (readonly number[])[]) => list.slice(2 * at, 2 * at + 2);
+    const { options, labelMass } = averaged(ofBoth(scores.logprobs), ofBoth(scores.priors));
+    return { options: calibrated(options, temperature), labelMass };
+  });
   return { scores, probabilities };
 }
 

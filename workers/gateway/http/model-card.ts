@@ -38,6 +38,7 @@ export function modelCard(card: ModelCard, { description, status, aliases }: Liv
     spiking: description?.spikes ?? null,
     parameters: description?.parameters ?? card.parameters,
     defaults: samplingDefaults(card),
+    decisions: card.decisions ?? null,
     download: card.download === undefined ? null : { bytes: card.download.bytes },
     ...originOf(origin),
     digest: digest === null ? null : `sha256:${digest}`,

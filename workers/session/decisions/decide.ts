@@ -3,7 +3,7 @@ import type { Job } from "../../contracts/choice.ts";
 import type { DecisionOrder, DecisionScores, LabelledQuestion } from "../../contracts/decisions.ts";
 import { greedyParameters, mostScoredTokens } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
-import { renderInput, renderQuestion, type OpenRole } from "../../models/render-question.ts";
+import { renderInput, renderQuestion, renderUnasked, type OpenRole } from "../../models/render-question.ts";
 import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
 import { fromObject } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
@@ -42,14 +42,41 @@ export async function decide(environment: SessionEnvironment, order: DecisionOrd
     const { base, open } = await baseOf(environment, asking);
     const questions = order.questions.map(({ text }) => renderQuestion(model, open, text));
     requireRoom(order, base, questions);
-    const logprobs = await each(questions, atOnce, (tokens, at) => scoresOf(asking, base, tokens, order.questions[at] as LabelledQuestion));
+    const ask = (from: InputBase) => (tokens: Uint32Array, at: number) =>
+      scoresOf(asking, from, tokens, order.questions[at] as LabelledQuestion);
+    const logprobs = await each(questions, atOnce, ask(base));
+    const outputTokens = meter.use.sampledTokens;
+    const priors = order.prior ? await priorsOf(order, model, ask(unheld(new Uint32Array(), "a question of nothing"))) : [];
     const inputTokens = questions.reduce((sum, { length }) => sum + length, base.tokens.length + base.unread.length);
     const { cachedTokens, writtenTokens, cache } = base;
-    return { logprobs, inputTokens, cachedTokens, writtenTokens, outputTokens: meter.use.sampledTokens, cache };
+    return { logprobs, priors, inputTokens, cachedTokens, writtenTokens, outputTokens, cache };
   } finally {
     leaving.abort();
     meter.report();
   }
+}
+
+/** A prior is a function of the model and the question: whoever asks the same of many inputs has it asked once. */
+const knownPriors = new Map<string, readonly number[]>();
+const mostPriors = 1024;
+const longestKept = 2048;
+
+async function priorsOf(
+  { tenant, model: { digest }, questions }: DecisionOrder,
+  model: ServedModel,
+  ask: (tokens: Uint32Array, at: number) => Promise<readonly number[]>,
+): Promise<readonly (readonly number[])[]> {
+  return await each(questions, atOnce, async ({ text, labels }, at) => {
+    // One tenant's questions tell another nothing, not even by their time.
+    const key = tenant === null || text.length > longestKept ? undefined : JSON.stringify([tenant, digest, text, labels]);
+    const known = key === undefined ? undefined : knownPriors.get(key);
+    const prior = known ?? (await ask(renderUnasked(model, text), at));
+    if (key === undefined) return prior;
+    knownPriors.delete(key);
+    knownPriors.set(key, prior);
+    for (const [oldest] of knownPriors) if (knownPriors.size > mostPriors) knownPriors.delete(oldest);
+    return prior;
+  });
 }
 
 interface OpenBase {

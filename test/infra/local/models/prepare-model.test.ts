@@ -29,6 +29,12 @@ test("the license is the card's, and the file's where the card has none", () => 
   expect(manifest({ license: "apache-2.0" }).origin.license).toBe("apache-2.0");
 });
 
+test("how decisions are asked is said of the weights alone that it was measured on", () => {
+  const measured = { labels: "words", prior: true, temperature: 1.5 } as const;
+  expect(manifest({ decisions: { ...measured, weights: "0" } }).decisions).toEqual(measured);
+  expect(manifest({ decisions: { ...measured, weights: "1" } })).not.toHaveProperty("decisions");
+});
+
 test("browsers may read the weights where they are given away, each shard under its digest", () => {
   const shards = [{ file: "shard-000.bin", bytes: 1, sha256: "ab" }];
   const written = (download: boolean, bytes = 1) => manifestOf({ ...source, download }, facts, { bytes, sha256: "0", shards }, "{}");
