@@ -40,6 +40,8 @@ export interface DecisionScores {
   readonly logprobs: readonly (readonly number[])[];
   /** The same where the question is asked of no input; empty where that was not asked for. */
   readonly priors: readonly (readonly number[])[];
+  /** Of each question, whether the likeliest token of all is one of its labels. */
+  readonly beginsWithLabel: readonly boolean[];
   /** Tokens of the input, and of all questions. */
   readonly inputTokens: number;
   /** Tokens of the input whose state was there before. */

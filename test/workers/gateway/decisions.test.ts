@@ -3,6 +3,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { failure, json, request, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
 import { SessionClient, user } from "../support/session-client.ts";
+import { tinyTokenizer } from "../support/tiny-tokenizer.ts";
+import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 
 interface Decided {
   readonly model: string;
@@ -24,6 +26,7 @@ interface Decided {
   };
 }
 
+const tokenizer = Tokenizer.fromTokenizerFile(tinyTokenizer);
 const longText = "Tell me of the sea, and of the ships that went down in it long ago, and of those who came home. ".repeat(4);
 const questions = [
   {
@@ -148,17 +151,24 @@ describe("vLLM's form", () => {
         { readonly confidence: number; readonly noul?: number; readonly probabilities: Json }
       >;
       readonly usage: { readonly output_tokens: number };
-      readonly diagnostics: Record<string, { readonly label_mass: number }>;
+      readonly diagnostics: Record<string, { readonly label_mass: number; readonly argmax_is_label: boolean }>;
     }>();
     const [sea, land] = (choice?.probabilities ?? []).map(({ probability }) => probability);
     expect(answer.answers.topic).toMatchObject({ type: "choice", choice: choice?.choice, probabilities: { sea, land } });
     expect(answer.answers.topic.confidence).toBeCloseTo((choice?.confidence ?? 0) * (choice?.label_mass ?? 0), 12);
-    expect(answer.diagnostics["topic"]).toEqual({ label_mass: choice?.label_mass });
+    expect(answer.diagnostics["topic"]).toEqual({ label_mass: choice?.label_mass, argmax_is_label: false });
     expect(answer.answers.joy).toMatchObject({ type: "score", score: score?.score, legend: { "0": "not", "1": "very" } });
     const { noul = -1, probabilities } = answer.answers.glad;
     expect(probabilities).toEqual({ yes: noul, no: expect.closeTo(1 - noul, 9) as number });
     expect(answer.usage.output_tokens).toBe(usage.output_tokens + 2);
     expect(engine.calls.length).toBeGreaterThan(0);
+    // What the model would rather say than anything else is a label in both orders, or in one, or in none.
+    const begins = async (...replies: string[]) => {
+      engine.use({ replies: replies.map((text) => [...tokenizer.encode(text)]) });
+      const told = await (await systemOne({ questions: { glad } })).json<typeof answer>();
+      return told.diagnostics["glad"]?.argmax_is_label;
+    };
+    expect([await begins("Y"), await begins("N"), await begins("x"), await begins("Y", "x")]).toEqual([true, true, false, false]);
   });
 
   test.each<[string, Json, string]>([

@@ -63,6 +63,12 @@ export interface Probabilities {
   readonly labelMass: number;
 }
 
+/** As they are told of a question. */
+export interface AskedProbabilities extends Probabilities {
+  /** Whether the likeliest token of all is a label, in both orders. */
+  readonly beginsWithLabel: boolean;
+}
+
 /**
  * Both orders' probabilities, averaged. `logprobs`: of each option's label, as {@link WrittenQuestion.labels} has them. `priors`: the same of the
  * questions asked of nothing, where they are taken out: what a label has for its own sake, or for where it stands.

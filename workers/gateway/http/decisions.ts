@@ -9,7 +9,7 @@ import { describeForSession, describeModel, fromSession, versionOfSession } from
 import { answerOf, questionOf } from "../decisions/answers.ts";
 import { calibrated } from "../decisions/calibrated.ts";
 import { askedBy, labelLetters, labelTokens } from "../decisions/labels.ts";
-import { averaged, writeBothOrders, type Probabilities, type Question } from "../decisions/question.ts";
+import { averaged, writeBothOrders, type AskedProbabilities, type Question } from "../decisions/question.ts";
 import type { GatewayContext } from "../environment.ts";
 import { unsupportedField } from "../failures.ts";
 import { placeOf } from "../pipeline.ts";
@@ -31,7 +31,7 @@ export async function decisions(c: GatewayContext): Promise<Response> {
   c.header("x-spikingbrain-cache", cacheHeader(scores.cache));
   return c.json({
     model: model.card.id,
-    answers: body.questions.map((question, at) => answerOf(question, probabilities[at] as Probabilities)),
+    answers: body.questions.map((question, at) => answerOf(question, probabilities[at] as AskedProbabilities)),
     usage: {
       input_tokens: scores.inputTokens,
       input_tokens_details: { cached_tokens: scores.cachedTokens, cache_write_tokens: scores.writtenTokens },
@@ -51,7 +51,7 @@ function inputOf(c: GatewayContext, { input, session_id: session, context_id: co
 export interface AskedQuestions {
   readonly scores: DecisionScores;
   /** Of each question. */
-  readonly probabilities: readonly Probabilities[];
+  readonly probabilities: readonly AskedProbabilities[];
 }
 
 /** `fieldOf` names a question of the request. @throws ServiceError where the model, its backend or the input can't be asked. */
@@ -91,7 +91,8 @@ export async function askAll(
   const probabilities = questions.map((_question, at) => {
     const ofBoth = (list: readonly (readonly number[])[]) => list.slice(2 * at, 2 * at + 2);
     const { options, labelMass } = averaged(ofBoth(scores.logprobs), ofBoth(scores.priors));
-    return { options: calibrated(options, temperature), labelMass };
+    const beginsWithLabel = scores.beginsWithLabel.slice(2 * at, 2 * at + 2).every((one) => one);
+    return { options: calibrated(options, temperature), labelMass, beginsWithLabel };
   });
   return { scores, probabilities };
 }

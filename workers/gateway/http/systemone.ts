@@ -1,6 +1,6 @@
 /** `POST /v1/systemone`: decisions, as vLLM's clients ask for them. */
 import { servedModel } from "../../models/served-model.ts";
-import type { Probabilities } from "../decisions/question.ts";
+import type { AskedProbabilities } from "../decisions/question.ts";
 import { asAnswer, asQuestion } from "../decisions/systemone.ts";
 import type { GatewayContext } from "../environment.ts";
 import { modelMeant } from "../plan/model-choice.ts";
@@ -26,7 +26,7 @@ export async function systemOne(c: GatewayContext): Promise<Response> {
     asked.map(([, question]) => asQuestion(question)),
     (at) => fieldName(["questions", asked[at]?.[0] ?? ""]),
   );
-  const read = asked.map(([id, question], at) => ({ id, question, said: probabilities[at] as Probabilities }));
+  const read = asked.map(([id, question], at) => ({ id, question, said: probabilities[at] as AskedProbabilities }));
   c.header("x-spikingbrain-cache", cacheHeader(scores.cache));
   return c.json({
     id: `decision-${c.var.requestId}`,
@@ -35,7 +35,9 @@ export async function systemOne(c: GatewayContext): Promise<Response> {
     model: model.card.id,
     answers: Object.fromEntries(read.map(({ id, question, said }) => [id, asAnswer(question, said)])),
     usage: { input_tokens: scores.inputTokens, output_tokens: scores.outputTokens },
-    diagnostics: Object.fromEntries(read.map(({ id, said: { labelMass } }) => [id, { label_mass: labelMass }])),
+    diagnostics: Object.fromEntries(
+      read.map(({ id, said: { labelMass, beginsWithLabel } }) => [id, { label_mass: labelMass, argmax_is_label: beginsWithLabel }]),
+    ),
   });
 }
 

@@ -167,7 +167,7 @@ export const answerShapes = {
       ]),
     ),
     usage: z.strictObject({ input_tokens: count, output_tokens: count }),
-    diagnostics: z.record(text, z.strictObject({ label_mass: z.number() })),
+    diagnostics: z.record(text, z.strictObject({ label_mass: z.number(), argmax_is_label: z.boolean() })),
   }),
   DeletedResponse: deleted("response"),
   InputTokens: z.strictObject({ object: z.literal("response.input_tokens"), input_tokens: count }),

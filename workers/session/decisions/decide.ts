@@ -44,12 +44,16 @@ export async function decide(environment: SessionEnvironment, order: DecisionOrd
     requireRoom(order, base, questions);
     const ask = (from: InputBase) => (tokens: Uint32Array, at: number) =>
       scoresOf(asking, from, tokens, order.questions[at] as LabelledQuestion);
-    const logprobs = await each(questions, atOnce, ask(base));
+    const scores = await each(questions, atOnce, ask(base));
     const outputTokens = meter.use.sampledTokens;
     const priors = order.prior ? await priorsOf(order, model, ask(unheld(new Uint32Array(), "a question of nothing"))) : [];
     const inputTokens = questions.reduce((sum, { length }) => sum + length, base.tokens.length + base.unread.length);
     const { cachedTokens, writtenTokens, cache } = base;
-    return { logprobs, priors, inputTokens, cachedTokens, writtenTokens, outputTokens, cache };
+    return {
+      logprobs: scores.map(({ logprobs }) => logprobs),
+      beginsWithLabel: scores.map(({ likeliest }, at) => order.questions[at]?.labels.includes(likeliest) === true),
+      ...{ priors, inputTokens, cachedTokens, writtenTokens, outputTokens, cache },
+    };
   } finally {
     leaving.abort();
     meter.report();
@@ -64,13 +68,13 @@ const longestKept = 2048;
 async function priorsOf(
   { tenant, model: { digest }, questions }: DecisionOrder,
   model: ServedModel,
-  ask: (tokens: Uint32Array, at: number) => Promise<readonly number[]>,
+  ask: (tokens: Uint32Array, at: number) => Promise<Scores>,
 ): Promise<readonly (readonly number[])[]> {
   return await each(questions, atOnce, async ({ text, labels }, at) => {
     // One tenant's questions tell another nothing, not even by their time.
     const key = tenant === null || text.length > longestKept ? undefined : JSON.stringify([tenant, digest, text, labels]);
     const known = key === undefined ? undefined : knownPriors.get(key);
-    const prior = known ?? (await ask(renderUnasked(model, text), at));
+    const prior = known ?? (await ask(renderUnasked(model, text), at)).logprobs;
     if (key === undefined) return prior;
     knownPriors.delete(key);
     knownPriors.set(key, prior);
@@ -123,12 +127,22 @@ function requireRoom({ contextLength }: DecisionOrder, { unread }: InputBase, qu
   }
 }
 
+interface Scores {
+  readonly logprobs: readonly number[];
+  /** The token that is the likeliest of all to begin the answer. */
+  readonly likeliest: number;
+}
+
 /** In as many requests as the labels take. */
-async function scoresOf(asking: Asking, base: InputBase, question: Uint32Array, { labels }: LabelledQuestion): Promise<readonly number[]> {
-  const scores: number[] = [];
-  for (let at = 0; at < labels.length; at += mostScoredTokens)
-    scores.push(...(await scoresOfSome(asking, base, question, labels.slice(at, at + mostScoredTokens))));
-  return scores;
+async function scoresOf(asking: Asking, base: InputBase, question: Uint32Array, { labels }: LabelledQuestion): Promise<Scores> {
+  const logprobs: number[] = [];
+  let likeliest = -1;
+  for (let at = 0; at < labels.length; at += mostScoredTokens) {
+    const some = await scoresOfSome(asking, base, question, labels.slice(at, at + mostScoredTokens));
+    logprobs.push(...some.logprobs);
+    ({ likeliest } = some);
+  }
+  return { logprobs, likeliest };
 }
 
 async function scoresOfSome(
@@ -136,7 +150,7 @@ async function scoresOfSome(
   base: InputBase,
   question: Uint32Array,
   labels: readonly number[],
-): Promise<readonly number[]> {
+): Promise<Scores> {
   const request = { ...greedyParameters, requestId: order.requestId, prompt: question, maxTokens: 1, scoredTokens: labels };
   const job: Job = { index: 0, promptIndex: 0, stops: [], echo: null, request };
   const attempts = new Attempts({
@@ -148,7 +162,11 @@ async function scoresOfSome(
     for (let batch = await events.next(); batch.done !== true; batch = await events.next()) {
       signal.throwIfAborted();
       for (const event of batch.value)
-        if (event.type === "token") return labels.map((label) => event.logprob?.top.find(([id]) => id === label)?.[1] ?? unscored());
+        if (event.type === "token")
+          return {
+            logprobs: labels.map((label) => event.logprob?.top.find(([id]) => id === label)?.[1] ?? unscored()),
+            likeliest: event.id,
+          };
     }
   } finally {
     await events.return();
