@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { chat, complete, failure, json, request, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
+import { assistant, oracle, SessionClient, user } from "../support/session-client.ts";
 import { idOf, tinyTokenizer } from "../support/tiny-tokenizer.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 
@@ -42,6 +43,42 @@ test("a JSON schema: the answer fits it, whole or streamed, and the schema is to
   expect(text).toBe(whole?.message.content);
   const [told, plain] = [engine.calls[0]?.prompt.length ?? 0, (await chat(ask), engine.calls.at(-1)?.prompt.length ?? 0)];
   expect(told).toBeGreaterThan(plain + 100);
+});
+
+test("a turn of a session: it fits, its prompt stays as it is, its state is gone on with, and the next turn is free", async () => {
+  const alice = new SessionClient();
+  const { id } = await alice.create();
+  const say = (messages: readonly object[], body: Json = {}) =>
+    request("/v1/chat/completions", json({ model: "tiny", ...ask, ...body, session_id: id, messages }, alice.headers));
+  const first = await alice.say(id, "Who are you?");
+  const question = [user("Tell me more of yourself, and of those who came with you.")];
+  for (const [format, fits] of [
+    [schemaFormat(person, { strict: true }), /^\{"name":"(Ada|Bo)","age":\d{1,2}\}$/],
+    [{ structured_outputs: { regex: "[a-c]{3}-[0-9]{2}" } }, /^[a-c]{3}-\d{2}$/],
+    [{ structured_outputs: { choice: ["yes", "no"] } }, /^(yes|no)$/],
+  ] as const) {
+    const answered = await say(question, format);
+    expect(answered.headers.get("x-spikingbrain-cache")).toMatch(/^hit.*session/);
+    const [choice] = await chosen(answered);
+    expect([choice?.message.content, choice?.finish_reason]).toEqual([expect.stringMatching(fits), "stop"]);
+    expect((await alice.call("POST", `/v1/sessions/${id}/rewind`, { turn: 1 })).status).toBe(200);
+    // Streamed, and over an engine that dies within it, it is the same.
+    engine.use({ breakAt: { token: 2, how: "error" } });
+    const streamed = say(question, { ...format, stream: true });
+    await expect.poll(() => engine.calls.length).toBe(2);
+    engine.script = {};
+    const told = [...(await (await streamed).text()).matchAll(/"delta":\{"content":("(?:[^"\\]|\\.)*")/g)];
+    expect(told.map(([, part]) => JSON.parse(part ?? '""') as string).join("")).toBe(choice?.message.content);
+    // What is said next goes on from its state, and is as it is after the whole conversation.
+    const next = await alice.say(id, "So?");
+    expect(next.cached).toBeGreaterThan(first.prompt);
+    const before = [user("Who are you?"), assistant(first.text), ...question, assistant(choice?.message.content ?? "")];
+    expect(next.text).toBe(await oracle([...before, user("So?")]));
+    expect((await alice.call("POST", `/v1/sessions/${id}/rewind`, { turn: 1 })).status).toBe(200);
+  }
+  const refused = await say(question, schemaFormat({ not: {} }));
+  expect([refused.status, (await failure(refused)).param]).toEqual([400, "response_format.json_schema.schema"]);
+  expect((await alice.facts(id)).turns).toBe(1);
 });
 
 test("several choices with seeds, stop strings and log-probabilities", async () => {

@@ -4,7 +4,7 @@ import { identityOf } from "../../../../workers/session/identity.ts";
 import { newPassphraseKey } from "../../../../workers/session-file/passphrase-key.ts";
 import { sealSessionFile } from "../../../../workers/session-file/session-file.ts";
 import { failure, request, type ErrorAnswer } from "../../support/gateway-client.ts";
-import { SessionClient, type Message, type Session } from "../../support/session-client.ts";
+import { assistant, greedy, oracle, said, SessionClient, user, type Message, type Session } from "../../support/session-client.ts";
 import { tinyManifest, versionOf } from "../../support/tiny-tokenizer.ts";
 import { exchange, inSession, lose } from "./support.ts";
 
@@ -47,6 +47,28 @@ describe("numbers that no session has are refused by name", () => {
   test("a state that has read more than a conversation may have", async () => {
     expect((await failure(await imported([exchange(1, 1)], 2 ** 40))).message).toContain("stateTokens");
   });
+});
+
+test("speakers' names go with a conversation into its file, and come back out of it", async () => {
+  const { id } = await alice.create();
+  const named = (name: string, content: string) => ({ role: "user", name, content });
+  const say = async (session: string, ...messages: readonly object[]) =>
+    await said(await alice.call("POST", "/v1/chat/completions", { ...greedy, session_id: session, messages }));
+  const first = await say(id, named("Ann", "We are two, and both of us have questions for you."), named("Bob", "Who are you?"));
+  const exported = await (await alice.call("POST", `/v1/sessions/${id}/export`, {})).arrayBuffer();
+  expect(new DataView(exported).getUint32(4, true)).toBe(3);
+  const copied = await request("/v1/sessions/import", { method: "POST", headers: alice.headers, body: exported });
+  const copy = (await copied.json<Session>()).id;
+  const turnsOf = async (session: string) =>
+    (await (await alice.call("GET", `/v1/sessions/${session}/turns`)).json<{ data: { messages: object[] }[] }>()).data.map(
+      ({ messages }) => messages,
+    );
+  expect(await turnsOf(copy)).toEqual(await turnsOf(id));
+  expect((await turnsOf(copy))[0]?.[1]).toEqual(named("Bob", "Who are you?"));
+  const next = await say(copy, named("Ann", "And?"));
+  expect(next.cached).toBeGreaterThan(40);
+  const spoken = [user("Ann: We are two, and both of us have questions for you."), user("Bob: Who are you?"), assistant(first.text)];
+  expect(next.text).toBe(await oracle([...spoken, user("Ann: And?")]));
 });
 
 test("a turn of 3 MB is kept in rows that every runtime holds, and is read, forked and taken back whole", async () => {
