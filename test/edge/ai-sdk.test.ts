@@ -1,6 +1,6 @@
 /** The AI SDK through its provider for OpenAI-compatible services. */
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { generateObject, generateText, stepCountIs, streamText, tool } from "ai";
+import { generateObject, generateText, stepCountIs, streamObject, streamText, tool } from "ai";
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { modelId, stackUrl } from "../support/edge-client.ts";
@@ -51,6 +51,11 @@ test("an object that fits its schema", async () => {
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- programs that use it are to run unchanged
   const { object } = await generateObject({ ...settings, model: held.chatModel(modelId), maxOutputTokens: 80, schema: place });
   expect(place.safeParse(object).success).toBe(true);
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- as above
+  const streamed = streamObject({ ...settings, model: held.chatModel(modelId), maxOutputTokens: 80, schema: place });
+  let partly: unknown;
+  for await (const part of streamed.partialObjectStream) partly = part;
+  expect([await streamed.object, partly]).toEqual([object, object]);
 });
 
 test("tools: a call, what it gave, and an answer to that, whole and streamed", async () => {

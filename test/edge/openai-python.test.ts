@@ -13,6 +13,7 @@ interface Report {
   readonly echo_text: string;
   readonly first_logprob: null;
   readonly errors: Record<string, [status: number, code: string]>;
+  readonly parsed: object;
   readonly responses: {
     readonly status: string;
     readonly whole: string;
@@ -25,7 +26,7 @@ interface Report {
   };
 }
 
-test("chat, responses, streams, scoring, models and errors", () => {
+test("chat, responses, streams, parsers, scoring, models and errors", () => {
   const report = JSON.parse(runPython("test/edge/openai_client.py", `${stackUrl}/v1`, modelId)) as Report;
   expect(report.whole.length).toBeGreaterThan(0);
   expect(report.streamed).toBe(report.whole);
@@ -39,6 +40,7 @@ test("chat, responses, streams, scoring, models and errors", () => {
     BadRequestError: [400, "unsupported_field"],
     deleted: [404, "response_not_found"],
   });
+  expect(report.parsed).toEqual({ chat: true, streamed: true, call: ["weather", true], responses: true, responses_call: true });
   const { whole } = report.responses;
   expect(whole.length).toBeGreaterThan(0);
   expect(report.responses).toEqual({

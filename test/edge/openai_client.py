@@ -2,8 +2,10 @@
 
 import json
 import sys
+from typing import Literal
 
 import openai
+from pydantic import BaseModel, Field
 
 base_url, model = sys.argv[1:3]
 client = openai.OpenAI(base_url=base_url, api_key="sk-any", max_retries=0)
@@ -86,9 +88,60 @@ try:
 except openai.APIStatusError as error:
     errors["deleted"] = (error.status_code, error.code)
 
+
+class Trip(BaseModel):
+    """A trip to a city."""
+
+    city: Literal["Rome", "Oslo"]
+    days: int = Field(ge=1, le=9)
+
+
+# The client's own parsers make objects of what comes.
+where = "How warm will it be in Oslo tomorrow?"
+asked: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": where}]
+parsed_chat = client.chat.completions.parse(model=model, messages=asked, temperature=0, max_tokens=80, response_format=Trip)
+with client.chat.completions.stream(model=model, messages=asked, temperature=0, max_tokens=80, response_format=Trip) as chunks:
+    streamed_trip = chunks.get_final_completion().choices[0].message.parsed
+weather = openai.pydantic_function_tool(Trip, name="weather")
+called = client.chat.completions.parse(
+    model=model,
+    messages=asked,
+    temperature=0,
+    max_tokens=80,
+    tools=[weather],
+    tool_choice="required",
+    parallel_tool_calls=False,
+)
+call = (called.choices[0].message.tool_calls or [])[0]
+held = client.responses.parse(model=model, input=where, temperature=0, max_output_tokens=80, text_format=Trip)
+flat = openai.pydantic_function_tool(Trip, name="weather")["function"]
+function: openai.types.responses.FunctionToolParam = {
+    "type": "function",
+    "name": "weather",
+    "parameters": flat.get("parameters"),
+    "strict": True,
+}
+with client.responses.stream(
+    model=model,
+    input=where,
+    temperature=0,
+    max_output_tokens=80,
+    tools=[function],
+    tool_choice="required",
+    parallel_tool_calls=False,
+) as calling:
+    arguments = "".join(event.delta for event in calling if event.type == "response.function_call_arguments.delta")
+
 print(
     json.dumps(
         {
+            "parsed": {
+                "chat": isinstance(parsed_chat.choices[0].message.parsed, Trip),
+                "streamed": streamed_trip == parsed_chat.choices[0].message.parsed,
+                "call": [call.function.name, isinstance(call.function.parsed_arguments, Trip)],
+                "responses": isinstance(held.output_parsed, Trip),
+                "responses_call": Trip.model_validate_json(arguments) is not None,
+            },
             "responses": {
                 "whole": response.output_text,
                 "status": response.status,

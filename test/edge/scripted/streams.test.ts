@@ -3,9 +3,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { openEventSource, type EventSourceReader } from "../../../test/page/support/event-source.ts";
 import { launchBrowser } from "../../support/browser.ts";
-import { runPythonAsync } from "../../support/python.ts";
+import { runClient, runPythonAsync } from "../../support/python.ts";
 import { scriptedFailure } from "../../workers/support/toy-generation.ts";
-import { bytesAsTokens } from "../../workers/support/tiny-tokenizer.ts";
+import { bytesAsTokens, tinyTokenizer } from "../../workers/support/tiny-tokenizer.ts";
+import { callText } from "../../../workers/models/call-form.ts";
+import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 import { contentOf, openai, question, readInPython, readWithAiSdk, readWithOpenAi, readWithParser } from "./readers.ts";
 import { useScriptedStack } from "./stack.ts";
 
@@ -280,6 +282,19 @@ describe("a client that leaves ends the work", () => {
     const response = await stack.post("/v1/chat/completions", question);
     expect([response.status, await response.json()]).toMatchObject([503, { error: { code: "engine_unavailable" } }]);
   });
+});
+
+test("an agent calls a function, reads what it gave and answers, over chats, responses and responses that are followed", async () => {
+  const tokenizer = Tokenizer.fromTokenizerFile(tinyTokenizer);
+  const call = callText({ name: "weather", arguments: '{"trip": {"city": "Oslo", "days": 7}}' });
+  const replies = Array.from({ length: 6 }, () => [call, "It is mild."]).flat();
+  await stack.use({ replies: replies.map((text) => [...tokenizer.encode(text)]) });
+  const run = {
+    ...{ answer: "It is mild.", streamed: "It is mild.", gave: ["7 degrees in Oslo"] },
+    kinds: ["tool_call_item", "tool_call_output_item", "message_output_item"],
+  };
+  const found = JSON.parse(await runClient("test/edge/clients/agent_loop.py", stack.url, "tiny")) as object;
+  expect(found).toEqual({ chats: run, responses: run, kept: run, elsewhere: [] });
 });
 
 test("every route answers as the API's document says, to what it allows and to what it does not", async () => {
