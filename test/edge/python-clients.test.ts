@@ -13,11 +13,13 @@ async function report(program: string): Promise<object> {
   return found;
 }
 
+/** They all run at the same time: most of a program's own is that its libraries load. A busy machine may take its time. */
+const patient = { timeout: 240_000 };
 const words = expect.stringMatching(/\S/) as string;
 const told = expect.stringMatching(/ degrees in /) as string;
 const weather = ["weather", true];
 
-test.concurrent("LangChain: chats, streams, objects, calls, and all of it over responses", async () => {
+test.concurrent("LangChain: chats, streams, objects, calls, and all of it over responses", patient, async () => {
   const found = await report("langchain_client");
   const { whole, usage } = found as { whole: string; usage: [number, number] };
   expect(found).toEqual({
@@ -28,7 +30,7 @@ test.concurrent("LangChain: chats, streams, objects, calls, and all of it over r
   });
 });
 
-test.concurrent("LlamaIndex: chats, streams, objects, calls, and responses", async () => {
+test.concurrent("LlamaIndex: chats, streams, objects, calls, and responses", patient, async () => {
   const found = await report("llama_index_client");
   const { whole } = found as { whole: string };
   expect(found).toEqual({
@@ -37,7 +39,7 @@ test.concurrent("LlamaIndex: chats, streams, objects, calls, and responses", asy
   });
 });
 
-test.concurrent("instructor: objects by calls and by schemas, whole and in parts, also of Anthropic's messages", async () => {
+test.concurrent("instructor: objects by calls and by schemas, whole and in parts, also of Anthropic's messages", patient, async () => {
   const found = { tool_call: true, tools_strict: true, json_schema_mode: true, responses: true, messages: true };
   expect(await report("instructor_client")).toEqual({ found, last: true, completion: "stop" });
 });
@@ -53,7 +55,7 @@ test.concurrent(
   },
 );
 
-test.concurrent("Anthropic's own client: messages, streams, tools and their runner, objects, counts, errors", async () => {
+test.concurrent("Anthropic's own client: messages, streams, tools and their runner, objects, counts, errors", patient, async () => {
   const found = await report("anthropic_client");
   const { whole } = found as { whole: string };
   expect(found).toEqual({
@@ -64,7 +66,7 @@ test.concurrent("Anthropic's own client: messages, streams, tools and their runn
   });
 });
 
-test.concurrent("what the compliance test of Open Responses asks, held to the types of its document", async () => {
+test.concurrent("what the compliance test of Open Responses asks, held to the types of its document", patient, async () => {
   const item = (...kinds: string[]) => [
     "response.output_item.added",
     ...kinds.map((kind) => `response.${kind}`),

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { failure, json, request, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
+import { scriptedFailure } from "../support/toy-generation.ts";
 import { setQuota } from "../support/quota.ts";
 import { responseIn, ResponseClient, textOf, type Item, type ResponseObject } from "../support/response-client.ts";
 import { assistant, oracle, user, type Message } from "../support/session-client.ts";
@@ -266,6 +267,25 @@ describe("who may", () => {
       param: "store",
       message: expect.stringContaining("must be true in a conversation") as string,
     });
+  });
+
+  test("what is not to be stored ends where its client leaves, and leaves nothing then either", async () => {
+    const first = await alice.made({ input: longText });
+    const bytes = async () => (await (await alice.call("GET", "/v1/usage")).json<{ bytes: { sessions: number } }>()).bytes.sessions;
+    const before = await bytes();
+    engine.use({ delayMilliseconds: 20 });
+    const body = { input: "And?", store: false, previous_response_id: first.id, max_output_tokens: 400, stream: true };
+    const reader = (await alice.respond(body)).body?.getReader();
+    await reader?.read();
+    await expect.poll(() => engine.running).toBe(1);
+    expect(await bytes()).toBeGreaterThan(before);
+    await reader?.cancel();
+    await expect.poll(() => engine.running, { timeout: 5_000 }).toBe(0);
+    expect(engine.generatedTokens).toBeLessThan(400);
+    await expect.poll(bytes, { timeout: 5_000 }).toBe(before);
+    engine.use({ refuse: scriptedFailure });
+    expect((await alice.respond({ ...body, stream: false })).status).toBe(503);
+    expect(await bytes()).toBe(before);
   });
 
   test.each<[string, Json, string]>([
