@@ -1,5 +1,5 @@
-import { AxeBuilder } from "@axe-core/playwright";
 import { describe, expect, it } from "vitest";
+import { violationsOf } from "./support/accessibility.ts";
 import { ask, inputOf, send, waitForStatus } from "./support/chat-page.ts";
 import { usePage, type PageTest } from "./support/page-test.ts";
 
@@ -23,17 +23,10 @@ $$
 \\sum_{i=0}^n i = \\frac{n(n+1)}{2}
 $$`;
 
-/** Each violation as a line that names the rule and the element. */
-async function violationsOf({ page }: PageTest): Promise<string[]> {
-  // The page has no frames, so the mode that runs axe in place sees everything.
-  const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).analyze();
-  return violations.flatMap((violation) => violation.nodes.map((node) => `${violation.id}: ${node.html}\n${node.failureSummary ?? ""}`));
-}
-
 function checkStates(test: PageTest, dialogs: readonly string[]): void {
   it("has no violation from the empty page to answers, errors and an open editor", async () => {
     const { page, api } = test;
-    expect(await violationsOf(test)).toEqual([]);
+    expect(await violationsOf(page)).toEqual([]);
     api.replies.push({ kind: "stream", deltas: [richAnswer] });
     await ask(page, "Show me everything");
     await page.locator(".hljs-keyword").first().waitFor();
@@ -43,7 +36,7 @@ function checkStates(test: PageTest, dialogs: readonly string[]): void {
     await waitForStatus(page, "failed");
     await inputOf(page).press("ArrowUp");
     await page.getByRole("textbox", { name: "Edit message" }).waitFor();
-    expect(await violationsOf(test)).toEqual([]);
+    expect(await violationsOf(page)).toEqual([]);
   });
 
   it("has no violation while an answer is written and in its dialogs", async () => {
@@ -51,11 +44,11 @@ function checkStates(test: PageTest, dialogs: readonly string[]): void {
     api.replies.push({ kind: "stream", deltas: ["Some text"], ending: "hang" });
     await send(page, "Go");
     await waitForStatus(page, "streaming");
-    expect(await violationsOf(test)).toEqual([]);
+    expect(await violationsOf(page)).toEqual([]);
     for (const name of dialogs) {
       await page.getByRole("button", { name }).click();
       await page.getByRole("dialog").waitFor();
-      expect(await violationsOf(test)).toEqual([]);
+      expect(await violationsOf(page)).toEqual([]);
       await page.keyboard.press("Escape");
       await page.getByRole("dialog").waitFor({ state: "detached" });
     }

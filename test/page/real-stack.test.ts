@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { buildWebPage } from "../../infra/local/build-web-page.ts";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { startStack, type Stack } from "../../infra/local/stack.ts";
+import { violationsOf } from "./support/accessibility.ts";
 import { answersOf, ask, inputOf, lastAnswer, send, textOf, waitForStatus } from "./support/chat-page.ts";
 import { launchBrowser } from "../support/browser.ts";
 import { watch } from "./support/page-test.ts";
@@ -158,7 +159,13 @@ describe("the page on the real stack", () => {
     await page.getByRole("button", { name: "Settings" }).click();
     expect(await page.locator(".device .hint").first().innerText()).toMatch(/^Downloads \d+ MB once/);
     await page.getByRole("switch", { name: "Run on this device" }).check();
-    await page.getByText("The model is on this device and answers.").waitFor();
+    await page.getByText("The model is on this device and answers").waitFor();
+    // The page is isolated, so that its threads can share memory.
+    const [isolated, cores] = await page.evaluate(() => [crossOriginIsolated, navigator.hardwareConcurrency] as const);
+    expect(isolated).toBe(true);
+    const over = cores === 1 ? "" : `, over ${Math.min(4, cores)} threads`;
+    expect(await page.locator(".device [role=status]").innerText()).toBe(`The model is on this device and answers${over}.`);
+    expect(await violationsOf(page)).toEqual([]);
     await page.keyboard.press("Escape");
     expect(weights.length).toBeGreaterThan(0);
     expect(new Set(weights).size).toBe(weights.length);
@@ -218,6 +225,37 @@ describe("the page on the real stack", () => {
       served.push(await textOf(page));
     }
     expect(served).toEqual(answers);
+  });
+
+  it("computes with one thread on this device where the page is not isolated", async () => {
+    const context = await browser.newContext({ locale: "en-US", serviceWorkers: "block" });
+    try {
+      page = await context.newPage();
+      page.setDefaultTimeout(answerTimeoutMs);
+      watch(page, url, complaints, foreignRequests);
+      const isolating = new Set(["cross-origin-opener-policy", "cross-origin-embedder-policy"]);
+      await page.route(`${url}/`, async (route) => {
+        const response = await route.fetch();
+        const headers = Object.entries(response.headers()).filter(([name]) => !isolating.has(name));
+        await route.fulfill({ response, headers: Object.fromEntries(headers) });
+      });
+      await page.goto(url);
+      expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
+      await setNumber("Temperature", "0");
+      await setNumber("Max tokens", "6");
+      await ask(page, "What is the capital of France?");
+      const served = await textOf(page);
+      await page.getByRole("button", { name: "Settings" }).click();
+      await page.getByRole("switch", { name: "Run on this device" }).check();
+      await page.getByText("The model is on this device and answers.").waitFor();
+      await page.keyboard.press("Escape");
+      await page.getByRole("button", { name: "New chat" }).first().click();
+      await ask(page, "What is the capital of France?");
+      expect(await lastAnswer(page).locator(".placement li").allInnerTexts()).toEqual(["computed on this device"]);
+      expect(await textOf(page)).toBe(served);
+    } finally {
+      await context.close();
+    }
   });
 
   it("shows the server's reason when a message is too long, with advice", async () => {

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { violationsOf } from "./support/accessibility.ts";
 import { ask, inputOf, waitForStatus } from "./support/chat-page.ts";
 import { usePage } from "./support/page-test.ts";
 
@@ -224,12 +225,23 @@ describe("the switch for this device", () => {
     await openSettings();
     expect(await page.locator(".device .hint").innerText()).toMatch(/^Downloads 101 MB once/);
     expect(loaded.filter((path) => /device|client|engine|weights/.test(path))).toEqual([]);
+    expect(await violationsOf(page)).toEqual([]);
+    let release: () => void = () => undefined;
+    const looked = new Promise<void>((resolve) => (release = resolve));
+    await page.route("**/models.json", async (route) => {
+      await looked;
+      await route.continue();
+    });
     await toggle.check();
+    await page.getByRole("dialog").getByRole("progressbar", { name: "The model on this device" }).waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    release();
     // There is no index of models here.
     const alert = page.getByRole("dialog").getByRole("alert");
     await alert.waitFor();
     expect(await alert.innerText()).toContain("The model on this device failed");
     expect(await alert.innerText()).toContain("/models.json is missing");
+    expect(await violationsOf(page)).toEqual([]);
     expect(api.unknownPaths.splice(0)).toEqual(["/models.json"]);
     expect(loaded.filter((path) => path.includes("device-worker"))).toHaveLength(1);
     expect(await toggle.isChecked()).toBe(false);

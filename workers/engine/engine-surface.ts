@@ -94,11 +94,11 @@ export interface PartOfFile {
   readonly groups: readonly (readonly [tokens: number, bytes: number])[];
 }
 
-export interface ModelLoader {
+export interface ModelLoader<E = PartEngine> {
   push(chunk: Uint8Array): void;
   neededFrom(): number;
   skip(bytes: number): void;
-  finish(): PartEngine;
+  finish(): E;
   /** Gives the memory of an unfinished load back. */
   free(): void;
 }

@@ -1,7 +1,7 @@
 /** The model on its way from static assets into the engine. */
 import type { ModelManifest } from "../contracts/model-files.ts";
 import { describeModel, type LoadedModel } from "./described-model.ts";
-import { engineErrorCode, type LoaderOptions, type ModelLoader, type PartEngine } from "./engine-surface.ts";
+import { engineErrorCode, type Engine, type LoaderOptions, type ModelLoader, type PartEngine } from "./engine-surface.ts";
 import { messageOf } from "../contracts/request/failures.ts";
 import { modelInvalid } from "./failures.ts";
 import type { Making } from "../waiting/once-per-isolate.ts";
@@ -11,15 +11,15 @@ import { loadWeights, readManifest } from "./weights.ts";
 export type ModelDigests = Required<Pick<LoaderOptions, "modelDigest" | "tokenizerDigest">>;
 
 /** What lies in this isolate: the whole model, or the leading engine's part of it. */
-export interface LoadedFile {
-  readonly engine: PartEngine;
+export interface LoadedFile<E = PartEngine> {
+  readonly engine: E;
   readonly manifest: ModelManifest;
 }
 
 /** `requestTokens` bounds a request where the model's state has no bound of its own. */
-export async function loadModel(
+export async function loadModel<E extends Engine>(
   files: Pick<Fetcher, "fetch">,
-  createLoader: (digests: ModelDigests) => ModelLoader,
+  createLoader: (digests: ModelDigests) => ModelLoader<E>,
   requestTokens: number,
   making: Making,
 ): Promise<LoadedModel> {
@@ -28,24 +28,24 @@ export async function loadModel(
 }
 
 /** Of a model in stages the part of the engine that leads. */
-export async function loadFile(
+export async function loadFile<E>(
   files: Pick<Fetcher, "fetch">,
-  createLoader: (options: ModelDigests & Pick<LoaderOptions, "cut">) => ModelLoader,
+  createLoader: (options: ModelDigests & Pick<LoaderOptions, "cut">) => ModelLoader<E>,
   making: Making,
-): Promise<LoadedFile> {
+): Promise<LoadedFile<E>> {
   const manifest = await readManifest(files);
   const [cut] = manifest.stages ?? [];
-  const create = (digests: ModelDigests): ModelLoader => createLoader(cut === undefined ? digests : { ...digests, cut });
+  const create = (digests: ModelDigests): ModelLoader<E> => createLoader(cut === undefined ? digests : { ...digests, cut });
   return { engine: await loadPart(files, manifest, create, making), manifest };
 }
 
 /** What the loader was made to take of the model's file. */
-export async function loadPart(
+export async function loadPart<E>(
   files: Pick<Fetcher, "fetch">,
   manifest: ModelManifest,
-  createLoader: (digests: ModelDigests) => ModelLoader,
+  createLoader: (digests: ModelDigests) => ModelLoader<E>,
   making: Making,
-): Promise<PartEngine> {
+): Promise<E> {
   making.alive();
   const loader = createLoader({ modelDigest: manifest.sha256, tokenizerDigest: manifest.tokenizerSha256 });
   let finished = false;

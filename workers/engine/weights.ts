@@ -3,7 +3,7 @@ import { toHex } from "../encoding/hex.ts";
 import type { ModelManifest, ModelShard } from "../contracts/model-files.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { newDigest } from "./digest.ts";
-import type { ModelLoader, PartEngine } from "./engine-surface.ts";
+import type { ModelLoader } from "./engine-surface.ts";
 import { engineUnavailable, modelInvalid } from "./failures.ts";
 
 /** The assets binding answers any host; only the path counts. */
@@ -14,12 +14,12 @@ export async function readManifest(files: Pick<Fetcher, "fetch">): Promise<Model
 }
 
 /** `onProgress` is called before the loader is touched, with every chunk, and may throw to give up. */
-export async function loadWeights(
+export async function loadWeights<E>(
   files: Pick<Fetcher, "fetch">,
   { shards }: Pick<ModelManifest, "shards">,
-  loader: ModelLoader,
+  loader: ModelLoader<E>,
   onProgress: () => void,
-): Promise<PartEngine> {
+): Promise<E> {
   let at = 0;
   for (const shard of shards) {
     at += shard.bytes;
@@ -31,7 +31,12 @@ export async function loadWeights(
   return loader.finish();
 }
 
-async function loadShard(files: Pick<Fetcher, "fetch">, shard: ModelShard, loader: ModelLoader, onProgress: () => void): Promise<void> {
+async function loadShard(
+  files: Pick<Fetcher, "fetch">,
+  shard: ModelShard,
+  loader: Pick<ModelLoader, "push">,
+  onProgress: () => void,
+): Promise<void> {
   const { body } = await open(files, shard.file);
   if (body === null) throw fileInvalid(`${shard.file} is empty; it must have ${String(shard.bytes)} bytes`);
   const digest = newDigest(shard.bytes);

@@ -29,9 +29,11 @@ export async function buildPage({ outDir = defaultOutDir } = {}) {
     logLevel: "warning",
   };
   const target = ["chrome125", "firefox128", "safari17.4"];
-  // Of its own, so that a first visit loads nothing of it; the page knows its name.
+  // Of their own, so that a first visit loads nothing of them: the page knows the name of one, and that the name of the other.
+  const rank = await build({ ...shared, entryPoints: [join(pageDir, "device/ranks/rank-worker.ts")], format: "esm", target });
   const device = await build({
     ...shared,
+    define: { rankWorkerPath: JSON.stringify(`/assets/${entryOutput(rank.metafile.outputs, "device/ranks/rank-worker.ts")}`) },
     entryPoints: [join(pageDir, "device/device-worker.ts")],
     assetNames: "engine-[hash]",
     publicPath: "/assets/",
@@ -58,7 +60,7 @@ export async function buildPage({ outDir = defaultOutDir } = {}) {
 
   // The gateway names it in the reference of the API.
   const reference = await build({ ...shared, entryPoints: [join(pageDir, "reference.css")], target });
-  const builds = [main, blocking, device];
+  const builds = [main, blocking, device, rank];
   const outputs = Object.assign({}, ...builds.map(({ metafile }) => metafile.outputs));
   const contents = new Map(builds.flatMap(({ outputFiles }) => outputFiles).map((file) => [basename(file.path), file.contents]));
   const files = measure(outputs, contents);

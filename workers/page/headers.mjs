@@ -17,12 +17,25 @@ const contentSecurityPolicy = [
 
 /**
  * What the Worker with the engine may do, which has a policy of its own: compile WebAssembly, which the page itself may not, and read files of this
- * server. It has no document, and starts nothing.
+ * server. It has no document, and starts nothing but the threads that compute with it.
  */
 const deviceWorkerPolicy = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",
   "connect-src 'self'",
+  "worker-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  // For the address of those threads' script, in one place: `device/ranks/ranks.ts`.
+  "trusted-types rank-worker",
+];
+
+/** What each of those threads may do: run the engine's code. */
+const rankWorkerPolicy = [
+  "default-src 'none'",
+  "script-src 'self' 'wasm-unsafe-eval'",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
@@ -48,7 +61,8 @@ const everywhere = {
 const assets = { "Cache-Control": "public, max-age=31536000, immutable" };
 
 /** In the place of the page's policy, not beside it: two would both hold. */
-const deviceWorker = { "! Content-Security-Policy": null, "Content-Security-Policy": deviceWorkerPolicy.join("; ") };
+const deviceWorker = inPlaceOf(deviceWorkerPolicy);
+const rankWorker = inPlaceOf(rankWorkerPolicy);
 
 /** Named by digest, too. The page keeps them itself (`device/kept-files.ts`). */
 const weights = assets;
@@ -62,9 +76,14 @@ export function pageHeaders() {
     section("/*", everywhere),
     section("/assets/*", assets),
     section("/assets/device-worker-*", deviceWorker),
+    section("/assets/rank-worker-*", rankWorker),
     section("/weights/*", weights),
     section("/sw.js", serviceWorker),
   ].join("\n");
+}
+
+function inPlaceOf(policy) {
+  return { "! Content-Security-Policy": null, "Content-Security-Policy": policy.join("; ") };
 }
 
 function section(path, headers) {

@@ -43,7 +43,7 @@ describe("the built page", () => {
         .filter((file) => file.lazy)
         .map((file) => file.file.replace(/-[^-]+$/, ""))
         .sort(),
-    ).toEqual(["client", "device-worker", "highlighter", "math-renderer"]);
+    ).toEqual(["client", "device-worker", "highlighter", "math-renderer", "rank-worker"]);
   });
 
   it("has no inline script or style and asks for nothing from elsewhere", async () => {
@@ -78,12 +78,15 @@ describe("the built page", () => {
       expect(headersFor(await readFile(join(directory, "_headers"), "utf8"), path)["Cache-Control"]).toContain("immutable");
   });
 
-  it("lets only the script with the engine compile WebAssembly, which in turn may do nothing else", async () => {
+  it("lets only the scripts with the engine compile WebAssembly, which in turn may do nothing else", async () => {
     const rules = await readFile(join(directory, "_headers"), "utf8");
     const policyOf = (file: string) => headersFor(rules, `/assets/${file}`)["Content-Security-Policy"]?.split("; ") ?? [];
     const worker = files.find(({ file }) => file.startsWith("device-worker-"))?.file ?? "";
     expect(policyOf(worker).slice(0, 3)).toEqual(["default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "connect-src 'self'"]);
-    for (const { file } of files) expect(policyOf(file).join().includes("unsafe")).toBe(file === worker);
+    const rank = files.find(({ file }) => file.startsWith("rank-worker-"))?.file ?? "";
+    expect(policyOf(rank).slice(0, 2)).toEqual(["default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'"]);
+    expect(policyOf(rank).filter((rule) => /^(connect|worker)-src/.test(rule))).toEqual([]);
+    for (const { file } of files) expect(policyOf(file).join().includes("unsafe")).toBe(file === worker || file === rank);
     // What it has: both builds of the engine, under names of their own.
     expect((await readdir(join(directory, "assets"))).filter((name) => name.endsWith(".wasm"))).toHaveLength(2);
   });

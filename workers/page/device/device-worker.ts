@@ -12,7 +12,7 @@ type Serve<M extends DeviceMethod> = (
 ) => Promise<DeviceCalls[M]["result"]>;
 
 const methods: { readonly [M in DeviceMethod]: Serve<M> } = {
-  load: async (device, model, emit) => (await device.load(model, emit), null),
+  load: (device, model, emit) => device.load(model, emit),
   answer: async (device, order, emit, signal) => (await device.answer(order, emit, signal), null),
   adopt: async (device, file) => (await device.adopt(file), null),
   give: (device, order) => device.give(order),

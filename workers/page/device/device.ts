@@ -1,6 +1,7 @@
 /** The engine in the visitor's browser, with what it remembers of conversations. */
 import type { ModelManifest } from "../../contracts/model-files.ts";
-import { loadModel } from "../../engine/loaded-model.ts";
+import type { Engine, ModelLoader } from "../../engine/engine-surface.ts";
+import { loadModel, type ModelDigests } from "../../engine/loaded-model.ts";
 import { Scheduler } from "../../engine/scheduler.ts";
 import { entryNamed } from "../../models/catalog.ts";
 import { servedModel } from "../../models/served-model.ts";
@@ -11,19 +12,32 @@ import { dropOthers, keptAssets, requireDigest, requireRoom, weightFiles } from 
 import type { KeptConversations } from "./kept-conversations.ts";
 import { opened, sealed } from "./moving.ts";
 import { enginePackage } from "./package.ts";
-import type { AnswerOrder, DeviceEvent, DeviceModel, GivenConversation, GiveOrder, LoadProgress, SealedConversation } from "./protocol.ts";
+import { RankedLoader } from "./ranks/ranked-loader.ts";
+import { Ranks, threadsHere } from "./ranks/ranks.ts";
+import type {
+  AnswerOrder,
+  DeviceEvent,
+  DeviceModel,
+  GivenConversation,
+  GiveOrder,
+  LoadedHere,
+  LoadProgress,
+  SealedConversation,
+} from "./protocol.ts";
 
 /** Beside the weights: buffers, and the states of the answers that run. The address space has 4 GiB. */
 const memoryBesideWeights = 256 * 2 ** 20;
 const mostMemory = 4095 * 2 ** 20;
+/** Of the weights, what a thread may have more than its part: whole panels of rows, and what every thread has. */
+const rankShare = 1.2;
 /** Most tokens of one request where the state has no bound, as `REQUEST_TOKENS` is at the edge. */
 const requestTokens = 131_072;
 
 export class Device {
   readonly #kept: KeptConversations;
   readonly #turns = new Map<string, Promise<unknown>>();
-  #engine: DeviceEngine | undefined;
-  #loading: Promise<DeviceEngine> | undefined;
+  #engine: (DeviceEngine & LoadedHere) | undefined;
+  #loading: Promise<DeviceEngine & LoadedHere> | undefined;
   #defect: unknown;
 
   constructor(kept: KeptConversations) {
@@ -31,10 +45,11 @@ export class Device {
   }
 
   /** Once: whoever asks while it is loaded waits for it. @throws DeviceError, ServiceError */
-  async load(model: DeviceModel, onProgress: (progress: LoadProgress) => void): Promise<void> {
+  async load(model: DeviceModel, onProgress: (progress: LoadProgress) => void): Promise<LoadedHere> {
     this.#loading ??= this.#load(model, onProgress);
     try {
       this.#engine = await this.#loading;
+      return { threads: this.#engine.threads };
     } catch (error) {
       this.#loading = undefined;
       throw error;
@@ -99,27 +114,31 @@ export class Device {
     return this.#engine;
   }
 
-  async #load({ id, spikes }: DeviceModel, onProgress: (progress: LoadProgress) => void): Promise<DeviceEngine> {
+  async #load({ id, spikes }: DeviceModel, onProgress: (progress: LoadProgress) => void): Promise<DeviceEngine & LoadedHere> {
     const entry = await entryNamed(keptAssets, id);
     const manifest = entry.card as ModelManifest;
     const { download } = manifest;
     if (download === undefined || entry.tokenizer === null)
       throw new DeviceError("network", `The weights of '${id}' are not given away here.`);
     await requireRoom(download);
-    const create = await enginePackage();
+    const built = await enginePackage();
     await requireDigest(entry.tokenizer, manifest.tokenizerSha256);
     const served = await servedModel(keptAssets, entry);
-    const memoryLimitBytes = Math.min(mostMemory, download.bytes + memoryBesideWeights);
+    const ranks = await Ranks.start(built.module, threadsHere() - 1);
+    const threads = ranks.count + 1;
+    const memoryLimitBytes = Math.min(mostMemory, Math.ceil((download.bytes * rankShare) / threads) + memoryBesideWeights);
     const options = { kvType: "int8", memoryLimitBytes, ...(spikes === null ? {} : { spikes }) } as const;
+    const create = (digests: ModelDigests): ModelLoader<Engine> =>
+      threads === 1 ? built.createLoader({ ...options, ...digests }) : new RankedLoader(built, { ...options, ...digests }, ranks);
     const alone = { alive: () => undefined, onTakenOver: () => undefined };
-    const loaded = await loadModel(
-      weightFiles(manifest, download, onProgress),
-      (digests) => create({ ...options, ...digests }),
-      requestTokens,
-      alone,
-    );
-    await dropOthers(download);
-    return { served, loaded, scheduler: this.#schedulerOver(loaded) };
+    try {
+      const loaded = await loadModel(weightFiles(manifest, download, onProgress), create, requestTokens, alone);
+      await dropOthers(download);
+      return { served, loaded, scheduler: this.#schedulerOver(loaded), threads };
+    } catch (error) {
+      ranks.end();
+      throw error;
+    }
   }
 
   #schedulerOver({ engine, description }: DeviceEngine["loaded"]): Scheduler {

@@ -8,7 +8,7 @@ import type { SamplingFields } from "../../models/sampling-parameters.ts";
 
 export interface DeviceCalls {
   /** Has the model in memory, from the network or from what this browser keeps of it. */
-  readonly load: { readonly argument: DeviceModel; readonly event: LoadProgress; readonly result: null };
+  readonly load: { readonly argument: DeviceModel; readonly event: LoadProgress; readonly result: LoadedHere };
   readonly answer: { readonly argument: AnswerOrder; readonly event: DeviceEvent; readonly result: null };
   /** Takes a session file (`workers/session-file`) over as this conversation. */
   readonly adopt: { readonly argument: SealedConversation; readonly event: never; readonly result: null };
@@ -40,6 +40,11 @@ export interface DeviceModel {
   readonly id: string;
   /** As the server runs it; null leaves it to the file. */
   readonly spikes: SpikingMode | null;
+}
+
+export interface LoadedHere {
+  /** That compute a token between them. */
+  readonly threads: number;
 }
 
 export interface LoadProgress {

@@ -1,6 +1,6 @@
 /**
  * What this script takes for granted beside a browser's Worker, and how the code that it has in common with workerd calls a browser: there bytes
- * may lie in any kind of memory, to the browser's types only in one that is not shared. None here is.
+ * may lie in any kind of memory, to the browser's types only in one that is not shared. What crosses between threads here is never given to them.
  */
 
 /** `build.mjs` writes a file of its own for each, and the import is its path. */

@@ -189,7 +189,7 @@ export const chinese: Texts = {
   deviceLoading: "正在本设备上加载模型",
   deviceProgress: "本设备上的模型",
   deviceDrop: "从本设备上删除模型",
-  deviceReady: "模型已在本设备上，由它回答。",
+  deviceReady: (threads) => `模型已在本设备上，由它回答${threads === 1 ? "" : `（${threads} 个线程）`}。`,
   ranOnDevice: "在本设备上计算",
   settingsIntro: "适用于当前对话和之后的新对话。留空则由服务器决定。",
   system: "系统提示词",

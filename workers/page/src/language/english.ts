@@ -194,7 +194,7 @@ export const english = {
   deviceLoading: "Loading the model on this device",
   deviceProgress: "The model on this device",
   deviceDrop: "Delete the model from this device",
-  deviceReady: "The model is on this device and answers.",
+  deviceReady: (threads: number) => `The model is on this device and answers${threads === 1 ? "" : `, over ${threads} threads`}.`,
   ranOnDevice: "computed on this device",
   settingsIntro: "They apply to this conversation and to new ones. An empty field leaves the choice to the server.",
   system: "System prompt",

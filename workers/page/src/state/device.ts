@@ -53,10 +53,10 @@ export function createDevice(store: Store): Device {
     client ??= await open();
     const onEvent = (progress: { received: number; total: number; downloads: boolean }) =>
       store.dispatch({ type: "device-changed", device: { status: "loading", ...progress } });
-    await client.call("load", { id: model.id, spikes: model.spiking }, { onEvent });
+    const { threads } = await client.call("load", { id: model.id, spikes: model.spiking }, { onEvent });
     await client.call("retain", known());
     rememberModel(model);
-    store.dispatch({ type: "device-changed", device: { status: "ready" } });
+    store.dispatch({ type: "device-changed", device: { status: "ready", threads } });
     return client;
   }
 

@@ -202,7 +202,11 @@ export type DeviceState =
       /** Whether they come over the network. */
       readonly downloads: boolean;
     }
-  | { readonly status: "ready" }
+  | {
+      readonly status: "ready";
+      /** That compute a token between them. */
+      readonly threads: number;
+    }
   | { readonly status: "failed"; readonly failure: Failure };
 
 export interface State {

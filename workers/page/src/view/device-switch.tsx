@@ -39,7 +39,7 @@ export function DeviceSwitch() {
       {device.status === "loading" ? <DeviceProgress device={device} /> : null}
       {device.status === "ready" ? (
         <p class="hint" role="status">
-          {texts.deviceReady}
+          {texts.deviceReady(device.threads)}
         </p>
       ) : null}
       {kept && !onDevice ? (
