@@ -1,3 +1,4 @@
+import { browserSuite } from "./browser/suite.ts";
 import { calibrationSuite } from "./calibration/suite.ts";
 import { chaosSuite } from "./chaos/suite.ts";
 import { decisionsSuite } from "./decisions/suite.ts";
@@ -19,6 +20,7 @@ import { vllmSuite } from "./vllm/suite.ts";
 import type { Suite } from "./suite.ts";
 
 export const suites: readonly Suite[] = [
+  browserSuite,
   calibrationSuite,
   chaosSuite,
   decisionsSuite,

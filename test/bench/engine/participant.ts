@@ -16,6 +16,9 @@ export interface Measurement {
   readonly decodeProcessorSeconds: number | null;
   /** What was decoded. */
   readonly tokens: readonly number[];
+  /** What the program has taken of the machine's memory at the most, and what its weights take; where it tells. */
+  readonly residentBytes?: number;
+  readonly weightBytes?: number;
 }
 
 export interface Participant {
