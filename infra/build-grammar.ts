@@ -26,6 +26,8 @@ const linkArguments = [
 async function build(): Promise<void> {
   await ensureRust();
   const flags = [
+    // Seeds of hash tables come from `wasm/grammar/src/seeds.rs`.
+    ...["--cfg", 'getrandom_backend="custom"'],
     ...["-C", "target-feature=+simd128", ...linkArguments.flatMap((argument) => ["-C", `link-arg=${argument}`])],
     ...(await pathRemaps()).map(([from, to]) => `--remap-path-prefix=${from}=${to}`),
   ];

@@ -1,6 +1,8 @@
 /** What an ability promises, as a case that a backend without it fails; and a request that needs it, which such a backend refuses. */
 import { expect } from "vitest";
 import type { Ability } from "../../workers/contracts/abilities.ts";
+import type { ToolChoice } from "../../workers/contracts/tools.ts";
+import { callsGrammar, callText } from "../../workers/models/call-form.ts";
 import { collect, generate, greedy, type TestedBackend, type TestRequest } from "./generation.ts";
 import { filesOf, onlyFile, sourceOf } from "./state-files.ts";
 
@@ -26,6 +28,38 @@ const held = (prompt: readonly number[], texts: readonly string[]): TestRequest 
 });
 const warmly = (prompt: readonly number[]): TestRequest => sampled(prompt, { temperature: 1, seed: 5 });
 const other = (id: number) => (id === 0 ? 1 : id - 1);
+
+/** The grammar of calls leaves the same texts everywhere: those that a choice of them leaves too, whatever the backend's tokens are. */
+async function holdsCalls(backend: TestedBackend, prompt: readonly number[]): Promise<void> {
+  const [none, one] = [
+    { type: "object", properties: {}, additionalProperties: false },
+    { type: "object", properties: { a: { const: 1 } }, required: ["a"], additionalProperties: false },
+  ];
+  const functions = [
+    { name: "f", parameters: none },
+    { name: "g", parameters: one },
+  ];
+  const asked = (choice: ToolChoice, seed: number) => ({
+    ...sampled(prompt, { temperature: 2, seed }),
+    maxTokens: 60,
+    constraint: callsGrammar({ functions, choice, parallel: false }),
+  });
+  const texts = [callText({ name: "f", arguments: "{}" }), callText({ name: "g", arguments: '{"a": 1}' })];
+  const spoken: (readonly number[])[] = [];
+  for (const text of texts) spoken.push((await generate(backend, { ...held(prompt, [text]), maxTokens: 60 })).tokens);
+  for (const [at, { name }] of functions.entries()) {
+    const { tokens, end } = await generate(backend, asked({ name }, at));
+    expect(tokens).toEqual(spoken[at]);
+    expect(end).toMatchObject({ type: "finish", reason: "stop" });
+  }
+  // Either of them, in tokens of chance where the text leaves one.
+  const { tokens, end } = await generate(backend, { ...asked("required", 1), sampling: greedy(prompt).sampling });
+  expect([end?.type === "finish" && end.reason, tokens.length > 2]).toEqual(["stop", true]);
+  const refused = callsGrammar({ functions: [{ name: "f", parameters: { type: "object", not: {} } }], choice: "required", parallel: true });
+  const outcome = await backend.generate({ ...greedy(prompt), constraint: refused });
+  const last = outcome.ok ? (await collect(outcome.value)).at(-1) : undefined;
+  expect(outcome.ok ? last?.type : "error").toBe("error");
+}
 
 export const abilityProofs: Readonly<Record<Ability, Proof>> = {
   states: {
@@ -139,6 +173,7 @@ export const abilityProofs: Readonly<Record<Ability, Proof>> = {
           expect((await generate(backend, rest)).tokens).toEqual(tokens.slice(cut));
         }
       }
+      await holdsCalls(backend, prompt);
       const unheld = await backend.generate({ ...greedy(prompt), constraint: { kind: "json_schema", text: '{"if":{}}' } });
       const end = unheld.ok ? (await collect(unheld.value)).at(-1) : undefined;
       const failure = unheld.ok ? (end?.type === "error" ? end.failure : undefined) : unheld.failure;

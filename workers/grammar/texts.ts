@@ -18,6 +18,8 @@ const mostTriedBytes = 24 << 20;
 const usualTriedBytes = 6 << 20;
 const mostTexts = 128;
 
+/** The library's words for it. */
+const tooManyPlaces = /too many states/;
 const tooMuch = "it takes more of the library's memory or stack than there is";
 
 export class GrammarTexts {
@@ -132,18 +134,27 @@ export class Text {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#texts.closed();
+    this.#letGo();
+  }
+
+  #letGo(): void {
     this.#at?.grammar.close(this.#at.handle);
     this.#at = undefined;
   }
 
-  /** Once more in a new instance where the old one has trapped: it may have been another text's doing. */
+  /**
+   * Once more in a new instance where the old one has trapped: it may have been another text's doing. And once more where the library has looked at
+   * more places in the text than it keeps: most of them were ways that the text did not take, which a text that is made again knows nothing of.
+   */
   #step(take: (grammar: WasmGrammar, handle: number) => GrammarStep): GrammarStep {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const { grammar, handle } = this.#opened();
         return take(grammar, handle);
       } catch (cause) {
-        if (!(cause instanceof GrammarTrap) || attempt === 2) throw refusalOf(cause);
+        const isRepeated = cause instanceof GrammarTrap || (cause instanceof GrammarRefusal && tooManyPlaces.test(cause.message));
+        if (!isRepeated || attempt === 2) throw refusalOf(cause);
+        this.#letGo();
       }
     }
   }

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
-import type { Constraint } from "../../../workers/contracts/constraint.ts";
+import type { Constraint, GrammarStep } from "../../../workers/contracts/constraint.ts";
 import { GrammarTexts, type TextTokenizer } from "../../../workers/grammar/texts.ts";
 import { tokensOf, WasmGrammar } from "../../../workers/grammar/wasm-grammar.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
@@ -184,6 +184,17 @@ describe("a trap", () => {
     expect(() => small.accept(1, new Uint32Array())).toThrow(/trapped before/);
     expect(walk(new GrammarTexts(code), { kind: "regex", text: "ab" }, tiny, options(1)).isWhole).toBe(true);
   });
+});
+
+test("a long string of bounded length is taken to its end, although the library keeps fewer places than it looks at", () => {
+  const texts = new GrammarTexts(code);
+  const held = schema({ type: "string", minLength: 10, maxLength: 6000 });
+  const { text } = texts.open(held, tiny, Uint32Array.from(bytesAsTokens('"')));
+  let step: GrammarStep | undefined;
+  for (let written = 0; written < 6000; written += 1) step = text.accept(Uint32Array.from(bytesAsTokens("a")));
+  expect([...(step?.forced ?? [])]).toEqual(bytesAsTokens('"'));
+  expect(texts.instances).toBe(1);
+  text.close();
 });
 
 test.each<[string, Constraint, RegExp]>([

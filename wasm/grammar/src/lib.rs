@@ -4,6 +4,8 @@
 //! through [`input`] and come out at [`output`]; `workers/grammar/wasm-grammar.ts` is the other side, and says what lies in them.
 
 mod constraint;
+#[cfg(target_arch = "wasm32")]
+mod seeds;
 mod step;
 mod tokens;
 

@@ -51,8 +51,15 @@ impl Step {
         let flags = u32::from(self.may_end) | u32::from(self.mask.is_some()) << 1;
         #[allow(clippy::cast_possible_truncation)]
         let head = [flags, self.forced.len() as u32];
-        let words = head.iter().chain(&self.forced).chain(self.mask.iter().flatten());
-        words.flat_map(|word| word.to_le_bytes()).collect()
+        let parts: [&[u32]; 3] = [&head, &self.forced, self.mask.as_deref().unwrap_or_default()];
+        // Words of one part after another: a chain of iterators over all of them takes as long as the rest of a step.
+        let mut bytes = Vec::with_capacity(4 * parts.iter().map(|part| part.len()).sum::<usize>());
+        for part in parts {
+            for word in part {
+                bytes.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        bytes
     }
 }
 
