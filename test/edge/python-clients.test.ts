@@ -46,6 +46,7 @@ test.concurrent("instructor: objects by calls and by schemas, whole and in parts
 
 test.concurrent(
   "openai-agents: an agent with a tool, whole and streamed, and one with an output's type, over chats and responses",
+  patient,
   async () => {
     const run = {
       ...{ whole: told, streamed: true },
