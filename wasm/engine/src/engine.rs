@@ -331,7 +331,7 @@ impl Engine {
     }
 
     fn empty(&self) -> Result<&State> {
-        self.empty.as_ref().ok_or_else(|| Error::StateLost("this part of the model has not been told of the learned sinks".to_owned()))
+        empty_state(self.empty.as_ref())
     }
 
     fn identity(&self) -> Identity<'_> {
@@ -392,6 +392,10 @@ fn exchange_bytes(config: &Config) -> usize {
     let rows = most_pass_tokens(config).saturating_mul(config.hidden);
     let logits = MAX_LOGIT_ROWS.saturating_mul(config.cut.head.len());
     bytes_of::<f32>(rows.saturating_mul(4).saturating_add(logits.saturating_mul(2)))
+}
+
+fn empty_state(empty: Option<&State>) -> Result<&State> {
+    empty.ok_or_else(|| Error::StateLost("this part of the model has not been told of the learned sinks".to_owned()))
 }
 
 fn unknown(id: SequenceId) -> Error {

@@ -27,10 +27,13 @@ use crate::weights::matrix::PANEL_ROWS;
 use evicted::EvictedAngles;
 use exchange::{Exchange, Ranks, exchanged_floats};
 use layer::{Feeding, Layer, Mixing};
+use smallvec::SmallVec;
 use span::Span;
 
 /// Most tokens of one pass; more are cut into several, so that buffers stay small.
 pub const MAX_PASS_TOKENS: usize = 64;
+/// Sequences of a pass whose lists take no allocation; more of them take some.
+pub const FEW_SEQUENCES: usize = 16;
 /// Rows of logits computed at a time.
 const LOGIT_ROWS: usize = 4;
 
@@ -72,6 +75,8 @@ pub struct Segment<'a> {
 
 /// A row of a pass, its segment, and its token within that.
 pub type WantedRow = (usize, usize, usize);
+/// Those of a pass.
+pub type WantedRows = SmallVec<[WantedRow; MAX_PASS_TOKENS]>;
 
 /// Counts the spikes of a segment.
 #[derive(Debug)]
@@ -220,7 +225,7 @@ impl Model {
 
     /// As far as this part of the model goes: from the rows that the part before it has left, `[tokens, hidden]`, or from the segments' tokens
     /// where there are none; its own rows stay in `scratch`, for [`Self::rows`]. Which of them logits are wanted of, by row.
-    pub fn read(&self, segments: &mut [Segment<'_>], rows: Option<&[f32]>, scratch: &mut Scratch) -> Result<Vec<WantedRow>> {
+    pub fn read(&self, segments: &mut [Segment<'_>], rows: Option<&[f32]>, scratch: &mut Scratch) -> Result<WantedRows> {
         let total: usize = segments.iter().map(|segment| segment.tokens.len()).sum();
         if total > MAX_PASS_TOKENS {
             return Err(Error::InvalidArgument(format!("a pass of {total} tokens; at most {MAX_PASS_TOKENS} are allowed")));
@@ -229,16 +234,16 @@ impl Model {
             Some(rows) => scratch.set_rows(rows, total, self.config.hidden)?,
             None => self.embed(segments, total, scratch)?,
         }
-        let mut wanted = Vec::new();
-        let mut spans = Vec::new();
-        let mut meters = Vec::new();
+        let mut wanted = WantedRows::new();
+        let mut spans: SmallVec<[Span<'_>; FEW_SEQUENCES]> = SmallVec::new();
+        let mut meters: SmallVec<[&mut SpikeMeter; FEW_SEQUENCES]> = SmallVec::new();
         let mut row = 0;
         scratch.neurons.begin(self.config.spiking);
         for (index, segment) in segments.iter_mut().enumerate() {
             let count = segment.tokens.len();
             if let Some(Counting { meter, from }) = &mut segment.counting {
                 scratch.neurons.count(row + count.min(*from)..row + count, core::mem::take(*meter));
-                meters.push(meter);
+                meters.push(&mut **meter);
             }
             match segment.logits {
                 Wanted::None => {}
@@ -250,7 +255,7 @@ impl Model {
         }
         let result = self.layers_forward(&mut spans, scratch);
         for (meter, counted) in meters.into_iter().zip(scratch.neurons.take_meters()) {
-            **meter = counted;
+            *meter = counted;
         }
         result?;
         for span in &mut spans {
@@ -292,18 +297,18 @@ impl Model {
         let (Some(embedding), true) = (&self.embedding, cut.embedding == (0..vocabulary)) else {
             return Err(Error::InvalidArgument("this part of the model has not all of the embedding; it reads rows".to_owned()));
         };
-        let tokens: Vec<usize> = segments.iter().flat_map(|segment| segment.tokens).map(|token| *token as usize).collect();
-        if let Some(token) = tokens.iter().find(|token| **token >= vocabulary) {
+        let tokens = || segments.iter().flat_map(|segment| segment.tokens).map(|token| *token as usize);
+        if let Some(token) = tokens().find(|token| *token >= vocabulary) {
             return Err(Error::InvalidArgument(format!("token {token} is not below the vocabulary size {vocabulary}")));
         }
         scratch.residual.resize(total * hidden, 0.0);
         let own = self.ranks.rows(vocabulary);
-        for (target, token) in scratch.residual.chunks_exact_mut(hidden).zip(&tokens) {
-            if own.contains(token) {
+        for (target, token) in scratch.residual.chunks_exact_mut(hidden).zip(tokens()) {
+            if own.contains(&token) {
                 embedding.row(token - own.start, target);
             }
         }
-        self.ranks.share_rows(&mut scratch.residual, hidden, |row| self.ranks.owner(tokens[row], vocabulary))
+        self.ranks.share_rows(&mut scratch.residual, hidden, |row| self.ranks.owner(tokens().nth(row).unwrap_or(0), vocabulary))
     }
 
     fn layers_forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Result<()> {
@@ -475,7 +480,7 @@ impl Model {
         let sight = Sight::new(&self.config, softmax);
         let fires = scratch.neurons.fires(Site::Query);
         if fires {
-            let mut positions = Vec::with_capacity(rows);
+            let mut positions: SmallVec<[usize; MAX_PASS_TOKENS]> = SmallVec::with_capacity(rows);
             for span in spans.iter() {
                 positions.extend(span.state.position()..span.state.position() + span.count);
             }

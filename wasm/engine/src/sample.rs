@@ -163,16 +163,22 @@ fn better(logits: &[f32]) -> impl Fn(&u32, &u32) -> core::cmp::Ordering {
     |a, b| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b))
 }
 
-/// The `count` largest, best first, ties by the smaller id.
+/// The largest, of equals the first; what is no number is passed over.
+#[allow(clippy::cast_possible_truncation)]
+fn greatest(logits: &[f32]) -> Option<u32> {
+    // Only those as large as the largest are compared.
+    let least = largest(logits);
+    (0..logits.len() as u32).filter(|id| logits[*id as usize] >= least).min_by(better(logits))
+}
+
+/// The `count` largest, best first, ties by the smaller id; what is no number compares with nothing.
 fn best(logits: &[f32], count: usize) -> Vec<u32> {
     let count = count.min(logits.len());
-    if count == 0 {
-        return Vec::new();
+    if count < 2 {
+        return greatest(logits).into_iter().take(count).collect();
     }
-    // Of one, only those as large as the largest are looked at; what is no number compares with nothing.
-    let least = if count == 1 { largest(logits) } else { f32::NEG_INFINITY };
     #[allow(clippy::cast_possible_truncation)]
-    let mut ids: Vec<u32> = (0..logits.len() as u32).filter(|id| logits[*id as usize] >= least).collect();
+    let mut ids: Vec<u32> = (0..logits.len() as u32).filter(|id| logits[*id as usize] >= f32::NEG_INFINITY).collect();
     if ids.len() > count {
         ids.select_nth_unstable_by(count - 1, better(logits));
         ids.truncate(count);
@@ -205,7 +211,7 @@ pub fn sample(sampling: &Sampling, history: History<'_>, mask: Option<&TokenSet>
     let generated = history.output().len();
     let forbids_all = forbid(sampling, history.output(), mask, logits)?;
     adjust(sampling, history, logits)?;
-    let id = if sampling.temperature == 0.0 { best(logits, 1).first().copied() } else { draw(sampling, generated, logits) };
+    let id = if sampling.temperature == 0.0 { greatest(logits) } else { draw(sampling, generated, logits) };
     let id = id.filter(|id| logits[*id as usize].is_finite()).ok_or_else(|| {
         if forbids_all {
             let rules = "the mask, the allowed tokens, the banned series and what ends the answer";

@@ -3,7 +3,7 @@
 
 use super::message::{PassMessage, PassSegment, Rows};
 use super::part::{MAX_LOGIT_ROWS, fired};
-use super::pass::share_pass;
+use super::pass::{begin, share_pass};
 use super::sequence::{Sequence, Transfer};
 use super::{Engine, SequenceId};
 use crate::config::Cut;
@@ -60,7 +60,7 @@ impl Engine {
         for (id, count) in plan {
             taken.extend(self.sequences.remove(id).map(|sequence| (*id, sequence, *count)));
         }
-        let begun = self.begin(&mut taken).and_then(|()| self.lead(owner, &mut taken));
+        let begun = begin(self.empty.as_ref(), &mut taken).and_then(|()| self.lead(owner, &mut taken));
         let passing = begun.as_ref().map_or(Vec::new(), |(begun, _)| begun.parts.iter().map(|part| part.sequence).collect());
         for (id, mut sequence, _) in taken {
             if begun.is_err() {

@@ -21,6 +21,7 @@ fn of<K: Kernel>(form: &str) -> Option<String> {
         .or_else(|| scores::<K>(&mut numbers))
         .or_else(|| mixes::<K>(&mut numbers))
         .or_else(|| exponentials::<K>(&mut numbers))
+        .or_else(|| codes::<K>(&mut numbers))
         .map(|difference| format!("{}{form}: {difference}", K::NAME))
 }
 
@@ -196,6 +197,28 @@ fn exponentials<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
         Scalar::gated(&gates, &up, &mut expected);
         if differ(&found, &expected) {
             return Some(format!("the activation of {length} numbers"));
+        }
+    }
+    None
+}
+
+/// What is rounded and what fires.
+fn codes<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
+    for (length, threshold) in [(1, 0.3), (7, 0.01), (16, 0.5), (33, 1e-5), (67, 40.0)] {
+        let row = numbers.floats(length, 30.0);
+        let ((sum, most), (of_oracle, most_of_oracle)) = (K::magnitudes(&row), Scalar::magnitudes(&row));
+        let (mut found, mut expected) = (row.clone(), row.clone());
+        let mut codes = [vec![1; length], vec![2; length]];
+        let (largest, of_oracle_largest) = (K::largest(&row), Scalar::largest(&row));
+        K::round(&row, 127.0 / largest, &mut codes[0]);
+        Scalar::round(&row, 127.0 / largest, &mut codes[1]);
+        if differ(&[largest], &[of_oracle_largest]) || codes[0] != codes[1] {
+            return Some(format!("the codes of {length} numbers"));
+        }
+        K::count(&mut found, threshold, &mut codes[0]);
+        Scalar::count(&mut expected, threshold, &mut codes[1]);
+        if sum.to_bits() != of_oracle.to_bits() || differ(&[most], &[most_of_oracle]) || differ(&found, &expected) || codes[0] != codes[1] {
+            return Some(format!("the spikes of {length} numbers"));
         }
     }
     None

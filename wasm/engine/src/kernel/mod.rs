@@ -19,6 +19,7 @@ pub use scalar::Scalar;
 use scalar::{Element, floats};
 
 use crate::math::{exp, silu, softmax};
+use crate::spike::LARGEST_CODE;
 use crate::weights::matrix::PANEL_ROWS;
 use crate::weights::{Matrix, TensorType};
 use core::ops::Range;
@@ -86,6 +87,48 @@ pub trait Kernel {
     /// What codes are worth, as many as `out` holds.
     fn decode(codes: &[i8], scale: f32, out: &mut [f32]);
 
+    /// The largest magnitude; what is no number is passed over.
+    fn largest(values: &[f32]) -> f32 {
+        values.iter().fold(0.0, |largest, x| if x.abs() > largest { x.abs() } else { largest })
+    }
+
+    /// The whole numbers nearest to `values * factor`, ties to even, where they are within -127 and 127.
+    fn round(values: &[f32], factor: f32, codes: &mut [i8]) {
+        for (code, x) in codes.iter_mut().zip(values) {
+            #[allow(clippy::cast_possible_truncation)]
+            {
+                *code = (x * factor + WHOLE).to_bits().cast_signed() as i8;
+            }
+        }
+    }
+
+    /// Sum of the magnitudes of finite numbers, in f64, eight sums side by side and then what is left of eight; and the largest.
+    fn magnitudes(row: &[f32]) -> (f64, f32) {
+        let mut sums = [0.0f64; SUMS];
+        let mut most = [0.0f32; SUMS];
+        let chunks = row.chunks_exact(SUMS);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for (x, (sum, most)) in chunk.iter().zip(sums.iter_mut().zip(&mut most)) {
+                *sum += f64::from(x.abs());
+                *most = if x.abs() > *most { x.abs() } else { *most };
+            }
+        }
+        magnitudes_together(&sums, &most, rest)
+    }
+
+    /// Every number becomes the nearest multiple of the threshold, ties to the even one; codes are the multiples, within -127 and 127.
+    fn count(row: &mut [f32], threshold: f32, codes: &mut [i8]) {
+        for (x, code) in row.iter_mut().zip(codes) {
+            let count = (*x / threshold).round_ties_even();
+            *x = threshold * count;
+            #[allow(clippy::cast_possible_truncation)]
+            {
+                *code = count.clamp(-LARGEST_CODE, LARGEST_CODE) as i8;
+            }
+        }
+    }
+
     /// Every number becomes its exponential.
     fn exp(x: &mut [f32]) {
         x.iter_mut().for_each(|x| *x = exp(*x));
@@ -102,6 +145,16 @@ pub trait Kernel {
             *out = silu(*gate) * up;
         }
     }
+}
+
+/// 1.5 * 2^23: a number that is added to it is rounded, ties to even, and stands in its low bits.
+const WHOLE: f32 = 12_582_912.0;
+/// Sums side by side of [`Kernel::magnitudes`].
+const SUMS: usize = 8;
+
+fn magnitudes_together(sums: &[f64; SUMS], most: &[f32; SUMS], rest: &[f32]) -> (f64, f32) {
+    let sum = sums.iter().sum::<f64>() + rest.iter().map(|x| f64::from(x.abs())).sum::<f64>();
+    (sum, most.iter().copied().chain(rest.iter().map(|x| x.abs())).fold(0.0, f32::max))
 }
 
 /// [`Kernel::load`] of the form of a kernel that is the faster one on this host.

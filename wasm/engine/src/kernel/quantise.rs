@@ -1,7 +1,7 @@
 //! Activations as the kernels read them: dense, and as int8 per block of 32, by rounding or by firing.
 
 use super::packed::{Bytes, Form, Words, tile_of};
-use super::{Active, load};
+use super::{Active, Kernel, load};
 use crate::error::Result;
 use crate::memory::Allowance;
 use crate::spike::{LARGEST_CODE, SpikeTally, fire};
@@ -258,28 +258,12 @@ fn code_sum(codes: &[i8]) -> f32 {
 /// Symmetric int8: `x ~ scale * code`, codes in -127..=127 rounded half to even; returns the scale, 0 for all-zero values.
 #[inline(always)]
 pub(crate) fn quantise(values: &[f32], codes: &mut [i8]) -> f32 {
-    let mut lanes = [0.0f32; 4];
-    let chunks = values.chunks_exact(4);
-    let tail = chunks.remainder().iter().fold(0.0f32, |largest, x| if x.abs() > largest { x.abs() } else { largest });
-    for four in chunks {
-        for lane in 0..4 {
-            lanes[lane] = if four[lane].abs() > lanes[lane] { four[lane].abs() } else { lanes[lane] };
-        }
-    }
-    let largest = lanes.into_iter().fold(tail, |a, b| if b > a { b } else { a });
+    let largest = Active::largest(values);
     if largest == 0.0 {
         codes.fill(0);
         return 0.0;
     }
-    let inverse = 127.0 / largest;
-    // Adding 1.5 * 2^23 rounds to the nearest integer, ties to even, and leaves it in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    for (code, x) in codes.iter_mut().zip(values) {
-        #[allow(clippy::cast_possible_truncation)]
-        {
-            *code = (x * inverse + ROUND).to_bits().cast_signed() as i8;
-        }
-    }
+    Active::round(values, 127.0 / largest, codes);
     largest / 127.0
 }
 

@@ -11,6 +11,7 @@
 //! Hosts have sixteen registers. The loop within a block is kept a loop: unrolled, the compiler moves all loads to its beginning, and what
 //! does not fit the registers goes through memory. How often it runs is therefore a number that the compiler cannot tell.
 
+mod codes;
 mod exponentials;
 
 use super::packed::{Bytes, Words};
@@ -515,6 +516,26 @@ macro_rules! kernel {
             #[inline(always)]
             fn decode(codes: &[i8], scale: f32, out: &mut [f32]) {
                 decode(codes, scale, out);
+            }
+
+            #[inline(always)]
+            fn largest(values: &[f32]) -> f32 {
+                codes::largest(values)
+            }
+
+            #[inline(always)]
+            fn round(values: &[f32], factor: f32, codes: &mut [i8]) {
+                codes::round(values, factor, codes);
+            }
+
+            #[inline(always)]
+            fn magnitudes(row: &[f32]) -> (f64, f32) {
+                codes::magnitudes(row)
+            }
+
+            #[inline(always)]
+            fn count(row: &mut [f32], threshold: f32, codes: &mut [i8]) {
+                codes::count(row, threshold, codes);
             }
 
             #[inline(always)]

@@ -10,6 +10,7 @@ use crate::model::exchange::Ranks;
 use crate::spike::{Neurons, Site};
 use crate::weights::Matrix;
 use crate::weights::matrix::PANEL_ROWS;
+use smallvec::SmallVec;
 
 /// `down(silu(gate x) * up x)`; for routed experts the matrices of all of them, stacked.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ struct SwiGlu {
     down: Matrix,
 }
 
+/// Experts whose order takes no allocation.
+const FEW_EXPERTS: usize = 64;
 /// Tokens that go through a feed-forward together where an engine holds a part of a model alone: its buffers are as wide as the feed-forward, and
 /// its memory is full of weights.
 const PART_TOKENS: usize = 8;
@@ -244,11 +247,11 @@ fn route(experts: &Experts, router: &Matrix, x: &mut Activations, scratch: &mut 
             let total: f32 = scores.iter().sum();
             scores.iter_mut().for_each(|score| *score /= total);
         }
-        let mut order: Vec<usize> = (0..experts.count).collect();
-        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
+        let mut order: SmallVec<[usize; FEW_EXPERTS]> = (0..experts.count).collect();
+        order.sort_unstable_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
         order.truncate(experts.used);
         let total: f32 = if experts.normalised { order.iter().map(|expert| scores[*expert]).sum() } else { 1.0 };
         scratch.routes.extend(order.iter().map(|expert| (*expert, token, scores[*expert] / total)));
     }
-    scratch.routes.sort_by_key(|(expert, token, _)| (*expert, *token));
+    scratch.routes.sort_unstable_by_key(|(expert, token, _)| (*expert, *token));
 }

@@ -1,6 +1,6 @@
 //! The `evicted` mixer in a pass (`gpu-backend/docs/evicted-tokens.md`).
 
-use super::{Model, Scratch, Span};
+use super::{MAX_PASS_TOKENS, Model, Scratch, Span};
 use crate::config::{Config, Softmax};
 use crate::error::Result;
 use crate::layer::attention::{Queries, Recall, attend};
@@ -11,6 +11,7 @@ use crate::math::dot;
 use crate::spike::Site;
 use crate::state::{EvictedState, KeyValues, LayerState, PAGE_TOKENS, evicted_before, window_start};
 use crate::weights::matrix::PANEL_ROWS;
+use smallvec::SmallVec;
 
 /// What the `evicted` layers of a model have in common: the window, and the angles of queries at positions that are not their own.
 #[derive(Debug)]
@@ -171,7 +172,7 @@ impl Model {
             return false;
         }
         let (heads, dim, rows) = (self.part.heads, self.part.head_dim, scratch.normed.tokens());
-        let mut positions = Vec::with_capacity(rows);
+        let mut positions: SmallVec<[usize; MAX_PASS_TOKENS]> = SmallVec::with_capacity(rows);
         for span in spans {
             positions.extend(span.state.position()..span.state.position() + span.count);
         }

@@ -12,22 +12,26 @@ pub struct Span<'a> {
 
 /// Cuts `count` tokens that start `text` tokens into the text into whole chunks, aligned to the text's start, and single tokens' runs, as
 /// (from, to, whole chunk). The same text is cut the same way whatever the steps, as long as steps end at multiples of a chunk.
-pub fn cuts(text: usize, count: usize, recurrent_from: usize) -> Vec<(usize, usize, bool)> {
-    let mut cuts = Vec::new();
-    let mut from = 0;
-    while from < count {
+pub fn cuts(text: usize, count: usize, recurrent_from: usize) -> impl Iterator<Item = (usize, usize, bool)> {
+    let mut next = 0;
+    core::iter::from_fn(move || {
+        let from = next;
+        if from >= count {
+            return None;
+        }
         let at = text + from;
         let chunk = at.is_multiple_of(CHUNK_TOKENS) && from + CHUNK_TOKENS <= count && at + CHUNK_TOKENS <= recurrent_from;
         let to = if chunk { from + CHUNK_TOKENS } else { from + (CHUNK_TOKENS - at % CHUNK_TOKENS).min(count - from) };
-        cuts.push((from, to, chunk));
-        from = to;
-    }
-    cuts
+        next = to;
+        Some((from, to, chunk))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    fn cuts(text: usize, count: usize, recurrent_from: usize) -> Vec<(usize, usize, bool)> {
+        super::cuts(text, count, recurrent_from).collect()
+    }
 
     #[test]
     fn whole_chunks_are_aligned_to_the_text_and_end_with_the_prompt() {

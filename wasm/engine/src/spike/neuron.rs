@@ -1,12 +1,12 @@
 //! The adaptive-threshold neuron (`gpu-backend/docs/model.md#81-neuron`): a token's activations become signed integer spike counts.
 
 use super::SpikeTally;
+use crate::kernel::{Active, Kernel};
 
 const LEAST_THRESHOLD: f64 = 1e-5;
 const LARGEST_THRESHOLD: f64 = 1e4;
 /// The largest magnitude of a code that the kernels take; a larger count keeps the rest in its value.
 pub const LARGEST_CODE: f32 = 127.0;
-const LANES: usize = 8;
 
 /// What a row has fired.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,44 +21,20 @@ pub struct Fired {
 /// never clamped: where one lies outside, its code is the nearest and its value tells the rest. The threshold is `mean(|x|) / k` within 1e-5
 /// and 1e4, its mean taken in f64, so that no order of summation shows in it. `tally` counts.
 pub fn fire(row: &mut [f32], k: f64, codes: &mut [i8], tally: Option<&mut SpikeTally>) -> Fired {
-    let (mean, most) = mean_and_largest(row);
+    let (sum, most) = Active::magnitudes(row);
+    #[allow(clippy::cast_precision_loss)]
+    let mean = sum / row.len() as f64;
     #[allow(clippy::cast_possible_truncation)]
     let threshold = (mean / k).clamp(LEAST_THRESHOLD, LARGEST_THRESHOLD) as f32;
     let largest = (most / threshold).round_ties_even();
     let wide = |x: f32| Some((x / threshold).round_ties_even().abs()).filter(|count| *count > LARGEST_CODE);
     let beyond = tally.is_some() && largest > LARGEST_CODE;
     let wide_counts: Vec<f32> = if beyond { row.iter().filter_map(|x| wide(*x)).collect() } else { Vec::new() };
-    for (x, code) in row.iter_mut().zip(codes.iter_mut()) {
-        let count = (*x / threshold).round_ties_even();
-        *x = threshold * count;
-        #[allow(clippy::cast_possible_truncation)]
-        {
-            *code = count.clamp(-LARGEST_CODE, LARGEST_CODE) as i8;
-        }
-    }
+    Active::count(row, threshold, codes);
     if let Some(tally) = tally {
         tally.add(&codes[..row.len()], &wide_counts, largest);
     }
     Fired { threshold, largest }
-}
-
-/// Mean and maximum of the magnitudes.
-fn mean_and_largest(row: &[f32]) -> (f64, f32) {
-    let mut sums = [0.0f64; LANES];
-    let mut most = [0.0f32; LANES];
-    let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            let magnitude = chunk[lane].abs();
-            sums[lane] += f64::from(magnitude);
-            most[lane] = if magnitude > most[lane] { magnitude } else { most[lane] };
-        }
-    }
-    let sum = sums.iter().sum::<f64>() + rest.iter().map(|x| f64::from(x.abs())).sum::<f64>();
-    let most = most.iter().copied().chain(rest.iter().map(|x| x.abs())).fold(0.0, f32::max);
-    #[allow(clippy::cast_precision_loss)]
-    (sum / row.len() as f64, most)
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use crate::support::models::{ModelSpec, build, catalogue};
 use crate::support::random::Random;
 use crate::support::running::{Runner, StateFiles, load};
-use crate::support::tracking::{live_bytes, peak_of, refusing};
+use crate::support::tracking::{live_bytes, peak_of, refusing, taken_by};
+use spikingbrain_engine::engine::SequenceId;
 use spikingbrain_engine::sample::Sampling;
 use spikingbrain_engine::state::{KvType, SaveMode, State};
 use spikingbrain_engine::{Engine, Error, SequenceOptions};
@@ -48,6 +49,37 @@ fn a_step_takes_its_growth_and_little_else() {
                 peak <= grown + passing + JOINED_BYTES + SMALL_BYTES,
                 "{name}, {kind:?}: {peak} bytes for {count} tokens and {grown} of growth"
             );
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_decoded_takes_nothing_but_a_page_of_its_state() {
+    for (kind, name, spec) in cases() {
+        let mut engine = Engine::new(load(&build(&spec).bytes()), kind, None).unwrap();
+        let ids = [1, 2, 3].map(|seed| {
+            let id = engine.open(SequenceOptions::default()).unwrap();
+            engine.feed(id, &Random::new(seed).tokens(70, 500)).unwrap();
+            engine.step(&[(id, 70)]).unwrap();
+            id
+        });
+        let mut decode = |ids: &[SequenceId]| {
+            let plan: Vec<_> = ids.iter().map(|id| (*id, 1)).collect();
+            let ((), taken) = taken_by(|| {
+                for id in ids {
+                    engine.sample(*id).unwrap();
+                }
+                engine.step(&plan).unwrap();
+            });
+            taken
+        };
+        // The tokens' lists grow with the first of these; the 97th token of a text begins a page.
+        for _ in 70..98 {
+            decode(&ids);
+        }
+        for at in 98..108 {
+            // The first sequence goes two tokens on, and reaches no page either.
+            assert_eq!((decode(&ids), decode(&ids[..1])), (0, 0), "{name}, {kind:?}: bytes for the tokens at {at}");
         }
     }
 }

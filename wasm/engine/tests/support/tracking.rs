@@ -9,6 +9,7 @@ pub struct Tracking;
 thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
     static LARGEST: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
@@ -16,6 +17,7 @@ fn count(change: isize) {
     let live = LIVE.get() + change;
     LIVE.set(live);
     PEAK.set(PEAK.get().max(live));
+    TAKEN.set(TAKEN.get() + change.max(0).unsigned_abs());
 }
 
 // SAFETY: every call that is not refused is passed to `System` as it came; a refusal is the null pointer that the contract allows. The
@@ -60,6 +62,13 @@ pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     PEAK.set(start);
     let result = work();
     (result, (PEAK.get() - start).max(0) as usize)
+}
+
+/// What `work` returns, and the bytes that it took, whether or not it gave them back.
+pub fn taken_by<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let start = TAKEN.get();
+    let result = work();
+    (result, TAKEN.get() - start)
 }
 
 /// Does `work` while every allocation of more than `largest` bytes fails.
