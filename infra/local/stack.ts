@@ -73,6 +73,8 @@ export const quietWrangler = {
   CLOUDFLARE_CF_FETCH_ENABLED: "false",
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_SEND_ERROR_REPORTS: "false",
+  // A copy of every line that a Worker logs, in a file of its own outside the checkout, opened anew for each.
+  WRANGLER_WRITE_LOGS: "false",
   WRANGLER_HIDE_BANNER: "true",
   // No web page and no records of requests for whoever can reach the port.
   X_LOCAL_EXPLORER: "false",

@@ -22,6 +22,9 @@ const logBroken = (service: Service) => (cause: unknown) => {
 
 /** Replicas come and go, and with them versions of models; a request that finds its own gone is refused by the plan. */
 const freshMilliseconds = 2_000;
+/** While one request asks anew, the others go by what is known for so long. */
+const askingMilliseconds = 1_000;
+let askingSince = Number.NEGATIVE_INFINITY;
 let known: { readonly at: number; readonly descriptions: readonly ModelDescription[] } | undefined;
 
 /** What backends say of the models that they have. @throws ServiceError where the pool is away. */
@@ -36,9 +39,11 @@ export async function askDescriptions(environment: Environment): Promise<readonl
  * @param of finds it among several versions.
  */
 export async function describeModel(environment: Environment, card: ModelCard, of = newest): Promise<ModelDescription> {
-  const isFresh = known !== undefined && Date.now() - known.at < freshMilliseconds;
+  const now = Date.now();
+  const isFresh = known !== undefined && (now - known.at < freshMilliseconds || Math.abs(now - askingSince) < askingMilliseconds);
   const found = isFresh && known !== undefined ? of(card, known.descriptions) : undefined;
   if (found !== undefined) return found;
+  askingSince = now;
   const descriptions = await askDescriptions(environment);
   const asked = of(card, descriptions);
   if (asked === undefined) throw new ServiceError(modelUnavailable(card.id, whyUnavailable(card, descriptions)));

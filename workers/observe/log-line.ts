@@ -4,7 +4,8 @@ import type { LogEvent } from "./events.ts";
 export function logLine(level: "info" | "error", event: LogEvent, fields: Readonly<Record<string, string | number | boolean>>): void {
   const line = JSON.stringify({ level, event, ...fields });
   if (level === "error") console.error(line);
-  else console.log(line);
+  // Not `log`, whose lines wrangler searches for stack traces.
+  else console.info(line);
 }
 
 /** What went wrong, for the log only: the class and message of an error. A parser's message quotes the text, which may be a client's: its class alone. */

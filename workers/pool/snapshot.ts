@@ -47,6 +47,7 @@ export class SnapshotCopy {
   #load: Replica["load"] = { running: 0, waiting: 0, mostRequests: null, freeShare: null, loaded: false };
   #engineFailure: ServiceFailure | undefined;
   #takenAt = 0;
+  #made: PoolSnapshot | undefined;
   #renewingSince: number | undefined;
   #slowAt = Number.NEGATIVE_INFINITY;
 
@@ -55,7 +56,12 @@ export class SnapshotCopy {
     return this.#takenAt;
   }
 
+  /** Made anew with each renewal alone: every plan looks at it. */
   get snapshot(): PoolSnapshot {
+    return (this.#made ??= this.#make());
+  }
+
+  #make(): PoolSnapshot {
     const { models = [] } = this.#models ?? {};
     const facts = { name: engineName, node: null, kind: "engine", address: "", place: null, weight: 1, draining: false } as const;
     const engine = models.length === 0 ? [] : [{ ...facts, models, load: this.#load, heardAt: this.#takenAt }];
@@ -110,6 +116,7 @@ export class SnapshotCopy {
 
   async #askRegistry(sources: Sources, since: number): Promise<void> {
     this.#listed = sources.listed(since).map(overHttp);
+    this.#made = undefined;
     try {
       this.#registered = (await sources.registry()).replicas.map(overHttp);
     } catch (cause) {
@@ -117,6 +124,7 @@ export class SnapshotCopy {
       logLine("error", "service_unreachable", { service: "registry", cause: describeCause(cause) });
     }
     this.#takenAt = Math.max(1, Date.now());
+    this.#made = undefined;
   }
 
   async #askEngine(engine: Sources["engine"], since: number): Promise<void> {
@@ -124,11 +132,13 @@ export class SnapshotCopy {
       if (this.#models === undefined || Math.abs(since - this.#models.at) >= modelsMilliseconds) {
         const models = structuredClone(await unwrap("engine", engine.models(), noteEngine));
         this.#models = { models, at: since };
+        this.#made = undefined;
       }
       const load = await engine.load();
       const { running, waiting, loaded } = load;
       release(load);
       this.#load = { running, waiting, mostRequests: null, freeShare: null, loaded };
+      this.#made = undefined;
       this.#engineFailure = undefined;
     } catch (cause) {
       if (cause instanceof ServiceError) this.#engineFailure = cause.failure;

@@ -26,7 +26,7 @@ export class SignalledCaller extends RpcTarget {
 }
 
 /** Calls that are answered sooner never ask: asking is a call, too. */
-const askAfterMilliseconds = 50;
+const askAfterMilliseconds = 250;
 
 /** `work`, and `onLeft` should its caller go before it is done. */
 export async function whileWaiting<T>(

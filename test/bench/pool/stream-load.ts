@@ -113,8 +113,8 @@ export async function load(
   amount: number,
 ): Promise<{ readonly times: readonly number[]; readonly perSecond: number }> {
   const { results, seconds } = await overConnections(connections, amount, async (agent) => {
-    const { ending, milliseconds } = await readStream(target, agent);
-    if (ending !== "whole") throw new Error(`${target.url}${target.path}: a stream's end was '${ending}'`);
+    const { ending, milliseconds, text } = await readStream(target, agent);
+    if (ending !== "whole") throw new Error(`${target.url}${target.path}: a stream's end was '${ending}', after ${JSON.stringify(text)}`);
     return milliseconds;
   });
   return { times: results.toSorted((left, right) => left - right), perSecond: amount / seconds };

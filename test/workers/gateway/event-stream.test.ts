@@ -40,6 +40,14 @@ test("a chat stream, byte for byte", async () => {
   );
 });
 
+test("what is known at once comes in the first chunk, and the end in one with the last entry", async () => {
+  const response = await chat({ stream: true, stream_options: { include_usage: true } });
+  const chunks: string[] = [];
+  for await (const chunk of response.body ?? []) chunks.push(new TextDecoder().decode(chunk as Uint8Array));
+  expect(chunks[0]).toMatch(/^: keep-alive\ndata: .*"role":"assistant".*\n\n$/);
+  expect(chunks.at(-1)).toMatch(/"usage":\{.*\n\ndata: \[DONE\]\n\n$/);
+});
+
 test("a completion stream, byte for byte", async () => {
   const response = await complete({ stream: true, max_tokens: 2 });
   const head = '{"id":"cmpl-ID","object":"text_completion","created":0,"model":"tiny","system_fingerprint":"fp_0000000000_toy","choices":';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { textOf } from "../../../workers/contracts/choice.ts";
 import type { StreamEntry } from "../../../workers/contracts/session.ts";
-import { streamedAnswer } from "../../../workers/gateway/stream/answer.ts";
+import { openingEvents, streamedAnswer } from "../../../workers/gateway/stream/answer.ts";
 import type { AnswerFormat } from "../../../workers/gateway/stream/formats/format.ts";
 import { readRecipe, recipeVersion, type AnswerRecipe } from "../../../workers/gateway/stream/recipe.ts";
 import { eventStream } from "../../../workers/gateway/stream/sse.ts";
@@ -46,7 +46,7 @@ async function* source(): AsyncGenerator<readonly StreamEntry[], void, undefined
 async function streamOf(after: number): Promise<string> {
   const idOf = (number: number) => `S.${String(number)}`;
   const report = () => undefined;
-  const events = streamedAnswer(source(), {
+  const streamed = {
     recipe,
     format: named,
     usage: new UsageCounter(recipe),
@@ -54,9 +54,14 @@ async function streamOf(after: number): Promise<string> {
     idOf,
     report,
     onFailure: report,
-  });
-  const options = { abort: new AbortController(), keepAliveMilliseconds: 10_000, onFailure: () => undefined };
-  const text = await new Response(eventStream(events, options)).text();
+  };
+  const options = {
+    abort: new AbortController(),
+    keepAliveMilliseconds: 10_000,
+    onFailure: () => undefined,
+    opening: openingEvents(streamed),
+  };
+  const text = await new Response(eventStream(streamedAnswer(source(), streamed), options)).text();
   return text.replaceAll(": keep-alive\n", "");
 }
 

@@ -4,7 +4,7 @@ import { textOf, type DeltaContent, type PlacementReport, type TextContent } fro
 import type { StreamDone, StreamEntry } from "../../contracts/session.ts";
 import type { AnswerFormat, AnswerUsage, FinishedChoice, FormatEvent } from "./formats/format.ts";
 import type { AnswerRecipe } from "./recipe.ts";
-import type { SseBatches, SseEvent } from "./sse.ts";
+import type { SseBatch, SseBatches, SseEvent } from "./sse.ts";
 import { AnswerFailed } from "../../contracts/entry-stream.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { eventsShortened, streamShortened } from "../failures.ts";
@@ -31,8 +31,13 @@ export interface StreamedOptions {
   readonly onFailure: (failure: ServiceFailure, cause: unknown) => void;
 }
 
+/** What a client that comes for the first time is told before any entry, where its format does not count events. */
+export function openingEvents({ recipe, format, after }: Pick<StreamedOptions, "recipe" | "format" | "after">): SseBatch {
+  return format.numbers === "events" || (after ?? 0) > 0 ? [] : recipe.choices.flatMap(({ index }) => format.opening(index));
+}
+
 /**
- * The events up to, and without, `[DONE]`. Of the events that an entry makes the last carries its number; the opening ones come before the first.
+ * The events after {@link openingEvents} up to, and without, `[DONE]`. Of the events that an entry makes the last carries its number.
  * @throws ServiceError where the stream ends before what the client has of it.
  */
 export async function* streamedAnswer(entries: Entries, options: StreamedOptions): SseBatches {
@@ -56,20 +61,21 @@ export async function* streamedAnswer(entries: Entries, options: StreamedOptions
 }
 
 async function* eventsAfterEntry(entries: Entries, after: number, options: StreamedOptions): SseBatches {
-  const { recipe, format, usage, idOf } = options;
-  const opening = after === 0 ? recipe.choices.flatMap(({ index }) => format.opening(index)) : [];
-  if (opening.length > 0) yield opening;
+  const { usage, idOf } = options;
   let last = 0;
   for await (const batch of entries) {
     const events: SseEvent[] = [];
+    let isWhole = false;
     for (const { number, event } of batch) {
       last = number ?? last;
+      isWhole = event.type === "done" && last >= after;
       if (event.type === "end") usage.add(event);
       const made = eventsOf(event, options);
       if (number !== null && number <= after) continue;
       for (const [at, one] of made.entries()) events.push(number === null || at < made.length - 1 ? one : { ...one, id: idOf(number) });
     }
-    if (events.length > 0) yield events;
+    if (isWhole) yield { last: events };
+    else if (events.length > 0) yield events;
   }
   if (last < after) throw streamShortened(idOf(after), idOf(last));
 }

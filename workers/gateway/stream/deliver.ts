@@ -9,7 +9,7 @@ import type { GatewayContext } from "../environment.ts";
 import { errorBody } from "../error-body.ts";
 import { cancelled } from "../failures.ts";
 import { responseId } from "../responses/response-id.ts";
-import { streamedAnswer, wholeAnswer } from "./answer.ts";
+import { openingEvents, streamedAnswer, wholeAnswer } from "./answer.ts";
 import type { AnswerUsage } from "./formats/format.ts";
 import { begun, responseObject } from "./formats/response-object.ts";
 import { formatOf, readRecipe, type AnswerRecipe } from "./recipe.ts";
@@ -54,9 +54,10 @@ export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: To
   };
   const onFailure = failureReporter(c);
   const idOf = (number: number) => eventId(open.stream, number);
-  const events = streamedAnswer(entries, { recipe, format, usage, after, idOf, report, onFailure });
-  const stream = eventStream(events, {
+  const streamed = { recipe, format, usage, after, idOf, report, onFailure };
+  const stream = eventStream(streamedAnswer(entries, streamed), {
     abort,
+    opening: openingEvents(streamed),
     keepAliveMilliseconds: c.var.settings.keepAliveMilliseconds,
     onFailure,
     ...(format.broken === undefined ? {} : { failureEvent: format.broken, endsInDone: false }),

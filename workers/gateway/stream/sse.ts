@@ -18,7 +18,10 @@ export interface SseEvent {
 }
 
 /** Those events together that came together, never none. */
-export type SseBatches = AsyncGenerator<readonly SseEvent[], void, undefined>;
+export type SseBatch = readonly SseEvent[];
+
+/** `last`: nothing comes after these, so that the stream's end is written with them. */
+export type SseBatches = AsyncGenerator<SseBatch | { readonly last: SseBatch }, void, undefined>;
 
 export interface EventStreamOptions {
   /** Silence after which a comment shows clients and proxies that the stream lives. */
@@ -30,6 +33,8 @@ export interface EventStreamOptions {
   readonly failureEvent?: (failure: ServiceFailure) => SseEvent;
   /** Whether `[DONE]` follows the last event, which it does where it is left out. */
   readonly endsInDone?: boolean;
+  /** What is known before anything comes, and is written at once. */
+  readonly opening?: SseBatch;
 }
 
 export const eventStreamHeaders = {
@@ -44,7 +49,7 @@ const encode = (text: string) => new TextEncoder().encode(text);
 const keepAlive = ": keep-alive\n";
 
 export function eventStream(payloads: SseBatches, options: EventStreamOptions): ReadableStream<Uint8Array> {
-  let outstanding: Promise<IteratorResult<readonly SseEvent[], void>> | null = null;
+  let outstanding: ReturnType<SseBatches["next"]> | null = null;
   let broken: Error | null = null;
   let finished = false;
   let gone = false;
@@ -57,40 +62,42 @@ export function eventStream(payloads: SseBatches, options: EventStreamOptions): 
     // A reader that brought its own buffer gets it back.
     controller.byobRequest?.respond(0);
   };
-  /** Null after the last of them. */
-  const nextBytes = async (): Promise<Uint8Array | null> => {
+  const done = options.endsInDone === false ? "" : "data: [DONE]\n\n";
+  /** Empty where nothing but the end is left. */
+  const nextText = async (): Promise<string> => {
     outstanding ??= payloads.next();
     const result = await waits.within(outstanding, options.keepAliveMilliseconds, () => null);
-    if (result === null) return encode(keepAlive);
+    if (result === null) return keepAlive;
     outstanding = null;
-    finished = result.done === true;
-    if (result.done !== true) return encode(result.value.map(written).join(""));
-    return options.endsInDone === false ? null : encode("data: [DONE]\n\n");
+    if (result.done === true) {
+      finished = true;
+      return done;
+    }
+    if (!("last" in result.value)) return result.value.map(written).join("");
+    finished = true;
+    void payloads.return().catch(() => undefined);
+    return result.value.last.map(written).join("") + done;
   };
-  const failureBytes = (cause: unknown): Uint8Array => {
+  const failureText = (cause: unknown): string => {
     const error = asServiceError(cause);
     broken = error;
     waits.stop();
     options.onFailure(error.failure, cause);
-    return encode(written(options.failureEvent?.(error.failure) ?? { data: errorBody(error.failure) }));
+    return written(options.failureEvent?.(error.failure) ?? { data: errorBody(error.failure) });
   };
 
   return new ReadableStream({
     type: "bytes",
-    start: (controller) => controller.enqueue(encode(keepAlive)),
+    start: (controller) => controller.enqueue(encode(keepAlive + (options.opening ?? []).map(written).join(""))),
     async pull(controller) {
       if (broken !== null) {
         await end.pull(controller, broken);
         return;
       }
-      if (finished) {
-        close(controller);
-        return;
-      }
-      const bytes = await nextBytes().catch(failureBytes);
+      const text = await nextText().catch(failureText);
       if (gone) return;
-      if (bytes === null) close(controller);
-      else controller.enqueue(bytes);
+      if (text !== "") controller.enqueue(encode(text));
+      if (finished) close(controller);
     },
     cancel() {
       gone = true;

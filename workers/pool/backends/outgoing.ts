@@ -10,9 +10,16 @@ import { brokeOff, endedEarly } from "./failures.ts";
 const bufferBytes = 4096;
 /**
  * Tokens that come faster than this one after another go on together: a chunk passes through four Workers on its way, and costs each of them far
- * more than a token does. A first token waits for nothing, nor does an end; a model with a token every ten milliseconds is not held up at all.
+ * more than a token does. A first token waits for nothing, nor does an end; a model with a token every ten milliseconds is not held up at all while
+ * a few streams run. Of many streams each waits a little longer, so that their chunks together cost the same as those of a few: otherwise each
+ * stream more makes all others slower until no two tokens of one come together.
  */
-const chunkMilliseconds = 10;
+const chunkMilliseconds = { least: 10, ofStream: 2, most: 100 } as const;
+
+/** That run in this isolate. */
+let streams = 0;
+
+const chunkTime = (): number => Math.min(chunkMilliseconds.most, Math.max(chunkMilliseconds.least, chunkMilliseconds.ofStream * streams));
 
 export interface OutgoingOptions {
   /** Called when the reader has left, or the answer has ended: ends whatever `events` may still wait for. */
@@ -30,6 +37,14 @@ export function outgoing(
   const readerLeft = new AbortController();
   const gathered = new Gathered(new Terminated(watch(events, readerLeft.signal), endsWithState));
   let left = false;
+  let isCounted = true;
+  streams++;
+  const end = () => {
+    if (isCounted) streams--;
+    isCounted = false;
+    gathered.stop();
+    onEnd();
+  };
   return new ReadableStream(
     {
       type: "bytes",
@@ -40,16 +55,14 @@ export function outgoing(
           controller.enqueue(next === "silence" ? encodeHeartbeat() : encodeEvents(next));
           return;
         }
-        gathered.stop();
-        onEnd();
+        end();
         controller.close();
         controller.byobRequest?.respond(0);
       },
       cancel() {
         left = true;
         readerLeft.abort();
-        gathered.stop();
-        onEnd();
+        end();
         void gathered.leave();
       },
     },
@@ -75,7 +88,8 @@ class Gathered {
     if (typeof first === "string") return first;
     const events = [...first];
     const since = Date.now();
-    const due = Math.min(this.#last + chunkMilliseconds, since + chunkMilliseconds);
+    const milliseconds = chunkTime();
+    const due = Math.min(this.#last + milliseconds, since + milliseconds);
     for (let now = since; now < due && now >= since && events.at(-1)?.type === "token"; now = Date.now()) {
       const more = await this.#within(due - now);
       if (typeof more === "string") break;

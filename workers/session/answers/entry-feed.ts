@@ -84,13 +84,12 @@ export class EntryFeed {
           }
           if (gone) return;
           next += text.count;
-          if (text.count > 0) {
-            controller.enqueue(encoder.encode(text.lines));
-          } else if (this.#closed) {
+          if (text.count > 0) controller.enqueue(encoder.encode(text.lines));
+          if (this.#closed && next > this.last) {
             leave();
             controller.close();
             controller.byobRequest?.respond(0);
-          } else {
+          } else if (text.count === 0) {
             // A heartbeat where there is nothing to say: only by writing does the stream's end learn that its reader has gone.
             const momentary = this.#momentary === seenMomentary ? "" : this.#momentary;
             seenMomentary = this.#momentary;

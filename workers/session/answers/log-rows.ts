@@ -29,13 +29,17 @@ export class SqlLogRows implements LogRows {
   }
 
   append(bytes: Uint8Array): void {
-    this.#storage.transactionSync(() => {
-      for (let at = 0; at < bytes.length; at += SqlLogRows.#rowBytes) {
-        const row = bytes.slice(at, at + SqlLogRows.#rowBytes);
-        this.#storage.sql.exec("INSERT INTO log (stream, bytes) VALUES (?, ?)", this.#stream, row);
-      }
-    });
+    // One row is written whole or not at all by itself.
+    if (bytes.length <= SqlLogRows.#rowBytes) this.#insert(bytes);
+    else
+      this.#storage.transactionSync(() => {
+        for (let at = 0; at < bytes.length; at += SqlLogRows.#rowBytes) this.#insert(bytes.slice(at, at + SqlLogRows.#rowBytes));
+      });
     this.#onAppend(bytes.length);
+  }
+
+  #insert(row: Uint8Array): void {
+    this.#storage.sql.exec("INSERT INTO log (stream, bytes) VALUES (?, ?)", this.#stream, row);
   }
 
   get bytes(): number {

@@ -31,6 +31,8 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   readonly #lives = new Map<string, Promise<Life>>();
   /** Whether deleted text may still lie in the file, as an earlier life may have left it. */
   #hasRemoved = true;
+  /** Whether an alarm is known to be set. */
+  #isWatched = false;
   /** Unix milliseconds. */
   #overwritten = 0;
   /** Streams that are about to begin: their sessions may be asked for by others already. */
@@ -128,6 +130,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   override async alarm(): Promise<void> {
+    this.#isWatched = false;
     try {
       await this.#look();
     } catch (cause) {
@@ -160,6 +163,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   #beginAnew(cause: unknown): void {
     if (!isBrokenFile(cause) || this.#lives.size > 0 || this.#starting.size > 0) throw cause;
     logLine("error", "storage_corrupt", { object: "stream", cause: describeCause(cause) });
+    this.#isWatched = false;
     this.ctx.waitUntil(this.ctx.storage.deleteAll());
     this.#makeTables();
   }
@@ -167,6 +171,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   /** Takes what was deleted out of the file; where nothing is left, the file is begun anew. */
   async #overwrite(): Promise<void> {
     if (this.#orders.count() === 0 && this.#lives.size === 0 && this.#starting.size === 0) {
+      this.#isWatched = false;
       const gone = this.ctx.storage.deleteAll();
       this.#makeTables();
       this.#hasRemoved = false;
@@ -219,7 +224,10 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   }
 
   async #watch(): Promise<void> {
+    // It is asked for once; only the alarm itself, or the end of all that is kept, takes it away.
+    if (this.#isWatched) return;
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + watchMilliseconds);
+    this.#isWatched = true;
   }
 
   /** The engine is at work already: whoever writes first lets everybody wait for the disk. */

@@ -1,11 +1,16 @@
 /** How an answer's events lie in the chunks of its stream: the first token alone and at once, what comes faster than it can be told apart together. */
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type { GenerateEvent } from "../../../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../../../workers/contracts/event-stream.ts";
 import { FakeBackend } from "../../../../workers/pool/backends/fake.ts";
 import { OpenAiBackend } from "../../../../workers/pool/backends/openai.ts";
 import { greedy } from "../../../contract/generation.ts";
 import { callOf } from "../../../contract/replica/as-backend.ts";
+import { pause } from "../../../../workers/waiting/within.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 const model = {
   ...{ id: "m", digest: "d".repeat(64), tokenizerDigest: "t".repeat(64), architecture: "toy", parameters: 0, vocabularySize: 100 },
@@ -48,6 +53,43 @@ test("the first token goes on alone, those that follow it at once go on together
   expect(chunks[0]).toEqual([token(0)]);
   expect(chunks.length).toBeLessThan(amount / 2);
   expect(chunks.flat()).toEqual([...tokens, finish]);
+});
+
+test.each([
+  ["alone", 0, amount],
+  ["beside forty others", 40, amount / 4],
+])("of a stream %s, tokens that come every 15 ms lie in so many chunks as may be", async (_name, others, most) => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  const open = async (answers: ConstructorParameters<typeof FakeBackend>[0]["answers"]) => {
+    const outcome = await new FakeBackend({ answers }).generate(callOf(model, request));
+    if (!outcome.ok) throw new Error(outcome.failure.message);
+    return outcome.value;
+  };
+  const waiting = Array.from({ length: others }, () =>
+    open(async function* (_call, gone) {
+      yield token(0);
+      await new Promise((resolve) => gone.addEventListener("abort", resolve));
+    }),
+  );
+  const finish: GenerateEvent = { type: "finish", reason: "length", usage: { promptTokens: 1, completionTokens: amount, cachedTokens: 0 } };
+  const stream = await open(async function* () {
+    for (let id = 0; id < amount; id++) {
+      yield token(id);
+      await pause(15);
+    }
+    yield finish;
+  });
+  const reading = { isOver: false };
+  const read = chunksOf(stream).finally(() => {
+    reading.isOver = true;
+  });
+  while (!reading.isOver) await vi.advanceTimersByTimeAsync(5);
+  const chunks = await read;
+  expect(chunks.flat()).toEqual([...Array.from({ length: amount }, (_unused, id) => token(id)), finish]);
+  expect(chunks[0]).toEqual([token(0)]);
+  expect(chunks.length).toBeLessThanOrEqual(most + 1);
+  if (others === 0) expect(chunks.length).toBeGreaterThanOrEqual(amount);
+  for (const one of waiting) await (await one).cancel();
 });
 
 test("tokens that come in one chunk with an event that cannot be are told before the error", async () => {

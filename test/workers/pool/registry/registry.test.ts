@@ -78,7 +78,7 @@ describe("a replica that is silent", () => {
     expect(await registry.names()).toEqual(["seven-1"]);
 
     later(21 * second);
-    const log = vi.spyOn(console, "log").mockImplementation(() => undefined);
+    const log = vi.spyOn(console, "info").mockImplementation(() => undefined);
     expect(await runDurableObjectAlarm(registry.object)).toBe(true);
     expect(log.mock.calls.flat()).toEqual([expect.stringContaining('"event":"replica_removed"')]);
     later(300 * second);

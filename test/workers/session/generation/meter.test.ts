@@ -20,7 +20,7 @@ let lines: Metered[] = [];
 
 beforeEach(() => {
   lines = [];
-  vi.spyOn(console, "log").mockImplementation((line: unknown) => {
+  vi.spyOn(console, "info").mockImplementation((line: unknown) => {
     const entry = typeof line === "string" && line.startsWith("{") ? (JSON.parse(line) as Metered) : undefined;
     if (entry?.event === "tokens_metered") lines.push(entry);
   });

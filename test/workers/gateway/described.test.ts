@@ -1,0 +1,31 @@
+/** What backends say of a model is asked for once in a while, by one request for all. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { ModelDescription } from "../../../workers/contracts/engine.ts";
+import { describeModel } from "../../../workers/gateway/backend.ts";
+import type { Environment } from "../../../workers/gateway/environment.ts";
+
+const [digest, tokenizerDigest] = ["d".repeat(64), "t".repeat(64)];
+const description: ModelDescription = {
+  ...{ id: "one", digest, tokenizerDigest, architecture: "toy", parameters: 0, vocabularySize: 100, contextLength: 200 },
+  ...{ abilities: [], kernel: "toy" },
+};
+const card = { id: "one", sha256: digest, tokenizerSha256: tokenizerDigest } as Parameters<typeof describeModel>[1];
+const asked = vi.fn(() => Promise.resolve({ ok: true, value: [description] } as const));
+const environment = { POOL: { models: asked } } as unknown as Environment;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test("many requests at once ask one time for what has grown old", async () => {
+  await describeModel(environment, card);
+  expect(asked).toHaveBeenCalledTimes(1);
+  vi.setSystemTime(Date.now() + 5_000);
+  const found = await Promise.all(Array.from({ length: 10 }, () => describeModel(environment, card)));
+  expect(asked).toHaveBeenCalledTimes(2);
+  expect(found).toEqual(Array.from({ length: 10 }, () => description));
+});
