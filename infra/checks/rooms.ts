@@ -70,7 +70,7 @@ export const drawnRooms: readonly Room[] = [
 
   { path: "infra", imports: ["infra"] },
   { path: "infra/checks", imports: [] },
-  { path: "infra/local", imports: [contracts, settings, tokenizer, waiting, "workers/gateway/settings.ts", "wasm/pkg"] },
+  { path: "infra/local", imports: [contracts, settings, tokenizer, waiting, "workers/engine", "workers/gateway/settings.ts", "wasm/pkg"] },
   {
     path: "infra/deploy",
     imports: ["infra/local", "infra/checks", waiting, "workers/gateway/settings.ts", `${session}/settings.ts`, "workers/pool"],

@@ -1,9 +1,10 @@
 import { request } from "node:http";
 import { expect, test } from "vitest";
+import { readRegistry } from "../../infra/local/models/registry.ts";
 import { complete, modelId, post, stackUrl, streamedText, type Completion, type Json } from "../support/edge-client.ts";
 
-/** What only a pool serves, and nothing does here (`infra/models`). */
-const pooled = ["spikingbrain-76b", "spikingbrain-7b-chat", "spikingbrain-7b"];
+/** What nothing serves here (`infra/models`). */
+const others = [...readRegistry().keys()].filter((id) => id !== modelId);
 
 test("the web page is served at the root, the API beside it", async () => {
   const webPage = await fetch(`${stackUrl}/`);
@@ -11,7 +12,7 @@ test("the web page is served at the root, the API beside it", async () => {
   expect(await (await fetch(`${stackUrl}/health`)).json()).toEqual({ status: "ok" });
   expect(await (await fetch(`${stackUrl}/ready`)).json()).toMatchObject({ status: "ready", model: modelId });
   expect(await (await fetch(`${stackUrl}/v1/models`)).json()).toMatchObject({
-    data: [modelId, ...pooled].map((id) => ({ id, object: "model" })),
+    data: [modelId, ...others].map((id) => ({ id, object: "model" })),
   });
   const missing = await fetch(`${stackUrl}/v1/missing`);
   expect([missing.status, await missing.json()]).toMatchObject([404, { error: { code: "not_found" } }]);
@@ -93,6 +94,15 @@ test("a model that only a pool serves is listed, and read by its own tokenizer b
     ...[503, "30"],
     { error: { code: "engine_unavailable", message: expect.stringContaining("`npm run pool` starts replicas") as string } },
   ]);
+  const unfetched = await post("/v1/chat/completions", { model: "spikingbrain-coder-0.5b", messages: [{ role: "user", content: "Hi" }] });
+  expect([unfetched.status, await unfetched.json()]).toMatchObject([
+    503,
+    { error: { message: expect.stringContaining("`SPIKINGBRAIN_MODEL=spikingbrain-coder-0.5b npm start` serves it") as string } },
+  ]);
+  expect(await (await fetch(`${stackUrl}/v1/models/spikingbrain-coder-0.5b`)).json()).toMatchObject({
+    ...{ status: "unavailable", runs_on: ["engine", "pool"], served_by: [], parameters: 632_739_744 },
+    ...{ context: { trained_tokens: 32_768 }, form: { window: 1024 }, teacher: { name: "Qwen2.5-Coder-0.5B-Instruct" } },
+  });
   const instead = await complete({ model: "spikingbrain-7b", fallback: [modelId], prompt: "The capital of France is", max_tokens: 3 });
   expect(instead.headers.get("x-spikingbrain-model")).toBe(`${modelId}; asked="spikingbrain-7b"; why="fallback"`);
   expect(await instead.json()).toMatchObject({ model: modelId, choices: [{ text: expect.stringContaining("Paris") as string }] });

@@ -6,12 +6,14 @@ import { OncePerIsolate } from "../waiting/once-per-isolate.ts";
 import { pause } from "../waiting/within.ts";
 import { failureOf } from "./failures.ts";
 import { describeModel, produceOneToken, type LoadedModel } from "./described-model.ts";
-import { dependsOn, keepDescription, keptDescription, type KeptDescription } from "./kept-description.ts";
+import { dependsOn, type KeptDescription } from "./description-file.ts";
+import { keepDescription, keptDescription, writtenDescription } from "./kept-description.ts";
 import { loadFile, type LoadedFile } from "./loaded-model.ts";
 import { submitWithState } from "../contracts/request/open-state.ts";
 import { Scheduler } from "./scheduler.ts";
-import { engineSettings, stageNamespace, type EngineEnvironment } from "./settings.ts";
+import { stageNamespace, type EngineEnvironment } from "./settings.ts";
 import { StagedEngine } from "./stages/staged-engine.ts";
+import { engineSettings } from "./variables.ts";
 import { createModelLoader } from "./wasm-module.ts";
 import { readManifest } from "./weights.ts";
 
@@ -34,7 +36,10 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
       value: [{ ...description, abilities: description.abilities.filter(isHere) }],
     });
     const of = await this.#dependsOn();
-    const kept = of === undefined ? undefined : await keptDescription(this.ctx.storage, of);
+    const kept =
+      of === undefined
+        ? undefined
+        : ((await keptDescription(this.ctx.storage, of)) ?? (await writtenDescription(this.env.MODEL_FILES, of)));
     if (kept !== undefined && sharedFile.value === undefined) return told(kept);
     return await this.#withModel(async ({ description }) => {
       const isIdle = (this.#scheduler?.running ?? 0) === 0;

@@ -6,7 +6,8 @@ import { ServiceError } from "../contracts/errors.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { engineUnavailable } from "./failures.ts";
 import { byLoad, candidates } from "./pick.ts";
-import { engineSettings, type EngineEnvironment, type EngineSettings } from "./settings.ts";
+import type { EngineEnvironment } from "./settings.ts";
+import { engineSettings, type EngineSettings } from "./variables.ts";
 
 export { EngineObject } from "./engine-object.ts";
 

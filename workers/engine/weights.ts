@@ -10,7 +10,12 @@ import { engineUnavailable, modelInvalid } from "./failures.ts";
 const modelAddress = "https://model-files.invalid/model/";
 
 export async function readManifest(files: Pick<Fetcher, "fetch">): Promise<ModelManifest> {
-  return parseManifest(await (await open(files, "manifest.json")).text());
+  return parseManifest(await readText(files, "manifest.json"));
+}
+
+/** A file beside the manifest. @throws ServiceError where it can't be read. */
+export async function readText(files: Pick<Fetcher, "fetch">, file: string): Promise<string> {
+  return await (await open(files, file)).text();
 }
 
 /** `onProgress` is called before the loader is touched, with every chunk, and may throw to give up. */

@@ -18,7 +18,13 @@ export const modelUnavailable = (id: string, why: string): ServiceFailure => ({
 export const noBackend =
   "no backend serves it. `npm run pool` starts replicas, and gpu-backend/docs/vllm-replica.md says how others register";
 
-export const tokenizerMissing =
+/** `isOfFile`: whether this machine could run it, so that its tokenizer comes with its weights. */
+export const notPrepared = (id: string, isOfFile: boolean): string => (isOfFile ? weightsMissing(id) : tokenizerMissing);
+
+const weightsMissing = (id: string): string =>
+  `its weights are not prepared here. \`SPIKINGBRAIN_MODEL=${id} npm start\` serves it in place of the model that is served now`;
+
+const tokenizerMissing =
   "its tokenizer is not prepared. `npm run setup:model -- --all` prepares the tokenizers of all models, for the next start";
 
 /** Backends have the id and not this version of it: their tokens, or their weights, are others. */

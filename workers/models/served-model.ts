@@ -6,7 +6,7 @@ import { ChatTemplate } from "../tokenizer/chat-template.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { oncePerKey } from "../waiting/once-per-isolate.ts";
 import { entryNamed, readAsset, type CatalogEntry, type ModelAssets } from "./catalog.ts";
-import { modelNotFound, modelUnavailable, tokenizerMissing } from "./failures.ts";
+import { modelNotFound, modelUnavailable, notPrepared } from "./failures.ts";
 
 export interface ServedModel extends TextForm {
   readonly card: ModelCard;
@@ -60,6 +60,6 @@ export async function modelOfVersion(environment: ModelAssets, version: ModelVer
 
 /** @throws ServiceError 503 where set-up has not prepared its tokenizer. */
 export async function servedModel(environment: ModelAssets, { card, tokenizer }: CatalogEntry): Promise<ServedModel> {
-  if (tokenizer === null) throw new ServiceError(modelUnavailable(card.id, tokenizerMissing));
+  if (tokenizer === null) throw new ServiceError(modelUnavailable(card.id, notPrepared(card.id, card.sha256 !== null)));
   return { card, ...(await textFormAt(environment, tokenizer)) };
 }

@@ -2,7 +2,7 @@
 import type { ModelDescription } from "../contracts/engine.ts";
 import type { BackendKind, ModelAvailability } from "../contracts/pool.ts";
 import type { CatalogEntry } from "./catalog.ts";
-import { tokenizerMissing } from "./failures.ts";
+import { notPrepared } from "./failures.ts";
 import { newest, whyUnavailable } from "./version.ts";
 
 export interface ModelStatus {
@@ -19,7 +19,7 @@ export type PoolAnswer =
 
 export function statusOf({ card, tokenizer }: CatalogEntry, pool: PoolAnswer): ModelStatus {
   const unavailable = (reason: string): ModelStatus => ({ status: "unavailable", reason, kinds: [] });
-  if (tokenizer === null) return unavailable(tokenizerMissing);
+  if (tokenizer === null) return unavailable(notPrepared(card.id, card.sha256 !== null));
   if ("away" in pool) return unavailable(pool.away);
   if (newest(card, pool.descriptions) === undefined) return unavailable(whyUnavailable(card, pool.descriptions));
   const found = pool.availability.find(({ id }) => id === card.id);

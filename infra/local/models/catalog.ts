@@ -1,12 +1,13 @@
 /**
- * Writes what the gateway and the session Worker read of all models: `dist/gateway/models.json`, a card for each model that only a pool serves in
- * `dist/gateway/catalog`, and their tokenizers in `dist/gateway/tokenizers`. A tokenizer that is not in the cache is fetched only where it is asked
+ * Writes what the gateway and the session Worker read of all models: `dist/gateway/models.json`, in `dist/gateway/catalog` a card for each model whose
+ * weights are not prepared here, and the tokenizers of those that only a pool serves in `dist/gateway/tokenizers`. A tokenizer that is not in the cache is fetched only where it is asked
  * for: the first chat with the built-in model needs none of them.
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ModelCard, ModelIndex, ModelIndexEntry, ModelManifest } from "../../../workers/contracts/model-files.ts";
-import { isPooled, readRegistry, type PooledModel } from "./registry.ts";
+import { readKnownFacts } from "./known-facts.ts";
+import { isPooled, readRegistry, teacherOf, type LocalModel, type PooledModel, type RegisteredModel } from "./registry.ts";
 import { StampFile, type Stamp } from "./stamp.ts";
 import { isFetched, readTokenizerPins, tokenizerSource, tokenizerText, type TokenizerPin } from "./tokenizers.ts";
 import { cacheDirectory } from "../paths.ts";
@@ -30,14 +31,17 @@ const stampIn = (output: string) => new StampFile<CatalogStamp>(output, "catalog
 export async function prepareCatalog(output: string, { id: served }: ModelManifest, { all }: CatalogOptions): Promise<ModelIndex> {
   const cache = cacheDirectory();
   const pins = readTokenizerPins();
-  const models = [...readRegistry().values()].filter((model) => isPooled(model)).filter(({ id }) => id !== served);
+  const registry = readRegistry();
+  const others = [...registry.values()].filter(({ id }) => id !== served);
+  const models = others.filter((model) => isPooled(model));
   const wanted = [...pins.values()].filter((pin) => models.some(({ tokenizer }) => tokenizer === pin.id) && (all || isFetched(pin, cache)));
   const prepared = new Set(wanted.map(({ id }) => id));
-  const cards = models.map((model) => ({ model, card: cardOf(model, pins) }));
+  const cards = others.map((model) => ({ model, card: isPooled(model) ? cardOf(model, pins) : localCard(model, registry) }));
   const entries = cards.map(({ model }): ModelIndexEntry => ({
     id: model.id,
     path: `/catalog/${model.id}/`,
-    tokenizer: prepared.has(model.tokenizer) ? tokenizerPath(model.tokenizer) : null,
+    // That of a model which this machine could run comes with its weights.
+    tokenizer: isPooled(model) && prepared.has(model.tokenizer) ? tokenizerPath(model.tokenizer) : null,
   }));
   const index: ModelIndex = { models: [{ id: served, path: "/model/", tokenizer: "/model/tokenizer.json" }, ...entries] };
   const inputs = { index, cards: cards.map(({ card }) => card), tokenizers: await Promise.all(wanted.map(tokenizerSource)) };
@@ -53,6 +57,18 @@ function cardOf(model: PooledModel, pins: ReadonlyMap<string, TokenizerPin>): Mo
   const tokenizerSha256 = pins.get(tokenizer)?.writtenSha256 ?? "";
   const origin = { license, weights, teacher: null };
   return { id, created, ownedBy, sha256: null, tokenizerSha256, contextLength, form, origin, defaults, parameters, runsOn: ["pool"] };
+}
+
+/** Of one whose weights set-up can make, and has not. */
+function localCard(model: LocalModel, registry: ReadonlyMap<string, RegisteredModel>): ModelCard {
+  const { id, created, ownedBy, license, defaults = {} } = model;
+  const teacher = "teacher" in model ? teacherOf(model, registry) : undefined;
+  const origin = {
+    license,
+    weights: "source" in model ? model.source : null,
+    teacher: teacher === undefined ? null : { ...teacher.source, license: teacher.license, sha256: teacher.file.sha256 },
+  };
+  return { id, created, ownedBy, ...readKnownFacts(id), origin, defaults, runsOn: ["engine", "pool"] };
 }
 
 interface Inputs {

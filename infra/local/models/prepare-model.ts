@@ -8,8 +8,11 @@ import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writ
 import { dirname, join } from "node:path";
 import type { ModelDownload, ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { prepareCatalog, type CatalogOptions } from "./catalog.ts";
+import { descriptionFile } from "../../../workers/engine/description-file.ts";
+import { engineFile, writeDescription } from "./description.ts";
 import { digestFile } from "./digest.ts";
 import { readGgufFacts, type GgufFacts } from "../gguf/metadata.ts";
+import { factsOfFile, mustBeKnown } from "./known-facts.ts";
 import { locateModel, type ModelSource } from "./source.ts";
 import { StampFile, type Stamp } from "./stamp.ts";
 import { nameOf, withLock } from "../lock.mjs";
@@ -28,6 +31,8 @@ const mostDownloadBytes = 2 ** 31;
 interface ModelStamp extends Stamp {
   readonly source: ModelSource;
   readonly sourceSha256: string;
+  /** Of the engine that described it. */
+  readonly engineSha256: string;
 }
 
 const stampIn = (output: string) => new StampFile<ModelStamp>(output, "model");
@@ -72,6 +77,7 @@ async function mustNotBeServed({ id }: ModelSource): Promise<void> {
 }
 
 async function write(output: string, source: ModelSource): Promise<void> {
+  if (source.known !== null) mustBeKnown(source.id, source.known, await factsOfFile(source.path));
   const facts = await readGgufFacts(source.path);
   const tokenizer = JSON.stringify(facts.tokenizer);
   const stages = await stagesOf(source.path);
@@ -81,8 +87,11 @@ async function write(output: string, source: ModelSource): Promise<void> {
   const sharded = await replaceDirectory(join(output, "engine/model"), async (directory) => {
     const written = await writeShards(source.path, directory);
     writeFileSync(join(directory, "manifest.json"), manifestText(written));
+    // A model in stages has its engine in several isolates.
+    if (stages === undefined) await writeDescription(directory, source.path);
     return written;
   });
+  const hasDescription = existsSync(join(output, "engine/model", descriptionFile));
   await replaceDirectory(join(output, "gateway/model"), (directory) => {
     writeFileSync(join(directory, "manifest.json"), manifestText(sharded));
     writeFileSync(join(directory, "tokenizer.json"), tokenizer);
@@ -96,11 +105,12 @@ async function write(output: string, source: ModelSource): Promise<void> {
   const files = [
     ...sharded.shards.map(({ file }) => `engine/model/${file}`),
     "engine/model/manifest.json",
+    ...(hasDescription ? [`engine/model/${descriptionFile}`] : []),
     "gateway/model/manifest.json",
     "gateway/model/tokenizer.json",
     ...download.map(({ file }) => `gateway/weights/${file}`),
   ];
-  await stampIn(output).write({ formatVersion, source, sourceSha256: sharded.sha256 }, files);
+  await stampIn(output).write({ formatVersion, source, sourceSha256: sharded.sha256, engineSha256: await digestFile(engineFile) }, files);
 }
 
 /** What a card says of its model comes before what the file says: its license, and its sampling defaults as a whole. */
@@ -132,7 +142,8 @@ function downloadOf({ download }: ModelSource, { bytes, shards }: ShardedFile): 
 
 async function isCurrent(output: string, source: ModelSource): Promise<boolean> {
   const stamp = stampIn(output).read();
-  if (stamp?.formatVersion !== formatVersion || JSON.stringify(stamp.source) !== JSON.stringify(source)) return false;
+  if (stamp?.formatVersion !== formatVersion || stamp.engineSha256 !== (await digestFile(engineFile))) return false;
+  if (JSON.stringify(stamp.source) !== JSON.stringify(source)) return false;
   return (await digestFile(source.path)) === stamp.sourceSha256 && (await stampIn(output).holds(stamp));
 }
 

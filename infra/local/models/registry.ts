@@ -9,7 +9,7 @@ import { readTokenizerPins } from "./tokenizers.ts";
 /** What is served unless `SPIKINGBRAIN_MODEL` says otherwise. */
 export const defaultModel = "spikingbrain-135m";
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hexadecimal digits");
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hexadecimal digits");
 
 /** `SamplingDefaults` of the contracts, in the ranges that requests have (`workers/gateway/schema/generation-fields.ts`). */
 export const samplingDefaults = z.strictObject({
@@ -73,7 +73,7 @@ const converted = z.strictObject({
 const count = z.int().nonnegative();
 
 /** `ModelForm` of the contracts. */
-const form: z.ZodType<ModelForm> = z.strictObject({
+export const modelForm: z.ZodType<ModelForm> = z.strictObject({
   layers: z.array(z.strictObject({ mixer: z.string(), feedForward: z.enum(["dense", "moe"]), count: z.int().positive() })).min(1),
   window: z.int().positive().nullable(),
   keptTokens: count,
@@ -94,7 +94,7 @@ const pooled = z.strictObject({
   parameters: z.int().positive(),
   /** The longest text it was trained on, in tokens. */
   contextLength: z.int().positive(),
-  form,
+  form: modelForm,
 });
 
 export type MeasuredDecisions = z.infer<typeof decisions>;

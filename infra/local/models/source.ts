@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import type { ModelTeacher, SamplingDefaults } from "../../../workers/contracts/model-files.ts";
 import { mergedModel } from "./converted-model.ts";
+import { readKnownFacts, type KnownFacts } from "./known-facts.ts";
 import { fetchModelFile } from "./model-file.ts";
 import {
   defaultModel,
@@ -32,6 +33,8 @@ export interface ModelSource {
   readonly decisions?: MeasuredDecisions;
   /** Whether visitors' browsers may read the weights. */
   readonly download: boolean;
+  /** What the repository says of the file; null where it is nobody's but the operator's. */
+  readonly known: KnownFacts | null;
 }
 
 /** What a model's public id may be. */
@@ -58,7 +61,7 @@ export async function locateModel(environment: Readonly<Record<string, string | 
   }
   const served = await servedFile(path, cacheDirectory());
   const created = Math.floor(status.mtimeMs / 1000);
-  return { path: served, id, created, ownedBy: "local", license: null, teacher: null, defaults: {}, download };
+  return { path: served, id, created, ownedBy: "local", license: null, teacher: null, defaults: {}, download, known: null };
 }
 
 /** What is registered here is published already; a file of one's own is nobody else's unless one says so. */
@@ -70,7 +73,7 @@ function isGivenAway(said: string | undefined, isRegistered: boolean): boolean {
 
 async function registeredSource(model: LocalModel, models: ReadonlyMap<string, RegisteredModel>): Promise<Omit<ModelSource, "download">> {
   const { id, created, ownedBy, license, defaults = {}, decisions } = model;
-  const facts = { id, created, ownedBy, license, defaults, ...(decisions === undefined ? {} : { decisions }) };
+  const facts = { id, created, ownedBy, license, defaults, known: readKnownFacts(id), ...(decisions === undefined ? {} : { decisions }) };
   const cache = cacheDirectory();
   if ("file" in model) return { ...facts, path: await servedFile(await fetchModelFile(model.file, cache), cache), teacher: null };
   const teacher = teacherOf(model, models);

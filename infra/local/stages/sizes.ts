@@ -24,7 +24,7 @@ export async function sizesOf(path: string, tokens: number): Promise<ModelSizes>
   return { model: { layers, vocabulary, tied }, sizeOf };
 }
 
-/** As Workers are given it (`workers/engine/settings.ts`): an isolate's memory less the JavaScript heap. */
+/** As Workers are given it (`workers/engine/variables.ts`): an isolate's memory less the JavaScript heap. */
 export const isolateLimits: PlanLimits = { memoryBytes: 121 * 1024 * 1024, states: 1 };
 /** The states that a plan makes room for. */
 const plannedTokens = 4096;

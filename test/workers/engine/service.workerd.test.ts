@@ -2,7 +2,8 @@ import { createExecutionContext } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
 import type { EngineLoad, GenerateRequest, GenerationBackend, Outcome } from "../../../workers/contracts/engine.ts";
 import { EngineService } from "../../../workers/engine/index.ts";
-import { engineSettings, type EngineEnvironment } from "../../../workers/engine/settings.ts";
+import type { EngineEnvironment } from "../../../workers/engine/settings.ts";
+import { engineSettings } from "../../../workers/engine/variables.ts";
 import { bindings } from "./bindings.ts";
 import { request } from "./requests.ts";
 

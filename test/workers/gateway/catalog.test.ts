@@ -25,10 +25,16 @@ const { models } = assets["/models.json"] as ModelIndex;
 const added: ModelIndexEntry[] = [
   { id: "pooled", path: "/pooled/", tokenizer: "/tiny/tokenizer.json" },
   { id: "unprepared", path: "/unprepared/", tokenizer: null },
+  { id: "unfetched", path: "/unfetched/", tokenizer: null },
 ];
 assets["/models.json"] = { models: [...models, ...added] };
 assets["/pooled/manifest.json"] = pooledCard;
 assets["/unprepared/manifest.json"] = { ...pooledCard, id: "unprepared", tokenizerSha256: "6".repeat(64) } satisfies ModelCard;
+// One that this machine could run: its file, which has its tokenizer, is not here.
+assets["/unfetched/manifest.json"] = {
+  ...pooledCard,
+  ...{ id: "unfetched", sha256: "5".repeat(64), parameters: 7, runsOn: ["engine", "pool"] },
+} satisfies ModelCard;
 
 const own = [versionOf(tinyManifest), versionOf(swappedManifest), versionOf(plainManifest)];
 const version = (digit: string) => ({ id: "pooled", digest: digit.repeat(64), tokenizerDigest: pooledCard.tokenizerSha256 });
@@ -83,11 +89,16 @@ beforeEach(async () => {
 describe("the list", () => {
   test("has every model, also those that nothing serves, each with what it lacks", async () => {
     const found = await cards();
-    expect([...found.keys()]).toEqual(["tiny", "swapped", "plain", "pooled", "unprepared"]);
+    expect([...found.keys()]).toEqual(["tiny", "swapped", "plain", "pooled", "unprepared", "unfetched"]);
     expect(found.get("tiny")).toMatchObject({ status: "ready", reason: null, served_by: ["engine"], runs_on: ["engine", "pool"] });
     expect(found.get("pooled")).toMatchObject({ status: "unavailable", served_by: [], runs_on: ["pool"], digest: null });
     expect(found.get("pooled")?.reason).toContain("no backend serves it. `npm run pool` starts replicas");
     expect(found.get("unprepared")?.reason).toContain("`npm run setup:model -- --all`");
+    expect(found.get("unfetched")).toMatchObject({
+      ...{ status: "unavailable", served_by: [], runs_on: ["engine", "pool"], digest: `sha256:${"5".repeat(64)}`, parameters: 7 },
+      form: { summary: "linear attention in every layer" },
+      reason: expect.stringContaining("`SPIKINGBRAIN_MODEL=unfetched npm start` serves it in place of") as string,
+    });
   });
 
   test("tells what a state takes, of a model that nothing serves, as its form implies", async () => {
@@ -109,7 +120,7 @@ describe("the list", () => {
   test("answers while the pool is away", async () => {
     const broken = new Proxy({}, { get: () => () => Promise.reject(new Error("gone")) }) as NonNullable<Variables["POOL"]>;
     const found = await cards({ POOL: broken });
-    expect(found.size).toBe(5);
+    expect(found.size).toBe(6);
     expect(found.get("tiny")).toMatchObject({ status: "unavailable", reason: "The pool of backends cannot be reached.", state: null });
     expect(await (await requestWith({ POOL: broken }, "/v1/models/pooled")).json()).toMatchObject({ id: "pooled", status: "unavailable" });
   });
@@ -119,6 +130,7 @@ describe("a model without a backend", () => {
   test.each([
     ["pooled", /The model 'pooled' can't answer now: no backend serves it. `npm run pool`/],
     ["unprepared", /The model 'unprepared' can't answer now: its tokenizer is not prepared/],
+    ["unfetched", /The model 'unfetched' can't answer now: its weights are not prepared here. `SPIKINGBRAIN_MODEL=unfetched npm start`/],
   ])("%s: 503 that says what to do", async (model, message) => {
     for (const path of ["/v1/completions", "/v1/sessions", "/v1/contexts"]) {
       const body = path === "/v1/completions" ? { model, prompt: "hi" } : { model };
@@ -208,7 +220,7 @@ describe("aliases", () => {
     const answer = await completeWith(aliases, { model: "gpt-5" });
     expect([answer.status, (await failure(answer)).message]).toEqual([
       404,
-      "The model 'gpt-5' does not exist. Served here: 'tiny', 'swapped', 'plain', 'pooled', 'unprepared', 'gpt-4o-mini', 'small'.",
+      "The model 'gpt-5' does not exist. Served here: 'tiny', 'swapped', 'plain', 'pooled', 'unprepared', 'unfetched', 'gpt-4o-mini', 'small'.",
     ]);
   });
 

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { prepareCatalog } from "../../../../infra/local/models/catalog.ts";
+import { readKnownFacts } from "../../../../infra/local/models/known-facts.ts";
 import { isPooled, readRegistry, type PooledModel } from "../../../../infra/local/models/registry.ts";
 import { readTokenizerPins, tokenizerFile } from "../../../../infra/local/models/tokenizers.ts";
 import { inRepository } from "../../../../infra/local/paths.ts";
@@ -69,14 +70,20 @@ describe("the catalog", () => {
       const output = temporaryDirectory();
       const served = { id: "spikingbrain-7b-chat" } as ModelManifest;
       const index = await prepareCatalog(output, served, { all: false });
+      const { id: first } = served;
       expect(index.models.map(({ id, tokenizer }) => [id, tokenizer])).toEqual([
-        ["spikingbrain-7b-chat", "/model/tokenizer.json"],
-        ["spikingbrain-76b", null],
-        ["spikingbrain-7b", null],
+        [first, "/model/tokenizer.json"],
+        ...[...readRegistry().keys()].filter((id) => id !== first).map((id) => [id, null]),
       ]);
       expect(JSON.parse(readFileSync(join(output, "gateway/models.json"), "utf8")) as ModelIndex).toEqual(index);
       const card: unknown = JSON.parse(readFileSync(join(output, "gateway/catalog/spikingbrain-76b/manifest.json"), "utf8"));
       expect(card).toMatchObject({ sha256: null, origin: { license: null, weights: null }, runsOn: ["pool"] });
+      // One that this machine could run, and whose file is not here.
+      const local: unknown = JSON.parse(readFileSync(join(output, "gateway/catalog/spikingbrain-coder-0.5b/manifest.json"), "utf8"));
+      expect(local).toMatchObject({
+        ...readKnownFacts("spikingbrain-coder-0.5b"),
+        ...{ origin: { license: "apache-2.0", teacher: { name: "Qwen2.5-Coder-0.5B-Instruct" } }, runsOn: ["engine", "pool"] },
+      });
       // A file of another hand is put right.
       writeFileSync(join(output, "gateway/models.json"), "{}");
       mkdirSync(join(output, "gateway/tokenizers"), { recursive: true });

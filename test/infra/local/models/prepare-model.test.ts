@@ -14,7 +14,7 @@ const facts: GgufFacts = {
   defaults: { temperature: 0.7, top_k: 40 },
 };
 const source: ModelSource = {
-  ...{ path: "a.gguf", id: "a", created: 1, ownedBy: "us", license: null, teacher: null, defaults: {}, download: false },
+  ...{ path: "a.gguf", id: "a", created: 1, ownedBy: "us", license: null, teacher: null, defaults: {}, download: false, known: null },
 };
 const manifest = (changes: Partial<ModelSource>) =>
   manifestOf({ ...source, ...changes }, facts, { bytes: 1, sha256: "0", shards: [] }, "{}");
