@@ -2,7 +2,9 @@
 import { open, type FileHandle } from "node:fs/promises";
 
 /** Bytes that are read at once. */
-const chunkBytes = 1 << 20;
+const wholeChunkBytes = 1 << 20;
+/** The same where only a part of each matrix is needed: what is read beyond that is read in vain. */
+export const partChunkBytes = 1 << 16;
 
 /** What of the engine's loader takes a file. */
 export interface FileLoader {
@@ -23,6 +25,7 @@ export interface FileReading {
   readonly onProgress?: (done: number) => void;
   /** What the file must be, before and after it is read; not checked where it is left out. */
   readonly version?: FileVersion;
+  readonly chunkBytes?: number;
 }
 
 /** Of a file that is there. */
@@ -41,7 +44,8 @@ async function versionOfOpen(file: FileHandle): Promise<FileVersion> {
 }
 
 /** Returns how many bytes were read. */
-export async function pushFile(path: string, loader: FileLoader, { onProgress, version }: FileReading = {}): Promise<number> {
+export async function pushFile(path: string, loader: FileLoader, reading: FileReading = {}): Promise<number> {
+  const { onProgress, version, chunkBytes = wholeChunkBytes } = reading;
   const file = await open(path);
   try {
     const found = await versionOfOpen(file);

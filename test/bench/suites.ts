@@ -15,6 +15,7 @@ import { startSuite } from "./start/suite.ts";
 import { stateModesSuite } from "./state-modes/suite.ts";
 import { stateSuite } from "./state/suite.ts";
 import { structuredSuite } from "./structured/suite.ts";
+import { sevenSuite } from "./threads/seven-suite.ts";
 import { threadsSuite } from "./threads/suite.ts";
 import { vllmSuite } from "./vllm/suite.ts";
 import type { Suite } from "./suite.ts";
@@ -37,6 +38,7 @@ export const suites: readonly Suite[] = [
   stateSuite,
   stateModesSuite,
   structuredSuite,
+  sevenSuite,
   threadsSuite,
   vllmSuite,
 ];

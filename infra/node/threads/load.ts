@@ -6,7 +6,7 @@ import { createMeeting, SharedExchange } from "../../../workers/engine/ranks/exc
 import { RankedEngine } from "../../../workers/engine/ranks/ranked-engine.ts";
 import { bestPackage, inspectModel, instantiate } from "../engine-package.ts";
 import type { LoadOptions } from "../package-surface.ts";
-import { pushFile, versionOf, type FileVersion } from "../weights-file.ts";
+import { partChunkBytes, pushFile, versionOf, type FileVersion } from "../weights-file.ts";
 import type { RankThreadData, RankThreadMessage } from "./rank-thread.ts";
 
 export interface ThreadsOptions extends LoadOptions {
@@ -51,6 +51,7 @@ export async function loadOverThreads(path: string, { threads, version: given, .
     const loader = new ModelLoader(JSON.stringify({ ...options, rank: 0, ranks: threads }), exchange);
     const reading = {
       version,
+      ...(threads === 1 ? {} : { chunkBytes: partChunkBytes }),
       onProgress: (at: number) => {
         advance(0, at);
       },

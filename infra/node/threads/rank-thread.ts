@@ -6,7 +6,7 @@ import { follow } from "../../../workers/engine/ranks/follow.ts";
 import type { LoaderOptions } from "../../../workers/engine/engine-surface.ts";
 import { instantiate } from "../engine-package.ts";
 import type { PackageName } from "../package-surface.ts";
-import { pushFile, type FileVersion } from "../weights-file.ts";
+import { partChunkBytes, pushFile, type FileVersion } from "../weights-file.ts";
 
 export interface RankThreadData {
   readonly path: string;
@@ -27,7 +27,7 @@ try {
   const { ModelLoader, memory } = await instantiate(name);
   const exchange = new SharedExchange(meeting, () => memory.buffer);
   const loader = new ModelLoader(JSON.stringify(options), exchange);
-  const bytesRead = await pushFile(path, loader, { version, onProgress: (at) => tell({ at }) });
+  const bytesRead = await pushFile(path, loader, { version, chunkBytes: partChunkBytes, onProgress: (at) => tell({ at }) });
   tell({ bytesRead });
   follow(
     new Follower(line, options.rank - 1),

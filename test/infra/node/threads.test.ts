@@ -1,6 +1,8 @@
 /** A model over worker threads is the engine that is alone, to the bit: what it computes, what its states are, and how it refuses. */
 import { afterEach, describe, expect, it } from "vitest";
 import { inRepository } from "../../../infra/local/paths.ts";
+import { locateModel } from "../../../infra/local/models/source.ts";
+import { fileSize } from "../../../infra/node/engine-package.ts";
 import { loadOverThreads, type ThreadedEngine, type ThreadsOptions } from "../../../infra/node/threads/load.ts";
 import { versionOf } from "../../../infra/node/weights-file.ts";
 import type { Engine } from "../../../workers/engine/engine-surface.ts";
@@ -87,6 +89,20 @@ describe("a model over worker threads", () => {
     expect(refusal(() => restore(engine, engine.open(parameters()), file.subarray(0, 500))).message).toContain("it ends after");
     expect(restore(engine, engine.open(parameters()), state)).toBe(0);
     expect(shown(engine)).toEqual(shown(whole));
+  });
+
+  it("reads of the file what each thread needs, and tells how far all have come", async () => {
+    const { path } = await locateModel();
+    const told: (readonly [done: number, total: number])[] = [];
+    const onProgress = (done: number, total: number) => void told.push([done, total]);
+    const loaded = await loadOverThreads(path, { ...options, memoryLimitBytes: 2 ** 28, threads: 2, onProgress });
+    running.push(loaded);
+    const bytes = fileSize(path);
+    // Half of the rows each, and the header and the vectors both.
+    expect(Math.max(...loaded.bytesRead) / bytes).toBeLessThan(0.7);
+    expect(loaded.bytesRead.reduce((sum, one) => sum + one, 0)).toBeGreaterThanOrEqual(bytes);
+    expect(told.at(-1)).toEqual([2 * bytes, 2 * bytes]);
+    expect(told.every(([done], at) => done > (told[at - 1]?.[0] ?? 0))).toBe(true);
   });
 
   it("does not load a file that is another, or no model", async () => {

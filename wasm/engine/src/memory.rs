@@ -16,6 +16,16 @@ pub(crate) fn with_capacity<T>(length: usize, what: &'static str) -> Result<Vec<
     Ok(items)
 }
 
+/// Lets the linear memory grow by `bytes` at once, where there is one: what is allocated afterwards finds its room there. Every growth is a new
+/// buffer to JavaScript, which its collector weighs anew. Where it cannot grow so far, whoever allocates says so.
+pub(crate) fn grow_once(bytes: u64) {
+    if cfg!(target_arch = "wasm32")
+        && let Ok(bytes) = usize::try_from(bytes)
+    {
+        drop(with_capacity::<u8>(bytes, "weights"));
+    }
+}
+
 /// Bytes of `length` items; the largest number when there is no such size.
 pub(crate) fn bytes_of<T>(length: usize) -> usize {
     length.saturating_mul(size_of::<T>())

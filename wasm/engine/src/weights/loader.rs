@@ -2,13 +2,13 @@
 
 use super::gguf::{Header, TensorInfo, Value};
 use super::header_buffer::HeaderBuffer;
-use super::matrix::{Matrix, panel_rows};
+use super::matrix::{Matrix, PANEL_ROWS, panel_rows};
 use super::names::{Division, Form, Slice, Spec, specs, w8_names};
 use super::outliers::Entry;
 use super::tensor_type::{GROUP, TensorType};
 use crate::config::{Config, Cut, MAX_WIDTH, Rank};
 use crate::error::{Error, Result};
-use crate::memory::{bytes_of, with_capacity, zeroed};
+use crate::memory::{bytes_of, grow_once, with_capacity, zeroed};
 use crate::spike::SpikingMode;
 use std::collections::{BTreeMap, HashMap};
 
@@ -126,17 +126,15 @@ impl Loader {
         let Some(body) = &self.body else {
             return Some(self.position.max(self.buffer.len() as u64));
         };
-        match &body.current {
-            Some(current) => Some(current.info.offset.max(self.position)),
-            None => body.infos.as_slice().first().map(|(info, _)| info.offset),
-        }
+        body.needed_from(self.position)
     }
 
     /// Passes over bytes that are not needed.
     pub fn skip(&mut self, bytes: u64) -> Result<()> {
         let end = self.position.saturating_add(bytes);
         match (&self.body, self.needed_from()) {
-            (Some(body), needed) if needed.is_none_or(|from| end <= from) && end <= body.end => {
+            (Some(body), needed) if needed.is_none_or(|from| end <= from) => {
+                body.must_hold(end)?;
                 self.position = end;
                 Ok(())
             }
@@ -318,43 +316,62 @@ impl Body {
                 free: usize::try_from(limit).unwrap_or(usize::MAX),
             });
         }
+        grow_once(total);
         let infos = infos.into_iter();
         Ok(Self { config, rank, parameters, end, infos, current: None, row: Vec::new(), tensors: HashMap::new(), slices: HashMap::new() })
     }
 
-    /// Takes the bytes at `position` of the file.
-    fn push(&mut self, mut position: u64, mut chunk: &[u8]) -> Result<()> {
-        if position + chunk.len() as u64 > self.end {
+    /// See [`Loader::needed_from`].
+    fn needed_from(&self, position: u64) -> Option<u64> {
+        match &self.current {
+            Some(_) if !self.row.is_empty() => Some(position),
+            Some(current) => current.needed_from(),
+            None => self.infos.as_slice().iter().find_map(|(info, spec)| {
+                let first = if spec.form.is_vector() { Some(0) } else { spec.slice(self.rank, self.config.kv_heads).next(0) };
+                first.map(|row| info.offset + row as u64 * row_bytes(info, spec) as u64)
+            }),
+        }
+    }
+
+    /// Refuses a file that goes on to `position` behind its end.
+    fn must_hold(&self, position: u64) -> Result<()> {
+        if position > self.end {
             return Err(Error::InvalidGguf(format!("the file goes on past its end at byte {}", self.end)));
         }
+        Ok(())
+    }
+
+    /// Takes the bytes at `position` of the file.
+    fn push(&mut self, mut position: u64, mut chunk: &[u8]) -> Result<()> {
+        self.must_hold(position + chunk.len() as u64)?;
         while !chunk.is_empty() {
             if self.current.is_none() && !self.start_next()? {
                 // The padding after the last tensor.
                 return Ok(());
             }
+            let needed = self.needed_from(position).unwrap_or(u64::MAX);
             let Some(current) = &mut self.current else {
                 return Ok(());
             };
-            if position < current.info.offset {
-                let gap = usize::try_from(current.info.offset - position).unwrap_or(usize::MAX).min(chunk.len());
+            if position < needed {
+                let gap = usize::try_from(needed - position).unwrap_or(usize::MAX).min(chunk.len());
                 (position, chunk) = (position + gap as u64, &chunk[gap..]);
                 continue;
             }
-            let row_bytes = current.row_bytes();
+            let row_bytes = row_bytes(&current.info, &current.spec);
             let taken = if self.row.is_empty() && chunk.len() >= row_bytes {
-                current.set_next_row(&chunk[..row_bytes])?;
-                row_bytes
+                current.set_next_rows(chunk, row_bytes)?
             } else {
                 let taken = (row_bytes - self.row.len()).min(chunk.len());
                 self.row.extend_from_slice(&chunk[..taken]);
                 if self.row.len() == row_bytes {
-                    current.set_next_row(&self.row)?;
+                    current.set_next_rows(&self.row, row_bytes)?;
                     self.row.clear();
                 }
                 taken
             };
             (position, chunk) = (position + taken as u64, &chunk[taken..]);
-            if current.is_full()
+            if current.needed_row().is_none()
                 && let Some(done) = self.current.take()
             {
                 self.keep(done)?;
@@ -363,23 +380,28 @@ impl Body {
         Ok(())
     }
 
+    /// Goes on to the next tensor of which something is kept; whether there is one.
     fn start_next(&mut self) -> Result<bool> {
-        let Some((info, spec)) = self.infos.next() else {
-            return Ok(false);
-        };
-        let slice = spec.slice(self.rank, self.config.kv_heads);
-        let tensor = match spec.form {
-            Form::Matrix | Form::RotaryMatrix => Tensor::Matrix(Matrix::part(info.kind, (spec.rows, slice.len()), spec.columns)?),
-            Form::HeadMatrices => {
-                let rows = |rows: usize| rows / self.config.head_dim * panel_rows(self.config.head_dim);
-                Tensor::Matrix(Matrix::part(info.kind, (rows(spec.rows), rows(slice.len())), spec.columns)?)
+        while let Some((info, spec)) = self.infos.next() {
+            let slice = spec.slice(self.rank, self.config.kv_heads);
+            let tensor = match spec.form {
+                Form::Matrix | Form::RotaryMatrix => Tensor::Matrix(Matrix::part(info.kind, (spec.rows, slice.len()), spec.columns)?),
+                Form::HeadMatrices => {
+                    let rows = |rows: usize| rows / self.config.head_dim * panel_rows(self.config.head_dim);
+                    Tensor::Matrix(Matrix::part(info.kind, (rows(spec.rows), rows(slice.len())), spec.columns)?)
+                }
+                Form::Vector | Form::RotaryVector => Tensor::Vector(zeroed(slice.len(), "weights")?),
+                Form::Scales => Tensor::Scales(with_capacity(slice.len().saturating_mul(spec.columns), "weights")?),
+                Form::Outliers => Tensor::Outliers(with_capacity(spec.rows, "weights")?),
+            };
+            let current = Current { info, spec, slice, head_dim: self.config.head_dim, tensor, next_row: 0 };
+            if current.needed_row().is_some() {
+                self.current = Some(current);
+                return Ok(true);
             }
-            Form::Vector | Form::RotaryVector => Tensor::Vector(zeroed(slice.len(), "weights")?),
-            Form::Scales => Tensor::Scales(with_capacity(slice.len().saturating_mul(spec.columns), "weights")?),
-            Form::Outliers => Tensor::Outliers(with_capacity(spec.rows, "weights")?),
-        };
-        self.current = Some(Current { info, spec, slice, head_dim: self.config.head_dim, tensor, next_row: 0 });
-        Ok(true)
+            self.keep(current)?;
+        }
+        Ok(false)
     }
 
     /// Keeps a tensor that is complete; W8 codes, scales and outliers become one as soon as they are there, in whatever order they come.
@@ -412,36 +434,59 @@ impl Body {
     }
 
     fn finish(mut self, position: u64) -> Result<Weights> {
-        if let Some(current) = &self.current {
-            return Err(Error::InvalidGguf(format!("the file ends after {position} bytes, within tensor '{}'", current.info.name)));
-        }
-        if let Some((info, _)) = self.infos.next() {
-            return Err(Error::InvalidGguf(format!("the file ends after {position} bytes, before tensor '{}'", info.name)));
+        // Of what follows, this rank may have nothing.
+        if self.current.is_some() || self.start_next()? {
+            let (place, name) = match &self.current {
+                Some(Current { info, .. }) if position > info.offset => ("within", info.name.as_str()),
+                Some(Current { info, .. }) => ("before", info.name.as_str()),
+                None => ("before", ""),
+            };
+            return Err(Error::InvalidGguf(format!("the file ends after {position} bytes, {place} tensor '{name}'")));
         }
         let bytes = self.tensors.values().map(Tensor::bytes).sum();
         Ok(Weights { config: self.config, rank: self.rank, tensors: self.tensors, parameters: self.parameters, bytes })
     }
 }
 
+/// Bytes of a row in the file: a vector is one.
+fn row_bytes(info: &TensorInfo, spec: &Spec) -> usize {
+    info.kind.row_bytes(if spec.form.is_vector() { info.columns() } else { spec.columns })
+}
+
 impl Current {
-    fn row_bytes(&self) -> usize {
+    /// The next row that is kept; none once the tensor is complete.
+    fn needed_row(&self) -> Option<usize> {
         match self.tensor {
-            Tensor::Matrix(_) | Tensor::Scales(_) | Tensor::Outliers(_) => self.info.kind.row_bytes(self.spec.columns),
-            Tensor::Vector(_) => self.info.kind.row_bytes(self.info.columns()),
+            Tensor::Vector(_) => (self.next_row == 0).then_some(0),
+            Tensor::Matrix(_) | Tensor::Scales(_) | Tensor::Outliers(_) => self.slice.next(self.next_row),
         }
     }
 
-    fn is_full(&self) -> bool {
-        match self.tensor {
-            Tensor::Matrix(_) | Tensor::Scales(_) | Tensor::Outliers(_) => self.next_row == self.spec.rows,
-            Tensor::Vector(_) => self.next_row == 1,
-        }
+    /// Where that row lies in the file.
+    fn needed_from(&self) -> Option<u64> {
+        let bytes = row_bytes(&self.info, &self.spec) as u64;
+        self.needed_row().map(|row| self.info.offset + row as u64 * bytes)
     }
 
-    fn set_next_row(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Takes the next row that is kept from the front of `bytes`, or a panel of them; returns how many bytes.
+    fn set_next_rows(&mut self, bytes: &[u8], row_bytes: usize) -> Result<usize> {
+        let row = self.needed_row().unwrap_or(self.next_row);
+        if let (Tensor::Matrix(matrix), Form::Matrix, Some(place)) = (&mut self.tensor, self.spec.form, self.slice.place(row))
+            && place.is_multiple_of(PANEL_ROWS)
+            && self.slice.place(row + PANEL_ROWS - 1) == Some(place + PANEL_ROWS - 1)
+            && let Some(panel) = bytes.get(..PANEL_ROWS * row_bytes)
+        {
+            matrix.set_panel(place / PANEL_ROWS, panel, &self.info.name)?;
+            self.next_row = row + PANEL_ROWS;
+            return Ok(panel.len());
+        }
+        self.set_row(row, &bytes[..row_bytes])?;
+        self.next_row = row + 1;
+        Ok(row_bytes)
+    }
+
+    fn set_row(&mut self, row: usize, bytes: &[u8]) -> Result<()> {
         let rotary = self.spec.form == Form::RotaryVector;
-        let row = self.next_row;
-        self.next_row += 1;
         let row = match self.tensor {
             Tensor::Vector(_) => row,
             Tensor::Matrix(_) | Tensor::Scales(_) | Tensor::Outliers(_) => match self.slice.place(row) {

@@ -119,26 +119,22 @@ impl Matrix {
                 self.rows
             )));
         }
-        let panel_bytes = PANEL_ROWS * packed_row_bytes(self.kind, self.columns);
-        let start = row / PANEL_ROWS * panel_bytes;
-        if self.data.len() < start + panel_bytes {
-            self.data.resize(start + panel_bytes, 0);
-        }
-        let panel = &mut self.data[start..start + panel_bytes];
+        let kind = self.kind;
+        let panel = self.panel_mut(row / PANEL_ROWS);
         let lane = row % PANEL_ROWS;
-        if self.kind == TensorType::I8 {
+        if kind == TensorType::I8 {
             for (index, code) in bytes.iter().enumerate() {
                 panel[code_at(index, lane)] = *code;
             }
             return Ok(());
         }
-        let block = self.kind.block_bytes();
-        let halves = match self.kind {
+        let block = kind.block_bytes();
+        let halves = match kind {
             TensorType::Q4_1 => 2,
             TensorType::Q8_0 | TensorType::Q4_0 => 1,
             TensorType::F32 | TensorType::F16 | TensorType::Bf16 | TensorType::I8 | TensorType::I32 => 0,
         };
-        let finite = bytes.chunks_exact(block).all(|source| block_is_finite(self.kind, source, halves));
+        let finite = bytes.chunks_exact(block).all(|source| block_is_finite(kind, source, halves));
         if !finite {
             return Err(Error::InvalidGguf(format!("tensor '{name}' holds a value that is not finite in row {row}")));
         }
@@ -161,6 +157,33 @@ impl Matrix {
             }
         }
         Ok(())
+    }
+
+    /// Packs the rows of a panel as they stand in the file, one behind another: as [`Self::set_row`] of each.
+    pub fn set_panel(&mut self, panel: usize, bytes: &[u8], name: &str) -> Result<()> {
+        let row_bytes = self.kind.row_bytes(self.columns);
+        let packed = match self.kind {
+            _ if bytes.len() != PANEL_ROWS * row_bytes || (panel + 1) * PANEL_ROWS > self.rows => false,
+            TensorType::Q4_0 => pack::<18, 1>(self.panel_mut(panel), bytes, row_bytes),
+            TensorType::Q4_1 => pack::<20, 2>(self.panel_mut(panel), bytes, row_bytes),
+            TensorType::Q8_0 => pack::<34, 1>(self.panel_mut(panel), bytes, row_bytes),
+            TensorType::F32 | TensorType::F16 | TensorType::Bf16 | TensorType::I8 | TensorType::I32 => false,
+        };
+        if packed {
+            return Ok(());
+        }
+        // Says what is wrong with which row.
+        bytes.chunks(row_bytes).enumerate().try_for_each(|(lane, row)| self.set_row(panel * PANEL_ROWS + lane, row, name))
+    }
+
+    /// The packed bytes of a panel, which are there from now on.
+    fn panel_mut(&mut self, index: usize) -> &mut [u8] {
+        let bytes = PANEL_ROWS * packed_row_bytes(self.kind, self.columns);
+        let end = (index + 1) * bytes;
+        if self.data.len() < end {
+            self.data.resize(end, 0);
+        }
+        &mut self.data[end - bytes..end]
     }
 
     /// Decodes one row, `[columns]`: an embedding look-up.
@@ -244,6 +267,31 @@ impl Matrix {
             _ => weight_of_block(self.kind, &block[..block_bytes], column % elements, lane),
         })
     }
+}
+
+/// Packs four rows of blocks of so many bytes, `HALVES` f16 numbers in front; whether those are all finite.
+fn pack<const BYTES: usize, const HALVES: usize>(panel: &mut [u8], rows: &[u8], row_bytes: usize) -> bool {
+    let (first, second) = rows.split_at(2 * row_bytes);
+    let blocks =
+        [&first[..row_bytes], &first[row_bytes..], &second[..row_bytes], &second[row_bytes..]].map(|row| row.as_chunks::<BYTES>().0);
+    let mut finite = true;
+    for (index, target) in panel.chunks_exact_mut(PANEL_ROWS * BYTES).enumerate() {
+        let sources: [&[u8; BYTES]; PANEL_ROWS] = core::array::from_fn(|lane| &blocks[lane][index]);
+        for half in 0..HALVES {
+            for (lane, source) in sources.iter().enumerate() {
+                let bytes = [source[half * 2], source[half * 2 + 1]];
+                finite &= f16::from_le_bytes(bytes).is_finite();
+                target[half * 8 + lane * 2..][..2].copy_from_slice(&bytes);
+            }
+        }
+        let codes = &mut target[HALVES * 8..];
+        for four in 0..(BYTES - HALVES * 2) / 4 {
+            for (lane, source) in sources.iter().enumerate() {
+                codes[four * 16 + lane * 4..][..4].copy_from_slice(&source[HALVES * 2 + four * 4..][..4]);
+            }
+        }
+    }
+    finite
 }
 
 /// Bytes of a row of a panel: as in the file, but for I8, which has its scales and whole blocks.

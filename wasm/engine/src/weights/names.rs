@@ -22,6 +22,13 @@ pub enum Form {
     Outliers,
 }
 
+impl Form {
+    /// Whether it is dense numbers, one row in the file.
+    pub fn is_vector(self) -> bool {
+        matches!(self, Self::Vector | Self::RotaryVector)
+    }
+}
+
 /// The weights of this name are W8: their scales' and their outliers' names.
 pub fn w8_names(weight: &str) -> (String, String) {
     let stem = weight.strip_suffix(".weight").unwrap_or(weight);
@@ -69,6 +76,16 @@ impl Slice {
     pub fn place(&self, row: usize) -> Option<usize> {
         let (matrix, within) = (row / self.of, row % self.of);
         (matrix < self.matrices && self.kept.contains(&within)).then(|| matrix * self.kept.len() + within - self.kept.start)
+    }
+
+    /// The first row of the tensor, from `row` on, that the rank has; none where the others have all the rest.
+    pub fn next(&self, row: usize) -> Option<usize> {
+        if self.is_empty() {
+            return None;
+        }
+        let (matrix, within) = (row / self.of, row % self.of);
+        let (matrix, within) = if within < self.kept.end { (matrix, within.max(self.kept.start)) } else { (matrix + 1, self.kept.start) };
+        (matrix < self.matrices).then(|| matrix * self.of + within)
     }
 }
 

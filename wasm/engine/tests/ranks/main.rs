@@ -45,9 +45,25 @@ impl Case {
     fn loader(&self, rank: Rank) -> Loader {
         let mut loader = Loader::new(None).with_rank(rank).with_spikes(self.spikes);
         // Ends within rows.
-        self.file.chunks(1_009).for_each(|chunk| loader.push(chunk).unwrap());
+        push_needed(&mut loader, &self.file, 1_009);
         loader
     }
+}
+
+/// Pushes the chunks in which something is needed and skips the others; returns how many bytes were pushed.
+fn push_needed(loader: &mut Loader, file: &[u8], chunk_bytes: usize) -> usize {
+    let (mut at, mut pushed) = (0, 0);
+    for chunk in file.chunks(chunk_bytes) {
+        at += chunk.len();
+        if loader.needed_from().is_none_or(|from| from >= at as u64) {
+            loader.skip(chunk.len() as u64).unwrap();
+        } else {
+            assert!(loader.skip(chunk.len() as u64).is_err(), "bytes up to {at} are needed and were skipped");
+            loader.push(chunk).unwrap();
+            pushed += chunk.len();
+        }
+    }
+    pushed
 }
 
 /// Everything that shows of a run. Ranks beside the first have no logits and no tokens.
@@ -248,4 +264,19 @@ fn where_one_rank_cannot_go_on_none_waits_for_it_and_all_are_as_before() {
         engine.save(id).unwrap()
     });
     assert!(files.iter().all(|file| *file == files[0][..]), "an empty state has no part of anybody's");
+}
+
+#[test]
+fn a_rank_needs_its_own_rows_of_a_file_and_no_others() {
+    let bytes = build(&in_blocks(&ModelSpec { vocabulary: 400, ..ModelSpec::default() }, TensorType::Q4_0)).bytes();
+    for ranks in [2, 3] {
+        for number in 0..ranks {
+            let mut loader = Loader::new(None).with_rank(Rank::new(number, ranks).unwrap());
+            let pushed = push_needed(&mut loader, &bytes, 4);
+            loader.finish().unwrap();
+            // Beside its part of the rows, the header and what every rank has.
+            let most = bytes.len() / ranks + bytes.len() / 10;
+            assert!(pushed <= most, "rank {number} of {ranks} needs {pushed} bytes of {}, {most} at the most", bytes.len());
+        }
+    }
 }

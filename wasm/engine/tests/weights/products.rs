@@ -20,14 +20,21 @@ struct Case {
 fn case(kind: TensorType, rows: usize, columns: usize, lowest: bool, random: &mut Random) -> Case {
     let mut matrix = Matrix::new(kind, rows, columns).unwrap();
     let mut encoded = Vec::new();
-    for row in 0..rows {
+    for _ in 0..rows {
         let values: Vec<f32> = (0..columns).map(|_| random.uniform() * 3.0).collect();
         let mut bytes = encode_row(kind, &values);
         if lowest {
             bytes[2 + random.below(32)] = 0x80;
         }
-        matrix.set_row(row, &bytes, "test").unwrap();
         encoded.push(bytes);
+    }
+    // As the loader packs them: whole panels where they come together, and rows.
+    for (panel, rows) in encoded.chunks(PANEL_ROWS).enumerate() {
+        if rows.len() == PANEL_ROWS && panel % 2 == 0 {
+            matrix.set_panel(panel, &rows.concat(), "test").unwrap();
+        } else {
+            (0..rows.len()).for_each(|lane| matrix.set_row(panel * PANEL_ROWS + lane, &rows[lane], "test").unwrap());
+        }
     }
     Case { kind, rows, columns, encoded, matrix }
 }
@@ -149,5 +156,16 @@ fn a_row_is_looked_up_as_it_was_encoded() {
                 assert!((found - wanted).abs() <= 1e-6 * wanted.abs().max(1.0), "{kind:?}, row {row}");
             }
         }
+    }
+}
+
+#[test]
+fn a_panel_with_a_row_that_is_not_finite_is_refused_by_that_row() {
+    for kind in [TensorType::Q8_0, TensorType::Q4_0, TensorType::Q4_1, TensorType::F16] {
+        let mut rows = encode_row(kind, &[1.0; 64]).repeat(PANEL_ROWS);
+        let row_bytes = rows.len() / PANEL_ROWS;
+        rows[2 * row_bytes..2 * row_bytes + 2].copy_from_slice(&[0, 0x7c]);
+        let refused = Matrix::new(kind, PANEL_ROWS, 64).unwrap().set_panel(0, &rows, "w").unwrap_err();
+        assert_eq!(refused.to_string(), "invalid GGUF: tensor 'w' holds a value that is not finite in row 2");
     }
 }
