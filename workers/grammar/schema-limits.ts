@@ -10,6 +10,8 @@ const mostDepth = 64;
 /** Values of any kind, names aside. */
 const mostValues = 10_000;
 const mostEnumValues = 5000;
+/** Of one object. */
+const mostProperties = 1000;
 const longestPattern = 2048;
 /** Of the keywords that count. */
 const mostCounted = 4096;
@@ -53,6 +55,8 @@ function keyword(schema: Schema, name: string, path: string, state: { enumValues
     return `'${short(path)}' may have ${String(longestPattern)} characters; it has ${String(value.length)}`;
   if (counting.has(name) && typeof value === "number" && value > mostCounted)
     return `'${short(path)}' may be at most ${String(mostCounted)}; it is ${String(value)}`;
+  const properties = name === "properties" && isObject(value) ? Object.keys(value).length : 0;
+  if (properties > mostProperties) return `'${short(path)}' may have ${String(mostProperties)} properties; it has ${String(properties)}`;
   if (bounds.has(name) && !isHeldBound(name, value, schema["type"])) return inexact(path, value);
   if (name !== "enum" || !Array.isArray(value)) return undefined;
   state.enumValues += value.length;

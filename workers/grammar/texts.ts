@@ -19,7 +19,7 @@ const usualTriedBytes = 6 << 20;
 const mostTexts = 128;
 
 /** The library's words for it. */
-const tooManyPlaces = /too many states/;
+const tooManyPlaces = /too many (states|expressions)/;
 const tooMuch = "it takes more of the library's memory or stack than there is";
 
 export class GrammarTexts {

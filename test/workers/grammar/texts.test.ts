@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
-import type { Constraint, GrammarStep } from "../../../workers/contracts/constraint.ts";
+import { mostChoices, type Constraint, type GrammarStep } from "../../../workers/contracts/constraint.ts";
 import { GrammarTexts, type TextTokenizer } from "../../../workers/grammar/texts.ts";
 import { tokensOf, WasmGrammar } from "../../../workers/grammar/wasm-grammar.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
@@ -197,7 +197,41 @@ test("a long string of bounded length is taken to its end, although the library 
   text.close();
 });
 
+test("a long text that is forced as a whole is tokenized once, not once for each of its tokens", () => {
+  const texts = new GrammarTexts(code);
+  let looked = 0;
+  const counting: TextTokenizer = {
+    digest: "counting",
+    tokens: () => ({
+      ...tiny.tokens(),
+      encode: (text) => {
+        looked += text.length;
+        return tokenizer.encode(text);
+      },
+    }),
+  };
+  const long = "ab ".repeat(7000);
+  const { text, step } = texts.open(schema({ const: long }), counting, new Uint32Array());
+  // 256 tokens are forced in a step, each of what is next alone: at most twice, and a kilobyte of it.
+  expect([step.forced.length, looked < 256 * 2 * 1100]).toEqual([256, true]);
+  text.close();
+});
+
+test("as many texts as a choice may have are held to, whatever they begin with", () => {
+  const choices = Array.from({ length: mostChoices }, (_unused, at) => `${String(at)} and more`);
+  const held: Constraint = { kind: "choice", text: JSON.stringify(choices) };
+  const { tokens, isWhole } = walk(new GrammarTexts(code), held, tiny, options(5));
+  expect([isWhole, choices.includes(tokenizer.decode(tokens))]).toEqual([true, true]);
+});
+
 test.each<[string, Constraint, RegExp]>([
+  [
+    "an object of many properties",
+    schema({
+      properties: { a: { properties: Object.fromEntries(Array.from({ length: 1001 }, (_unused, at) => [`p${String(at)}`, {}])) } },
+    }),
+    /'properties\.a\.properties' may have 1000 properties; it has 1001/,
+  ],
   ["a grammar without an end", { kind: "lark", text: 'start: "a" start' }, /no text fits|cannot be held to/],
   ["overlapping parts of oneOf", schema({ oneOf: [{ type: "integer" }, { type: "number" }] }), /oneOf constraints are not supported\.$/],
   ["a multiple of a large prime", schema({ type: "integer", multipleOf: 999_999_937 }), /fuel/],

@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// tokens they take 15 MB, so that a vocabulary of 152,064 would leave no room for texts.
 const SLICED: std::ops::Range<usize> = 4_096..100_000;
 
+/// Bytes of a forced text that are tokenized at once.
+const MOST_TOKENIZED: usize = 1024;
+
 /// In steps of the library's own work, not in time: the same grammar is refused on every machine. It does some 50,000 of the first and 14,000 of the
 /// second in a millisecond as native code. A state of the lexer takes one or two kilobytes.
 fn limits() -> ParserLimits {
@@ -17,7 +20,7 @@ fn limits() -> ParserLimits {
         initial_lexer_fuel: 500_000,
         step_lexer_fuel: 200_000,
         step_max_items: 20_000,
-        max_items_in_row: 1000,
+        max_items_in_row: 1200,
         max_lexer_states: 10_000,
         max_grammar_size: 100_000,
         precompute_large_lexemes: false,
@@ -77,7 +80,10 @@ impl TokenizerEnv for HostTokens {
         &self.trie
     }
 
+    /// Of what a grammar forces only the first token is taken at a time, so that no more of it is looked at than decides that one: a text that is
+    /// forced as a whole would otherwise be tokenized once for each of its tokens.
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        let bytes = &bytes[..bytes.len().min(MOST_TOKENIZED)];
         self.trie.tokenize_with_greedy_fallback(bytes, |text| tokenized(self.number, text, &self.trie))
     }
 }
