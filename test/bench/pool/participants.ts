@@ -27,7 +27,8 @@ export const edge = "this edge";
 export const portkey = "Portkey's gateway";
 export const router = "vllm-router";
 export const floor = "floor of the runtime";
-export type ParticipantName = typeof alone | typeof edge | typeof portkey | typeof router | typeof floor;
+export const chain = "floor of the same Workers";
+export type ParticipantName = typeof alone | typeof edge | typeof portkey | typeof router | typeof floor | typeof chain;
 
 const portkeyFolder = inRepository("test/bench/pool/portkey");
 const readyTimeoutMilliseconds = 180_000;
@@ -64,7 +65,7 @@ export async function startParticipants(upstreams: readonly string[], model: Mod
   const [first = ""] = upstreams;
   const started: Participant[] = [{ name: alone, target: mockTarget(first), pid: undefined, stop: () => Promise.resolve() }];
   try {
-    for (const start of [startEdge, startPortkey, startRouter, startFloor]) started.push(await start(upstreams, model));
+    for (const start of [startEdge, startPortkey, startRouter, startFloor, startChain]) started.push(await start(upstreams, model));
     return started;
   } catch (error) {
     await Promise.all(started.map((one) => one.stop()));
@@ -110,6 +111,14 @@ async function startEdge(upstreams: readonly string[], model: ModelManifest): Pr
 async function startFloor(upstreams: readonly string[]): Promise<Participant> {
   return await stackParticipant(floor, await freePort(), {
     configurations: ["test/bench/worker/floor.toml"],
+    variables: { UPSTREAMS: upstreams.join(",") },
+    body: (index) => chatBody("mock", index),
+  });
+}
+
+async function startChain(upstreams: readonly string[]): Promise<Participant> {
+  return await stackParticipant(chain, await freePort(), {
+    configurations: ["gateway", "session", "pool"].map((name) => `test/bench/worker/chain/${name}.toml`),
     variables: { UPSTREAMS: upstreams.join(",") },
     body: (index) => chatBody("mock", index),
   });

@@ -6,7 +6,7 @@ import { quantile, summarize } from "../report/statistics.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 import { until } from "../../../workers/waiting/within.ts";
 import { resident } from "./memory.ts";
-import { alone, edge, floor, portkey, router, startParticipants, startUpstream, type Participant } from "./participants.ts";
+import { alone, chain, edge, floor, portkey, router, startParticipants, startUpstream, type Participant } from "./participants.ts";
 import { agentOf } from "../http/connections.ts";
 import { load, readStream, type Ending, type StreamEnd } from "./stream-load.ts";
 import { answerTokens, modes, tokensBefore, wholeText, type Mode } from "./upstream.ts";
@@ -20,8 +20,8 @@ const amounts = [
 /** Of each way to fail, one after another. */
 const failingStreams = 10;
 
-/** Before anything is measured. */
-const warmStreams = 64;
+/** Before anything is measured: until then runtimes compile what they run. */
+const warmStreams = 256;
 
 const others = [portkey, router] as const;
 const settingOf = (connections: number): string => `${connections} at a time`;
@@ -38,6 +38,7 @@ const notes = [
   `Two upstreams that compute nothing answer with ${answerTokens} tokens, each in a chunk of its own; all programs stand in front of the same two. Client, upstreams and programs share the cores of one machine, so absolute figures are those of a small one.`,
   "added: what a program takes beyond the upstream alone, of the same round. Latency is that of the whole stream.",
   `"${floor}": a minimal Worker that makes one call to one of 16 objects, which makes one durable write and hands the upstream's stream on unread; under wrangler, as the edge is, whose development proxy both have in front of them. Streams a second of the edge are to be at least two thirds of the floor's where it stands in the way of Portkey's, and what it adds at the 99th percentile at most half of what Portkey's adds, or one and a half times what the floor does. What the edge does beside that by its contract: a call from the gateway to the session service, one from there to the object and one to the pool, which alone has the replicas' keys; a second durable write, of the answer; all tokens read and checked. Before the gateway stand the two Workers by which wrangler serves its static assets; the floor has none.`,
+  `"${chain}": for comparison, with no target of its own, the least that the edge's isolation takes: a gateway behind the same two Workers, a session service, one of 16 objects and a pool, each a Worker that calls the next; two durable writes, of what was asked and of what came; the object reads the stream for that, and nobody does anything else with it.`,
   "From an upstream's death to the next token: from the moment at which it cuts, halts or ends its stream until more of the answer's text reaches the client; the longest of the streams that went on.",
   "Memory under wrangler is mostly wrangler's: its own process, its compiler and its proxy's runtime, which a deployment has none of.",
   "The edge renders and tokenizes each chat, asks the upstreams for token ids, keeps each stream in an object so that it can be read again, and makes text of the ids; the two routers hand bytes on.",
@@ -82,7 +83,8 @@ async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResu
     for (const mode of modes) {
       if (mode === "good") continue;
       progress(failureOf[mode]);
-      for (const one of known) if (one.name !== alone && one.name !== floor) await measureFailure(one, bad.url, mode, collector);
+      for (const one of known)
+        if (one.name !== alone && one.name !== floor && one.name !== chain) await measureFailure(one, bad.url, mode, collector);
     }
   } finally {
     forget();
@@ -186,7 +188,7 @@ function found(collector: SeriesCollector, setting: string, figure: string, name
 
 function comparisons(collector: SeriesCollector): Comparison[] {
   return amounts.flatMap(({ connections }) =>
-    [...others, floor].flatMap((other) =>
+    [...others, floor, chain].flatMap((other) =>
       ["throughput", "latency, p99"].map((figure) =>
         compare(found(collector, settingOf(connections), figure, edge), found(collector, settingOf(connections), figure, other), "ratio"),
       ),
