@@ -16,7 +16,7 @@ interface ColumnsKernel {
   readonly sum: (list: number, count: number, vectors: number) => number;
 }
 
-/** Columns of `columnBytes` that fill `bytes` of memory: the least processor seconds of a read of the given shares of them, in turn. */
+/** Columns of `columnBytes` that fill `bytes` of memory: the least processor seconds of a read of the given shares of them, alternately. */
 export function secondsOfColumns(bytes: number, columnBytes: number, shares: readonly number[], passes = 7): number[] {
   const count = Math.floor(bytes / columnBytes);
   const kernel = instantiate(moduleBytes(Math.ceil((firstColumn + bytes) / pageBytes))) as ColumnsKernel;
