@@ -1,16 +1,22 @@
 //! Streams a GGUF into packed weights: at no time is more than one row in memory twice.
 
+mod current;
+mod matching;
+
 use super::gguf::{Header, TensorInfo, Value};
 use super::header_buffer::HeaderBuffer;
-use super::matrix::{Matrix, PANEL_ROWS, panel_rows};
-use super::names::{Division, Form, Slice, Spec, specs, w8_names};
+use super::matrix::{Matrix, panel_rows};
+use super::names::{Form, Slice, Spec, w8_names};
 use super::outliers::Entry;
-use super::tensor_type::{GROUP, TensorType};
-use crate::config::{Config, Cut, MAX_WIDTH, Rank};
+use super::tensor_type::TensorType;
+use crate::config::{Config, Cut, Rank};
 use crate::error::{Error, Result};
 use crate::memory::{bytes_of, grow_once, with_capacity, zeroed};
 use crate::spike::SpikingMode;
-use std::collections::{BTreeMap, HashMap};
+use current::Current;
+pub(super) use matching::matched;
+use matching::part;
+use std::collections::HashMap;
 
 /// A loaded tensor.
 #[derive(Debug)]
@@ -77,16 +83,6 @@ struct Body {
     tensors: HashMap<String, Tensor>,
     /// Of W8 weights, whose outliers name rows of the whole.
     slices: HashMap<String, Slice>,
-}
-
-#[derive(Debug)]
-struct Current {
-    info: TensorInfo,
-    spec: Spec,
-    slice: Slice,
-    head_dim: usize,
-    tensor: Tensor,
-    next_row: usize,
 }
 
 impl Loader {
@@ -187,104 +183,6 @@ impl Loader {
         self.body = Some(body);
         Ok(())
     }
-}
-
-/// Pairs every tensor of the file with its place in the model.
-pub(super) fn matched(config: &Config, header: Header) -> Result<Vec<(TensorInfo, Spec)>> {
-    let rows: HashMap<&str, usize> = header.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.rows())).collect();
-    // A vector has one dimension, which is its length.
-    let mut wanted: BTreeMap<String, Spec> =
-        specs(config, |name| rows.get(name).copied()).into_iter().map(|spec| (spec.name.clone(), spec)).collect();
-    for info in header.tensors.iter().filter(|info| info.kind == TensorType::I8) {
-        want_w8(&mut wanted, info, |name| rows.get(name).copied())?;
-    }
-    let mut pairs = Vec::new();
-    for info in header.tensors {
-        let Some(spec) = wanted.remove(&info.name) else {
-            return Err(Error::UnsupportedModel(format!("tensor '{}' has no place in a '{}' model", info.name, config.architecture)));
-        };
-        let found = match spec.form {
-            Form::Matrix | Form::RotaryMatrix | Form::HeadMatrices | Form::Scales | Form::Outliers => (info.rows(), info.columns()),
-            Form::Vector | Form::RotaryVector => (info.columns(), info.rows()),
-        };
-        if found != (spec.rows, spec.columns) {
-            return Err(Error::InvalidGguf(format!(
-                "tensor '{}' has dimensions {:?}; the config asks for {} rows of {}",
-                info.name, info.dimensions, spec.rows, spec.columns
-            )));
-        }
-        let wanted_kind = match spec.form {
-            Form::Scales => info.kind == TensorType::F32,
-            Form::Outliers => info.kind == TensorType::I32,
-            Form::Matrix => info.kind != TensorType::I32,
-            Form::RotaryMatrix | Form::HeadMatrices | Form::Vector | Form::RotaryVector => {
-                !matches!(info.kind, TensorType::I8 | TensorType::I32)
-            }
-        };
-        if !wanted_kind {
-            return Err(Error::UnsupportedModel(format!(
-                "tensor '{}' is of type {:?}, which is not supported there",
-                info.name, info.kind
-            )));
-        }
-        // Only a gate's rank comes from the tensor table alone.
-        if spec.columns > MAX_WIDTH {
-            return Err(Error::InvalidGguf(format!(
-                "tensor '{}' has rows of {}; at most {MAX_WIDTH} are supported",
-                info.name, spec.columns
-            )));
-        }
-        pairs.push((info, spec));
-    }
-    if let Some(name) = wanted.keys().next() {
-        return Err(Error::InvalidGguf(format!("tensor '{name}' is missing")));
-    }
-    Ok(pairs)
-}
-
-/// Adds what belongs to a tensor of W8 codes: its scales, and where there are any its outliers.
-fn want_w8(wanted: &mut BTreeMap<String, Spec>, info: &TensorInfo, rows_of: impl Fn(&str) -> Option<usize>) -> Result<()> {
-    let (scales, outliers) = w8_names(&info.name);
-    let Some(spec) = wanted.get(&info.name) else {
-        return Ok(());
-    };
-    let Spec { rows, division, .. } = *spec;
-    let of_scales = Spec { name: scales, rows, columns: spec.columns.div_ceil(GROUP), form: Form::Scales, division };
-    if i32::try_from(spec.rows).is_err() {
-        return Err(Error::UnsupportedModel(format!("tensor '{}' of type I8 with {} rows", info.name, spec.rows)));
-    }
-    wanted.insert(of_scales.name.clone(), of_scales);
-    if let Some(rows) = rows_of(&outliers) {
-        wanted.insert(outliers.clone(), Spec { name: outliers, rows, columns: 3, form: Form::Outliers, division: Division::Copied });
-    }
-    Ok(())
-}
-
-/// Those of a file's tensors that `config.cut` holds, and of the vocabulary's only its rows.
-fn part(config: &Config, pairs: Vec<(TensorInfo, Spec)>) -> Result<Vec<(TensorInfo, Spec)>> {
-    let Cut { embedding, head, .. } = &config.cut;
-    let tied = !pairs.iter().any(|(info, _)| info.name == "output.weight");
-    if tied && !embedding.is_empty() && !head.is_empty() && embedding != head {
-        return Err(Error::InvalidArgument(format!(
-            "embedding and head are one matrix, so a cut has the same rows of both; it has {embedding:?} and {head:?}"
-        )));
-    }
-    let mut part = Vec::new();
-    for (mut info, mut spec) in pairs.into_iter().filter(|(info, _)| config.cut.wants(&info.name, tied)) {
-        let stem = info.name.split('.').next().unwrap_or_default();
-        let rows = config.cut.vocabulary_rows(stem, tied);
-        if ["token_embd", "output"].contains(&stem) && rows.len() < config.vocabulary {
-            if info.kind == TensorType::I8 || spec.form != Form::Matrix {
-                return Err(Error::UnsupportedModel(format!("a cut through tensor '{}' of type {:?}", info.name, info.kind)));
-            }
-            let row_bytes = info.kind.row_bytes(info.columns()) as u64;
-            info.offset += rows.start as u64 * row_bytes;
-            info.bytes = rows.len() as u64 * row_bytes;
-            spec.rows = rows.len();
-        }
-        part.push((info, spec));
-    }
-    Ok(part)
 }
 
 impl Body {
@@ -451,98 +349,4 @@ impl Body {
 /// Bytes of a row in the file: a vector is one.
 fn row_bytes(info: &TensorInfo, spec: &Spec) -> usize {
     info.kind.row_bytes(if spec.form.is_vector() { info.columns() } else { spec.columns })
-}
-
-impl Current {
-    /// The next row that is kept; none once the tensor is complete.
-    fn needed_row(&self) -> Option<usize> {
-        match self.tensor {
-            Tensor::Vector(_) => (self.next_row == 0).then_some(0),
-            Tensor::Matrix(_) | Tensor::Scales(_) | Tensor::Outliers(_) => self.slice.next(self.next_row),
-        }
-    }
-
-    /// Where that row lies in the file.
-    fn needed_from(&self) -> Option<u64> {
-        let bytes = row_bytes(&self.info, &self.spec) as u64;
-        self.needed_row().map(|row| self.info.offset + row as u64 * bytes)
-    }
-
-    /// Takes the next row that is kept from the front of `bytes`, or a panel of them; returns how many bytes.
-    fn set_next_rows(&mut self, bytes: &[u8], row_bytes: usize) -> Result<usize> {
-        let row = self.needed_row().unwrap_or(self.next_row);
-        if let (Tensor::Matrix(matrix), Form::Matrix, Some(place)) = (&mut self.tensor, self.spec.form, self.slice.place(row))
-            && place.is_multiple_of(PANEL_ROWS)
-            && self.slice.place(row + PANEL_ROWS - 1) == Some(place + PANEL_ROWS - 1)
-            && let Some(panel) = bytes.get(..PANEL_ROWS * row_bytes)
-        {
-            matrix.set_panel(place / PANEL_ROWS, panel, &self.info.name)?;
-            self.next_row = row + PANEL_ROWS;
-            return Ok(panel.len());
-        }
-        self.set_row(row, &bytes[..row_bytes])?;
-        self.next_row = row + 1;
-        Ok(row_bytes)
-    }
-
-    fn set_row(&mut self, row: usize, bytes: &[u8]) -> Result<()> {
-        let rotary = self.spec.form == Form::RotaryVector;
-        let row = match self.tensor {
-            Tensor::Vector(_) => row,
-            Tensor::Matrix(_) | Tensor::Scales(_) | Tensor::Outliers(_) => match self.slice.place(row) {
-                Some(place) => place,
-                // Another rank's.
-                None => return Ok(()),
-            },
-        };
-        match &mut self.tensor {
-            Tensor::Matrix(matrix) => {
-                let target = match self.spec.form {
-                    Form::RotaryMatrix => half_split(row, self.head_dim),
-                    Form::HeadMatrices => row / self.head_dim * panel_rows(self.head_dim) + row % self.head_dim,
-                    _ => row,
-                };
-                matrix.set_row(target, bytes, &self.info.name)
-            }
-            Tensor::Vector(_) => self.set_vector(bytes, rotary),
-            Tensor::Scales(scales) => {
-                scales.extend(words(bytes).map(f32::from_le_bytes));
-                Ok(())
-            }
-            Tensor::Outliers(entries) => {
-                let mut entry = [0; 3];
-                for (target, word) in entry.iter_mut().zip(words(bytes)) {
-                    *target = i32::from_le_bytes(word);
-                }
-                entries.push(entry);
-                Ok(())
-            }
-        }
-    }
-
-    fn set_vector(&mut self, bytes: &[u8], rotary: bool) -> Result<()> {
-        let mut decoded = Matrix::new(self.info.kind, 1, self.info.columns())?;
-        decoded.set_row(0, bytes, &self.info.name)?;
-        let mut values = zeroed(self.info.columns(), "weights")?;
-        decoded.row(0, &mut values);
-        if let Tensor::Vector(vector) = &mut self.tensor {
-            for (index, value) in values.into_iter().enumerate() {
-                // Whole heads are kept, so a number keeps its place within its own.
-                if let Some(place) = self.slice.place(index) {
-                    vector[if rotary { half_split(place, self.head_dim) } else { place }] = value;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
-    bytes.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]])
-}
-
-/// Where row `row` of a tensor in GGUF's rotary order goes: pairs that lie side by side in the file are half a head apart here.
-fn half_split(row: usize, head_dim: usize) -> usize {
-    let (head, within) = (row / head_dim, row % head_dim);
-    head * head_dim + within % 2 * (head_dim / 2) + within / 2
 }

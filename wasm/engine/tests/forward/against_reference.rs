@@ -1,6 +1,7 @@
 //! Logits equal the plain reference's.
 
-use crate::support::models::{GateForm, ModelSpec, build, catalogue, in_blocks};
+use crate::support::models::catalogue::in_blocks;
+use crate::support::models::{GateForm, ModelSpec, build, catalogue};
 use crate::support::random::Random;
 use crate::support::reference;
 use crate::support::running::{Runner, error};

@@ -1,7 +1,8 @@
 //! GGUF's `llama` files hold the rows of q and k in the interleaved rotary order: the same weights in the half-split order are the same model.
 
 use crate::support::gguf_file::Meta;
-use crate::support::models::{ModelSpec, TestModel, build, in_blocks};
+use crate::support::models::catalogue::in_blocks;
+use crate::support::models::{ModelSpec, TestModel, build};
 use crate::support::random::Random;
 use crate::support::running::{KV_TYPES, Runner, bits};
 use spikingbrain_engine::weights::TensorType;

@@ -59,7 +59,7 @@ fn chunks_do_not_show_in_any_form() {
     for (name, spec) in catalogue() {
         for lowest_codes in [false, true] {
             let kind = if lowest_codes { spikingbrain_engine::weights::TensorType::Q8_0 } else { spec.kind };
-            let spec = if lowest_codes { crate::support::models::in_blocks(&spec, kind) } else { spec.clone() };
+            let spec = if lowest_codes { crate::support::models::catalogue::in_blocks(&spec, kind) } else { spec.clone() };
             let file = crate::support::models::build(&ModelSpec { lowest_codes, ..spec }).bytes();
             let whole = fingerprint(&file, file.len());
             for chunk in [1, 13, 64, 1_000, 65_536] {
