@@ -22,8 +22,9 @@ const logBroken = (service: Service) => (cause: unknown) => {
 
 /** Replicas come and go, and with them versions of models; a request that finds its own gone is refused by the plan. */
 const freshMilliseconds = 2_000;
-/** While one request asks anew, the others go by what is known for so long. */
+/** While one request asks anew, the others go by what is known for so long, unless it is of long ago. */
 const askingMilliseconds = 1_000;
+const staleMilliseconds = 10_000;
 let askingSince = Number.NEGATIVE_INFINITY;
 let known: { readonly at: number; readonly descriptions: readonly ModelDescription[] } | undefined;
 
@@ -40,7 +41,8 @@ export async function askDescriptions(environment: Environment): Promise<readonl
  */
 export async function describeModel(environment: Environment, card: ModelCard, of = newest): Promise<ModelDescription> {
   const now = Date.now();
-  const isFresh = known !== undefined && (now - known.at < freshMilliseconds || Math.abs(now - askingSince) < askingMilliseconds);
+  const age = known === undefined ? Number.POSITIVE_INFINITY : Math.abs(now - known.at);
+  const isFresh = age < freshMilliseconds || (age < staleMilliseconds && Math.abs(now - askingSince) < askingMilliseconds);
   const found = isFresh && known !== undefined ? of(card, known.descriptions) : undefined;
   if (found !== undefined) return found;
   askingSince = now;

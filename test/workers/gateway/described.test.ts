@@ -29,3 +29,14 @@ test("many requests at once ask one time for what has grown old", async () => {
   expect(asked).toHaveBeenCalledTimes(2);
   expect(found).toEqual(Array.from({ length: 10 }, () => description));
 });
+
+test.each([
+  ["of long ago", 20_000],
+  ["of a clock that went back since", -3_600_000],
+])("nobody goes by what is %s", async (_, milliseconds) => {
+  await describeModel(environment, card);
+  const before = asked.mock.calls.length;
+  vi.setSystemTime(Date.now() + milliseconds);
+  await Promise.all([describeModel(environment, card), describeModel(environment, card)]);
+  expect(asked.mock.calls.length - before).toBe(2);
+});
