@@ -6,7 +6,7 @@ import { unstable_readConfig } from "wrangler";
 import type {} from "./test/workers/engine/provided.ts";
 import type {} from "./test/workers/pool/provided.ts";
 
-const modelAsset = (path: string) => new Response(readFileSync(`dist/gateway${path}`));
+const modelAsset = (path: string) => new Response(readFileSync(`dist/models${path}`));
 
 const gateway = unstable_readConfig({ config: "./wrangler.toml" });
 

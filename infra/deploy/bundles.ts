@@ -13,6 +13,7 @@ export interface Bundle {
   /** With gzip, as the limit counts. */
   readonly compressedBytes: number;
   readonly assets: number;
+  readonly assetBytes: number;
   readonly largestAssetBytes: number;
 }
 
@@ -29,6 +30,7 @@ export async function bundleOf(run: Wrangler, role: string, configuration: strin
       bytes: modules.reduce((sum, path) => sum + statSync(path).size, 0),
       compressedBytes: modules.reduce((sum, path) => sum + gzipSync(readFileSync(path)).length, 0),
       assets: files.length,
+      assetBytes: files.reduce((sum, bytes) => sum + bytes, 0),
       largestAssetBytes: files.reduce((most, bytes) => Math.max(most, bytes), 0),
     };
     for (const message of beyondLimits(role, bundle)) throw new Error(message);

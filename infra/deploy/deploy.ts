@@ -87,8 +87,9 @@ async function checkBundles(
   for (const worker of workers) {
     const configuration = deployedConfiguration(worker, settings, resources);
     const path = writeConfiguration({ role: worker.role, configuration });
-    const { compressedBytes, assets } = await bundleOf(run, worker.role, path, configuration.assets?.directory);
-    log(`${worker.role.padEnd(8)} ${String(Math.ceil(compressedBytes / 1024))} KiB compressed, ${String(assets)} static assets`);
+    const { compressedBytes, assets, assetBytes } = await bundleOf(run, worker.role, path, configuration.assets?.directory);
+    const code = `${String(Math.ceil(compressedBytes / 1024))} KiB compressed`;
+    log(`${worker.role.padEnd(8)} ${code}, ${String(assets)} static assets of ${String(assetBytes)} bytes`);
   }
 }
 

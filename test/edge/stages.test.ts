@@ -24,7 +24,7 @@ function cutModel(): void {
   const manifest = JSON.parse(readFileSync(join(from, "manifest.json"), "utf8")) as ModelManifest;
   for (const { file } of manifest.shards) linkSync(join(from, file), join(to, file));
   const layers = manifest.form.layers.reduce((sum, { count }) => sum + count, 0);
-  const tokenizer = readFileSync(inRepository("dist/gateway/model/tokenizer.json"), "utf8");
+  const tokenizer = readFileSync(inRepository("dist/models/model/tokenizer.json"), "utf8");
   const vocabulary = (JSON.parse(tokenizer) as { readonly tokens: readonly string[] }).tokens.length;
   writeFileSync(join(to, "manifest.json"), JSON.stringify({ ...manifest, stages: evenCuts(2 * layers, vocabulary, stages) }));
 }

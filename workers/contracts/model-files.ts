@@ -1,12 +1,12 @@
 /**
  * What set-up (`infra/local/models/prepare-model.ts`) writes and the Workers read. Shards stay below the 25 MiB that one static asset may have.
- * `dist/engine/model/` is the engine Worker's assets; `dist/gateway` is the gateway's and the session Worker's. `dist/gateway/weights` is what visitors'
- * browsers may read.
+ * `dist/engine/model/` is the engine Worker's assets and the stages'; `dist/models` is the session and the grammar Worker's. The gateway's are
+ * `dist/gateway`: the same as `dist/models`, the web page, and in `weights` what visitors' browsers may read.
  */
 
 import type { Cut } from "./stages.ts";
 
-/** `dist/gateway/models.json`: the models that this deployment knows; the first answers where a request names none. */
+/** `dist/models/models.json`: the models that this deployment knows; the first answers where a request names none. */
 export interface ModelIndex {
   readonly models: readonly ModelIndexEntry[];
 }
@@ -19,7 +19,7 @@ export interface ModelIndexEntry {
   readonly tokenizer: string | null;
 }
 
-/** What the gateway and the session Worker know of a model: `manifest.json` in the folder that the index names. */
+/** What Workers without its weights know of a model: `manifest.json` in the folder that the index names. */
 export interface ModelCard {
   /** Public model id. */
   readonly id: string;

@@ -15,7 +15,7 @@ import { tokensOf } from "./wasm-grammar.ts";
 const texts = new GrammarTexts(code);
 
 interface GrammarEnvironment extends ModelAssets {
-  /** Static assets, as the gateway has them: each model's card and tokenizer. */
+  /** Static assets: each model's card and tokenizer. */
   readonly ASSETS: ModelAssets["ASSETS"];
 }
 

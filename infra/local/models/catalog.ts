@@ -1,19 +1,18 @@
 /**
- * Writes what the gateway and the session Worker read of all models: `dist/gateway/models.json`, in `dist/gateway/catalog` a card for each model whose
- * weights are not prepared here, and the tokenizers of those that only a pool serves in `dist/gateway/tokenizers`. A tokenizer that is not in the cache is fetched only where it is asked
- * for: the first chat with the built-in model needs none of them.
+ * Writes what the gateway, the session and the grammar Worker read of all models (`shared-files.ts`): `models.json`, in `catalog` a card for each model
+ * whose weights are not prepared here, and in `tokenizers` the tokenizers of those that only a pool serves. A tokenizer that is not in the cache is
+ * fetched only where it is asked for: the first chat with the built-in model needs none of them.
  */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import type { ModelCard, ModelIndex, ModelIndexEntry, ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { readKnownFacts } from "./known-facts.ts";
 import { isPooled, readRegistry, teacherOf, type LocalModel, type PooledModel, type RegisteredModel } from "./registry.ts";
+import { writeSharedFiles } from "./shared-files.ts";
 import { StampFile, type Stamp } from "./stamp.ts";
 import { isFetched, readTokenizerPins, tokenizerSource, tokenizerText, type TokenizerPin } from "./tokenizers.ts";
 import { cacheDirectory } from "../paths.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 1;
+const formatVersion = 2;
 
 export interface CatalogOptions {
   /** Whether tokenizers that are not in the cache are fetched. */
@@ -78,20 +77,11 @@ interface Inputs {
 
 async function write(output: string, inputs: Inputs, tokenizers: readonly TokenizerPin[], cache: string): Promise<void> {
   stampIn(output).remove();
-  for (const directory of ["catalog", "tokenizers"]) rmSync(join(output, "gateway", directory), { recursive: true, force: true });
-  const files = new Map(inputs.cards.map((card) => [`/catalog/${card.id}/manifest.json`, JSON.stringify(card, null, 2)]));
-  for (const pin of tokenizers) files.set(tokenizerPath(pin.id), await tokenizerText(pin, cache));
+  const files = new Map(inputs.cards.map((card) => [`catalog/${card.id}/manifest.json`, JSON.stringify(card, null, 2)]));
+  for (const pin of tokenizers) files.set(tokenizerPath(pin.id).slice(1), await tokenizerText(pin, cache));
   // Last: it names the others.
-  files.set("/models.json", JSON.stringify(inputs.index));
-  for (const [path, text] of files) {
-    const file = join(output, "gateway", path);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, text);
-  }
-  await stampIn(output).write(
-    { formatVersion, inputs },
-    files.keys().map((path) => join("gateway", path)),
-  );
+  files.set("models.json", JSON.stringify(inputs.index));
+  await stampIn(output).write({ formatVersion, inputs }, writeSharedFiles(output, files, ["catalog", "tokenizers"]));
 }
 
 async function isCurrent(output: string, inputs: object): Promise<boolean> {

@@ -1,7 +1,7 @@
 /**
  * `npm run setup:model [-- --all]`: writes what the Workers read of the models, see workers/contracts/model-files.ts. `dist/engine/model` (shards),
- * `dist/gateway/weights` (the same for browsers, where they may read them) and `dist/gateway/model` (tokenizer) of the model whose weights are here;
- * `catalog.ts` writes of the others. `--all` fetches every model's tokenizer.
+ * `dist/gateway/weights` (the same for browsers, where they may read them) and `dist/models/model` (card and tokenizer) of the model whose weights are
+ * here; `catalog.ts` writes of the others. `--all` fetches every model's tokenizer.
  */
 import { createHash } from "node:crypto";
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -14,6 +14,7 @@ import { digestFile } from "./digest.ts";
 import { readGgufFacts, type GgufFacts } from "../gguf/metadata.ts";
 import { factsOfFile, mustBeKnown } from "./known-facts.ts";
 import { locateModel, type ModelSource } from "./source.ts";
+import { writeSharedFiles } from "./shared-files.ts";
 import { StampFile, type Stamp } from "./stamp.ts";
 import { nameOf, withLock } from "../lock.mjs";
 import { cacheDirectory, inRepository } from "../paths.ts";
@@ -23,7 +24,7 @@ import { writeShards, type ShardedFile } from "../gguf/shards.ts";
 import { stagesOf } from "../stages/sizes.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 11;
+const formatVersion = 12;
 
 /** A browser's engine has an address space of 4 GiB, for weights and states. */
 const mostDownloadBytes = 2 ** 31;
@@ -92,10 +93,7 @@ async function write(output: string, source: ModelSource): Promise<void> {
     return written;
   });
   const hasDescription = existsSync(join(output, "engine/model", descriptionFile));
-  await replaceDirectory(join(output, "gateway/model"), (directory) => {
-    writeFileSync(join(directory, "manifest.json"), manifestText(sharded));
-    writeFileSync(join(directory, "tokenizer.json"), tokenizer);
-  });
+  const shared = writeModelFacts(output, manifestText(sharded), tokenizer);
   const download = downloadOf(source, sharded)?.files ?? [];
   await replaceDirectory(join(output, "gateway/weights"), (directory) => {
     for (const [at, { file }] of download.entries())
@@ -106,11 +104,19 @@ async function write(output: string, source: ModelSource): Promise<void> {
     ...sharded.shards.map(({ file }) => `engine/model/${file}`),
     "engine/model/manifest.json",
     ...(hasDescription ? [`engine/model/${descriptionFile}`] : []),
-    "gateway/model/manifest.json",
-    "gateway/model/tokenizer.json",
+    ...shared,
     ...download.map(({ file }) => `gateway/weights/${file}`),
   ];
   await stampIn(output).write({ formatVersion, source, sourceSha256: sharded.sha256, engineSha256: await digestFile(engineFile) }, files);
+}
+
+/** What Workers without its weights know of the model that this deployment serves. @returns the paths, relative to `output`. */
+export function writeModelFacts(output: string, manifest: string, tokenizer: string): string[] {
+  const files = new Map([
+    ["model/tokenizer.json", tokenizer],
+    ["model/manifest.json", manifest],
+  ]);
+  return writeSharedFiles(output, files, ["model"]);
 }
 
 /** What a card says of its model comes before what the file says: its license, and its sampling defaults as a whole. */

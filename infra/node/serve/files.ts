@@ -10,7 +10,7 @@ import { ensureStateKeys } from "../../local/state-keys.ts";
 import { inRepository } from "../../local/paths.ts";
 import { readGgufFacts } from "../../local/gguf/metadata.ts";
 import { prepareCatalog } from "../../local/models/catalog.ts";
-import { manifestOf } from "../../local/models/prepare-model.ts";
+import { manifestOf, writeModelFacts } from "../../local/models/prepare-model.ts";
 import type { ModelSource } from "../../local/models/source.ts";
 import { buildWebPage } from "../../local/build-web-page.ts";
 
@@ -26,10 +26,7 @@ export async function writeModelCard(
   const facts = await readGgufFacts(source.path);
   const tokenizer = JSON.stringify(facts.tokenizer);
   const manifest = manifestOf(source, facts, { bytes, sha256, shards: [] }, tokenizer);
-  const directory = join(inRepository(folder), "gateway/model");
-  mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, "manifest.json"), JSON.stringify(manifest, null, 2));
-  writeFileSync(join(directory, "tokenizer.json"), tokenizer);
+  writeModelFacts(inRepository(folder), JSON.stringify(manifest, null, 2), tokenizer);
   await prepareCatalog(inRepository(folder), manifest, { all: false });
   await buildWebPage(join(inRepository(folder), "gateway"));
   return { manifest, tokenizer: facts.tokenizer };
@@ -75,7 +72,7 @@ export function moved(toml: string, path: string): string {
   const home = path.includes("/") ? `${path.slice(0, path.lastIndexOf("/"))}/` : "";
   return toml
     .replace(/^main = "(.+)"$/m, (_, main: string) => `main = "${toRepository}${home}${main}"`)
-    .replace(/^directory = "(?:\.\.\/)*dist\/gateway"$/m, `directory = "${toFolder}gateway"`);
+    .replace(/^directory = "(?:\.\.\/)*dist\/(\w+)"$/m, (_, assets: string) => `directory = "${toFolder}${assets}"`);
 }
 
 function linkConfiguration({ address, secret }: EngineLink): string {

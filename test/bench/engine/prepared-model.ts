@@ -7,7 +7,7 @@ import { ChatTemplate } from "../../../workers/tokenizer/chat-template.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 
 export function preparedModel(): ServedModel {
-  const read = (file: string): unknown => JSON.parse(readFileSync(inRepository(`dist/gateway/model/${file}`), "utf8"));
+  const read = (file: string): unknown => JSON.parse(readFileSync(inRepository(`dist/models/model/${file}`), "utf8"));
   const file = read("tokenizer.json") as TokenizerFile;
   const tokenizer = Tokenizer.fromTokenizerFile(file);
   const chatTemplate = file.chatTemplate === null ? null : new ChatTemplate(file.chatTemplate, tokenizer);

@@ -5,7 +5,7 @@ import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 
 /** The prepared model's tokenizer. */
 export function preparedTokenizer(): Tokenizer {
-  const path = inRepository("dist/gateway/model/tokenizer.json");
+  const path = inRepository("dist/models/model/tokenizer.json");
   return Tokenizer.fromTokenizerFile(JSON.parse(readFileSync(path, "utf8")) as TokenizerFile);
 }
 

@@ -1,11 +1,14 @@
 /** A deployment from its files to its last Worker, over a wrangler of the test; and a dry run of the real one, which bundles every Worker. */
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { Unstable_RawConfig } from "wrangler";
 import { beyondLimits } from "../../../infra/deploy/bundles.ts";
 import { deploy, type DeployHost } from "../../../infra/deploy/deploy.ts";
 import { deployOptions } from "../../../infra/deploy/options.ts";
 import { wrangler } from "../../../infra/deploy/wrangler.ts";
+import { inRepository } from "../../../infra/local/paths.ts";
+import type { ModelIndex, ModelManifest } from "../../../workers/contracts/model-files.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { fails, fakeWrangler, type Call } from "./support.ts";
 
@@ -57,6 +60,16 @@ function account(failing: readonly string[] = [], existing: readonly string[] = 
   const said: string[] = [];
   const host: DeployHost = { run: fake.run, log: (line) => said.push(line), ask: undefined, isReady: () => Promise.resolve(true) };
   return { ...fake, uploads, secretFiles, said, host };
+}
+
+/** The static assets of a configuration as it is deployed. */
+function uploadOf(configuration: string): { readonly role: string; readonly files: readonly string[]; readonly bytes: number } {
+  const { name = "", assets } = JSON.parse(readFileSync(configuration, "utf8")) as Unstable_RawConfig;
+  const folder = assets?.directory;
+  const paths = folder === undefined ? [] : readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();
+  const files = paths.filter((path) => statSync(join(folder ?? "", path)).isFile());
+  const bytes = files.reduce((sum, path) => sum + statSync(join(folder ?? "", path)).size, 0);
+  return { role: name.slice("spikingbrain-".length), files: files.map((path) => `/${path}`), bytes };
 }
 
 const options = (...args: string[]) => deployOptions(args);
@@ -150,9 +163,25 @@ describe("a dry run", () => {
       return await wrangler(args, { ...given, environment: { CLOUDFLARE_API_BASE_URL: "http://127.0.0.1:9/" } });
     };
     await deploy(options("--dry-run"), { run, log: (line) => said.push(line), ask: undefined, isReady: () => Promise.resolve(false) });
-    for (const role of ["grammar", "engine", "pool", "session", "gateway"])
-      expect(said.join("\n")).toMatch(new RegExp(`^${role} +[1-9]\\d* KiB`, "m"));
-    expect(commands).toHaveLength(5);
+    const uploads = commands.map((command) => uploadOf(command.split(" ")[2] ?? ""));
+    expect(uploads.map(({ role }) => role)).toEqual(["grammar", "engine", "pool", "session", "gateway"]);
+    for (const [at, { role, files, bytes }] of uploads.entries())
+      expect(said[at]).toMatch(
+        new RegExp(`^${role} +[1-9]\\d* KiB compressed, ${String(files.length)} static assets of ${String(bytes)} bytes$`),
+      );
+
+    // What a Worker reads is uploaded for it, and nothing else: weights for the engine and for browsers, of models' cards and tokenizers the rest.
+    const [grammar, engine, pool, session, gateway] = uploads;
+    expect(pool?.files).toEqual([]);
+    expect(session?.files).toEqual(grammar?.files);
+    const index = JSON.parse(readFileSync(inRepository("dist/models/models.json"), "utf8")) as ModelIndex;
+    const facts = index.models.flatMap(({ path, tokenizer }) => [`${path}manifest.json`, ...(tokenizer === null ? [] : [tokenizer])]);
+    expect(new Set(session?.files)).toEqual(new Set(["/models.json", ...facts]));
+    expect(gateway?.files).toEqual(expect.arrayContaining([...(session?.files ?? [])]));
+    const { bytes, download } = JSON.parse(readFileSync(inRepository("dist/engine/model/manifest.json"), "utf8")) as ModelManifest;
+    expect(engine?.bytes).toBeGreaterThan(bytes);
+    expect((gateway?.bytes ?? 0) - (session?.bytes ?? 0)).toBeGreaterThan(download?.bytes ?? 0);
+    expect(session?.bytes).toBeLessThan(16 << 20);
     for (const command of commands) expect(command).toMatch(/^deploy -c \S+ --dry-run /);
   });
 
@@ -161,7 +190,7 @@ describe("a dry run", () => {
     ["the number of its static assets", { assets: 100_001 }],
     ["the bytes of one static asset", { largestAssetBytes: (25 << 20) + 1 }],
   ])("names a Worker that is too large by %s", (what, changes) => {
-    const small = { bytes: 1, compressedBytes: 1, assets: 1, largestAssetBytes: 1 };
+    const small = { bytes: 1, compressedBytes: 1, assets: 1, assetBytes: 1, largestAssetBytes: 1 };
     expect(beyondLimits("engine", small)).toEqual([]);
     expect(beyondLimits("engine", { ...small, ...changes })).toEqual([
       expect.stringContaining(`The engine Worker: ${what} may be at most`),

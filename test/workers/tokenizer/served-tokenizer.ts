@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { cacheDirectory } from "../../../infra/local/paths.ts";
 import type { TokenizerFile } from "../../../workers/contracts/model-files.ts";
 
-const prepared = (file: string): string => fileURLToPath(new URL(`../../../dist/gateway/${file}`, import.meta.url));
+const prepared = (file: string): string => fileURLToPath(new URL(`../../../dist/models/${file}`, import.meta.url));
 
 export const servedTokenizerPath = prepared("model/tokenizer.json");
 

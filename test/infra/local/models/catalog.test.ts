@@ -1,6 +1,6 @@
 /** Cards and tokenizers of models that only a pool serves, against what `gpu-backend` says of the same models. */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { prepareCatalog } from "../../../../infra/local/models/catalog.ts";
@@ -76,7 +76,7 @@ describe("the catalog", () => {
         ...[...readRegistry().keys()].filter((id) => id !== first).map((id) => [id, null]),
       ]);
       expect(JSON.parse(readFileSync(join(output, "gateway/models.json"), "utf8")) as ModelIndex).toEqual(index);
-      const card: unknown = JSON.parse(readFileSync(join(output, "gateway/catalog/spikingbrain-76b/manifest.json"), "utf8"));
+      const card: unknown = JSON.parse(readFileSync(join(output, "models/catalog/spikingbrain-76b/manifest.json"), "utf8"));
       expect(card).toMatchObject({ sha256: null, origin: { license: null, weights: null }, runsOn: ["pool"] });
       // One that this machine could run, and whose file is not here.
       const local: unknown = JSON.parse(readFileSync(join(output, "gateway/catalog/spikingbrain-coder-0.5b/manifest.json"), "utf8"));
@@ -84,11 +84,13 @@ describe("the catalog", () => {
         ...readKnownFacts("spikingbrain-coder-0.5b"),
         ...{ origin: { license: "apache-2.0", teacher: { name: "Qwen2.5-Coder-0.5B-Instruct" } }, runsOn: ["engine", "pool"] },
       });
-      // A file of another hand is put right.
+      // A file of another hand is put right, wherever it lies.
+      rmSync(join(output, "models/models.json"));
       writeFileSync(join(output, "gateway/models.json"), "{}");
       mkdirSync(join(output, "gateway/tokenizers"), { recursive: true });
       await prepareCatalog(output, served, { all: false });
-      expect(JSON.parse(readFileSync(join(output, "gateway/models.json"), "utf8")) as ModelIndex).toEqual(index);
+      for (const folder of ["gateway", "models"])
+        expect(JSON.parse(readFileSync(join(output, folder, "models.json"), "utf8")) as ModelIndex).toEqual(index);
     } finally {
       if (cache === undefined) delete process.env.SPIKINGBRAIN_CACHE;
       else process.env.SPIKINGBRAIN_CACHE = cache;
