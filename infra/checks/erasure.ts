@@ -21,7 +21,7 @@ const withoutText = new Set([
     "charges",
     "charged",
   ],
-  ...["sessions", "streams", "responses"],
+  ...["sessions", "unlisted", "streams", "responses"],
 ]);
 const statements = /\b(CREATE TABLE(?: IF NOT EXISTS)?|DELETE FROM|DROP TABLE(?: IF EXISTS)?) (?:"?(\w+)"?|\$\{)/g;
 

@@ -49,6 +49,11 @@ export class StreamAccount {
     if (this.#until < Date.now() + runningMilliseconds / 2) this.#count(Date.now() + runningMilliseconds);
   }
 
+  /** Whoever deletes the tenant finds its streams by their charges: one that the account may not know is counted again. */
+  catchUp(): void {
+    if (this.#account.isBehind) this.#count(this.#until);
+  }
+
   /** It has ended, and its rows are gone by then; Unix milliseconds. */
   end(until: number): void {
     this.#count(until);

@@ -148,6 +148,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
       if (life !== undefined && life.readers > 0) continue;
       this.#erase(stream);
     }
+    for (const account of this.#accounts.values()) account.catchUp();
     await this.#overwrite();
     if (this.#orders.count() > 0) await this.#watch();
   }

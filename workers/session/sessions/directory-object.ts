@@ -21,7 +21,7 @@ export interface ShareEntry {
 
 type ShareRow = ShareEntry & Record<string, SqlStorageValue>;
 
-/** Lists a tenant's sessions and shares. What they are, each of them says itself. */
+/** Lists a tenant's sessions and shares, and knows of those that nobody lists. What they are, each of them says itself. */
 export class DirectoryObject extends DurableObject<SessionEnvironment> {
   readonly #sql: SqlStorage;
 
@@ -31,16 +31,26 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     super(context, environment);
     this.#sql = context.storage.sql;
     this.#isEmpty = !hasTable(this.#sql, "sessions");
-    if (!this.#isEmpty) this.#makeShares();
+    if (!this.#isEmpty) this.#makeRest();
+  }
+
+  /** Of what is about to be made, and of what nobody lists: whoever deletes the tenant finds it. Until so many Unix milliseconds, renewed or listed before. */
+  announce(id: string, until: number): void {
+    this.#makeTables();
+    this.#sql.exec("DELETE FROM unlisted WHERE until <= ?", Date.now());
+    this.#sql.exec("INSERT OR REPLACE INTO unlisted (id, until) VALUES (?, ?)", id, until);
   }
 
   put({ id, kind, updated }: DirectoryRow): void {
     this.#makeTables();
     this.#sql.exec("INSERT OR REPLACE INTO sessions (id, kind, updated) VALUES (?, ?, ?)", id, kind, updated);
+    this.#sql.exec("DELETE FROM unlisted WHERE id = ?", id);
   }
 
   remove(id: string): void {
-    if (!this.#isEmpty) this.#sql.exec("DELETE FROM sessions WHERE id = ?", id);
+    if (this.#isEmpty) return;
+    this.#sql.exec("DELETE FROM sessions WHERE id = ?", id);
+    this.#sql.exec("DELETE FROM unlisted WHERE id = ?", id);
   }
 
   has(id: string): boolean {
@@ -59,9 +69,10 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     return Array.from(rows, ({ id }) => id);
   }
 
+  /** Listed or not. */
   all(): string[] {
     if (this.#isEmpty) return [];
-    return Array.from(this.#sql.exec<{ id: string }>("SELECT id FROM sessions"), ({ id }) => id);
+    return Array.from(this.#sql.exec<{ id: string }>("SELECT id FROM sessions UNION SELECT id FROM unlisted"), ({ id }) => id);
   }
 
   count(): number {
@@ -110,7 +121,15 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
     return Array.from(this.#sql.exec<{ id: string }>("SELECT id FROM shares_of_sessions"), ({ id }) => id);
   }
 
-  #makeShares(): void {
+  /** One whose file is damaged knows of nothing: it is begun anew. */
+  async wipe(): Promise<void> {
+    await this.ctx.storage.deleteAll();
+    this.#isEmpty = true;
+  }
+
+  /** Tables that directories of former versions may lack. */
+  #makeRest(): void {
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS unlisted (id TEXT PRIMARY KEY, until INTEGER NOT NULL)");
     this.#sql.exec(
       "CREATE TABLE IF NOT EXISTS shares_of_sessions (id TEXT PRIMARY KEY, session TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL)",
     );
@@ -119,7 +138,7 @@ export class DirectoryObject extends DurableObject<SessionEnvironment> {
   #makeTables(): void {
     if (!this.#isEmpty) return;
     this.#sql.exec("CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, kind TEXT NOT NULL, updated INTEGER NOT NULL)");
-    this.#makeShares();
+    this.#makeRest();
     noteLength(this.#sql);
     this.#isEmpty = false;
   }

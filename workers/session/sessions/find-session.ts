@@ -80,7 +80,7 @@ async function isListed(environment: Needs, tenant: TenantId, id: string, prefix
 export type DirectorySurface = {
   [Name in Exclude<keyof DirectoryObject, keyof DurableObject>]: (
     ...values: Parameters<DirectoryObject[Name]>
-  ) => Promise<ReturnType<DirectoryObject[Name]>>;
+  ) => Promise<Awaited<ReturnType<DirectoryObject[Name]>>>;
 };
 
 export function directoryOf(environment: Pick<Needs, "DIRECTORY_OBJECT">, tenant: TenantId): DirectorySurface {

@@ -69,4 +69,5 @@ export class SessionAccount {
 }
 
 const ownerOf = ({ id, kind }: SessionRecord) => ({ owner: id, kind: kinds[kind] });
-const endOf = (record: SessionRecord) => expiryOf(record) * 1_000 + deletionMilliseconds;
+/** Unix milliseconds: when it is gone, unless it is used again. */
+export const endOf = (record: SessionRecord): number => expiryOf(record) * 1_000 + deletionMilliseconds;

@@ -8,8 +8,8 @@ import type { TurnRows } from "./turn-rows.ts";
 /** After its last use. */
 export const lifeSeconds = 30 * 24 * 3600;
 
-/** For a fork whose turn was lost with the object that ran it. */
-const passingSeconds = 24 * 3600;
+/** Until a fork that goes with its turn is looked at: the turn may have been lost with the object that ran it. */
+const passingSeconds = 600;
 
 /** Unix seconds. A share is deleted when its link ends, which is sooner; this is for one whose link has been lost. */
 export const expiryOf = ({ kind, updated, isPassing }: SessionRecord): number =>

@@ -14,23 +14,21 @@ import type {
 } from "../../contracts/session.ts";
 import { modelNamed } from "../../models/served-model.ts";
 import { versionForNew } from "../../models/version.ts";
-import { fromPool, reached } from "../calls.ts";
+import { fromPool } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, contextNotFound, invalidRequest, responseNotFound, sessionNotFound, shareNotFound } from "../failures.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { releaseOwned } from "../snapshots/release-owned.ts";
-import type { TenantObject } from "../snapshots/tenant-object.ts";
 import { newUpload } from "./document-reader.ts";
 import type { IdKeys } from "../ids/id-keys.ts";
-import { forgetStreams } from "./forget-streams.ts";
 import { isGivenOut, newId } from "../ids/ids.ts";
 import { directoryOf, findSession, sessionAt, type DirectorySurface, type SessionSurface } from "./find-session.ts";
-import { guarded, isStorageCorrupt, unlessBroken, type Objects } from "../storage/broken.ts";
+import { isStorageCorrupt } from "../storage/broken.ts";
 import { unixSeconds, type SessionCopy, type SessionRecord } from "./record.ts";
 import { openingOf } from "./opening.ts";
 import { adopt } from "./adopt.ts";
+import { deleteBroken, deleteTenant, shareAt, tenantAt, type ShareSurface, type TenantSurface } from "./deletion.ts";
 import { ownersOf } from "./contract.ts";
-import type { ShareObject } from "./share-object.ts";
 
 export type Sessions = Omit<SessionBackend, "start" | "decide" | "attach" | "stop" | "asked" | "exportSession" | "importSession">;
 
@@ -132,23 +130,9 @@ export class SessionKeeper implements Sessions {
       return await deleted(object, tenant);
     } catch (cause) {
       if (!isStorageCorrupt(cause)) throw cause;
-      return await this.#deleteBroken(tenant, id, object);
+      await deleteBroken(this.#environment, tenant, id, object);
+      return { ok: true, value: null };
     }
-  }
-
-  /** What its object can no longer do itself. Where the runtime does not open the file, it stays for whoever runs the service; the id is free. */
-  async #deleteBroken(tenant: TenantId, id: string, object: SessionSurface): Promise<Outcome<null>> {
-    await unlessBroken(async () => {
-      for (const share of await this.#directory(tenant).sharesOf(id)) {
-        await this.#share(share).end(tenant);
-        await this.#directory(tenant).removeShare(share);
-      }
-    });
-    await unlessBroken(() => this.#store(tenant).release(ownersOf(id)));
-    // As long as it is listed, it is there.
-    await unlessBroken(() => object.wipe());
-    await this.#directory(tenant).remove(id);
-    return { ok: true, value: null };
   }
 
   async shareSession(
@@ -246,13 +230,7 @@ export class SessionKeeper implements Sessions {
   }
 
   async deleteTenant(tenant: TenantId): Promise<Outcome<null>> {
-    const directory = this.#directory(tenant);
-    for (const share of await directory.shares()) await this.unshare(tenant, share);
-    for (const id of await directory.all()) await this.deleteSession(tenant, id);
-    const object = this.#tenantObject(tenant);
-    // Of no session: their charges say where they are.
-    await forgetStreams(this.#environment, tenant, await object.charged("streams"));
-    await object.deleteAll();
+    await deleteTenant(this.#environment, tenant);
     return { ok: true, value: null };
   }
 
@@ -299,8 +277,7 @@ export class SessionKeeper implements Sessions {
   }
 
   #share(id: string): ShareSurface {
-    const objects: Objects<ShareSurface> = this.#environment.SHARE_OBJECT;
-    return reached(guarded(objects, id, "share", (stub) => stub.get()));
+    return shareAt(this.#environment, id);
   }
 
   #directory(tenant: TenantId): DirectorySurface {
@@ -312,14 +289,9 @@ export class SessionKeeper implements Sessions {
   }
 
   #tenantObject(tenant: TenantId): TenantSurface {
-    const objects: Objects<TenantSurface> = this.#environment.TENANT_OBJECT;
-    return reached(guarded(objects, tenant, "store", (stub) => stub.usage()));
+    return tenantAt(this.#environment, tenant);
   }
 }
-
-type TenantSurface = SnapshotStore & Pick<TenantObject, "usage" | "charged" | "deleteAll">;
-
-type ShareSurface = Pick<ShareObject, "begin" | "open" | "get" | "end">;
 
 export async function newRecord(
   keys: IdKeys,

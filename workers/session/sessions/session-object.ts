@@ -82,7 +82,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
   async create(record: SessionRecord, copy?: Pick<SessionCopy, "turns" | "tokens">): Promise<Outcome<SessionFacts>> {
     const exists = (): Outcome<never> => ({ ok: false, failure: conflict("A session with this id exists already.") });
     if (this.#record.get() !== undefined) return exists();
-    const refusal = await this.#standing.account.admitNew(record, copy === undefined ? 0 : copy.turns.length + copy.tokens.byteLength);
+    const refusal = await this.#standing.announce(record, copy === undefined ? 0 : copy.turns.length + copy.tokens.byteLength);
     if (refusal !== undefined) return { ok: false, failure: refusal };
     if (this.#record.get() !== undefined) return exists();
     this.ctx.storage.transactionSync(() => {
@@ -94,6 +94,7 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
         for (const turn of turnsOfLines(copy.turns)) this.#turns.put(turn);
       }
     });
+    await this.ctx.storage.setAlarm(expiryOf(record) * 1000);
     await keepShared(this.#standing.states(record));
     await this.#standing.touched();
     return { ok: true, value: await this.#facts() };
@@ -280,7 +281,10 @@ export class SessionObject extends DurableObject<SessionEnvironment> implements 
       return;
     }
     try {
-      await this.delete(record.tenant);
+      if (record.isPassing === true && (await this.#running.isBusy())) {
+        this.#record.change({ updated: unixSeconds() });
+        await this.#standing.touched();
+      } else await this.delete(record.tenant);
     } catch (cause) {
       logLine("error", "session_not_deleted", { session: record.id, cause: describeCause(cause) });
       await this.ctx.storage.setAlarm(Date.now() + againMilliseconds);

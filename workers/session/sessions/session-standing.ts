@@ -1,13 +1,14 @@
 /** What a session is to others of its tenant: a line of the list, bytes of the account, the owner of states and of shares. */
+import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";
 import { releaseOwned } from "../snapshots/release-owned.ts";
 import { guarded, unlessBroken, type Objects } from "../storage/broken.ts";
 import { ownersOf } from "./contract.ts";
-import { directoryOf } from "./find-session.ts";
+import { directoryOf, type DirectorySurface } from "./find-session.ts";
 import type { StateOwner } from "./kept-states.ts";
 import type { RecordRow, SessionRecord } from "./record.ts";
-import { SessionAccount } from "./session-account.ts";
+import { endOf, SessionAccount } from "./session-account.ts";
 import { expiryOf } from "./session-facts.ts";
 import type { TurnRows } from "./turn-rows.ts";
 
@@ -31,6 +32,13 @@ export class SessionStanding {
     this.account = new SessionAccount(dependencies.environment, () => dependencies.storage.sql.databaseSize);
   }
 
+  /** Before it is made, so that it is found whatever becomes of who makes it; why it may not be made, with so many bytes in it. */
+  async announce(record: SessionRecord, bytes: number): Promise<ServiceFailure | undefined> {
+    const [refusal] = await Promise.all([this.account.admitNew(record, bytes), this.#noteUnlisted(record)]);
+    if (refusal !== undefined) await this.#directory(record, (directory) => directory.remove(record.id));
+    return refusal;
+  }
+
   /** Tells the directory and the tenant's account, and when it is time to look again whether anybody still wants it. */
   async touched(): Promise<void> {
     const record = this.#dependencies.record.get();
@@ -41,10 +49,18 @@ export class SessionStanding {
   async list(): Promise<void> {
     const record = this.#dependencies.record.get();
     if (record === undefined || this.isLeaving) return;
-    const { id, kind, tenant, updated, isPassing } = record;
+    const { id, kind, updated, isPassing } = record;
     if (!this.#dependencies.isReading()) await this.#dependencies.storage.setAlarm(expiryOf(record) * 1000);
-    if (kind !== "share" && isPassing !== true)
-      await unlessBroken(() => directoryOf(this.#dependencies.environment, tenant).put({ id, kind, updated }));
+    if (kind === "share" || isPassing === true) await this.#noteUnlisted(record);
+    else await this.#directory(record, (directory) => directory.put({ id, kind, updated }));
+  }
+
+  async #noteUnlisted(record: SessionRecord): Promise<void> {
+    await this.#directory(record, (directory) => directory.announce(record.id, endOf(record)));
+  }
+
+  async #directory({ tenant }: SessionRecord, call: (directory: DirectorySurface) => Promise<void>): Promise<void> {
+    await unlessBroken(() => call(directoryOf(this.#dependencies.environment, tenant)));
   }
 
   store(tenant: string): SnapshotStore {

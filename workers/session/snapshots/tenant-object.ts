@@ -6,6 +6,7 @@ import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, internalError } from "../failures.ts";
 import { storeSettings, type StoreSettings } from "../settings.ts";
 import type { Account, Charge, ChargedBytes, ChargeKind } from "./account/contract.ts";
+import { kvNames, r2Names } from "./blobs/trash.ts";
 import { Collection } from "./index/collection.ts";
 import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot, TokenChain } from "./contract.ts";
 import { Eviction } from "./tiers/eviction.ts";
@@ -156,8 +157,29 @@ export class TenantObject extends DurableObject<SessionEnvironment> implements S
   async deleteAll(): Promise<void> {
     await this.#sound(async () => {
       this.#opened?.collection.removeAll();
+      if (this.#opened !== undefined || (await this.#hasElsewhere())) this.#throwAwayAll(this.#made());
       await this.#thenSchedule(this.#opened, ({ upkeep }) => upkeep.emptyTrash(), undefined);
     });
+  }
+
+  /** Also what only a file told of that was begun anew since. */
+  #throwAwayAll({ collection }: Opened): void {
+    const prefix = `${tenantName(this.ctx) ?? ""}/`;
+    if (prefix === "/") return;
+    for (const place of ["R2", "KV"] as const) collection.trash.add(place, prefix);
+  }
+
+  /** Whether other services hold something of a tenant whose object knows of nothing, or cannot be asked. */
+  async #hasElsewhere(): Promise<boolean> {
+    const { name } = this.ctx.id;
+    if (name === undefined) return false;
+    try {
+      const found = [r2Names(this.env.SNAPSHOTS, `${name}/`), kvNames(this.env.PREFIXES, `${name}/`)].map((names) => names.next());
+      return (await Promise.all(found)).some(({ done }) => done !== true);
+    } catch (cause) {
+      logLine("error", "snapshots_not_deleted", { cause: describeCause(cause) });
+      return true;
+    }
   }
 
   override async alarm(): Promise<void> {

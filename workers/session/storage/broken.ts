@@ -86,11 +86,13 @@ async function failureOf(call: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** What a broken file keeps from being done is left undone; {@link guarded} has logged it. */
-export async function unlessBroken(call: () => Promise<unknown>): Promise<void> {
+/** What a broken file keeps from being done is left undone; {@link guarded} has logged it. Whether it was done. */
+export async function unlessBroken(call: () => Promise<unknown>): Promise<boolean> {
   try {
     await call();
+    return true;
   } catch (cause) {
     if (!isStorageCorrupt(cause)) throw cause;
+    return false;
   }
 }

@@ -51,6 +51,16 @@ async function durable(tenant: string, tokens: Uint32Array, shape = windowed): P
   return id;
 }
 
+/** One that is opened so often that it is copied to KV, and where it is then read from. */
+async function shared(tenant: string, tokens: Uint32Array) {
+  const { id } = stored(await put(tenant, tokens));
+  for (let opens = 0; opens < 3; opens++) await read(storeOf(tenant), id);
+  await expect.poll(async () => (await storeOf(tenant).facts(id))?.tier).toBe("near");
+  const near = tenantStore(bindings, tenant);
+  await near.find(identity, await tokenChain(identity, tenant, tokens));
+  return { id, near };
+}
+
 describe("what is kept and not used", () => {
   test.each([
     ["windows", windowed],
@@ -143,15 +153,6 @@ describe("R2", () => {
 });
 
 describe("a cached snapshot that is opened often", () => {
-  /** And where it is then read from. */
-  async function shared(tenant: string, tokens: Uint32Array) {
-    const { id } = stored(await put(tenant, tokens));
-    for (let opens = 0; opens < 3; opens++) await read(storeOf(tenant), id);
-    await expect.poll(async () => (await storeOf(tenant).facts(id))?.tier).toBe("near");
-    const near = tenantStore(bindings, tenant);
-    await near.find(identity, await tokenChain(identity, tenant, tokens));
-    return { id, near };
-  }
   const tierOf = async (near: ReturnType<typeof tenantStore>, id: string) => {
     const outcome = await near.open(id, Infinity);
     if (!outcome.ok) return outcome.failure.message;
@@ -271,4 +272,24 @@ test("deleting everything deletes it everywhere, also what a service did not del
     ),
   );
   expect(rows.every((count) => count === 0)).toBe(true);
+});
+
+test("all of it goes from R2 and KV too where the object has lost the file that told of it, once they can be reached", async () => {
+  const tenant = newTenant();
+  await durable(tenant, randomTokens(100, 15));
+  await shared(tenant, randomTokens(100, 16));
+  const other = newTenant();
+  await durable(other, randomTokens(100, 17));
+  expect([await packs(tenant), await copies(tenant)]).toEqual([[expect.any(String)], [expect.any(String)]]);
+  await inside(tenant, (_object, { storage }) => storage.deleteAll());
+  await evictDurableObject(objectOf(tenant));
+  const down = replace(bindings.SNAPSHOTS, "list", () => Promise.reject(new Error("R2 is down")));
+  await storeOf(tenant).deleteAll();
+  down.mockRestore();
+  // What comes meanwhile stays.
+  const id = await durable(tenant, randomTokens(100, 18));
+  expect([(await packs(tenant)).length, await copies(tenant), (await packs(other)).length]).toEqual([1, [], 1]);
+  expect(compare(await read(storeOf(tenant), id), stateFile(windowed, randomTokens(100, 18)))).toBe("same");
+  await storeOf(tenant).deleteAll();
+  expect(await packs(tenant)).toEqual([]);
 });

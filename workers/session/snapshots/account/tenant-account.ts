@@ -17,10 +17,16 @@ export class TenantAccount {
   readonly #tenant: string;
   /** One call after another, so that none is overtaken by an older one. */
   #last: Promise<unknown> = Promise.resolve();
+  #isBehind = false;
 
   constructor(environment: Pick<SessionEnvironment, "TENANT_OBJECT">, tenant: string) {
     this.#environment = environment;
     this.#tenant = tenant;
+  }
+
+  /** Whether the last call did not reach it: it may not know of its owner then. */
+  get isBehind(): boolean {
+    return this.#isBehind;
   }
 
   /** Before it is written: why it may not be. */
@@ -45,14 +51,21 @@ export class TenantAccount {
   }
 
   async #call<T>(owner: string, call: (account: Account) => Promise<T>): Promise<T | undefined> {
-    const next = this.#last
-      .then(() => answerOf("the tenant's account", this.#try(call), answerMilliseconds))
-      .catch((cause: unknown) => {
-        logLine("error", "charge_not_made", { owner, cause: describeCause(cause) });
-        return undefined;
-      });
+    const next = this.#last.then(() => this.#made(owner, call));
     this.#last = next;
     return await next;
+  }
+
+  async #made<T>(owner: string, call: (account: Account) => Promise<T>): Promise<T | undefined> {
+    try {
+      const value = await answerOf("the tenant's account", this.#try(call), answerMilliseconds);
+      this.#isBehind = false;
+      return value;
+    } catch (cause) {
+      this.#isBehind = true;
+      logLine("error", "charge_not_made", { owner, cause: describeCause(cause) });
+      return undefined;
+    }
   }
 
   async #try<T>(call: (account: Account) => Promise<T>): Promise<T> {
