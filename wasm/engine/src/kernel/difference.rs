@@ -108,8 +108,8 @@ fn matrix(kind: TensorType, rows: usize, columns: usize, numbers: &mut Numbers) 
 
 fn scores<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
     for width in [4, 12, 64, 68] {
-        let panel = numbers.codes(4 * width);
-        let (key_scales, query_scales) = (numbers.floats(4, 1.0), numbers.floats(4, 1.0));
+        let keys = numbers.codes(12 * width);
+        let (key_scales, query_scales) = (numbers.floats(12, 1.0), numbers.floats(4, 1.0));
         let codes = numbers.codes(4 * width);
         let mut loaded = [vec![0; 4 * width], vec![0; 4 * width]];
         for (row, codes) in codes.chunks_exact(width).enumerate() {
@@ -117,10 +117,10 @@ fn scores<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
             K::load(&codes[..width - 1], &mut loaded[0][row * width..(row + 1) * width]);
             Scalar::load(&codes[..width - 1], &mut loaded[1][row * width..(row + 1) * width]);
         }
-        let differs = scored::<K, 1>(&panel, &key_scales, &loaded, &query_scales)
-            || scored::<K, 2>(&panel, &key_scales, &loaded, &query_scales)
-            || scored::<K, 3>(&panel, &key_scales, &loaded, &query_scales)
-            || scored::<K, 4>(&panel, &key_scales, &loaded, &query_scales);
+        let differs = scored::<K, 1>(&keys, &key_scales, &loaded, &query_scales)
+            || scored::<K, 2>(&keys, &key_scales, &loaded, &query_scales)
+            || scored::<K, 3>(&keys, &key_scales, &loaded, &query_scales)
+            || scored::<K, 4>(&keys, &key_scales, &loaded, &query_scales);
         if differs {
             return Some(format!("scores of queries of {width}"));
         }
@@ -129,28 +129,26 @@ fn scores<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
 }
 
 /// Whether scores of queries, loaded for the kernel and for the oracle, differ.
-fn scored<K: Kernel, const T: usize>(panel: &[i8], key_scales: &[f32], loaded: &[Vec<i16>; 2], query_scales: &[f32]) -> bool {
-    let found = K::scores::<T>(panel, key_scales, &loaded[0], query_scales);
-    let expected = Scalar::scores::<T>(panel, key_scales, &loaded[1], query_scales);
-    differ(found.as_flattened(), expected.as_flattened())
+fn scored<K: Kernel, const T: usize>(keys: &[i8], key_scales: &[f32], loaded: &[Vec<i16>; 2], query_scales: &[f32]) -> bool {
+    // What lies between the scores of two queries stays as it is.
+    let stride = key_scales.len() + 3;
+    let [mut found, mut expected] = [(); 2].map(|()| vec![0.5; T * stride]);
+    K::scores::<T>(keys, key_scales, &loaded[0], query_scales, &mut found, stride);
+    Scalar::scores::<T>(keys, key_scales, &loaded[1], query_scales, &mut expected, stride);
+    differ(&found, &expected)
 }
 
 fn mixes<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
-    for (tokens, width, column) in [(1, 8, 0), (5, 21, 9), (32, 64, 48)] {
-        let (codes, scales, weights) = (numbers.codes(tokens * width), numbers.floats(tokens, 1.0), numbers.floats(4 * (tokens + 3), 1.0));
-        let mut decoded = [vec![1.0; tokens * width], vec![2.0; tokens * width]];
-        for (token, scale) in scales.iter().enumerate() {
-            let at = token * width..(token + 1) * width;
-            K::decode(&codes[at.clone()], *scale, &mut decoded[0][at.clone()]);
-            Scalar::decode(&codes[at.clone()], *scale, &mut decoded[1][at]);
-        }
+    for (tokens, width, column) in [(2, 8, 0), (6, 21, 9), (32, 64, 48)] {
+        let (values, codes) = (numbers.floats(tokens * width, 1.0), numbers.codes(tokens * MIX_COLUMNS));
+        let weights = numbers.floats(4 * (tokens + 3), 1.0);
+        let scales: Vec<f32> = numbers.floats(tokens, 1.0).iter().map(|scale| scale.abs() + 1e-5).collect();
         let start = numbers.floats(4 * MIX_COLUMNS, 1.0);
-        let values = (&*codes, &*scales, &*decoded[1]);
-        let differs = differ(&decoded[0], &decoded[1])
-            || mixed::<K, 1>(&weights, tokens + 3, values, width, column, &start)
-            || mixed::<K, 2>(&weights, tokens + 3, values, width, column, &start)
-            || mixed::<K, 3>(&weights, tokens + 3, values, width, column, &start)
-            || mixed::<K, 4>(&weights, tokens + 3, values, width, column, &start);
+        let given = Mixed { weights: &weights, stride: tokens + 3, scales: &scales, width, column, start: &start };
+        let differs = given.differ::<K, 1>(&values, &codes)
+            || given.differ::<K, 2>(&values, &codes)
+            || given.differ::<K, 3>(&values, &codes)
+            || given.differ::<K, 4>(&values, &codes);
         if differs {
             return Some(format!("values of {tokens} tokens, from column {column} of {width} on"));
         }
@@ -158,22 +156,52 @@ fn mixes<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
     None
 }
 
-/// Whether some of the four ways to the same sums differs from the oracle's.
-fn mixed<K: Kernel, const R: usize>(
-    weights: &[f32],
+struct Mixed<'a> {
+    weights: &'a [f32],
     stride: usize,
-    (codes, scales, decoded): (&[i8], &[f32], &[f32]),
+    scales: &'a [f32],
     width: usize,
     column: usize,
-    start: &[f32],
-) -> bool {
-    let sums: [[f32; MIX_COLUMNS]; R] = core::array::from_fn(|row| core::array::from_fn(|at| start[row * MIX_COLUMNS + at]));
-    let [mut expected, mut of_floats, mut of_codes, mut of_oracle] = [sums; 4];
-    Scalar::mix(weights, stride, decoded, width, column, &mut expected);
-    K::mix(weights, stride, decoded, width, column, &mut of_floats);
-    K::mix_codes(weights, stride, (codes, scales), width, column, &mut of_codes);
-    Scalar::mix_codes(weights, stride, (codes, scales), width, column, &mut of_oracle);
-    [of_floats, of_codes, of_oracle].iter().any(|found| differ(found.as_flattened(), expected.as_flattened()))
+    start: &'a [f32],
+}
+
+impl Mixed<'_> {
+    /// Whether some sum of so many rows differs from the oracle's.
+    fn differ<K: Kernel, const R: usize>(&self, values: &[f32], codes: &[i8]) -> bool {
+        let sums: [[f32; MIX_COLUMNS]; R] = core::array::from_fn(|row| core::array::from_fn(|at| self.start[row * MIX_COLUMNS + at]));
+        let [mut found, mut expected, mut of_codes, mut of_oracle] = [sums; 4];
+        K::mix(self.weights, self.stride, values, self.width, self.column, &mut found);
+        Scalar::mix(self.weights, self.stride, values, self.width, self.column, &mut expected);
+        let ((weights, worths), (same, worths_of_oracle)) = (self.weighed::<K, R>(true), self.weighed::<Scalar, R>(true));
+        K::mix_codes(&weights, &worths, codes, &mut of_codes);
+        Scalar::mix_codes(&weights, &worths, codes, &mut of_oracle);
+        weights != same
+            || self.weighed::<K, R>(false).0 != self.weighed::<Scalar, R>(false).0
+            || differ(&worths, &worths_of_oracle)
+            || differ(found.as_flattened(), expected.as_flattened())
+            || differ(of_codes.as_flattened(), of_oracle.as_flattened())
+    }
+
+    /// Weights as codes: ordinary ones, ones that are nothing, and none that is a number. Of the last row what they lack, where it is asked for.
+    fn weighed<K: Kernel, const R: usize>(&self, with_rests: bool) -> (Vec<i16>, [f32; R]) {
+        let tokens = self.scales.len();
+        let mut codes = vec![1; R * tokens];
+        let worths = core::array::from_fn(|row| {
+            let mut weights: Vec<f32> = self.weights[row * self.stride..][..tokens].iter().map(|weight| weight.abs()).collect();
+            match row {
+                1 => weights.fill(1e-35),
+                2 => weights.fill(f32::NAN),
+                _ => (),
+            }
+            let mut rests = vec![1; if with_rests { tokens } else { 0 }];
+            let worth = K::weigh(&weights, self.scales, &mut codes[row * tokens..][..tokens], &mut rests);
+            if row == R - 1 && with_rests {
+                codes[row * tokens..].copy_from_slice(&rests);
+            }
+            worth
+        });
+        (codes, worths)
+    }
 }
 
 fn exponentials<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
@@ -226,6 +254,21 @@ fn codes<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Kernel, REST, Scalar};
+
+    #[test]
+    fn weights_of_values_are_whole_shares_of_the_largest_and_their_rests_are_what_these_lack() {
+        let (mut codes, mut rests) = ([7; 4], [7; 4]);
+        let worth = Scalar::weigh(&[0.5, 0.25, 0.1, 0.0], &[1.0, 2.0, 1.0, 3.0], &mut codes, &mut rests);
+        assert_eq!((worth, codes), (0.5 / 32_767.0, [32_767, 32_767, 6_553, 0]));
+        assert_eq!((&rests[..2], rests[3]), (&[0, 0][..], 0));
+        let found = (f32::from(codes[2]) + f32::from(rests[2]) * REST) * worth;
+        assert!((found - 0.1).abs() < 1e-8, "{found} in place of 0.1");
+        // What is below all that counts is nothing; what is no number stays none.
+        assert_eq!((Scalar::weigh(&[1e-31, 0.0], &[1.0, 1.0], &mut codes, &mut []), codes[0]), (0.0, 0));
+        assert!(Scalar::weigh(&[f32::NAN; 2], &[1.0, 1.0], &mut codes, &mut []).is_nan());
+    }
+
     #[test]
     fn this_build_computes_what_the_oracle_does() {
         assert_eq!(super::first_difference(), None);

@@ -16,9 +16,10 @@ use packed::tile_of;
 pub use quantise::Activations;
 pub(crate) use quantise::quantise;
 pub use scalar::Scalar;
+pub(crate) use scalar::column_of_codes;
 use scalar::{Element, floats};
 
-use crate::math::{exp, silu, softmax};
+use crate::math::{exp, greater, silu, softmax};
 use crate::spike::LARGEST_CODE;
 use crate::weights::matrix::PANEL_ROWS;
 use crate::weights::{Matrix, TensorType};
@@ -66,26 +67,39 @@ pub trait Kernel {
         loaded.iter_mut().zip(codes).for_each(|(word, code)| *word = i16::from(*code));
     }
 
-    /// Attention's keys times queries: four rows of int8 codes with a scale each, interleaved by four columns (`columns * 4` bytes), times
-    /// `T` rows of int8 codes, `[T, columns]` as [`Self::load`] puts them, with a scale each.
-    fn scores<const T: usize>(panel: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32]) -> [Lanes; T];
+    /// Attention's keys times queries: panels of four rows of int8 codes with a scale each, interleaved by four columns (`columns * 4` bytes),
+    /// times `T` rows of int8 codes, `[T, columns]` as [`Self::load`] puts them, with a scale each. Those of query `t` go to `out` from
+    /// `t * stride` on.
+    fn scores<const T: usize>(keys: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32], out: &mut [f32], stride: usize);
 
     /// Attention's weights times values, a few columns from `column` on, added to `out`, token by token: `values` is `[tokens, width]`, the
     /// weights of row `r` begin at `r * stride`.
     fn mix<const R: usize>(weights: &[f32], stride: usize, values: &[f32], width: usize, column: usize, out: &mut [[f32; MIX_COLUMNS]; R]);
 
-    /// As [`Self::mix`], of int8 values: codes `[tokens, width]`, and what a code of each token is worth, by which it is multiplied first.
-    fn mix_codes<const R: usize>(
-        weights: &[f32],
-        stride: usize,
-        values: (&[i8], &[f32]),
-        width: usize,
-        column: usize,
-        out: &mut [[f32; MIX_COLUMNS]; R],
-    );
+    /// As [`Self::mix`], of int8 values of these columns alone, `[tokens / 2, columns, 2]`, and weights that are codes too, `[R, tokens]`, an
+    /// even number of them: sums are whole numbers, and what is added is a sum times what a code of its row is worth.
+    fn mix_codes<const R: usize>(weights: &[i16], worths: &[f32; R], values: &[i8], out: &mut [[f32; MIX_COLUMNS]; R]);
 
-    /// What codes are worth, as many as `out` holds.
-    fn decode(codes: &[i8], scale: f32, out: &mut [f32]);
+    /// Weights of int8 values, times what a code of each value is worth, become codes of 15 bits, the largest of them 32,767; and what these
+    /// lack, in codes worth [`REST`] times as much, where there is room for it. Returns what a code is worth: nothing where all weights are
+    /// below what is told from it, and no number where the weights are none.
+    fn weigh(weights: &[f32], scales: &[f32], codes: &mut [i16], rests: &mut [i16]) -> f32 {
+        let largest = weights.iter().zip(scales).map(|(weight, scale)| weight * scale).fold(0.0, greater);
+        if largest < LEAST_WEIGHT {
+            codes.fill(0);
+            rests.fill(0);
+            return weights.first().map_or(0.0, |weight| weight * 0.0);
+        }
+        let factor = LARGEST_WEIGHT / largest;
+        for (index, (code, (weight, scale))) in codes.iter_mut().zip(weights.iter().zip(scales)).enumerate() {
+            let exact = weight * scale * factor;
+            *code = nearest(exact);
+            if let Some(rest) = rests.get_mut(index) {
+                *rest = nearest((exact - f32::from(*code)) * (1.0 / REST));
+            }
+        }
+        largest / LARGEST_WEIGHT
+    }
 
     /// The largest magnitude; what is no number is passed over.
     fn largest(values: &[f32]) -> f32 {
@@ -149,8 +163,22 @@ pub trait Kernel {
 
 /// 1.5 * 2^23: a number that is added to it is rounded, ties to even, and stands in its low bits.
 const WHOLE: f32 = 12_582_912.0;
+/// The largest code of [`Kernel::weigh`].
+const LARGEST_WEIGHT: f32 = 32_767.0;
+/// What [`Kernel::weigh`] tells from nothing: the inverse of anything less may be infinite.
+const LEAST_WEIGHT: f32 = 1e-30;
+/// What a code of the rest of a weight is worth, over one of the weight.
+pub(crate) const REST: f32 = 1.0 / 32_768.0;
 /// Sums side by side of [`Kernel::magnitudes`].
 const SUMS: usize = 8;
+
+/// The nearest whole number, ties to even, of one that fits.
+fn nearest(x: f32) -> i16 {
+    #[allow(clippy::cast_possible_truncation)]
+    {
+        (x + WHOLE).to_bits().cast_signed() as i16
+    }
+}
 
 fn magnitudes_together(sums: &[f64; SUMS], most: &[f32; SUMS], rest: &[f32]) -> (f64, f32) {
     let sum = sums.iter().sum::<f64>() + rest.iter().map(|x| f64::from(x.abs())).sum::<f64>();

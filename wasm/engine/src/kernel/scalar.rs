@@ -33,20 +33,24 @@ impl Kernel for Scalar {
         floats::<f16, 2, T>(panel, x, token)
     }
 
-    fn scores<const T: usize>(panel: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32]) -> [Lanes; T] {
-        let width = panel.len() / PANEL_ROWS;
-        core::array::from_fn(|t| {
-            let mut sums = [0i32; PANEL_ROWS];
-            for (four, codes) in panel.chunks_exact(16).enumerate() {
-                for (lane, sum) in sums.iter_mut().enumerate() {
-                    for c in 0..4 {
-                        *sum += i32::from(codes[lane * 4 + c]) * i32::from(queries[t * width + four * 4 + c]);
+    fn scores<const T: usize>(keys: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32], out: &mut [f32], stride: usize) {
+        let width = keys.len() / key_scales.len();
+        for (index, (panel, key_scales)) in keys.chunks_exact(width * PANEL_ROWS).zip(key_scales.chunks_exact(PANEL_ROWS)).enumerate() {
+            for (t, (query, scale)) in queries.chunks_exact(width).zip(query_scales).take(T).enumerate() {
+                let mut sums = [0i32; PANEL_ROWS];
+                for (codes, query) in panel.chunks_exact(16).zip(query.chunks_exact(4)) {
+                    for (sum, codes) in sums.iter_mut().zip(codes.chunks_exact(4)) {
+                        *sum += codes.iter().zip(query).map(|(code, x)| i32::from(*code) * i32::from(*x)).sum::<i32>();
+                    }
+                }
+                for (lane, sum) in sums.into_iter().enumerate() {
+                    #[allow(clippy::cast_precision_loss)]
+                    {
+                        out[t * stride + index * PANEL_ROWS + lane] = sum as f32 * (key_scales[lane] * scale);
                     }
                 }
             }
-            #[allow(clippy::cast_precision_loss)]
-            core::array::from_fn(|lane| sums[lane] as f32 * (key_scales[lane] * query_scales[t]))
-        })
+        }
     }
 
     fn mix<const R: usize>(weights: &[f32], stride: usize, values: &[f32], width: usize, column: usize, out: &mut [[f32; MIX_COLUMNS]; R]) {
@@ -59,27 +63,27 @@ impl Kernel for Scalar {
         }
     }
 
-    fn mix_codes<const R: usize>(
-        weights: &[f32],
-        stride: usize,
-        (codes, scales): (&[i8], &[f32]),
-        width: usize,
-        column: usize,
-        out: &mut [[f32; MIX_COLUMNS]; R],
-    ) {
-        for (token, (codes, scale)) in codes.chunks_exact(width).zip(scales).enumerate() {
-            for (row, out) in out.iter_mut().enumerate() {
-                for (out, code) in out.iter_mut().zip(&codes[column..]) {
-                    *out += weights[row * stride + token] * (f32::from(*code) * scale);
-                }
+    fn mix_codes<const R: usize>(weights: &[i16], worths: &[f32; R], values: &[i8], out: &mut [[f32; MIX_COLUMNS]; R]) {
+        for ((out, worth), weights) in out.iter_mut().zip(worths).zip(weights.chunks_exact(weights.len() / R)) {
+            for (column, out) in out.iter_mut().enumerate() {
+                *out += column_of_codes(weights, values, MIX_COLUMNS, column) * worth;
             }
         }
     }
+}
 
-    fn decode(codes: &[i8], scale: f32, out: &mut [f32]) {
-        for (out, code) in out.iter_mut().zip(codes) {
-            *out = f32::from(*code) * scale;
-        }
+/// One of so many columns of [`Kernel::mix_codes`] for one row.
+pub(crate) fn column_of_codes(weights: &[i16], values: &[i8], width: usize, column: usize) -> f32 {
+    let pairs = weights.chunks_exact(2).zip(values.chunks_exact(2 * width));
+    let sum: i32 = pairs
+        .map(|(weights, values)| {
+            let [first, second] = [values[2 * column], values[2 * column + 1]].map(i32::from);
+            i32::from(weights[0]) * first + i32::from(weights[1]) * second
+        })
+        .sum();
+    #[allow(clippy::cast_precision_loss)]
+    {
+        sum as f32
     }
 }
 

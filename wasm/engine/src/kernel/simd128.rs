@@ -204,8 +204,15 @@ macro_rules! kernel {
             }
 
             #[inline(always)]
-            fn scores<const T: usize>(panel: &[i8], key_scales: &[f32], queries: &[i16], query_scales: &[f32]) -> [Lanes; T] {
-                attention::scores::<$meet, T>(panel, key_scales, queries, query_scales)
+            fn scores<const T: usize>(
+                keys: &[i8],
+                key_scales: &[f32],
+                queries: &[i16],
+                query_scales: &[f32],
+                out: &mut [f32],
+                stride: usize,
+            ) {
+                attention::scores::<$meet, T>(keys, key_scales, queries, query_scales, out, stride);
             }
 
             #[inline(always)]
@@ -221,20 +228,13 @@ macro_rules! kernel {
             }
 
             #[inline(always)]
-            fn mix_codes<const R: usize>(
-                weights: &[f32],
-                stride: usize,
-                values: (&[i8], &[f32]),
-                width: usize,
-                column: usize,
-                out: &mut [[f32; MIX_COLUMNS]; R],
-            ) {
-                attention::mix_codes::<R>(weights, stride, values, width, column, out);
+            fn mix_codes<const R: usize>(weights: &[i16], worths: &[f32; R], values: &[i8], out: &mut [[f32; MIX_COLUMNS]; R]) {
+                attention::mix_codes::<R>(weights, worths, values, out);
             }
 
             #[inline(always)]
-            fn decode(codes: &[i8], scale: f32, out: &mut [f32]) {
-                attention::decode(codes, scale, out);
+            fn weigh(weights: &[f32], scales: &[f32], codes: &mut [i16], rests: &mut [i16]) -> f32 {
+                attention::weigh(weights, scales, codes, rests)
             }
 
             #[inline(always)]

@@ -32,11 +32,8 @@ pub struct Scratch {
     queries: Loaded,
     pages: Vec<usize>,
     scores: Vec<f32>,
-    values: Vec<f32>,
     /// Scores of kept tokens, `[rows, 32]`.
     kept: Vec<f32>,
-    /// Values of a KV head's salient tokens, `[slots, head_dim]`.
-    recalled: Vec<f32>,
 }
 
 impl Scratch {
@@ -57,9 +54,7 @@ impl Scratch {
         self.queries.reserve(rows, dim, allowance)?;
         if config.evicted().is_some() {
             allowance.reserve(&mut self.kept, rows * PAGE_TOKENS)?;
-            allowance.reserve(&mut self.recalled, slots.saturating_mul(dim))?;
         }
-        allowance.reserve(&mut self.values, PAGE_TOKENS * dim)?;
         allowance.reserve(&mut self.pages, pages)?;
         allowance.reserve(&mut self.scores, rows.saturating_mul(pages.saturating_mul(PAGE_TOKENS).saturating_add(slots)))
     }
@@ -120,7 +115,7 @@ pub fn attend(
                     None => (0..tile.rows()).for_each(|index| _ = attention_weights(&mut scratch.scores[tile.scores_of(index)])),
                 }
             }
-            add_pages(tiles, key_values, out, scratch);
+            add_pages(tiles, key_values, queries.are_spikes(), out, scratch);
         }
     }
 }
@@ -147,18 +142,17 @@ fn meet_keys(tiles: impl Iterator<Item = Tile> + Clone, key_values: &KeyValues, 
     }
 }
 
-/// Adds the values of the window's tokens, times their weights.
-fn add_pages(tiles: impl Iterator<Item = Tile> + Clone, key_values: &KeyValues, out: &mut [f32], scratch: &mut Scratch) {
-    let (shape, Scratch { pages, scores, values, .. }) = (key_values.shape(), scratch);
-    values.resize(PAGE_TOKENS * shape.head_dim, 0.0);
+/// Adds the values of the window's tokens, times their weights; finely where what is made of them fires, as one count more or less shows.
+fn add_pages(tiles: impl Iterator<Item = Tile> + Clone, key_values: &KeyValues, fine: bool, out: &mut [f32], scratch: &mut Scratch) {
+    let (shape, Scratch { pages, scores, .. }) = (key_values.shape(), scratch);
     for (ordinal, page) in pages.iter().enumerate() {
         let Some(page) = key_values.page(*page) else {
             continue;
         };
         for tile in tiles.clone() {
             let weights = &scores[tile.first_row * tile.span + ordinal * PAGE_TOKENS..];
-            let values = Values::of_page(page, shape, tile.kv_head, tile.rows(), values);
-            add_values(values, shape.head_dim, weights, tile.span, tile.rows(), out, |index| tile.row(index));
+            let values = Values::of_page(page, shape, tile.kv_head);
+            add_values(values, shape.head_dim, weights, tile.span, tile.rows(), out, |index| tile.row(index), fine);
         }
     }
 }

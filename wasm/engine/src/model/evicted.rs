@@ -249,7 +249,7 @@ impl Model {
                 let at = position + row - first_row;
                 let leaving = at + 1 - angles.width;
                 if let Some(page) = key_values.page(leaving / PAGE_TOKENS) {
-                    page.values(key_values.shape(), kv_head, leaving % PAGE_TOKENS, &mut buffers.leaving_values);
+                    page.value(key_values.shape(), kv_head, leaving % PAGE_TOKENS, &mut buffers.leaving_values);
                 }
                 let remembered = Remembered {
                     sums: &mut state.sums[kv_head * features * dim..(kv_head + 1) * features * dim],

@@ -185,7 +185,9 @@ mod tests {
         let page = key_values.page(index).unwrap();
         let mut rows = vec![0.0; 3 * PAGE_TOKENS * 65];
         for (head, rows) in rows.chunks_exact_mut(PAGE_TOKENS * 65).enumerate() {
-            page.values(SHAPE, head, 0, &mut rows[..PAGE_TOKENS * 64]);
+            for slot in 0..PAGE_TOKENS {
+                page.value(SHAPE, head, slot, &mut rows[slot * 64..][..64]);
+            }
             page.key(SHAPE, head, 5, &mut rows[PAGE_TOKENS * 64..][..32]);
         }
         rows

@@ -2,7 +2,7 @@
 
 use super::cells::Cells;
 use crate::error::Result;
-use crate::kernel::{Active, Kernel};
+use crate::kernel::MIX_COLUMNS;
 use crate::memory::zeroed;
 
 /// Tokens of a page.
@@ -72,7 +72,8 @@ impl KvShape {
 /// |---|---|
 /// | f32 keys | `[head, panel, dim, token in panel]` |
 /// | int8 keys | `[head, panel, dim / 4, token in panel, dim % 4]` |
-/// | values | `[head, token, dim]` |
+/// | f32 values | `[head, token, dim]` |
+/// | int8 values | `[head, dim / 8, token / 2, dim % 8, token % 2]`, the last columns of a head as many as there are |
 /// | scales | `[head, token]` |
 #[derive(Debug)]
 pub enum Page {
@@ -187,7 +188,10 @@ impl Page {
                     for (d, code) in codes.iter().enumerate() {
                         keys[code_key_index(shape.padded_dim(), head, slot, d)] = *code;
                     }
-                    value_scales[row] = round_row(&value[head * dim..(head + 1) * dim], &mut values[row * dim..(row + 1) * dim]);
+                    value_scales[row] = round_row(&value[head * dim..(head + 1) * dim], codes);
+                    for (d, code) in codes.iter().enumerate() {
+                        values[code_value_index(dim, head, slot, d)] = *code;
+                    }
                 }
             }
         }
@@ -228,7 +232,9 @@ impl Page {
                 values[row * dim..(row + 1) * dim].copy_from_slice(&from[from_row * dim..(from_row + 1) * dim]);
             }
             (Self::Int8 { values, value_scales, .. }, Self::Int8 { values: from, value_scales: from_scales, .. }) => {
-                values[row * dim..(row + 1) * dim].copy_from_slice(&from[from_row * dim..(from_row + 1) * dim]);
+                for d in 0..dim {
+                    values[code_value_index(dim, head, slot, d)] = from[code_value_index(dim, head, from_slot, d)];
+                }
                 value_scales[row] = from_scales[from_row];
             }
             // Both were made for `shape`.
@@ -252,15 +258,14 @@ impl Page {
         }
     }
 
-    /// What the values of one head at `slot` and on are worth, `[slots, head_dim]`.
-    pub fn values(&self, shape: KvShape, head: usize, slot: usize, out: &mut [f32]) {
-        let (dim, first) = (shape.head_dim, head * PAGE_TOKENS + slot);
+    /// What the value of one head at `slot` is worth, `[head_dim]`.
+    pub fn value(&self, shape: KvShape, head: usize, slot: usize, out: &mut [f32]) {
+        let (dim, row) = (shape.head_dim, head * PAGE_TOKENS + slot);
         match self {
-            Self::F32 { values, .. } => out.copy_from_slice(&values[first * dim..first * dim + out.len()]),
+            Self::F32 { values, .. } => out.copy_from_slice(&values[row * dim..(row + 1) * dim]),
             Self::Int8 { values, value_scales, .. } => {
-                let codes = values[first * dim..first * dim + out.len()].chunks_exact(dim);
-                for ((out, codes), scale) in out.chunks_exact_mut(dim).zip(codes).zip(&value_scales[first..]) {
-                    Active::decode(codes, *scale, out);
+                for (d, out) in out.iter_mut().enumerate() {
+                    *out = f32::from(values[code_value_index(dim, head, slot, d)]) * value_scales[row];
                 }
             }
         }
@@ -289,6 +294,12 @@ pub(super) fn dense_key_index(dim: usize, head: usize, slot: usize, d: usize) ->
 pub(super) fn code_key_index(padded: usize, head: usize, slot: usize, d: usize) -> usize {
     let panel = head * (PAGE_TOKENS / PANEL_TOKENS) + slot / PANEL_TOKENS;
     panel * PANEL_TOKENS * padded + d / 4 * 16 + slot % PANEL_TOKENS * 4 + d % 4
+}
+
+pub(super) fn code_value_index(dim: usize, head: usize, slot: usize, d: usize) -> usize {
+    let first = d / MIX_COLUMNS * MIX_COLUMNS;
+    let columns = MIX_COLUMNS.min(dim - first);
+    (head * dim + first) * PAGE_TOKENS + (slot / 2 * columns + d - first) * 2 + slot % 2
 }
 
 #[cfg(test)]

@@ -111,11 +111,13 @@ impl Salient {
     }
 
     /// Gives the token the slot of the one with the least claim, or a free one where `evicted` tokens before it have left some; none where its
-    /// own claim is the least. Returns the slot. There must be room.
-    pub fn place(&mut self, head: usize, evicted: usize, token: Leaving<'_>) -> Option<usize> {
+    /// own claim is the least. There must be room.
+    pub fn place(&mut self, head: usize, evicted: usize, token: Leaving<'_>) {
         let filled = self.filled_after(evicted);
-        let slot =
-            if filled < self.most { filled } else { self.least(head, filled, self.claim(token.salience, token.position), token.position)? };
+        let free = (filled < self.most).then_some(filled);
+        let Some(slot) = free.or_else(|| self.least(head, filled, self.claim(token.salience, token.position), token.position)) else {
+            return;
+        };
         let shape = self.shape;
         let slots = &mut self.pages[slot / PAGE_TOKENS];
         let at = slot % PAGE_TOKENS;
@@ -126,7 +128,6 @@ impl Salient {
         {
             slots.positions[head * PAGE_TOKENS + at] = token.position as u32;
         }
-        Some(slot)
     }
 
     /// After the tokens of a pass have been placed, for every KV head.

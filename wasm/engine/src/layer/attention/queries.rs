@@ -20,6 +20,11 @@ pub enum Queries<'a> {
 }
 
 impl Queries<'_> {
+    /// Whether they have fired.
+    pub fn are_spikes(&self) -> bool {
+        matches!(self, Self::Spikes { .. })
+    }
+
     /// Token's head number `row`.
     fn values(&self, row: usize, dim: usize) -> &[f32] {
         match self {

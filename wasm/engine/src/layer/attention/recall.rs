@@ -106,16 +106,6 @@ impl Recall<'_> {
     pub(super) fn meet_salient(&mut self, tile: Tile, key_values: &KeyValues, out: &mut [f32], scratch: &mut Scratch) {
         let shape = key_values.shape();
         let (dim, head) = (shape.head_dim, tile.kv_head);
-        // Several tokens meet nearly the same values, so what these are worth is computed once; one token takes them as they are.
-        let slots = if tile.count > 1 { tile.span - tile.window } else { PAGE_TOKENS };
-        scratch.recalled.resize(slots * dim, 0.0);
-        if tile.count > 1 {
-            for (index, values) in scratch.recalled.chunks_exact_mut(PAGE_TOKENS * dim).enumerate() {
-                if let Some(page) = self.salient.page(index) {
-                    page.values(shape, head, 0, values);
-                }
-            }
-        }
         for token in 0..tile.count {
             let position = tile.first + token;
             let evicted = self.evicted_before(position);
@@ -139,21 +129,21 @@ impl Recall<'_> {
             }
             let first = token * tile.group;
             for index in 0..pages {
-                let values = match self.salient.page(index) {
-                    Some(page) if tile.count == 1 => Values::of_page(page, shape, head, tile.group, &mut scratch.recalled),
-                    _ => Values::Dense(&scratch.recalled[index * PAGE_TOKENS * dim..(index + 1) * PAGE_TOKENS * dim]),
+                let Some(page) = self.salient.page(index) else {
+                    continue;
                 };
                 let weights = &scratch.scores[tile.scores_of(first).start + tile.window + index * PAGE_TOKENS..];
-                add_values(values, dim, weights, tile.span, tile.group, out, |index| tile.row(first + index));
+                let values = Values::of_page(page, shape, head);
+                add_values(values, dim, weights, tile.span, tile.group, out, |index| tile.row(first + index), self.apart.are_spikes());
             }
             if position + 1 >= self.offset {
-                self.place(tile, token, evicted, key_values, &mut scratch.recalled);
+                self.place(tile, token, evicted, key_values);
             }
         }
     }
 
     /// The token that leaves after token `token` of the tile.
-    fn place(&mut self, tile: Tile, token: usize, evicted: usize, key_values: &KeyValues, recalled: &mut [f32]) {
+    fn place(&mut self, tile: Tile, token: usize, evicted: usize, key_values: &KeyValues) {
         let shape = key_values.shape();
         let (dim, head) = (shape.head_dim, tile.kv_head);
         let position = tile.first + token + 1 - self.width;
@@ -162,12 +152,6 @@ impl Recall<'_> {
             return;
         };
         let leaving = Leaving { position, salience: self.salience[row], key: &self.leaving_keys[row * dim..(row + 1) * dim], page };
-        let Some(slot) = self.salient.place(head, evicted, leaving) else {
-            return;
-        };
-        // The last token's slot may lie beyond what the tile's queries meet.
-        if let (Some(values), Some(page)) = (recalled.get_mut(slot * dim..(slot + 1) * dim), self.salient.page(slot / PAGE_TOKENS)) {
-            page.values(shape, head, slot % PAGE_TOKENS, values);
-        }
+        self.salient.place(head, evicted, leaving);
     }
 }

@@ -35,26 +35,27 @@ pub fn page_scores(
             }
         }
         Page::Int8 { keys, key_scales, .. } => {
-            let panel_size = PANEL_TOKENS * shape.padded_dim();
-            for panel in panels {
-                let at = (kv_head * PANELS + panel) * panel_size;
-                let key_scales = &key_scales[kv_head * PAGE_TOKENS + panel * PANEL_TOKENS..][..PANEL_TOKENS];
-                let to = panel * PANEL_TOKENS;
-                let code_scores = if Active::sums_fours() { code_scores::<<Active as Kernel>::Fours> } else { code_scores::<Active> };
-                code_scores(&keys[at..at + panel_size], key_scales, shape.padded_dim(), queries, rows.clone(), &mut out[to..], stride);
-                let wide = queries.wide.iter().zip(queries.dense.chunks_exact(shape.head_dim));
-                for (row, query) in wide.filter(|(row, _)| rows.contains(row)) {
-                    let lanes = wide_scores(&keys[at..at + panel_size], key_scales, query);
-                    out[(row - rows.start) * stride + to..][..PANEL_TOKENS].copy_from_slice(&lanes);
+            let width = shape.padded_dim();
+            let tokens = panels.start * PANEL_TOKENS..panels.end * PANEL_TOKENS;
+            let keys = &keys[(kv_head * PAGE_TOKENS + tokens.start) * width..(kv_head * PAGE_TOKENS + tokens.end) * width];
+            let key_scales = &key_scales[kv_head * PAGE_TOKENS + tokens.start..kv_head * PAGE_TOKENS + tokens.end];
+            let out = &mut out[tokens.start..];
+            let code_scores = if Active::sums_fours() { code_scores::<<Active as Kernel>::Fours> } else { code_scores::<Active> };
+            code_scores(keys, key_scales, width, queries, rows.clone(), out, stride);
+            let wide = queries.wide.iter().zip(queries.dense.chunks_exact(shape.head_dim));
+            for (row, query) in wide.filter(|(row, _)| rows.contains(row)) {
+                let panels = keys.chunks_exact(PANEL_TOKENS * width).zip(key_scales.chunks_exact(PANEL_TOKENS));
+                for ((panel, key_scales), out) in panels.zip(out[(row - rows.start) * stride..].chunks_exact_mut(PANEL_TOKENS)) {
+                    out.copy_from_slice(&wide_scores(panel, key_scales, query));
                 }
             }
         }
     }
 }
 
-/// One panel of int8 keys times the queries of these rows.
+/// Panels of int8 keys times the queries of these rows.
 fn code_scores<K: Kernel>(
-    panel: &[i8],
+    keys: &[i8],
     key_scales: &[f32],
     width: usize,
     queries: &Loaded,
@@ -64,10 +65,10 @@ fn code_scores<K: Kernel>(
 ) {
     while !rows.is_empty() {
         let taken = match rows.len() {
-            1 => rows_of_scores::<K, 1>(panel, key_scales, width, queries, rows.start, out, stride),
-            2 => rows_of_scores::<K, 2>(panel, key_scales, width, queries, rows.start, out, stride),
-            3 => rows_of_scores::<K, 3>(panel, key_scales, width, queries, rows.start, out, stride),
-            _ => rows_of_scores::<K, 4>(panel, key_scales, width, queries, rows.start, out, stride),
+            1 => rows_of_scores::<K, 1>(keys, key_scales, width, queries, rows.start, out, stride),
+            2 => rows_of_scores::<K, 2>(keys, key_scales, width, queries, rows.start, out, stride),
+            3 => rows_of_scores::<K, 3>(keys, key_scales, width, queries, rows.start, out, stride),
+            _ => rows_of_scores::<K, 4>(keys, key_scales, width, queries, rows.start, out, stride),
         };
         rows.start += taken;
         if !rows.is_empty() {
@@ -79,7 +80,7 @@ fn code_scores<K: Kernel>(
 /// As many rows from `row` on, which are returned.
 #[inline(always)]
 fn rows_of_scores<K: Kernel, const T: usize>(
-    panel: &[i8],
+    keys: &[i8],
     key_scales: &[f32],
     width: usize,
     queries: &Loaded,
@@ -87,10 +88,7 @@ fn rows_of_scores<K: Kernel, const T: usize>(
     out: &mut [f32],
     stride: usize,
 ) -> usize {
-    let scores = K::scores::<T>(panel, key_scales, &queries.codes[row * width..(row + T) * width], &queries.scales[row..row + T]);
-    for (t, scores) in scores.iter().enumerate() {
-        out[t * stride..][..PANEL_TOKENS].copy_from_slice(scores);
-    }
+    K::scores::<T>(keys, key_scales, &queries.codes[row * width..(row + T) * width], &queries.scales[row..row + T], out, stride);
     T
 }
 

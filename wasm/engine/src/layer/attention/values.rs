@@ -1,54 +1,32 @@
 //! Weights times the values of some tokens, added token by token to the outputs of the rows that they are for.
 
-use crate::kernel::{Active, Kernel, MIX_COLUMNS};
+use crate::kernel::{Active, Kernel, MIX_COLUMNS, REST, column_of_codes};
 use crate::state::{KvShape, PAGE_TOKENS, Page};
-
-/// Rows that a page of codes is met by as it is; where more meet it, what the codes are worth is computed once for all of them.
-const FEW_ROWS: usize = 4;
 
 /// Some tokens' values of one KV head.
 #[derive(Debug, Clone, Copy)]
 pub enum Values<'a> {
     /// `[tokens, head_dim]`
     Dense(&'a [f32]),
-    /// int8 codes, `[tokens, head_dim]`, and what a code of each token is worth.
+    /// int8 codes as a page holds them, and what a code of each token is worth.
     Codes(&'a [i8], &'a [f32]),
 }
 
 impl<'a> Values<'a> {
-    /// Those of a whole page, for so many rows. `buffer` is `[32, head_dim]`.
-    pub fn of_page(page: &'a Page, shape: KvShape, kv_head: usize, rows: usize, buffer: &'a mut [f32]) -> Self {
+    /// Those of a whole page.
+    pub fn of_page(page: &'a Page, shape: KvShape, kv_head: usize) -> Self {
+        let tokens = kv_head * PAGE_TOKENS..(kv_head + 1) * PAGE_TOKENS;
+        let cells = tokens.start * shape.head_dim..tokens.end * shape.head_dim;
         match page {
-            Page::Int8 { values, value_scales, .. } if rows <= FEW_ROWS => {
-                let tokens = kv_head * PAGE_TOKENS..(kv_head + 1) * PAGE_TOKENS;
-                Self::Codes(&values[tokens.start * shape.head_dim..tokens.end * shape.head_dim], &value_scales[tokens])
-            }
-            Page::Int8 { .. } | Page::F32 { .. } => {
-                page.values(shape, kv_head, 0, buffer);
-                Self::Dense(buffer)
-            }
-        }
-    }
-
-    /// The product of a weight with a value, for one column: a row's weights are in the order of the tokens.
-    fn add_column(self, weights: &[f32], dim: usize, column: usize, out: &mut f32) {
-        match self {
-            Self::Dense(values) => {
-                for (weight, values) in weights.iter().zip(values.chunks_exact(dim)) {
-                    *out += weight * values[column];
-                }
-            }
-            Self::Codes(codes, scales) => {
-                for ((weight, codes), scale) in weights.iter().zip(codes.chunks_exact(dim)).zip(scales) {
-                    *out += weight * (f32::from(codes[column]) * scale);
-                }
-            }
+            Page::Int8 { values, value_scales, .. } => Self::Codes(&values[cells], &value_scales[tokens]),
+            Page::F32 { values, .. } => Self::Dense(&values[cells]),
         }
     }
 }
 
 /// `out += weights * values` for `rows` rows, token by token: row `r`'s weights begin at `r * stride`, and its output is `dim` wide from
-/// `row_of(r) * dim` on.
+/// `row_of(r) * dim` on. Weights of int8 values are rounded to 15 bits, or twice to 30 where that is too coarse.
+#[allow(clippy::too_many_arguments)]
 #[inline(never)]
 pub fn add_values(
     values: Values<'_>,
@@ -58,15 +36,16 @@ pub fn add_values(
     rows: usize,
     out: &mut [f32],
     row_of: impl Fn(usize) -> usize,
+    fine: bool,
 ) {
     let mut row = 0;
     while row < rows {
         let (weights, row_of) = (&weights[row * stride..], |r: usize| row_of(row + r));
         row += match rows - row {
-            1 => add_rows::<1>(values, dim, weights, stride, out, row_of),
-            2 => add_rows::<2>(values, dim, weights, stride, out, row_of),
-            3 => add_rows::<3>(values, dim, weights, stride, out, row_of),
-            _ => add_rows::<4>(values, dim, weights, stride, out, row_of),
+            1 => add_rows::<1>(values, dim, weights, stride, out, row_of, fine),
+            2 => add_rows::<2>(values, dim, weights, stride, out, row_of, fine),
+            3 => add_rows::<3>(values, dim, weights, stride, out, row_of, fine),
+            _ => add_rows::<4>(values, dim, weights, stride, out, row_of, fine),
         }
     }
 }
@@ -80,26 +59,70 @@ fn add_rows<const R: usize>(
     stride: usize,
     out: &mut [f32],
     row_of: impl Fn(usize) -> usize,
+    fine: bool,
 ) -> usize {
     let starts: [usize; R] = core::array::from_fn(|r| row_of(r) * dim);
+    match values {
+        Values::Dense(values) => {
+            each_column(
+                dim,
+                starts,
+                out,
+                |column, sums| Active::mix::<R>(weights, stride, values, dim, column, sums),
+                |column, r| values.chunks_exact(dim).zip(&weights[r * stride..]).map(move |(values, weight)| weight * values[column]),
+            );
+        }
+        Values::Codes(values, scales) => {
+            let mut codes = [[[0i16; PAGE_TOKENS]; R]; 2];
+            let [of_weights, of_rests] = &mut codes;
+            let worths: [f32; R] = core::array::from_fn(|r| {
+                let rests = if fine { &mut of_rests[r][..] } else { &mut [] };
+                Active::weigh(&weights[r * stride..][..PAGE_TOKENS], scales, &mut of_weights[r], rests)
+            });
+            let parts = [(&codes[0], worths), (&codes[1], worths.map(|worth| worth * REST))];
+            let parts = &parts[..if fine { 2 } else { 1 }];
+            each_column(
+                dim,
+                starts,
+                out,
+                |column, sums| {
+                    let values = &values[column * PAGE_TOKENS..(column + MIX_COLUMNS) * PAGE_TOKENS];
+                    parts.iter().for_each(|(codes, worths)| Active::mix_codes::<R>(codes.as_flattened(), worths, values, sums));
+                },
+                |column, r| {
+                    let (first, columns) = (dim / MIX_COLUMNS * MIX_COLUMNS, dim % MIX_COLUMNS);
+                    let values = &values[first * PAGE_TOKENS..];
+                    parts.iter().map(move |(codes, worths)| column_of_codes(&codes[r], values, columns, column - first) * worths[r])
+                },
+            );
+        }
+    }
+    R
+}
+
+/// Adds to the outputs that begin at `starts`: a few columns at a time, and the last ones one by one, term by term.
+#[inline(always)]
+fn each_column<const R: usize, I: Iterator<Item = f32>>(
+    dim: usize,
+    starts: [usize; R],
+    out: &mut [f32],
+    mix: impl Fn(usize, &mut [[f32; MIX_COLUMNS]; R]),
+    terms: impl Fn(usize, usize) -> I,
+) {
     let whole = dim / MIX_COLUMNS * MIX_COLUMNS;
     for column in (0..whole).step_by(MIX_COLUMNS) {
         let mut sums: [[f32; MIX_COLUMNS]; R] = core::array::from_fn(|r| {
             let at = starts[r] + column;
             core::array::from_fn(|c| out[at + c])
         });
-        match values {
-            Values::Dense(values) => Active::mix::<R>(weights, stride, values, dim, column, &mut sums),
-            Values::Codes(codes, scales) => Active::mix_codes::<R>(weights, stride, (codes, scales), dim, column, &mut sums),
-        }
+        mix(column, &mut sums);
         for (start, sums) in starts.iter().zip(&sums) {
             out[start + column..start + column + MIX_COLUMNS].copy_from_slice(sums);
         }
     }
     for column in whole..dim {
         for (r, start) in starts.iter().enumerate() {
-            values.add_column(&weights[r * stride..], dim, column, &mut out[start + column]);
+            terms(column, r).for_each(|term| out[start + column] += term);
         }
     }
-    R
 }

@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, finite, put_floats};
 use crate::error::Result;
-use crate::state::page::{KvShape, KvType, MAX_HEAD_DIM, PAGE_TOKENS, Page, code_key_index, dense_key_index, round_row};
+use crate::state::page::{KvShape, KvType, MAX_HEAD_DIM, PAGE_TOKENS, Page, code_key_index, code_value_index, dense_key_index, round_row};
 
 /// As the page has it, or rounded to codes where `kind` says so; codes are never made dense.
 pub fn put_row(out: &mut Vec<u8>, kind: KvType, shape: KvShape, page: &Page, head: usize, slot: usize) {
@@ -24,7 +24,7 @@ pub fn put_row(out: &mut Vec<u8>, kind: KvType, shape: KvShape, page: &Page, hea
         Page::Int8 { keys, values, key_scales, value_scales } => {
             put_floats(out, &[key_scales[row], value_scales[row]]);
             out.extend((0..dim).map(|d| keys[code_key_index(shape.padded_dim(), head, slot, d)].cast_unsigned()));
-            out.extend(values[row * dim..(row + 1) * dim].iter().map(|code| code.cast_unsigned()));
+            out.extend((0..dim).map(|d| values[code_value_index(dim, head, slot, d)].cast_unsigned()));
         }
     }
 }
@@ -52,8 +52,8 @@ pub fn get_row(fields: &mut Fields<'_>, kind: KvType, shape: KvShape, page: &mut
             for d in 0..dim {
                 keys[code_key_index(shape.padded_dim(), head, slot, d)] = fields.code()?;
             }
-            for value in &mut values[row * dim..(row + 1) * dim] {
-                *value = fields.code()?;
+            for d in 0..dim {
+                values[code_value_index(dim, head, slot, d)] = fields.code()?;
             }
         }
     }
