@@ -8,6 +8,7 @@ import { digestOf, filesUnder, optimised, pathRemaps } from "./build-wasm.ts";
 import { inRepository, repositoryRoot } from "./local/paths.ts";
 import { isMain, reportFailure, run } from "./local/run.ts";
 import { ensureRust } from "./local/rust.ts";
+import { metered } from "./wasm-meter.ts";
 
 const crate = inRepository("wasm/grammar");
 const output = inRepository("wasm/pkg/grammar");
@@ -39,7 +40,7 @@ async function build(): Promise<void> {
   if (status !== 0) throw new Error(`cargo could not build the grammar library (status ${String(status)}).`);
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
-  writeFileSync(join(output, "grammar.wasm"), readFileSync(join(folder, triple, "release", "spikingbrain_grammar.wasm")));
+  writeFileSync(join(output, "grammar.wasm"), metered(readFileSync(join(folder, triple, "release", "spikingbrain_grammar.wasm"))));
   writeFileSync(stamp, stampText());
 }
 
@@ -53,7 +54,11 @@ export function grammarStaleness(): string | undefined {
 }
 
 function stampText(): string {
-  const inputs = filesUnder(crate, new Set(["target", "tests"])).concat("infra/build-grammar.ts", "wasm/rust-toolchain.toml");
+  const inputs = filesUnder(crate, new Set(["target", "tests"])).concat(
+    "infra/build-grammar.ts",
+    "infra/wasm-meter.ts",
+    "wasm/rust-toolchain.toml",
+  );
   const outputs = filesUnder(output, new Set()).filter((file) => file.endsWith(".wasm"));
   return `${digestOf(inputs)}  sources\n${digestOf(outputs)}  library\n`;
 }

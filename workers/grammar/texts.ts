@@ -8,7 +8,8 @@ import { parseExact } from "../encoding/exact-json.ts";
 import { notHeldTo, tooManyTexts } from "./failures.ts";
 import { beyondLarkLimits } from "./lark-limits.ts";
 import { beyondLimits } from "./schema-limits.ts";
-import { byteTokens, GrammarRefusal, GrammarTrap, WasmGrammar, type TextTokens } from "./wasm-grammar.ts";
+import { begin, tried, tryOut } from "./trial.ts";
+import { byteTokens, GrammarExhaustion, GrammarRefusal, GrammarTrap, WasmGrammar, type TextTokens } from "./wasm-grammar.ts";
 
 /** Of an isolate's 128 MB, with tokenizers and their texts beside them. An instance that is larger makes room for a new one when nothing needs it. */
 const mostBytes = 80 << 20;
@@ -21,6 +22,7 @@ const mostTexts = 128;
 /** The library's words for it. */
 const tooManyPlaces = /too many (states|expressions)/;
 const tooMuch = "it takes more of the library's memory or stack than there is";
+const tooMuchWork = "it takes more of the library's work than a grammar, or a step of its text, may take";
 
 export class GrammarTexts {
   readonly #code: WebAssembly.Module;
@@ -41,17 +43,19 @@ export class GrammarTexts {
     return this.#count;
   }
 
-  /** @throws ServiceError that says why it can't be held to. */
+  /** @throws ServiceError that says why it can't be held to, or why an answer would break off. */
   check(constraint: Constraint): void {
+    this.#try(constraint, tryOut);
+  }
+
+  #try(constraint: Constraint, use: (grammar: WasmGrammar, constraint: Constraint) => void): void {
     const invalid = constraintRefusalOf(constraint);
     if (invalid !== undefined) throw new ServiceError(invalid);
     const beyond = beyondKindsLimits(constraint);
     if (beyond !== undefined) throw new ServiceError(notHeldTo(beyond));
     try {
       const grammar = (this.#trying ??= tryingInstance(this.#code));
-      const handle = grammar.open(tried, constraint);
-      grammar.accept(handle, new Uint32Array());
-      grammar.close(handle);
+      use(grammar, constraint);
     } catch (cause) {
       throw refusalOf(cause);
     } finally {
@@ -62,7 +66,8 @@ export class GrammarTexts {
   /** A text of these tokens so far. @throws ServiceError where it can't be held to its constraint, or there are too many. */
   open(constraint: Constraint, tokenizer: TextTokenizer, tokens: Uint32Array): { readonly text: Text; readonly step: GrammarStep } {
     if (this.#count >= mostTexts) throw new ServiceError(tooManyTexts(mostTexts));
-    this.check(constraint);
+    // Answers are asked for by those who have had it checked: only that what traps takes nobody's text along is left to see to.
+    this.#try(constraint, begin);
     const text = new Text(this, constraint, tokenizer);
     this.#count += 1;
     try {
@@ -170,9 +175,6 @@ export class Text {
   }
 }
 
-/** The number of {@link byteTokens} in the instance that tries. */
-const tried = 0;
-
 function tryingInstance(code: WebAssembly.Module): WasmGrammar {
   const grammar = new WasmGrammar(code, mostTriedBytes);
   grammar.addTokenizer(tried, byteTokens);
@@ -186,6 +188,7 @@ function beyondKindsLimits({ kind, text }: Constraint): string | undefined {
 
 function refusalOf(cause: unknown): ServiceError {
   if (cause instanceof GrammarRefusal) return new ServiceError(notHeldTo(cause.message), { cause });
+  if (cause instanceof GrammarExhaustion) return new ServiceError(notHeldTo(tooMuchWork), { cause });
   if (cause instanceof GrammarTrap) return new ServiceError(notHeldTo(tooMuch), { cause });
   throw cause;
 }

@@ -14,6 +14,8 @@ interface GrammarExports {
   readonly accept: (text: number) => number;
   readonly rollback: (text: number, count: number) => number;
   readonly close: (text: number) => void;
+  /** What a call may still take (`infra/wasm-meter.ts`). */
+  readonly work: { value: number };
 }
 
 /** The library's word for why it does not take something. */
@@ -25,6 +27,18 @@ export class GrammarRefusal extends Error {
 export class GrammarTrap extends Error {
   override readonly name = "GrammarTrap";
 }
+
+/** What was asked for took more of the instance's work than it may; the instance has trapped by it. */
+export class GrammarExhaustion extends Error {
+  override readonly name = "GrammarExhaustion";
+}
+
+/**
+ * What calls may take of the instance's work, in iterations of its loops (`infra/wasm-meter.ts`): a million take about a millisecond. A step takes up to
+ * some 300,000 with a model's tokens, its tokens one by one not counted, and a compilation of large schemas up to 30 million.
+ */
+export const mostWork = { open: 100_000_000, step: 30_000_000, token: 100_000 } as const;
+const withoutBound = 2 ** 31 - 1;
 
 /** What of a tokenizer texts are made of. */
 export interface TextTokens {
@@ -63,12 +77,31 @@ export function tokensOf(tokenizer: Tokenizer, vocabularySize: number, ends: rea
   };
 }
 
-/** One token a byte: enough to say whether a grammar can be held to, in a tenth of a millisecond. */
+const isLetter = (byte: number | undefined): byte is number => byte !== undefined && byte >= 0x61 && byte <= 0x7a;
+const firstPair = 257;
+
+/**
+ * One token a byte, and one for two letters of the alphabet, as longer tokens lead to more places than bytes do: enough to say whether a grammar can be
+ * held to, in a tenth of a millisecond.
+ */
 export const byteTokens: TextTokens = {
-  size: 257,
+  size: firstPair + 26 * 26,
   ends: [256],
-  bytes: (id) => (id === 256 ? new Uint8Array() : Uint8Array.of(id)),
-  encode: (text) => Uint32Array.from(encoder.encode(text)),
+  bytes(id) {
+    if (id < 256) return Uint8Array.of(id);
+    return id < firstPair ? new Uint8Array() : Uint8Array.of(0x61 + Math.floor((id - firstPair) / 26), 0x61 + ((id - firstPair) % 26));
+  },
+  encode(text) {
+    const ids: number[] = [];
+    const bytes = encoder.encode(text);
+    for (let at = 0; at < bytes.length; at += 1) {
+      const [first = 0, second] = bytes.subarray(at, at + 2);
+      const isPair = isLetter(first) && isLetter(second);
+      ids.push(isPair ? firstPair + 26 * (first - 0x61) + (second - 0x61) : first);
+      if (isPair) at += 1;
+    }
+    return Uint32Array.from(ids);
+  },
 };
 
 export class WasmGrammar {
@@ -76,6 +109,7 @@ export class WasmGrammar {
   readonly #memory: InstanceType<typeof Memory>;
   readonly #encoders = new Map<number, TextTokens["encode"]>();
   #isTrapped = false;
+  #granted = 0;
 
   /** What would take more memory than so many bytes traps. */
   constructor(code: WebAssembly.Module, mostBytes: number) {
@@ -96,7 +130,12 @@ export class WasmGrammar {
     return this.#memory.buffer.byteLength;
   }
 
-  /** @throws GrammarRefusal, GrammarTrap; as everything here. */
+  /** What the last call took. */
+  get workTaken(): number {
+    return this.#granted - this.#exports.work.value;
+  }
+
+  /** @throws GrammarRefusal, GrammarTrap, GrammarExhaustion; as everything here. */
   addTokenizer(number: number, tokens: TextTokens): void {
     this.#encoders.set(number, tokens.encode);
     const words = Array.from({ length: tokens.size }, (_unused, id) => {
@@ -112,32 +151,32 @@ export class WasmGrammar {
       at += 2 + word.length;
     }
     for (const [index, id] of tokens.ends.entries()) view.setUint32(at + 4 * index, id, true);
-    this.#call(input, ({ add_tokenizer: add }) => add(number, tokens.size) === 0);
+    this.#call(input, withoutBound, ({ add_tokenizer: add }) => add(number, tokens.size) === 0);
   }
 
   /** A text's handle. */
   open(tokenizer: number, { kind, text }: Constraint): number {
     let handle = 0;
-    this.#call(encoder.encode(JSON.stringify({ kind, text })), ({ open }) => (handle = open(tokenizer)) !== 0);
+    this.#call(encoder.encode(JSON.stringify({ kind, text })), mostWork.open, ({ open }) => (handle = open(tokenizer)) !== 0);
     return handle;
   }
 
-  accept(handle: number, tokens: Uint32Array): GrammarStep {
-    return stepOf(this.#call(littleEndian(tokens), ({ accept }) => accept(handle) === 0));
+  accept(handle: number, tokens: Uint32Array, work: number = mostWork.step + tokens.length * mostWork.token): GrammarStep {
+    return stepOf(this.#call(littleEndian(tokens), work, ({ accept }) => accept(handle) === 0));
   }
 
   rollback(handle: number, tokens: number): GrammarStep {
-    return stepOf(this.#call(new Uint8Array(), ({ rollback }) => rollback(handle, tokens) === 0));
+    return stepOf(this.#call(new Uint8Array(), mostWork.step, ({ rollback }) => rollback(handle, tokens) === 0));
   }
 
   close(handle: number): void {
     if (this.#isTrapped) return;
-    this.#guard(() => this.#exports.close(handle));
+    this.#guard(withoutBound, () => this.#exports.close(handle));
   }
 
   /** What the call has put out. */
-  #call(input: Uint8Array, run: (exports: GrammarExports) => boolean): Uint8Array {
-    return this.#guard(() => {
+  #call(input: Uint8Array, work: number, run: (exports: GrammarExports) => boolean): Uint8Array {
+    return this.#guard(work, () => {
       this.#put(input);
       const succeeded = run(this.#exports);
       const at = this.#exports.output();
@@ -147,15 +186,18 @@ export class WasmGrammar {
     });
   }
 
-  #guard<T>(use: () => T): T {
+  #guard<T>(work: number, use: () => T): T {
     if (this.#isTrapped) throw new GrammarTrap("the instance has trapped before");
     try {
+      this.#granted = Math.min(work, withoutBound);
+      this.#exports.work.value = this.#granted;
       return use();
     } catch (cause) {
       if (cause instanceof GrammarRefusal) throw cause;
       // A trap, a stack that is too deep, or a defect here: what the instance holds can't be trusted after any of them.
       this.#isTrapped = true;
-      throw new GrammarTrap(cause instanceof Error ? cause.message : String(cause), { cause });
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw this.#exports.work.value === 0 ? new GrammarExhaustion(message, { cause }) : new GrammarTrap(message, { cause });
     }
   }
 

@@ -13,19 +13,23 @@ const SLICED: std::ops::Range<usize> = 4_096..100_000;
 /// Bytes of a forced text that are tokenized at once.
 const MOST_TOKENIZED: usize = 1024;
 
+/// The tokenizer that grammars are tried with before any text is held to them: its few tokens ask for less work than a model's do.
+const TRIED: u32 = 0;
+
 /// In steps of the library's own work, not in time: the same grammar is refused on every machine. It does some 50,000 of the first and 14,000 of the
-/// second in a millisecond as native code. A state of the lexer takes one or two kilobytes.
-fn limits() -> ParserLimits {
-    ParserLimits {
+/// second in a millisecond as native code. A state of the lexer takes one or two kilobytes. What these do not count, `infra/wasm-meter.ts` does.
+fn limits(number: u32) -> ParserLimits {
+    let limits = ParserLimits {
         initial_lexer_fuel: 500_000,
         step_lexer_fuel: 200_000,
-        step_max_items: 20_000,
-        max_items_in_row: 1200,
+        step_max_items: 100_000,
+        max_items_in_row: 5000,
         max_lexer_states: 10_000,
         max_grammar_size: 100_000,
         precompute_large_lexemes: false,
         verbose_errors: false,
-    }
+    };
+    if number == TRIED { ParserLimits { step_lexer_fuel: 30_000, ..limits } } else { limits }
 }
 
 /// One tokenizer's.
@@ -65,7 +69,7 @@ fn factory(number: u32, vocabulary: usize, input: &[u8]) -> Result<(ParserFactor
     let slices = if SLICED.contains(&vocabulary) { SlicedBiasComputer::general_slices() } else { Vec::new() };
     let mut factory = ParserFactory::new(&tokens, InferenceCapabilities::default(), &slices).map_err(|error| error.to_string())?;
     factory.quiet();
-    *factory.limits_mut() = limits();
+    *factory.limits_mut() = limits(number);
     Ok((factory, words))
 }
 
