@@ -8,10 +8,14 @@ import type { Engine } from "../../wasm/pkg/relaxed/spikingbrain.js";
 const chunkBytes = 1 << 20;
 
 /** Node's types know the interfaces of WebAssembly, not its functions. */
-const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: { validate(bytes: Uint8Array): boolean } };
+type Compiled = import("../../wasm/pkg/relaxed/spikingbrain.js").SyncInitInput;
+const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: { readonly Module: new (bytes: Uint8Array) => Compiled } };
 
-export function bestPackage(validates = (bytes: Uint8Array): boolean => WebAssembly.validate(bytes)): PackageName {
-  const name = packageNames.find((candidate) => validates(wasmBytes(candidate)));
+/** Compiled once a thread, which also tells whether the host can: to look at a package's code costs milliseconds each time. */
+const modules = new Map<PackageName, Compiled | undefined>();
+
+export function bestPackage(runs = (name: PackageName): boolean => moduleOf(name) !== undefined): PackageName {
+  const name = packageNames.find(runs);
   if (name === undefined) throw new Error("This host validates neither build of the engine: it needs WebAssembly with SIMD.");
   return name;
 }
@@ -47,13 +51,27 @@ type Glue = typeof import("../../wasm/pkg/relaxed/spikingbrain.js");
 export async function instantiate(name: PackageName): Promise<Pick<Glue, "ModelLoader" | "ModelInspector"> & { readonly memory: Memory }> {
   const glue = (await import(`../../wasm/pkg/${name}/spikingbrain.js`)) as Glue;
   const { ModelLoader, ModelInspector } = glue;
-  return { ModelLoader, ModelInspector, memory: glue.initSync({ module: wasmBytes(name) }).memory };
+  const module = moduleOf(name);
+  if (module === undefined) throw new Error(`This host does not validate the engine's ${name} build.`);
+  return { ModelLoader, ModelInspector, memory: glue.initSync({ module }).memory };
 }
 
 interface Memory {
   readonly buffer: ArrayBufferLike;
 }
 
-function wasmBytes(name: PackageName): Buffer<ArrayBuffer> {
-  return readFileSync(join(import.meta.dirname, "../../wasm/pkg", name, "spikingbrain_bg.wasm"));
+/** Undefined where this host has not the instructions. */
+function moduleOf(name: PackageName): Compiled | undefined {
+  if (!modules.has(name))
+    modules.set(name, compiled(readFileSync(join(import.meta.dirname, "../../wasm/pkg", name, "spikingbrain_bg.wasm"))));
+  return modules.get(name);
+}
+
+function compiled(bytes: Uint8Array): Compiled | undefined {
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch (error) {
+    if (error instanceof Error && error.name === "CompileError") return undefined;
+    throw error;
+  }
 }

@@ -1,14 +1,17 @@
 /** A model's file on its way into the engine: the ranges of bytes that the engine needs, chunk by chunk. */
+import { readSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 
-/** Bytes that are read at once. */
-const wholeChunkBytes = 1 << 20;
-/** The same where only a part of each matrix is needed: what is read beyond that is read in vain. */
+/** Bytes that are read at once where only a part of each matrix is needed: what is read beyond that is read in vain. Else the loader's room is filled. */
 export const partChunkBytes = 1 << 16;
+/** What is read before whatever else waits in this thread goes on. */
+const pauseBytes = 1 << 23;
 
 /** What of the engine's loader takes a file. */
 export interface FileLoader {
-  push(chunk: Uint8Array): void;
+  room(): Uint8Array;
+  pushRoom(bytes: number): void;
   neededFrom(): number;
   skip(bytes: number): void;
 }
@@ -45,26 +48,30 @@ async function versionOfOpen(file: FileHandle): Promise<FileVersion> {
 
 /** Returns how many bytes were read. */
 export async function pushFile(path: string, loader: FileLoader, reading: FileReading = {}): Promise<number> {
-  const { onProgress, version, chunkBytes = wholeChunkBytes } = reading;
+  const { onProgress, version, chunkBytes = Infinity } = reading;
   const file = await open(path);
   try {
     const found = await versionOfOpen(file);
     requireVersion(path, found, version);
-    // One for all chunks, as the engine copies what it takes: fresh memory costs as much as the reading.
-    const buffer = new Uint8Array(chunkBytes);
-    let read = 0;
+    let [read, pauses] = [0, 0];
     for (let at = 0; at < found.bytes;) {
       const needed = Math.min(loader.neededFrom(), found.bytes);
       // What is left behind the last tensor is pushed where it is short, so that the loader sees a file that is too long.
-      if (needed > at && (needed < found.bytes || found.bytes - at > chunkBytes)) {
+      if (needed > at && (needed < found.bytes || found.bytes - at > loader.room().byteLength)) {
         loader.skip(needed - at);
         at = needed;
       } else {
-        const { bytesRead } = await file.read(buffer, 0, chunkBytes, at);
+        // Here and now: another thread would hand over what this one's cache is to hold, and the engine computes without a pause all the same.
+        const room = loader.room();
+        const bytesRead = readSync(file.fd, room, 0, Math.min(room.byteLength, chunkBytes), at);
         if (bytesRead === 0) throw changed(path);
-        loader.push(buffer.subarray(0, bytesRead));
+        loader.pushRoom(bytesRead);
         read += bytesRead;
         at += bytesRead;
+        if (read >= (pauses + 1) * pauseBytes) {
+          pauses += 1;
+          await setImmediate();
+        }
       }
       onProgress?.(at);
     }

@@ -1,6 +1,6 @@
 /** The loader's surface, as wasm/API.md says it: names, codes, messages, and what a mistake leaves behind. */
 import { describe, expect, it } from "vitest";
-import { goldenFile, opened, packages, refusal, type Package } from "./packages.ts";
+import { goldenFile, loadGolden, opened, packages, refusal, type Package } from "./packages.ts";
 import { saved } from "./state-files.ts";
 
 const model = "alternating-q8_0";
@@ -35,6 +35,36 @@ describe.each(packages)("the %s package's ModelLoader", (_, built: Package) => {
       }),
     ).toEqual(wrong);
     expect(refusal(() => loader.finish())).toEqual(wrong);
+  });
+
+  it("takes what is put into its own memory", () => {
+    const file = goldenFile(`${model}.gguf`);
+    const loader = new built.ModelLoader('{"kvType":"f32"}');
+    const most = loader.room().byteLength;
+    expect(refusal(() => loader.pushRoom(most + 1))).toEqual({
+      code: "invalid_argument",
+      message: `invalid argument: the room has ${String(most)} bytes; ${String(most + 1)} cannot be taken`,
+    });
+    // Chunks that end within rows, some of them handed in by the other way.
+    for (let [at, round] = [0, 0]; at < file.length; round += 1) {
+      const chunk = file.subarray(at, at + Math.min(most, 10_007));
+      if (round % 3 === 2) loader.push(chunk);
+      else {
+        loader.room().set(chunk);
+        loader.pushRoom(chunk.byteLength);
+      }
+      at += chunk.byteLength;
+    }
+    const engine = loader.finish();
+    const sequence = opened(engine, [1, 2, 3, 4]);
+    engine.step(Uint32Array.of(sequence, 4));
+    const found = saved(engine, sequence);
+    engine.free();
+    const whole = loadGolden(built, model);
+    const expected = opened(whole, [1, 2, 3, 4]);
+    whole.step(Uint32Array.of(expected, 4));
+    expect(found).toEqual(saved(whole, expected));
+    whole.free();
   });
 
   it("is consumed by finish, also when that throws", () => {

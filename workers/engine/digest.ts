@@ -1,4 +1,4 @@
-/** SHA-256 of bytes as they come: by workerd's own stream, and where there is none, as in browsers, of all bytes once they are there. */
+/** SHA-256 of bytes as they come, by workerd's own stream. */
 
 export interface Digest {
   write(chunk: Uint8Array): Promise<void>;
@@ -6,15 +6,12 @@ export interface Digest {
   end(): Promise<Uint8Array>;
 }
 
+/** Browsers, for which this is type-checked too, have no such stream. */
 type DigestStreams = new (algorithm: "SHA-256") => WritableStream<Uint8Array> & { readonly digest: Promise<ArrayBuffer> };
 
-/** Of at most `bytes` bytes, which is what the second kind takes of the memory. */
-export function newDigest(bytes: number): Digest {
-  const { DigestStream } = crypto as { readonly DigestStream?: DigestStreams };
-  return DigestStream === undefined ? ofAllBytes(bytes) : ofStream(new DigestStream("SHA-256"));
-}
-
-function ofStream(stream: InstanceType<DigestStreams>): Digest {
+export function newDigest(): Digest {
+  const { DigestStream } = crypto as unknown as { readonly DigestStream: DigestStreams };
+  const stream = new DigestStream("SHA-256");
   const writer = stream.getWriter();
   return {
     write: (chunk) => writer.write(chunk),
@@ -22,18 +19,5 @@ function ofStream(stream: InstanceType<DigestStreams>): Digest {
       await writer.close();
       return new Uint8Array(await stream.digest);
     },
-  };
-}
-
-function ofAllBytes(most: number): Digest {
-  const bytes = new Uint8Array(most);
-  let length = 0;
-  return {
-    write(chunk) {
-      bytes.set(chunk, length);
-      length += chunk.byteLength;
-      return Promise.resolve();
-    },
-    end: async () => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes.subarray(0, length))),
   };
 }

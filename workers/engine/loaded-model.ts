@@ -5,7 +5,7 @@ import { engineErrorCode, type Engine, type LoaderOptions, type ModelLoader, typ
 import { messageOf } from "../contracts/request/failures.ts";
 import { modelInvalid } from "./failures.ts";
 import type { Making } from "../waiting/once-per-isolate.ts";
-import { loadWeights, readManifest } from "./weights.ts";
+import { loadWeights, readManifest, type ModelFiles } from "./weights.ts";
 
 /** What the model's states belong to. */
 export type ModelDigests = Required<Pick<LoaderOptions, "modelDigest" | "tokenizerDigest">>;
@@ -18,7 +18,7 @@ export interface LoadedFile<E = PartEngine> {
 
 /** `requestTokens` bounds a request where the model's state has no bound of its own. */
 export async function loadModel<E extends Engine>(
-  files: Pick<Fetcher, "fetch">,
+  files: ModelFiles,
   createLoader: (digests: ModelDigests) => ModelLoader<E>,
   requestTokens: number,
   making: Making,
@@ -29,7 +29,7 @@ export async function loadModel<E extends Engine>(
 
 /** Of a model in stages the part of the engine that leads. */
 export async function loadFile<E>(
-  files: Pick<Fetcher, "fetch">,
+  files: ModelFiles,
   createLoader: (options: ModelDigests & Pick<LoaderOptions, "cut">) => ModelLoader<E>,
   making: Making,
 ): Promise<LoadedFile<E>> {
@@ -41,7 +41,7 @@ export async function loadFile<E>(
 
 /** What the loader was made to take of the model's file. */
 export async function loadPart<E>(
-  files: Pick<Fetcher, "fetch">,
+  files: ModelFiles,
   manifest: ModelManifest,
   createLoader: (digests: ModelDigests) => ModelLoader<E>,
   making: Making,

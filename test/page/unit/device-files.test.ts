@@ -2,6 +2,8 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { toHex } from "../../../workers/encoding/hex.ts";
 import type { ModelDownload, ModelManifest } from "../../../workers/contracts/model-files.ts";
+import type { ModelLoader } from "../../../workers/engine/engine-surface.ts";
+import { loadWeights } from "../../../workers/engine/weights.ts";
 import { dropOthers, requireRoom, weightFiles } from "../../../workers/page/device/kept-files.ts";
 import type { LoadProgress } from "../../../workers/page/device/protocol.ts";
 
@@ -61,6 +63,25 @@ describe("weights in the browser", () => {
     expect(await load()).toEqual([1, 2, 3, 4, 5]);
     expect(asked).toEqual([]);
     expect(progress.at(-1)).toEqual({ received: 5, total: 5, downloads: false });
+  });
+
+  it("have their digest made once, whether they come or were kept", async () => {
+    const digest = vi.spyOn(crypto.subtle, "digest");
+    for (const read of ["downloaded", "kept"]) {
+      digest.mockClear();
+      const files = weightFiles({ id: "m" } as ModelManifest, download, () => undefined);
+      const pushed: number[] = [];
+      const loader: ModelLoader<number[]> = {
+        push: (chunk) => void pushed.push(...chunk),
+        neededFrom: () => 0,
+        skip: () => undefined,
+        finish: () => pushed,
+        free: () => undefined,
+      };
+      expect(await loadWeights(files, { shards: download.files }, loader, () => undefined), read).toEqual([1, 2, 3, 4, 5]);
+      expect(digest, read).toHaveBeenCalledTimes(parts.length);
+    }
+    digest.mockRestore();
   });
 
   it.each([

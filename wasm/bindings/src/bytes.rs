@@ -5,20 +5,29 @@ use core::cell::Cell;
 use js_sys::{Float32Array, Uint8Array, Uint32Array};
 use spikingbrain_engine::{Error, Result};
 
-/// Large enough that a crossing costs nothing beside what is done with the bytes.
-const CHUNK_BYTES: u32 = 64 << 10;
+/// Large enough that a crossing costs nothing beside what is done with the bytes, and small enough that a processor's cache has it all.
+pub const CHUNK_BYTES: u32 = 256 << 10;
 
-/// Calls `take` with the array's bytes, chunk by chunk.
-pub fn each_chunk(array: &Uint8Array, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+/// Calls `take` with the array's bytes, chunk by chunk; `room` is where they lie meanwhile.
+pub fn each_chunk(array: &Uint8Array, room: &mut Vec<u8>, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let length = array.length();
-    let mut chunk = reserved(length.min(CHUNK_BYTES))?;
+    make_room(room, length.min(CHUNK_BYTES))?;
     let mut at = 0;
     while at < length {
         let end = length.min(at.saturating_add(CHUNK_BYTES));
-        chunk.resize((end - at) as usize, 0);
-        array.subarray(at, end).copy_to(&mut chunk);
-        take(&chunk)?;
+        let chunk = &mut room[..(end - at) as usize];
+        array.subarray(at, end).copy_to(chunk);
+        take(chunk)?;
         at = end;
+    }
+    Ok(())
+}
+
+/// Lets `room` have at least so many bytes.
+pub fn make_room(room: &mut Vec<u8>, bytes: u32) -> Result<()> {
+    if room.len() < bytes as usize {
+        *room = reserved(bytes)?;
+        room.resize(bytes as usize, 0);
     }
     Ok(())
 }
@@ -56,7 +65,7 @@ pub fn all(array: &Uint8Array) -> Result<Vec<u8>> {
 /// The numbers that little-endian bytes are.
 pub fn floats(array: &Uint8Array) -> Result<Vec<f32>> {
     let mut values = reserved(array.length() / 4)?;
-    each_chunk(array, |chunk| {
+    each_chunk(array, &mut Vec::new(), |chunk| {
         values.extend(chunk.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])));
         Ok(())
     })?;

@@ -73,6 +73,8 @@ pub struct ModelLoader {
     loader: Loader,
     options: LoadOptions,
     exchange: Option<RankExchange>,
+    /// Where bytes come in, from the first of them on.
+    room: Vec<u8>,
 }
 
 #[wasm_bindgen]
@@ -86,12 +88,28 @@ impl ModelLoader {
             .with_spikes(options.spikes.map(Into::into))
             .with_rank(options.rank().or_throw()?)
             .with_cut(options.cut.map(Into::into));
-        Ok(Self { loader, options, exchange })
+        Ok(Self { loader, options, exchange, room: Vec::new() })
     }
 
     /// The file's next bytes.
     pub fn push(&mut self, chunk: &Uint8Array) -> Result<(), JsValue> {
-        bytes::each_chunk(chunk, |chunk| self.loader.push(chunk)).or_throw()
+        bytes::each_chunk(chunk, &mut self.room, |chunk| self.loader.push(chunk)).or_throw()
+    }
+
+    /// Room for the file's next bytes in this engine's own memory, where no copy of them is made: of use until the next call of anything.
+    pub fn room(&mut self) -> Result<Uint8Array, JsValue> {
+        bytes::make_room(&mut self.room, bytes::CHUNK_BYTES).or_throw()?;
+        // SAFETY: the bytes are there for as long as the loader, and it leaves them alone until they are handed in.
+        Ok(unsafe { Uint8Array::view_mut_raw(self.room.as_mut_ptr(), self.room.len()) })
+    }
+
+    /// Takes the first bytes of the room as the file's next.
+    #[wasm_bindgen(js_name = pushRoom)]
+    pub fn push_room(&mut self, bytes: u32) -> Result<(), JsValue> {
+        match self.room.get(..bytes as usize) {
+            Some(bytes) => self.loader.push(bytes).or_throw(),
+            None => Err(thrown(&Error::InvalidArgument(format!("the room has {} bytes; {bytes} cannot be taken", self.room.len())))),
+        }
     }
 
     /// Where the next byte lies that is needed; infinite once nothing more is.
@@ -108,15 +126,18 @@ impl ModelLoader {
 
     /// After the last byte.
     pub fn finish(self) -> Result<Engine, JsValue> {
-        let weights = self.loader.finish().or_throw()?;
-        let model = match self.exchange {
+        let Self { loader, options, exchange, room } = self;
+        // What is free from here on is what the engine is made to fit.
+        drop(room);
+        let weights = loader.finish().or_throw()?;
+        let model = match exchange {
             Some(exchange) => Model::of_rank(weights, Box::new(Bound(exchange))),
             None => Model::new(weights),
         };
         let model = model.or_throw()?;
-        let limit = self.options.memory_limit_bytes.map(|bytes| (bytes, memory::used_bytes as fn() -> usize));
-        let core = Core::new(model, self.options.kv_type.into(), limit).or_throw()?;
-        Ok(Engine { core: core.with_digests(self.options.digests()) })
+        let limit = options.memory_limit_bytes.map(|bytes| (bytes, memory::used_bytes as fn() -> usize));
+        let core = Core::new(model, options.kv_type.into(), limit).or_throw()?;
+        Ok(Engine { core: core.with_digests(options.digests()) })
     }
 }
 
@@ -138,7 +159,7 @@ impl ModelInspector {
 
     /// The file's next bytes; whether the header is whole.
     pub fn push(&mut self, chunk: &Uint8Array) -> Result<bool, JsValue> {
-        bytes::each_chunk(chunk, |chunk| {
+        bytes::each_chunk(chunk, &mut Vec::new(), |chunk| {
             if self.inspection.is_none() {
                 self.inspection = self.inspector.push(chunk)?;
             }
@@ -348,7 +369,7 @@ impl Engine {
         if chunk.length() == 0 {
             return self.core.push_state(sequence, &[]).or_throw();
         }
-        bytes::each_chunk(chunk, |chunk| self.core.push_state(sequence, chunk)).or_throw()
+        bytes::each_chunk(chunk, &mut Vec::new(), |chunk| self.core.push_state(sequence, chunk)).or_throw()
     }
 
     /// Bytes of a state file's header.

@@ -253,9 +253,17 @@ export class ModelLoader {
      */
     constructor(options_json: string, exchange?: RankExchange | null);
     /**
+     * Takes the first bytes of the room as the file's next.
+     */
+    pushRoom(bytes: number): void;
+    /**
      * The file's next bytes.
      */
     push(chunk: Uint8Array): void;
+    /**
+     * Room for the file's next bytes in this engine's own memory, where no copy of them is made: of use until the next call of anything.
+     */
+    room(): Uint8Array;
     /**
      * Passes over bytes that are not needed.
      */
@@ -336,6 +344,8 @@ export interface InitOutput {
     readonly modelloader_neededFrom: (a: number) => number;
     readonly modelloader_new: (a: number, b: number, c: number) => [number, number, number];
     readonly modelloader_push: (a: number, b: any) => [number, number];
+    readonly modelloader_pushRoom: (a: number, b: number) => [number, number];
+    readonly modelloader_room: (a: number) => [number, number, number];
     readonly modelloader_skip: (a: number, b: number) => [number, number];
     readonly __wbindgen_exn_store: (a: number) => void;
     readonly __externref_table_alloc: () => number;

@@ -822,6 +822,16 @@ export class ModelLoader {
         return this;
     }
     /**
+     * Takes the first bytes of the room as the file's next.
+     * @param {number} bytes
+     */
+    pushRoom(bytes) {
+        const ret = wasm.modelloader_pushRoom(this.__wbg_ptr, bytes);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
      * The file's next bytes.
      * @param {Uint8Array} chunk
      */
@@ -830,6 +840,17 @@ export class ModelLoader {
         if (ret[1]) {
             throw takeFromExternrefTable0(ret[0]);
         }
+    }
+    /**
+     * Room for the file's next bytes in this engine's own memory, where no copy of them is made: of use until the next call of anything.
+     * @returns {Uint8Array}
+     */
+    room() {
+        const ret = wasm.modelloader_room(this.__wbg_ptr);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return takeFromExternrefTable0(ret[0]);
     }
     /**
      * Passes over bytes that are not needed.
@@ -986,6 +1007,11 @@ function __wbg_get_imports() {
             return ret;
         },
         __wbindgen_generic_0000000000000002: function(arg0, arg1) {
+            // Cast intrinsic for `Ref(Slice(U8)) -> NamedExternref("Uint8Array")`.
+            const ret = getArrayU8FromWasm0(arg0, arg1);
+            return ret;
+        },
+        __wbindgen_generic_0000000000000003: function(arg0, arg1) {
             // Cast intrinsic for `Ref(String) -> Externref`.
             const ret = getStringFromWasm0(arg0, arg1);
             return ret;

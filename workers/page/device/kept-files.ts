@@ -34,7 +34,8 @@ export async function requireDigest(path: string, sha256: string): Promise<void>
 }
 
 /** What the engine's loader reads. */
-interface ModelFiles {
+interface CheckedFiles {
+  readonly areChecked: true;
   fetch(address: string): Promise<Response>;
 }
 
@@ -43,7 +44,7 @@ export function weightFiles(
   manifest: ModelManifest,
   { bytes, files }: ModelDownload,
   onProgress: (progress: LoadProgress) => void,
-): ModelFiles {
+): CheckedFiles {
   const { stages: _stages, ...model } = manifest;
   const whole: ModelManifest = { ...model, shards: files };
   let received = 0;
@@ -54,6 +55,7 @@ export function weightFiles(
     onProgress({ received, total: bytes, downloads });
   };
   return {
+    areChecked: true,
     async fetch(address) {
       const name = decodeURIComponent(address.slice(address.lastIndexOf("/") + 1));
       if (name === "manifest.json") return Response.json(whole);

@@ -5,6 +5,7 @@ use super::{Activations, Active, Kernel, MIX_COLUMNS, Scalar, products_of_codes}
 use crate::weights::matrix::{PANEL_ROWS, encode_row};
 use crate::weights::tensor_type::{BLOCK, GROUP};
 use crate::weights::{Matrix, TensorType};
+use core::mem::MaybeUninit;
 
 const KINDS: [TensorType; 7] =
     [TensorType::Q4_0, TensorType::Q4_1, TensorType::Q8_0, TensorType::I8, TensorType::F16, TensorType::Bf16, TensorType::F32];
@@ -12,7 +13,8 @@ const TOKENS: [usize; 7] = [1, 2, 3, 4, 5, 7, 11];
 
 /// Says where the active kernel, or the one it gives way to on some hosts, differs from the oracle by a bit; `None` where they agree.
 pub fn first_difference() -> Option<String> {
-    of::<Active>("").or_else(|| of::<<Active as Kernel>::Fours>(", in sums of four"))
+    let packed = panels::<Active>(&mut Numbers(2)).map(|difference| format!("{}: {difference}", Active::NAME));
+    packed.or_else(|| of::<Active>("")).or_else(|| of::<<Active as Kernel>::Fours>(", in sums of four"))
 }
 
 fn of<K: Kernel>(form: &str) -> Option<String> {
@@ -86,6 +88,62 @@ fn products<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
         }
     }
     None
+}
+
+/// Panels, packed out of order, against rows that are packed one by one; and panels with a number that is not finite in one of their rows.
+fn panels<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
+    for kind in KINDS {
+        for blocks in [1, 3, 4, 7, 8, 20, 37, GROUP + 61] {
+            let columns = blocks * kind.block_elements();
+            let difference = |what: &str| Some(format!("{what} {kind:?} rows of {columns}"));
+            let rows: Vec<Vec<u8>> = (0..3 * PANEL_ROWS).map(|_| encode_row(kind, &numbers.floats(columns, 3.0))).collect();
+            let (Ok(mut found), Ok(mut expected)) = (Matrix::new(kind, rows.len(), columns), Matrix::new(kind, rows.len(), columns)) else {
+                return difference("no matrix of");
+            };
+            let (row_bytes, panel_bytes) = (rows[0].len(), expected.panel_bytes());
+            let mut pack = |first: usize, rows: &[u8], step: usize| {
+                let mut room = vec![MaybeUninit::new(0xaa); rows.len().div_ceil(step * row_bytes) / PANEL_ROWS * panel_bytes];
+                let by_vectors = K::pack(kind, rows, step, row_bytes, &mut room).is_some();
+                (by_vectors, found.set_panels(first, rows, step, "difference").is_ok())
+            };
+            // Two panels, and before them one whose rows stand apart in the file.
+            let apart: Vec<&[u8]> = rows[..2 * PANEL_ROWS - 1].iter().map(Vec::as_slice).collect();
+            let packed = [pack(1, &rows[PANEL_ROWS..].concat(), 1), pack(0, &apart.concat(), 2)];
+            if packed != [(K::NAME != Scalar::NAME, true); 2] {
+                return difference("no panels of");
+            }
+            for (row, bytes) in rows.iter().enumerate() {
+                let bytes = if row < PANEL_ROWS { apart[2 * row] } else { bytes };
+                if expected.set_row(row, bytes, "difference").is_err() {
+                    return difference("not one of");
+                }
+            }
+            for (lane, infinity) in (0..PANEL_ROWS).filter_map(|lane| Some((lane, infinity(kind)?))) {
+                let mut panel = rows[..PANEL_ROWS].concat();
+                let at = lane * row_bytes + (columns - 1) / kind.block_elements() * kind.block_bytes();
+                panel[at..at + infinity.len()].copy_from_slice(infinity);
+                if pack(0, &panel, 1) != (false, false) {
+                    return difference("a number that is not finite in");
+                }
+                // The rows before it are packed again by themselves.
+                _ = pack(0, &apart.concat(), 2);
+            }
+            if (0..expected.panels()).any(|panel| found.panel(panel) != expected.panel(panel)) {
+                return difference("panels of");
+            }
+        }
+    }
+    None
+}
+
+/// As files write it, where a type has it.
+fn infinity(kind: TensorType) -> Option<&'static [u8]> {
+    match kind {
+        TensorType::Q4_0 | TensorType::Q4_1 | TensorType::Q8_0 | TensorType::F16 => Some(&[0x00, 0xfc]),
+        TensorType::Bf16 => Some(&[0x80, 0xff]),
+        TensorType::F32 => Some(&[0x00, 0x00, 0x80, 0xff]),
+        TensorType::I8 | TensorType::I32 => None,
+    }
 }
 
 fn matrix(kind: TensorType, rows: usize, columns: usize, numbers: &mut Numbers) -> Option<Matrix> {

@@ -23,6 +23,7 @@ use crate::math::{exp, greater, silu, softmax};
 use crate::spike::LARGEST_CODE;
 use crate::weights::matrix::PANEL_ROWS;
 use crate::weights::{Matrix, TensorType};
+use core::mem::MaybeUninit;
 use core::ops::Range;
 use half::bf16;
 
@@ -61,6 +62,18 @@ pub trait Kernel {
 
     /// F16.
     fn half_floats<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
+
+    /// Packs rows of a file, every `step`th of them from the first on, into as many panels (`weights/matrix.rs`) as there is room for, which it
+    /// then hands out as written; none where some number is not finite, nor where there is no faster way than row by row.
+    fn pack<'a>(
+        _kind: TensorType,
+        _rows: &[u8],
+        _step: usize,
+        _row_bytes: usize,
+        _panels: &'a mut [MaybeUninit<u8>],
+    ) -> Option<&'a mut [u8]> {
+        None
+    }
 
     /// Puts int8 codes, of activations or queries, as bytes and keys meet them: 16 bits for each, with nothing behind the last that counts.
     fn load(codes: &[i8], loaded: &mut [i16]) {

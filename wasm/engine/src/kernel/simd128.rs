@@ -16,12 +16,15 @@ mod bytes;
 mod codes;
 mod exponentials;
 mod floats;
+mod packing;
 
 use super::packed::Bytes;
 use super::{Activations, Kernel, Lanes, MIX_COLUMNS};
+use crate::weights::TensorType;
 use crate::weights::tensor_type::BLOCK;
 use core::arch::wasm32::*;
 use core::hint::black_box;
+use core::mem::MaybeUninit;
 
 /// Baseline SIMD: every current host.
 #[cfg(not(target_feature = "relaxed-simd"))]
@@ -201,6 +204,16 @@ macro_rules! kernel {
             #[inline(always)]
             fn half_floats<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
                 floats::half_floats::<T>(panel, x, token)
+            }
+
+            fn pack<'a>(
+                kind: TensorType,
+                rows: &[u8],
+                step: usize,
+                row_bytes: usize,
+                panels: &'a mut [MaybeUninit<u8>],
+            ) -> Option<&'a mut [u8]> {
+                packing::pack(kind, rows, step, row_bytes, panels)
             }
 
             #[inline(always)]

@@ -178,6 +178,22 @@ impl<'a> Cursor<'a> {
         self.take(length)
     }
 
+    /// Passes over strings, as far as they are there and at most so many; returns how many. Hosts compile anew what runs long, and a vocabulary
+    /// does: so it is a small function by itself.
+    #[inline(never)]
+    fn pass_over(&mut self, count: u64) -> u64 {
+        let mut passed = 0;
+        while passed < count
+            && let Some((length, rest)) = self.bytes[self.at..].split_first_chunk()
+            && let Ok(length) = usize::try_from(u64::from_le_bytes(*length))
+            && length <= rest.len()
+        {
+            self.at += size_of::<u64>() + length;
+            passed += 1;
+        }
+        passed
+    }
+
     fn name(&mut self, what: &str) -> core::result::Result<String, Stop> {
         let bytes = self.string(|| what.to_owned())?;
         if bytes.is_empty() || bytes.len() > 65_535 {
@@ -294,7 +310,8 @@ fn array(cursor: &mut Cursor<'_>, kind: u32, count: u64, key: &str) -> core::res
 
 fn texts(cursor: &mut Cursor<'_>, count: u64, key: &str) -> core::result::Result<Value, Stop> {
     let mut texts = (count <= MAX_KEPT_ITEMS).then(Vec::new);
-    for _ in 0..count {
+    let passed = if texts.is_none() { cursor.pass_over(count) } else { 0 };
+    for _ in passed..count {
         let bytes = cursor.string(|| format!("an item of '{key}'"))?;
         if bytes.len() as u64 > MAX_KEPT_STRING_BYTES {
             texts = None;

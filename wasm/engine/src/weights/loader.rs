@@ -1,4 +1,4 @@
-//! Streams a GGUF into packed weights: at no time is more than one row in memory twice.
+//! Streams a GGUF into packed weights: at no time are more than the rows of two panels in memory twice, beside what is given at once.
 
 mod current;
 mod matching;
@@ -79,7 +79,8 @@ struct Body {
     end: u64,
     infos: std::vec::IntoIter<(TensorInfo, Spec)>,
     current: Option<Current>,
-    row: Vec<u8>,
+    /// The first bytes of rows that are packed together, where a chunk has ended within them.
+    rows: Vec<u8>,
     tensors: HashMap<String, Tensor>,
     /// Of W8 weights, whose outliers name rows of the whole.
     slices: HashMap<String, Slice>,
@@ -216,13 +217,13 @@ impl Body {
         }
         grow_once(total);
         let infos = infos.into_iter();
-        Ok(Self { config, rank, parameters, end, infos, current: None, row: Vec::new(), tensors: HashMap::new(), slices: HashMap::new() })
+        Ok(Self { config, rank, parameters, end, infos, current: None, rows: Vec::new(), tensors: HashMap::new(), slices: HashMap::new() })
     }
 
     /// See [`Loader::needed_from`].
     fn needed_from(&self, position: u64) -> Option<u64> {
         match &self.current {
-            Some(_) if !self.row.is_empty() => Some(position),
+            Some(_) if !self.rows.is_empty() => Some(position),
             Some(current) => current.needed_from(),
             None => self.infos.as_slice().iter().find_map(|(info, spec)| {
                 let first = if spec.form.is_vector() { Some(0) } else { spec.slice(self.rank, self.config.kv_heads).next(0) };
@@ -257,14 +258,17 @@ impl Body {
                 continue;
             }
             let row_bytes = row_bytes(&current.info, &current.spec);
-            let taken = if self.row.is_empty() && chunk.len() >= row_bytes {
-                current.set_next_rows(chunk, row_bytes)?
+            let there = if self.rows.is_empty() { chunk.len() / row_bytes } else { 0 };
+            let together = current.rows_together(there) * row_bytes;
+            let taken = if self.rows.is_empty() && chunk.len() >= together {
+                current.set_next_rows(&chunk[..together], row_bytes)?;
+                together
             } else {
-                let taken = (row_bytes - self.row.len()).min(chunk.len());
-                self.row.extend_from_slice(&chunk[..taken]);
-                if self.row.len() == row_bytes {
-                    current.set_next_rows(&self.row, row_bytes)?;
-                    self.row.clear();
+                let taken = (together - self.rows.len()).min(chunk.len());
+                self.rows.extend_from_slice(&chunk[..taken]);
+                if self.rows.len() == together {
+                    current.set_next_rows(&self.rows, row_bytes)?;
+                    self.rows.clear();
                 }
                 taken
             };

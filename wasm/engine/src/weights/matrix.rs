@@ -16,14 +16,16 @@ use super::names::Slice;
 use super::outliers::{Entry, Outliers};
 use super::tensor_type::{BLOCK, GROUP, TensorType};
 use crate::error::{Error, Result};
+use crate::kernel::{Active, Kernel};
 use crate::memory::with_capacity;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 use half::{bf16, f16};
 
 /// Rows of a panel.
 pub const PANEL_ROWS: usize = 4;
 /// Scales of a group of W8 weights in a panel.
-const GROUP_HEAD_BYTES: usize = PANEL_ROWS * 4;
+pub const GROUP_HEAD_BYTES: usize = PANEL_ROWS * 4;
 /// A whole group of W8 weights in a panel.
 pub const GROUP_PANEL_BYTES: usize = GROUP_HEAD_BYTES + GROUP * PANEL_ROWS;
 
@@ -105,7 +107,7 @@ impl Matrix {
 
     /// The packed bytes of a panel.
     pub fn panel(&self, index: usize) -> &[u8] {
-        let bytes = PANEL_ROWS * packed_row_bytes(self.kind, self.columns);
+        let bytes = self.panel_bytes();
         &self.data[index * bytes..(index + 1) * bytes]
     }
 
@@ -138,11 +140,10 @@ impl Matrix {
         if !finite {
             return Err(Error::InvalidGguf(format!("tensor '{name}' holds a value that is not finite in row {row}")));
         }
-        if halves == 0 {
-            for (source, target) in bytes.chunks_exact(block).zip(panel.chunks_exact_mut(PANEL_ROWS * block)) {
-                target[lane * block..(lane + 1) * block].copy_from_slice(source);
-            }
-            return Ok(());
+        match block {
+            2 => return set_elements::<2>(panel, bytes, lane),
+            4 => return set_elements::<4>(panel, bytes, lane),
+            _ => {}
         }
         let head = halves * 2;
         for (source, target) in bytes.chunks_exact(block).zip(panel.chunks_exact_mut(PANEL_ROWS * block)) {
@@ -159,26 +160,49 @@ impl Matrix {
         Ok(())
     }
 
-    /// Packs the rows of a panel as they stand in the file, one behind another: as [`Self::set_row`] of each.
-    pub fn set_panel(&mut self, panel: usize, bytes: &[u8], name: &str) -> Result<()> {
+    /// Packs whole panels, from `first` on, as [`Self::set_row`] of each of their rows. `rows` are the file's; where a step is given, every so
+    /// many of them is packed, the first one included.
+    pub fn set_panels(&mut self, first: usize, rows: &[u8], step: usize, name: &str) -> Result<()> {
         let row_bytes = self.kind.row_bytes(self.columns);
-        let packed = match self.kind {
-            _ if bytes.len() != PANEL_ROWS * row_bytes || (panel + 1) * PANEL_ROWS > self.rows => false,
-            TensorType::Q4_0 => pack::<18, 1>(self.panel_mut(panel), bytes, row_bytes),
-            TensorType::Q4_1 => pack::<20, 2>(self.panel_mut(panel), bytes, row_bytes),
-            TensorType::Q8_0 => pack::<34, 1>(self.panel_mut(panel), bytes, row_bytes),
-            TensorType::F32 | TensorType::F16 | TensorType::Bf16 | TensorType::I8 | TensorType::I32 => false,
-        };
-        if packed {
-            return Ok(());
+        let panels = rows.len().div_ceil(step * row_bytes) / PANEL_ROWS;
+        let end = (first + panels) * self.panel_bytes();
+        if (first + panels) * PANEL_ROWS <= self.rows {
+            let kind = self.kind;
+            if Active::pack(kind, rows, step, row_bytes, self.room_of_panels(first, panels)).is_some() {
+                // SAFETY: the bytes up to the panels are there, and those of the panels have just been handed out as written.
+                unsafe { self.data.set_len(end.max(self.data.len())) };
+                return Ok(());
+            }
         }
-        // Says what is wrong with which row.
-        bytes.chunks(row_bytes).enumerate().try_for_each(|(lane, row)| self.set_row(panel * PANEL_ROWS + lane, row, name))
+        // Also says what is wrong with which row.
+        let packed = rows.chunks(step * row_bytes).take(panels * PANEL_ROWS).enumerate();
+        for (row, bytes) in packed {
+            self.set_row(first * PANEL_ROWS + row, &bytes[..row_bytes], name)?;
+        }
+        Ok(())
+    }
+
+    /// What a panel takes.
+    pub fn panel_bytes(&self) -> usize {
+        PANEL_ROWS * packed_row_bytes(self.kind, self.columns)
+    }
+
+    /// Room for the packed bytes of panels, those before them being there: panels mostly come in order, and what is written as a whole need not
+    /// be cleared first.
+    fn room_of_panels(&mut self, first: usize, panels: usize) -> &mut [MaybeUninit<u8>] {
+        let (start, end) = (first * self.panel_bytes(), (first + panels) * self.panel_bytes());
+        if self.data.len() <= start {
+            self.data.resize(start, 0);
+            return &mut self.data.spare_capacity_mut()[..end - start];
+        }
+        self.data.resize(end.max(self.data.len()), 0);
+        // SAFETY: bytes that are there may be written as if they were not, and nobody takes one away.
+        unsafe { &mut *(core::ptr::from_mut(&mut self.data[start..end]) as *mut [MaybeUninit<u8>]) }
     }
 
     /// The packed bytes of a panel, which are there from now on.
     fn panel_mut(&mut self, index: usize) -> &mut [u8] {
-        let bytes = PANEL_ROWS * packed_row_bytes(self.kind, self.columns);
+        let bytes = self.panel_bytes();
         let end = (index + 1) * bytes;
         if self.data.len() < end {
             self.data.resize(end, 0);
@@ -209,7 +233,7 @@ impl Matrix {
     /// Gives an I8 matrix its scales, `[rows, groups]`. `name` is for the message.
     pub fn set_scales(&mut self, scales: &[f32], name: &str) -> Result<()> {
         let groups = self.columns.div_ceil(GROUP);
-        let panel_bytes = PANEL_ROWS * packed_row_bytes(self.kind, self.columns);
+        let panel_bytes = self.panel_bytes();
         for (row, scales) in scales.chunks_exact(groups).enumerate().take(self.rows) {
             let start = row / PANEL_ROWS * panel_bytes + row % PANEL_ROWS * 4;
             for (group, scale) in scales.iter().enumerate() {
@@ -269,33 +293,15 @@ impl Matrix {
     }
 }
 
-/// Packs four rows of blocks of so many bytes, `HALVES` f16 numbers in front; whether those are all finite.
-fn pack<const BYTES: usize, const HALVES: usize>(panel: &mut [u8], rows: &[u8], row_bytes: usize) -> bool {
-    let (first, second) = rows.split_at(2 * row_bytes);
-    let blocks =
-        [&first[..row_bytes], &first[row_bytes..], &second[..row_bytes], &second[row_bytes..]].map(|row| row.as_chunks::<BYTES>().0);
-    let mut finite = true;
-    for (index, target) in panel.chunks_exact_mut(PANEL_ROWS * BYTES).enumerate() {
-        let sources: [&[u8; BYTES]; PANEL_ROWS] = core::array::from_fn(|lane| &blocks[lane][index]);
-        for half in 0..HALVES {
-            for (lane, source) in sources.iter().enumerate() {
-                let bytes = [source[half * 2], source[half * 2 + 1]];
-                finite &= f16::from_le_bytes(bytes).is_finite();
-                target[half * 8 + lane * 2..][..2].copy_from_slice(&bytes);
-            }
-        }
-        let codes = &mut target[HALVES * 8..];
-        for four in 0..(BYTES - HALVES * 2) / 4 {
-            for (lane, source) in sources.iter().enumerate() {
-                codes[four * 16 + lane * 4..][..4].copy_from_slice(&source[HALVES * 2 + four * 4..][..4]);
-            }
-        }
-    }
-    finite
+/// Puts elements of so many bytes in their places of a panel.
+fn set_elements<const BYTES: usize>(panel: &mut [u8], row: &[u8], lane: usize) -> Result<()> {
+    let places = panel.as_chunks_mut::<BYTES>().0.iter_mut().skip(lane).step_by(PANEL_ROWS);
+    places.zip(row.as_chunks::<BYTES>().0).for_each(|(place, element)| *place = *element);
+    Ok(())
 }
 
 /// Bytes of a row of a panel: as in the file, but for I8, which has its scales and whole blocks.
-fn packed_row_bytes(kind: TensorType, columns: usize) -> usize {
+pub fn packed_row_bytes(kind: TensorType, columns: usize) -> usize {
     match kind {
         TensorType::I8 => columns.div_ceil(GROUP) * 4 + columns.next_multiple_of(BLOCK),
         _ => kind.row_bytes(columns),

@@ -78,6 +78,11 @@ impl Slice {
         (matrix < self.matrices && self.kept.contains(&within)).then(|| matrix * self.kept.len() + within - self.kept.start)
     }
 
+    /// How many rows of the tensor, from `row` on, which the rank has, lie one behind another as they do in the rank's matrix.
+    pub fn kept_from(&self, row: usize) -> usize {
+        if self.kept == (0..self.of) { (self.of * self.matrices).saturating_sub(row) } else { self.kept.end.saturating_sub(row % self.of) }
+    }
+
     /// The first row of the tensor, from `row` on, that the rank has; none where the others have all the rest.
     pub fn next(&self, row: usize) -> Option<usize> {
         if self.is_empty() {

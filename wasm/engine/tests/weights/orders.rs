@@ -32,19 +32,22 @@ fn half_split(model: &TestModel) -> TestModel {
 
 #[test]
 fn interleaved_rows_equal_half_split_ones() {
-    let base = ModelSpec { architecture: "llama", biases: true, heads: 6, kv_heads: 3, head_dim: 10, rope_dim: 10, ..ModelSpec::default() };
-    for kind in [TensorType::F32, TensorType::F16, TensorType::Q8_0, TensorType::Q4_0, TensorType::Q4_1] {
+    let kinds = [TensorType::F32, TensorType::F16, TensorType::Q8_0, TensorType::Q4_0, TensorType::Q4_1];
+    // Heads of 16 rows are packed by the panel, those of 10 row by row.
+    for (head_dim, kind) in [10, 16].into_iter().flat_map(|head_dim| kinds.map(|kind| (head_dim, kind))) {
+        let rows = ModelSpec { head_dim, rope_dim: head_dim, ..ModelSpec::default() };
+        let base = ModelSpec { architecture: "llama", biases: true, heads: 6, kv_heads: 3, ..rows };
         let spec = if kind.is_quantised() { in_blocks(&base, kind) } else { ModelSpec { kind, ..base.clone() } };
         let interleaved = build(&spec);
         let tokens = Random::new(3).tokens(50, spec.vocabulary);
         for kv in KV_TYPES {
             let logits = |model: &TestModel| bits(&Runner::new(&model.bytes(), kv).fresh(&tokens, &[64]).0);
             let expected = logits(&interleaved);
-            assert_eq!(expected, logits(&half_split(&interleaved)), "{kind:?}, {kv:?}");
+            assert_eq!(expected, logits(&half_split(&interleaved)), "{kind:?}, {kv:?}, heads of {head_dim}");
             // The other order is another model, so the test can tell.
             let mut as_it_stands = half_split(&interleaved);
             as_it_stands.tensors = interleaved.tensors.clone();
-            assert_ne!(expected, logits(&as_it_stands), "{kind:?}, {kv:?}");
+            assert_ne!(expected, logits(&as_it_stands), "{kind:?}, {kv:?}, heads of {head_dim}");
         }
     }
 }

@@ -31,7 +31,7 @@ fn case(kind: TensorType, rows: usize, columns: usize, lowest: bool, random: &mu
     // As the loader packs them: whole panels where they come together, and rows.
     for (panel, rows) in encoded.chunks(PANEL_ROWS).enumerate() {
         if rows.len() == PANEL_ROWS && panel % 2 == 0 {
-            matrix.set_panel(panel, &rows.concat(), "test").unwrap();
+            matrix.set_panels(panel, &rows.concat(), 1, "test").unwrap();
         } else {
             (0..rows.len()).for_each(|lane| matrix.set_row(panel * PANEL_ROWS + lane, &rows[lane], "test").unwrap());
         }
@@ -165,7 +165,7 @@ fn a_panel_with_a_row_that_is_not_finite_is_refused_by_that_row() {
         let mut rows = encode_row(kind, &[1.0; 64]).repeat(PANEL_ROWS);
         let row_bytes = rows.len() / PANEL_ROWS;
         rows[2 * row_bytes..2 * row_bytes + 2].copy_from_slice(&[0, 0x7c]);
-        let refused = Matrix::new(kind, PANEL_ROWS, 64).unwrap().set_panel(0, &rows, "w").unwrap_err();
+        let refused = Matrix::new(kind, PANEL_ROWS, 64).unwrap().set_panels(0, &rows, 1, "w").unwrap_err();
         assert_eq!(refused.to_string(), "invalid GGUF: tensor 'w' holds a value that is not finite in row 2");
     }
 }

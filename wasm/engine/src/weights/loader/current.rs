@@ -32,21 +32,41 @@ impl Current {
         self.needed_row().map(|row| self.info.offset + row as u64 * bytes)
     }
 
-    /// Takes the next row that is kept from the front of `bytes`, or a panel of them; returns how many bytes.
-    pub(super) fn set_next_rows(&mut self, bytes: &[u8], row_bytes: usize) -> Result<usize> {
-        let row = self.needed_row().unwrap_or(self.next_row);
-        if let (Tensor::Matrix(matrix), Form::Matrix, Some(place)) = (&mut self.tensor, self.spec.form, self.slice.place(row))
-            && place.is_multiple_of(PANEL_ROWS)
-            && self.slice.place(row + PANEL_ROWS - 1) == Some(place + PANEL_ROWS - 1)
-            && let Some(panel) = bytes.get(..PANEL_ROWS * row_bytes)
-        {
-            matrix.set_panel(place / PANEL_ROWS, panel, &self.info.name)?;
-            self.next_row = row + PANEL_ROWS;
-            return Ok(panel.len());
+    /// How many rows, the next one that is kept and those behind it, are packed together where so many are there: whole panels of what the rank
+    /// has, if need be of more rows than are there.
+    pub(super) fn rows_together(&self, there: usize) -> usize {
+        let (Tensor::Matrix(_), Some(row)) = (&self.tensor, self.needed_row()) else {
+            return 1;
+        };
+        let (together, most) = match self.spec.form {
+            Form::Matrix => (PANEL_ROWS, there),
+            Form::HeadMatrices if self.head_dim.is_multiple_of(PANEL_ROWS) => (PANEL_ROWS, there),
+            Form::RotaryMatrix if self.head_dim.is_multiple_of(2 * PANEL_ROWS) => (2 * PANEL_ROWS, 2 * PANEL_ROWS),
+            _ => return 1,
+        };
+        let kept = most.min(self.slice.kept_from(row)) / together * together;
+        match self.slice.place(row) {
+            Some(place) if place.is_multiple_of(together) && self.slice.kept_from(row) >= together => kept.max(together),
+            _ => 1,
         }
-        self.set_row(row, &bytes[..row_bytes])?;
-        self.next_row = row + 1;
-        Ok(row_bytes)
+    }
+
+    /// Takes so many rows, as [`Self::rows_together`] has told.
+    pub(super) fn set_next_rows(&mut self, bytes: &[u8], row_bytes: usize) -> Result<()> {
+        let row = self.needed_row().unwrap_or(self.next_row);
+        self.next_row = row + bytes.len() / row_bytes;
+        let (Tensor::Matrix(matrix), Some(place), true) = (&mut self.tensor, self.slice.place(row), bytes.len() > row_bytes) else {
+            return self.set_row(row, bytes);
+        };
+        if self.spec.form != Form::RotaryMatrix {
+            return matrix.set_panels(place / PANEL_ROWS, bytes, 1, &self.info.name);
+        }
+        // Every other row is of one half of the head, and the others of the other.
+        for second in 0..2 {
+            let panel = half_split(place + second, self.head_dim) / PANEL_ROWS;
+            matrix.set_panels(panel, &bytes[second * row_bytes..], 2, &self.info.name)?;
+        }
+        Ok(())
     }
 
     fn set_row(&mut self, row: usize, bytes: &[u8]) -> Result<()> {
