@@ -47,7 +47,7 @@ export async function* answerEvents(response: Response, question: Question, answ
     yield [{ type: "prompt", logprobs: checkedScores(whole.scores, question, request.promptLogprobs) }];
     yield* taken([whole.part], (part) => answer.take(part));
   } else
-    for await (const events of serverEvents(bytesOf(response), mostBytes))
+    for await (const events of serverEvents(bytesOf(response), mostBytes, () => answer.tokens.length > 0))
       yield* taken(events, (event) => answer.take(dialect.part(event)));
 }
 

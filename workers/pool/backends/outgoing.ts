@@ -8,19 +8,6 @@ import { brokeOff, endedEarly } from "./failures.ts";
 
 /** Some tokens may wait for their reader. */
 const bufferBytes = 4096;
-/**
- * Tokens that come faster than this one after another go on together: a chunk passes through four Workers on its way, and costs each of them far
- * more than a token does. A first token waits for nothing, nor does an end; a model with a token every ten milliseconds is not held up at all while
- * a few streams run. Of many streams each waits a little longer, so that their chunks together cost the same as those of a few: otherwise each
- * stream more makes all others slower until no two tokens of one come together.
- */
-const chunkMilliseconds = { least: 10, ofStream: 2, most: 100 } as const;
-
-/** That run in this isolate. */
-let streams = 0;
-
-const chunkTime = (): number => Math.min(chunkMilliseconds.most, Math.max(chunkMilliseconds.least, chunkMilliseconds.ofStream * streams));
-
 export interface OutgoingOptions {
   /** Called when the reader has left, or the answer has ended: ends whatever `events` may still wait for. */
   readonly onEnd: () => void;
@@ -35,21 +22,17 @@ export function outgoing(
   { onEnd, endsWithState, watch = (all) => all }: OutgoingOptions,
 ): ReadableStream<Uint8Array> {
   const readerLeft = new AbortController();
-  const gathered = new Gathered(new Terminated(watch(events, readerLeft.signal), endsWithState));
+  const lively = new Lively(new Terminated(watch(events, readerLeft.signal), endsWithState));
   let left = false;
-  let isCounted = true;
-  streams++;
   const end = () => {
-    if (isCounted) streams--;
-    isCounted = false;
-    gathered.stop();
+    lively.stop();
     onEnd();
   };
   return new ReadableStream(
     {
       type: "bytes",
       async pull(controller) {
-        const next = await gathered.next();
+        const next = await lively.next();
         if (left) return;
         if (next !== "end") {
           controller.enqueue(next === "silence" ? encodeHeartbeat() : encodeEvents(next));
@@ -63,20 +46,18 @@ export function outgoing(
         left = true;
         readerLeft.abort();
         end();
-        void gathered.leave();
+        void lively.leave();
       },
     },
     { highWaterMark: bufferBytes },
   );
 }
 
-/** Events as they go on: those together that came almost together. */
-class Gathered {
+/** Events as they come, and signs of life between them. */
+class Lively {
   readonly #terminated: Terminated;
   readonly #waits = new Waits();
   #pending: Promise<readonly GenerateEvent[] | undefined> | undefined;
-  /** When the last went on; Unix milliseconds. */
-  #last = Number.NEGATIVE_INFINITY;
 
   constructor(terminated: Terminated) {
     this.#terminated = terminated;
@@ -84,19 +65,12 @@ class Gathered {
 
   /** `silence`: none has come for a while. */
   async next(): Promise<readonly GenerateEvent[] | "silence" | "end"> {
-    const first = await this.#within(heartbeatMilliseconds);
-    if (typeof first === "string") return first;
-    const events = [...first];
-    const since = Date.now();
-    const milliseconds = chunkTime();
-    const due = Math.min(this.#last + milliseconds, since + milliseconds);
-    for (let now = since; now < due && now >= since && events.at(-1)?.type === "token"; now = Date.now()) {
-      const more = await this.#within(due - now);
-      if (typeof more === "string") break;
-      events.push(...more);
-    }
-    this.#last = Date.now();
-    return events;
+    this.#pending ??= this.#terminated.next();
+    const events = await this.#waits.within(this.#pending, heartbeatMilliseconds, () => "silence" as const);
+    if (events === "silence") return events;
+    // After the end there is nothing else.
+    if (events !== undefined) this.#pending = undefined;
+    return events ?? "end";
   }
 
   stop(): void {
@@ -105,15 +79,6 @@ class Gathered {
 
   async leave(): Promise<void> {
     await this.#terminated.leave();
-  }
-
-  async #within(milliseconds: number): Promise<readonly GenerateEvent[] | "silence" | "end"> {
-    this.#pending ??= this.#terminated.next();
-    const events = await this.#waits.within(this.#pending, milliseconds, () => "silence" as const);
-    if (events === "silence") return events;
-    // After the end there is nothing else.
-    if (events !== undefined) this.#pending = undefined;
-    return events ?? "end";
   }
 }
 

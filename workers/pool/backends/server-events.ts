@@ -1,7 +1,7 @@
 /** A replica's stream of server-sent events, each a JSON value, within bounds. */
 import { createParser, type EventSourceParser } from "eventsource-parser";
-import { ServiceError } from "../../contracts/errors.ts";
-import { brokeOff, malformed } from "./failures.ts";
+import { malformed } from "./failures.ts";
+import { HeldBody } from "./held-body.ts";
 
 /** Longest event, in characters: that of a token with all its alternatives has some 2,000. */
 export const mostEventCharacters = 262_144;
@@ -9,24 +9,27 @@ export const mostEventCharacters = 262_144;
 const lastEvent = "[DONE]";
 
 /**
- * The events' values, those of one chunk together, until the last event or the stream's end. The body is let go when the reader leaves.
- * `mostBytes` bounds the whole stream. @throws ServiceError where it breaks, or is more or something else than it may be.
+ * The events' values, those of chunks that came together, until the last event or the stream's end. The body is let go when the reader leaves.
+ * `mostBytes` bounds the whole stream, and `mayWait` says whether what comes next may wait for more. @throws ServiceError where it breaks, or is more
+ * or something else than it may be, after what came before that.
  */
-export async function* serverEvents(body: ReadableStream<Uint8Array>, mostBytes: number): AsyncGenerator<unknown[], void, undefined> {
-  const reader = body.getReader();
-  const values = new EventValues();
-  let bytes = 0;
+export async function* serverEvents(
+  body: ReadableStream<Uint8Array>,
+  mostBytes: number,
+  mayWait: () => boolean,
+): AsyncGenerator<unknown[], void, undefined> {
+  const held = new HeldBody(body, mayWait);
+  const values = new EventValues(mostBytes);
   try {
     while (!values.ended) {
-      const { done, value } = await read(reader);
-      if (done) return;
-      bytes += value.byteLength;
-      if (bytes > mostBytes) throw malformed(`it has more than ${String(mostBytes)} bytes`);
-      const found = values.of(value);
+      const chunks = await held.next();
+      if (chunks === undefined) return;
+      const { found, wrong } = values.of(chunks);
       if (found.length > 0) yield found;
+      if (wrong !== undefined) throw wrong.cause;
     }
   } finally {
-    void reader.cancel().catch(() => undefined);
+    held.leave();
   }
 }
 
@@ -35,10 +38,13 @@ class EventValues {
   ended = false;
   readonly #decoder = new TextDecoder();
   readonly #parser: EventSourceParser;
+  readonly #mostBytes: number;
+  #bytes = 0;
   #found: unknown[] = [];
   #isTooLong = false;
 
-  constructor() {
+  constructor(mostBytes: number) {
+    this.#mostBytes = mostBytes;
     this.#parser = createParser({
       maxBufferSize: mostEventCharacters,
       onEvent: ({ data }) => {
@@ -52,20 +58,22 @@ class EventValues {
     });
   }
 
-  /** Those that are whole with this chunk. */
-  of(chunk: Uint8Array): unknown[] {
+  /** Those that are whole with these chunks, up to what is wrong. */
+  of(chunks: readonly Uint8Array[]): { readonly found: unknown[]; readonly wrong?: { readonly cause: unknown } } {
     this.#found = [];
+    try {
+      for (const chunk of chunks) this.#add(chunk);
+    } catch (cause) {
+      return { found: this.#found, wrong: { cause } };
+    }
+    return { found: this.#found };
+  }
+
+  #add(chunk: Uint8Array): void {
+    this.#bytes += chunk.byteLength;
+    if (this.#bytes > this.#mostBytes) throw malformed(`it has more than ${String(this.#mostBytes)} bytes`);
     this.#parser.feed(this.#decoder.decode(chunk, { stream: true }));
     if (this.#isTooLong) throw malformed(`an event has more than ${String(mostEventCharacters)} characters`);
-    return this.#found;
-  }
-}
-
-async function read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<ReadableStreamReadResult<Uint8Array>> {
-  try {
-    return await reader.read();
-  } catch {
-    throw new ServiceError(brokeOff());
   }
 }
 

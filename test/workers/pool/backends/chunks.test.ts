@@ -2,7 +2,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 import type { GenerateEvent } from "../../../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../../../workers/contracts/event-stream.ts";
-import { FakeBackend } from "../../../../workers/pool/backends/fake.ts";
 import { OpenAiBackend } from "../../../../workers/pool/backends/openai.ts";
 import { greedy } from "../../../contract/generation.ts";
 import { callOf } from "../../../contract/replica/as-backend.ts";
@@ -39,57 +38,124 @@ async function chunksOf(stream: ReadableStream<Uint8Array>): Promise<GenerateEve
   return chunks;
 }
 
-test("the first token goes on alone, those that follow it at once go on together, and all of them in their order", async () => {
-  const finish: GenerateEvent = { type: "finish", reason: "length", usage: { promptTokens: 1, completionTokens: amount, cachedTokens: 0 } };
-  const tokens = Array.from({ length: amount }, (_unused, id) => token(id));
-  const backend = new FakeBackend({
-    async *answers() {
-      for (const event of [...tokens, finish]) yield await Promise.resolve(event);
+type Told = Generator<string, void> | AsyncGenerator<string, void>;
+
+const told = (ids: readonly number[], finish: string | null = null): string =>
+  `data: ${JSON.stringify({ model: "m", choices: [{ text: "", token_ids: ids, finish_reason: finish }] })}\n\n`;
+const done = "data: [DONE]\n\n";
+const finish: GenerateEvent = { type: "finish", reason: "length", usage: { promptTokens: 1, completionTokens: amount, cachedTokens: 0 } };
+const tokens = Array.from({ length: amount }, (_unused, id) => token(id));
+
+/** The stream of a server whose body has these chunks; it is held open behind them where `staysOpen`. */
+async function opened(chunks: Told, staysOpen = false): Promise<ReadableStream<Uint8Array>> {
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const next = await chunks.next();
+      if (next.done !== true) controller.enqueue(new TextEncoder().encode(next.value));
+      else if (staysOpen) await new Promise(() => undefined);
+      else controller.close();
     },
   });
+  const backend = new OpenAiBackend(() => Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } })));
   const outcome = await backend.generate(callOf(model, request));
   if (!outcome.ok) throw new Error(outcome.failure.message);
-  const chunks = await chunksOf(outcome.value);
+  return outcome.value;
+}
+
+function* atOnce(): Told {
+  for (let id = 0; id < amount; id++) yield told([id], id === amount - 1 ? "length" : null);
+  yield done;
+}
+
+async function* every15Milliseconds(): Told {
+  for (let id = 0; id < amount; id++) {
+    yield told([id], id === amount - 1 ? "length" : null);
+    await pause(15);
+  }
+  yield done;
+}
+
+/** What the stream's chunks hold, while timers go on in steps of five milliseconds, and by so much more the clock. */
+async function chunksInTime(stream: ReadableStream<Uint8Array>, late = 0): Promise<GenerateEvent[][]> {
+  const reading = { isOver: false };
+  const read = chunksOf(stream).finally(() => {
+    reading.isOver = true;
+  });
+  while (!reading.isOver) {
+    vi.setSystemTime(Date.now() + late);
+    await vi.advanceTimersByTimeAsync(5);
+  }
+  return await read;
+}
+
+const withFakeTime = (): void => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+};
+
+test("the first token goes on alone, those that follow it at once go on together, and all of them in their order", async () => {
+  withFakeTime();
+  const chunks = await chunksInTime(await opened(atOnce()));
   expect(chunks[0]).toEqual([token(0)]);
   expect(chunks.length).toBeLessThan(amount / 2);
   expect(chunks.flat()).toEqual([...tokens, finish]);
 });
 
+test("the first token waits for nothing, though events without one came before it", async () => {
+  withFakeTime();
+  const begin = Date.now();
+  const arrivals: number[] = [];
+  async function* chunks(): Told {
+    yield told([]);
+    yield told([]);
+    yield told([0]);
+    await pause(1_000);
+  }
+  const reader = (await opened(chunks())).getReader();
+  void reader.read().then(() => arrivals.push(Date.now() - begin));
+  await vi.advanceTimersByTimeAsync(1);
+  expect(arrivals).toEqual([expect.toSatisfy((after: number) => after <= 1)]);
+  await reader.cancel();
+});
+
+test("an answer's end waits for nothing, though its server keeps the connection", async () => {
+  withFakeTime();
+  const begin = Date.now();
+  const read = chunksOf(await opened(atOnce(), true));
+  await vi.advanceTimersByTimeAsync(5);
+  expect((await read).flat()).toEqual([...tokens, finish]);
+  expect(Date.now() - begin).toBeLessThanOrEqual(5);
+});
+
+test("what waits for more is told before the connection that breaks meanwhile", async () => {
+  function* chunks(): Told {
+    for (let id = 0; id < 5; id++) yield told([id]);
+    throw new Error("the connection was cut");
+  }
+  const events: GenerateEvent[] = [];
+  for await (const event of decodeEvents(await opened(chunks()))) events.push(event);
+  expect(events.slice(0, -1)).toEqual(tokens.slice(0, 5));
+  expect(events.at(-1)).toMatchObject({ type: "error", failure: { retryable: true } });
+});
+
 test.each([
-  ["alone", 0, amount],
-  ["beside forty others", 40, amount / 4],
-])("of a stream %s, tokens that come every 15 ms lie in so many chunks as may be", async (_name, others, most) => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
-  const open = async (answers: ConstructorParameters<typeof FakeBackend>[0]["answers"]) => {
-    const outcome = await new FakeBackend({ answers }).generate(callOf(model, request));
-    if (!outcome.ok) throw new Error(outcome.failure.message);
-    return outcome.value;
-  };
-  const waiting = Array.from({ length: others }, () =>
-    open(async function* (_call, gone) {
-      yield token(0);
-      await new Promise((resolve) => gone.addEventListener("abort", resolve));
-    }),
-  );
-  const finish: GenerateEvent = { type: "finish", reason: "length", usage: { promptTokens: 1, completionTokens: amount, cachedTokens: 0 } };
-  const stream = await open(async function* () {
-    for (let id = 0; id < amount; id++) {
-      yield token(id);
-      await pause(15);
-    }
-    yield finish;
-  });
-  const reading = { isOver: false };
-  const read = chunksOf(stream).finally(() => {
-    reading.isOver = true;
-  });
-  while (!reading.isOver) await vi.advanceTimersByTimeAsync(5);
-  const chunks = await read;
-  expect(chunks.flat()).toEqual([...Array.from({ length: amount }, (_unused, id) => token(id)), finish]);
+  ["alone", 0, 0, amount, amount],
+  ["beside forty others", 40, 0, 1, amount / 4],
+  ["alone where timers end late", 0, 20, 1, (amount * 3) / 4],
+])("of a stream %s, tokens that come every 15 ms lie in so many chunks as may be", async (_name, others, late, least, most) => {
+  withFakeTime();
+  async function* waits(): Told {
+    yield told([0]);
+    await new Promise(() => undefined);
+  }
+  const waiting = await Promise.all(Array.from({ length: others }, () => opened(waits())));
+  const readers = waiting.map((stream) => stream.getReader());
+  await Promise.all(readers.map((reader) => reader.read()));
+  const chunks = await chunksInTime(await opened(every15Milliseconds()), late);
+  expect(chunks.flat()).toEqual([...tokens, finish]);
   expect(chunks[0]).toEqual([token(0)]);
+  expect(chunks.length).toBeGreaterThanOrEqual(least);
   expect(chunks.length).toBeLessThanOrEqual(most + 1);
-  if (others === 0) expect(chunks.length).toBeGreaterThanOrEqual(amount);
-  for (const one of waiting) await (await one).cancel();
+  for (const reader of readers) await reader.cancel();
 });
 
 test("tokens that come in one chunk with an event that cannot be are told before the error", async () => {
