@@ -119,7 +119,7 @@ def _add_metadata(writer: GGUFWriter, source: WeightSource, kind: FileTypeName, 
     writer.add_file_type(FILE_TYPES[kind])
     writer.add_quantization_version(GGML_QUANT_VERSION)
     for key, value in to_metadata(config).items():
-        _add(writer, key, value)
+        add_value(writer, key, value)
     if tokenizer is not None:
         add_tokenizer(writer, tokenizer)
         kept = {tokenizer.eos, tokenizer.end_of_turn}
@@ -133,7 +133,8 @@ def _add_metadata(writer: GGUFWriter, source: WeightSource, kind: FileTypeName, 
         log.warning("a GGUF names two end tokens; the config's %s will not end a text", left_out)
 
 
-def _add(writer: GGUFWriter, key: str, value: Value) -> None:
+def add_value(writer: GGUFWriter, key: str, value: Value) -> None:
+    """Metadata of any type that a model's has."""
     match value:
         case bool():
             writer.add_bool(key, value)

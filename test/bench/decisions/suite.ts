@@ -154,7 +154,7 @@ async function askLlama(
   const child = await startProcess<{ readonly description: string }, object, LlamaAnswer>({
     name: "llama.cpp",
     command: venvPython,
-    args: [inRepository("test/bench/decisions/llama_decide_child.py"), path, String(document.length)],
+    args: [inRepository("test/bench/llama/decide_child.py"), path, String(document.length)],
   });
   try {
     const answer = await child.ask({ document, questions: asked });

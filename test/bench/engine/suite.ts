@@ -59,7 +59,7 @@ async function run(options: SuiteOptions): Promise<SuiteResult> {
       const wasm = async (name: string, kernel: string, model: string): Promise<Participant> =>
         await startChild({ name, command: process.execPath, args: [inRepository("test/bench/engine/wasm-child.ts"), kernel, model] });
       const llama = async (name: string, kvType: string): Promise<Participant> =>
-        await startChild({ name, command: venvPython, args: [inRepository("test/bench/engine/llama_child.py"), path, kvType] });
+        await startChild({ name, command: venvPython, args: [inRepository("test/bench/llama/engine_child.py"), path, kvType] });
       const { path: convertedPath } = await locateModel({ SPIKINGBRAIN_MODEL: convertedModel });
       participants.push(upTo(shortContext, await wasm("WASM simd128, Node", "simd128", path)));
       participants.push(await wasm(converted, "relaxed", convertedPath));

@@ -1,6 +1,6 @@
 /**
  * Our engine behind texts of any length, without reading them. Arguments: package, GGUF, tokens to read. A state of constant size is the same bytes
- * behind any text that fills its windows but for the count of tokens, which is rewritten; see llama_deep_child.py for the other side.
+ * behind any text that fills its windows but for the count of tokens, which is rewritten; see llama/deep_child.py for the other side.
  */
 import { createInterface } from "node:readline";
 import { loadEngine } from "../../../infra/node/engine-package.ts";

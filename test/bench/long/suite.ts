@@ -52,17 +52,17 @@ const notes = [
   "Behind means: after a text of so many tokens, which was not read. The state of a short text is put in its place: ours with another count of tokens, which is all that differs in a state of constant size; llama.cpp's with the keys and values of 256 tokens repeated. What comes out is no answer; what it takes is what a real text takes, because nothing that is done depends on what the numbers are.",
   "All ratios are of processor time on one thread, least of all rounds.",
   "Time to the first token is not measured as a whole: it is the sum, over the text, of the seconds that a token takes in prefill, measured at these depths and fitted by a line (llama.cpp, whose time grows with what lies before) or their mean (ours). Beyond 256k tokens the line is an extrapolation.",
-  "Both models are random, in Q4_0, with the sizes of Llama-3.2-1B (test/bench/long/models.py): ours alternates linear attention and a window of 4,097 tokens, as SpikingBrain-7B does.",
+  "Both models are random, in Q4_0, with the sizes of Llama-3.2-1B (test/bench/llama/one_billion.py): ours alternates linear attention and a window of 4,097 tokens, as SpikingBrain-7B does.",
 ];
 
 async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
   await setupPython("bench");
   const folder = join(cacheDirectory(), "long");
   progress("writing two models of 0.7 GB, unless they are there …");
-  const { status } = await runProgram(venvPython, [inRepository("test/bench/long/models.py"), folder], {
+  const { status } = await runProgram(venvPython, [inRepository("test/bench/llama/one_billion.py"), folder], {
     env: { PYTHONPATH: inRepository("gpu-backend") },
   });
-  if (status !== 0) throw new Error(`test/bench/long/models.py failed with status ${String(status)}.`);
+  if (status !== 0) throw new Error(`test/bench/llama/one_billion.py failed with status ${String(status)}.`);
   const { path: small } = await locateModel();
   const scratch = mkdtempSync(join(folder, "states-"));
   const longest = Math.max(...(tasks[softmax] ?? []).map(({ depth }) => depth));
@@ -74,13 +74,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
   const llama = (name: string, longestText: number, flashAttention: "on" | "off") => ({
     name,
     command: venvPython,
-    args: [
-      inRepository("test/bench/long/llama_deep_child.py"),
-      join(folder, "softmax-1b.gguf"),
-      scratch,
-      String(longestText),
-      flashAttention,
-    ],
+    args: [inRepository("test/bench/llama/deep_child.py"), join(folder, "softmax-1b.gguf"), scratch, String(longestText), flashAttention],
   });
   const programs = [
     engine(builtIn, small),

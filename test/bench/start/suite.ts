@@ -37,7 +37,12 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     const both = [node(bytes, script("reading-child.ts")), node(ours, script("engine-child.ts"), "relaxed")];
     if (setting === builtIn) return [...both, node(simd128, script("engine-child.ts"), "simd128")];
     const llama = (name: string, way: string): Program => {
-      return { setting, name, command: venvPython, args: [script("llama_start_child.py"), path, way, String(promptToken)] };
+      return {
+        setting,
+        name,
+        command: venvPython,
+        args: [inRepository("test/bench/llama/start_child.py"), path, way, String(promptToken)],
+      };
     };
     return [...both, llama(mapped, "mapped"), llama(read, "read")];
   };

@@ -99,6 +99,6 @@ async function startLlama(): Promise<Participant> {
   await setupPython("test");
   await setupPython("bench");
   const { path } = await locateModel({ SPIKINGBRAIN_MODEL: "smollm2-135m" });
-  const args = [inRepository("test/bench/engine/llama_child.py"), path, "f16"];
+  const args = [inRepository("test/bench/llama/engine_child.py"), path, "f16"];
   return await startChild({ name: "llama.cpp", command: venvPython, args });
 }

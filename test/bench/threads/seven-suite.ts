@@ -27,13 +27,13 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
   await setupPython("bench");
   const folder = join(cacheDirectory(), "long");
   progress("writing two models of 4.3 GB, unless they are there …");
-  const { status } = await runProgram(venvPython, [inRepository("test/bench/threads/seven_billion.py"), folder], {
+  const { status } = await runProgram(venvPython, [inRepository("test/bench/llama/seven_billion.py"), folder], {
     env: { PYTHONPATH: inRepository("gpu-backend") },
   });
-  if (status !== 0) throw new Error(`test/bench/threads/seven_billion.py failed with status ${String(status)}.`);
+  if (status !== 0) throw new Error(`test/bench/llama/seven_billion.py failed with status ${String(status)}.`);
   const threads = String(availableParallelism());
   const engine = [inRepository("test/bench/engine/wasm-child.ts"), "relaxed", join(folder, "linear-7b.gguf"), threads];
-  const llama = [inRepository("test/bench/engine/llama_child.py"), join(folder, "softmax-7b.gguf"), "f16", threads];
+  const llama = [inRepository("test/bench/llama/engine_child.py"), join(folder, "softmax-7b.gguf"), "f16", threads];
   const participants: Participant[] = [];
   const collector = new SeriesCollector();
   try {
@@ -55,7 +55,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
       settings: { rounds, threads, "prompt tokens": promptTokens, "decoded tokens": decodedTokens },
       notes: [
         ...participants.map(({ name, description }) => `${name}: ${description}.`),
-        "Both models have the sizes of Qwen2.5-7B, in Q4_0, from random rows that repeat (test/bench/threads/seven_billion.py): ours alternates linear attention and a window of 4,097 tokens, as SpikingBrain-7B does; llama.cpp's is `qwen2`.",
+        "Both models have the sizes of Qwen2.5-7B, in Q4_0, from random rows that repeat (test/bench/llama/seven_billion.py): ours alternates linear attention and a window of 4,097 tokens, as SpikingBrain-7B does; llama.cpp's is `qwen2`.",
         "Floors are of every program's best round: other load on the machine only takes away.",
       ],
       series: collector.all(),

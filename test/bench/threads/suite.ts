@@ -31,7 +31,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
       const args = [inRepository("test/bench/engine/wasm-child.ts"), "relaxed", path, String(threads)];
       participants.push(await startChild({ name: nameOf(ours, threads), command: process.execPath, args }));
     }
-    const args = [inRepository("test/bench/engine/llama_child.py"), path, "f16", String(all)];
+    const args = [inRepository("test/bench/llama/engine_child.py"), path, "f16", String(all)];
     participants.push(await startChild({ name: nameOf(native, all), command: venvPython, args }));
     const tokenizer = preparedTokenizer();
     const collector = new SeriesCollector();

@@ -1,29 +1,11 @@
 """An agent of OpenAI's library over a model that does what its test says: it calls a function, reads what that gave, and answers."""
 
-import only_here  # noqa: I001 before the libraries
+import only_here  # noqa: F401, I001 before the libraries
 import asyncio
 
-import openai
-from agents import (
-    Agent,
-    Model,
-    ModelSettings,
-    OpenAIChatCompletionsModel,
-    OpenAIResponsesModel,
-    Runner,
-    function_tool,
-    set_tracing_disabled,
-)
-from only_here import Trip, report
-
-set_tracing_disabled(True)
-client = openai.AsyncOpenAI(base_url=only_here.base_url, api_key=only_here.key, max_retries=0)
-
-
-@function_tool
-def weather(trip: Trip) -> str:
-    """Tells the weather of a city."""
-    return f"{trip.days} degrees in {trip.city}"
+from agents_here import chats, responses, weather
+from agents import Agent, Model, ModelSettings, Runner
+from only_here import report
 
 
 async def use(model: Model, previous: bool = False) -> dict[str, object]:
@@ -36,10 +18,7 @@ async def use(model: Model, previous: bool = False) -> dict[str, object]:
 
 
 async def main() -> None:
-    chats = await use(OpenAIChatCompletionsModel(model=only_here.model, openai_client=client))
-    responses = await use(OpenAIResponsesModel(model=only_here.model, openai_client=client))
-    kept = await use(OpenAIResponsesModel(model=only_here.model, openai_client=client), previous=True)
-    report(chats=chats, responses=responses, kept=kept)
+    report(chats=await use(chats), responses=await use(responses), kept=await use(responses, previous=True))
 
 
 asyncio.run(main())

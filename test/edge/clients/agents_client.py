@@ -1,30 +1,11 @@
 """Uses the service through OpenAI's library for agents: one whose tool is called by force, over chats and over responses."""
 
-import only_here  # noqa: I001 before the libraries
+import only_here  # noqa: F401, I001 before the libraries
 import asyncio
 
-import openai
-from agents import (
-    Agent,
-    AgentOutputSchema,
-    Model,
-    ModelSettings,
-    OpenAIChatCompletionsModel,
-    OpenAIResponsesModel,
-    Runner,
-    function_tool,
-    set_tracing_disabled,
-)
+from agents_here import chats, responses, weather
+from agents import Agent, AgentOutputSchema, Model, ModelSettings, Runner
 from only_here import Trip, fits, report
-
-set_tracing_disabled(True)
-client = openai.AsyncOpenAI(base_url=only_here.base_url, api_key=only_here.key, max_retries=0)
-
-
-@function_tool
-def weather(trip: Trip) -> str:
-    """Tells the weather of a city."""
-    return f"{trip.days} degrees in {trip.city}"
 
 
 async def use(model: Model) -> dict[str, object]:
@@ -57,9 +38,7 @@ async def use(model: Model) -> dict[str, object]:
 
 
 async def main() -> None:
-    chats = await use(OpenAIChatCompletionsModel(model=only_here.model, openai_client=client))
-    responses = await use(OpenAIResponsesModel(model=only_here.model, openai_client=client))
-    report(chats=chats, responses=responses)
+    report(chats=await use(chats), responses=await use(responses))
 
 
 asyncio.run(main())

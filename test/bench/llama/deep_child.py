@@ -11,19 +11,16 @@ import json
 import os
 import struct
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import llama_cpp
 import numpy as np
+from llama import STEP, Llama, described, timed
 
 READ = 256
 """Tokens that are really read."""
-STEP = 512
-"""llama.cpp's own default: tokens whose work is done together."""
 MAGIC, VERSION = 0x67677371, 3
 """Of its files of one sequence's state: `GGSQ`."""
 
@@ -96,40 +93,25 @@ def write_repeated(state: bytes, out: BinaryIO, times: int) -> None:
         raise SystemExit("the state file has more than was read: this version of llama.cpp writes another form")
 
 
-class Llama:
-    """A model, and one context of the longest text."""
+class DeepLlama(Llama):
+    """With a state that it can repeat."""
 
     def __init__(self, path: str, folder: str, longest: int, flash_attention: bool) -> None:
-        llama_cpp.llama_backend_init()
-        params = llama_cpp.llama_model_default_params()
-        params.n_gpu_layers = 0
-        self.model = llama_cpp.llama_model_load_from_file(path.encode(), params)
-        context = llama_cpp.llama_context_default_params()
-        context.n_ctx = longest + STEP
-        context.n_batch = context.n_ubatch = STEP
-        context.n_threads = context.n_threads_batch = 1
-        on, off = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED, llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        context.flash_attn_type = on if flash_attention else off
-        self.context = llama_cpp.llama_init_from_model(self.model, context)
-        if not self.model or not self.context:
-            raise SystemExit(f"llama.cpp cannot load {path} with room for {longest} tokens")
-        self.vocabulary = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model)))
+        super().__init__(path, longest + STEP, flash_attention=flash_attention)
         self.file = Path(folder) / f"llama-{os.getpid()}.state"
-        self.read(READ)
+        self.read_some(READ)
         if llama_cpp.llama_state_seq_save_file(self.context, str(self.file).encode(), 0, None, 0) == 0:
             raise SystemExit(f"llama.cpp cannot write {self.file}")
         self.state = self.file.read_bytes()
         self.file.unlink()
 
-    def read(self, count: int) -> None:
-        ids = (llama_cpp.llama_token * count)(*(token % self.vocabulary for token in range(1_000, 1_000 + count)))
-        status = llama_cpp.llama_decode(self.context, llama_cpp.llama_batch_get_one(ids, count))
-        if status != 0:
-            raise SystemExit(f"llama_decode of {count} tokens failed with status {status}")
+    def read_some(self, count: int) -> None:
+        """So many tokens, whichever."""
+        self.read([token % self.vocabulary for token in range(1_000, 1_000 + count)])
 
     def move(self, depth: int) -> None:
         """Behind a text of `depth` tokens, a multiple of `READ`."""
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), True)
+        self.clear()
         if depth == 0:
             return
         try:
@@ -140,17 +122,17 @@ class Llama:
                 raise SystemExit(f"llama.cpp does not take a state of {depth} tokens")
         finally:
             self.file.unlink(missing_ok=True)
-        last = int(llama_cpp.llama_memory_seq_pos_max(llama_cpp.llama_get_memory(self.context), 0))
+        last = int(llama_cpp.llama_memory_seq_pos_max(self.memory, 0))
         if last != depth - 1:
             raise SystemExit(f"the last position must be {depth - 1}; it is {last}")
 
     def measure(self, depth: int, prefill: int, decode: int) -> dict[str, float]:
         self.move(depth)
-        wall, processor = timed(lambda: self.read(prefill))
+        wall, processor = timed(lambda: self.read_some(prefill))
 
         def decoding() -> None:
             for _ in range(decode):
-                self.read(1)
+                self.read_some(1)
 
         decode_wall, decode_processor = timed(decoding)
         return {
@@ -161,17 +143,10 @@ class Llama:
         }
 
 
-def timed(work: Callable[[], None]) -> tuple[float, float]:
-    """Wall and processor seconds."""
-    processor, begin = time.process_time(), time.perf_counter()
-    work()
-    return time.perf_counter() - begin, time.process_time() - processor
-
-
 def main(path: str, folder: str, longest: str, flash_attention: str) -> None:
     """Greets, then answers one task a line."""
-    llama = Llama(path, folder, int(longest), flash_attention == "on")
-    description = f"llama-cpp-python {llama_cpp.__version__}, one thread, f16 keys and values, flash attention {flash_attention}"
+    llama = DeepLlama(path, folder, int(longest), flash_attention == "on")
+    description = described(f"one thread, f16 keys and values, flash attention {flash_attention}")
     print(json.dumps({"description": description}), flush=True)
     for line in sys.stdin:
         task = json.loads(line)
