@@ -1,4 +1,4 @@
-/** Memory of a program and all that it has started, from /proc. */
+/** Memory and computing time of a program and all that it has started, from /proc. */
 import { readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 
@@ -9,8 +9,22 @@ export interface Resident {
   readonly workers: number;
 }
 
+/** The kernel counts computing time in these, on every machine that runs this. */
+const ticksASecond = 100;
+
 /** Undefined where there is no /proc. `url`: where the program answers. */
 export function resident(root: number, url: string): Resident | undefined {
+  const own = processesBelow(root);
+  return own === undefined ? undefined : { whole: mebibytes(own), workers: mebibytes(own.filter(holdsWorkers(url))) };
+}
+
+/** Seconds that the runtime which holds the Workers has computed, as `Resident.workers` means it; undefined without one. */
+export function computed(root: number, url: string): number | undefined {
+  const own = processesBelow(root)?.filter(holdsWorkers(url)) ?? [];
+  return own.length === 0 ? undefined : own.reduce((sum, { ticks }) => sum + ticks, 0) / ticksASecond;
+}
+
+function processesBelow(root: number): readonly Process[] | undefined {
   try {
     const processes = readdirSync("/proc")
       .filter((entry) => /^\d+$/.test(entry))
@@ -21,20 +35,22 @@ export function resident(root: number, url: string): Resident | undefined {
       before = below.size;
       for (const { pid, parent } of processes) if (below.has(parent)) below.add(pid);
     }
-    const own = processes.filter(({ pid }) => below.has(pid));
-    const { host } = new URL(url);
-    const holdsWorkers = ({ command: [program = "", ...rest] }: Process): boolean =>
-      basename(program) === "workerd" && !rest.some((argument) => argument.endsWith(host));
-    return { whole: mebibytes(own), workers: mebibytes(own.filter(holdsWorkers)) };
+    return processes.filter(({ pid }) => below.has(pid));
   } catch {
     return undefined;
   }
+}
+
+function holdsWorkers(url: string): (process: Process) => boolean {
+  const { host } = new URL(url);
+  return ({ command: [program = "", ...rest] }) => basename(program) === "workerd" && !rest.some((argument) => argument.endsWith(host));
 }
 
 interface Process {
   readonly pid: number;
   readonly parent: number;
   readonly kibibytes: number;
+  readonly ticks: number;
   readonly command: readonly string[];
 }
 
@@ -45,8 +61,12 @@ function statusOf(entry: string): Process[] {
   try {
     const status = readFileSync(`/proc/${entry}/status`, "utf8");
     const field = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0);
+    // Behind the program's name, which may hold anything: the 14th and the 15th of all fields.
+    const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
+    const times = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const ticks = Number(times[11]) + Number(times[12]);
     const command = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0");
-    return [{ pid: Number(entry), parent: field("PPid"), kibibytes: field("VmRSS"), command }];
+    return [{ pid: Number(entry), parent: field("PPid"), kibibytes: field("VmRSS"), ticks, command }];
   } catch {
     return [];
   }

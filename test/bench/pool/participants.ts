@@ -28,7 +28,8 @@ export const portkey = "Portkey's gateway";
 export const router = "vllm-router";
 export const floor = "floor of the runtime";
 export const chain = "floor of the same Workers";
-export type ParticipantName = typeof alone | typeof edge | typeof portkey | typeof router | typeof floor | typeof chain;
+export const hops = "hops of the same Workers";
+export type ParticipantName = typeof alone | typeof edge | typeof portkey | typeof router | typeof floor | typeof chain | typeof hops;
 
 const portkeyFolder = inRepository("test/bench/pool/portkey");
 const readyTimeoutMilliseconds = 180_000;
@@ -65,7 +66,8 @@ export async function startParticipants(upstreams: readonly string[], model: Mod
   const [first = ""] = upstreams;
   const started: Participant[] = [{ name: alone, target: mockTarget(first), pid: undefined, stop: () => Promise.resolve() }];
   try {
-    for (const start of [startEdge, startPortkey, startRouter, startFloor, startChain]) started.push(await start(upstreams, model));
+    for (const start of [startEdge, startPortkey, startRouter, startFloor, startChain, startHops])
+      started.push(await start(upstreams, model));
     return started;
   } catch (error) {
     await Promise.all(started.map((one) => one.stop()));
@@ -116,10 +118,13 @@ async function startFloor(upstreams: readonly string[]): Promise<Participant> {
   });
 }
 
-async function startChain(upstreams: readonly string[]): Promise<Participant> {
-  return await stackParticipant(chain, await freePort(), {
-    configurations: ["gateway", "session", "pool"].map((name) => `test/bench/worker/chain/${name}.toml`),
-    variables: { UPSTREAMS: upstreams.join(",") },
+const startChain = (upstreams: readonly string[]): Promise<Participant> => startChainOf(chain, upstreams, true);
+const startHops = (upstreams: readonly string[]): Promise<Participant> => startChainOf(hops, upstreams, false);
+
+async function startChainOf(name: ParticipantName, upstreams: readonly string[], reads: boolean): Promise<Participant> {
+  return await stackParticipant(name, await freePort(), {
+    configurations: ["gateway", "session", "pool"].map((worker) => `test/bench/worker/chain/${worker}.toml`),
+    variables: { UPSTREAMS: upstreams.join(","), READS: String(reads) },
     body: (index) => chatBody("mock", index),
   });
 }

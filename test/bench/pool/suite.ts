@@ -5,8 +5,8 @@ import { compare, SeriesCollector, type Comparison, type Floor, type Series, typ
 import { quantile, summarize } from "../report/statistics.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 import { until } from "../../../workers/waiting/within.ts";
-import { resident } from "./memory.ts";
-import { alone, chain, edge, floor, portkey, router, startParticipants, startUpstream, type Participant } from "./participants.ts";
+import { computed, resident } from "./memory.ts";
+import { alone, chain, edge, floor, hops, portkey, router, startParticipants, startUpstream, type Participant } from "./participants.ts";
 import { agentOf } from "../http/connections.ts";
 import { load, readStream, type Ending, type StreamEnd } from "./stream-load.ts";
 import { answerTokens, modes, tokensBefore, wholeText, type Mode } from "./upstream.ts";
@@ -39,6 +39,8 @@ const notes = [
   "added: what a program takes beyond the upstream alone, of the same round. Latency is that of the whole stream.",
   `"${floor}": a minimal Worker that makes one call to one of 16 objects, which makes one durable write and hands the upstream's stream on unread; under wrangler, as the edge is, whose development proxy both have in front of them. Streams a second of the edge are to be at least two thirds of the floor's where it stands in the way of Portkey's, and what it adds at the 99th percentile at most half of what Portkey's adds, or one and a half times what the floor does. What the edge does beside that by its contract: a call from the gateway to the session service, one from there to the object and one to the pool, which alone has the replicas' keys; a second durable write, of the answer; all tokens read and checked. Before the gateway stand the two Workers by which wrangler serves its static assets; the floor has none.`,
   `"${chain}": for comparison, with no target of its own, the least that the edge's isolation takes: a gateway behind the same two Workers, a session service, one of 16 objects and a pool, each a Worker that calls the next; two durable writes, of what was asked and of what came; the object reads the stream for that, and nobody does anything else with it.`,
+  `"${hops}": the same with one durable write, and the stream handed on unread: what the calls from Worker to Worker cost by themselves.`,
+  "Computing time of the Workers a stream: of the process that holds them, all threads, without wrangler's own. It has one thread for all Workers, so streams a second are at most what that thread has time for, less its waits for the disk, one at each durable write. Two thirds of the floor's streams a second leave one and a half times the floor's time for each.",
   "From an upstream's death to the next token: from the moment at which it cuts, halts or ends its stream until more of the answer's text reaches the client; the longest of the streams that went on.",
   "Memory under wrangler is mostly wrangler's: its own process, its compiler and its proxy's runtime, which a deployment has none of.",
   "The edge renders and tokenizes each chat, asks the upstreams for token ids, keeps each stream in an object so that it can be read again, and makes text of the ids; the two routers hand bytes on.",
@@ -84,7 +86,8 @@ async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResu
       if (mode === "good") continue;
       progress(failureOf[mode]);
       for (const one of known)
-        if (one.name !== alone && one.name !== floor && one.name !== chain) await measureFailure(one, bad.url, mode, collector);
+        if (one.name !== alone && one.name !== floor && one.name !== chain && one.name !== hops)
+          await measureFailure(one, bad.url, mode, collector);
     }
   } finally {
     forget();
@@ -121,8 +124,12 @@ async function measureLoad(
 ): Promise<void> {
   const setting = settingOf(connections);
   const measured = new Map<string, { readonly p50: number; readonly p99: number }>();
-  for (const { name, target } of participants) {
+  for (const { name, pid, target } of participants) {
+    const before = pid === undefined ? undefined : computed(pid, target.url);
     const { times, perSecond } = await load(target, connections, streams);
+    const after = pid === undefined ? undefined : computed(pid, target.url);
+    if (before !== undefined && after !== undefined)
+      collector.add(setting, "computing time of the Workers a stream", "ms", name, ((after - before) * 1_000) / streams);
     collector.add(setting, "throughput", "streams/s", name, perSecond);
     measured.set(name, { p50: quantile(times, 0.5), p99: quantile(times, 0.99) });
   }

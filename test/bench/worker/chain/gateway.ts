@@ -8,12 +8,14 @@ interface GatewayEnvironment {
   readonly SESSION: Service<ChainSession>;
   /** Of the first Worker alone, as variables of the command line are. */
   readonly UPSTREAMS: string;
+  /** "true" where the object reads the stream and keeps it. */
+  readonly READS: string;
 }
 
 export default {
   async fetch(request: Request, environment: GatewayEnvironment): Promise<Response> {
     if (request.method !== "POST") return new Response("ready", { headers: { "x-spikingbrain-start": "" } });
-    const stream = await environment.SESSION.start(await request.text(), environment.UPSTREAMS);
+    const stream = await environment.SESSION.start(await request.text(), environment.UPSTREAMS, environment.READS === "true");
     return new Response(stream, { headers: { "content-type": "text/event-stream" } });
   },
 } satisfies ExportedHandler<GatewayEnvironment>;

@@ -1,4 +1,7 @@
-/** Keeps each answer: what was asked before it begins, and what came at its end. Its object reads the stream for that, which goes on as it comes. */
+/**
+ * Keeps each answer: what was asked before it begins and, where it is to be read, what came at its end. Its object reads the stream for that, which
+ * goes on as it comes; otherwise it hands it on unread.
+ */
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { ChainPool } from "./pool.ts";
 
@@ -10,9 +13,9 @@ interface SessionEnvironment {
 const objects = 16;
 
 export class ChainSession extends WorkerEntrypoint<SessionEnvironment> {
-  async start(body: string, upstreams: string): Promise<ReadableStream<Uint8Array>> {
+  async start(body: string, upstreams: string, reads: boolean): Promise<ReadableStream<Uint8Array>> {
     const object = this.env.CHAIN_OBJECT.getByName(String(Math.floor(Math.random() * objects)));
-    return await object.start(body, upstreams);
+    return await object.start(body, upstreams, reads);
   }
 }
 
@@ -22,10 +25,11 @@ export class ChainObject extends DurableObject<SessionEnvironment> {
     state.storage.sql.exec("CREATE TABLE IF NOT EXISTS answers (id INTEGER PRIMARY KEY, body TEXT NOT NULL, answer BLOB)");
   }
 
-  async start(body: string, upstreams: string): Promise<ReadableStream<Uint8Array>> {
+  async start(body: string, upstreams: string, reads: boolean): Promise<ReadableStream<Uint8Array>> {
     const { sql } = this.ctx.storage;
     const stream = await this.env.POOL.run(body, upstreams);
     const { id } = sql.exec<{ id: number }>("INSERT INTO answers (body) VALUES (?) RETURNING id", body).one();
+    if (!reads) return stream;
     const reader = stream.getReader();
     const chunks: Uint8Array[] = [];
     return new ReadableStream({
