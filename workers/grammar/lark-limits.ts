@@ -29,6 +29,20 @@ export function beyondLarkLimits(grammar: string): string | undefined {
   return rules > mostRules ? `it may have ${String(mostRules)} rules; it has ${String(rules)}` : undefined;
 }
 
+/** The schemas in a grammar that is within its limits, without the library's options. */
+export function schemasIn(grammar: string): readonly string[] {
+  const schemas: string[] = [];
+  const lexer = new RegExp(lexemes);
+  for (let match = lexer.exec(grammar); match !== null; match = lexer.exec(grammar)) {
+    if (match[0] !== "%json") continue;
+    const end = valueEnd(grammar, lexer.lastIndex);
+    const schema = parseExact(grammar.slice(lexer.lastIndex, end)) as object;
+    schemas.push(JSON.stringify({ ...schema, "x-guidance": undefined }));
+    lexer.lastIndex = end;
+  }
+  return schemas;
+}
+
 /** How white space between values is written is taken of the library's options, and no other. */
 const options: readonly string[] = ["whitespace_flexible", "item_separator", "key_separator"];
 

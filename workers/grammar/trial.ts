@@ -3,6 +3,9 @@
  * grammars whose next token it can't tell after a while (repeats within repeats, rules that begin and end with themselves), and an answer would break off.
  */
 import type { Constraint, ConstraintKind, GrammarStep } from "../contracts/constraint.ts";
+import { parseExact } from "../encoding/exact-json.ts";
+import { ofWork } from "./failures.ts";
+import { schemasIn } from "./lark-limits.ts";
 import { GrammarExhaustion, GrammarRefusal, type WasmGrammar } from "./wasm-grammar.ts";
 
 /** The number of the tokenizer of bytes in the instance that tries; the library's bounds are lower for it. */
@@ -15,24 +18,45 @@ const mostWork = { first: 4_000_000, byte: 500_000, all: 60_000_000 } as const;
 /** On top of it for each character of a schema: what is forced at first, where that is no pattern, and what an object has of properties. */
 const moreWork = { first: 500, byte: 500 } as const;
 const bytesOf = (letters: string): ReadonlySet<number> => new Set(Array.from(letters, (letter) => letter.charCodeAt(0)));
-/** What values of JSON end with, and what stands between parts of most other texts: a text that goes on to its next part shows more of its grammar. */
-const liked = [bytesOf('"}],'), bytesOf(" !#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")];
-/** How each text is written: how often it goes on with the byte that it has, by which repeats show themselves, and how often with one that is liked. */
-const ways = [
-  { staying: 0.9, liking: 0.2 },
-  { staying: 0, liking: 0.2 },
-  { staying: 0, liking: 0.8 },
-];
-/** The library's words for bounds on a step. */
-const ofWork = /Current row has|too many (expressions|states)|Too many items/;
+/** What values of JSON end with. */
+const closing = bytesOf('"}],');
+/** What stands between parts of most other texts. */
+const between = bytesOf(" !#$%&'()*+,-./:;<=>?@[\\]^_`{|}~");
+/**
+ * How each text is written: with the byte that it has for as long as it may, by which repeats show themselves; or with any, those so often that end
+ * a part of it, as a text that goes on to its next part shows more of its grammar.
+ */
+const ways = ["staying", 0.2, 0.8] as const;
 /** What of a small schema may be a pattern, or read in more than one way. */
 const ofTrial = /"(pattern|patternProperties|format|anyOf|oneOf|allOf)"/;
 const smallSchema = 4096;
 
 /** @throws GrammarRefusal, GrammarTrap, GrammarExhaustion where it can't be held to. */
 export function tryOut(grammar: WasmGrammar, constraint: Constraint): void {
+  const left = { work: mostWork.all };
+  tryOne(grammar, constraint, left);
+  // Chance doesn't come by all schemas of a grammar, as those of functions that may be called, nor by all patterns of a schema.
+  const { kind, text } = constraint;
+  const schemas = kind === "lark" ? schemasIn(text) : kind === "json_schema" ? [text] : [];
+  const parts = kind === "lark" ? schemas.filter((schema) => !isSimple({ kind: "json_schema", text: schema })) : [];
+  const patterns = new Set(schemas.filter((schema) => schema.includes('"pattern')).flatMap((schema) => patternsIn(parseExact(schema))));
+  for (const pattern of patterns) parts.push(JSON.stringify({ type: "string", pattern }));
+  for (const part of parts) tryOne(grammar, { kind: "json_schema", text: part }, left);
+}
+
+/** Of a schema, wherever they stand in it. */
+function patternsIn(schema: unknown): string[] {
+  if (typeof schema !== "object" || schema === null) return [];
+  return Object.entries(schema).flatMap(([name, value]: [string, unknown]) => [
+    ...(name === "pattern" && typeof value === "string" ? [value] : []),
+    ...(name === "patternProperties" && typeof value === "object" && value !== null ? Object.keys(value) : []),
+    ...patternsIn(value),
+  ]);
+}
+
+function tryOne(grammar: WasmGrammar, constraint: Constraint, left: { work: number }): void {
   const { handle, step } = begun(grammar, constraint);
-  if (!isSimple(constraint)) new Trial(grammar, handle, step, constraint).run();
+  if (!isSimple(constraint)) new Trial(grammar, handle, step, constraint, left).run();
   grammar.close(handle);
 }
 
@@ -57,12 +81,13 @@ class Trial {
   readonly #first: GrammarStep;
   readonly #kind: ConstraintKind;
   readonly #mostOfByte: number;
-  #left: number = mostWork.all;
+  readonly #left: { work: number };
 
-  constructor(grammar: WasmGrammar, handle: number, first: GrammarStep, { kind, text }: Constraint) {
+  constructor(grammar: WasmGrammar, handle: number, first: GrammarStep, { kind, text }: Constraint, left: { work: number }) {
     this.#grammar = grammar;
     this.#handle = handle;
     this.#first = first;
+    this.#left = left;
     this.#kind = kind;
     this.#mostOfByte = mostWork.byte + (kind === "json_schema" ? moreWork.byte * text.length : 0);
   }
@@ -71,7 +96,7 @@ class Trial {
     for (const way of ways) {
       const chance = chanceOf(7);
       // A text of no bytes counts as one of one. Where each byte takes much, what there is of work ends the trial.
-      for (let bytes = 0; bytes < mostBytes && this.#left >= 0; bytes += 1)
+      for (let bytes = 0; bytes < mostBytes && this.#left.work >= 0; bytes += 1)
         bytes += this.#write(bytes, (mask, last) => chosen(mask, last, way, chance));
     }
   }
@@ -82,11 +107,11 @@ class Trial {
     let taken = 0;
     for (let last: number | undefined; ; taken += 1) {
       const bytes = before + taken;
-      last = step.mask === null || bytes >= mostBytes || this.#left < 0 ? undefined : choose(step.mask, last);
+      last = step.mask === null || bytes >= mostBytes || this.#left.work < 0 ? undefined : choose(step.mask, last);
       if (last === undefined) break;
       step = stepOf(this.#grammar, this.#handle, [last], { work: this.#mostOfByte, written: bytes, kind: this.#kind });
       taken += step.forced.length;
-      this.#left -= this.#grammar.workTaken;
+      this.#left.work -= this.#grammar.workTaken;
     }
     this.#grammar.rollback(this.#handle, taken);
     return taken;
@@ -121,11 +146,14 @@ function tooMuch({ written, kind }: Bound): string {
 /** Undefined where the text ends. */
 function chosen(mask: Uint8Array, last: number | undefined, way: (typeof ways)[number], chance: () => number): number | undefined {
   const isAllowed = (byte: number) => (((mask[byte >> 3] ?? 0) >> (byte & 7)) & 1) === 1;
-  if (last !== undefined && isAllowed(last) && chance() < way.staying) return last;
   const allowed = Array.from({ length: 256 }, (_unused, byte) => byte).filter(isAllowed);
-  const preferred = liked.map((letters) => allowed.filter((byte) => letters.has(byte)));
-  const among = preferred.find((bytes) => bytes.length > 0 && chance() < way.liking) ?? allowed;
-  return among[Math.floor(chance() * among.length)];
+  const any = (bytes: readonly number[]) => bytes[Math.floor(chance() * bytes.length)];
+  if (way === "staying") {
+    const open = allowed.filter((byte) => !closing.has(byte));
+    return last !== undefined && open.includes(last) ? last : (any(open) ?? any(allowed));
+  }
+  const preferred = [closing, between].map((letters) => allowed.filter((byte) => letters.has(byte)));
+  return any(preferred.find((bytes) => bytes.length > 0 && chance() < way) ?? allowed);
 }
 
 /** In [0, 1), the same each time (Mulberry32): a grammar that is taken today is taken tomorrow. */
