@@ -13,8 +13,8 @@ mod simd128;
 
 pub use difference::first_difference;
 use packed::tile_of;
-pub use quantise::Activations;
 pub(crate) use quantise::quantise;
+pub use quantise::{Activations, BLOCK_WORDS};
 pub use scalar::Scalar;
 pub(crate) use scalar::column_of_codes;
 use scalar::{Element, floats};

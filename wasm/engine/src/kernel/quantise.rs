@@ -9,6 +9,9 @@ use crate::weights::TensorType;
 use crate::weights::tensor_type::BLOCK;
 use core::ops::Range;
 
+/// Numbers that a block of codes is handed over as.
+pub const BLOCK_WORDS: usize = BLOCK / 4 + 1;
+
 /// `[tokens, columns]` in f32 and, once a quantised weight has asked for it or they have fired, in int8 codes with a scale per block. The last
 /// block of a row may be short; its codes are then followed by zeros.
 #[derive(Debug, Default)]
@@ -58,6 +61,35 @@ impl Activations {
         join(&mut self.values)?;
         self.columns = columns;
         Ok(())
+    }
+
+    /// Rounds to codes, and writes them to `words` as numbers to be handed over: of every block its codes, four to a number, and what a code is
+    /// worth. Rows must be whole blocks.
+    pub fn write_codes(&mut self, words: &mut Vec<f32>) {
+        self.quantise();
+        words.resize(self.tokens * self.blocks() * BLOCK_WORDS, 0.0);
+        let records = words.as_chunks_mut::<BLOCK_WORDS>().0.iter_mut();
+        for (record, (codes, scale)) in records.zip(self.codes.as_chunks::<BLOCK>().0.iter().zip(&self.scales)) {
+            for (word, four) in record.iter_mut().zip(codes.as_chunks::<4>().0) {
+                *word = f32::from_bits(u32::from_le_bytes(four.map(i8::cast_unsigned)));
+            }
+            record[BLOCK_WORDS - 1] = *scale;
+        }
+    }
+
+    /// Takes codes as [`Self::write_codes`] has written them for rows of `columns`: as if these had been rounded here, but that no value is left.
+    pub fn read_codes(&mut self, columns: usize, words: &[f32]) {
+        self.columns = columns;
+        self.values.resize(self.tokens * columns, 0.0);
+        self.size_codes();
+        let (codes, scales) = (self.codes.as_chunks_mut::<BLOCK>().0.iter_mut(), self.scales.iter_mut().zip(&mut self.sums));
+        for (record, (codes, (scale, sum))) in words.as_chunks::<BLOCK_WORDS>().0.iter().zip(codes.zip(scales)) {
+            for (four, word) in codes.as_chunks_mut::<4>().0.iter_mut().zip(record) {
+                *four = word.to_bits().to_le_bytes().map(u8::cast_signed);
+            }
+            *scale = record[BLOCK_WORDS - 1];
+            *sum = *scale * code_sum(codes);
+        }
     }
 
     /// Becomes the given rows of `from`, as they are there: rounded, fired or neither.

@@ -134,8 +134,13 @@ impl SwiGlu {
         for ((target, gate), up) in target.chunks_exact_mut(width).zip(gate.chunks_exact(padded)).zip(up.chunks_exact(padded)) {
             Active::gated(gate, up, target);
         }
-        between.widen(inner, |values| ranks.join_rows(values, x.tokens(), inner))?;
-        neurons.fire_rows(between, Site::FeedForwardDown, row_of, |_| hidden);
+        let columns_of = |rank| ranks.rank().rows_of(rank, inner);
+        if !neurons.fires(Site::FeedForwardDown) && ranks.joins_codes(self.down.kind(), columns_of) {
+            ranks.join_codes(between, inner, columns_of)?;
+        } else {
+            between.widen(inner, |values| ranks.join_rows(values, x.tokens(), inner))?;
+            neurons.fire_rows(between, Site::FeedForwardDown, row_of, |_| hidden);
+        }
         between.prepare(self.down.kind());
         let stride = own_hidden.next_multiple_of(PANEL_ROWS);
         out.resize(x.tokens() * stride, 0.0);

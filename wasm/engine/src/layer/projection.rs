@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::kernel::{Activations, Active, product};
-use crate::weights::Matrix;
 use crate::weights::loader::Tensor;
 use crate::weights::matrix::PANEL_ROWS;
+use crate::weights::{Matrix, TensorType};
 use std::collections::HashMap;
 
 /// Takes tensors out of what the loader has read; that all are there was checked by name before.
@@ -59,6 +59,11 @@ impl Projection {
     /// Output size.
     pub fn rows(&self) -> usize {
         self.weight.rows()
+    }
+
+    /// Type of its matrix.
+    pub fn kind(&self) -> TensorType {
+        self.weight.kind()
     }
 
     /// `y` becomes `[tokens, rows]`, the rows of this rank, its rows padded to whole panels: returns that stride.

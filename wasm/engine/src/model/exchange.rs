@@ -5,9 +5,12 @@
 
 use crate::config::{Config, Experts, FeedForward, MAX_RANKS, Rank};
 use crate::error::{Error, Result};
+use crate::kernel::{Activations, BLOCK_WORDS};
 use crate::layer::projection::compact;
 use crate::memory::Allowance;
+use crate::weights::TensorType;
 use crate::weights::matrix::PANEL_ROWS;
+use crate::weights::tensor_type::BLOCK;
 use core::cell::RefCell;
 use core::ops::Range;
 
@@ -27,12 +30,14 @@ pub struct Ranks {
     rank: Rank,
     exchange: Option<Box<dyn Exchange>>,
     all: RefCell<Vec<f32>>,
+    /// This rank's codes on their way out, and everybody's.
+    codes: RefCell<Vec<f32>>,
 }
 
 impl Ranks {
     /// One of several.
     pub fn new(rank: Rank, exchange: Box<dyn Exchange>) -> Self {
-        Self { rank, exchange: Some(exchange), all: RefCell::default() }
+        Self { rank, exchange: Some(exchange), all: RefCell::default(), codes: RefCell::default() }
     }
 
     /// Which one.
@@ -52,7 +57,11 @@ impl Ranks {
 
     /// Takes the memory of gathering so many numbers.
     pub fn reserve(&self, floats: usize, allowance: &mut Allowance) -> Result<()> {
-        if self.exchange.is_none() { Ok(()) } else { allowance.reserve(&mut self.all.borrow_mut(), floats) }
+        if self.exchange.is_none() {
+            return Ok(());
+        }
+        allowance.reserve(&mut self.codes.borrow_mut(), floats.div_ceil(BLOCK) * BLOCK_WORDS)?;
+        allowance.reserve(&mut self.all.borrow_mut(), floats)
     }
 
     /// `y`, `[tokens, own rows]` as a product with this rank's part of a matrix of `rows` rows has written it, becomes `[tokens, rows]`.
@@ -85,6 +94,23 @@ impl Ranks {
     /// `x`, `[tokens, own KV heads, ..]`, becomes `[tokens, KV heads, ..]`, `width` numbers a token.
     pub fn join_heads(&self, x: &mut Vec<f32>, tokens: usize, kv_heads: usize, width: usize) -> Result<()> {
         self.join(x, tokens, |rank| self.rank.heads_of(rank, kv_heads, width))
+    }
+
+    /// Whether ranks may hand over codes of what they have computed, those of `columns_of(rank)`, where it next meets a matrix of this type, which
+    /// takes no more of it: whole blocks, which come out as they would of whole rows. A quarter of the bytes, and each rounds its own.
+    pub fn joins_codes(&self, kind: TensorType, columns_of: impl Fn(usize) -> Range<usize>) -> bool {
+        let whole = |rank| columns_of(rank).end.is_multiple_of(BLOCK);
+        self.exchange.is_some() && kind.block_elements() == BLOCK && (0..self.rank.ranks()).all(whole)
+    }
+
+    /// `x`, `[tokens, own columns]`, becomes the codes of `[tokens, columns]`. Only where [`Self::joins_codes`] says so.
+    pub fn join_codes(&self, x: &mut Activations, columns: usize, columns_of: impl Fn(usize) -> Range<usize>) -> Result<()> {
+        let mut codes = self.codes.borrow_mut();
+        x.write_codes(&mut codes);
+        let words = |columns: Range<usize>| columns.start / BLOCK * BLOCK_WORDS..columns.end / BLOCK * BLOCK_WORDS;
+        self.join(&mut codes, x.tokens(), |rank| words(columns_of(rank)))?;
+        x.read_codes(columns, &codes);
+        Ok(())
     }
 
     fn join(&self, x: &mut Vec<f32>, tokens: usize, columns_of: impl Fn(usize) -> Range<usize>) -> Result<()> {

@@ -44,7 +44,8 @@ impl Model {
                 Some(weights) => self.evicted_branch(index, weights, spans, scratch)?,
                 None => self.softmax_branch(index, layer, spans, scratch)?,
             }
-            self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.1), separate, layer.projections.get(1), scratch)?;
+            let projections = layer.projections.get(usize::from(separate));
+            self.add_branch(layer.branch_norms.as_ref().map(|norms| &norms.1), separate, projections, scratch)?;
         }
         if !separate && let Some(projections) = layer.projections.first() {
             scratch.neurons.fire(&mut scratch.heads, Site::AttentionOut, hidden);
@@ -75,6 +76,15 @@ impl Model {
     ) -> Result<()> {
         let (hidden, width) = (self.config.hidden, self.config.heads * self.config.head_dim);
         let rows = scratch.residual.len() / hidden;
+        let columns_of = |rank| self.ranks.rank().heads_of(rank, self.config.kv_heads, width);
+        // Branches that are summed have norms.
+        let alone = norm.is_none() && !scratch.neurons.fires(Site::AttentionOut);
+        if let (true, Some(projections)) = (alone, projections)
+            && self.ranks.joins_codes(projections.output.kind(), columns_of)
+        {
+            scratch.heads.fill(rows, self.part.heads * self.part.head_dim).copy_from_slice(&scratch.branch);
+            return self.ranks.join_codes(&mut scratch.heads, width, columns_of);
+        }
         self.ranks.join_heads(&mut scratch.branch, rows, self.config.kv_heads, width)?;
         if separate && let Some(projections) = projections {
             scratch.heads.fill(rows, width).copy_from_slice(&scratch.branch);

@@ -281,3 +281,26 @@ fn a_rank_needs_its_own_rows_of_a_file_and_no_others() {
         }
     }
 }
+
+#[test]
+fn ranks_hand_over_codes_where_the_next_product_rounds() {
+    const TOKENS: usize = 11;
+    let (_, spec) = catalogue().into_iter().find(|(name, _)| *name == "qwen2").unwrap();
+    let file = build(&in_blocks(&spec, TensorType::Q4_1)).bytes();
+    let handed_in = |spikes| {
+        let case = Case { name: String::new(), file: file.clone(), kind: KvType::Int8, spikes };
+        let each = ranks(2, |meeting| {
+            let mut engine = case.of(&meeting);
+            let id = engine.open(SequenceOptions::default()).unwrap();
+            engine.feed(id, &Random::new(6).tokens(TOKENS, spec.vocabulary)).unwrap();
+            let before = meeting.handed_in();
+            engine.step(&[(id, TOKENS)]).unwrap();
+            (meeting.handed_in() - before, engine.model().config().clone())
+        });
+        each.into_iter().next().unwrap()
+    };
+    // What fires is counted in whole rows, and handed over as it is.
+    let ((values, config), (codes, _)) = (handed_in(Some(SpikingMode::Paper)), handed_in(Some(SpikingMode::Off)));
+    // Of 32 numbers nine: heads' outputs, 64 wide, and the feed-forward's inner layer of 128.
+    assert_eq!(values - codes, TOKENS * config.layers.len() * (64 + 128) / 32 * (32 - 9));
+}

@@ -2,6 +2,7 @@
 
 use spikingbrain_engine::config::Rank;
 use spikingbrain_engine::model::exchange::Exchange;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 
 #[derive(Debug, Default)]
@@ -18,6 +19,7 @@ struct Shared {
     round: Mutex<Round>,
     changed: Condvar,
     barrier: Barrier,
+    handed_in: AtomicUsize,
 }
 
 /// One rank's end.
@@ -29,6 +31,7 @@ pub struct Meeting {
 
 impl Exchange for Meeting {
     fn gather(&self, own: &[f32], at: usize, all: &mut [f32]) -> Result<(), u32> {
+        self.shared.handed_in.fetch_add(own.len(), Ordering::Relaxed);
         let mut round = self.shared.round.lock().unwrap();
         let number = round.number;
         let numbers = &mut round.numbers[number % 2];
@@ -58,6 +61,14 @@ impl Exchange for Meeting {
 }
 
 impl Meeting {
+    /// Numbers that all ranks have handed in; to be asked where none is under way.
+    pub fn handed_in(&self) -> usize {
+        self.shared.barrier.wait();
+        let numbers = self.shared.handed_in.load(Ordering::Relaxed);
+        self.shared.barrier.wait();
+        numbers
+    }
+
     /// After a failure, once every rank has come here, all may go on.
     pub fn set_back(&self) {
         self.shared.barrier.wait();
@@ -70,7 +81,13 @@ impl Meeting {
 
 /// What each of so many ranks makes, in their order.
 pub fn ranks<T: Send>(ranks: usize, work: impl Fn(Meeting) -> T + Sync) -> Vec<T> {
-    let shared = Arc::new(Shared { ranks, round: Mutex::default(), changed: Condvar::new(), barrier: Barrier::new(ranks) });
+    let shared = Arc::new(Shared {
+        ranks,
+        round: Mutex::default(),
+        changed: Condvar::new(),
+        barrier: Barrier::new(ranks),
+        handed_in: AtomicUsize::new(0),
+    });
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..ranks)
             .map(|number| {
