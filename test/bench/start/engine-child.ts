@@ -4,11 +4,12 @@ import { packageNames } from "../../../infra/node/package-surface.ts";
 import { pushFile } from "../../../infra/node/weights-file.ts";
 import { greedyParameters } from "../../../workers/contracts/engine.ts";
 import type { EngineDescription } from "../../../workers/engine/engine-surface.ts";
-import { firstToken, part, promptToken, type StartMeasurement } from "./measurement.ts";
+import { firstToken, idle, part, promptToken, type StartMeasurement } from "./measurement.ts";
 
 const [given, path] = process.argv.slice(2);
 const name = packageNames.find((one) => one === given);
 if (name === undefined || path === undefined) throw new Error("usage: engine-child.ts PACKAGE MODEL.gguf");
+await idle();
 const [instantiated, { ModelLoader }] = await part("instantiate", () => instantiate(name));
 const [loaded, engine] = await part("load", async () => {
   const loader = new ModelLoader(JSON.stringify({ kvType: "int8", memoryLimitBytes: 2 ** 30 }));

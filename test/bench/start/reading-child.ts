@@ -1,7 +1,7 @@
 /** The least that any engine in WebAssembly must do: the file's bytes, read and put into a fresh linear memory. Argument: the file. See child-participant.ts. */
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync, statSync } from "node:fs";
-import { digest, part, reading, type StartMeasurement } from "./measurement.ts";
+import { digest, idle, part, reading, type StartMeasurement } from "./measurement.ts";
 
 const chunkBytes = 1 << 20;
 const pageBytes = 65_536;
@@ -29,6 +29,7 @@ function eachChunk(path: string, take: (chunk: Uint8Array, at: number) => void):
 const [path] = process.argv.slice(2);
 if (path === undefined) throw new Error("usage: reading-child.ts FILE");
 const { size } = statSync(path);
+await idle();
 const [read] = await part(reading, () => {
   const memory = new Uint8Array(new WebAssembly.Memory({ initial: Math.ceil(size / pageBytes) }).buffer);
   eachChunk(path, (chunk, at) => {

@@ -1,4 +1,4 @@
-/** From nothing to the first token, beside reading the file's bytes and nothing else, and beside llama.cpp. Every start is a process of its own. */
+/** From nothing to the first token, beside reading the file's bytes and nothing else, and beside llama.cpp. Every start is a process, or a stack of Workers, of its own. */
 import { locateModel } from "../../../infra/local/models/source.ts";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { setupPython, venvPython } from "../../../infra/local/python/setup-python.ts";
@@ -8,6 +8,7 @@ import { native, ours } from "../engine/participant.ts";
 import { compare, SeriesCollector, type Comparison, type Floor, type SuiteResult } from "../report/result.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 import { all, digest, promptToken, type Part, type StartMeasurement } from "./measurement.ts";
+import { workerStart } from "./worker-start.ts";
 
 const [bytes, simd128] = ["file's bytes into a memory", "WASM simd128, Node"] as const;
 const [mapped, read] = [`${native}, file mapped`, `${native}, file read`] as const;
@@ -18,12 +19,21 @@ const [builtIn, teacher] = ["spikingbrain-135m", "smollm2-135m"] as const;
 /** A start may take so many times the reading of the bytes. */
 const mostReadings = 1.5;
 
+/** The engine Worker with the model that `npm start` has prepared. */
+const inWorkerd = "the prepared model, in workerd";
+const [worker, workerFiles, workerDigests] = ["engine Worker", "its files into a memory", "its files into a memory, with digests"] as const;
+const firstRequest = "from the first request to the first token";
+/** A stack takes much longer to start than the engine in it. */
+const workerStarts = 3;
+
 const processorOf = (figure: string): string => `${figure}, processor time`;
 
 const notes = [
   "The file lies in the system's cache. Reading its bytes is: from the file by 1 MiB into one buffer, and from there into a fresh linear memory, whose pages the system hands out at the first touch.",
   "A digest of the file is no part of these starts: `serve` and the Workers make one, which takes what stands under its name.",
   "llama.cpp that maps its file reads a byte when it needs it, and packs some matrices anew while it loads.",
+  "No process begins before V8 has compiled in its own threads what loading the modules has made hot.",
+  "In workerd: requests by HTTP to a Worker beside the engine Worker, each start a stack of its own under `wrangler dev`; that Worker has its code compiled and reads the same files several times before, the least of which counts. The engine Worker makes each file's digest.",
   "First token: one token is read and the next one chosen. V8 compiles the engine's code for the first time in these parts, and better while it runs.",
 ];
 
@@ -59,8 +69,18 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
         `round ${round + 1}, ${program.setting}, ${program.name}: ${parts.map(({ name, wall }) => `${name} ${(wall * 1000).toFixed(0)} ms`).join(", ")}`,
       );
     }
+  for (let start = 0; start < Math.min(workerStarts, rounds); start += 1) {
+    const { reading, digests, first } = await workerStart();
+    for (const [program, seconds] of [
+      [worker, first],
+      [workerFiles, reading],
+      [workerDigests, digests],
+    ] as const)
+      collector.add(inWorkerd, firstRequest, "ms", program, seconds * 1000);
+    progress(`start ${start + 1} of the engine Worker: ${(first * 1000).toFixed(0)} ms, its files ${(reading * 1000).toFixed(0)} ms`);
+  }
   return {
-    settings: { rounds, prompt: "1 token" },
+    settings: { rounds, workerStarts, prompt: "1 token" },
     notes: [...[...descriptions].map(([name, text]) => `${name}: ${text}.`), ...notes],
     series: collector.all(),
     comparisons: comparisonsOf(collector),
@@ -91,6 +111,10 @@ function addAll(collector: SeriesCollector, { setting, name: program }: Program,
 
 function comparisonsOf(collector: SeriesCollector): Comparison[] {
   return collector.all().flatMap((one) => {
+    if (one.program === worker) {
+      const bases = [workerFiles, workerDigests].map((program) => collector.find(one.setting, one.figure, program));
+      return bases.flatMap((base) => (base === undefined ? [] : [compare(one, base, "ratio")]));
+    }
     const base = one.figure.startsWith(all) ? collector.find(one.setting, one.figure, bytes) : undefined;
     return base === undefined || one.program === bytes ? [] : [compare(one, base, "ratio")];
   });
@@ -104,16 +128,22 @@ function floorsOf(collector: SeriesCollector): Floor[] {
     const name = `${setting}, ${figure === all ? "wall time" : "processor time"}: ${other} / ours, least of each`;
     return { name, required, measured: ratio(setting, figure, other) };
   };
-  return [all, processorOf(all)].flatMap((figure) => [
+  const ofWorker: Floor = {
+    name: `${inWorkerd}, wall time: ${workerFiles} / ${worker}, least of each`,
+    required: 1 / mostReadings,
+    measured: least(inWorkerd, firstRequest, workerFiles) / least(inWorkerd, firstRequest, worker),
+  };
+  const ofProcesses = [all, processorOf(all)].flatMap((figure) => [
     floor(builtIn, figure, bytes, 1 / mostReadings),
     floor(teacher, figure, read, 1),
     floor(teacher, figure, mapped, 1),
   ]);
+  return [...ofProcesses, ofWorker];
 }
 
 export const startSuite: Suite = {
   name: "start",
-  description: "instantiate, load, first token, beside reading the bytes and llama.cpp",
+  description: "instantiate, load, first token, in Node and in workerd, beside reading the bytes and llama.cpp",
   defaultRounds: 7,
   run,
 };
