@@ -5,10 +5,13 @@ import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { equalTokens, mustBeginAlike, mustBeIdentical } from "../bench/engine/agreement.ts";
 import { startChild } from "../bench/engine/child-participant.ts";
+import type { Participant } from "../bench/engine/participant.ts";
 import { promptOf } from "../bench/engine/prompt.ts";
 import { processorTime, type ProcessorTime } from "../bench/http/processor-time.ts";
 import { streamedTokens, type StreamRequest } from "../bench/http/request.ts";
+import { measureSideBySide, sideBySideFloors } from "../bench/engine/side-by-side.ts";
 import { readStreams } from "../bench/http/stream-client.ts";
+import { SeriesCollector } from "../bench/report/result.ts";
 import { suites } from "../bench/suites.ts";
 import { capture } from "../../infra/local/run.ts";
 import { inRepository } from "../../infra/local/paths.ts";
@@ -43,6 +46,29 @@ test("prompts have exactly the length asked for, and shorter ones begin longer o
   const long = promptOf(characters, 5000);
   expect(long.length).toBe(5000);
   expect(promptOf(characters, 128)).toEqual(long.slice(0, 128));
+});
+
+test("several sequences count with all their tokens, and must decode what one alone does", async () => {
+  const participant = (name: string, seconds: (sequences: number) => number, token = (_sequences: number) => 7): Participant => ({
+    ...{ name, description: "", contextLength: 1000, close: () => Promise.resolve() },
+    measure: ({ sequences = 1, decode }) =>
+      Promise.resolve({
+        ...{ prefillSeconds: 1, decodeSeconds: 1, prefillProcessorSeconds: 1, decodeProcessorSeconds: seconds(sequences) },
+        tokens: Array.from({ length: decode }, () => token(sequences)),
+      }),
+  });
+  const collector = new SeriesCollector();
+  const native = participant("llama.cpp", (sequences) => sequences);
+  const ours = participant("WASM relaxed, Node", (sequences) => (sequences === 1 ? 1 : sequences / 2));
+  await measureSideBySide([ours, native], [1, 2], 0, collector, () => undefined);
+  expect(sideBySideFloors(collector).map(({ name, measured }) => [name, measured])).toEqual([
+    ["total of 4 sequences / 1, WASM relaxed, Node", 2],
+    ["total of 4 sequences, WASM relaxed, Node / llama.cpp", 2],
+    ["total of 16 sequences / 1, WASM relaxed, Node", 2],
+    ["total of 16 sequences, WASM relaxed, Node / llama.cpp", 2],
+  ]);
+  const wrong = participant("WASM relaxed, Node", () => 1, Number);
+  await expect(measureSideBySide([wrong], [1, 2], 0, collector, () => undefined)).rejects.toThrow("decoded different tokens");
 });
 
 test("decoded tokens are compared from the start", () => {

@@ -10,8 +10,9 @@ type Timer = (work: () => void) => { readonly wall: number; readonly processor: 
 
 const greedy = JSON.stringify(greedyParameters);
 
-export function measureEngine(engine: Engine, { prompt, decode }: Task, timed: Timer): Measurement {
+export function measureEngine(engine: Engine, { prompt, decode, sequences = 1 }: Task, timed: Timer): Measurement {
   const sequence = engine.open(greedy);
+  const all = [sequence];
   try {
     engine.feed(sequence, Uint32Array.from(prompt));
     const prefill = timed(() => {
@@ -22,11 +23,13 @@ export function measureEngine(engine: Engine, { prompt, decode }: Task, timed: T
       }
     });
     const tokens: number[] = [];
-    const one = Uint32Array.of(sequence, 1);
+    while (all.length < sequences) all.push(engine.fork(sequence));
+    const plan = Uint32Array.from(all.flatMap((handle) => [handle, 1]));
     const decoding = timed(() => {
       for (let count = 0; count < decode; count += 1) {
-        tokens.push((JSON.parse(engine.sample(sequence)) as { readonly id: number }).id);
-        engine.step(one);
+        const [first = NaN] = all.map((handle) => (JSON.parse(engine.sample(handle)) as { readonly id: number }).id);
+        tokens.push(first);
+        engine.step(plan);
       }
     });
     return {
@@ -37,6 +40,6 @@ export function measureEngine(engine: Engine, { prompt, decode }: Task, timed: T
       tokens,
     };
   } finally {
-    engine.close(sequence);
+    for (const handle of all) engine.close(handle);
   }
 }

@@ -4,17 +4,19 @@ export interface Task {
   readonly prompt: readonly number[];
   /** Tokens to decode after the prompt, greedily. */
   readonly decode: number;
+  /** How many sequences go on from the prompt side by side, each with a token in every pass; one where it is left out. */
+  readonly sequences?: number;
 }
 
 export interface Measurement {
   /** From an empty state until the prompt is read and the first token can be chosen. */
   readonly prefillSeconds: number;
-  /** As long as it takes to choose and read `decode` tokens, one after another. */
+  /** As long as it takes to choose and read `decode` tokens of each sequence, one after another. */
   readonly decodeSeconds: number;
   /** The same in processor time, which a busy machine does not stretch; null where it cannot be told. */
   readonly prefillProcessorSeconds: number | null;
   readonly decodeProcessorSeconds: number | null;
-  /** What was decoded. */
+  /** What was decoded by the first sequence. */
   readonly tokens: readonly number[];
   /** What the program has taken of the machine's memory at the most, and what its weights take; where it tells. */
   readonly residentBytes?: number;

@@ -11,6 +11,7 @@ import { startChild } from "./child-participant.ts";
 import { converted, decodedTokens, native, ours, settingName, type Participant } from "./participant.ts";
 import { preparedTokenizer, promptOf } from "./prompt.ts";
 import { measureEach } from "./measure-each.ts";
+import { measureSideBySide, mostSequences, sequenceCounts, sideBySideFloors } from "./side-by-side.ts";
 import { workerParticipant } from "./worker-participant.ts";
 
 /** Short contexts are measured more often in each round: they are quick, and noise weighs more on them. */
@@ -38,7 +39,11 @@ const floors = [
   { figure: "decode", context: 2048, program: converted, required: 1.2 },
 ] as const;
 
+/** Of several sequences, in each round. */
+const sideBySideRepetitions = 2;
+
 const notes = [
+  "Several sequences go on from one prompt, each with a token in every pass, so all have the same share; llama.cpp's in a context of its own for 16, with one store of keys and values for all.",
   "Prefill is reading the whole prompt into an empty state; decode is choosing and reading 32 more tokens greedily at that context.",
   "Programs are measured one after another on every context, in the opposite order every other time; a ratio is of two measurements of one repetition. Processor-time figures count only the time a core worked for the program, so other load on the machine stretches them less.",
   "The first repetition at a context also pays for the growth of our engine's memory; llama.cpp takes its memory for the whole context when it starts.",
@@ -58,15 +63,22 @@ async function run(options: SuiteOptions): Promise<SuiteResult> {
       participants.push(upTo(shortContext, await workerParticipant(url)));
       const wasm = async (name: string, kernel: string, model: string): Promise<Participant> =>
         await startChild({ name, command: process.execPath, args: [inRepository("test/bench/engine/wasm-child.ts"), kernel, model] });
-      const llama = async (name: string, kvType: string): Promise<Participant> =>
-        await startChild({ name, command: venvPython, args: [inRepository("test/bench/llama/engine_child.py"), path, kvType] });
+      const llama = async (name: string, kvType: string, sequences = 1): Promise<Participant> => {
+        const args = [inRepository("test/bench/llama/engine_child.py"), path, kvType, "1", String(sequences)];
+        return await startChild({ name, command: venvPython, args });
+      };
       const { path: convertedPath } = await locateModel({ SPIKINGBRAIN_MODEL: convertedModel });
       participants.push(upTo(shortContext, await wasm("WASM simd128, Node", "simd128", path)));
       participants.push(await wasm(converted, "relaxed", convertedPath));
       participants.push(await wasm(ours, "relaxed", path));
       participants.push(await llama(native, "f16"));
       participants.push(upTo(shortContext, await llama(`${native}, int8 KV`, "q8_0")));
-      return await measure(participants, options);
+      const many = await llama(native, "f16", mostSequences);
+      try {
+        return await measure(participants, many, options);
+      } finally {
+        await many.close();
+      }
     } finally {
       await Promise.all(participants.map((participant) => participant.close()));
     }
@@ -77,13 +89,17 @@ function upTo(tokens: number, participant: Participant): Participant {
   return { ...participant, contextLength: Math.min(participant.contextLength, tokens) };
 }
 
-async function measure(participants: readonly Participant[], { rounds, progress }: SuiteOptions): Promise<SuiteResult> {
+async function measure(participants: readonly Participant[], many: Participant, { rounds, progress }: SuiteOptions): Promise<SuiteResult> {
   const tokenizer = preparedTokenizer();
   const collector = new SeriesCollector();
   const texts: string[] = [];
   // Compilers warm up, and caches fill.
   for (const participant of participants) await participant.measure({ prompt: promptOf(tokenizer, 128), decode: decodedTokens });
+  const oursAlone = participants.filter(({ name }) => name === ours);
+  await many.measure({ prompt: promptOf(tokenizer, 128), decode: decodedTokens, sequences: mostSequences });
   for (let round = 0; round < rounds; round += 1) {
+    for (let repetition = 0; repetition < sideBySideRepetitions; repetition += 1)
+      await measureSideBySide([...oursAlone, many], promptOf(tokenizer, 128), round + repetition, collector, progress);
     for (const { tokens, times } of contexts) {
       const able = participants.filter(({ contextLength }) => tokens + decodedTokens < contextLength);
       const prompt = promptOf(tokenizer, tokens);
@@ -101,11 +117,12 @@ async function measure(participants: readonly Participant[], { rounds, progress 
       rounds,
       "repetitions a round": contexts.map(({ tokens, times }) => `${times} at ${tokens}`).join(", "),
       "decoded tokens": decodedTokens,
+      "sequences in one pass": sequenceCounts.join(", "),
     },
     notes: [...participants.map(({ name, description }) => `${name}: ${description}.`), ...notes, ...texts],
     series: collector.all(),
     comparisons,
-    floors: floors.map((floor) => floorOf(floor, comparisons)),
+    floors: [...floors.map((floor) => floorOf(floor, comparisons)), ...sideBySideFloors(collector)],
   };
 }
 

@@ -62,6 +62,11 @@ export class ChatStream {
     return this.arrivals.filter((at) => at >= from && at < to).length;
   }
 
+  /** From the request to the end, once it has ended. */
+  tokensPerSecond(): number {
+    return (1000 * this.arrivals.length) / ((this.#ended ?? NaN) - this.begin);
+  }
+
   /** @throws Error where the stream fails. */
   async untilFirstToken(): Promise<void> {
     await this.#until(() => this.arrivals.length > 0);

@@ -27,6 +27,7 @@ const throughputTokens = 32;
 const small = "a small request of another tenant";
 const shared = "chats of two tenants";
 const document = "a document of a third tenant";
+const slowest = "slowest stream";
 const single = `${String(throughputStreams)} streams of one tenant`;
 
 const notes = [
@@ -168,6 +169,9 @@ async function measureSingle(measured: Measured): Promise<void> {
   await Promise.all(streams.map((stream) => stream.whole()));
   const tokens = throughputStreams * throughputTokens;
   measured.collector.add(single, "all streams", "tokens/s", "alone", (1000 * tokens) / (performance.now() - begin));
+  const rates = streams.map((stream) => stream.tokensPerSecond());
+  const share = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
+  measured.collector.add(single, slowest, "of a fair share", "alone", Math.min(...rates) / share);
 }
 
 /** Another one every time, so that nothing of it is found. */
@@ -198,11 +202,17 @@ function floors(collector: SeriesCollector): Floor[] {
     if (above === undefined || below === undefined) throw new Error(`${figure} of ${setting} was not measured`);
     return summarize(compare(above, below, "ratio").values).median;
   };
+  const typical = (setting: string, figure: string): number => {
+    const series = collector.find(setting, figure, "alone");
+    if (series === undefined) throw new Error(`${figure} of ${setting} was not measured`);
+    return summarize(series.values).median;
+  };
   return [
     { name: `first token alone, over ${beside}`, required: 0.2, measured: over(small, "first token", "alone", beside) },
     { name: `whole answer alone, over ${beside}`, required: 0.2, measured: over(small, "whole answer", "alone", beside) },
     { name: `chats ${besideDocument}, over alone`, required: 0.6, measured: over(shared, "decode", besideDocument, "alone") },
     { name: "a document beside chats, over alone", required: 0.2, measured: over(document, "reading", "beside chats", "alone") },
+    { name: `${slowest} of ${single}, over its fair share`, required: 0.8, measured: typical(single, slowest) },
   ];
 }
 

@@ -1,4 +1,4 @@
-"""llama.cpp beside the engine. Arguments: GGUF, `f16` or `q8_0` keys and values, threads. See child-participant.ts."""
+"""llama.cpp beside the engine. Arguments: GGUF, `f16` or `q8_0` keys and values, threads, sequences. See child-participant.ts."""
 
 import json
 import re
@@ -9,8 +9,8 @@ import llama_cpp
 from llama import STEP, Llama, described, timed
 
 
-def measure(llama: Llama, prompt: Sequence[int], decode: int) -> dict[str, object]:
-    """Reads the prompt, then goes on greedily."""
+def measure(llama: Llama, prompt: Sequence[int], decode: int, sequences: int) -> dict[str, object]:
+    """Reads the prompt, then goes on greedily, in so many sequences side by side."""
     tokens: list[int] = []
 
     def decoding() -> None:
@@ -18,9 +18,17 @@ def measure(llama: Llama, prompt: Sequence[int], decode: int) -> dict[str, objec
             tokens.append(llama.choose())
             llama.read(tokens[-1:])
 
+    def decoding_each() -> None:
+        chosen = [llama.choose()] * sequences
+        for count in range(decode):
+            tokens.append(chosen[0])
+            llama.read_each(chosen, len(prompt) + count)
+            chosen = [llama.choose(row) for row in range(sequences)]
+
     llama.clear()
     prefill_wall, prefill_processor = timed(lambda: llama.read(prompt))
-    decode_wall, decode_processor = timed(decoding)
+    llama.share(sequences)
+    decode_wall, decode_processor = timed(decoding if sequences == 1 else decoding_each)
     return {
         "prefillSeconds": prefill_wall,
         "decodeSeconds": decode_wall,
@@ -30,13 +38,13 @@ def measure(llama: Llama, prompt: Sequence[int], decode: int) -> dict[str, objec
     }
 
 
-def main(path: str, kv_type: str, threads: str = "1") -> None:
+def main(path: str, kv_type: str, threads: str = "1", sequences: str = "1") -> None:
     """Greets, then answers one task a line."""
     if kv_type not in ("f16", "q8_0"):
         raise SystemExit(f'keys and values must be "f16" or "q8_0"; they are "{kv_type}"')
     # Quantised values need flash attention; without them it is off, as on any processor where it gains nothing.
     quantised = kv_type == "q8_0"
-    llama = Llama(path, None, threads=int(threads), flash_attention=quantised, kv_type=kv_type)
+    llama = Llama(path, None, threads=int(threads), flash_attention=quantised, kv_type=kv_type, sequences=int(sequences))
     attention = "flash attention" if quantised else "no flash attention"
     counted = "one thread" if threads == "1" else f"{threads} threads"
     features = " ".join(re.findall(r"(\w+) = 1", llama_cpp.llama_print_system_info().decode()))
@@ -46,7 +54,7 @@ def main(path: str, kv_type: str, threads: str = "1") -> None:
     print(json.dumps({"description": description, "contextLength": llama.longest}), flush=True)
     for line in sys.stdin:
         task = json.loads(line)
-        print(json.dumps(measure(llama, task["prompt"], task["decode"])), flush=True)
+        print(json.dumps(measure(llama, task["prompt"], task["decode"], task.get("sequences", 1))), flush=True)
 
 
 if __name__ == "__main__":

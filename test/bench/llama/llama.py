@@ -24,6 +24,7 @@ class Llama:
         flash_attention: bool | None = False,
         kv_type: str = "f16",
         mapped: bool = True,
+        sequences: int = 1,
     ) -> None:
         """`longest`: tokens of the longest text; None for the model's own context. `flash_attention`: None where llama.cpp is to decide."""
         llama_cpp.llama_backend_init()
@@ -40,11 +41,15 @@ class Llama:
         if flash_attention is not None:
             on, off = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED, llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
             params.flash_attn_type = on if flash_attention else off
+        # Several share one store of keys and values, in which what they have in common lies once.
+        params.n_seq_max = sequences
+        params.kv_unified = sequences > 1
         params.type_k = params.type_v = llama_cpp.GGML_TYPE_Q8_0 if kv_type == "q8_0" else llama_cpp.GGML_TYPE_F16
         self.context = llama_cpp.llama_init_from_model(self.model, params)
         if not self.context:
             raise SystemExit(f"llama.cpp cannot make a context of {self.longest} tokens with {kv_type} keys and values")
         self.memory = llama_cpp.llama_get_memory(self.context)
+        self.batch = llama_cpp.llama_batch_init(sequences, 0, 1)
         self.vocabulary = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model)))
 
     def clear(self) -> None:
@@ -60,14 +65,30 @@ class Llama:
             if status != 0:
                 raise SystemExit(f"llama_decode of {len(part)} tokens failed with status {status}")
 
-    def logits(self) -> npt.NDArray[np.float32]:
-        """`[vocabulary]`, after the last token read. The next pass writes over them."""
-        address = ctypes.cast(llama_cpp.llama_get_logits_ith(self.context, -1), ctypes.POINTER(ctypes.c_float))
+    def share(self, sequences: int) -> None:
+        """What the first sequence has read is read by so many."""
+        for sequence in range(1, sequences):
+            llama_cpp.llama_memory_seq_cp(self.memory, 0, sequence, -1, -1)
+
+    def read_each(self, tokens: Sequence[int], position: int) -> None:
+        """One forward pass over a token of each sequence; logits are made for all of them."""
+        batch = self.batch
+        batch.n_tokens = len(tokens)
+        for sequence, token in enumerate(tokens):
+            batch.token[sequence], batch.pos[sequence], batch.logits[sequence] = token, position, 1
+            batch.n_seq_id[sequence], batch.seq_id[sequence][0] = 1, sequence
+        status = llama_cpp.llama_decode(self.context, batch)
+        if status != 0:
+            raise SystemExit(f"llama_decode of a token of {len(tokens)} sequences failed with status {status}")
+
+    def logits(self, row: int = -1) -> npt.NDArray[np.float32]:
+        """`[vocabulary]`, after the last token read or that of a sequence. The next pass writes over them."""
+        address = ctypes.cast(llama_cpp.llama_get_logits_ith(self.context, row), ctypes.POINTER(ctypes.c_float))
         return np.ctypeslib.as_array(address, shape=(self.vocabulary,))
 
-    def choose(self) -> int:
+    def choose(self, row: int = -1) -> int:
         """The most likely next token."""
-        return int(self.logits().argmax())
+        return int(self.logits(row).argmax())
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
