@@ -36,10 +36,19 @@ const bytes = Tokenizer.fromTokenizerFile(tinyTokenizer);
 const byteTokens = { digest: "bytes", tokens: () => tokensOf(bytes, bytes.vocabularySize, [endOfTurn]) };
 const closing = bytesAsTokens('"}],');
 
+const { rawJSON, parse } = JSON as unknown as {
+  readonly rawJSON: (text: string) => object;
+  readonly parse: (text: string, reviver: (key: string, value: unknown, context: { readonly source: string }) => unknown) => unknown;
+};
+
+/** With each number as it stands there: `12345.0` is no integer to everyone, and JavaScript makes one of it. */
+const asWritten = (text: string): unknown =>
+  parse(text, (_key, value, { source }) => (typeof value === "number" ? rawJSON(source) : value));
+
 /** None where the file is cut off. */
 function readOne(name: string): (PublicSchema & { readonly name: string })[] {
   try {
-    return [{ name, ...(JSON.parse(readFileSync(join(folder, name), "utf8")) as PublicSchema) }];
+    return [{ name, ...(asWritten(readFileSync(join(folder, name), "utf8")) as PublicSchema) }];
   } catch {
     return [];
   }
