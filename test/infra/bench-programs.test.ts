@@ -1,4 +1,6 @@
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { createServer, type Server } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -13,6 +15,9 @@ import { measureSideBySide, sideBySideFloors } from "../bench/engine/side-by-sid
 import { readStreams } from "../bench/http/stream-client.ts";
 import { SeriesCollector } from "../bench/report/result.ts";
 import { suites } from "../bench/suites.ts";
+import { benchConfigurations } from "../bench/stack.ts";
+import { evenCuts } from "../workers/engine/even-cuts.ts";
+import { readWorkers } from "../../infra/deploy/workers.ts";
 import { capture } from "../../infra/local/run.ts";
 import { inRepository } from "../../infra/local/paths.ts";
 
@@ -27,6 +32,23 @@ test("a suite that does not exist is refused with the names of those that do", a
   const names = suites.map(({ name }) => name).join(", ");
   expect(names).toContain("engine, fair, http");
   expect(output).toContain(`'nonsense' is invalid for argument 'suite'. Allowed choices are ${names}.`);
+});
+
+test("the stack has a Worker for each stage of the model, and all that they are bound to", () => {
+  const workers = (stages: number) =>
+    readWorkers(benchConfigurations("real", { stages: stages === 0 ? [] : evenCuts(60, 49_152, stages) }));
+  const roles = workers(3).map(({ role }) => role);
+  expect(roles).toEqual(expect.arrayContaining(["bench", "session", "pool", "engine", "grammar", "stage-1", "stage-2", "stage-3"]));
+  expect(new Set(roles).size).toBe(8);
+  const engine = workers(3).find(({ role }) => role === "engine");
+  const objects = (engine?.raw.durable_objects?.bindings ?? []).map(({ script_name: script }) => script);
+  expect(objects).toEqual([undefined, "spikingbrain-stage-1", "spikingbrain-stage-2", "spikingbrain-stage-3"]);
+  // A model that fits in one isolate is the engine Worker's alone.
+  expect(workers(0).map(({ role }) => role)).toEqual(roles.filter((role) => !role.startsWith("stage-")));
+  for (const { raw, folder } of [...workers(3), ...workers(0)]) {
+    expect(existsSync(resolve(folder, raw.main ?? ""))).toBe(true);
+    expect(existsSync(resolve(folder, raw.assets?.directory ?? "."))).toBe(true);
+  }
 });
 
 test("rounds must be a small whole number", async () => {
