@@ -125,6 +125,8 @@ async function startChainOf(name: ParticipantName, upstreams: readonly string[],
   return await stackParticipant(name, await freePort(), {
     configurations: ["gateway", "session", "pool"].map((worker) => `test/bench/worker/chain/${worker}.toml`),
     variables: { UPSTREAMS: upstreams.join(","), READS: String(reads) },
+    // Two runtimes cannot have the same objects' files.
+    persistTo: inRepository(".wrangler", reads ? "bench-chain" : "bench-hops"),
     body: (index) => chatBody("mock", index),
   });
 }
@@ -133,10 +135,12 @@ interface StackPart {
   readonly configurations: readonly string[];
   readonly variables: Readonly<Record<string, string>>;
   readonly body: Target["body"];
+  /** Folder that objects are kept in; wrangler's own unless given. */
+  readonly persistTo?: string;
 }
 
-async function stackParticipant(name: ParticipantName, port: number, { configurations, variables, body }: StackPart): Promise<Participant> {
-  const stack = await startStack({ port, configurations, variables });
+async function stackParticipant(name: ParticipantName, port: number, { body, ...options }: StackPart): Promise<Participant> {
+  const stack = await startStack({ port, ...options });
   try {
     await stack.untilReady(readyTimeoutMilliseconds);
   } catch (error) {
