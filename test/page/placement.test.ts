@@ -28,6 +28,9 @@ describe("a server that says where answers run", () => {
     await ask(page, "Hello");
     expect(api.requests[0]).toMatchObject({ placement: true });
     expect(await notes()).toEqual([note]);
+    // It begins where the answer's text does.
+    const start = async (part: string) => (await lastAnswer(page).locator(part).first().boundingBox())?.x;
+    expect(await start(".placement li")).toBe(await start("p"));
     const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).analyze();
     expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join()}`)).toEqual([]);
   });

@@ -196,7 +196,7 @@ export const english = {
   deviceDrop: "Delete the model from this device",
   deviceReady: (threads: number) => `The model is on this device and answers${threads === 1 ? "" : `, over ${threads} threads`}.`,
   ranOnDevice: "computed on this device",
-  settingsIntro: "They apply to this conversation and to new ones. An empty field leaves the choice to the server.",
+  settingsIntro: "These settings apply to this conversation and to new ones. An empty field leaves the choice to the server.",
   system: "System prompt",
   systemPlaceholder: "You are a helpful assistant.",
   systemHint: "Sent before the conversation.",
