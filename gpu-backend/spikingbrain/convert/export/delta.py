@@ -37,7 +37,7 @@ from spikingbrain.checkpoint.names import tensor_names
 from spikingbrain.config import Config
 from spikingbrain.convert.export.tuned import Scales, scale_names
 from spikingbrain.convert.trunk.tensors import MARK
-from spikingbrain.export.gguf_writer import _add as add_value
+from spikingbrain.export.gguf_writer import add_value
 
 HASH_BYTES = 1 << 20
 LARGEST_HALF = float(np.finfo(np.float16).max)
