@@ -3,9 +3,8 @@ import type { BackendFinish } from "../contracts/finish.ts";
 import type { TokenLogprob } from "../contracts/engine.ts";
 import type { OpenedRequest } from "../contracts/request/open-state.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
-import type { SpikeCounts, SpikesByLayer } from "../contracts/spikes.ts";
-import type { StateReport } from "../contracts/state.ts";
 import type { GrammarService } from "../contracts/constraint.ts";
+import { AnswerEvents } from "./answer-events.ts";
 import { ConstrainedAnswer } from "./constrained-answer.ts";
 import { engineErrorCode, type ComputingEngine } from "./engine-surface.ts";
 import { EventWriter } from "./event-writer.ts";
@@ -34,9 +33,6 @@ export interface GenerationHost {
   readonly sleep: (milliseconds: number) => Promise<void>;
 }
 
-/** While a prompt is read, its reader hears of it so often: every few seconds on a slow machine. */
-const tokensBetweenReports = 256;
-
 export class Generation {
   readonly request: OpenedRequest;
   readonly writer: EventWriter;
@@ -60,6 +56,7 @@ export class Generation {
   readonly #engine: ComputingEngine;
   readonly #host: GenerationHost;
   readonly #states: SequenceStates;
+  readonly #events: AnswerEvents;
   /** The engine's sequence; undefined while it waits and holds no memory. */
   #handle: number | undefined;
   /** Kept while evicted, because its sampler goes on where it was. */
@@ -71,9 +68,6 @@ export class Generation {
   readonly #constrained: ConstrainedAnswer | undefined;
   /** Tokens that followed without a choice and of which no event has been sent. */
   #unsent: number[] = [];
-  #promptLogprobs: (TokenLogprob | null)[] = [];
-  #promptReported = false;
-  #reportedAt = 0;
 
   constructor(engine: ComputingEngine, request: OpenedRequest, host: GenerationHost) {
     this.#engine = engine;
@@ -86,6 +80,7 @@ export class Generation {
     this.createdAt = host.now();
     this.waitingSince = this.createdAt;
     this.#states = new SequenceStates(engine, this.writer, request, { now: () => host.now(), onArrival: wake });
+    this.#events = new AnswerEvents(engine, request, this.writer);
     const { grammar, vocabularySize, sleep } = host;
     if (request.constraint !== undefined && grammar !== undefined)
       this.#constrained = new ConstrainedAnswer(engine, request, { grammar, vocabularySize, sleep, onSaid: () => this.#onSaid() });
@@ -216,8 +211,7 @@ export class Generation {
     if (this.#handle === undefined) return;
     if (!this.#evicted) this.#readBefore = Math.max(this.#readBefore, this.#read(this.#handle));
     if (this.#generated === 0) {
-      this.#promptLogprobs = [];
-      this.#promptReported = false;
+      this.#events.restart();
       this.#close();
     } else {
       this.#engine.evict(this.#handle);
@@ -241,7 +235,7 @@ export class Generation {
   /** After a step or a state's move: reports what it brought. True when a token was sampled. */
   advance(): boolean {
     if (this.#handle === undefined || this.#states.restorer !== undefined || this.finished || this.writer.closed) return false;
-    this.#collectPromptLogprobs(this.#handle);
+    this.#events.collectPromptLogprobs(this.#handle);
     const pending = this.#engine.pending(this.#handle);
     const position = this.tokens - pending;
     if (position === this.#states.nextSave && !this.#states.saving) {
@@ -249,16 +243,12 @@ export class Generation {
       this.#states.saveNext(this.#handle, position, mayCopy);
     }
     if (pending > 0) {
-      this.#reportReading(this.#handle);
+      this.#events.sendReading(this.#handle, position);
       return false;
     }
     // States on the way come before the answer.
     if (this.#states.saving) return false;
-    if (this.request.promptLogprobs !== null && !this.#promptReported) {
-      this.#promptReported = true;
-      this.writer.send({ type: "prompt", logprobs: this.#promptLogprobs });
-      this.#promptLogprobs = [];
-    }
+    this.#events.sendPrompt();
     this.#sendForced(this.#handle);
     if (this.#generated >= this.request.maxTokens || this.#constrained?.isWhole === true) {
       this.#finish(this.#handle, this.#constrained?.isWhole === true ? "stop" : "length");
@@ -307,9 +297,14 @@ export class Generation {
     return !this.finished && !this.writer.closed && this.#constrained?.isKnown === false;
   }
 
+  /** Tokens that its state holds now. */
+  #held(handle: number): number {
+    return this.tokens - this.#engine.pending(handle);
+  }
+
   /** Tokens that it has read itself. */
   #read(handle: number): number {
-    return this.tokens - (this.request.resume?.tokens ?? 0) - this.#engine.pending(handle);
+    return this.#held(handle) - (this.request.resume?.tokens ?? 0);
   }
 
   #close(): void {
@@ -364,7 +359,7 @@ export class Generation {
   }
 
   #sendForced(handle: number): void {
-    for (const id of this.#unsent) this.writer.send({ type: "token", id, ...this.#state(handle) });
+    for (const id of this.#unsent) this.#events.sendForced(handle, this.#held(handle), id);
     this.#unsent = [];
   }
 
@@ -376,8 +371,7 @@ export class Generation {
       return;
     }
     this.#generated += 1;
-    const spikes = this.request.countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeTotals(handle)) as SpikeCounts } : {};
-    this.writer.send({ type: "token", id, ...(logprob === undefined ? {} : { logprob }), ...spikes, ...this.#state(handle) });
+    this.#events.sendSampled(handle, this.#held(handle), id, logprob);
     if (this.#generated >= this.request.maxTokens) {
       this.#finish(handle, "length");
       return;
@@ -388,37 +382,10 @@ export class Generation {
     else if (this.#constrained.isKnown) this.#constrain(handle);
   }
 
-  #collectPromptLogprobs(handle: number): void {
-    // Sequences that were evicted read their prompt again; it has been reported already.
-    if (this.request.promptLogprobs === null || this.#promptReported) return;
-    const logprobs = JSON.parse(this.#engine.takePromptLogprobs(handle)) as (TokenLogprob | null)[];
-    for (const logprob of logprobs) this.#promptLogprobs.push(logprob);
-  }
-
   #finish(handle: number, reason: BackendFinish, stopToken?: number): void {
-    const { prompt, resume, countSpikes } = this.request;
-    const cachedTokens = resume?.tokens ?? 0;
-    this.writer.send({
-      type: "finish",
-      reason,
-      ...(stopToken === undefined ? {} : { stopToken }),
-      usage: { promptTokens: cachedTokens + prompt.length, completionTokens: this.#generated, cachedTokens },
-      ...(countSpikes === true ? { spikes: JSON.parse(this.#engine.spikeCounts(handle)) as SpikesByLayer } : {}),
-      ...this.#state(handle),
-    });
+    const end = { reason, ...(stopToken === undefined ? {} : { stopToken }), completionTokens: this.#generated };
+    this.#events.sendFinish(handle, this.#held(handle), end);
     this.finishedAt = this.#host.now();
     this.#constrained?.close();
-  }
-
-  #reportReading(handle: number): void {
-    const { state } = this.#state(handle);
-    if (state === undefined || Math.abs(state.tokens - this.#reportedAt) < tokensBetweenReports) return;
-    this.#reportedAt = state.tokens;
-    this.writer.send({ type: "read", state });
-  }
-
-  #state(handle: number): { readonly state?: StateReport } {
-    if (this.request.reportState !== true) return {};
-    return { state: { tokens: this.tokens - this.#engine.pending(handle), bytes: this.#engine.sequenceBytes(handle) } };
   }
 }

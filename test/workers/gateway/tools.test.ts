@@ -1,41 +1,27 @@
-/** Functions that answers call, through the API: what the model is told, what comes whole, in deltas and again, what conversations keep, what is refused. */
+/** Functions that answers call, through the API: what the model is told, what comes whole, in deltas and again. What follows a call: `tool-turns.test.ts`. */
 import { beforeEach, describe, expect, test } from "vitest";
-import * as z from "zod";
-import { chat, failure, json, payloads, request, type Json } from "../support/gateway-client.ts";
+import { chat, json, payloads, request, type Json } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
-import { ResponseClient, responseEvents, responseIn } from "../support/response-client.ts";
-import { SessionClient } from "../support/session-client.ts";
-import { tinyTokenizer } from "../support/tiny-tokenizer.ts";
-import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
+import {
+  ask,
+  bothCalls,
+  type Call,
+  calledIn,
+  type Choice,
+  choices,
+  contextLength,
+  expectFit,
+  promptOf,
+  replyOf,
+  rome,
+  spoken,
+  use,
+  weather,
+} from "../support/tool-calls.ts";
 
-/** The model is told of functions in more letters than the tiny model's context has, and reads one token a letter. */
-const contextLength = 8192;
-const use = (script: Parameters<typeof engine.use>[0] = {}) => {
-  engine.use({ contextLength, ...script });
-};
 beforeEach(() => {
   use();
 });
-
-const tokenizer = Tokenizer.fromTokenizerFile(tinyTokenizer);
-/** As forced tokens have it, which are the text's own. */
-const replyOf = (text: string) => [...tokenizer.encode(text)];
-const promptOf = (call = -1) => tokenizer.decode(engine.calls.at(call)?.prompt ?? []);
-
-const parameters = {
-  type: "object",
-  properties: { city: { enum: ["Rome", "Oslo"] }, days: { type: "integer", minimum: 1, maximum: 9 } },
-  required: ["city", "days"],
-  additionalProperties: false,
-};
-const weather = { type: "function", function: { name: "weather", description: "Tells the weather.", parameters } };
-const clock = { type: "function", function: { name: "clock" } };
-const tools = [weather, clock];
-const fits: Record<string, z.ZodType> = {
-  weather: z.strictObject({ city: z.enum(["Rome", "Oslo"]), days: z.int().min(1).max(9) }),
-  clock: z.strictObject({}),
-};
-const ask: Json = { max_tokens: 300, temperature: 0, tools };
 
 test("numbers of parameters keep the digits that a double does not have", async () => {
   const digits = "9223372036854775807";
@@ -46,32 +32,6 @@ test("numbers of parameters keep the digits that a double does not have", async 
   await choices(response);
   expect(engine.calls[0]?.constraint?.text).toContain(`"maximum":${digits}`);
 });
-
-const spoken = (name: string, given: string) => `<tool_call>\n{"name": "${name}", "arguments": ${given}}\n</tool_call>`;
-const rome = '{"city": "Rome", "days": 3}';
-const bothCalls = `Let me see.\n${spoken("weather", rome)}\n${spoken("clock", "{}")}`;
-
-interface Call {
-  readonly id: string;
-  readonly type: string;
-  readonly function: { readonly name: string; readonly arguments: string };
-}
-interface Choice {
-  readonly message: { readonly content: string | null; readonly tool_calls?: readonly Call[] };
-  readonly logprobs: { readonly content: readonly { readonly token: string }[] } | null;
-  readonly finish_reason: string;
-}
-async function choices(response: Response): Promise<readonly Choice[]> {
-  const body = await response.json<{ choices: Choice[] }>();
-  expect([response.status, body]).toEqual([200, expect.objectContaining({ object: "chat.completion" })]);
-  return body.choices;
-}
-const calledIn = ({ message }: Choice) => (message.tool_calls ?? []).map(({ function: called }) => [called.name, called.arguments]);
-function expectFit(choice: Choice): void {
-  expect(choice.finish_reason).toBe("tool_calls");
-  for (const [name = "", given = ""] of calledIn(choice))
-    expect(fits[name]?.safeParse(JSON.parse(given)), given).toMatchObject({ success: true });
-}
 
 interface Chunk {
   readonly choices: readonly {
@@ -261,263 +221,3 @@ describe("a call", () => {
     expect(tokens).toEqual(choice?.logprobs?.content);
   });
 });
-
-const asked = { role: "user", content: "How warm?" };
-const calledBoth = {
-  role: "assistant",
-  content: null,
-  tool_calls: [
-    { id: "one", type: "function", function: { name: "weather", arguments: rome } },
-    { id: "two", type: "function", function: { name: "clock", arguments: "{}" } },
-  ],
-};
-const result = (id: string, content: unknown = id) => ({ role: "tool", tool_call_id: id, content });
-
-describe("a history with calls", () => {
-  test("is rendered as the model wrote them, with results in the calls' order", async () => {
-    await chat({
-      ...ask,
-      messages: [asked, calledBoth, result("two"), result("one", [{ type: "text", text: "31" }]), { role: "user", content: "So?" }],
-    });
-    expect(promptOf()).toContain(
-      [
-        "<|im_start|>user\nHow warm?<|im_end|>",
-        `<|im_start|>assistant\n${spoken("weather", rome)}\n${spoken("clock", "{}")}<|im_end|>`,
-        "<|im_start|>user\n<tool_response>\n31\n</tool_response>\n<tool_response>\ntwo\n</tool_response><|im_end|>",
-        "<|im_start|>user\nSo?<|im_end|>",
-        "<|im_start|>assistant\n",
-      ].join("\n"),
-    );
-  });
-
-  test("a session has the calls, and is told what they gave", async () => {
-    const alice = new SessionClient();
-    const say = async (session: string | undefined, messages: readonly object[], body: Json = {}) => {
-      const init = json(
-        { model: "tiny", ...ask, ...body, messages, ...(session === undefined ? {} : { session_id: session }) },
-        alice.headers,
-      );
-      return await request("/v1/chat/completions", init);
-    };
-    const { id } = await alice.create();
-    use({ reply: replyOf(bothCalls) });
-    const [first] = await choices(await say(id, [asked]));
-    const made = first?.message.tool_calls ?? [];
-    const results = made.toReversed().map((call) => result(call.id, call.function.name));
-    use();
-    for (const messages of [[result("call_0")], [result(made[0]?.id ?? ""), result(made[0]?.id ?? "")]]) {
-      const error = await failure(await say(id, messages));
-      expect([error.code, error.param]).toEqual(["invalid_request", `messages[${String(messages.length - 1)}].tool_call_id`]);
-    }
-    const answered = await say(id, results, { max_tokens: 20 });
-    expect(answered.headers.get("x-spikingbrain-cache")).toMatch(/^hit/);
-    const [second] = await choices(answered);
-    const history = [asked, first?.message ?? {}, ...results];
-    expect(second?.message).toEqual((await choices(await say(undefined, history, { max_tokens: 20 })))[0]?.message);
-    const { data } = await (await alice.call("GET", `/v1/sessions/${id}/turns`)).json<{ data: { messages: object[]; finish: string }[] }>();
-    expect(data[0]).toMatchObject({
-      messages: [asked, { role: "assistant", content: "Let me see.", tool_calls: made }],
-      finish: "tool_calls",
-    });
-    expect(data[1]?.messages.slice(0, 2)).toEqual(results);
-    // A file has them with it: nothing is read again of the conversation that is made of it.
-    const exported = await (await alice.call("POST", `/v1/sessions/${id}/export`, {})).arrayBuffer();
-    expect(new DataView(exported).getUint32(4, true)).toBe(3);
-    const imported = await request("/v1/sessions/import", { method: "POST", headers: alice.headers, body: exported });
-    const copy = (await imported.json<{ id: string }>()).id;
-    expect((await say(copy, [{ role: "user", content: "And?" }], { max_tokens: 8 })).headers.get("x-spikingbrain-cache")).toMatch(/^hit/);
-    const otherwise = await say(copy, [{ role: "user", content: "So?" }], { max_tokens: 8, tools: [clock] });
-    expect(otherwise.headers.get("x-spikingbrain-cache")).toMatch(/^miss.*functions/);
-    // Other functions are another beginning; the same ones, or none, are not.
-    const question = [{ role: "user", content: "And?" }];
-    const cacheOf = async (body: Json) => (await say(id, question, { max_tokens: 8, ...body })).headers.get("x-spikingbrain-cache");
-    expect(await cacheOf({})).toMatch(/^hit/);
-    expect(await cacheOf({ tools: [] })).toMatch(/^hit/);
-    const others = await say(id, question, { max_tokens: 8, tools: [clock] });
-    expect(others.headers.get("x-spikingbrain-cache")).toMatch(/^miss.*other instructions or functions/);
-    expect(promptOf()).not.toContain("weather the");
-    expect(promptOf().split("<|im_start|>system\n")).toHaveLength(2);
-    expect(promptOf()).not.toContain('"name":"weather"');
-  });
-});
-
-describe("responses", () => {
-  const flat = [
-    { type: "function", name: "weather", description: "Tells the weather.", parameters, strict: true },
-    { type: "function", name: "clock" },
-  ];
-  const order: Json = { model: "tiny", input: "How warm?", temperature: 0, max_output_tokens: 300, tools: flat };
-
-  test("have calls as items, with their events in the document's order, and are followed by what functions gave", async () => {
-    const alice = new ResponseClient();
-    const respond = (body: Json) => alice.call("POST", "/v1/responses", { ...order, ...body });
-    use({ reply: replyOf(bothCalls) });
-    const made = await responseIn(await respond({}));
-    const items = [
-      { type: "message", status: "completed", content: [{ type: "output_text", text: "Let me see." }] },
-      { type: "function_call", status: "completed", name: "weather", arguments: rome },
-      { type: "function_call", status: "completed", name: "clock", arguments: "{}" },
-    ];
-    expect(made).toMatchObject({ status: "completed", output: items, tools: flat, tool_choice: "auto", parallel_tool_calls: true });
-    expect(await alice.response(made.id)).toEqual(made);
-    const streamed = await respond({ stream: true });
-    const events = await responseEvents(streamed);
-    expect(events.map(({ sequence_number: number }) => number)).toEqual([...events.keys()]);
-    const withoutDeltas = events.map(({ type, output_index: at }) =>
-      `${type.replace("response.", "")} ${typeof at === "number" ? String(at) : ""}`.trim(),
-    );
-    const call = (at: number) =>
-      ["output_item.added", "function_call_arguments.done", "output_item.done"].map((type) => `${type} ${String(at)}`);
-    expect(withoutDeltas.filter((type) => !type.includes("delta"))).toEqual([
-      ...["created", "in_progress", "output_item.added 0", "content_part.added 0"],
-      ...["output_text.done 0", "content_part.done 0", "output_item.done 0"],
-      ...[...call(1), ...call(2), "completed"],
-    ]);
-    const last = events.at(-1)?.response;
-    expect(last?.output).toMatchObject(items);
-    const givenTo = (id: string | undefined) =>
-      events.flatMap(({ type, item_id: of, delta = "" }) =>
-        type === "response.function_call_arguments.delta" && of === id ? [delta] : [],
-      );
-    expect(last?.output.map(({ id }) => givenTo(id).join(""))).toEqual(["", rome, "{}"]);
-    const { id = "" } = last ?? {};
-    expect(await alice.response(id)).toEqual(last);
-    const rest = await responseEvents(await alice.call("GET", `/v1/responses/${id}?stream=true&starting_after=20`));
-    expect(rest).toEqual(events.slice(21));
-
-    const calls = last?.output.slice(1) ?? [];
-    const outputs = calls.map(({ call_id: of }, at) => ({ type: "function_call_output", call_id: of, output: String(at) }));
-    use({ reply: replyOf("Warm.") });
-    const follow = { previous_response_id: id, input: outputs };
-    const next = await respond(follow);
-    expect(next.headers.get("x-spikingbrain-cache")).toMatch(/^hit/);
-    expect((await responseIn(next)).output).toMatchObject([{ content: [{ text: "Warm." }] }]);
-    const whole = { input: [{ role: "user", content: "How warm?" }, ...(last?.output ?? []), ...outputs] };
-    const [told] = [promptOf(), await respond({ ...whole, store: false })];
-    expect(promptOf().endsWith(told)).toBe(true);
-    // Functions are those of each response.
-    const without = await respond({ ...follow, tools: [], input: "And?" });
-    expect(without.headers.get("x-spikingbrain-cache")).toBe('miss; tokens=0; reason="other instructions or functions"');
-    expect(promptOf()).not.toContain("# Tools");
-    const unknown = await respond({ ...follow, input: [{ type: "function_call_output", call_id: "call_1", output: "1" }] });
-    expect(await failure(unknown)).toMatchObject({ code: "invalid_request", param: "input[0].call_id" });
-    const count = await alice.call("POST", "/v1/responses/input_tokens", { model: "tiny", input: "How warm?", tools: flat });
-    expect(await count.json()).toMatchObject({ input_tokens: made.usage?.input_tokens });
-  });
-
-  test("that must call, and are cut, are not complete", async () => {
-    const alice = new ResponseClient();
-    const choice = { tool_choice: { type: "function", name: "weather" }, max_output_tokens: 60 };
-    const cut = await responseIn(await alice.call("POST", "/v1/responses", { ...order, ...choice }));
-    expect(cut).toMatchObject({
-      ...{ status: "incomplete", incomplete_details: { reason: "max_output_tokens" }, tool_choice: choice.tool_choice },
-      output: [{ type: "function_call", status: "incomplete", name: "weather" }],
-    });
-    expect(await alice.response(cut.id)).toEqual(cut);
-    const whole = await responseIn(await alice.call("POST", "/v1/responses", { ...order, ...choice, max_output_tokens: 300 }));
-    expect(whole).toMatchObject({ status: "completed", output: [{ type: "function_call", status: "completed", name: "weather" }] });
-  });
-});
-
-describe("refused by name", () => {
-  const of = (changes: Json) => ({ tools: [{ type: "function", function: { name: "f", ...changes } }] });
-  test.each<[string, Json, string, RegExp]>([
-    ["a name with blanks", of({ name: "a b" }), "tools[0].function.name", /letters, digits.*"a b"/],
-    ["a name twice", { tools: [clock, weather, clock] }, "tools[2].function.name", /another name.*"clock"/],
-    ["a tool of another kind", { tools: [{ type: "web_search" }] }, "tools[0].type", /'web_search' is not supported/],
-    ["a field nobody knows", of({ parameter: {} }), "tools[0].function.parameter", /Unknown/],
-    ["parameters that are no schema", of({ parameters: [] }), "tools[0].function.parameters", /JSON schema/],
-    ["parameters of no object", of({ parameters: { type: "array" } }), "tools[0].function.parameters.type", /'object'.*"array"/],
-    [
-      "a keyword that is not supported",
-      { tools: [clock, { type: "function", function: { name: "f", parameters: { not: {} } } }] },
-      "tools[1].function.parameters",
-      /"not".*not supported/,
-    ],
-    [
-      "options of the library",
-      of({ parameters: { "x-guidance": { lenient: true } } }),
-      "tools[0].function.parameters.x-guidance",
-      /no|not/,
-    ],
-    [
-      "parameters that multiply",
-      of({ parameters: { allOf: Array.from({ length: 20 }, (_unused, at) => ({ anyOf: [{ minProperties: at }, { type: "null" }] })) } }),
-      "tools[0].function.parameters",
-      /512 ways/,
-    ],
-    [
-      "strict parameters with an optional one",
-      of({ strict: true, parameters: { ...parameters, required: ["city"] } }),
-      "tools[0].function.parameters",
-      /does not name 'days'/,
-    ],
-    [
-      "too many",
-      { tools: Array.from({ length: 129 }, (_unused, at) => ({ type: "function", function: { name: `f${String(at)}` } })) },
-      "tools",
-      /128/,
-    ],
-    ["too long", of({ description: "x".repeat(66_000) }), "tools", /65536 characters/],
-    ["too deep", of({ parameters: nested(80) }), "tools", /deep/],
-    [
-      "a choice of a function that is not there",
-      { tools, tool_choice: { type: "function", function: { name: "g" } } },
-      "tool_choice.function.name",
-      /function in 'tools'.*"g"/,
-    ],
-    ["a choice of no kind", { tools, tool_choice: "any" }, "tool_choice", /none, auto, required.*"any"/],
-    ["a choice of several", { tools, tool_choice: { type: "allowed_tools" } }, "tool_choice.type", /'allowed_tools' is not supported/],
-    ["a call that must be made of nothing", { tool_choice: "required" }, "tool_choice", /needs 'tools'/],
-    ["another constraint", { tools, structured_outputs: { regex: "a" } }, "structured_outputs", /must be left out/],
-    [
-      "a response format with options of the library",
-      { tools, response_format: { type: "json_schema", json_schema: { name: "a", schema: { "x-guidance": { lenient: true } } } } },
-      "response_format.json_schema.schema",
-      /'x-guidance' is not supported/,
-    ],
-    [
-      "a response format that can't be held to",
-      { tools, response_format: { type: "json_schema", json_schema: { name: "a", schema: { not: {} } } } },
-      "response_format.json_schema.schema",
-      /"not".*not supported/,
-    ],
-    ["ends that are ignored", { tools, ignore_eos: true }, "ignore_eos", /must be false beside 'tools'/],
-    ["the older name", { functions: [{ name: "f" }] }, "functions", /newer names/],
-    ["the older name's choice", { function_call: { name: "f" } }, "function_call", /newer names/],
-    [
-      "what a function gave, of no call",
-      { messages: [asked, result("three")] },
-      "messages[1].tool_call_id",
-      /id of a call before it.*'three'/,
-    ],
-    ["the same twice", { messages: [asked, calledBoth, result("one"), result("one")] }, "messages[3].tool_call_id", /has been answered/],
-    ["a result without an id", { messages: [asked, calledBoth, { role: "tool", content: "1" }] }, "messages[2].tool_call_id", /string/],
-    [
-      "arguments that are no object",
-      { messages: [asked, { ...calledBoth, tool_calls: [{ id: "a", type: "function", function: { name: "f", arguments: "[" } }] }] },
-      "messages[1].tool_calls[0].function.arguments",
-      /JSON object as text/,
-    ],
-    [
-      "a call of another kind",
-      { messages: [asked, { ...calledBoth, tool_calls: [{ id: "a", type: "custom", custom: {} }] }] },
-      "messages[1].tool_calls[0].type",
-      /'custom' is not supported/,
-    ],
-    ["an answer of nothing", { messages: [asked, { role: "assistant", content: null }] }, "messages[1].content", /tool_calls/],
-    ["the role 'function'", { messages: [asked, { role: "function", name: "f", content: "1" }] }, "messages[1].role", /not supported/],
-    ["a backend that holds to none", { model: "plain", tools }, "tools", /backend of the model 'plain'/],
-  ])("%s", async (_name, body, field, message) => {
-    const response = await chat({ max_tokens: 8, ...body });
-    expect(response.status).toBe(400);
-    const error = await failure(response);
-    expect(error.param).toBe(field);
-    expect(error.message).toMatch(message);
-    expect(engine.calls).toEqual([]);
-  });
-});
-
-function nested(depth: number): Json {
-  return depth === 0 ? {} : { items: nested(depth - 1) };
-}
