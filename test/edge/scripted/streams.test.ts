@@ -113,6 +113,59 @@ describe("a stream that fails after it began: the error event, then the break", 
   });
 });
 
+describe("a stream of a response that fails after it began: one event that ends it", () => {
+  const asked = { model: "tiny", input: "hi", stream: true as const, max_output_tokens: 20 };
+  const ends = ["response.completed", "response.incomplete", "response.failed", "error"];
+  const eventsIn = ({ data }: Ending) => data.map((line) => JSON.parse(line) as { type: string; sequence_number: number; delta?: string });
+  const expectOneEnd = (ending: Ending, end: object) => {
+    const events = eventsIn(ending);
+    expect(events.filter(({ type }) => ends.includes(type))).toEqual([events.at(-1)]);
+    expect(events.at(-1)).toMatchObject(end);
+    expect(ending.data).not.toContain("[DONE]");
+  };
+
+  test("an engine that dies and can't be replaced: 'response.failed', in order; again to who comes back, and to OpenAI's client", async () => {
+    await stack.use({ reply: bytesAsTokens("abcdefgh"), delayMilliseconds: 10, breakAt: { token: 3, how: "error" } });
+    const error = { code: "server_error", message: scriptedFailure.message };
+    const said = [{ type: "message", status: "incomplete", content: [{ type: "output_text", text: "abc" }] }];
+    const failed = { type: "response.failed", response: { status: "failed", completed_at: null, error, output: said } };
+    const ending = await readAll(await stack.post("/v1/responses", asked));
+    expectOneEnd(ending, failed);
+    expect(ending.isClean).toBe(true);
+    expect(eventsIn(ending).map(({ sequence_number: number }) => number)).toEqual([...ending.data.keys()]);
+    expect(await resumed(ending.stream)).toMatchObject({ data: ending.data, isClean: true });
+    const types: string[] = [];
+    for await (const event of await openai(stack.url).responses.create(asked)) {
+      types.push(event.type);
+      if (event.type === "response.failed") expect(event.response).toMatchObject(failed.response);
+    }
+    expect(types).toEqual(eventsIn(ending).map(({ type }) => type));
+  });
+
+  test("an object that is lost: 'error' with its fields in the event and in its 'error', which OpenAI's client raises; then the break", async () => {
+    await stack.use({ reply: bytesAsTokens("abcdefgh"), delayMilliseconds: 10, pauseAt: { token: 3, milliseconds: 5_000 } });
+    const lost = { code: "session_unavailable", message: expect.stringContaining("can be resumed") as string, param: null };
+    const byHand = async () => {
+      const response = await stack.post("/v1/responses", asked);
+      const stream = response.headers.get("x-spikingbrain-stream") ?? "";
+      return await readAll(response, (line) => (line.includes('"delta":"b"') ? stack.lose(stream) : Promise.resolve()));
+    };
+    const byClient = async () => {
+      const { data, response } = await openai(stack.url).responses.create(asked).withResponse();
+      for await (const event of data)
+        if (event.type === "response.output_text.delta" && event.delta === "b")
+          await stack.lose(response.headers.get("x-spikingbrain-stream") ?? "");
+    };
+    const [ending] = await Promise.all([byHand(), expect(byClient()).rejects.toMatchObject(lost)]);
+    expectOneEnd(ending, { type: "error", ...lost, error: { type: "server_error", ...lost } });
+    expect(ending.isClean).toBe(false);
+    const rest = eventsIn(await resumed(ending.stream));
+    expect(rest.map(({ sequence_number: number }) => number)).toEqual([...rest.keys()]);
+    expect(rest.map(({ delta = "" }) => delta).join("")).toBe("abcdefgh");
+    expect(rest.at(-1)).toMatchObject({ type: "response.completed" });
+  });
+});
+
 describe("silences several times as long as what keeps a stream alive", () => {
   const paused = () => stack.use({ reply: bytesAsTokens("abcd"), delayMilliseconds: 900 });
 
