@@ -7,7 +7,8 @@ import { inRepository } from "../../../infra/local/paths.ts";
 import { startSettings } from "../../../infra/local/settings.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
-const models = "qwen2.5-coder-0.5b, smollm2-135m, spikingbrain-135m-spiking, spikingbrain-135m, spikingbrain-coder-0.5b";
+const models =
+  "qwen2.5-coder-0.5b, smollm2-135m, spikingbrain-135m-spiking, spikingbrain-135m, spikingbrain-coder-0.5b-spiking, spikingbrain-coder-0.5b";
 
 describe("startSettings", () => {
   it.each([

@@ -69,7 +69,7 @@ describe("locateModel", () => {
   it("names the variable and its value when they cannot be used", async () => {
     const directory = temporaryDirectory();
     await expect(locateModel({ SPIKINGBRAIN_MODEL: directory })).rejects.toThrow(
-      `SPIKINGBRAIN_MODEL: "${directory}" is not a file; it must be the path of a GGUF or one of qwen2.5-coder-0.5b, smollm2-135m, spikingbrain-135m-spiking, spikingbrain-135m, spikingbrain-coder-0.5b.`,
+      `SPIKINGBRAIN_MODEL: "${directory}" is not a file; it must be the path of a GGUF or one of qwen2.5-coder-0.5b, smollm2-135m, spikingbrain-135m-spiking, spikingbrain-135m, spikingbrain-coder-0.5b-spiking, spikingbrain-coder-0.5b.`,
     );
     const path = join(directory, "a.gguf");
     writeFileSync(path, model);
