@@ -80,9 +80,11 @@ export class RecordRow {
   }
 
   put(record: SessionRecord): SessionRecord {
+    // What could not be written is looked for again.
+    this.#isRead = false;
+    this.#sql.exec("INSERT OR REPLACE INTO record (one, json) VALUES (1, ?)", JSON.stringify(record));
     this.#record = record;
     this.#isRead = true;
-    this.#sql.exec("INSERT OR REPLACE INTO record (one, json) VALUES (1, ?)", JSON.stringify(record));
     return record;
   }
 

@@ -1,6 +1,6 @@
 /** What the session Worker does with sessions, contexts and shares: which objects it asks, and in which order. */
 import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
-import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
+import { ServiceError, type FailureCode, type ServiceFailure } from "../../contracts/errors.ts";
 import type { ModelCard } from "../../contracts/model-files.ts";
 import type {
   Metadata,
@@ -32,6 +32,8 @@ import { ownersOf } from "./contract.ts";
 
 export type Sessions = Omit<SessionBackend, "start" | "decide" | "attach" | "stop" | "asked" | "exportSession" | "importSession">;
 
+/** Of one that is listed: it has gone meanwhile, or its file is damaged. What else fails is no property of it, and may pass. */
+const cannotBeShown: ReadonlySet<FailureCode> = new Set(["session_not_found", "context_not_found", "storage_corrupt"]);
 /** Beyond it the oldest must be deleted first. */
 const mostSessions = 10_000;
 
@@ -81,7 +83,11 @@ export class SessionKeeper implements Sessions {
       if (ids.length === 0) break;
       for (const id of ids) asked.add(id);
       const found = await Promise.all(ids.map((id) => asOutcome(() => this.session(tenant, id))));
-      sessions.push(...found.flatMap((outcome) => (outcome.ok ? [outcome.value] : [])));
+      for (const outcome of found) {
+        if (outcome.ok) sessions.push(outcome.value);
+        // It may be there: a list without it would say that it is not.
+        else if (!cannotBeShown.has(outcome.failure.code)) return outcome;
+      }
     }
     return { ok: true, value: sessions };
   }

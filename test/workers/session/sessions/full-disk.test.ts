@@ -1,0 +1,93 @@
+/** Storage that refuses, as a full disk's does: whoever asks what is kept hears that it cannot be told now, and never that there is nothing. */
+import { env } from "cloudflare:workers";
+import { runInDurableObject } from "cloudflare:test";
+import { expect, onTestFinished, test, vi } from "vitest";
+import type { SessionEnvironment } from "../../../../workers/session/environment.ts";
+import { failure } from "../../support/gateway-client.ts";
+import { SessionClient } from "../../support/session-client.ts";
+import { tenantOf } from "../../support/stores.ts";
+import { sessionObject } from "./support.ts";
+
+const bindings = env as unknown as SessionEnvironment;
+const full = "database or disk is full: SQLITE_FULL";
+
+interface FullDisk {
+  /** How many statements it has refused. */
+  readonly failed: () => number;
+  readonly empty: () => Promise<void>;
+}
+
+/** Every statement of the object fails, until it is emptied or the test ends. */
+async function fill(object: DurableObjectStub): Promise<FullDisk> {
+  let failed = 0;
+  const restore = await runInDurableObject(object, (_instance, { storage }) => {
+    const { sql } = storage;
+    const exec = sql.exec.bind(sql);
+    const refuse = () => {
+      failed += 1;
+      throw new Error(full);
+    };
+    Object.defineProperty(sql, "exec", { value: refuse, configurable: true });
+    return () => {
+      Object.defineProperty(sql, "exec", { value: exec, configurable: true });
+    };
+  });
+  const empty = async () => {
+    await runInDurableObject(object, restore);
+  };
+  onTestFinished(empty);
+  return { failed: () => failed, empty };
+}
+
+/** A client with two sessions and a context. */
+async function filled() {
+  vi.spyOn(console, "error").mockImplementation(() => undefined);
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+  });
+  const client = new SessionClient();
+  const [one, other, context] = [await client.create(), await client.create(), await client.createContext()];
+  return { client, one: one.id, other: other.id, context: context.id };
+}
+
+const listed = async (response: Response): Promise<string[]> =>
+  ((await response.json()) as { data: { id: string }[] }).data.map(({ id }) => id);
+
+async function expectAway(response: Response): Promise<void> {
+  expect([response.status, await failure(response)]).toMatchObject([503, { code: "session_unavailable" }]);
+}
+
+test("a list says that it cannot be told where one of its sessions cannot be asked, and is whole again afterwards", async () => {
+  const { client, one, other, context } = await filled();
+  expect((await listed(await client.call("GET", "/v1/sessions"))).toSorted()).toEqual([one, other].toSorted());
+  const object = (await sessionObject(client, one)) as unknown as DurableObjectStub;
+  // Lost, so that it reads its file anew.
+  const [lost] = await Promise.allSettled([runInDurableObject(object, (_instance, state) => state.abort("lost"))]);
+  expect(lost.status).toBe("rejected");
+  const { failed, empty } = await fill((await sessionObject(client, one)) as unknown as DurableObjectStub);
+  await expectAway(await client.call("GET", "/v1/sessions"));
+  await expectAway(await client.call("GET", `/v1/sessions/${one}`));
+  expect(failed()).toBeGreaterThan(0);
+  // The others can be told.
+  expect((await client.call("GET", `/v1/sessions/${other}`)).status).toBe(200);
+  expect(await listed(await client.call("GET", "/v1/contexts"))).toEqual([context]);
+  await empty();
+  expect((await listed(await client.call("GET", "/v1/sessions"))).toSorted()).toEqual([one, other].toSorted());
+});
+
+test.each(["/v1/sessions", "/v1/contexts", "/v1/shares", "/v1/usage"])(
+  "%s is not empty where the directory cannot be read",
+  async (path) => {
+    const { client } = await filled();
+    const { failed } = await fill(bindings.DIRECTORY_OBJECT.getByName(await tenantOf(client.key)) as unknown as DurableObjectStub);
+    await expectAway(await client.call("GET", path));
+    expect(failed()).toBeGreaterThan(0);
+  },
+);
+
+test("what a key uses is not nothing where its account cannot be read", async () => {
+  const { client } = await filled();
+  const { failed } = await fill(bindings.TENANT_OBJECT.getByName(await tenantOf(client.key)) as unknown as DurableObjectStub);
+  await expectAway(await client.call("GET", "/v1/usage"));
+  expect(failed()).toBeGreaterThan(0);
+});
