@@ -11,7 +11,7 @@ import { run } from "../../../infra/local/run.ts";
 import { configurationsWith, startStack } from "../../../infra/local/stack.ts";
 import { until } from "../../../workers/waiting/within.ts";
 import { freePort } from "../../support/free-port.ts";
-import { answerTokens } from "./upstream.ts";
+import { answerTokens, chatTexts, firstId } from "./upstream.ts";
 import type { Target } from "./stream-load.ts";
 
 export interface Participant {
@@ -51,6 +51,7 @@ const mockTarget = (url: string, headers: Target["headers"] = {}): Target => ({
   path: chat,
   headers,
   body: (index) => chatBody("mock", index),
+  texts: chatTexts,
 });
 
 export async function startUpstream(): Promise<{ readonly url: string; readonly group: ProcessGroup }> {
@@ -83,7 +84,7 @@ async function setupOthers(): Promise<void> {
   if (status !== 0) throw new Error(`\`npm ci --prefix ${portkeyFolder}\` failed (status ${String(status)}).`);
 }
 
-async function startEdge(upstreams: readonly string[], model: ModelManifest): Promise<Participant> {
+export async function startEdge(upstreams: readonly string[], model: ModelManifest): Promise<Participant> {
   const described = {
     ...{ id: model.id, digest: model.sha256, tokenizer_digest: model.tokenizerSha256, architecture: "mock", parameters: 0 },
     ...{ vocabulary_size: mockVocabulary, context_length: 4_096, abilities: [], kernel: "mock", state: null, spikes: null },
@@ -101,13 +102,30 @@ async function startEdge(upstreams: readonly string[], model: ModelManifest): Pr
     // The mock goes on to the end by itself, and knows nothing of stop tokens.
     body: (index) => ({ ...chatBody(model.id, index), ignore_eos: true }),
   });
-  return {
-    ...participant,
-    stop: async () => {
-      await participant.stop();
-      files.remove();
-    },
+  const stop = async (): Promise<void> => {
+    await participant.stop();
+    files.remove();
   };
+  try {
+    const { target } = participant;
+    return { ...participant, target: { ...target, texts: await textsOfIds(target.url, model.id) }, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The edge makes the text itself, of the mock's ids. */
+async function textsOfIds(url: string, model: string): Promise<readonly string[]> {
+  const texts = [""];
+  for (let tokens = 1; tokens <= answerTokens; tokens++) {
+    const ids = Array.from({ length: tokens }, (_unused, index) => firstId + index);
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${url}/detokenize`, { method: "POST", headers, body: JSON.stringify({ model, tokens: ids }) });
+    if (!response.ok) throw new Error(`${edge}: /detokenize answered with ${response.status}: ${await response.text()}`);
+    texts.push(((await response.json()) as { prompt: string }).prompt);
+  }
+  return texts;
 }
 
 async function startFloor(upstreams: readonly string[]): Promise<Participant> {
@@ -118,7 +136,7 @@ async function startFloor(upstreams: readonly string[]): Promise<Participant> {
   });
 }
 
-const startChain = (upstreams: readonly string[]): Promise<Participant> => startChainOf(chain, upstreams, true);
+export const startChain = (upstreams: readonly string[]): Promise<Participant> => startChainOf(chain, upstreams, true);
 const startHops = (upstreams: readonly string[]): Promise<Participant> => startChainOf(hops, upstreams, false);
 
 async function startChainOf(name: ParticipantName, upstreams: readonly string[], reads: boolean): Promise<Participant> {
@@ -147,7 +165,7 @@ async function stackParticipant(name: ParticipantName, port: number, { body, ...
     await stack.stop();
     throw error;
   }
-  return { name, target: { url: stack.url, path: chat, headers: {}, body }, pid: stack.pid, stop: () => stack.stop() };
+  return { name, target: { url: stack.url, path: chat, headers: {}, body, texts: chatTexts }, pid: stack.pid, stop: () => stack.stop() };
 }
 
 /** Its own strategy for several upstreams: one at random, and another where a status says that it failed. */

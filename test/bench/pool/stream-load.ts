@@ -9,12 +9,12 @@ export interface Target {
   readonly headers: Readonly<Record<string, string>>;
   /** Of the stream of this number. */
   readonly body: (index: number) => object;
-  /** The text of a whole answer, once it is known. */
-  readonly expected?: string;
+  /** The text of so many tokens of an answer from its beginning, of none to all. */
+  readonly texts: readonly string[];
 }
 
 /**
- * `whole`: all tokens and the end of the answer. `short`: a stream that ended properly, without all of them, or with others. `error`: the client was told that it
+ * `whole`: all tokens, no others, and the end of the answer. `short`: a stream that ended properly, without all of them, or with others. `error`: the client was told that it
  * failed, by a status or in the stream. `broken`: the connection broke off. `hung`: nothing came for {@link hangMilliseconds}.
  */
 export type Ending = "whole" | "short" | "error" | "broken" | "hung";
@@ -27,33 +27,41 @@ export interface StreamEnd {
   readonly text: string;
   /** When it was asked for; Unix milliseconds. */
   readonly since: number;
-  /** When text of the answer came; Unix milliseconds. */
-  readonly arrivals: readonly number[];
+  /** When text of the answer came. */
+  readonly arrivals: readonly Arrival[];
 }
 
-/** A token's text, in the chunks of all programs. */
-const tokenText = /"content":\s*"[^"]/;
+export interface Arrival {
+  /** Unix milliseconds. */
+  readonly time: number;
+  /** Of the answer's text, those that had come by then. */
+  readonly characters: number;
+}
 
 export const hangMilliseconds = 8_000;
 
 /** Read so far, by all programs. */
 let streams = 0;
 
-export function readStream({ url, path, headers, body, expected }: Target, agent: Agent): Promise<StreamEnd> {
+export function readStream({ url, path, headers, body, texts }: Target, agent: Agent): Promise<StreamEnd> {
   return new Promise((resolve) => {
     const [begin, since] = [performance.now(), now()];
     let last = begin;
     let longestGap = 0;
     let text = "";
     let status = 0;
-    const arrivals: number[] = [];
-    const end = (found: Pick<StreamEnd, "ending" | "text">): void => {
+    // What is in them is looked at once nothing is being measured.
+    const reads: Read[] = [];
+    const end = (ending?: "hung" | "broken"): void => {
       clearTimeout(timer);
+      const milliseconds = performance.now() - begin;
       longestGap = Math.max(longestGap, performance.now() - last);
-      resolve({ ...found, since, arrivals, milliseconds: performance.now() - begin, longestGap });
+      const events = eventsOf(text);
+      const found = ending === undefined ? endingOf(status, events, texts.at(-1)) : { ending, text };
+      resolve({ ...found, since, arrivals: arrivalsOf(reads, events), milliseconds, longestGap });
     };
     const hung = (): void => {
-      end({ ending: "hung", text });
+      end("hung");
       request.destroy();
     };
     let timer = setTimeout(hung, hangMilliseconds);
@@ -65,26 +73,32 @@ export function readStream({ url, path, headers, body, expected }: Target, agent
         response.setEncoding("utf8");
         response.on("data", (chunk: string) => {
           text += chunk;
-          if (tokenText.test(chunk)) arrivals.push(now());
+          reads.push({ time: now(), length: text.length });
           longestGap = Math.max(longestGap, performance.now() - last);
           last = performance.now();
           clearTimeout(timer);
           timer = setTimeout(hung, hangMilliseconds);
         });
         response.once("end", () => {
-          end(endingOf(status, text, expected));
+          end();
         });
         response.once("error", () => {
-          end({ ending: "broken", text });
+          end("broken");
         });
       },
     );
     request.once("error", () => {
-      end({ ending: "broken", text });
+      end("broken");
     });
     streams += 1;
     request.end(JSON.stringify(body(streams)));
   });
+}
+
+interface Read {
+  readonly time: number;
+  /** Of the whole body so far, characters. */
+  readonly length: number;
 }
 
 interface Chunk {
@@ -93,16 +107,46 @@ interface Chunk {
   readonly usage?: { readonly completion_tokens: number } | null;
 }
 
-function endingOf(status: number, text: string, expected: string | undefined): Pick<StreamEnd, "ending" | "text"> {
-  const events = [...text.matchAll(/^data: (.+)$/gm)].map(([, data = ""]) => data);
-  const chunks = events.filter((data) => data !== "[DONE]").map((data) => JSON.parse(data) as Chunk);
-  const content = chunks.map(({ choices = [] }) => choices[0]?.delta?.content ?? "").join("");
+interface Event {
+  /** Undefined of the event that ends a stream. */
+  readonly chunk: Chunk | undefined;
+  /** Where it ends in the body, characters. */
+  readonly end: number;
+}
+
+/** Those that came whole. */
+function eventsOf(text: string): readonly Event[] {
+  return [...text.matchAll(/^data: (.+)\n/gm)].map(({ 0: line, 1: data = "", index }) => ({
+    chunk: data === "[DONE]" ? undefined : (JSON.parse(data) as Chunk),
+    end: index + line.length,
+  }));
+}
+
+const contentOf = ({ chunk }: Event): string => chunk?.choices?.[0]?.delta?.content ?? "";
+
+function arrivalsOf(reads: readonly Read[], events: readonly Event[]): readonly Arrival[] {
+  const arrivals: Arrival[] = [];
+  let [next, characters] = [0, 0];
+  for (const { time, length } of reads) {
+    const before = characters;
+    for (let event = events[next]; event !== undefined && event.end <= length; event = events[++next])
+      characters += contentOf(event).length;
+    if (characters > before) arrivals.push({ time, characters });
+  }
+  return arrivals;
+}
+
+function endingOf(status: number, events: readonly Event[], expected: string | undefined): Pick<StreamEnd, "ending" | "text"> {
+  const chunks = events.flatMap(({ chunk }) => chunk ?? []);
+  const content = events.map(contentOf).join("");
   if (status !== 200 || chunks.some(({ error }) => error !== undefined)) return { ending: "error", text: content };
+  const last = events.at(-1);
   const isWhole =
-    events.at(-1) === "[DONE]" &&
+    last !== undefined &&
+    last.chunk === undefined &&
     chunks.some(({ choices = [] }) => choices[0]?.finish_reason === "length") &&
     chunks.some(({ usage }) => usage?.completion_tokens === answerTokens) &&
-    content === (expected ?? content);
+    content === expected;
   return { ending: isWhole ? "whole" : "short", text: content };
 }
 

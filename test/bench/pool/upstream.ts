@@ -1,11 +1,13 @@
 /**
  * A server of a model that computes nothing: streams of {@link answerTokens} tokens, in the two dialects that routers speak, and on demand streams
- * that go wrong. Run as a program: `upstream.ts PORT`. `POST /mode` sets what happens from then on; `GET /count` tells how many were asked for, and
- * `GET /deaths` when those that went wrong did.
+ * that go wrong. Run as a program: `upstream.ts PORT`. `POST /mode` sets what happens from then on, `POST /pace` how many milliseconds
+ * lie between two tokens; `GET /count` tells how many were asked for, and
+ * `GET /deaths` when those that went wrong did, and what of the answer had been sent by then.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { isMain } from "../../../infra/local/run.ts";
+import type { Death } from "./takeover.ts";
 
 export const answerTokens = 16;
 /** Tokens that have come before a stream goes wrong. */
@@ -24,14 +26,21 @@ interface Body {
   readonly prompt?: readonly number[];
 }
 
-const firstId = 1000;
+/** Of the answer's first token, at `/v1/completions`; that of each other is one more. */
+export const firstId = 1000;
 let mode: Mode = "good";
+/** Milliseconds between two tokens; at 0 each goes as soon as it can. */
+let pace = 0;
 let asked = 0;
-/** When streams went wrong since the mode was set; Unix milliseconds. */
-let deaths: number[] = [];
+/** Of streams that went wrong since the mode was set. */
+let deaths: Death[] = [];
 
-/** What a client of `/v1/chat/completions` reads of a whole answer. */
-export const wholeText = Array.from({ length: answerTokens }, (_unused, index) => `w${index} `).join("");
+const word = (index: number): string => `w${index} `;
+
+/** What a client of `/v1/chat/completions` reads of so many tokens of an answer, of none to all. */
+export const chatTexts: readonly string[] = Array.from({ length: answerTokens + 1 }, (_unused, tokens) =>
+  Array.from({ length: tokens }, (_token, index) => word(index)).join(""),
+);
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const text = await textOf(request);
@@ -40,6 +49,10 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       mode = text as Mode;
       asked = 0;
       deaths = [];
+      response.end();
+      return;
+    case "/pace":
+      pace = Number(text);
       response.end();
       return;
     case "/deaths":
@@ -65,26 +78,26 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 
 async function stream(path: string, body: Body, response: ServerResponse): Promise<void> {
   const how = mode;
+  const isChat = path === "/v1/chat/completions";
+  const first = begun(body);
   if (how === "refuse") {
-    deaths.push(now());
+    deaths.push({ time: now(), tokens: first });
     response.destroy();
     return;
   }
   response.writeHead(200, { "content-type": "text/event-stream" });
-  const isChat = path === "/v1/chat/completions";
-  const first = begun(body);
   for (let index = first; index < answerTokens; index++) {
     if (how !== "good" && index === first + tokensBefore) {
-      // What was written is on its way by then.
-      await delay(50);
-      deaths.push(now());
+      // What was written is on its way by then. A halt is one from the last token on.
+      if (how !== "hang") await delay(50);
+      deaths.push({ time: now(), tokens: index });
       if (how === "cut") response.destroy();
       else if (how === "end") response.end();
       return;
     }
-    send(response, isChat ? chatChunk(body, { content: `w${index} ` }, null) : completionChunk(body, index));
+    send(response, isChat ? chatChunk(body, { content: word(index) }, null) : completionChunk(body, index));
     // Each token in a chunk of its own, as a model would send them.
-    await new Promise((resolve) => setImmediate(resolve));
+    await (pace > 0 ? delay(pace) : new Promise((resolve) => setImmediate(resolve)));
   }
   const usage = {
     prompt_tokens: body.prompt?.length ?? 0,
