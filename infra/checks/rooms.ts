@@ -35,7 +35,7 @@ export const drawnRooms: readonly Room[] = [
   { path: sessionFile, imports: [contracts, encoding, stateFile] },
   { path: tokenizer, imports: [contracts] },
   { path: waiting, imports: [] },
-  { path: models, imports: [contracts, tokenizer, waiting] },
+  { path: models, imports: [contracts, encoding, tokenizer, waiting] },
 
   // Nothing imports the gateway but its variables' rules, and the web page talks to it over HTTP alone.
   { path: "workers/gateway", imports: [contracts, encoding, models, observe, settings, tokenizer, waiting, "workers/gateway/settings.ts"] },

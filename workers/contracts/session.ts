@@ -10,7 +10,7 @@ import type { DecisionOrder, DecisionScores } from "./decisions.ts";
 import type { ModelVersion, Outcome, TokenUsage } from "./engine.ts";
 import type { ServiceFailure } from "./errors.ts";
 import type { Placed } from "./pool.ts";
-import type { FunctionTool } from "./tools.ts";
+import type { ToldFunction } from "./tools.ts";
 
 /**
  * Whose data something is: 32 lower-case hex digits derived from the key that was sent. Requests without a key have no tenant: nothing of
@@ -73,7 +73,7 @@ export interface TurnOrder {
    */
   readonly instructions?: string | null;
   /** The functions that the conversation tells of for this turn, in the same way. */
-  readonly tools?: readonly FunctionTool[];
+  readonly tools?: readonly ToldFunction[];
   /** The stream of the response that it follows: in a fork where another turn follows that one. After the last turn where it is left out. */
   readonly after?: string;
   /** Whether it can be asked for under the name of its stream, as long as it is there, with its recipe and what it used. */

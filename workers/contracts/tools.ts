@@ -8,6 +8,12 @@ export interface FunctionTool {
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
+/** What a model is told of a function. */
+export interface ToldFunction extends Omit<FunctionTool, "parameters"> {
+  /** As JSON, which keeps the digits of its numbers between Workers and on a disk. */
+  readonly parameters: string;
+}
+
 /** `auto`: text or calls, as the model likes; `required`: calls alone; a name: one call of that function. */
 export type ToolChoice = "auto" | "required" | { readonly name: string };
 

@@ -30,13 +30,13 @@ export function digitsOf(value: unknown): string | undefined {
   return isRawJSON?.(value) === true ? value.rawJSON : undefined;
 }
 
-/** With doubles in the place of such numbers, for whoever takes no others. */
-export function withDoubles(value: unknown): unknown {
+/** With the numbers that Python's `json` reads in the place of such: an integer beyond 2^53 is a `bigint`, and all others are doubles. */
+export function withPythonNumbers(value: unknown): unknown {
+  const digits = digitsOf(value) ?? (typeof value === "number" && !Number.isSafeInteger(value) ? String(value) : undefined);
+  if (digits !== undefined) return /^-?\d+$/.test(digits) ? BigInt(digits) : Number(digits);
   if (typeof value !== "object" || value === null) return value;
-  const digits = digitsOf(value);
-  if (digits !== undefined) return Number(digits);
-  if (Array.isArray(value)) return value.map(withDoubles);
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withDoubles(one)]));
+  if (Array.isArray(value)) return value.map(withPythonNumbers);
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withPythonNumbers(one)]));
 }
 
 /** Numbers of JSON with larger exponents are no integers that anybody means. */

@@ -4,7 +4,8 @@
  */
 import type { Constraint } from "../contracts/constraint.ts";
 import type { FunctionCall } from "../contracts/session.ts";
-import type { AskedTools, FunctionTool } from "../contracts/tools.ts";
+import type { AskedTools, ToldFunction } from "../contracts/tools.ts";
+import { parseExact } from "../encoding/exact-json.ts";
 
 export const callStart = "<tool_call>";
 export const callEnd = "</tool_call>";
@@ -46,8 +47,8 @@ export function callsGrammar({ functions, choice, parallel }: AskedTools, schema
 /** Lark's texts are JSON's. */
 const text = (value: string): string => JSON.stringify(value);
 
-/** In the words of templates and of OpenAI's requests. */
-export const toolOfTemplate = ({ name, description, parameters }: FunctionTool): Readonly<Record<string, unknown>> => ({
+/** In the words of templates and of OpenAI's requests; numbers keep their digits. */
+export const toolOfTemplate = ({ name, description, parameters }: ToldFunction): Readonly<Record<string, unknown>> => ({
   type: "function",
-  function: { name, ...(description === undefined ? {} : { description }), parameters },
+  function: { name, ...(description === undefined ? {} : { description }), parameters: parseExact(parameters) },
 });

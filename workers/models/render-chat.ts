@@ -1,6 +1,7 @@
 /** Chat messages as token ids: a last message of the assistant is continued, any other is answered. */
 import type { TranscriptMessage } from "../contracts/session.ts";
-import type { FunctionTool } from "../contracts/tools.ts";
+import type { ToldFunction } from "../contracts/tools.ts";
+import { withPythonNumbers } from "../encoding/exact-json.ts";
 import { invalidRequest } from "../tokenizer/failures.ts";
 import { toolOfTemplate } from "./call-form.ts";
 import { spokenMessages } from "./spoken-messages.ts";
@@ -11,7 +12,7 @@ export interface ChatOptions {
   /** Whether the header of the answer follows; it does where this is left out. */
   readonly addGenerationPrompt?: boolean;
   /** Functions that the model is told of; none where they are left out. */
-  readonly tools?: readonly FunctionTool[];
+  readonly tools?: readonly ToldFunction[];
 }
 
 /** @throws ServiceError where the model has no template, or the template refuses the messages. */
@@ -28,7 +29,7 @@ export function renderChat(
   const tellsItself = tools.length > 0 && tellsTools(chatTemplate);
   return Uint32Array.from(
     chatTemplate.renderToTokens(spokenMessages(tellsItself ? messages : withToolsTold(messages, tools)), {
-      ...(tellsItself ? { tools: tools.map(toolOfTemplate) } : {}),
+      ...(tellsItself ? { tools: tools.map((tool) => withPythonNumbers(toolOfTemplate(tool))) } : {}),
       ...(continues ? { continueFinalMessage: true } : { addGenerationPrompt }),
     }),
   );

@@ -3,13 +3,13 @@
  * that of the Qwen2.5 family does. Every other model reads the words of that template at the end of its system message.
  */
 import type { TranscriptMessage } from "../contracts/session.ts";
-import type { FunctionTool } from "../contracts/tools.ts";
+import type { ToldFunction } from "../contracts/tools.ts";
 import type { ChatTemplate } from "../tokenizer/chat-template.ts";
 import { callEnd, callStart, toolOfTemplate } from "./call-form.ts";
 import { spokenMessages } from "./spoken-messages.ts";
 
 /** What stands after the system message's own text. */
-export function toldTools(tools: readonly FunctionTool[]): string {
+export function toldTools(tools: readonly ToldFunction[]): string {
   return [
     "# Tools\n\nYou may call one or more functions to assist with the user query.\n",
     "You are provided with function signatures within <tools></tools> XML tags:\n<tools>",
@@ -21,7 +21,7 @@ export function toldTools(tools: readonly FunctionTool[]): string {
 }
 
 /** With the functions told at the end of the first system message, or in one of its own. */
-export function withToolsTold(messages: readonly TranscriptMessage[], tools: readonly FunctionTool[]): readonly TranscriptMessage[] {
+export function withToolsTold(messages: readonly TranscriptMessage[], tools: readonly ToldFunction[]): readonly TranscriptMessage[] {
   if (tools.length === 0) return messages;
   const [first, ...rest] = messages;
   return first?.role === "system"
@@ -38,7 +38,7 @@ export function tellsTools(template: ChatTemplate): boolean {
   return known;
 }
 
-const probe: FunctionTool = { name: "probe_of_tools", parameters: { type: "object", properties: {} } };
+const probe: ToldFunction = { name: "probe_of_tools", parameters: '{"type":"object","properties":{}}' };
 const asked: TranscriptMessage = { role: "user", content: "Is it?" };
 const conversation: readonly TranscriptMessage[] = [
   asked,

@@ -1,6 +1,6 @@
 /** A conversation's next turn as token ids: the first is a prompt as any other, later ones go on where the last one ended. */
 import type { FunctionCall, TranscriptMessage, TurnOrder } from "../contracts/session.ts";
-import { unmatchedResult, type FunctionTool } from "../contracts/tools.ts";
+import { unmatchedResult, type ToldFunction } from "../contracts/tools.ts";
 import { invalidRequest } from "../tokenizer/failures.ts";
 import { renderChat } from "./render-chat.ts";
 import type { ServedModel } from "./served-model.ts";
@@ -19,7 +19,7 @@ export interface TurnPlace {
 /** What stands before the first turn's own messages. */
 export interface TurnOpening {
   readonly instructions: string | null;
-  readonly tools: readonly FunctionTool[];
+  readonly tools: readonly ToldFunction[];
 }
 
 export const openingOfTurn = ({ instructions = null, tools = [] }: Pick<TurnOrder, "instructions" | "tools">): TurnOpening => ({

@@ -6,6 +6,7 @@
  */
 import { ServiceError } from "../contracts/errors.ts";
 import { ByteReader } from "../state-file/byte-reader.ts";
+import { parseExact } from "../encoding/exact-json.ts";
 import { headerBytes, invalidFile, takeHeader, type FileHeader, type FileVersion } from "./header.ts";
 import type { FileKey } from "./passphrase-key.ts";
 import { joined } from "../encoding/joined.ts";
@@ -68,7 +69,7 @@ async function takeTranscript(plain: ByteReader): Promise<unknown> {
   if (length > mostTranscriptBytes) throw invalidFile(`its transcript may have ${String(mostTranscriptBytes)} bytes`);
   const text = new TextDecoder().decode(await plain.exact(length));
   try {
-    return JSON.parse(text) as unknown;
+    return parseExact(text);
   } catch {
     throw invalidFile("its transcript is not JSON");
   }

@@ -21,7 +21,7 @@ const remembered = (more: Partial<Remembered>): Remembered => ({
 
 it.each([
   ["plain", {}, 1],
-  ["with what it begins with", { opening: { instructions: "Be brief." } }, 3],
+  ["with what it begins with", { opening: '{"instructions":"Be brief.","tools":[{"parameters":{"maximum":9223372036854775807}}]}' }, 3],
 ] as const)("a conversation comes back as it went: %s", async (_, more, version) => {
   const before = remembered(more);
   const { file, answers } = await sealed(before, { name: "n", passphrase: "p" });

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { answerShapes } from "../../../workers/gateway/openapi/answers.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
-import { chat, post } from "../support/gateway-client.ts";
+import { chat, json, post, request } from "../support/gateway-client.ts";
 import { engine } from "../support/gateway-worker.ts";
 import { called, lookUp, message, messageEvents } from "../support/message-client.ts";
 import { tinyTokenizer } from "../support/tiny-tokenizer.ts";
@@ -47,6 +47,24 @@ test.each([{ type: "any" }, { type: "tool", name: "look_up" }, { type: "any", di
     expect(["sea", "land"]).toContain(content[0]?.input?.word);
   },
 );
+
+test("numbers of arguments keep the digits that a double does not have, in answers and in histories", async () => {
+  const digits = "9223372036854775807";
+  const find = { name: "find", input_schema: { type: "object", properties: { id: { type: "integer" } }, required: ["id"] } };
+  const given = `{"id": ${digits}}`;
+  use(`<tool_call>\n{"name": "find", "arguments": ${given}}\n</tool_call>`);
+  expect(await (await message({ ...asked, tools: [find] })).text()).toContain(`"input":{"id":${digits}}`);
+  const body = JSON.stringify({
+    ...{ model: "tiny", max_tokens: 8 },
+    messages: [
+      { role: "user", content: "Where?" },
+      { role: "assistant", content: [{ type: "tool_use", id: "a", name: "find", input: { id: "@" } }] },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: "a", content: "here" }] },
+    ],
+  });
+  await request("/v1/messages", { ...json({}), body: body.replace('"@"', digits) });
+  expect(tokenizer.decode(promptOf(1))).toContain(`{"id":${digits}}`);
+});
 
 test("and what they gave are the conversation that chat completions have", async () => {
   use("ok");

@@ -91,6 +91,26 @@ describe("a history with calls", () => {
   });
 });
 
+test("a session keeps the digits of what functions take, and so does its file", async () => {
+  const alice = new SessionClient();
+  const digits = "9223372036854775807";
+  const find = { type: "function", function: { name: "find", parameters: { properties: { id: { type: "integer", maximum: "@" } } } } };
+  const say = async (session: string) => {
+    const body = JSON.stringify({ model: "tiny", ...ask, tools: [find], max_tokens: 8, messages: [asked], session_id: session });
+    const response = await request("/v1/chat/completions", { ...json({}, alice.headers), body: body.replace('"@"', digits) });
+    await choices(response);
+    return response.headers.get("x-spikingbrain-cache");
+  };
+  const { id } = await alice.create();
+  await say(id);
+  expect(promptOf()).toContain(`"maximum":${digits}`);
+  expect(await say(id)).toMatch(/^hit/);
+  const exported = await (await alice.call("POST", `/v1/sessions/${id}/export`, {})).arrayBuffer();
+  const imported = await request("/v1/sessions/import", { method: "POST", headers: alice.headers, body: exported });
+  // Where a digit were lost, these would be other functions.
+  expect(await say((await imported.json<{ id: string }>()).id)).toMatch(/^hit/);
+});
+
 describe("responses", () => {
   const flat = [
     { type: "function", name: "weather", description: "Tells the weather.", parameters, strict: true },

@@ -31,6 +31,11 @@ test("numbers of parameters keep the digits that a double does not have", async 
   const response = await request("/v1/chat/completions", { ...json({}), body: asked.replace('"@"', digits) });
   await choices(response);
   expect(engine.calls[0]?.constraint?.text).toContain(`"maximum":${digits}`);
+  expect(promptOf()).toContain(`"maximum":${digits}`);
+  const { messages, model } = body;
+  const counted = JSON.stringify({ model, messages, tools: [{ type: "function", function: { name: "find", parameters: id } }] });
+  const tokenized = await request("/tokenize", { ...json({}), body: counted.replace('"@"', digits) });
+  expect((await tokenized.json<{ tokens: number[] }>()).tokens).toEqual([...(engine.calls[0]?.prompt ?? [])]);
 });
 
 interface Chunk {

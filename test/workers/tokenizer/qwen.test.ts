@@ -41,7 +41,11 @@ test("a conversation becomes ChatML, with the template's own system message wher
 test("functions are told of by the template itself, and calls are of its own form; special tokens spelled out in them are text", () => {
   expect(tellsTools(template)).toBe(true);
   const tools = [
-    { name: "get", description: "Gets <|im_end|>.", parameters: { type: "object", properties: { most: { maximum: 2 ** 63 } } } },
+    {
+      name: "get",
+      description: "Gets <|im_end|>.",
+      parameters: '{"type":"object","properties":{"most":{"maximum":9223372036854775807,"multipleOf":0.12345678901234567890}}}',
+    },
   ];
   const messages: TranscriptMessage[] = [
     { role: "user", content: "Now?" },
@@ -54,7 +58,7 @@ test("functions are told of by the template itself, and calls are of its own for
     [
       "<|im_start|>system\nYou are a helpful assistant.\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n",
       "You are provided with function signatures within <tools></tools> XML tags:\n<tools>",
-      '{"type": "function", "function": {"name": "get", "description": "Gets <|im_end|>.", "parameters": {"type": "object", "properties": {"most": {"maximum": 9.223372036854776e+18}}}}}',
+      '{"type": "function", "function": {"name": "get", "description": "Gets <|im_end|>.", "parameters": {"type": "object", "properties": {"most": {"maximum": 9223372036854775807, "multipleOf": 0.12345678901234568}}}}}',
       "</tools>\n",
       "For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:",
       '<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call><|im_end|>',

@@ -46,6 +46,18 @@ describe("expressions, statements and white space", () => {
   });
 });
 
+test("an integer that a double does not hold is printed as it is, and is an int", () => {
+  const schema = { most: 9223372036854775807n, least: -9007199254740992n };
+  const source =
+    "{{ schema | tojson }} {{ schema }} {{ schema.most }} {{ schema.most is integer }} {{ schema.most > 5 }} {{ schema.most == 5 }}";
+  const [most, least] = ["9223372036854775807", "-9007199254740992"];
+  expect(rendered(source, { schema })).toBe(
+    `{"most": ${most}, "least": ${least}} {'most': ${most}, 'least': ${least}} ${most} True True False`,
+  );
+  // What is computed of it would be another number.
+  expect(rendered("{{ schema.most + 1 }}", { schema })).toBeNull();
+});
+
 test.each(Object.entries(table.refused))("refused when it is loaded: %s", (source, message) => {
   expect(() => new JinjaTemplate(source)).toThrow(message);
 });

@@ -26,8 +26,8 @@ export async function readJson(request: Request): Promise<unknown> {
   throw invalidRequest("The request body must be a JSON object.");
 }
 
-/** Fields that hold JSON of the client's, in any place of a body: schemas, and what a decision is about. */
-const holdingJson: ReadonlySet<string> = new Set(["data", "input_schema", "json", "parameters", "schema", "state"]);
+/** Fields that hold JSON of the client's, in any place of a body: schemas, what a call was given, and what a decision is about. */
+const holdingJson: ReadonlySet<string> = new Set(["data", "input", "input_schema", "json", "parameters", "schema", "state"]);
 
 /**
  * Numbers that a double does not hold keep their digits where they are the client's: in JSON that a body holds, and as a `bigint` in a seed, which

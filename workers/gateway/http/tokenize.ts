@@ -6,6 +6,7 @@ import { servedModel } from "../../models/served-model.ts";
 import { isAbsent, parseBody } from "../schema/parse.ts";
 import { detokenizeBody, tokenizeBody } from "../schema/tokenize.ts";
 import { modelMeant } from "../plan/model-choice.ts";
+import { toldFunctions } from "../prompt/told-functions.ts";
 import { encodePrompt, requireVocabulary } from "../prompt/encode-prompt.ts";
 import { tokenLabel } from "../stream/token-label.ts";
 import { readJson } from "./read-json.ts";
@@ -15,7 +16,10 @@ export async function tokenize(c: GatewayContext): Promise<Response> {
   const model = await servedModel(c.env, (await modelMeant(c, body.model)).entry);
   const tokens = isAbsent(body.messages)
     ? encodePrompt(model, body.prompt ?? "", body.add_special_tokens ?? true)
-    : renderChat(model, body.messages, { addGenerationPrompt: body.add_generation_prompt ?? true, tools: body.tools });
+    : renderChat(model, body.messages, {
+        addGenerationPrompt: body.add_generation_prompt ?? true,
+        ...toldFunctions({ functions: body.tools }),
+      });
   const description = await availableDescription(c.env, model.card);
   return c.json({
     tokens: Array.from(tokens),

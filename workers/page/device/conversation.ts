@@ -27,7 +27,7 @@ export interface Remembered {
   readonly model: string;
   readonly tokenizer: string;
   readonly turns: readonly RememberedTurn[];
-  /** What it begins with, as its session file says it: of no use here, and kept for the server. */
+  /** What it begins with, as its session file says it: of no use here, and kept for the server as JSON, which keeps the digits of numbers. Older ones are objects. */
   readonly opening?: unknown;
   readonly tokens: Uint32Array<ArrayBuffer>;
   /** At turns' ends, the latest last. */

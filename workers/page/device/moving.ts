@@ -1,6 +1,7 @@
 /** Conversations on their way between the server and this engine, as session files under a passphrase that only the page knows. */
 import { openSessionFile, sealSessionFile } from "../../session-file/session-file.ts";
 import { newPassphraseKey, passphraseKey } from "../../session-file/passphrase-key.ts";
+import { parseExact } from "../../encoding/exact-json.ts";
 import type { Remembered, RememberedTurn } from "./conversation.ts";
 import { DeviceError } from "./failures.ts";
 import type { GivenConversation, GiveOrder, SealedConversation } from "./protocol.ts";
@@ -24,7 +25,7 @@ export async function opened(
   const bytes = content.state === null ? undefined : new Uint8Array(await new Response(content.state).arrayBuffer());
   return {
     ...{ id: conversation, model, tokenizer, turns, updated: Date.now() },
-    ...(opening === undefined ? {} : { opening }),
+    ...(opening === undefined ? {} : { opening: JSON.stringify(opening) }),
     tokens: Uint32Array.from(content.tokens),
     states: bytes === undefined || stateTokens === 0 ? [] : [{ tokens: stateTokens, bytes }],
   };
@@ -37,7 +38,12 @@ export async function sealed(remembered: Remembered, { name, passphrase }: Omit<
   const file = sealSessionFile(
     {
       header: { model, tokenizer, tokens: tokens.length, created: Math.floor(Date.now() / 1000), sealed },
-      transcript: { name, turns, stateTokens: state?.tokens ?? 0, ...(opening === undefined ? {} : { opening }) },
+      transcript: {
+        name,
+        turns,
+        stateTokens: state?.tokens ?? 0,
+        ...(opening === undefined ? {} : { opening: typeof opening === "string" ? parseExact(opening) : opening }),
+      },
       tokens,
       state: state === undefined ? null : new Blob([state.bytes]).stream(),
       // The first that may have anything that another file had.

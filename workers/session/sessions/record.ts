@@ -2,7 +2,7 @@
 import type { ModelVersion } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { Metadata } from "../../contracts/session.ts";
-import type { FunctionTool } from "../../contracts/tools.ts";
+import type { ToldFunction } from "../../contracts/tools.ts";
 import { hasTable } from "../storage/tables.ts";
 
 export interface SessionRecord {
@@ -31,7 +31,7 @@ export interface SessionRecord {
   /** The system message before the first turn's own messages, where responses have one. */
   readonly instructions?: string | null;
   /** The functions that it is told of there. */
-  readonly tools?: readonly FunctionTool[];
+  readonly tools?: readonly ToldFunction[];
   /** Tokens of the first turn before its answer. */
   readonly firstPromptTokens?: number;
 }
@@ -73,7 +73,7 @@ export class RecordRow {
   get(): SessionRecord | undefined {
     if (!this.#isRead && hasTable(this.#sql, "record")) {
       const [row] = this.#sql.exec<{ json: string }>("SELECT json FROM record").toArray();
-      this.#record = row === undefined ? undefined : (JSON.parse(row.json) as SessionRecord);
+      this.#record = row === undefined ? undefined : readRecord(row.json);
     }
     this.#isRead = true;
     return this.#record;
@@ -99,6 +99,18 @@ export class RecordRow {
     this.#record = undefined;
     this.#isRead = true;
   }
+}
+
+/** Older records have what functions take as an object. */
+function readRecord(json: string): SessionRecord {
+  const record = JSON.parse(json) as SessionRecord;
+  const { tools } = record;
+  if (tools === undefined) return record;
+  const isText = (value: unknown) => typeof value === "string";
+  return {
+    ...record,
+    tools: tools.map((tool) => (isText(tool.parameters) ? tool : { ...tool, parameters: JSON.stringify(tool.parameters) })),
+  };
 }
 
 export const unixSeconds = (): number => Math.floor(Date.now() / 1000);

@@ -9,7 +9,7 @@ export function str(value: Value, rendering: Rendering): string {
 export function repr(value: Value, rendering: Rendering): string {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
-  if (typeof value === "number") return String(value);
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
   if (typeof value === "string") return quoted(value, rendering);
   if (value === undefined) return "Undefined";
   if (value instanceof Float) return floatText(value.value);

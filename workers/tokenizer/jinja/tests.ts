@@ -39,7 +39,7 @@ export const tests: Readonly<Record<string, Test>> = {
   greaterthan: above,
   gt: above,
   in: (value, [other]) => contains(other, value),
-  integer: (value) => typeof value === "number",
+  integer: (value) => typeof value === "number" || typeof value === "bigint",
   iterable: (value) =>
     value === undefined || typeof value === "string" || value instanceof Map || value instanceof Lazy || isSequence(value),
   le: atMost,

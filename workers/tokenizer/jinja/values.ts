@@ -3,9 +3,9 @@
  * Python in printing, comparing, slicing, methods, filters and scopes, so nothing of its interpreter is used.
  */
 
-/** `number` is an int; undefined is Jinja's Undefined. */
+/** `number` is an int, and so is a `bigint`, which a double does not hold and which is printed as it is. undefined is Jinja's Undefined. */
 export type Value =
-  undefined | null | boolean | number | string | Float | readonly Value[] | Tuple | Dict | Namespace | View | Lazy | Callable;
+  undefined | null | boolean | number | bigint | string | Float | readonly Value[] | Tuple | Dict | Namespace | View | Lazy | Callable;
 export type Dict = Map<string | number, Value>;
 export type Callable = (input: Arguments) => Value;
 export type Filter = (value: Value, input: Arguments, rendering: Rendering) => Value;
@@ -82,7 +82,7 @@ export function isList(value: Value): value is readonly Value[] {
 /** An int, float or bool as a number. */
 export function numberOf(value: Value): number | undefined {
   if (typeof value === "number") return value;
-  if (typeof value === "boolean") return Number(value);
+  if (typeof value === "boolean" || typeof value === "bigint") return Number(value);
   return value instanceof Float ? value.value : undefined;
 }
 
@@ -95,7 +95,7 @@ export function typeName(value: Value): string {
   if (value === undefined) return "Undefined";
   if (value === null) return "NoneType";
   if (typeof value === "boolean") return "bool";
-  if (typeof value === "number") return "int";
+  if (typeof value === "number" || typeof value === "bigint") return "int";
   if (typeof value === "string") return "str";
   if (typeof value === "function") return "function";
   if (value instanceof Float) return "float";
@@ -148,10 +148,11 @@ export function lengthOf(value: Value): number {
   throw new TemplateError(`object of type '${typeName(value)}' has no len()`);
 }
 
-/** Of what JSON holds; a whole number is an int, where a double holds all of its digits. */
+/** Of what JSON holds; a whole number is an int, where a double holds all of its digits or it comes as a `bigint`. */
 export function fromJson(value: unknown): Value {
   if (typeof value === "number") return Number.isSafeInteger(value) ? int(value) : new Float(value);
   if (value === undefined || value === null || typeof value === "string" || typeof value === "boolean") return value;
+  if (typeof value === "bigint") return value;
   if (typeof value === "function") return value as Callable;
   if (Array.isArray(value)) return value.map(fromJson);
   if (typeof value === "object") return new Map(Object.entries(value).map(([key, one]) => [key, fromJson(one)]));

@@ -3,6 +3,7 @@ import type { ChoiceFinish } from "../../../contracts/finish.ts";
 import type { Delta } from "../../../contracts/choice.ts";
 import type { ServiceFailure } from "../../../contracts/errors.ts";
 import type { FunctionCall } from "../../../contracts/session.ts";
+import { parseExact } from "../../../encoding/exact-json.ts";
 import { messagesErrorBody } from "../../messages/error.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FormatEvent } from "./format.ts";
 
@@ -95,7 +96,7 @@ const callBlock = ({ id, name }: Pick<FunctionCall, "id" | "name">, input: unkno
 /** A call that the answer's length has cut off is none: `input` has no place for half an object. */
 function wholeCall(call: FunctionCall): object[] {
   try {
-    return [callBlock(call, JSON.parse(call.arguments))];
+    return [callBlock(call, parseExact(call.arguments))];
   } catch {
     return [];
   }

@@ -6,6 +6,7 @@ import { release } from "../../../contracts/release.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
 import type { SessionFacts, TenantId } from "../../../contracts/session.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
+import { parseExact } from "../../../encoding/exact-json.ts";
 import { catalog } from "../../../models/catalog.ts";
 import { modelNamed, type ServedModel } from "../../../models/served-model.ts";
 import { versionOf } from "../../../models/version.ts";
@@ -47,12 +48,12 @@ const turn = z.strictObject({
   finish: z.enum(turnFinishes),
   created: z.int().min(0).max(latestSeconds),
 });
+/** An object in a file, whose JSON keeps the digits of numbers. */
+const parameters = z.record(z.string(), z.unknown()).transform((schema) => JSON.stringify(schema));
 /** What the conversation begins with, to go on with it or to begin otherwise. */
 const opening = z.strictObject({
   instructions: z.string().nullable().exactOptional(),
-  tools: z
-    .array(z.strictObject({ name: z.string(), description: z.string().exactOptional(), parameters: z.record(z.string(), z.unknown()) }))
-    .exactOptional(),
+  tools: z.array(z.strictObject({ name: z.string(), description: z.string().exactOptional(), parameters })).exactOptional(),
   firstPromptTokens: z.int().min(0).max(mostConversationTokens).exactOptional(),
 });
 const transcript = z.strictObject({
@@ -61,6 +62,11 @@ const transcript = z.strictObject({
   /** Tokens that the state has read; 0 without one. */
   stateTokens: z.int().min(0).max(mostConversationTokens),
   opening: opening.exactOptional(),
+});
+
+const inFile = (begun: ReturnType<typeof openingOf>): object => ({
+  ...begun,
+  ...(begun.tools === undefined ? {} : { tools: begun.tools.map((tool) => ({ ...tool, parameters: parseExact(tool.parameters) })) }),
 });
 
 /** The first version whose readers understand it. */
@@ -94,7 +100,7 @@ export async function exportSession(
         name: record.name,
         turns: turns.map(({ number, messages, tokens: end, finish, created }) => ({ number, messages, tokens: end, finish, created })),
         stateTokens: state === null ? 0 : (newest?.snapshotTokens ?? 0),
-        ...(hasOpening ? { opening: begun } : {}),
+        ...(hasOpening ? { opening: inFile(begun) } : {}),
       },
       tokens,
       state,
