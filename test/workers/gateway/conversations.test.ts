@@ -19,6 +19,8 @@ describe("conversations", () => {
     const path = `/v1/conversations/${conversation.id}`;
     const noted = await (await alice.call("POST", path, { metadata: { now: "other" } })).json();
     expect(noted).toEqual({ ...conversation, metadata: { now: "other" } });
+    const nothing = await alice.call("POST", path, {});
+    expect([nothing.status, (await failure(nothing)).param]).toEqual([400, "metadata"]);
     expect(await (await alice.call("GET", path)).json()).toEqual(noted);
 
     const messages: Message[] = [];

@@ -202,6 +202,7 @@ describe("what is refused", () => {
     ],
     ["an image", { input: [{ role: "user", content: [{ type: "input_image", image_url: "data:" }] }] }, "input[0].content[0].type"],
     ["an unknown field", { question: [] }, "question"],
+    ["a cache that is no object", { prompt_cache_options: [] }, "prompt_cache_options"],
     ["a cache of another form", { prompt_cache_options: { mode: "explicit" } }, "prompt_cache_options"],
     [
       "more choices than the model has letters",

@@ -45,8 +45,10 @@ describe("half a surrogate pair comes back as U+FFFD", () => {
 });
 
 describe("bodies that strangers send", () => {
-  const nested = (fields: string) => `{"model":"tiny","messages":[{"role":"user","content":"hi"}],"max_tokens":1,${fields}"metadata":`;
-  const deep = (levels: number, fields = "") => `${nested(fields)}${"[".repeat(levels)}${"]".repeat(levels)}}`;
+  /** What comes with an answer that is sent back may be any JSON, of which nothing is read. */
+  const holding = (value: string, fields = "") =>
+    `{"model":"tiny","max_tokens":1,${fields}"messages":[{"role":"assistant","content":"hi","parsed":${value}},{"role":"user","content":"hi"}]}`;
+  const deep = (levels: number, fields = "") => holding(`${"[".repeat(levels)}${"]".repeat(levels)}`, fields);
   const send = (body: BodyInit) => request("/v1/chat/completions", { ...json({}), body });
 
   test("one that is nested deeply is read, or refused for what it is", async () => {
@@ -77,8 +79,8 @@ describe("bodies that strangers send", () => {
   });
 
   test("keys that only look repeated are none", async () => {
-    const metadata = String.raw`{"a":{"a":"\\","b":"a\":"},"b":[{"a":"\"a\":1,"},{"a":":"},"a",":"],"__proto__":{"a":1}}`;
-    expect((await send(`${nested("")}${metadata}}`)).status).toBe(200);
+    const value = String.raw`{"a":{"a":"\\","b":"a\":"},"b":[{"a":"\"a\":1,"},{"a":":"},"a",":"],"__proto__":{"a":1}}`;
+    expect((await send(holding(value))).status).toBe(200);
   });
 
   test("one that breaks off is the client's fault, told with how much of it came", async () => {
@@ -133,6 +135,14 @@ const fields: readonly (readonly [string, readonly unknown[], unknown])[] = [
   ["audio", [null], { voice: "a" }],
   ["prediction", [null], { type: "content" }],
   ["web_search_options", [null], {}],
+  ["reasoning_effort", [null, "none"], []],
+  ["user", [null, "u"], 5],
+  ["metadata", [null, {}, { a: "b" }], { a: 1 }],
+  ["store", [null, true, false], "yes"],
+  ["service_tier", [null, "auto"], []],
+  ["safety_identifier", [null, "s"], {}],
+  ["prompt_cache_key", [null, "k"], 1],
+  ["prompt_cache_retention", [null, "24h"], true],
   ["stop", [null, []], [""]],
   ["logit_bias", [null, {}], { ab: 1 }],
 ];

@@ -149,6 +149,7 @@ describe("what is refused", () => {
     ["a choice without tools", { tool_choice: { type: "any" } }, "tool_choice"],
     ["a call of the user's", { messages: [{ role: "user", content: [called] }] }, "messages[0].content[0].type"],
     ["thinking", { thinking: { type: "enabled", budget_tokens: 1024 } }, "thinking"],
+    ["thinking that is disabled and has a budget", { thinking: { type: "disabled", budget_tokens: 1024 } }, "thinking"],
     ["an image", { messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }, "messages[0].content[0].type"],
     [
       "a result of no call",

@@ -89,6 +89,8 @@ describe("a response", () => {
     ]);
     const page = await alice.items(first.id, `?order=asc&limit=1&after=${data[0]?.id ?? ""}`);
     expect(page).toMatchObject({ data: [data[1]], has_more: true, first_id: data[1]?.id });
+    const refused = await alice.call("GET", `/v1/responses/${first.id}/input_items?include=nothing`);
+    expect([refused.status, (await failure(refused)).param]).toEqual([400, "include"]);
   });
 });
 
@@ -149,6 +151,8 @@ test.each<[string, Json, string]>([
   ["arguments that are no object", { input: [{ type: "function_call", call_id: "c", name: "f", arguments: "[" }] }, "input[0].arguments"],
   ["an output of no call", { input: [{ type: "function_call_output", call_id: "c", output: "1" }] }, "input"],
   ["reasoning", { reasoning: { effort: "high" } }, "reasoning"],
+  ["reasoning in a form that nobody knows", { reasoning: { depth: null } }, "reasoning"],
+  ["reasoning that is no object", { reasoning: [] }, "reasoning"],
   ["two ways to go on", { previous_response_id: "resp_1", conversation: "conv_1" }, "conversation"],
   ["more metadata than there may be", { metadata: { a: "b".repeat(513) } }, "metadata.a"],
   ["what nobody knows", { inputs: "Hi" }, "inputs"],

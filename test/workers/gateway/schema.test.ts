@@ -127,6 +127,20 @@ test.each<readonly [name: string, body: Json]>([
   expect(await response.json()).toMatchObject({ choices: [{ message: { content: "ok" } }] });
 });
 
+test.each<readonly [string, Json, string]>([
+  ["a bias", { logit_bias: { 5: 101 } }, "'logit_bias.5': must be a number from -100 to 100 (got 101)."],
+  ["too many stop strings", { stop: Array.from({ length: 17 }, String) }, "'stop': Too big: expected array to have <=16 items (got 17)."],
+  ["what is no list", { stop: 5 }, "'stop': must be a string or an array of strings (got 5)."],
+  [
+    "too many parts",
+    user(Array.from({ length: 65 }, () => "a")),
+    "'messages[0].content': Too big: expected array to have <=64 items (got 65).",
+  ],
+  ["a string that is too long", { stop: "x".repeat(257) }, "'stop[0]': Too big: expected string to have <=256 characters (got 257)."],
+])("a refusal tells the rule that was broken, and the value: %s", async (_name, body, message) => {
+  expect((await failure(await chat(body))).message).toBe(message);
+});
+
 test("a million bad elements are one refusal", async () => {
   for (const body of [{ prompt: new Array<number>(1_000_000).fill(-1) }, { prompt: new Array<object>(1_000_000).fill({}) }]) {
     expect((await complete(body)).status).toBe(400);

@@ -69,6 +69,21 @@ describe("turns", () => {
 });
 
 describe("forks and rewinds", () => {
+  test("what can't be forked is named as the request has it", async () => {
+    const { id } = await alice.create();
+    const refused = async (body: Json) => {
+      const response = await alice.call("POST", "/v1/sessions", { model: "tiny", ...body });
+      return [response.status, (await failure(response)).param];
+    };
+    expect(await refused({ from: { session_id: id, turn: 9 } })).toEqual([400, "from.turn"]);
+    expect(await refused({ from: { session_id: "sess_none" } })).toEqual([404, "from.session_id"]);
+    expect(await refused({ from: { context_id: "none" } })).toEqual([404, "from.context_id"]);
+    expect(await refused({ share: "share_none" })).toEqual([404, "share"]);
+    expect(await refused({ model: "none" })).toEqual([404, "model"]);
+    const fork = await alice.call("POST", `/v1/sessions/${id}/fork`, { turn: 9 });
+    expect([fork.status, await failure(fork)]).toMatchObject([400, { param: "turn" }]);
+  });
+
   test("go on from any turn's end", async () => {
     const { id } = await alice.create();
     const messages = await alice.talk(id, longText, `${longText}1`, `${longText}2`, `${longText}3`, `${longText}4`);

@@ -1,11 +1,12 @@
 /** `/v1/sessions`: conversations that live at the edge. */
 import type * as z from "zod";
+import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { invalidRequest } from "../failures.ts";
 import { modelMeant } from "../plan/model-choice.ts";
 import { requireTenant } from "../plan/require-tenant.ts";
-import { parseBody } from "../schema/parse.ts";
+import { isAbsent, parseBody } from "../schema/parse.ts";
 import {
   exportBody,
   forkBody,
@@ -41,13 +42,26 @@ const turned = (turn: number | null | undefined) => (turn === null || turn === u
 export async function createSession(c: GatewayContext): Promise<Response> {
   const tenant = requireTenant(c);
   const { model, name, from, share } = await body(c, newSessionBody);
-  const session = optional(from?.session_id, sessionId) ?? optional(from?.context_id, contextId);
-  const request = {
-    ...{ model: (await modelMeant(c, model)).entry.card.id, ...named(name) },
-    ...(session === undefined ? {} : { from: { session, ...turned(from?.turn) } }),
-    ...(share === null || share === undefined ? {} : { share }),
-  };
-  return c.json(sessionJson(await fromSession(c.env.SESSION.createSession(tenant, request))), 201);
+  try {
+    const session = optional(from?.session_id, sessionId) ?? optional(from?.context_id, contextId);
+    const request = {
+      ...{ model: (await modelMeant(c, model)).entry.card.id, ...named(name) },
+      ...(session === undefined ? {} : { from: { session, ...turned(from?.turn) } }),
+      ...(share === null || share === undefined ? {} : { share }),
+    };
+    return c.json(sessionJson(await fromSession(c.env.SESSION.createSession(tenant, request))), 201);
+  } catch (cause) {
+    throw cause instanceof ServiceError ? new ServiceError(inRequest(cause.failure, share), { cause }) : cause;
+  }
+}
+
+/** What the session Worker says of its own fields, in those of the request. */
+function inRequest(failure: ServiceFailure, share: string | null | undefined): ServiceFailure {
+  const { code, param, message } = failure;
+  if (code === "share_not_found") return { ...failure, param: "share" };
+  const isOfOrigin = param === "session_id" || param === "context_id" || param === "turn";
+  if (!isOfOrigin || !isAbsent(share)) return failure;
+  return { ...failure, param: `from.${param}`, message: message.replaceAll(`'${param}'`, `'from.${param}'`) };
 }
 
 export const listSessions = (c: GatewayContext) => list(c, "session");

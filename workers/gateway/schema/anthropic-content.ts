@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { TranscriptMessage } from "../../contracts/session.ts";
 import { partsLimit } from "./limits.ts";
-import { accepted, isEmptyArray, onWire, refusedKind, unsupported } from "./parse.ts";
+import { accepted, anyArray, isEmptyArray, onWire, refusedKind, unsupported } from "./parse.ts";
 
 /** Asks for what is done anyway: with a key, the state of what a prompt begins with is kept. */
 export const cacheControl = z.strictObject({ type: z.literal("ephemeral"), ttl: z.enum(["5m", "1h"]).nullish() }).nullish();
@@ -26,7 +26,7 @@ const refusedBlocks = [
 const textOnly = z.discriminatedUnion("type", [textBlock, ...refusedBlocks]);
 
 const asBlocks = (value: unknown): unknown => (typeof value === "string" ? [{ type: "text", text: value }] : value);
-const blocks = z.array(z.unknown(), { error: "must be a string or an array of blocks" }).max(partsLimit);
+const blocks = anyArray("must be a string or an array of blocks").max(partsLimit);
 
 /** Blocks are paragraphs of one text. */
 const joined = (list: readonly unknown[]): string => list.map((one) => (one as { readonly text: string }).text).join("\n");

@@ -6,11 +6,11 @@ import { cacheControl, message, placedMessages, text } from "./anthropic-content
 import { messageToolChoice, messageToolFields, messageTools } from "./anthropic-tools.ts";
 import { generationFields, modelId } from "./generation-fields.ts";
 import { messagesLimit, stopLengthLimit, stopsLimit } from "./limits.ts";
-import { accepted, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
+import { among, asksNothing, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
 import { outputFormat } from "./structured-output.ts";
 import { choiceRefusal } from "./tools.ts";
 
-const isDisabled = (value: unknown) => typeof value === "object" && value !== null && "type" in value && value.type === "disabled";
+const isDisabled = (value: unknown) => asksNothing({ type: among("disabled") })(value) && (value as { type?: unknown }).type === "disabled";
 
 /** What a prompt is made of. */
 const promptFields = {
@@ -45,7 +45,7 @@ export const messageBody = z
     top_k: z.int().min(0).max(1_000_000).nullish(),
     metadata: z.strictObject({ user_id: z.string().max(512).nullish() }).nullish(),
     service_tier: z.enum(["auto", "standard_only"]).nullish(),
-    inference_geo: accepted,
+    inference_geo: z.string().nullish(),
     container: unsupported(),
     diagnostics: unsupported(),
     billing_policy: unsupported(),

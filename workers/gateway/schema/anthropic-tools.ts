@@ -1,7 +1,7 @@
 /** Functions that may be called, in Anthropic's words. */
 import * as z from "zod";
 import { cacheControl } from "./anthropic-content.ts";
-import { accepted, isAbsent, isEmptyArray, onWire, unsupported } from "./parse.ts";
+import { isAbsent, isEmptyArray, onWire, unsupported } from "./parse.ts";
 import { boundedTools, functionName, functionSchema, requireDifferentNames, type RequestTool, type ToolFields } from "./tools.ts";
 import { toolsLimit } from "./limits.ts";
 
@@ -18,7 +18,7 @@ const tool = z.strictObject({
   defer_loading: unsupported((value) => value === false),
   input_examples: unsupported(isEmptyArray),
   // Arguments come in parts in any case.
-  eager_input_streaming: accepted,
+  eager_input_streaming: z.boolean().nullish(),
 });
 
 export const messageTools = onWire(

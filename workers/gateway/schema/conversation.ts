@@ -1,8 +1,7 @@
 /** Bodies of conversations. */
 import * as z from "zod";
-import { modelId } from "./generation-fields.ts";
+import { metadata, modelId } from "./generation-fields.ts";
 import { isEmptyArray, unsupported } from "./parse.ts";
-import { metadata } from "./response.ts";
 
 export const newConversationBody = z.strictObject({
   /** An extension: the model whose tokens it holds; the first of the deployment's unless named. */
@@ -11,4 +10,7 @@ export const newConversationBody = z.strictObject({
   items: unsupported(isEmptyArray, "'items' is not supported by this server: what is said in a conversation comes with its responses."),
 });
 
-export const conversationBody = z.strictObject({ metadata });
+/** `null` takes what there is away. */
+export const conversationBody = z
+  .strictObject({ metadata })
+  .refine((body) => body.metadata !== undefined, { path: ["metadata"], message: "must be given" });

@@ -1,7 +1,7 @@
 /** The body of `POST /v1/decisions`, as `resources/decisions` of the openai packages has it, with a session or a context in the place of the input. */
 import * as z from "zod";
 import { responseInput } from "./response-input.ts";
-import { accepted, isAbsent, refusedKind, unsupported } from "./parse.ts";
+import { among, anyArray, asksNothing, isAbsent, refusedKind, unsupported } from "./parse.ts";
 
 export const questionsLimit = 400;
 const choicesLimit = 255;
@@ -9,10 +9,10 @@ const levelsLimit = 10;
 const partsLimit = 64;
 const textLimit = 32_768;
 
-const isPlainCache = (value: unknown) =>
-  typeof value === "object" &&
-  value !== null &&
-  Object.entries(value).every(([key, one]) => one === null || key === "ttl" || (key === "mode" && one === "implicit"));
+const isText = (value: unknown) => typeof value === "string";
+
+/** What is done anyway. */
+const isPlainCache = asksNothing({ ttl: isText, mode: among("implicit") });
 
 const json = z.strictObject({
   type: z.literal("input_json"),
@@ -29,7 +29,7 @@ const part = z.discriminatedUnion("type", [
 const instructions = z
   .preprocess(
     (value) => (typeof value === "string" ? [{ type: "input_text", text: value }] : value),
-    z.array(z.unknown(), { error: "must be a string or an array of parts" }).max(partsLimit),
+    anyArray("must be a string or an array of parts").max(partsLimit),
   )
   .pipe(z.array(part))
   .transform((parts) => parts.map((one) => ("text" in one ? one.text : "data" in one ? JSON.stringify(one.data) : "")).join("\n"))
@@ -84,9 +84,9 @@ export const decisionBody = z
     session_id: z.string().nullish(),
     context_id: z.string().nullish(),
     questions: z.array(question).min(1).max(questionsLimit),
-    prompt_cache_key: accepted,
+    prompt_cache_key: z.string().nullish(),
     prompt_cache_options: unsupported(isPlainCache),
-    safety_identifier: accepted,
+    safety_identifier: z.string().nullish(),
   })
   .refine((body) => [body.input, body.session_id, body.context_id].filter((one) => !isAbsent(one)).length === 1, {
     path: ["input"],

@@ -12,7 +12,7 @@ import {
   stopTokensLimit,
   topLogprobsLimit,
 } from "./limits.ts";
-import { accepted, isAbsent, onWire, unsupported } from "./parse.ts";
+import { anyArray, isAbsent, onWire, unsupported } from "./parse.ts";
 import { responseFormat, structuredOutputs } from "./structured-output.ts";
 
 const number = (minimum: number, maximum: number) => z.number().min(minimum).max(maximum).nullish();
@@ -25,7 +25,7 @@ const stop = onWire(
   z
     .preprocess(
       (value) => (typeof value === "string" ? [value] : value),
-      z.array(z.unknown(), { error: "must be a string or an array of strings" }).max(stopsLimit),
+      anyArray("must be a string or an array of strings").max(stopsLimit),
     )
     .pipe(z.array(z.string().min(1).max(stopLengthLimit)))
     .nullish(),
@@ -60,15 +60,15 @@ const logitBias = onWire(
     .unknown()
     .transform((value, context): LogitBias[] => {
       const pairs: LogitBias[] = [];
-      const refuse = (message: string, key?: string): [] => {
-        context.addIssue({ code: "custom", message, ...(key === undefined ? {} : { path: [key] }) });
+      const refuse = (message: string, key?: string, input: unknown = value): [] => {
+        context.addIssue({ code: "custom", message, input, ...(key === undefined ? {} : { path: [key] }) });
         return [];
       };
       if (value === undefined || value === null) return [];
       if (typeof value !== "object" || Array.isArray(value)) return refuse("must be an object of tokens (ids or texts) and biases");
       for (const [key, bias] of Object.entries(value)) {
-        if (/^[+-]?\d+(\.\d*)?$/.test(key) && !isId(key)) return refuse("must be a token id", key);
-        if (typeof bias !== "number" || bias < -100 || bias > 100) return refuse("must be a number from -100 to 100", key);
+        if (/^[+-]?\d+(\.\d*)?$/.test(key) && !isId(key)) return refuse("must be a token id", key, key);
+        if (typeof bias !== "number" || bias < -100 || bias > 100) return refuse("must be a number from -100 to 100", key, bias);
         if (pairs.length === logitBiasLimit) return refuse(`holds more than ${logitBiasLimit} tokens`);
         pairs.push([isId(key) ? Number(key) : key, bias]);
       }
@@ -80,6 +80,13 @@ const logitBias = onWire(
 
 /** Digits are an id, as OpenAI has it; a token whose text is digits is named by its id. */
 const isId = (key: string): boolean => /^(0|[1-9]\d{0,8})$/.test(key);
+
+const metadataPairs = 16;
+
+export const metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((pairs) => Object.keys(pairs).length <= metadataPairs, { error: `may hold ${String(metadataPairs)} pairs` })
+  .nullish();
 
 export const modelId = z.string().min(1).max(256);
 
@@ -124,13 +131,14 @@ export const generationFields = {
   allowed_token_ids: z.array(z.int().min(0)).min(1).max(allowedTokensLimit).nullish(),
   bad_words: z.array(z.string().min(1).max(badWordLengthLimit)).max(badWordsLimit).nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(stopTokensLimit).nullish(),
-  user: accepted,
-  metadata: accepted,
-  store: accepted,
-  service_tier: accepted,
-  safety_identifier: accepted,
-  prompt_cache_key: accepted,
-  prompt_cache_retention: accepted,
+  // What OpenAI defines and what cannot change what is generated here.
+  user: z.string().nullish(),
+  metadata,
+  store: z.boolean().nullish(),
+  service_tier: z.string().nullish(),
+  safety_identifier: z.string().nullish(),
+  prompt_cache_key: z.string().nullish(),
+  prompt_cache_retention: z.string().nullish(),
 };
 
 /** What both bodies have in common once parsed. */

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { TranscriptMessage } from "../../contracts/session.ts";
 import { callsLimit, messagesLimit, partsLimit } from "./limits.ts";
-import { accepted, isAbsent, isEmptyArray, isJsonObject, onWire, refusedKind, unsupported } from "./parse.ts";
+import { accepted, anyArray, isAbsent, isEmptyArray, isJsonObject, onWire, refusedKind, unsupported } from "./parse.ts";
 
 const part = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("text"), text: z.string() }),
@@ -16,7 +16,7 @@ const part = z.discriminatedUnion("type", [
 const parts = z
   .preprocess(
     (value) => (typeof value === "string" ? [{ type: "text", text: value }] : value),
-    z.array(z.unknown(), { error: "must be a string or an array of text parts" }).min(1).max(partsLimit),
+    anyArray("must be a string or an array of text parts").min(1).max(partsLimit),
   )
   .pipe(z.array(part));
 

@@ -3,14 +3,33 @@ import * as z from "zod";
 import { invalidRequest, unknownField, unsupportedField } from "../failures.ts";
 
 const nameLengthLimit = 100;
+const shownLength = 20;
 
 /** Clients send `null` for what they leave out. */
 export function isAbsent(value: unknown): value is null | undefined {
   return value === undefined || value === null;
 }
 
+/** What is not an array is `refused`; of what it may hold, others say more. */
+export const anyArray = (refused: string) => z.array(z.unknown(), { error: ({ code }) => (code === "invalid_type" ? refused : undefined) });
+
 /** A list of nothing asks for nothing. */
 export const isEmptyArray = (value: unknown) => Array.isArray(value) && value.length === 0;
+
+/** An object whose fields are among these, each absent or with a value that asks for nothing. */
+export function asksNothing(fields: Readonly<Record<string, (value: unknown) => boolean>> = {}) {
+  return (value: unknown): boolean =>
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.entries(value).every(([name, one]) => Object.hasOwn(fields, name) && (isAbsent(one) || fields[name]?.(one) === true));
+}
+
+/** For {@link asksNothing}. */
+export const among =
+  (...values: readonly unknown[]) =>
+  (value: unknown): boolean =>
+    values.includes(value);
 
 const shapes = new WeakMap<object, z.ZodType>();
 const refused = new WeakSet<object>();
@@ -69,7 +88,7 @@ export const refusedKind = (field: "type" | "role", kind: string, why = "message
     z.never(),
   );
 
-/** A field that OpenAI defines and that cannot change what is generated here. */
+/** A field that comes with what a client sends back, and that nothing is read of. */
 export const accepted = z.unknown().optional();
 
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
@@ -81,7 +100,7 @@ export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
   const param = fieldName(issue.path);
   if (issue.code === "unrecognized_keys") throw unknownField(fieldName([...issue.path, issue.keys[0] ?? ""]));
   if (isUnsupported(issue)) throw unsupportedField(param, issue.params?.["reason"] as string | undefined);
-  throw invalidRequest(`${param === "" ? "The request body" : `'${param}'`}: ${issue.message}${shown(issue.input)}.`, param || undefined);
+  throw invalidRequest(`${param === "" ? "The request body" : `'${param}'`}: ${issue.message}${shown(issue)}.`, param || undefined);
 }
 
 function isUnsupported(issue: z.core.$ZodIssue): issue is z.core.$ZodIssueCustom {
@@ -95,8 +114,11 @@ export function fieldName(path: readonly PropertyKey[]): string {
   return name.length > nameLengthLimit ? `${name.slice(0, nameLengthLimit).toWellFormed()}…` : name;
 }
 
-/** The offending value where it is a number or a word; anything longer may be somebody's prompt. */
-function shown(value: unknown): string {
+/** The offending value where it is a number or a word; anything longer may be somebody's prompt, and only its length is told where that is wrong. */
+function shown({ code, input: value }: z.core.$ZodIssue): string {
+  const isSize = code === "too_big" || code === "too_small";
+  if (isSize && Array.isArray(value)) return ` (got ${value.length})`;
+  if (isSize && typeof value === "string" && value.length > shownLength) return ` (got ${value.length})`;
   if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") return ` (got ${value})`;
-  return typeof value === "string" && value.length <= 20 ? ` (got ${JSON.stringify(value)})` : "";
+  return typeof value === "string" && value.length <= shownLength ? ` (got ${JSON.stringify(value)})` : "";
 }

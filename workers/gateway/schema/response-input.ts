@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { TranscriptMessage } from "../../contracts/session.ts";
 import { messagesLimit, partsLimit } from "./limits.ts";
-import { accepted, isJsonObject, onWire, refusedKind, unsupported } from "./parse.ts";
+import { accepted, anyArray, isJsonObject, onWire, refusedKind, unsupported } from "./parse.ts";
 
 const refusedPart = (kind: string) => refusedKind("type", kind, "items hold text only");
 const refusedItem = (kind: string) => refusedKind("type", kind, "items are messages, function calls and what these gave");
@@ -19,7 +19,7 @@ const text = onWire(
   z
     .preprocess(
       (value) => (typeof value === "string" ? [{ type: "input_text", text: value }] : value),
-      z.array(z.unknown(), { error: "must be a string or an array of text parts" }).max(partsLimit),
+      anyArray("must be a string or an array of text parts").max(partsLimit),
     )
     .pipe(z.array(part))
     .transform((list) => list.map((one) => ("text" in one ? one.text : "")).join("\n")),
@@ -99,7 +99,7 @@ export const responseInput = onWire(
   z
     .preprocess(
       (value) => (typeof value === "string" ? [{ role: "user", content: value }] : value),
-      z.array(z.unknown(), { error: "must be a string or an array of items" }).min(1).max(messagesLimit),
+      anyArray("must be a string or an array of items").min(1).max(messagesLimit),
     )
     .transform((list) => list.map(typed))
     .pipe(z.array(item))

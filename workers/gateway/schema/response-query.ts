@@ -1,8 +1,10 @@
 /** Queries of responses and of conversations. */
 import * as z from "zod";
+import { includes } from "./response.ts";
 import { wholeNumber } from "./session.ts";
 
-const include = { include: z.string().optional(), "include[]": z.string().optional() };
+const included = z.enum(includes).optional();
+const include = { include: included, "include[]": included };
 
 export const responseQuery = z
   .strictObject({

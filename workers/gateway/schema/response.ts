@@ -1,32 +1,28 @@
 /** The body of `POST /v1/responses`, and of what counts its tokens. */
 import * as z from "zod";
 import { unmatchedResult } from "../../contracts/tools.ts";
-import { generationFields, tokenCount } from "./generation-fields.ts";
+import { generationFields, metadata, tokenCount } from "./generation-fields.ts";
 import { topLogprobsLimit } from "./limits.ts";
-import { accepted, isAbsent, isEmptyArray, refusedFlag, unsupported } from "./parse.ts";
+import { accepted, among, asksNothing, isAbsent, isEmptyArray, refusedFlag, unsupported } from "./parse.ts";
 import { choiceRefusal, responseToolChoice, responseTools, type ToolFields } from "./tools.ts";
 import { responseInput } from "./response-input.ts";
 import { asResponseFormat, textFormat } from "./structured-output.ts";
 
 const idLimit = 256;
-const metadataPairs = 16;
 
-const isOnlyAbsent = (value: unknown) =>
-  typeof value === "object" && value !== null && Object.values(value).every((one) => isAbsent(one) || one === "none");
+const isNoReasoning = asksNothing({
+  ...{ effort: among("none"), summary: among(), generate_summary: among(), context: among("auto"), mode: among("standard") },
+});
 
-export const metadata = z
-  .record(z.string().max(64), z.string().max(512))
-  .refine((pairs) => Object.keys(pairs).length <= metadataPairs, { error: `may hold ${String(metadataPairs)} pairs` })
-  .nullish();
-
-const includes = ["message.output_text.logprobs", "reasoning.encrypted_content"];
+/** What nothing is added for: it is there where it was asked for, or never. */
+export const includes = ["message.output_text.logprobs", "reasoning.encrypted_content"] as const;
 
 const include = z
   .array(z.string())
   .nullish()
   .superRefine((values, context) => {
     for (const [at, value] of (values ?? []).entries())
-      if (!includes.includes(value)) {
+      if (!(includes as readonly string[]).includes(value)) {
         const reason = `'include[${String(at)}]': '${value.slice(0, 60)}' is nothing that responses of this server hold.`;
         context.addIssue({ code: "custom", path: [at], message: "not supported", params: { unsupported: true, reason } });
       }
@@ -42,9 +38,7 @@ const fields = {
   instructions: z.string().nullish(),
   previous_response_id: z.string().min(1).max(idLimit).nullish(),
   conversation,
-  store: z.boolean().nullish(),
   background: z.boolean().nullish(),
-  metadata,
   max_output_tokens: tokenCount(1),
   top_logprobs: z.int().min(0).max(topLogprobsLimit).nullish(),
   include,
@@ -58,7 +52,7 @@ const fields = {
     (value) => value === "disabled",
     "'truncation' other than 'disabled' is not supported: nothing of a conversation is left out without a word.",
   ),
-  reasoning: unsupported(isOnlyAbsent),
+  reasoning: unsupported(isNoReasoning),
   stream_options: z.strictObject({ include_obfuscation: unsupported((value) => value === false) }).nullish(),
   n: z.literal(1, { error: "must be 1" }).nullish(),
   spikes: refusedFlag("'spikes' are reported in chat completions."),

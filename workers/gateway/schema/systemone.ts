@@ -1,7 +1,7 @@
 /** The body of `POST /v1/systemone`, as vLLM has it. */
 import * as z from "zod";
 import { modelId } from "./generation-fields.ts";
-import { isAbsent, isEmptyArray, unsupported } from "./parse.ts";
+import { asksNothing, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
 import { questionsLimit } from "./decision.ts";
 
 const optionsLimit = 255;
@@ -32,8 +32,6 @@ const question = z.discriminatedUnion("type", [
   }),
 ]);
 
-const isEmptyObject = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
-
 export const systemOneBody = z.strictObject({
   model: modelId.nullish(),
   /** What the questions are about: text, or JSON, which is read as it is written. */
@@ -46,7 +44,7 @@ export const systemOneBody = z.strictObject({
   images: unsupported(isEmptyArray),
   audio: unsupported(isEmptyArray),
   videos: unsupported(isEmptyArray),
-  chat_template_kwargs: unsupported(isEmptyObject),
+  chat_template_kwargs: unsupported(asksNothing()),
   cache_salt: unsupported(isAbsent),
   priority: unsupported((value) => value === 0),
   request_id: unsupported(),

@@ -1,10 +1,8 @@
 /** The bodies of `POST /tokenize` and `POST /detokenize`, in vLLM's shapes. */
 import * as z from "zod";
 import { messages } from "./messages.ts";
-import { isAbsent, onWire, unsupported } from "./parse.ts";
+import { asksNothing, isAbsent, onWire, unsupported } from "./parse.ts";
 import { chatTools } from "./tools.ts";
-
-const isEmptyObject = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
 
 const model = z.string().min(1).max(256).nullish();
 
@@ -20,8 +18,8 @@ export const tokenizeBody = z
     continue_final_message: unsupported((value) => value === false),
     tools: chatTools,
     chat_template: unsupported(),
-    chat_template_kwargs: unsupported(isEmptyObject),
-    mm_processor_kwargs: unsupported(isEmptyObject),
+    chat_template_kwargs: unsupported(asksNothing()),
+    mm_processor_kwargs: unsupported(asksNothing()),
   })
   .refine((body) => isAbsent(body.prompt) !== isAbsent(body.messages), {
     path: ["prompt"],

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { FunctionTool, ToolChoice } from "../../contracts/tools.ts";
 import { toolsLength, toolsLimit } from "./limits.ts";
-import { isAbsent, onWire, refusedKind } from "./parse.ts";
+import { anyArray, isAbsent, onWire, refusedKind } from "./parse.ts";
 
 /** Deeper than what the grammar Worker takes. */
 const mostDepth = 72;
@@ -53,8 +53,7 @@ const chatTool = z.discriminatedUnion("type", [
 const responseTool = z.discriminatedUnion("type", [z.strictObject({ type: z.literal("function"), ...definition }), ...refused]);
 
 /** They are looked at where their number and their size allow it. */
-export const boundedTools = z
-  .array(z.unknown(), { error: "must be an array of functions" })
+export const boundedTools = anyArray("must be an array of functions")
   .refine((tools) => tools.length <= toolsLimit, {
     abort: true,
     error: ({ input }) => `may hold ${String(toolsLimit)} functions; it holds ${String((input as readonly unknown[]).length)}`,
