@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { modelId, stackUrl } from "../support/edge-client.ts";
 import { runClient } from "../support/python.ts";
+import { compliant } from "./clients/compliance.ts";
 
 /** What a program of `test/edge/clients` prints; it says too where else it would have gone. */
 async function report(program: string): Promise<object> {
@@ -68,22 +69,5 @@ test.concurrent("Anthropic's own client: messages, streams, tools and their runn
 });
 
 test.concurrent("what the compliance test of Open Responses asks, held to the types of its document", patient, async () => {
-  const item = (...kinds: string[]) => [
-    "response.output_item.added",
-    ...kinds.map((kind) => `response.${kind}`),
-    "response.output_item.done",
-  ];
-  const around = (kinds: string[]) => ({
-    kinds: ["response.created", "response.in_progress", ...kinds, "response.completed"],
-    ...{ numbered: true, deltas: true },
-  });
-  expect(await report("open_responses")).toEqual({
-    basic_response: ["completed", "message"],
-    streaming_response: around(item("content_part.added", "output_text.delta", "output_text.done", "content_part.done")),
-    system_prompt: ["completed", "message"],
-    tool_calling: ["completed", "function_call"],
-    tool_calling_streaming: around(item("function_call_arguments.delta", "function_call_arguments.done")),
-    multi_turn: ["completed", "message"],
-    image_input: [400, "input[0].content[1].type"],
-  });
+  expect(await report("open_responses")).toEqual(compliant);
 });

@@ -9,6 +9,7 @@ import { bytesAsTokens, tinyTokenizer } from "../../workers/support/tiny-tokeniz
 import { callText } from "../../../workers/models/call-form.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 import { contentOf, openai, question, readInPython, readWithAiSdk, readWithOpenAi, readWithParser } from "./readers.ts";
+import { compliant } from "../clients/compliance.ts";
 import { useScriptedStack } from "./stack.ts";
 
 const stack = useScriptedStack();
@@ -348,6 +349,27 @@ test("an agent calls a function, reads what it gave and answers, over chats, res
   };
   const found = JSON.parse(await runClient("test/edge/clients/agent_loop.py", stack.url, "tiny")) as object;
   expect(found).toEqual({ chats: run, responses: run, kept: run, elsewhere: [] });
+});
+
+test("LangChain's json_mode and instructor's JSON modes read objects that no schema holds the answer to", async () => {
+  const tokenizer = Tokenizer.fromTokenizerFile(tinyTokenizer);
+  const trip = '{"city":"Oslo","days":7}';
+  const listed = `{"tasks":[${trip},${trip}]}`;
+  const replies = [...Array.from({ length: 6 }, () => trip), listed, trip];
+  await stack.use({ contextLength: 8192, replies: replies.map((text) => [...tokenizer.encode(text)]) });
+  const found = JSON.parse(await runClient("test/edge/clients/json_modes.py", stack.url, "tiny")) as object;
+  const read = [trip, true, null, true];
+  const objects = { json: true, partly: true, listed: [true, true], messages: true };
+  expect(found).toEqual({ chats: read, responses: read, ...objects, elsewhere: [] });
+});
+
+test("what the compliance test of Open Responses asks, with its fields alone: nothing says that a function must be called", async () => {
+  const tokenizer = Tokenizer.fromTokenizerFile(tinyTokenizer);
+  const call = callText({ name: "get_weather", arguments: '{"location": "San Francisco, CA"}' });
+  const replies = ["Hello there.", "1, 2, 3, 4, 5.", "Ahoy.", call, call, "You are Ann."];
+  await stack.use({ contextLength: 8192, replies: replies.map((text) => [...tokenizer.encode(text)]) });
+  const found = JSON.parse(await runClient("test/edge/clients/open_responses.py", stack.url, "tiny", "alone")) as object;
+  expect(found).toEqual({ ...compliant, elsewhere: [] });
 });
 
 test("every route answers as the API's document says, to what it allows and to what it does not", async () => {
