@@ -1,8 +1,8 @@
 /** How much is asked, as the environment says: 100 questions about 20,000 tokens take minutes. */
 export interface DecisionSettings {
   readonly questions: number;
-  /** Of those, as many as llama.cpp is asked. */
-  readonly peerQuestions: number;
+  /** How long llama.cpp may be asked in each of two ways: it is asked all of them, or as many as it has begun by then. */
+  readonly peerSeconds: number;
   /** Of the document. */
   readonly tokens: number;
   /** Of the document that a question's time is compared with. */
@@ -11,10 +11,9 @@ export interface DecisionSettings {
 
 /** @throws Error that names the variable, its rule and its value. */
 export function readSettings(environment: Readonly<Record<string, string | undefined>>): DecisionSettings {
-  const questions = wholeNumber(environment, "DECISIONS_QUESTIONS", 10, 1, 400);
   return {
-    questions,
-    peerQuestions: wholeNumber(environment, "DECISIONS_PEER_QUESTIONS", Math.min(questions, 10), 1, questions),
+    questions: wholeNumber(environment, "DECISIONS_QUESTIONS", 10, 1, 400),
+    peerSeconds: wholeNumber(environment, "DECISIONS_PEER_SECONDS", 450, 1, 86_400),
     tokens: wholeNumber(environment, "DECISIONS_TOKENS", 2000, 1100, 100_000),
     shortTokens: 1000,
   };

@@ -40,6 +40,8 @@ interface LlamaAnswer {
   readonly read: Timed;
   readonly kept: Timed;
   readonly loaded: Timed;
+  /** How many questions each way was asked. */
+  readonly asked: { readonly kept: number; readonly loaded: number };
   readonly stateBytes: number;
   readonly difference: number;
 }
@@ -47,7 +49,7 @@ interface LlamaAnswer {
 const notes = [
   "Ours is the service over HTTP: the document is uploaded as a context and read once; all questions are predicates of one request, each in both orders of its options. The first time each question is also asked of no input, where the model's card says so (its prior is taken out); that is known when the same questions are asked of another document or again.",
   "llama.cpp is given the same tokens on one thread, in one process, without HTTP: both orders of each question after the document, on the Transformer that our model was converted from. Cut back: what follows the document in its cache is removed, which costs nothing. Loaded: the whole state is copied in. Beyond the 8,192 tokens that it was trained on its answers mean nothing, and take the same time.",
-  "It is asked a part of the questions; times of all of them are those times their number. Reading the document for each question was not done: it is the time of reading it, and of a question.",
+  "It is asked all questions in each way, or as many as it has begun within the bound of time in the settings; where it is asked fewer, times of all of them are those of a question times their number. Reading the document for each question was not done: it is the time of reading it, and of a question.",
   "Processor time of ours is that of the Workers' runtime. Ratios are of processor time.",
 ];
 
@@ -57,6 +59,7 @@ async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResu
   const collector = new SeriesCollector();
   const questions = Array.from({ length: settings.questions }, (_unused, at): DecisionQuestion => predicate(at));
   const promptTokens: Record<string, number> = {};
+  const fewest = { kept: Infinity, loaded: Infinity };
   for (let round = 0; round < rounds; round += 1) {
     await withStack("real", async (url) => {
       for (const tokens of [settings.shortTokens, settings.tokens]) {
@@ -65,10 +68,16 @@ async function run({ model, rounds, progress }: SuiteOptions): Promise<SuiteResu
       }
     });
     progress(`llama.cpp, behind ${String(settings.tokens)} tokens`);
-    await askLlama(settings, questions, collector);
+    const asked = await askLlama(settings, questions, collector);
+    fewest.kept = Math.min(fewest.kept, asked.kept);
+    fewest.loaded = Math.min(fewest.loaded, asked.loaded);
   }
   return {
-    settings: { rounds, questions: settings.questions, "of them asked of llama.cpp": settings.peerQuestions, ...promptTokens },
+    settings: {
+      ...{ rounds, questions: settings.questions, "seconds for llama.cpp in each way": settings.peerSeconds },
+      ...{ "of them asked of llama.cpp, cut back": fewest.kept, "of them asked of llama.cpp, loaded": fewest.loaded },
+      ...promptTokens,
+    },
     notes,
     series: collector.all(),
     comparisons: comparisonsOf(collector, settings),
@@ -138,13 +147,13 @@ async function timedStack<T>(url: string, work: () => Promise<T>): Promise<Timed
 }
 
 async function askLlama(
-  { tokens, questions: count, peerQuestions }: DecisionSettings,
+  { tokens, peerSeconds }: DecisionSettings,
   questions: readonly DecisionQuestion[],
   collector: SeriesCollector,
-) {
+): Promise<LlamaAnswer["asked"]> {
   const model = preparedModel();
   const letters = labelLetters(model);
-  const asked = questions.slice(0, peerQuestions).map((question) => {
+  const asked = questions.map((question) => {
     const orders = writeBothOrders(questionOf(question), letters);
     const prompts = orders.map(({ text }) => [...renderQuestion(model, "system", text)]);
     return { prompts, labels: labelTokens(model, orders[0].labels, "questions") };
@@ -157,19 +166,21 @@ async function askLlama(
     args: [inRepository("test/bench/llama/decide_child.py"), path, String(document.length)],
   });
   try {
-    const answer = await child.ask({ document, questions: asked });
+    const answer = await child.ask({ document, questions: asked, seconds: peerSeconds });
     const add = (program: string, figure: string, of: (time: "wall" | "processor") => number) => {
       collector.add(settingOf(tokens), figure, "s", program, of("wall"));
       collector.add(settingOf(tokens), `${figure}${processor}`, "s", program, of("processor"));
     };
     for (const program of [kept, loaded, without]) {
-      const way = program === loaded ? answer.loaded : answer.kept;
-      const question = (time: "wall" | "processor") => way[time] / asked.length + (program === without ? answer.read[time] : 0);
+      const way = program === loaded ? "loaded" : "kept";
+      const question = (time: "wall" | "processor") =>
+        answer[way][time] / answer.asked[way] + (program === without ? answer.read[time] : 0);
       if (program === kept) add(program, figures.document, (time) => answer.read[time]);
       add(program, figures.question, question);
-      add(program, figures.all, (time) => (program === without ? 0 : answer.read[time]) + count * question(time));
+      add(program, figures.all, (time) => (program === without ? 0 : answer.read[time]) + questions.length * question(time));
     }
     collector.add(settingOf(tokens), "bytes of the document's state", "bytes", kept, answer.stateBytes);
+    return answer.asked;
   } finally {
     await child.close();
   }

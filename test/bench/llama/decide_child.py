@@ -1,13 +1,14 @@
 """llama.cpp asked many questions about one document. Arguments: GGUF, longest text in tokens.
 
-One task a line: `{"document": ids, "questions": [{"prompts": [ids, …], "labels": ids}]}`; one answer a line. The document is read once.
-Each prompt then follows it in two ways: the cache is cut back to the document's end (`kept`), and the state that was saved there is
-loaded (`loaded`).
+One task a line: `{"document": ids, "questions": [{"prompts": [ids, …], "labels": ids}], "seconds": bound}`; one answer a line. The
+document is read once. Each prompt then follows it in two ways: the cache is cut back to the document's end (`kept`), and the state that
+was saved there is loaded (`loaded`). A way asks all questions, or as many as are begun within the bound, the first always.
 """
 
 import ctypes
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 import llama_cpp
@@ -50,25 +51,31 @@ def seconds(work: Callable[[], object]) -> dict[str, float]:
 
 
 def measure(
-    llama: DecidingLlama, document: Sequence[int], questions: Sequence[dict[str, list[list[int]] | list[int]]]
+    llama: DecidingLlama, document: Sequence[int], questions: Sequence[dict[str, list[list[int]] | list[int]]], bound: float
 ) -> dict[str, object]:
-    """All questions in both ways; the answers must be the same."""
+    """The questions in both ways; the answers must be the same."""
     llama.clear()
     read = seconds(lambda: llama.read(document))
     state = llama.save()
-    scores: dict[str, list[list[float]]] = {"kept": [], "loaded": []}
+    scores: dict[str, list[list[list[float]]]] = {"kept": [], "loaded": []}
 
     def ask(way: str, back: Callable[[], None]) -> None:
-        for question in questions:
+        begun = time.monotonic()
+        for at, question in enumerate(questions):
+            if at > 0 and time.monotonic() - begun > bound:
+                return
+            scores[way].append([])
             for prompt in question["prompts"]:
                 back()
                 llama.read(prompt)  # type: ignore[arg-type]
-                scores[way].append(llama.scores(question["labels"]))  # type: ignore[arg-type]
+                scores[way][-1].append(llama.scores(question["labels"]))  # type: ignore[arg-type]
 
     kept = seconds(lambda: ask("kept", lambda: llama.forget(len(document))))
     loaded = seconds(lambda: ask("loaded", lambda: llama.load(state)))
-    difference = float(np.abs(np.array(scores["kept"]) - np.array(scores["loaded"])).max())
-    return {"read": read, "kept": kept, "loaded": loaded, "stateBytes": len(state), "difference": difference}
+    asked = {way: len(found) for way, found in scores.items()}
+    pairs = zip(scores["kept"], scores["loaded"], strict=False)
+    difference = max(float(np.abs(np.array(one) - np.array(other)).max()) for one, other in pairs)
+    return {"read": read, "kept": kept, "loaded": loaded, "asked": asked, "stateBytes": len(state), "difference": difference}
 
 
 def main(path: str, longest: str) -> None:
@@ -78,7 +85,7 @@ def main(path: str, longest: str) -> None:
     print(json.dumps({"description": description}), flush=True)
     for line in sys.stdin:
         task = json.loads(line)
-        print(json.dumps(measure(llama, task["document"], task["questions"])), flush=True)
+        print(json.dumps(measure(llama, task["document"], task["questions"], task["seconds"])), flush=True)
 
 
 if __name__ == "__main__":
