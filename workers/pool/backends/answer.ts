@@ -53,6 +53,11 @@ export class Answer {
     return this.#sampled.slice(0, this.#order.request.maxTokens);
   }
 
+  /** Whether a token has come that the answer has. */
+  get hasBegun(): boolean {
+    return this.#sampled.length > 0 && this.#order.request.maxTokens > 0;
+  }
+
   /** @throws ServiceError where it cannot be a part of the answer. */
   *take({ ids, scores, finish, stopToken, usage }: AnswerPart): Generator<GenerateEvent, void, undefined> {
     if (usage !== null) this.#usage = this.#checked(usage);

@@ -38,8 +38,15 @@ export async function ask(http: ReplicaHttp, { request, path, body }: Question, 
   return await http.ask({ ...asked, accept: "application/json", headerMilliseconds: Infinity }, signal);
 }
 
-/** The events but the end, which `answer` then has. @throws ServiceError where what comes cannot be the answer, after what came before it. */
-export async function* answerEvents(response: Response, question: Question, answer: Answer): EventBatches {
+/**
+ * The events but the end, which `answer` then has. What came with it is returned, to go on together with it: each chunk more costs every Worker on the
+ * way to the client. @throws ServiceError where what comes cannot be the answer, after what came before it.
+ */
+export async function* answerEvents(
+  response: Response,
+  question: Question,
+  answer: Answer,
+): AsyncGenerator<readonly GenerateEvent[], readonly GenerateEvent[], undefined> {
   const { request, dialect } = question;
   const mostBytes = mostAnswerBytes(question);
   if (request.promptLogprobs !== null) {
@@ -47,15 +54,38 @@ export async function* answerEvents(response: Response, question: Question, answ
     yield [{ type: "prompt", logprobs: checkedScores(whole.scores, question, request.promptLogprobs) }];
     yield* taken([whole.part], (part) => answer.take(part));
   } else
-    for await (const events of serverEvents(bytesOf(response), mostBytes, () => answer.tokens.length > 0))
-      yield* taken(events, (event) => answer.take(dialect.part(event)));
+    for await (const { values, areLast } of serverEvents(bytesOf(response), mostBytes, () => answer.hasBegun)) {
+      const last = yield* taken(values, (event) => answer.take(dialect.part(event)), areLast);
+      if (areLast) return last;
+    }
+  return [];
 }
 
-/** What is made of all these together; where one of them cannot be, what was made before it comes first. */
+type Finish = ReturnType<Answer["end"]>;
+
+/** Gives `last`, what `before` says of the answer's end, and that; returns it. @throws ServiceError where the answer has none, after `last`. */
+export function* withEnd(
+  last: readonly GenerateEvent[],
+  answer: Answer,
+  before: (end: Finish) => readonly GenerateEvent[] = () => [],
+): Generator<readonly GenerateEvent[], Finish, undefined> {
+  let end: Finish;
+  try {
+    end = answer.end();
+  } catch (cause) {
+    if (last.length > 0) yield last;
+    throw cause;
+  }
+  yield [...last, ...before(end), end];
+  return end;
+}
+
+/** What is made of all these together; where one of them cannot be, what was made before it comes first. Where it is `kept`, it is returned. */
 function* taken<From>(
   all: readonly From[],
   take: (one: From) => Iterable<GenerateEvent>,
-): Generator<readonly GenerateEvent[], void, undefined> {
+  kept = false,
+): Generator<readonly GenerateEvent[], readonly GenerateEvent[], undefined> {
   const made: GenerateEvent[] = [];
   let wrong: { readonly cause: unknown } | undefined;
   try {
@@ -63,8 +93,10 @@ function* taken<From>(
   } catch (cause) {
     wrong = { cause };
   }
+  if (kept && wrong === undefined) return made;
   if (made.length > 0) yield made;
   if (wrong !== undefined) throw wrong.cause;
+  return [];
 }
 
 export function answerTo({ request, model, prompt, askedTokens }: Question): Answer {

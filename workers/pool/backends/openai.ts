@@ -3,7 +3,7 @@ import { ServiceError } from "../../contracts/errors.ts";
 import type { Ability } from "../../contracts/abilities.ts";
 import type { GenerateRequest, ModelDescription } from "../../contracts/engine.ts";
 import type { BackendCall, EventBatches, Network, ReplicaBackend } from "./contract.ts";
-import { answerEvents, answerTo, ask, isStreamed, type Question } from "./http-answer.ts";
+import { answerEvents, answerTo, ask, isStreamed, withEnd, type Question } from "./http-answer.ts";
 import { httpRefusalOf } from "./http-refusal.ts";
 import { completionBody, openaiDialect } from "./openai-dialect.ts";
 import { outgoing } from "./outgoing.ts";
@@ -51,6 +51,6 @@ function questionOf(request: GenerateRequest, model: ModelDescription): Question
 
 async function* eventsOf(response: Response | (() => Promise<Response>), question: Question): EventBatches {
   const answer = answerTo(question);
-  yield* answerEvents(response instanceof Response ? response : await response(), question, answer);
-  yield [answer.end()];
+  const last = yield* answerEvents(response instanceof Response ? response : await response(), question, answer);
+  yield* withEnd(last, answer);
 }

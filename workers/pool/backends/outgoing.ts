@@ -34,10 +34,9 @@ export function outgoing(
       async pull(controller) {
         const next = await lively.next();
         if (left) return;
-        if (next !== "end") {
-          controller.enqueue(next === "silence" ? encodeHeartbeat() : encodeEvents(next));
-          return;
-        }
+        controller.enqueue(next === "silence" ? encodeHeartbeat() : encodeEvents(next));
+        if (!lively.isOver) return;
+        // With the terminal event, not at another pull: each is an entry into the isolate.
         end();
         controller.close();
         controller.byobRequest?.respond(0);
@@ -57,20 +56,23 @@ export function outgoing(
 class Lively {
   readonly #terminated: Terminated;
   readonly #waits = new Waits();
-  #pending: Promise<readonly GenerateEvent[] | undefined> | undefined;
+  #pending: Promise<readonly GenerateEvent[]> | undefined;
 
   constructor(terminated: Terminated) {
     this.#terminated = terminated;
   }
 
   /** `silence`: none has come for a while. */
-  async next(): Promise<readonly GenerateEvent[] | "silence" | "end"> {
+  async next(): Promise<readonly GenerateEvent[] | "silence"> {
     this.#pending ??= this.#terminated.next();
     const events = await this.#waits.within(this.#pending, heartbeatMilliseconds, () => "silence" as const);
-    if (events === "silence") return events;
-    // After the end there is nothing else.
-    if (events !== undefined) this.#pending = undefined;
-    return events ?? "end";
+    if (events !== "silence") this.#pending = undefined;
+    return events;
+  }
+
+  /** Whether the terminal event has been given. */
+  get isOver(): boolean {
+    return this.#pending === undefined && this.#terminated.isOver;
   }
 
   stop(): void {
@@ -95,9 +97,12 @@ class Terminated {
     this.#endsWithState = endsWithState;
   }
 
-  /** Undefined after the terminal one. */
-  async next(): Promise<readonly GenerateEvent[] | undefined> {
-    if (this.#over) return undefined;
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Not to be asked once it is over. */
+  async next(): Promise<readonly GenerateEvent[]> {
     const events = await this.#batch();
     const last = events.findIndex((event) => this.#ends(event));
     if (last < 0) return events;

@@ -8,6 +8,13 @@ export const mostEventCharacters = 262_144;
 
 const lastEvent = "[DONE]";
 
+/** Values of events that came together; none where the last event came alone. */
+export interface ServerEvents {
+  readonly values: readonly unknown[];
+  /** Whether the last event came with them. */
+  readonly areLast: boolean;
+}
+
 /**
  * The events' values, those of chunks that came together, until the last event or the stream's end. The body is let go when the reader leaves.
  * `mostBytes` bounds the whole stream, and `mayWait` says whether what comes next may wait for more. @throws ServiceError where it breaks, or is more
@@ -17,7 +24,7 @@ export async function* serverEvents(
   body: ReadableStream<Uint8Array>,
   mostBytes: number,
   mayWait: () => boolean,
-): AsyncGenerator<unknown[], void, undefined> {
+): AsyncGenerator<ServerEvents, void, undefined> {
   const held = new HeldBody(body, mayWait);
   const values = new EventValues(mostBytes);
   try {
@@ -25,7 +32,8 @@ export async function* serverEvents(
       const chunks = await held.next();
       if (chunks === undefined) return;
       const { found, wrong } = values.of(chunks);
-      if (found.length > 0) yield found;
+      const areLast = values.ended && wrong === undefined;
+      if (found.length > 0 || areLast) yield { values: found, areLast };
       if (wrong !== undefined) throw wrong.cause;
     }
   } finally {

@@ -1,7 +1,7 @@
 /** One request at one of our replicas: states in, states on the way, the answer, its state out. */
 import type { GenerateEvent, GenerateRequest } from "../../contracts/engine.ts";
 import type { BackendCall, EventBatches } from "./contract.ts";
-import { answerEvents, answerTo, ask, type Question } from "./http-answer.ts";
+import { answerEvents, answerTo, ask, withEnd, type Question } from "./http-answer.ts";
 import type { ReplicaHttp } from "./replica-http.ts";
 import { ReplicaStates, type ReadText } from "./replica-states.ts";
 import { generateBody, vllmDialect } from "./vllm-dialect.ts";
@@ -59,9 +59,8 @@ export class VllmRun {
 
   async *answer({ response, question, exported, given }: Begun): EventBatches {
     const answer = answerTo(question);
-    yield* answerEvents(response, question, answer);
-    const end = answer.end();
-    yield [...restoredOf(end, given), end];
+    const last = yield* answerEvents(response, question, answer);
+    const end = yield* withEnd(last, answer, (made) => restoredOf(made, given));
     if (exported === undefined) return;
     // Where the context has no room for one token more, the state lacks the answer's last one, which nobody has read.
     const isFull = exported !== null && end.reason === "length" && question.askedTokens === question.request.maxTokens;

@@ -98,6 +98,17 @@ test("the first token goes on alone, those that follow it at once go on together
   expect(chunks[0]).toEqual([token(0)]);
   expect(chunks.length).toBeLessThan(amount / 2);
   expect(chunks.flat()).toEqual([...tokens, finish]);
+  // The end goes with what came before it.
+  expect(chunks.at(-1)?.length).toBeGreaterThan(1);
+});
+
+test("tokens that come with an end which cannot be are told before the error", async () => {
+  function* chunks(): Told {
+    yield told([0, 1], "length") + done;
+  }
+  const events: GenerateEvent[] = [];
+  for await (const event of decodeEvents(await opened(chunks()))) events.push(event);
+  expect(events).toEqual([token(0), token(1), { type: "error", failure: expect.objectContaining({ retryable: true }) as object }]);
 });
 
 test("the first token waits for nothing, though events without one came before it", async () => {
