@@ -2,7 +2,7 @@
 import { ByteLines } from "../encoding/lines.ts";
 import { brokenAnswer } from "./call.ts";
 import { ServiceError } from "./errors.ts";
-import type { StreamEntry } from "./session.ts";
+import type { OpenStream, StreamEntry } from "./session.ts";
 
 /** What a `failed` entry holds: the answer itself has ended, and every other reader hears the same. */
 export class AnswerFailed extends ServiceError {}
@@ -10,11 +10,12 @@ export class AnswerFailed extends ServiceError {}
 /**
  * Reads entries back, whatever the chunking, until the terminal one: those together that one chunk has brought, never none. Throws the
  * {@link AnswerFailed} that a `failed` entry is, or the {@link ServiceError} that a broken stream is; returning early cancels the source, and so
- * does `signal`, which frees a reader that waits.
+ * does `signal`, which frees a reader that waits. `known` are the lines before the stream, as an {@link OpenStream} has them.
  */
 export async function* decodeEntries(
   stream: ReadableStream<Uint8Array>,
   signal?: AbortSignal,
+  known = "",
 ): AsyncGenerator<readonly StreamEntry[], void, undefined> {
   const reader = stream.getReader();
   const cancel = () => void reader.cancel(signal?.reason).catch(() => undefined);
@@ -22,14 +23,14 @@ export async function* decodeEntries(
   if (signal?.aborted) cancel();
   const lines = new ByteLines();
   try {
-    while (true) {
-      const { done, value } = await read(reader, signal);
-      if (done) throw broken(signal);
-      lines.push(value);
-      const { entries, failure } = entriesOf(lines);
+    for (let next: Iterable<string> = known.split("\n"); ; next = lines.lines()) {
+      const { entries, failure } = entriesOf(next);
       if (entries.length > 0) yield entries;
       if (failure !== undefined) throw signal?.reason instanceof ServiceError ? signal.reason : failure;
       if (entries.at(-1)?.event.type === "done") return;
+      const { done, value } = await read(reader, signal);
+      if (done) throw broken(signal);
+      lines.push(value);
     }
   } finally {
     signal?.removeEventListener("abort", cancel);
@@ -39,9 +40,9 @@ export async function* decodeEntries(
 }
 
 /** Those that are whole, up to the terminal one; `failure` is what comes behind them where that is the end, or can't be read. */
-function entriesOf(lines: ByteLines): { readonly entries: readonly StreamEntry[]; readonly failure?: ServiceError } {
+function entriesOf(lines: Iterable<string>): { readonly entries: readonly StreamEntry[]; readonly failure?: ServiceError } {
   const entries: StreamEntry[] = [];
-  for (const line of lines.lines()) {
+  for (const line of lines) {
     if (line === "") continue;
     const entry = parsed(line);
     if (entry instanceof ServiceError) return { entries, failure: entry };

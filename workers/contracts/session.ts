@@ -120,6 +120,8 @@ export interface OpenStream {
   readonly stream: string;
   /** As ordered. */
   readonly model: ModelVersion;
+  /** Lines of its first entries, as far as they were there when it was opened, in the form that `entries` has; it goes on behind them. */
+  readonly known?: string;
   readonly entries: ReadableStream<Uint8Array>;
   readonly recipe: string;
   /** Whether the last of its entries is there. */

@@ -17,6 +17,17 @@ async function read(stream: ReadableStream<Uint8Array>): Promise<number> {
   return count;
 }
 
+test("entries that were known when it was opened come before the stream's, which is not waited for", async () => {
+  const line = (number: number, event: object) => `${JSON.stringify({ number, event })}\n`;
+  const [first, second, last] = [line(1, { type: "delta" }), line(2, { type: "delta" }), line(3, { type: "done" })];
+  const batches: number[][] = [];
+  for await (const entries of decodeEntries(streamOf(last), undefined, first + second))
+    batches.push(entries.map(({ number }) => number ?? 0));
+  expect(batches).toEqual([[1, 2], [3]]);
+  const silent = new ReadableStream<Uint8Array>();
+  for await (const entries of decodeEntries(silent, undefined, first + second + last)) expect(entries).toHaveLength(3);
+});
+
 test.each([
   ["ends without an end", streamOf("\n"), "broke off"],
   ["breaks off", new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error("lost")) }), "broke off"],

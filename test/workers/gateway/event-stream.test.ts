@@ -44,7 +44,7 @@ test("what is known at once comes in the first chunk, and the end in one with th
   const response = await chat({ stream: true, stream_options: { include_usage: true } });
   const chunks: string[] = [];
   for await (const chunk of response.body ?? []) chunks.push(new TextDecoder().decode(chunk as Uint8Array));
-  expect(chunks[0]).toMatch(/^: keep-alive\ndata: .*"role":"assistant".*\n\n$/);
+  expect(chunks[0]).toMatch(/^: keep-alive\ndata: .*"role":"assistant".*\n\n(id: .*\ndata: .*"content":".*\n\n)+$/);
   expect(chunks.at(-1)).toMatch(/"usage":\{.*\n\ndata: \[DONE\]\n\n$/);
 });
 

@@ -46,7 +46,7 @@ export async function endStream(c: GatewayContext, tenant: TenantId, stream: str
   if (open === null) return;
   await fromSession(c.env.SESSION.stop(tenant, stream));
   try {
-    for await (const entries of decodeEntries(open.entries)) if (entries.at(-1)?.event.type === "done") return;
+    for await (const entries of decodeEntries(open.entries, undefined, open.known)) if (entries.at(-1)?.event.type === "done") return;
   } catch (cause) {
     if (!(cause instanceof AnswerFailed)) throw cause;
   }
@@ -76,7 +76,14 @@ async function endedWithoutTurn(c: GatewayContext, open: OpenStream): Promise<ob
   const usage = new UsageCounter(recipe);
   const nothing = () => undefined;
   try {
-    return await wholeAnswer(decodeEntries(open.entries), recipe, formatOf(recipe, tokenizer), usage, nothing, nothing);
+    return await wholeAnswer(
+      decodeEntries(open.entries, undefined, open.known),
+      recipe,
+      formatOf(recipe, tokenizer),
+      usage,
+      nothing,
+      nothing,
+    );
   } catch (cause) {
     if (!(cause instanceof AnswerFailed)) throw cause;
     return responseObject(header, response, { ...begun, status: "failed", failure: cause.failure });

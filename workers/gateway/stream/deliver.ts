@@ -58,6 +58,7 @@ export function deliverEvents(c: GatewayContext, open: OpenStream, tokenizer: To
   const stream = eventStream(streamedAnswer(entries, streamed), {
     abort,
     opening: openingEvents(streamed),
+    isBegun: (open.known ?? "") !== "",
     keepAliveMilliseconds: c.var.settings.keepAliveMilliseconds,
     onFailure,
     ...(format.broken === undefined ? {} : { failureEvent: format.broken, endsInDone: false }),
@@ -98,7 +99,7 @@ function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {
   if (client.aborted) leave();
   c.var.facts["cache"] = open.cache.outcome;
   const format = formatOf(recipe, tokenizer);
-  return { recipe, format, usage: new UsageCounter(recipe), entries: decodeEntries(open.entries, abort.signal), abort };
+  return { recipe, format, usage: new UsageCounter(recipe), entries: decodeEntries(open.entries, abort.signal, open.known), abort };
 }
 
 const failureReporter = (c: GatewayContext) => (failure: ServiceFailure, cause: unknown) => {

@@ -35,6 +35,8 @@ export interface EventStreamOptions {
   readonly endsInDone?: boolean;
   /** What is known before anything comes, and is written at once. */
   readonly opening?: SseBatch;
+  /** Whether the first events are there already: the opening is written with them then. */
+  readonly isBegun?: boolean;
 }
 
 export const eventStreamHeaders = {
@@ -63,6 +65,13 @@ export function eventStream(payloads: SseBatches, options: EventStreamOptions): 
     controller.byobRequest?.respond(0);
   };
   const done = options.endsInDone === false ? "" : "data: [DONE]\n\n";
+  let opening = keepAlive + (options.opening ?? []).map(written).join("");
+  /** Once. */
+  const takeOpening = (): string => {
+    const text = opening;
+    opening = "";
+    return text;
+  };
   /** Empty where nothing but the end is left. */
   const nextText = async (): Promise<string> => {
     outstanding ??= payloads.next();
@@ -88,13 +97,15 @@ export function eventStream(payloads: SseBatches, options: EventStreamOptions): 
 
   return new ReadableStream({
     type: "bytes",
-    start: (controller) => controller.enqueue(encode(keepAlive + (options.opening ?? []).map(written).join(""))),
+    start(controller) {
+      if (options.isBegun !== true) controller.enqueue(encode(takeOpening()));
+    },
     async pull(controller) {
       if (broken !== null) {
         await end.pull(controller, broken);
         return;
       }
-      const text = await nextText().catch(failureText);
+      const text = takeOpening() + (await nextText().catch(failureText));
       if (gone) return;
       if (text !== "") controller.enqueue(encode(text));
       if (finished) close(controller);

@@ -14,6 +14,13 @@ export interface FeedHost {
   onReaders(count: number): void;
 }
 
+export interface Reading {
+  /** Lines that are there by now, which the stream does not give then; to be called before that is read. */
+  readonly known: () => string;
+  /** The other entries, live ones too, then the end. Bytes are made only when the reader asks. */
+  readonly stream: ReadableStream<Uint8Array>;
+}
+
 export class EntryFeed {
   readonly #host: FeedHost;
   #lines: string[] = [];
@@ -59,8 +66,8 @@ export class EntryFeed {
     this.#wake();
   }
 
-  /** The entries after this number, then live ones, then the end. Bytes are made only when the reader asks. */
-  read(after: number): ReadableStream<Uint8Array> {
+  /** The entries after this number. */
+  read(after: number): Reading {
     let next = after + 1;
     let gone = false;
     let seenMomentary = "";
@@ -73,7 +80,12 @@ export class EntryFeed {
     };
     this.#host.onReaders(++this.#readers);
     const encoder = new TextEncoder();
-    return new ReadableStream(
+    const known = () => {
+      const text = this.#take(next);
+      next += text.count;
+      return text.lines;
+    };
+    const stream: ReadableStream<Uint8Array> = new ReadableStream(
       {
         type: "bytes",
         pull: async (controller: ReadableByteStreamController) => {
@@ -100,6 +112,7 @@ export class EntryFeed {
       },
       { highWaterMark: 0 },
     );
+    return { known, stream };
   }
 
   #take(next: number): { readonly lines: string; readonly count: number } {

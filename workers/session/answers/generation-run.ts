@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly meter: Meter;
   readonly entries: AnswerEntries;
   readonly record: (record: LogRecord) => void;
+  /** What the function records came together. */
+  readonly together: (take: () => void) => void;
   readonly onRetry: (failure: ServiceFailure, sampled: number) => void;
   readonly onPlaced: (job: number, placed: Placed) => void;
   readonly onDefect: (cause: unknown) => void;
@@ -115,7 +117,9 @@ export class GenerationRun {
     let failure: ServiceFailure | null = null;
     try {
       for await (const { job, events } of merge(this.#open().map((job) => this.#choice(job)))) {
-        for (const event of events) this.#take(job, event);
+        this.#options.together(() => {
+          for (const event of events) this.#take(job, event);
+        });
         if (this.#open().length > 0 || patience !== undefined) continue;
         patience = setTimeout(() => {
           this.#end(null);

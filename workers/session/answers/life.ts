@@ -47,8 +47,15 @@ export class Life {
   readonly #feed: EntryFeed;
   readonly #run: GenerationRun;
   readonly #meter: Meter;
-  /** Entries of several choices, whose order is known only once it is written down. */
+  /**
+   * Entries that are shown with later ones: those of several choices, whose order is known only once it is written down, and the last tokens of an
+   * answer whose end comes at once.
+   */
   #held: StreamEntry[] = [];
+  /** Of records that came together, while they are taken. */
+  #batch: StreamEntry[] | undefined;
+  /** Whether nothing is waited for between the last choice's end and the answer's: no state is kept, and no session is told. */
+  readonly #endsAtOnce: boolean;
   readonly #end = Promise.withResolvers<undefined>();
   /** Whether an object was lost with it: readers may have more entries than its log. */
   #revived = false;
@@ -71,12 +78,14 @@ export class Life {
         this.#onReaders(count);
       },
     });
+    const sources = this.#sources();
+    const states = jobs.map((job) => chooseStates(job, sources));
+    this.#endsAtOnce = options.session === undefined && states.every(({ keeps }) => keeps === null);
     for (const record of this.#log.read()) {
       this.#revived ||= record.type === "revived";
       this.#show(this.#entries.push(record));
     }
     if (this.#entries.ended) this.#close();
-    const sources = this.#sources();
     this.#run = new GenerationRun({
       askPool: askPool(environment, {
         ...{ tenant: stored.order.tenant, priority: "interactive" },
@@ -85,12 +94,15 @@ export class Life {
       }),
       model: stored.order.model,
       jobs,
-      states: jobs.map((job) => chooseStates(job, sources)),
+      states,
       abilities: stored.order.abilities,
       meter: this.#meter,
       entries: this.#entries,
       record: (record) => {
         this.#record(record);
+      },
+      together: (take) => {
+        this.#together(take);
       },
       onRetry: (failure, sampled) => {
         logLine("info", "generation_retried", { stream: stored.order.stream, code: failure.code, message: failure.message, sampled });
@@ -184,18 +196,23 @@ export class Life {
 
   /** Once it is known whether a state that was found was also taken, because the answer's header says it; or after a while. */
   async openUnderWay(): Promise<OpenStream> {
-    const open = this.open(0);
+    const { known, stream } = this.#feed.read(0);
     await within(this.#run.underWay, underWayMilliseconds, () => undefined);
-    return { ...open, cache: this.#run.cache };
+    // What has come meanwhile goes with the call's result: a chunk of the stream costs each Worker on its way far more.
+    return { ...this.#opened(stream), known: known() };
   }
 
   open(after: number): OpenStream {
+    return this.#opened(this.#feed.read(after).stream);
+  }
+
+  #opened(entries: ReadableStream<Uint8Array>): OpenStream {
     const { order, prepared } = this.#options.stored;
     const cache: CacheReport = this.#run.cache;
     const placed = this.#placed;
     return {
       stream: order.stream,
-      entries: this.#feed.read(after),
+      entries,
       model: order.model,
       recipe: order.recipe,
       ended: this.#ended,
@@ -215,16 +232,31 @@ export class Life {
 
   #record(record: LogRecord): void {
     this.#log.append(record);
-    this.#show(this.#entries.push(record));
+    const entries = this.#entries.push(record);
+    if (this.#batch === undefined) this.#show(entries);
+    else this.#batch.push(...entries);
     if (!this.#entries.ended) return;
     this.#log.flush();
     this.#close();
     this.#options.onEnded(Date.now() + streamSettings(this.#options.environment).keepMilliseconds);
   }
 
+  /** Records that come together are shown together, so that the first of them does not go to the readers alone. */
+  #together(take: () => void): void {
+    const batch: StreamEntry[] = [];
+    this.#batch = batch;
+    try {
+      take();
+    } finally {
+      this.#batch = undefined;
+      this.#show(batch);
+    }
+  }
+
   #show(entries: readonly StreamEntry[]): void {
-    const several = this.#options.stored.order.jobs.length > 1 && !this.#entries.ended;
-    if (several) this.#held.push(...entries);
+    const { choices, ended } = this.#entries;
+    const endFollows = this.#endsAtOnce && choices.every((choice) => choice.ended);
+    if (!ended && (choices.length > 1 || endFollows)) this.#held.push(...entries);
     else for (const entry of [...this.#held.splice(0), ...entries]) this.#feed.append(entry);
   }
 
