@@ -38,9 +38,10 @@ const attach = async (stream: string, client = alice) => {
 
 async function rowBytes(stream: string): Promise<number> {
   return await runInDurableObject(bindings.STREAM_OBJECT.getByName(streamObjectName(stream) ?? ""), (_object, { storage }) => {
+    const orders = "SELECT length(CAST(text AS BLOB)) AS bytes FROM orders WHERE stream = ?";
     const parts = "SELECT sum(length(bytes)) AS bytes FROM order_parts WHERE instr(name, ?) = 1";
     const log = "SELECT sum(length(bytes)) AS bytes FROM log WHERE stream = ?";
-    return [parts, log].reduce((sum, query) => sum + storage.sql.exec<{ bytes: number }>(query, stream).one().bytes, 0);
+    return [orders, parts, log].reduce((sum, query) => sum + storage.sql.exec<{ bytes: number }>(query, stream).one().bytes, 0);
   });
 }
 

@@ -1,7 +1,12 @@
-/** Orders as their object keeps them, so that generations go on after the object was gone. */
+/**
+ * Orders as their object keeps them, so that generations go on after the object was gone. Each page that a commit touches is written, and the answer
+ * waits for it: so a small order is one row, and of what runs there is no index but in memory.
+ */
 import { abilities, type Ability } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
 import type { GenerationOrder } from "../../contracts/session.ts";
+import { joined } from "../../encoding/joined.ts";
+import { ByteLines } from "../../encoding/lines.ts";
 import { BlobRows } from "../storage/blob-rows.ts";
 import { removeText } from "../storage/erase.ts";
 import type { PreparedTurn } from "../generation/turn-base.ts";
@@ -11,10 +16,13 @@ export interface StoredOrder {
   readonly prepared: PreparedTurn | null;
 }
 
-/** What is written of one, by the names of its blobs. */
+/** What is written of one. */
 export interface EncodedOrder {
   readonly stream: string;
+  /** By their names; those of a small one are one. */
   readonly blobs: ReadonlyMap<string, Uint8Array>;
+  readonly whole: Uint8Array | null;
+  /** That are written. */
   readonly bytes: number;
 }
 
@@ -30,9 +38,14 @@ interface OrderText {
 /** Without its prompt, which choices share. */
 type JobText = Omit<Job, "request"> & { readonly request: Omit<Job["request"], "prompt"> };
 
+/** An order of more is kept in parts, as a row may not have any length. */
+const rowBytes = 64 << 10;
+
 export class OrderRows {
   readonly #sql: SqlStorage;
   readonly #blobs: BlobRows;
+  /** As the rows say it; read once, when it is first asked for. */
+  #known: { readonly running: Set<string>; readonly forgotten: Set<string> } | undefined;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -40,16 +53,20 @@ export class OrderRows {
   }
 
   makeTables(): void {
+    this.#known = undefined;
     this.#blobs.makeTable();
-    // Unix milliseconds; null while it runs.
+    // `text`: all parts in one, or none where they are in rows of their own. `kept_until`: Unix milliseconds; null while it runs.
     this.#sql.exec("CREATE TABLE IF NOT EXISTS orders (stream TEXT PRIMARY KEY, text TEXT NOT NULL, kept_until INTEGER)");
-    this.#sql.exec("CREATE INDEX IF NOT EXISTS orders_kept_until ON orders (kept_until)");
+    this.#sql.exec("DROP INDEX IF EXISTS orders_kept_until");
+    this.#sql.exec("CREATE INDEX IF NOT EXISTS orders_ended ON orders (kept_until) WHERE kept_until IS NOT NULL");
   }
 
-  put({ stream, blobs }: EncodedOrder): void {
+  put({ stream, blobs, whole }: EncodedOrder): void {
+    const { running } = this.#of();
     // What a client said in its turn may be longer than a row.
-    for (const [name, bytes] of blobs) this.#blobs.put(`${stream} ${name}`, bytes);
-    this.#sql.exec("INSERT INTO orders (stream, text, kept_until) VALUES (?, '', NULL)", stream);
+    if (whole === null) for (const [name, part] of blobs) this.#blobs.put(`${stream} ${name}`, part);
+    this.#sql.exec("INSERT INTO orders (stream, text, kept_until) VALUES (?, ?, NULL)", stream, whole ?? "");
+    running.add(stream);
   }
 
   has(stream: string): boolean {
@@ -57,40 +74,43 @@ export class OrderRows {
   }
 
   get(stream: string): StoredOrder | undefined {
-    const [row] = this.#sql.exec<{ text: string }>("SELECT text FROM orders WHERE stream = ?", stream).toArray();
+    const [row] = this.#sql.exec<{ text: string | ArrayBuffer }>("SELECT text FROM orders WHERE stream = ?", stream).toArray();
     if (row === undefined) return undefined;
-    const text = row.text === "" ? new TextDecoder().decode(this.#blobs.get(`${stream} text`)) : row.text;
+    const parts = typeof row.text === "string" ? undefined : partsOf(row.text);
+    const part = (name: string) => (parts === undefined ? this.#blobs.get(`${stream} ${name}`) : parts.get(name));
+    const tokens = (name: string) => tokensOf(part(name) ?? new Uint8Array());
+    // Rows of long ago have the text beside the other parts.
+    const text = typeof row.text === "string" && row.text !== "" ? row.text : new TextDecoder().decode(part("text"));
     const { order, prepared } = JSON.parse(text) as OrderText;
     const jobs = order.jobs.map((job): Job => {
-      const prompt = this.#tokens(stream, `prompt ${String(job.promptIndex)}`);
+      const prompt = tokens(`prompt ${String(job.promptIndex)}`);
       return { ...job, request: { ...job.request, prompt } };
     });
     return {
       order: { ...order, abilities: order.abilities ?? abilities, jobs },
-      prepared:
-        prepared === null
-          ? null
-          : { ...prepared, seen: this.#tokens(stream, "seen"), base: { ...prepared.base, unread: this.#tokens(stream, "unread") } },
+      prepared: prepared === null ? null : { ...prepared, seen: tokens("seen"), base: { ...prepared.base, unread: tokens("unread") } },
     };
   }
 
   /** It has ended, and can be read again until then; Unix milliseconds. */
   keepUntil(stream: string, time: number): void {
     this.#sql.exec("UPDATE orders SET kept_until = ? WHERE stream = ? AND kept_until IS NOT 0", time, stream);
+    this.#of().running.delete(stream);
   }
 
   /** Nobody may read it again; its rows go once nobody reads it any more. */
   forget(stream: string): void {
     this.keepUntil(stream, 0);
+    if (this.has(stream)) this.#of().forgotten.add(stream);
   }
 
   isForgotten(stream: string): boolean {
-    return this.#sql.exec("SELECT 1 FROM orders WHERE stream = ? AND kept_until = 0", stream).toArray().length > 0;
+    return this.#of().forgotten.has(stream);
   }
 
   /** Those that have not ended. */
-  running(): string[] {
-    return names(this.#sql.exec<{ stream: string }>("SELECT stream FROM orders WHERE kept_until IS NULL"));
+  running(): readonly string[] {
+    return [...this.#of().running];
   }
 
   expired(now: number): string[] {
@@ -99,7 +119,9 @@ export class OrderRows {
 
   /** What its rows hold. */
   bytes(stream: string): number {
-    return this.#blobs.bytes(`${stream} `);
+    const own = "SELECT length(CAST(text AS BLOB)) AS bytes FROM orders WHERE stream = ?";
+    const [row] = this.#sql.exec<{ bytes: number }>(own, stream).toArray();
+    return (row?.bytes ?? 0) + this.#blobs.bytes(`${stream} `);
   }
 
   count(): number {
@@ -109,13 +131,31 @@ export class OrderRows {
   delete(stream: string): void {
     removeText(this.#sql, "orders", "stream = ?", stream);
     this.#blobs.deleteAll(`${stream} `);
+    this.#of().running.delete(stream);
+    this.#of().forgotten.delete(stream);
   }
 
-  #tokens(stream: string, name: string): Uint32Array {
-    const bytes = this.#blobs.get(`${stream} ${name}`) ?? new Uint8Array();
-    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / Uint32Array.BYTES_PER_ELEMENT);
+  #of() {
+    const where = (state: string) => new Set(names(this.#sql.exec<{ stream: string }>(`SELECT stream FROM orders WHERE ${state}`)));
+    return (this.#known ??= { running: where("kept_until IS NULL"), forgotten: where("kept_until = 0") });
   }
 }
+
+/** A line of JSON with their names and lengths, and then all of them. */
+function joinedParts(parts: EncodedOrder["blobs"]): Uint8Array<ArrayBuffer> {
+  const lengths = Array.from(parts, ([name, { length }]) => [name, length]);
+  return joined([new TextEncoder().encode(`${JSON.stringify(lengths)}\n`), ...parts.values()]);
+}
+
+function partsOf(bytes: ArrayBuffer): ReadonlyMap<string, Uint8Array> {
+  const lines = new ByteLines();
+  lines.push(new Uint8Array(bytes));
+  const lengths = JSON.parse(lines.line() ?? "[]") as readonly (readonly [string, number])[];
+  return new Map(lengths.map(([name, length]) => [name, lines.bytes(length) ?? new Uint8Array()]));
+}
+
+const tokensOf = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+  new Uint32Array(buffer, byteOffset, byteLength / Uint32Array.BYTES_PER_ELEMENT);
 
 /** As its rows hold it. */
 export function encodeOrder({ order, prepared }: StoredOrder): EncodedOrder {
@@ -130,7 +170,9 @@ export function encodeOrder({ order, prepared }: StoredOrder): EncodedOrder {
     blobs.set("unread", tokenBytes(prepared.base.unread));
     blobs.set("seen", tokenBytes(prepared.seen));
   }
-  return { stream: order.stream, blobs, bytes: [...blobs.values()].reduce((sum, { length }) => sum + length, 0) };
+  const bytes = [...blobs.values()].reduce((sum, { length }) => sum + length, 0);
+  const whole = bytes > rowBytes ? null : joinedParts(blobs);
+  return { stream: order.stream, blobs, whole, bytes: whole?.length ?? bytes };
 }
 
 const tokenBytes = ({ buffer, byteOffset, byteLength }: Uint32Array) => new Uint8Array(buffer, byteOffset, byteLength);

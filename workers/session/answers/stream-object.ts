@@ -10,6 +10,7 @@ import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, conflict, streamNotFound } from "../failures.ts";
 import { isBrokenFile } from "../storage/broken.ts";
 import { noteLength, overwriteRemoved, streamText } from "../storage/erase.ts";
+import { hasTable } from "../storage/tables.ts";
 import type { TurnTaker } from "../sessions/contract.ts";
 import { sessionAt } from "../sessions/find-session.ts";
 import { TenantAccount } from "../snapshots/account/tenant-account.ts";
@@ -29,7 +30,7 @@ const overwriteMilliseconds = 60_000;
 export class StreamObject extends DurableObject<SessionEnvironment> {
   readonly #orders: OrderRows;
   readonly #lives = new Map<string, Promise<Life>>();
-  /** Whether deleted text may still lie in the file, as an earlier life may have left it. */
+  /** Whether deleted text may still lie in the file, as an earlier life may have left it: not in a file that is new. */
   #hasRemoved = true;
   /** Whether an alarm is known to be set. */
   #isWatched = false;
@@ -44,6 +45,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
     super(ctx, env);
     this.#orders = new OrderRows(ctx.storage.sql);
     try {
+      this.#hasRemoved = hasTable(ctx.storage.sql, "orders");
       this.#makeTables();
       this.#orders.running();
     } catch (cause) {
