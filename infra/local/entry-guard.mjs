@@ -3,11 +3,12 @@
  * tenants' rows) and follows headers of its own, for whoever can send it a request. `wrangler-shut.ts` puts this text into the development
  * server's own entry module, so it may import nothing.
  * @typedef {{ fetch(request: Request, env: Record<string, unknown>, context: unknown): Promise<Response> }} Entry
- * @typedef {{ anyHost: boolean, startId: string }} GuardOptions `anyHost`: whether a request may name any host; `startId` marks answers of `/ready`.
+ * @typedef {{ anyHost: boolean, startId: string, first?: { worker: string, paths: string[] } | null }} GuardOptions `anyHost`: whether a request may name
+ * any host; `startId` marks answers of `/ready`; `first`: a Worker, and the paths whose requests go to it past the Workers of its assets.
  */
 
 /** @param {Entry} entry @param {GuardOptions} options @returns {Entry} */
-export function guarded(entry, { anyHost, startId }) {
+export function guarded(entry, { anyHost, startId, first = null }) {
   const loopback = ["127.0.0.1", "localhost", "[::1]"];
   /** How wrangler tells its proxy that the Workers are there; the proxy itself asks for a secret. */
   const control = "/cdn-cgi/ProxyWorker/";
@@ -92,11 +93,22 @@ export function guarded(entry, { anyHost, startId }) {
     return { body: readable, broken, rest };
   };
 
+  /** @param {string} pathname @param {string} path */
+  const isOf = (pathname, path) => (path.endsWith("/*") ? pathname.startsWith(path.slice(0, -1)) : pathname === path);
+  /** @param {Request} request @param {Record<string, unknown>} env */
+  const goesFirst = ({ url }, env) => {
+    if (first === null || env[`MINIFLARE_USER_ROUTE_${first.worker}`] === undefined) return false;
+    const { pathname } = new URL(url);
+    return first.paths.some((path) => isOf(pathname, path));
+  };
+
   /** @param {Request} request @param {Record<string, unknown>} env @param {unknown} context */
   const passOn = async (request, env, context) => {
     const { body, broken, rest } = watched(request);
+    const passed = new Request(request, { body });
+    if (first !== null && goesFirst(request, env)) passed.headers.set("mf-route-override", first.worker);
     // An answer that comes first ends the request behind it.
-    const response = await Promise.race([broken, entry.fetch(new Request(request, { body }), env, context)]);
+    const response = await Promise.race([broken, entry.fetch(passed, env, context)]);
     await rest().catch(() => undefined);
     return response;
   };

@@ -5,6 +5,7 @@ import { claimPort } from "./port.ts";
 import { startGroup } from "./process-group.ts";
 import { inRepository, repositoryRoot } from "./paths.ts";
 import { ensureStateKeys } from "./state-keys.ts";
+import { workerFirst } from "./worker-first.ts";
 import { until } from "../../workers/waiting/within.ts";
 
 export const sessionConfiguration = "workers/session/wrangler.toml";
@@ -92,7 +93,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const variables = Object.entries(options.variables ?? {}).flatMap(([name, value]) => ["--var", `${name}:${value}`]);
   const configurations = (options.configurations ?? defaultConfigurations).flatMap((path) => ["-c", path]);
   const startId = randomUUID();
-  const guard = { ENTRY_ANY_HOST: String((options.variables?.API_KEYS ?? "") !== ""), ENTRY_START_ID: startId };
+  const [first = ""] = options.configurations ?? defaultConfigurations;
+  const guard = {
+    ENTRY_ANY_HOST: String((options.variables?.API_KEYS ?? "") !== ""),
+    ENTRY_START_ID: startId,
+    ENTRY_WORKER_FIRST: JSON.stringify(workerFirst(inRepository(first))),
+  };
   const group = startGroup(
     process.execPath,
     [

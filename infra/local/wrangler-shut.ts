@@ -55,7 +55,11 @@ const edits: ReadonlyMap<string, readonly Edit[]> = new Map([
 
 function guardText(): string {
   const guard = readFileSync(inRepository("infra/local/entry-guard.mjs"), "utf8").replace("export function", "function");
-  const options = JSON.stringify({ anyHost: process.env.ENTRY_ANY_HOST === "true", startId: process.env.ENTRY_START_ID ?? "" });
+  const options = JSON.stringify({
+    anyHost: process.env.ENTRY_ANY_HOST === "true",
+    startId: process.env.ENTRY_START_ID ?? "",
+    first: JSON.parse(process.env.ENTRY_WORKER_FIRST ?? "null") as unknown,
+  });
   return `${guard}\nconst guardedEntry = guarded(entry_worker_default, ${options});\nexport { ProxyServer, guardedEntry as default };`;
 }
 
