@@ -1,8 +1,9 @@
 //! The surface of an engine that holds a part of a model: passes on their way through the parts, and states in each of them.
 
-use super::bytes::{all, floats, of_floats};
-use super::wire::{CutRanges, FileShare};
-use super::{Engine, Thrown, parsed, thrown, written};
+use crate::bytes::{self, all, floats, of_floats};
+use crate::wire::{CutRanges, FileShare};
+use crate::engine::{Engine, pairs};
+use crate::thrown::{Thrown, parsed, thrown, written};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use spikingbrain_engine::Error;
 use spikingbrain_engine::config::Cut;
@@ -33,14 +34,14 @@ impl Engine {
     #[wasm_bindgen(js_name = partOfFile)]
     pub fn part_of_file(&self, cut_json: &str, header: &Uint8Array, from_page: u32) -> Result<String, JsValue> {
         let cut: Cut = parsed::<CutRanges>(cut_json, "cut")?.into();
-        let header = super::bytes::front(header, self.core.state_header_bytes()).or_throw()?;
+        let header = bytes::front(header, self.core.state_header_bytes()).or_throw()?;
         written(&self.core.part_of_file(&cut, &header, from_page as usize).or_throw()?.map(FileShare::from))
     }
 
     /// Begins a pass: `{ pass, message }`.
     #[wasm_bindgen(js_name = beginPass)]
     pub fn begin_pass(&mut self, owner: f64, plan: &[u32]) -> Result<JsValue, JsValue> {
-        let (pass, message) = self.core.begin_pass(owner_of(owner), &super::pairs(plan)?).or_throw()?;
+        let (pass, message) = self.core.begin_pass(owner_of(owner), &pairs(plan)?).or_throw()?;
         let begun = Object::new();
         // Setting a property of a fresh object cannot fail.
         let _ = Reflect::set(&begun, &"pass".into(), &pass.into());
