@@ -41,7 +41,9 @@ export interface RankEngine extends Engine {
 
 /** How a rank reaches the others of its model; places are bytes in its linear memory, all else counts f32 numbers. */
 export interface RankExchange {
-  gather(own: number, length: number, at: number, all: number, total: number): number;
+  handIn(own: number, length: number, at: number): number;
+  wait(): number;
+  read(from: number, length: number, target: number): void;
   leave(code: number): void;
 }
 

@@ -304,3 +304,46 @@ fn ranks_hand_over_codes_where_the_next_product_rounds() {
     // Of 32 numbers nine: heads' outputs, 64 wide, and the feed-forward's inner layer of 128.
     assert_eq!(values - codes, TOKENS * config.layers.len() * (64 + 128) / 32 * (32 - 9));
 }
+
+/// Numbers that two ranks hand in while they read so many tokens.
+fn handed_in(file: &[u8], tokens: usize) -> usize {
+    let case = Case { name: String::new(), file: file.to_vec(), kind: KvType::Int8, spikes: None };
+    let each = ranks(2, |meeting| {
+        let mut engine = case.of(&meeting);
+        let id = engine.open(SequenceOptions::default()).unwrap();
+        engine.feed(id, &Random::new(6).tokens(tokens, engine.model().config().vocabulary)).unwrap();
+        let before = meeting.handed_in();
+        engine.step(&[(id, tokens)]).unwrap();
+        meeting.handed_in() - before
+    });
+    each[0]
+}
+
+/// A model of the family that reads codes alone.
+fn in_codes() -> ModelSpec {
+    let (_, spec) = catalogue().into_iter().find(|(name, _)| *name == "qwen2").unwrap();
+    in_blocks(&spec, TensorType::Q4_1)
+}
+
+#[test]
+fn ranks_round_the_inputs_of_a_layer_for_each_other_where_tokens_are_many() {
+    let file = build(&in_codes()).bytes();
+    let config = load(&file).config().clone();
+    let [before, few, many] = [14, 15, 16].map(|tokens| handed_in(&file, tokens));
+    // Beside what a token more brings, of every token codes of the inputs of attention and feed-forward.
+    assert_eq!(many - few - (few - before), 16 * config.layers.len() * 2 * config.hidden / 32 * 9);
+}
+
+#[test]
+fn a_rank_with_fewer_heads_computes_queries_for_another() {
+    let file = build(&ModelSpec { heads: 9, kv_heads: 3, head_dim: 32, ..in_codes() }).bytes();
+    let config = load(&file).config().clone();
+    let rows = Rank::new(0, 2).unwrap().query_rows(&config);
+    let needed = Rank::new(0, 2).unwrap().heads_of(0, config.kv_heads, config.heads * config.head_dim);
+    let lent = needed.end - rows[0].end;
+    assert!(rows[0].end == rows[1].start && rows[1].end == 9 * 32 && lent.is_multiple_of(32) && lent > 0, "{rows:?}");
+    // A token's embedding; codes of heads and of the inner layer, and two outputs.
+    let of_layer = 9 * (9 + config.hidden / 32 + 1) + 2 * config.hidden + lent;
+    assert_eq!(handed_in(&file, 3) - handed_in(&file, 2), config.hidden + config.layers.len() * of_layer);
+    check(&Case { name: "three KV heads".to_owned(), file, kind: KvType::Int8, spikes: None });
+}
