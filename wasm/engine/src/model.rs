@@ -314,7 +314,12 @@ impl Model {
         for (index, Layer { mixing, feeding }) in self.config.cut.layers().zip(&self.layers) {
             scratch.neurons.enter(index);
             if let Some(mixing) = mixing {
-                scratch.normalise(&self.config, &mixing.norm, mixing.takes_codes && !scratch.neurons.fires(Site::AttentionIn), &self.ranks)?;
+                scratch.normalise(
+                    &self.config,
+                    &mixing.norm,
+                    mixing.takes_codes && !scratch.neurons.fires(Site::AttentionIn),
+                    &self.ranks,
+                )?;
                 scratch.neurons.fire(&mut scratch.normed, Site::AttentionIn, mixing.fan_out);
                 self.mix(index, mixing, spans, scratch)?;
             }

@@ -8,8 +8,8 @@ use crate::math::{add_scaled, sigmoid};
 use crate::memory::Allowance;
 use crate::model::exchange::Ranks;
 use crate::spike::{Neurons, Site};
-use crate::weights::{Matrix, TensorType};
 use crate::weights::matrix::PANEL_ROWS;
+use crate::weights::{Matrix, TensorType};
 use smallvec::SmallVec;
 
 /// `down(silu(gate x) * up x)`; for routed experts the matrices of all of them, stacked.

@@ -114,9 +114,8 @@ impl Ranks {
         exchange.hand_in(y, own.start * tokens).map_err(left)?;
         add_columns(sum, rows, own.clone(), y, own.len());
         exchange.wait().map_err(left)?;
-        self.each_other(tokens, |rank| self.rank.rows_of(rank, rows), |columns, part| {
-            add_columns(sum, rows, columns.clone(), part, columns.len());
-        });
+        let of_rank = |rank| self.rank.rows_of(rank, rows);
+        self.each_other(tokens, of_rank, |columns, part| add_columns(sum, rows, columns.clone(), part, columns.len()));
         Ok(())
     }
 

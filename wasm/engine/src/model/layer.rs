@@ -63,11 +63,7 @@ impl Feeding {
     fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Self> {
         let feed_forward = FeedForward::take(tensors, index, config)?;
         let takes_codes = feed_forward.input_kinds().all(TensorType::takes_codes);
-        Ok(Self {
-            norm: tensors.vector(&format!("blk.{index}.ffn_norm.weight"))?,
-            takes_codes,
-            feed_forward,
-        })
+        Ok(Self { norm: tensors.vector(&format!("blk.{index}.ffn_norm.weight"))?, takes_codes, feed_forward })
     }
 }
 
