@@ -47,9 +47,9 @@ describe("dependenciesAreCurrent", () => {
 describe("nodeIsRecentEnough", () => {
   it.each([
     ["20.20.2", false],
-    ["22.17.9", false],
-    ["22.18.0", true],
-    ["24.0.0", true],
+    ["25.9.0", false],
+    ["26.0.0", true],
+    ["28.1.0", true],
   ])("%s: %j", (version, expected) => {
     expect(nodeIsRecentEnough(version)).toBe(expected);
   });
