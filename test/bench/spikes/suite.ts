@@ -1,6 +1,6 @@
 /**
- * What spikes cost the engine, and what counting them adds: one process, one build, sequences that alternate token by token. And what passing
- * over silent inputs could gain at the most: reading the columns of those that fire, beside reading all.
+ * What spikes cost the engine, and what counting them adds: one process, one build, sequences that alternate token by token, and pass by pass
+ * where they read a prompt. And what passing over silent inputs could gain at the most: reading the columns of those that fire, beside reading all.
  */
 import { locateModel } from "../../../infra/local/models/source.ts";
 import { loadEngine } from "../../../infra/node/engine-package.ts";
@@ -13,13 +13,15 @@ import { median } from "../report/statistics.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
 import { timed } from "../timed.ts";
 import { alternately } from "../alternately.ts";
+import { prefillAlternately } from "./prefill.ts";
 import { secondsOfColumns } from "./bare-columns.ts";
 
 const contextTokens = 128;
+const promptTokens = [128, 512] as const;
 const decodedTokens = 48;
 /** The whole linear memory, for two engines on one set of weights each. */
 const memoryLimitBytes = 2 ** 30;
-/** Counting may cost a decoded token three hundredths of its time, and firing as much more than rounding. */
+/** Counting may cost a decoded token three hundredths of its time, and firing as much more than rounding, of a prompt's tokens too. */
 const leastRatio = 0.97;
 /** Shares of inputs that fire: all, what the built-in model and its sparser forms have, and what a target was set for. */
 const shares = [1, 0.85, 0.5, 0.31, 0.18] as const;
@@ -32,7 +34,8 @@ const readingSetting = (bytes: number): string => `columns of ${String(bytes)} b
 const silent = "no spikes";
 const spiking = "spikes, mode paper";
 const counting = "spikes, counted";
-const setting = `${contextTokens} tokens of context`;
+const settingOf = (tokens: number): string => `${String(tokens)} tokens of context`;
+const setting = settingOf(contextTokens);
 const figure = "decode";
 
 interface Runner {
@@ -50,8 +53,12 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     { name: spiking, engine: paper, counts: false },
     { name: counting, engine: paper, counts: true },
   ];
-  const prompt = Uint32Array.from(promptOf(preparedTokenizer(), contextTokens));
+  const tokenizer = preparedTokenizer();
+  const prompts = promptTokens.map((tokens) => Uint32Array.from(promptOf(tokenizer, tokens)));
+  const prompt = Uint32Array.from(promptOf(tokenizer, contextTokens));
+  const readers = runners.filter(({ counts: isCounted }) => !isCounted);
   decodeAlternately(runners, prompt);
+  for (const tokens of prompts) prefillAlternately(readers, tokens, 0);
   const collector = new SeriesCollector();
   let counts: SpikeCounts | undefined;
   for (let round = 0; round < rounds; round += 1) {
@@ -59,18 +66,27 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     counts = spikes;
     for (const { name } of runners)
       collector.add(setting, figure, "tokens/s of processor", name, decodedTokens / (seconds.get(name) ?? NaN));
+    for (const tokens of prompts) {
+      const read = prefillAlternately(readers, tokens, round);
+      for (const { name } of readers)
+        collector.add(settingOf(tokens.length), "prefill", "tokens/s of processor", name, tokens.length / (read.get(name) ?? NaN));
+    }
     for (const bytes of columnBytes)
       for (const [index, seconds] of secondsOfColumns(matrixBytes, bytes, shares).entries())
         collector.add(readingSetting(bytes), "reading", "GB/s of the whole", readingName(shares[index] ?? 1), matrixBytes / seconds / 1e9);
     progress(`round ${round + 1} of ${rounds}`);
   }
-  const of = (name: string) => {
-    const series = collector.find(setting, figure, name);
+  const of = (name: string, where = setting, what = figure) => {
+    const series = collector.find(where, what, name);
     if (series === undefined) throw new Error(`${name} was not measured`);
     return series;
   };
   const cost = compare(of(counting), of(spiking), "ratio");
   const firing = compare(of(spiking), of(silent), "ratio");
+  const reading = promptTokens.map((tokens) => {
+    const read = (name: string) => of(name, settingOf(tokens), "prefill");
+    return { tokens, comparison: compare(read(spiking), read(silent), "ratio") };
+  });
   const readings = columnBytes.flatMap((bytes) => {
     const found = (share: number) => collector.find(readingSetting(bytes), "reading", readingName(share));
     const all = found(1);
@@ -83,15 +99,21 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     settings: { rounds, "decoded tokens a round": decodedTokens, package: "relaxed" },
     notes: [
       "Every sequence decodes greedily; they alternate token by token, in the opposite order every other time, and processor time counts.",
+      "Prompts are read in the engine Worker's steps, and sequences alternate step by step.",
       "Counted: every token's totals are read as JSON, as the engine Worker does for a request with `spikes`.",
       "Reading: whoever passes over silent inputs can be no faster than to read what is left; nothing is computed with it here.",
       ...(counts === undefined ? [] : [sparsity(counts)]),
     ],
     series: collector.all(),
-    comparisons: [cost, firing, ...readings],
+    comparisons: [cost, firing, ...reading.map(({ comparison }) => comparison), ...readings],
     floors: [
       { name: `decode at ${setting}, ${counting} / ${spiking}`, required: leastRatio, measured: median(cost.values) },
       { name: `decode at ${setting}, ${spiking} / ${silent}`, required: leastRatio, measured: median(firing.values) },
+      ...reading.map(({ tokens, comparison }) => ({
+        name: `prefill at ${settingOf(tokens)}, ${spiking} / ${silent}`,
+        required: leastRatio,
+        measured: median(comparison.values),
+      })),
     ],
   };
 }
@@ -136,7 +158,7 @@ function sparsity({ channels, silent: none, small, spikes, windows }: SpikeCount
 
 export const spikesSuite: Suite = {
   name: "spikes",
-  description: "decode with spikes and without, with their counts, and what silent inputs could save",
+  description: "decode and prefill with spikes and without, with their counts, and what silent inputs could save",
   defaultRounds: 7,
   run,
 };

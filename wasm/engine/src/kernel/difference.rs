@@ -73,21 +73,38 @@ fn products<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
             let Some(matrix) = matrix(kind, rows, columns, numbers) else {
                 return Some(format!("no {kind:?} matrix of {rows} x {columns}"));
             };
-            for tokens in TOKENS {
+            for (tokens, fires) in TOKENS.into_iter().flat_map(|tokens| [(tokens, false), (tokens, true)]) {
                 let mut x = Activations::default();
                 x.fill(tokens, columns).copy_from_slice(&numbers.floats(tokens * columns, 5.0));
+                if fires {
+                    fire(&mut x);
+                }
                 x.prepare_with(kind, K::load);
                 let stride = rows.next_multiple_of(PANEL_ROWS);
                 let (mut found, mut expected) = (vec![1.0; tokens * stride], vec![2.0; tokens * stride]);
                 products_of_codes::<K>(&matrix, 0..rows, &x, &mut found, stride);
                 products_of_codes::<Scalar>(&matrix, 0..rows, &x, &mut expected, stride);
                 if differ(&found, &expected) {
-                    return Some(format!("the product of a {kind:?} matrix of {rows} x {columns} with {tokens} tokens"));
+                    let what = if fires { "tokens that have fired" } else { "tokens" };
+                    return Some(format!("the product of a {kind:?} matrix of {rows} x {columns} with {tokens} {what}"));
                 }
             }
         }
     }
     None
+}
+
+/// All tokens fire: the counts of their middle columns, and of every other token's last one, lie outside their codes.
+fn fire(x: &mut Activations) {
+    let (tokens, columns) = (x.tokens(), x.columns());
+    for (token, row) in x.values_mut().chunks_exact_mut(columns).enumerate() {
+        row[columns / 2] += 400.0;
+        if token % 2 == 0 {
+            row[columns - 1] -= 300.0;
+        }
+    }
+    x.begin_firing();
+    (0..tokens).for_each(|token| x.fire(token, 150.0, None));
 }
 
 /// Panels, packed out of order, against rows that are packed one by one; and panels with a number that is not finite in one of their rows.
@@ -290,7 +307,7 @@ fn exponentials<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
 
 /// What is rounded and what fires.
 fn codes<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
-    for (length, threshold) in [(1, 0.3), (7, 0.01), (16, 0.5), (33, 1e-5), (67, 40.0)] {
+    for (length, threshold) in [(1, 0.3), (7, 0.01), (16, 0.5), (33, 1e-5), (48, 0.2), (49, 2e-6), (67, 40.0)] {
         let row = numbers.floats(length, 30.0);
         let ((sum, most), (of_oracle, most_of_oracle)) = (K::magnitudes(&row), Scalar::magnitudes(&row));
         let (mut found, mut expected) = (row.clone(), row.clone());
@@ -301,8 +318,9 @@ fn codes<K: Kernel>(numbers: &mut Numbers) -> Option<String> {
         if differ(&[largest], &[of_oracle_largest]) || codes[0] != codes[1] {
             return Some(format!("the codes of {length} numbers"));
         }
-        K::count(&mut found, threshold, &mut codes[0]);
-        Scalar::count(&mut expected, threshold, &mut codes[1]);
+        let multiple = (most / threshold).round_ties_even();
+        K::count(&mut found, threshold, multiple, &mut codes[0]);
+        Scalar::count(&mut expected, threshold, multiple, &mut codes[1]);
         if sum.to_bits() != of_oracle.to_bits() || differ(&[most], &[most_of_oracle]) || differ(&found, &expected) || codes[0] != codes[1] {
             return Some(format!("the spikes of {length} numbers"));
         }

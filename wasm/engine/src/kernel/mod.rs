@@ -4,6 +4,7 @@
 //! exact in any order, and every floating-point sum runs in one order, never fused. [`Active`] is chosen when the crate is compiled, the one
 //! switch; the host picks the package (`simd128` or `relaxed`) it can run.
 
+mod beyond;
 mod difference;
 mod packed;
 mod quantise;
@@ -11,6 +12,7 @@ mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 
+use beyond::Beyond;
 pub use difference::first_difference;
 use packed::tile_of;
 pub(crate) use quantise::quantise;
@@ -22,6 +24,7 @@ use scalar::{Element, floats};
 use crate::math::{exp, greater, silu, softmax};
 use crate::spike::LARGEST_CODE;
 use crate::weights::matrix::PANEL_ROWS;
+use crate::weights::matrix::panel::column as column_of_panel;
 use crate::weights::{Matrix, TensorType};
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -62,6 +65,11 @@ pub trait Kernel {
 
     /// F16.
     fn half_floats<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
+
+    /// The weights of a column in the four rows of a panel; of I8 what its codes hold.
+    fn column(kind: TensorType, panel: &[u8], column: usize) -> Lanes {
+        column_of_panel(kind, panel, column)
+    }
 
     /// Packs rows of a file, every `step`th of them from the first on, into as many panels (`weights/matrix.rs`) as there is room for, which it
     /// then hands out as written; none where some number is not finite, nor where there is no faster way than row by row.
@@ -144,8 +152,9 @@ pub trait Kernel {
         magnitudes_together(&sums, &most, rest)
     }
 
-    /// Every number becomes the nearest multiple of the threshold, ties to the even one; codes are the multiples, within -127 and 127.
-    fn count(row: &mut [f32], threshold: f32, codes: &mut [i8]) {
+    /// Every number becomes the nearest multiple of the threshold, ties to the even one; codes are the multiples, within -127 and 127. `largest`
+    /// is the largest magnitude of a multiple.
+    fn count(row: &mut [f32], threshold: f32, _largest: f32, codes: &mut [i8]) {
         for (x, code) in row.iter_mut().zip(codes) {
             let count = (*x / threshold).round_ties_even();
             *x = threshold * count;
@@ -211,7 +220,7 @@ const TILE: usize = 4;
 /// `y[token, row - rows.start] = sum over columns of w[row, column] * x[token, column]` for the given rows, which must start at a panel.
 /// `y` is `[tokens, stride]` with `stride` at least `rows.len()` rounded up to whole panels: the padding is overwritten.
 ///
-/// What int8 codes cannot hold, of weights or of spike counts, is added afterwards in f32, column by column.
+/// What int8 codes cannot hold, of spike counts and then of weights, is added afterwards in f32, column by column.
 pub fn product<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations, y: &mut [f32], stride: usize) {
     if rows.is_empty() {
         return;
@@ -225,10 +234,8 @@ pub fn product<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations, y: &m
         return;
     }
     for (token, y) in y.chunks_exact_mut(stride).take(x.tokens()).enumerate() {
-        if x.is_wide(token) {
-            for (column, rest) in x.beyond_codes(token) {
-                w.add_column(column, rows.clone(), rest, y);
-            }
+        for (column, rest) in x.crowded(token) {
+            w.add_column(column, rows.clone(), rest, y);
         }
         w.add_outliers(rows.clone(), &x.values()[token * x.columns()..(token + 1) * x.columns()], y);
     }
@@ -256,28 +263,59 @@ fn products_of_codes<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations,
 
 #[inline(never)]
 fn of_nibbles<K: Kernel, const HAS_MINIMUM: bool>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, K::nibbles::<1, HAS_MINIMUM>, K::nibbles::<2, HAS_MINIMUM>, K::nibbles::<TILE, HAS_MINIMUM>);
+    let column = |panel: &[u8], column| K::column(if HAS_MINIMUM { TensorType::Q4_1 } else { TensorType::Q4_0 }, panel, column);
+    each_panel(
+        w,
+        panels,
+        x,
+        out,
+        K::nibbles::<1, HAS_MINIMUM>,
+        K::nibbles::<2, HAS_MINIMUM>,
+        K::nibbles::<TILE, HAS_MINIMUM>,
+        Some(column),
+    );
 }
 
 #[inline(never)]
 fn of_bytes<K: Kernel>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, K::bytes::<1>, K::bytes::<2>, K::bytes::<TILE>);
+    each_panel(
+        w,
+        panels,
+        x,
+        out,
+        K::bytes::<1>,
+        K::bytes::<2>,
+        K::bytes::<TILE>,
+        Some(|panel: &[u8], column| K::column(TensorType::Q8_0, panel, column)),
+    );
 }
 
 #[inline(never)]
 fn of_groups<K: Kernel>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, K::groups::<1>, K::groups::<2>, K::groups::<TILE>);
+    each_panel(
+        w,
+        panels,
+        x,
+        out,
+        K::groups::<1>,
+        K::groups::<2>,
+        K::groups::<TILE>,
+        Some(|panel: &[u8], column| K::column(TensorType::I8, panel, column)),
+    );
 }
 
 #[inline(never)]
 fn of_halves<K: Kernel>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, K::half_floats::<1>, K::half_floats::<2>, K::half_floats::<TILE>);
+    each_panel(w, panels, x, out, K::half_floats::<1>, K::half_floats::<2>, K::half_floats::<TILE>, NO_COLUMN);
 }
 
 #[inline(never)]
 fn of_floats<E: Element<S>, const S: usize>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
-    each_panel(w, panels, x, out, floats::<E, S, 1>, floats::<E, S, 2>, floats::<E, S, TILE>);
+    each_panel(w, panels, x, out, floats::<E, S, 1>, floats::<E, S, 2>, floats::<E, S, TILE>, NO_COLUMN);
 }
+
+/// Of types that meet the values themselves, in which nothing is lacking.
+const NO_COLUMN: Option<fn(&[u8], usize) -> Lanes> = None;
 
 struct Output<'a> {
     y: &'a mut [f32],
@@ -292,9 +330,25 @@ impl Output<'_> {
             self.y[at..at + PANEL_ROWS].copy_from_slice(lanes);
         }
     }
+
+    /// A column's weights are looked up once for all tokens that lack something in it.
+    #[inline(always)]
+    fn add_columns(&mut self, panel: usize, beyond: &[Beyond], column: impl Fn(usize) -> Lanes) {
+        let (mut weights, mut of) = ([0.0; PANEL_ROWS], None);
+        for one in beyond {
+            if of != Some(one.column) {
+                (weights, of) = (column(one.column as usize), Some(one.column));
+            }
+            let at = one.token as usize * self.stride + panel * PANEL_ROWS;
+            if let Some((y, _)) = self.y[at..].split_first_chunk_mut::<PANEL_ROWS>() {
+                *y = core::array::from_fn(|lane| y[lane] + weights[lane] * one.rest);
+            }
+        }
+    }
 }
 
-/// The loop around a kernel.
+/// The loop around a kernel. Where `column` gives a column's weights, what counts beyond their codes lack is added to each panel while it is in
+/// the cache.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 fn each_panel(
@@ -305,6 +359,7 @@ fn each_panel(
     one: impl Fn(&[u8], &Activations, usize) -> [Lanes; 1],
     two: impl Fn(&[u8], &Activations, usize) -> [Lanes; 2],
     tile: impl Fn(&[u8], &Activations, usize) -> [Lanes; TILE],
+    column: Option<impl Fn(&[u8], usize) -> Lanes>,
 ) {
     for (at, panel) in panels.enumerate() {
         let bytes = w.panel(panel);
@@ -317,6 +372,9 @@ fn each_panel(
                 _ => out.put(at, token, &one(bytes, x, token)),
             }
             token += size;
+        }
+        if let Some(column) = &column {
+            out.add_columns(at, x.beyond_codes(), |index| column(bytes, index));
         }
     }
 }

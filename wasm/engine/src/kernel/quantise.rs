@@ -1,5 +1,6 @@
 //! Activations as the kernels read them: dense, and as int8 per block of 32, by rounding or by firing.
 
+use super::beyond::{Beyond, BeyondCodes, Outside, rests};
 use super::packed::{Bytes, Form, Words, tile_of};
 use super::{Active, Kernel, load};
 use crate::error::Result;
@@ -23,8 +24,8 @@ pub struct Activations {
     scales: Vec<f32>,
     sums: Vec<f32>,
     quantised: bool,
-    /// Of each token that has fired: whether some count lies outside its code.
-    wide: Vec<bool>,
+    /// What counts lack that lie outside their codes.
+    beyond: BeyondCodes,
     /// The codes in the order in which kernels read them, in the form that `packed` names.
     bytes: Vec<Bytes>,
     words: Vec<Words>,
@@ -41,7 +42,7 @@ impl Activations {
         allowance.reserve(&mut self.sums, blocks)?;
         allowance.reserve(&mut self.bytes, blocks)?;
         allowance.reserve(&mut self.words, blocks)?;
-        allowance.reserve(&mut self.wide, tokens)
+        self.beyond.reserve(tokens, allowance)
     }
 
     /// As [`Self::reserve`], codes and scales only where they are wanted.
@@ -101,7 +102,10 @@ impl Activations {
             copy_rows(&mut self.codes, &from.codes, from.code_stride(), rows.clone());
             copy_rows(&mut self.scales, &from.scales, from.blocks(), rows.clone());
             copy_rows(&mut self.sums, &from.sums, from.blocks(), rows.clone());
-            copy_rows(&mut self.wide, &from.wide, 1, rows);
+            for (token, row) in rows.enumerate().filter(|(_, row)| from.is_wide(*row)) {
+                self.list_beyond(token);
+                debug_assert!(self.beyond.of_token(token) == from.beyond.of_token(row), "a copy is as what it was made of");
+            }
         }
     }
 
@@ -151,21 +155,34 @@ impl Activations {
         &self.sums
     }
 
-    /// Whether some count of the token lies outside its code; see [`Self::beyond_codes`].
+    /// Whether some count of the token lies outside its code.
     pub fn is_wide(&self, token: usize) -> bool {
-        self.wide[token]
+        self.beyond.of_token(token) != Outside::None
     }
 
-    /// The columns of a wide token whose count no code holds, with what their codes lack of their values.
-    pub fn beyond_codes(&self, token: usize) -> impl Iterator<Item = (usize, f32)> {
-        let scale = self.scales[token * self.blocks()];
-        let values = &self.values[token * self.columns..(token + 1) * self.columns];
-        let codes = &self.codes[token * self.code_stride()..];
-        let rest = values
-            .iter()
-            .zip(codes)
-            .map(move |(value, code)| if code.unsigned_abs() == 127 { value - scale * f32::from(*code) } else { 0.0 });
-        rest.enumerate().filter(|(_, rest)| *rest != 0.0)
+    /// What counts lack that lie outside their codes, by column, then by token; of tokens that have more than a few, none is here.
+    pub fn beyond_codes(&self) -> &[Beyond] {
+        self.beyond.listed()
+    }
+
+    /// Of a token that is too wide for [`Self::beyond_codes`]: its columns whose count no code holds, with what their codes lack of their values.
+    pub fn crowded(&self, token: usize) -> impl Iterator<Item = (usize, f32)> {
+        let is_crowded = self.beyond.of_token(token) == Outside::Crowded;
+        is_crowded.then(|| rests(self.row(token), self.row_codes(token), self.scales[token * self.blocks()])).into_iter().flatten()
+    }
+
+    fn list_beyond(&mut self, token: usize) {
+        let (columns, stride, scale) = (self.columns, self.code_stride(), self.scales[token * self.blocks()]);
+        let (values, codes) = (&self.values[token * columns..(token + 1) * columns], &self.codes[token * stride..(token + 1) * stride]);
+        self.beyond.add(token, values, codes, scale);
+    }
+
+    fn row(&self, token: usize) -> &[f32] {
+        &self.values[token * self.columns..(token + 1) * self.columns]
+    }
+
+    fn row_codes(&self, token: usize) -> &[i8] {
+        &self.codes[token * self.code_stride()..(token + 1) * self.code_stride()]
     }
 
     /// `[blocks, T]` of the `T` tokens from `token` on, which are a tile.
@@ -209,7 +226,11 @@ impl Activations {
         for token in 0..self.tokens {
             let values = &self.values[token * self.columns..(token + 1) * self.columns];
             let codes = &mut self.codes[token * stride..(token + 1) * stride];
-            let targets = codes.chunks_exact_mut(BLOCK).zip(self.scales[token * blocks..].iter_mut().zip(&mut self.sums[token * blocks..]));
+            let targets = codes
+                .as_chunks_mut::<BLOCK>()
+                .0
+                .iter_mut()
+                .zip(self.scales[token * blocks..].iter_mut().zip(&mut self.sums[token * blocks..]));
             for (block, (codes, (scale, sum))) in values.chunks(BLOCK).zip(targets) {
                 codes[block.len()..].fill(0);
                 *scale = quantise(block, &mut codes[..block.len()]);
@@ -221,6 +242,7 @@ impl Activations {
     fn pack(&mut self, form: Form, load: fn(&[i8], &mut [i16])) {
         let blocks = self.blocks();
         let count = self.tokens * blocks;
+        self.beyond.sort();
         match form {
             Form::Bytes => self.bytes.resize(count, Bytes { codes: [0; BLOCK], scale: 0.0, sum: 0.0 }),
             Form::Words => self.words.resize(count, Words { codes: [0; BLOCK], scale: 0.0 }),
@@ -259,10 +281,12 @@ impl Activations {
         let codes = &mut self.codes[row * stride..(row + 1) * stride];
         codes[values.len()..].fill(0);
         let fired = fire(values, k, codes, tally);
-        self.wide[row] = fired.largest > LARGEST_CODE;
         self.scales[row * blocks..(row + 1) * blocks].fill(fired.threshold);
-        for (sum, codes) in self.sums[row * blocks..(row + 1) * blocks].iter_mut().zip(codes.chunks_exact(BLOCK)) {
+        for (sum, codes) in self.sums[row * blocks..(row + 1) * blocks].iter_mut().zip(codes.as_chunks::<BLOCK>().0) {
             *sum = fired.threshold * code_sum(codes);
+        }
+        if fired.largest > LARGEST_CODE {
+            self.list_beyond(row);
         }
     }
 
@@ -271,8 +295,7 @@ impl Activations {
         self.codes.resize(self.tokens * self.code_stride(), 0);
         self.scales.resize(self.tokens * self.blocks(), 0.0);
         self.sums.resize(self.tokens * self.blocks(), 0.0);
-        self.wide.clear();
-        self.wide.resize(self.tokens, false);
+        self.beyond.clear(self.tokens);
     }
 }
 
@@ -283,7 +306,7 @@ fn copy_rows<T: Copy>(to: &mut [T], from: &[T], width: usize, rows: impl Iterato
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn code_sum(codes: &[i8]) -> f32 {
+fn code_sum(codes: &[i8; BLOCK]) -> f32 {
     codes.iter().map(|code| i32::from(*code)).sum::<i32>() as f32
 }
 

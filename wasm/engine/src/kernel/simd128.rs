@@ -14,6 +14,7 @@
 mod attention;
 mod bytes;
 mod codes;
+mod column;
 mod exponentials;
 mod floats;
 mod packing;
@@ -206,6 +207,11 @@ macro_rules! kernel {
                 floats::half_floats::<T>(panel, x, token)
             }
 
+            #[inline(always)]
+            fn column(kind: TensorType, panel: &[u8], column: usize) -> Lanes {
+                column::column(kind, panel, column)
+            }
+
             fn pack<'a>(
                 kind: TensorType,
                 rows: &[u8],
@@ -266,8 +272,8 @@ macro_rules! kernel {
             }
 
             #[inline(always)]
-            fn count(row: &mut [f32], threshold: f32, codes: &mut [i8]) {
-                codes::count(row, threshold, codes);
+            fn count(row: &mut [f32], threshold: f32, largest: f32, codes: &mut [i8]) {
+                codes::count(row, threshold, largest, codes);
             }
 
             #[inline(always)]

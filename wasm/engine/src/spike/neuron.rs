@@ -30,7 +30,7 @@ pub fn fire(row: &mut [f32], k: f64, codes: &mut [i8], tally: Option<&mut SpikeT
     let wide = |x: f32| Some((x / threshold).round_ties_even().abs()).filter(|count| *count > LARGEST_CODE);
     let beyond = tally.is_some() && largest > LARGEST_CODE;
     let wide_counts: Vec<f32> = if beyond { row.iter().filter_map(|x| wide(*x)).collect() } else { Vec::new() };
-    Active::count(row, threshold, codes);
+    Active::count(row, threshold, largest, codes);
     if let Some(tally) = tally {
         tally.add(&codes[..row.len()], &wide_counts, largest);
     }

@@ -112,6 +112,43 @@ fn products_are_the_sums_they_are_said_to_be() {
 }
 
 #[test]
+fn what_counts_beyond_their_codes_lack_is_added_column_by_column() {
+    let mut random = Random::new(5);
+    for kind in [TensorType::Q8_0, TensorType::Q4_0, TensorType::Q4_1] {
+        for outside in [1, 2, 8, 9, 40] {
+            let case = case(kind, 23, 96, false, &mut random);
+            let mut x = Activations::default();
+            for (token, row) in x.fill(7, 96).chunks_exact_mut(96).enumerate() {
+                row.iter_mut().for_each(|x| *x = random.uniform() * 5.0);
+                // One in three tokens stays within its codes.
+                (0..if token % 3 == 1 { 0 } else { outside }).for_each(|_| row[random.below(96)] = -400.0 - 30.0 * random.uniform());
+            }
+            x.begin_firing();
+            (0..7).for_each(|token| x.fire(token, 50.0, None));
+            x.prepare(kind);
+            let mut y = vec![f32::NAN; 7 * 24];
+            product::<Scalar>(&case.matrix, 0..23, &x, &mut y, 24);
+            let mut weights = vec![0.0; 96];
+            for row in 0..23 {
+                case.matrix.row(row, &mut weights);
+                for token in 0..7 {
+                    let mut wanted = expected(&case, &x, token, row);
+                    for (column, weight) in weights.iter().enumerate() {
+                        let rest = x.values()[token * 96 + column] - x.scales()[token * 3] * f32::from(x.codes()[token * 96 + column]);
+                        if rest != 0.0 {
+                            wanted += weight * rest;
+                        }
+                    }
+                    let found = y[token * 24 + row];
+                    assert_eq!(found.to_bits(), wanted.to_bits(), "{kind:?}, {outside} columns, token {token}, row {row}");
+                }
+            }
+            assert_eq!([x.is_wide(0), x.is_wide(1)], [true, false], "{outside} columns");
+        }
+    }
+}
+
+#[test]
 fn the_lowest_code_is_exact() {
     let mut random = Random::new(2);
     let case = case(TensorType::Q8_0, 21, 64, true, &mut random);

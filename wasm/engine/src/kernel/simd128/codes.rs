@@ -68,9 +68,14 @@ pub(super) fn magnitudes(row: &[f32]) -> (f64, f32) {
     magnitudes_together(&all_sums, &all_most, rest)
 }
 
-/// See [`Kernel::count`]. Where something is no number, the threshold is none either, and so are all products whatever the codes.
-pub(super) fn count(row: &mut [f32], threshold: f32, codes: &mut [i8]) {
-    let whole = row.len().min(codes.len()) / CODES * CODES;
+/// Whole numbers below this stand in the low bits of what they are with [`WHOLE`] added.
+const LARGEST_WHOLE: f32 = 4_194_304.0;
+
+/// See [`Kernel::count`]. Codes become such by narrowing, which cuts off by itself; where a multiple is too large for that, or no number, the
+/// oracle counts.
+pub(super) fn count(row: &mut [f32], threshold: f32, largest: f32, codes: &mut [i8]) {
+    let is_whole = largest < LARGEST_WHOLE;
+    let whole = if is_whole { row.len().min(codes.len()) / CODES * CODES } else { 0 };
     let (thresholds, bits) = (f32x4_splat(threshold), f32x4_splat(WHOLE));
     for (numbers, codes) in row[..whole].chunks_exact_mut(CODES).zip(codes.chunks_exact_mut(CODES)) {
         let four = |at: usize, numbers: &mut [f32]| {
@@ -79,14 +84,13 @@ pub(super) fn count(row: &mut [f32], threshold: f32, codes: &mut [i8]) {
                 let place: *mut v128 = numbers.as_mut_ptr().add(at).cast();
                 let counts = f32x4_nearest(f32x4_div(v128_load(place), thresholds));
                 v128_store(place, f32x4_mul(thresholds, counts));
-                let within = f32x4_pmax(f32x4_pmin(counts, f32x4_splat(LARGEST_CODE)), f32x4_splat(-LARGEST_CODE));
-                i32x4_sub(f32x4_add(within, bits), bits)
+                i32x4_sub(f32x4_add(counts, bits), bits)
             }
         };
         let [a, b, c, d] = [four(0, numbers), four(4, numbers), four(8, numbers), four(12, numbers)];
         let vector = i8x16_narrow_i16x8(i16x8_narrow_i32x4(a, b), i16x8_narrow_i32x4(c, d));
         // SAFETY: there are sixteen codes.
-        unsafe { v128_store(codes.as_mut_ptr().cast(), vector) };
+        unsafe { v128_store(codes.as_mut_ptr().cast(), i8x16_max(vector, i8x16_splat(-LARGEST_CODE as i8))) };
     }
-    Scalar::count(&mut row[whole..], threshold, &mut codes[whole..]);
+    Scalar::count(&mut row[whole..], threshold, largest, &mut codes[whole..]);
 }
