@@ -262,7 +262,7 @@ export class StreamObject extends DurableObject<SessionEnvironment> {
   /** A generation, brought back from what is stored where it was lost with the object. */
   async #find(stream: string): Promise<Life | undefined> {
     const living = this.#lives.get(stream);
-    if (living !== undefined) return await living.catch(() => undefined);
+    if (living !== undefined) return await living;
     const stored = this.#orders.get(stream);
     if (stored === undefined) return undefined;
     const making = this.#live(stored);

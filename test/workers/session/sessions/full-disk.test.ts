@@ -3,9 +3,11 @@ import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { SessionEnvironment } from "../../../../workers/session/environment.ts";
-import { failure } from "../../support/gateway-client.ts";
+import { failure, json, request } from "../../support/gateway-client.ts";
 import { SessionClient } from "../../support/session-client.ts";
 import { tenantOf } from "../../support/stores.ts";
+import type { StreamObject } from "../../../../workers/session/answers/stream-object.ts";
+import { streamObjectName } from "../../../../workers/session/ids/ids.ts";
 import { sessionObject } from "./support.ts";
 
 const bindings = env as unknown as SessionEnvironment;
@@ -50,6 +52,16 @@ async function filled() {
   return { client, one: one.id, other: other.id, context: context.id };
 }
 
+/** So that it reads its file anew. */
+async function lose(object: DurableObjectStub): Promise<void> {
+  const [lost] = await Promise.allSettled([
+    runInDurableObject(object, (_instance, state) => {
+      state.abort("lost");
+    }),
+  ]);
+  expect(lost.status).toBe("rejected");
+}
+
 const listed = async (response: Response): Promise<string[]> =>
   ((await response.json()) as { data: { id: string }[] }).data.map(({ id }) => id);
 
@@ -60,10 +72,7 @@ async function expectAway(response: Response): Promise<void> {
 test("a list says that it cannot be told where one of its sessions cannot be asked, and is whole again afterwards", async () => {
   const { client, one, other, context } = await filled();
   expect((await listed(await client.call("GET", "/v1/sessions"))).toSorted()).toEqual([one, other].toSorted());
-  const object = (await sessionObject(client, one)) as unknown as DurableObjectStub;
-  // Lost, so that it reads its file anew.
-  const [lost] = await Promise.allSettled([runInDurableObject(object, (_instance, state) => state.abort("lost"))]);
-  expect(lost.status).toBe("rejected");
+  await lose((await sessionObject(client, one)) as unknown as DurableObjectStub);
   const { failed, empty } = await fill((await sessionObject(client, one)) as unknown as DurableObjectStub);
   await expectAway(await client.call("GET", "/v1/sessions"));
   await expectAway(await client.call("GET", `/v1/sessions/${one}`));
@@ -90,4 +99,31 @@ test("what a key uses is not nothing where its account cannot be read", async ()
   const { failed } = await fill(bindings.TENANT_OBJECT.getByName(await tenantOf(client.key)) as unknown as DurableObjectStub);
   await expectAway(await client.call("GET", "/v1/usage"));
   expect(failed()).toBeGreaterThan(0);
+});
+
+test("a stream that cannot be read now is not unknown, whoever asks meanwhile", async () => {
+  const { client } = await filled();
+  const body = { model: "tiny", messages: [{ role: "user", content: "hi" }], stream: true };
+  const response = await request("/v1/chat/completions", json(body, client.headers));
+  const stream = response.headers.get("x-spikingbrain-stream") ?? "none";
+  await response.text();
+  const object = () =>
+    (bindings.STREAM_OBJECT as unknown as DurableObjectNamespace<StreamObject>).getByName(streamObjectName(stream) ?? "");
+  await lose(object());
+  const tenant = await tenantOf(client.key);
+  const attempts = await runInDurableObject(object(), async (instance, { storage: { sql } }) => {
+    const exec = sql.exec.bind(sql);
+    const refuse = (query: string, ...values: SqlStorageValue[]) => {
+      if (query.includes("FROM log")) throw new Error(full);
+      return exec(query, ...values);
+    };
+    Object.defineProperty(sql, "exec", { value: refuse, configurable: true });
+    const both = await Promise.allSettled([instance.attach(tenant, stream, 0), instance.attach(tenant, stream, 0)]);
+    Object.defineProperty(sql, "exec", { value: exec, configurable: true });
+    return both.map((attempt) => (attempt.status === "rejected" ? String(attempt.reason) : attempt.value.ok));
+  });
+  expect(attempts).toEqual([`Error: ${full}`, `Error: ${full}`]);
+  const again = await client.call("GET", `/v1/streams/${stream}`);
+  expect(again.status).toBe(200);
+  await again.text();
 });
