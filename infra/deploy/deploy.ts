@@ -4,7 +4,6 @@ import { buildWebPage } from "../local/build-web-page.ts";
 import { preparedModel, prepareModel } from "../local/models/prepare-model.ts";
 import { engineConfigurationsFor } from "../local/models/spiking-engine.ts";
 import { configurationsWith } from "../local/stack.ts";
-import { stagesBeside } from "../local/stages/configurations.ts";
 import { isMain, reportFailure } from "../local/run.ts";
 import { until } from "../../workers/waiting/within.ts";
 import { askHidden } from "./ask-hidden.ts";
@@ -111,9 +110,9 @@ if (isMain(import.meta.url)) {
   try {
     const options = deployOptions(process.argv.slice(2));
     // Replicas may register any model that this deployment knows. What is taken back is cut as what was prepared here last.
-    const stages = stagesBeside(options.rollback ? preparedModel() : await prepareModel(undefined, { all: true }));
+    const model = options.rollback ? preparedModel() : await prepareModel(undefined, { all: true });
     if (!options.rollback) await buildWebPage();
-    const workers = stages === 0 ? readWorkers() : readWorkers(configurationsWith(engineConfigurationsFor(undefined, stages)));
+    const workers = readWorkers(configurationsWith(engineConfigurationsFor(undefined, model)));
     const ask = process.stdin.isTTY ? askHidden : undefined;
     await deploy(options, { run: wrangler, log: (line) => console.log(line), ask, isReady: answersReady }, readRepository(workers));
   } catch (error) {

@@ -14,7 +14,6 @@ import { setupVllm } from "./python/setup-python.ts";
 import { reportFailure } from "./run.ts";
 import { startSettings } from "./settings.ts";
 import { configurationsWith, startStack, type Stack } from "./stack.ts";
-import { stagesBeside } from "./stages/configurations.ts";
 import { gatewayVariables } from "./variables.ts";
 import { pause } from "../../workers/waiting/within.ts";
 
@@ -84,7 +83,7 @@ async function main(): Promise<void> {
   const plans = [builtIn(manifest.id), await seven()];
   const files = writePoolFiles(port);
   try {
-    const written = engineConfigurationsFor(spikes, stagesBeside(manifest));
+    const written = engineConfigurationsFor(spikes, manifest);
     const configurations = configurationsWith({ pool: files.configuration, ...written });
     console.log("Starting the Workers, and a replica of each model: half a minute to a few …");
     isSetUp = true;

@@ -33,7 +33,7 @@ async function main(): Promise<void> {
 
   const stages = stagesBeside(manifest);
   if (stages > 0) console.log(`${manifest.id} is too large for one isolate: ${String(stages)} Workers hold its layers beside the engine.`);
-  const written = engineConfigurationsFor(spikes, stages);
+  const written = engineConfigurationsFor(spikes, manifest);
   console.log("Starting the Workers …");
   stack = await startStack({
     port,

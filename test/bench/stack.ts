@@ -2,14 +2,13 @@
 import { preparedModel } from "../../infra/local/models/prepare-model.ts";
 import { engineConfigurationsFor } from "../../infra/local/models/spiking-engine.ts";
 import { configurationsWith, startStack } from "../../infra/local/stack.ts";
-import { stagesBeside } from "../../infra/local/stages/configurations.ts";
-import type { ModelManifest } from "../../workers/contracts/model-files.ts";
+import type { StagedModel } from "../../infra/local/stages/configurations.ts";
 import { whenEnded } from "./ending.ts";
 import { freePort } from "../support/free-port.ts";
 
 /** The real one over as many Workers as the model needs, as in `npm start`. */
 const engines = {
-  real: (model: Pick<ModelManifest, "stages">) => engineConfigurationsFor(undefined, stagesBeside(model)),
+  real: (model: StagedModel) => engineConfigurationsFor(undefined, model),
   counting: () => ({ engine: "test/bench/worker/counting-engine.toml" }),
 } as const;
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
 import { capture } from "../../infra/local/run.ts";
+import { shardsOfStages } from "../../infra/local/stages/shards.ts";
 import type { ModelManifest } from "../../workers/contracts/model-files.ts";
 import { modelId, stackUrl } from "../support/edge-client.ts";
 import { startStagedStack, type StagedStack } from "../support/staged-stack.ts";
@@ -16,7 +17,7 @@ const key = `sk-${crypto.randomUUID()}`;
 let [stack, kept]: [StagedStack | undefined, string] = [undefined, ""];
 
 /** The model that is here, with a plan of stages that it would not need. */
-function cutModel(): void {
+async function cutModel(): Promise<void> {
   const from = inRepository("dist/engine/model");
   const to = inRepository(`dist/${folder}/model`);
   rmSync(inRepository(`dist/${folder}`), { recursive: true, force: true });
@@ -26,15 +27,17 @@ function cutModel(): void {
   const layers = manifest.form.layers.reduce((sum, { count }) => sum + count, 0);
   const tokenizer = readFileSync(inRepository("dist/models/model/tokenizer.json"), "utf8");
   const vocabulary = (JSON.parse(tokenizer) as { readonly tokens: readonly string[] }).tokens.length;
-  writeFileSync(join(to, "manifest.json"), JSON.stringify({ ...manifest, stages: evenCuts(2 * layers, vocabulary, stages) }));
+  const cuts = evenCuts(2 * layers, vocabulary, stages);
+  const read = await shardsOfStages(from, manifest.shards, cuts);
+  writeFileSync(join(to, "manifest.json"), JSON.stringify({ ...manifest, stages: cuts, shardsOfStages: read }));
 }
 
 beforeAll(async () => {
-  cutModel();
+  await cutModel();
   kept = mkdtempSync(join(tmpdir(), "spikingbrain-stages-"));
   // Its passes of the four answers' first tokens.
   const ends = { stage: 2, afterPasses: [20] };
-  stack = await startStagedStack({ stages, stepsAtOnce: 0, hopMilliseconds: 0, folder, persistTo: join(kept, "objects"), ends });
+  stack = await startStagedStack({ stepsAtOnce: 0, hopMilliseconds: 0, folder, persistTo: join(kept, "objects"), ends });
 }, 240_000);
 
 afterAll(async () => {

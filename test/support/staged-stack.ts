@@ -1,8 +1,9 @@
 /** The whole local stack over a model in stages, with ways of a given length between them, under the memory that Cloudflare gives an isolate. */
-import { readFileSync, writeFileSync } from "node:fs";
-import { engineConfigurationsFor } from "../../infra/local/models/spiking-engine.ts";
+import { readFileSync } from "node:fs";
 import { inRepository } from "../../infra/local/paths.ts";
 import { configurationsWith, startStack, type Stack } from "../../infra/local/stack.ts";
+import { writeStageConfigurations } from "../../infra/local/stages/configurations.ts";
+import type { ModelManifest } from "../../workers/contracts/model-files.ts";
 import { freePort } from "./free-port.ts";
 
 const readyTimeoutMilliseconds = 300_000;
@@ -10,7 +11,6 @@ const readyTimeoutMilliseconds = 300_000;
 export const isolateMemory = { MINIFLARE_WORKERD_V8_FLAGS: "--wasm-max-mem-pages=1936" } as const;
 
 export interface StagedStackOptions {
-  readonly stages: number;
   readonly stepsAtOnce: number;
   readonly hopMilliseconds: number;
   /** Folder in `dist` of the model's files and plan; `engine` unless given. */
@@ -29,11 +29,10 @@ export interface StagedStack {
 }
 
 export async function startStagedStack(options: StagedStackOptions): Promise<StagedStack> {
-  const configurations = configurationsWith(engineConfigurationsFor(undefined, options.stages));
-  for (const path of configurations.filter((one) => one.startsWith("dist/stages/"))) {
-    const text = readFileSync(inRepository(path), "utf8");
-    writeFileSync(inRepository(path), changed(path, text, options));
-  }
+  const { folder = "engine" } = options;
+  const model = JSON.parse(readFileSync(inRepository("dist", folder, "model/manifest.json"), "utf8")) as ModelManifest;
+  const change = (text: string, stage: number): string => changed(text, stage, options);
+  const configurations = configurationsWith(writeStageConfigurations(model, { files: `dist/${folder}`, change }));
   let output = "";
   const { persistTo } = options;
   const stack: Stack = await startStack({
@@ -52,12 +51,10 @@ export async function startStagedStack(options: StagedStackOptions): Promise<Sta
   return { url: stack.url, stagesLost: () => output.split('"stage_lost"').length - 1, stop: () => stack.stop() };
 }
 
-function changed(path: string, text: string, { stepsAtOnce, hopMilliseconds, folder = "engine", ends }: StagedStackOptions): string {
-  const stage = /stage-(\d+)\.toml$/.exec(path)?.[1];
-  const placed = text.replace('directory = "../engine"', `directory = "../${folder}"`);
-  if (stage === undefined) return placed.replace('STEPS_AT_ONCE = "0"', `STEPS_AT_ONCE = "${String(stepsAtOnce)}"`);
-  const endAfter = ends?.stage === Number(stage) ? ends.afterPasses.join(",") : "";
-  return placed
-    .replace("../../workers/stage/index.ts", "../../test/bench/worker/mortal-stage.ts")
+function changed(text: string, stage: number, { stepsAtOnce, hopMilliseconds, ends }: StagedStackOptions): string {
+  if (stage === 0) return text.replace('STEPS_AT_ONCE = "0"', `STEPS_AT_ONCE = "${String(stepsAtOnce)}"`);
+  const endAfter = ends?.stage === stage ? ends.afterPasses.join(",") : "";
+  return text
+    .replace("../../../workers/stage/index.ts", "../../../test/bench/worker/mortal-stage.ts")
     .replace("[vars]", `[vars]\nHOP_MILLISECONDS = "${String(hopMilliseconds)}"\nEND_AFTER = "${endAfter}"`);
 }

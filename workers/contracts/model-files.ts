@@ -1,6 +1,6 @@
 /**
  * What set-up (`infra/local/models/prepare-model.ts`) writes and the Workers read. Shards stay below the 25 MiB that one static asset may have.
- * `dist/engine/model/` is the engine Worker's assets and the stages'; `dist/models` is the session and the grammar Worker's. The gateway's are
+ * `dist/engine/model/` is the engine Worker's assets, or what stages are given theirs of (`infra/local/stages`); `dist/models` is the session and the grammar Worker's. The gateway's are
  * `dist/gateway`: the same as `dist/models`, the web page, and in `weights` what visitors' browsers may read.
  */
 
@@ -77,6 +77,8 @@ export interface ModelManifest extends ModelCard {
   readonly shards: readonly ModelShard[];
   /** Where the model is too large for one isolate: what the engine Worker holds of it, and then each stage. */
   readonly stages?: readonly Cut[];
+  /** The shards that each of these reads, by their names; no others are beside its manifest. */
+  readonly shardsOfStages?: readonly (readonly string[])[];
 }
 
 /** How tokens are chosen where a request does not say; named and bounded as in requests. What is left out here is as OpenAI has it. */

@@ -10,7 +10,8 @@ import { engineUnavailable, modelInvalid } from "./failures.ts";
 const modelAddress = "https://model-files.invalid/model/";
 
 /** Where a model's files come from. */
-export interface ModelFiles extends Pick<Fetcher, "fetch"> {
+export interface ModelFiles {
+  fetch(address: string): Promise<Response>;
   /** Whether it hands out no byte of a shard whose digest it has not compared with the manifest's; each is compared here where it is left out. */
   readonly areChecked?: boolean;
 }

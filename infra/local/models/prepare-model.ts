@@ -21,10 +21,11 @@ import { cacheDirectory, inRepository } from "../paths.ts";
 import { othersServing } from "../port.ts";
 import { reportFailure, isMain } from "../run.ts";
 import { writeShards, type ShardedFile } from "../gguf/shards.ts";
+import { shardsOfStages } from "../stages/shards.ts";
 import { stagesOf } from "../stages/sizes.ts";
 
 /** Raised when the form of the written files changes. */
-const formatVersion = 12;
+const formatVersion = 13;
 
 /** A browser's engine has an address space of 4 GiB, for weights and states. */
 const mostDownloadBytes = 2 ** 31;
@@ -53,7 +54,7 @@ export async function prepareModel(output = inRepository("dist"), options: Catal
 }
 
 /** How the model is cut that was prepared last; not at all where none is here. */
-export function preparedModel(output = inRepository("dist")): Pick<ModelManifest, "stages"> {
+export function preparedModel(output = inRepository("dist")): Pick<ModelManifest, "stages" | "shardsOfStages"> {
   const path = join(output, "engine/model/manifest.json");
   return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as ModelManifest) : {};
 }
@@ -82,18 +83,20 @@ async function write(output: string, source: ModelSource): Promise<void> {
   const facts = await readGgufFacts(source.path);
   const tokenizer = JSON.stringify(facts.tokenizer);
   const stages = await stagesOf(source.path);
-  const manifestText = (written: ShardedFile) =>
-    JSON.stringify({ ...manifestOf(source, facts, written, tokenizer), ...(stages === undefined ? {} : { stages }) }, null, 2);
   stampIn(output).remove();
-  const sharded = await replaceDirectory(join(output, "engine/model"), async (directory) => {
-    const written = await writeShards(source.path, directory);
-    writeFileSync(join(directory, "manifest.json"), manifestText(written));
+  // What Workers of the model before were given of it.
+  rmSync(join(output, "stages"), { recursive: true, force: true });
+  const { sharded, manifest } = await replaceDirectory(join(output, "engine/model"), async (directory) => {
+    const sharded = await writeShards(source.path, directory);
+    const parts = stages === undefined ? {} : { stages, shardsOfStages: await shardsOfStages(directory, sharded.shards, stages) };
+    const manifest = JSON.stringify({ ...manifestOf(source, facts, sharded, tokenizer), ...parts }, null, 2);
+    writeFileSync(join(directory, "manifest.json"), manifest);
     // A model in stages has its engine in several isolates.
     if (stages === undefined) await writeDescription(directory, source.path);
-    return written;
+    return { sharded, manifest };
   });
   const hasDescription = existsSync(join(output, "engine/model", descriptionFile));
-  const shared = writeModelFacts(output, manifestText(sharded), tokenizer);
+  const shared = writeModelFacts(output, manifest, tokenizer);
   const download = downloadOf(source, sharded)?.files ?? [];
   await replaceDirectory(join(output, "gateway/weights"), (directory) => {
     for (const [at, { file }] of download.entries())

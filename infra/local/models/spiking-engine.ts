@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import type { SpikingMode } from "../../../workers/contracts/spikes.ts";
 import { inRepository } from "../paths.ts";
 import { engineConfiguration } from "../stack.ts";
-import { writeStageConfigurations, type StageConfigurations } from "../stages/configurations.ts";
+import { stagesBeside, writeStageConfigurations, type StageConfigurations, type StagedModel } from "../stages/configurations.ts";
 
 /** Paths of the original, and what they are as seen from `dist`. */
 const moved = [
@@ -15,25 +15,16 @@ const moved = [
 ] as const;
 
 /**
- * Paths of the configurations of the engine Worker and of `stages` Workers beside it, which hold the rest of its model; the engine's committed one
- * where no mode is asked for and the model is whole.
+ * Paths of the configurations of the engine Worker and of those beside it that hold the rest of its model, all in the same mode; the engine's committed
+ * one where no mode is asked for and the model is whole.
  */
-export function engineConfigurationsFor(mode: SpikingMode | undefined, stages = 0): StageConfigurations {
-  if (stages > 0) return stagedConfigurations(mode, stages);
+export function engineConfigurationsFor(mode: SpikingMode | undefined, model: StagedModel = {}): StageConfigurations {
+  if (stagesBeside(model) > 0)
+    return writeStageConfigurations(model, { change: (text) => text.replace('SPIKES = ""', `SPIKES = "${mode ?? ""}"`) });
   if (mode === undefined) return { engine: engineConfiguration, stages: [] };
   const path = `dist/engine-${mode}.toml`;
   writeFileSync(inRepository(path), withMode(readFileSync(inRepository(engineConfiguration), "utf8"), mode));
   return { engine: path, stages: [] };
-}
-
-/** All in the same mode. */
-function stagedConfigurations(mode: SpikingMode | undefined, stages: number): StageConfigurations {
-  const written = writeStageConfigurations(stages);
-  for (const path of [written.engine, ...written.stages]) {
-    const text = readFileSync(inRepository(path), "utf8");
-    writeFileSync(inRepository(path), text.replace('SPIKES = ""', `SPIKES = "${mode ?? ""}"`));
-  }
-  return written;
 }
 
 export function withMode(toml: string, mode: string): string {

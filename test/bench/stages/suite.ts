@@ -66,7 +66,7 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
       for (const stepsAtOnce of [1, stages]) {
         for (const hop of hopMilliseconds) {
           progress(`round ${String(round + 1)}: ways of ${String(hop)} ms, ${String(stepsAtOnce)} passes at once`);
-          await withStack({ stages, stepsAtOnce, hopMilliseconds: hop }, async ({ url }) => {
+          await withStack({ stepsAtOnce, hopMilliseconds: hop }, async ({ url }) => {
             await chat(url, model.id, topic, 4).whole();
             for (const count of streamCounts) {
               const rate = await decode(url, model.id, count);
@@ -134,7 +134,7 @@ async function decode(url: string, model: string, count: number): Promise<number
 async function endings(model: string, stages: number, collector: SeriesCollector, progress: (message: string) => void): Promise<void> {
   const ask = async (url: string, count: number): Promise<string[]> =>
     await Promise.all(Array.from({ length: count }, (_, at) => answerText(url, model, `Name ${String(at)} ships.`, endedTokens)));
-  const options = { stages, stepsAtOnce: stages, hopMilliseconds: 0 };
+  const options = { stepsAtOnce: stages, hopMilliseconds: 0 };
   const undisturbed = await withStack(options, async ({ url }) => await ask(url, Math.max(...streamCounts)));
   for (let stage = 1; stage <= stages; stage += 1) {
     progress(`stage ${String(stage)} ends in mid-stream`);

@@ -91,7 +91,7 @@ describe("the Workers of a plan", () => {
     const text = stageConfiguration(read("workers/stage/wrangler.toml"), 12);
     expect(text).toContain('name = "spikingbrain-stage-12"');
     expect(text).toContain('STAGE = "12"');
-    expect(text).toContain('main = "../../workers/stage/index.ts"');
+    expect(text).toContain('main = "../../../workers/stage/index.ts"');
   });
 
   it("are bound to the engine Worker, each by its number", () => {
