@@ -2,7 +2,8 @@
 
 Its cases that are here: basic-response, streaming-response, system-prompt, tool-calling, tool-calling-streaming, multi-turn; image-input is
 refused by name, as no model here sees. `open_responses.py URL MODEL` asks a small model, which must be told to be brief and to call.
-`open_responses.py URL MODEL alone` asks with the fields that the compliance test sends and no others, of a model that does what its test says.
+`open_responses.py URL MODEL alone` asks with the fields that the compliance test sends and no others, of a model that does what its
+test says.
 """
 
 import only_here  # noqa: I001 before the libraries

@@ -354,13 +354,10 @@ test("an agent calls a function, reads what it gave and answers, over chats, res
 test("LangChain's json_mode and instructor's JSON modes read objects that no schema holds the answer to", async () => {
   const tokenizer = Tokenizer.fromTokenizerFile(tinyTokenizer);
   const trip = '{"city":"Oslo","days":7}';
-  const listed = `{"tasks":[${trip},${trip}]}`;
-  const replies = [...Array.from({ length: 6 }, () => trip), listed, trip];
-  await stack.use({ contextLength: 8192, replies: replies.map((text) => [...tokenizer.encode(text)]) });
+  await stack.use({ contextLength: 8192, reply: [...tokenizer.encode(trip)] });
   const found = JSON.parse(await runClient("test/edge/clients/json_modes.py", stack.url, "tiny")) as object;
   const read = [trip, true, null, true];
-  const objects = { json: true, partly: true, listed: [true, true], messages: true };
-  expect(found).toEqual({ chats: read, responses: read, ...objects, elsewhere: [] });
+  expect(found).toEqual({ chats: read, responses: read, json: true, partly: true, messages: true, elsewhere: [] });
 });
 
 test("what the compliance test of Open Responses asks, with its fields alone: nothing says that a function must be called", async () => {
