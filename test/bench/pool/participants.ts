@@ -84,7 +84,7 @@ async function setupOthers(): Promise<void> {
   if (status !== 0) throw new Error(`\`npm ci --prefix ${portkeyFolder}\` failed (status ${String(status)}).`);
 }
 
-export async function startEdge(upstreams: readonly string[], model: ModelManifest): Promise<Participant> {
+async function startEdge(upstreams: readonly string[], model: ModelManifest): Promise<Participant> {
   const described = {
     ...{ id: model.id, digest: model.sha256, tokenizer_digest: model.tokenizerSha256, architecture: "mock", parameters: 0 },
     ...{ vocabulary_size: mockVocabulary, context_length: 4_096, abilities: [], kernel: "mock", state: null, spikes: null },
@@ -136,7 +136,7 @@ async function startFloor(upstreams: readonly string[]): Promise<Participant> {
   });
 }
 
-export const startChain = (upstreams: readonly string[]): Promise<Participant> => startChainOf(chain, upstreams, true);
+const startChain = (upstreams: readonly string[]): Promise<Participant> => startChainOf(chain, upstreams, true);
 const startHops = (upstreams: readonly string[]): Promise<Participant> => startChainOf(hops, upstreams, false);
 
 async function startChainOf(name: ParticipantName, upstreams: readonly string[], reads: boolean): Promise<Participant> {

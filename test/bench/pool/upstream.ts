@@ -1,7 +1,6 @@
 /**
  * A server of a model that computes nothing: streams of {@link answerTokens} tokens, in the two dialects that routers speak, and on demand streams
- * that go wrong. Run as a program: `upstream.ts PORT`. `POST /mode` sets what happens from then on, `POST /pace` how many milliseconds
- * lie between two tokens; `GET /count` tells how many were asked for, and
+ * that go wrong. Run as a program: `upstream.ts PORT`. `POST /mode` sets what happens from then on; `GET /count` tells how many were asked for, and
  * `GET /deaths` when those that went wrong did, and what of the answer had been sent by then.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -29,8 +28,6 @@ interface Body {
 /** Of the answer's first token, at `/v1/completions`; that of each other is one more. */
 export const firstId = 1000;
 let mode: Mode = "good";
-/** Milliseconds between two tokens; at 0 each goes as soon as it can. */
-let pace = 0;
 let asked = 0;
 /** Of streams that went wrong since the mode was set. */
 let deaths: Death[] = [];
@@ -49,10 +46,6 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       mode = text as Mode;
       asked = 0;
       deaths = [];
-      response.end();
-      return;
-    case "/pace":
-      pace = Number(text);
       response.end();
       return;
     case "/deaths":
@@ -97,7 +90,7 @@ async function stream(path: string, body: Body, response: ServerResponse): Promi
     }
     send(response, isChat ? chatChunk(body, { content: word(index) }, null) : completionChunk(body, index));
     // Each token in a chunk of its own, as a model would send them.
-    await (pace > 0 ? delay(pace) : new Promise((resolve) => setImmediate(resolve)));
+    await new Promise((resolve) => setImmediate(resolve));
   }
   const usage = {
     prompt_tokens: body.prompt?.length ?? 0,

@@ -1,4 +1,4 @@
-/** What reading a prompt costs: sequences of several engines in turn, step by step as the engine Worker cuts long prompts. */
+/** What reading a prompt costs: sequences of several engines alternately, step by step as the engine Worker cuts long prompts. */
 import { greedyParameters } from "../../../workers/contracts/engine.ts";
 import type { Engine } from "../../../workers/engine/engine-surface.ts";
 import { defaultLimits } from "../../../workers/engine/scheduler-limits.ts";
