@@ -3,7 +3,6 @@ import { compare, SeriesCollector, type Series } from "../bench/report/result.ts
 import { median, pairedDifferences, pairedRatios, rounded, summarize } from "../bench/report/statistics.ts";
 import { alternately } from "../bench/alternately.ts";
 import { fitLine, timeToFirstToken } from "../bench/long/fit.ts";
-import { leastOf, stretchesOf, summaryOf } from "../bench/threads/stretches.ts";
 
 test("the median is the middle by size, or half-way between the two middle ones", () => {
   expect(median([9, 1, 5])).toBe(5);
@@ -63,13 +62,4 @@ test("a token's time is fitted by a line over what lies before it, and summed ov
   expect(line.slope).toBeCloseTo(3, 9);
   expect(timeToFirstToken({ at: 2, slope: 3 }, 10)).toBe(170);
   expect(fitLine([...points, { x: 1000, y: 3302 }]).at).toBeCloseTo(2, 1);
-});
-
-test("stretches of work lie between waits, and a step over ranks takes the longest of each", () => {
-  const one = stretchesOf([1, 2, 3], [10, 20, 30], [false, true, false]);
-  expect(one).toEqual([13, 33]);
-  expect(leastOf(undefined, one)).toEqual(one);
-  expect(leastOf(one, [14, 5])).toEqual([13, 5]);
-  expect(() => leastOf(one, [1])).toThrow("different number of times");
-  expect(summaryOf([one, [20, 4]])).toEqual({ longest: 53, ranks: [46, 24] });
 });

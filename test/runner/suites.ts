@@ -19,14 +19,12 @@ export interface Suite {
 }
 
 /** No suite takes nearly this long on a free machine, and a busy one takes several times as long; it ends one that hangs. */
-const suiteTimeoutMilliseconds = 1_200_000;
-/** Three starts of an engine. */
-const poolTimeoutMilliseconds = 1_500_000;
+const suiteTimeoutMilliseconds = 2_400_000;
 
 export const suites: readonly Suite[] = [
   { name: "check", needs: ["torch", "rust"], run: runAllChecks },
   { name: "cargo", needs: ["rust"], run: runCargo },
-  { name: "node", needs: ["model", "python"], run: () => runVitest("node") },
+  { name: "node", needs: ["model", "web page", "python"], run: () => runVitest("node") },
   { name: "workerd", needs: ["model", "web page"], run: () => runVitest("workerd") },
   // The cap of Cloudflare's isolates, which the local runtime does not enforce by itself: 1,936 WebAssembly pages are 121 MiB of linear memory.
   {
@@ -40,22 +38,18 @@ export const suites: readonly Suite[] = [
   {
     name: "pool",
     needs: ["vllm", "model", "web page", "python"],
-    run: () => runVitest("pool", { timeoutMilliseconds: poolTimeoutMilliseconds }),
+    run: () => runVitest("pool"),
   },
   { name: "page", needs: ["model", "web page", "chromium"], run: () => runVitest("page") },
 ];
 
 interface VitestOptions {
   readonly environment?: Readonly<Record<string, string>>;
-  readonly timeoutMilliseconds?: number;
   /** Whether what it says is kept until it ends, since another run speaks meanwhile. */
   readonly isQuiet?: boolean;
 }
 
-async function runVitest(
-  project: string,
-  { environment = {}, timeoutMilliseconds = suiteTimeoutMilliseconds, isQuiet = false }: VitestOptions = {},
-): Promise<Counts> {
+async function runVitest(project: string, { environment = {}, isQuiet = false }: VitestOptions = {}): Promise<Counts> {
   const directory = mkdtempSync(join(tmpdir(), "spikingbrain-vitest-"));
   const report = join(directory, "report.json");
   try {
@@ -65,7 +59,7 @@ async function runVitest(
         ...[inRepository("node_modules/vitest/vitest.mjs"), "run", "--project", project],
         ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`, "--silent=passed-only"],
       ],
-      { env: { ...quietWrangler, ...environment }, timeout: timeoutMilliseconds },
+      { env: { ...quietWrangler, ...environment }, timeout: suiteTimeoutMilliseconds },
     );
     if (isQuiet) process.stdout.write(output);
     return settle(countVitest(readReport(report)), status === 0);

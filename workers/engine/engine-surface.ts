@@ -41,9 +41,7 @@ export interface RankEngine extends Engine {
 
 /** How a rank reaches the others of its model; places are bytes in its linear memory, all else counts f32 numbers. */
 export interface RankExchange {
-  handIn(own: number, length: number, at: number): number;
-  wait(): number;
-  read(from: number, length: number, target: number): void;
+  gather(own: number, length: number, at: number, all: number, total: number): number;
   leave(code: number): void;
 }
 

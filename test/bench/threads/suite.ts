@@ -4,24 +4,18 @@ import { locateModel } from "../../../infra/local/models/source.ts";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { setupPython, venvPython } from "../../../infra/local/python/setup-python.ts";
 import { alternately } from "../alternately.ts";
-import { startChild, startProcess, type Child } from "../engine/child-participant.ts";
+import { startChild } from "../engine/child-participant.ts";
 import { measureEach } from "../engine/measure-each.ts";
 import { native, ours, settingName, type Participant } from "../engine/participant.ts";
 import { preparedTokenizer, promptOf } from "../engine/prompt.ts";
 import { compare, SeriesCollector, type Comparison, type Floor, type SuiteResult } from "../report/result.ts";
 import type { Suite, SuiteOptions } from "../suite.ts";
-import type { StretchesAnswer, StretchesTask } from "./stretches-child.ts";
 
 const contexts = [128, 512] as const;
 const mostThreads = 4;
 
 /** Least ratios of two threads to one, by wall time. */
 const floors = { prefill: 1.7, decode: 1.5 } as const;
-
-/** Rounds of {@link undisturbed} for each of the suite's. */
-const stretchRounds = 3;
-const stretchDecode = 4;
-const undisturbed = ", if nothing else ran and nobody waited to be woken";
 
 const nameOf = (program: string, threads: number): string => (threads === 1 ? program : `${program}, ${threads} threads`);
 
@@ -47,8 +41,6 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
         await measureEach(alternately(participants, round), promptOf(tokenizer, tokens), collector, (message) => {
           progress(`round ${round + 1}, ${message}`);
         });
-    for (const threads of counts.filter((count) => count <= 2))
-      await measureStretches(path, threads, tokenizer, rounds, collector, progress);
     const series = collector.all().filter(({ unit, figure }) => unit === "tokens/s" && !figure.includes("processor"));
     const comparisons = series.flatMap((one): Comparison[] => {
       const baseline = (program: string) => (one.program === program ? undefined : collector.find(one.setting, one.figure, program));
@@ -61,7 +53,6 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
         ...participants.map(({ name, description }) => `${name}: ${description}.`),
         "Ratios are of wall time: other load on the machine takes a core from two threads, and little from one. Floors are held to every program's best round.",
         "Every number of threads decodes the very same tokens, or the run ends.",
-        `"${undisturbed.slice(2)}": between two meetings of the ranks each has a stretch of work, and the others wait for the longest. Of every rank's stretches, copies to and from the others included, the least of ${rounds * stretchRounds} rounds is taken, and the longest ones are added up.`,
       ],
       series: collector.all(),
       comparisons,
@@ -69,40 +60,6 @@ async function run({ rounds, progress }: SuiteOptions): Promise<SuiteResult> {
     };
   } finally {
     await Promise.all(participants.map((participant) => participant.close()));
-  }
-}
-
-/** Adds how fast so many threads were without other load, and how much of the time each of two ranks had work. */
-async function measureStretches(
-  path: string,
-  threads: number,
-  tokenizer: ReturnType<typeof preparedTokenizer>,
-  rounds: number,
-  collector: SeriesCollector,
-  progress: (message: string) => void,
-): Promise<void> {
-  const name = nameOf(ours, threads);
-  const args = [inRepository("test/bench/threads/stretches-child.ts"), path, String(threads)];
-  const child: Child<unknown, StretchesTask, StretchesAnswer> = await startProcess({ name, command: process.execPath, args });
-  try {
-    for (const tokens of contexts) {
-      const answer = await child.ask({ prompt: promptOf(tokenizer, tokens), decode: stretchDecode, rounds: rounds * stretchRounds });
-      for (const [figure, of, summary] of [["prefill", tokens, answer.prefill] as const, ["decode", 1, answer.decode] as const]) {
-        const rate = (milliseconds: number) => (1000 * of) / milliseconds;
-        collector.add(settingName(tokens), figure + undisturbed, "tokens/s", name, rate(summary.longest));
-        for (const [rank, milliseconds] of summary.ranks.entries())
-          collector.add(
-            settingName(tokens),
-            `${figure}, work of rank ${rank}`,
-            "% of that time",
-            name,
-            (100 * milliseconds) / summary.longest,
-          );
-        progress(`${settingName(tokens)}, ${name}: ${figure} ${rate(summary.longest).toFixed(1)} tokens/s${undisturbed}`);
-      }
-    }
-  } finally {
-    await child.close();
   }
 }
 

@@ -7,13 +7,9 @@ use wasm_bindgen::prelude::*;
 const RANK_EXCHANGE: &str = r"
 /** How a rank reaches the others. Places and lengths are of f32 numbers in its linear memory, places in bytes. */
 export interface RankExchange {
-  /** Hands in a copy of `length` numbers at `own`, which are at index `at` among those of all ranks, and waits for nobody. Returns 0, or the number that a rank has left with. */
-  handIn(own: number, length: number, at: number): number;
-  /** Waits until every rank has handed in. Returns as `handIn`. */
-  wait(): number;
-  /** Writes `length` of the numbers that have been handed in, from index `from` on, to `target`: from `wait` until this rank hands in again. */
-  read(from: number, length: number, target: number): void;
-  /** Fails every exchange that another rank waits in or comes to, until all are set back. */
+  /** Hands in `length` numbers at `own`, which are at index `at` among those of all ranks, waits for the others, and writes `total` numbers of all of them to `all`, none where it is 0. Returns 0, or the number that a rank has left with. */
+  gather(own: number, length: number, at: number, all: number, total: number): number;
+  /** Fails every gathering that another rank waits in or comes to. */
   leave(code: number): void;
 }
 ";
@@ -24,14 +20,8 @@ extern "C" {
     #[wasm_bindgen(typescript_type = "RankExchange")]
     pub type RankExchange;
 
-    #[wasm_bindgen(method, structural, js_name = handIn)]
-    fn hand_in(this: &RankExchange, own: u32, length: u32, at: u32) -> u32;
-
     #[wasm_bindgen(method, structural)]
-    fn wait(this: &RankExchange) -> u32;
-
-    #[wasm_bindgen(method, structural)]
-    fn read(this: &RankExchange, from: u32, length: u32, target: u32);
+    fn gather(this: &RankExchange, own: u32, length: u32, at: u32, all: u32, total: u32) -> u32;
 
     #[wasm_bindgen(method, structural)]
     fn leave(this: &RankExchange, code: u32);
@@ -49,23 +39,15 @@ impl core::fmt::Debug for Bound {
 // The linear memory has 32-bit addresses.
 #[allow(clippy::cast_possible_truncation)]
 impl Exchange for Bound {
-    fn hand_in(&self, own: &[f32], at: usize) -> Result<(), u32> {
-        result(self.0.hand_in(own.as_ptr() as usize as u32, own.len() as u32, at as u32))
-    }
-
-    fn wait(&self) -> Result<(), u32> {
-        result(self.0.wait())
-    }
-
-    fn read(&self, from: usize, target: &mut [f32]) {
-        self.0.read(from as u32, target.len() as u32, target.as_mut_ptr() as usize as u32);
+    fn gather(&self, own: &[f32], at: usize, all: &mut [f32]) -> Result<(), u32> {
+        let (place, target) = (own.as_ptr() as usize as u32, all.as_mut_ptr() as usize as u32);
+        match self.0.gather(place, own.len() as u32, at as u32, target, all.len() as u32) {
+            0 => Ok(()),
+            code => Err(code),
+        }
     }
 
     fn leave(&self, code: u32) {
         self.0.leave(code);
     }
-}
-
-fn result(code: u32) -> Result<(), u32> {
-    if code == 0 { Ok(()) } else { Err(code) }
 }

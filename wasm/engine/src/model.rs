@@ -15,6 +15,7 @@ use crate::kernel::{Active, product};
 use crate::layer::projection::Tensors;
 use crate::layer::rms_norm::rms_norm;
 use crate::layer::rope::Rope;
+use crate::math::add_scaled;
 use crate::memory::{Allowance, bytes_of, zeroed};
 use crate::spike::{Site, SpikeMeter};
 use crate::state::{KvType, State};
@@ -106,7 +107,7 @@ impl Model {
 
     /// As [`Self::new`] for one of several ranks, each of which makes its own model; `exchange` reaches the others.
     pub fn of_rank(weights: Weights, exchange: Box<dyn Exchange>) -> Result<Self> {
-        let ranks = Ranks::new(weights.rank, &weights.config, exchange);
+        let ranks = Ranks::new(weights.rank, exchange);
         Self::with_ranks(weights, ranks)
     }
 
@@ -314,20 +315,15 @@ impl Model {
         for (index, Layer { mixing, feeding }) in self.config.cut.layers().zip(&self.layers) {
             scratch.neurons.enter(index);
             if let Some(mixing) = mixing {
-                scratch.normalise(
-                    &self.config,
-                    &mixing.norm,
-                    mixing.takes_codes && !scratch.neurons.fires(Site::AttentionIn),
-                    &self.ranks,
-                )?;
+                scratch.normalise(&self.config, &mixing.norm);
                 scratch.neurons.fire(&mut scratch.normed, Site::AttentionIn, mixing.fan_out);
                 self.mix(index, mixing, spans, scratch)?;
             }
-            if let Some(Feeding { norm, feed_forward, takes_codes }) = feeding {
-                scratch.normalise(&self.config, norm, *takes_codes && !scratch.neurons.fires(Site::FeedForwardIn), &self.ranks)?;
-                let Scratch { residual, normed, out, feed_forward: buffers, neurons, .. } = scratch;
-                feed_forward.apply(normed, out, buffers, neurons, &self.ranks)?;
-                self.ranks.add_product(out, residual, normed.tokens(), self.config.hidden)?;
+            if let Some(Feeding { norm, feed_forward }) = feeding {
+                scratch.normalise(&self.config, norm);
+                let Scratch { normed, out, feed_forward: buffers, neurons, .. } = scratch;
+                let stride = feed_forward.apply(normed, out, buffers, neurons, &self.ranks)?;
+                add_rows(&mut scratch.residual, self.config.hidden, &scratch.out, stride);
             }
         }
         Ok(())
@@ -376,4 +372,10 @@ impl Model {
 /// Bytes of the largest exchange between ranks of a model of this config.
 pub fn exchanged_bytes(config: &Config) -> usize {
     bytes_of::<f32>(exchanged_floats(config, MAX_PASS_TOKENS.max(config.learned_sinks), LOGIT_ROWS))
+}
+
+fn add_rows(residual: &mut [f32], hidden: usize, rows: &[f32], stride: usize) {
+    for (residual, row) in residual.chunks_exact_mut(hidden).zip(rows.chunks_exact(stride)) {
+        add_scaled(residual, 1.0, &row[..hidden]);
+    }
 }

@@ -3,13 +3,9 @@
 
 /** How a rank reaches the others. Places and lengths are of f32 numbers in its linear memory, places in bytes. */
 export interface RankExchange {
-    /** Hands in a copy of `length` numbers at `own`, which are at index `at` among those of all ranks, and waits for nobody. Returns 0, or the number that a rank has left with. */
-    handIn(own: number, length: number, at: number): number;
-    /** Waits until every rank has handed in. Returns as `handIn`. */
-    wait(): number;
-    /** Writes `length` of the numbers that have been handed in, from index `from` on, to `target`: from `wait` until this rank hands in again. */
-    read(from: number, length: number, target: number): void;
-    /** Fails every exchange that another rank waits in or comes to, until all are set back. */
+    /** Hands in `length` numbers at `own`, which are at index `at` among those of all ranks, waits for the others, and writes `total` numbers of all of them to `all`, none where it is 0. Returns 0, or the number that a rank has left with. */
+    gather(own: number, length: number, at: number, all: number, total: number): number;
+    /** Fails every gathering that another rank waits in or comes to. */
     leave(code: number): void;
 }
 

@@ -905,12 +905,12 @@ function __wbg_get_imports() {
             const ret = arg0.buffer;
             return ret;
         },
-        __wbg_get_unchecked_e6325ad374eff861: function(arg0, arg1) {
-            const ret = arg0[arg1 >>> 0];
+        __wbg_gather_ee1224e4b77e5aa4: function(arg0, arg1, arg2, arg3, arg4, arg5) {
+            const ret = arg0.gather(arg1 >>> 0, arg2 >>> 0, arg3 >>> 0, arg4 >>> 0, arg5 >>> 0);
             return ret;
         },
-        __wbg_handIn_7d7a55fd113347b6: function(arg0, arg1, arg2, arg3) {
-            const ret = arg0.handIn(arg1 >>> 0, arg2 >>> 0, arg3 >>> 0);
+        __wbg_get_unchecked_e6325ad374eff861: function(arg0, arg1) {
+            const ret = arg0[arg1 >>> 0];
             return ret;
         },
         __wbg_instanceof_Uint8Array_d7aeb0dcb3108fea: function(arg0) {
@@ -976,9 +976,6 @@ function __wbg_get_imports() {
         __wbg_prototypesetcall_4aea6470234c8414: function(arg0, arg1, arg2) {
             Uint32Array.prototype.set.call(getArrayU32FromWasm0(arg0, arg1), arg2);
         },
-        __wbg_read_c9a5ba31e6bb579a: function(arg0, arg1, arg2, arg3) {
-            arg0.read(arg1 >>> 0, arg2 >>> 0, arg3 >>> 0);
-        },
         __wbg_set_2793479888329cb6: function() { return handleError(function (arg0, arg1, arg2) {
             const ret = Reflect.set(arg0, arg1, arg2);
             return ret;
@@ -1002,10 +999,6 @@ function __wbg_get_imports() {
         },
         __wbg_subarray_7343a34544ab34ea: function(arg0, arg1, arg2) {
             const ret = arg0.subarray(arg1 >>> 0, arg2 >>> 0);
-            return ret;
-        },
-        __wbg_wait_452eaeada3dc2bad: function(arg0) {
-            const ret = arg0.wait();
             return ret;
         },
         __wbindgen_generic_0000000000000001: function(arg0) {

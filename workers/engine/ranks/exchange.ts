@@ -1,7 +1,7 @@
 /**
  * Where the ranks of one model meet: threads of one process, each with the engine in a memory of its own. What a rank hands in is copied into a
- * buffer that all share, and what the others want of it is copied out again. There are two such buffers, used alternately, so that one meeting is
- * enough: whoever writes into a buffer again has seen that all have read it.
+ * buffer that all share, and everybody's is copied out again. There are two such buffers, used alternately, so that one meeting is enough: whoever
+ * writes into a buffer again has seen that all have read it.
  */
 import type { RankExchange } from "../engine-surface.ts";
 
@@ -42,46 +42,31 @@ export class SharedExchange implements RankExchange {
   readonly #meeting: Meeting;
   readonly #memory: () => ArrayBufferLike;
   #view: Float32Array = new Float32Array(0);
-  /** In which this rank has handed in, and what lies there. */
-  #round = 0;
-  #shared: Float32Array<SharedArrayBuffer>;
 
   /** `memory` is the linear memory of this rank as it is now: it moves when it grows. */
   constructor(meeting: Meeting, memory: () => ArrayBufferLike) {
     this.#meeting = meeting;
     this.#memory = memory;
-    [this.#shared] = meeting.numbers;
   }
 
-  handIn(own: number, length: number, at: number): number {
+  gather(own: number, length: number, at: number, all: number, total: number): number {
     const { control, numbers, ranks } = this.#meeting;
-    const code = Atomics.load(control, left);
-    if (code !== 0) return code;
-    // Nobody ends the round before this rank has come.
-    this.#round = Atomics.load(control, round);
-    this.#shared = numbers[(this.#round & 1) as 0 | 1];
-    if (length > 0) this.#shared.set(this.#own(own, length), at);
+    if (Atomics.load(control, left) !== 0) return Atomics.load(control, left);
+    const memory = this.#memory();
+    if (this.#view.buffer !== memory) this.#view = new Float32Array(memory);
+    const now = Atomics.load(control, round);
+    const shared = numbers[(now & 1) as 0 | 1];
+    if (length > 0) shared.set(this.#view.subarray(own / 4, own / 4 + length), at);
     if (Atomics.add(control, arrived, 1) + 1 === ranks) {
       Atomics.store(control, arrived, 0);
       Atomics.add(control, round, 1);
       Atomics.notify(control, round);
+    } else {
+      const code = this.#untilRoundAfter(now);
+      if (code !== 0) return code;
     }
+    if (total > 0) this.#view.set(shared.subarray(0, total), all / 4);
     return 0;
-  }
-
-  wait(): number {
-    const { control } = this.#meeting;
-    for (let look = 0; Atomics.load(control, round) === this.#round; look += 1) {
-      const code = Atomics.load(control, left);
-      // The last to come may have ended the round before another left the next one.
-      if (code !== 0 && Atomics.load(control, round) === this.#round) return code;
-      if (look >= looks) Atomics.wait(control, round, this.#round, napMilliseconds);
-    }
-    return 0;
-  }
-
-  read(from: number, length: number, target: number): void {
-    this.#own(target, length).set(this.#shared.subarray(from, from + length));
   }
 
   leave(code: number): void {
@@ -90,10 +75,14 @@ export class SharedExchange implements RankExchange {
     Atomics.notify(control, round);
   }
 
-  /** Numbers in this rank's memory. */
-  #own(place: number, length: number): Float32Array {
-    const memory = this.#memory();
-    if (this.#view.buffer !== memory) this.#view = new Float32Array(memory);
-    return this.#view.subarray(place / 4, place / 4 + length);
+  #untilRoundAfter(now: number): number {
+    const { control } = this.#meeting;
+    for (let look = 0; Atomics.load(control, round) === now; look += 1) {
+      const code = Atomics.load(control, left);
+      // The last to come may have ended the round before another left the next one.
+      if (code !== 0 && Atomics.load(control, round) === now) return code;
+      if (look >= looks) Atomics.wait(control, round, now, napMilliseconds);
+    }
+    return 0;
   }
 }

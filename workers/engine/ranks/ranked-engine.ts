@@ -3,9 +3,9 @@
  * is the first rank, which chooses tokens; the others follow each of its calls.
  */
 import { joined } from "../../encoding/joined.ts";
-import type { Engine, RankDescription, RankEngine, RankExchange } from "../engine-surface.ts";
+import type { Engine, RankDescription, RankEngine } from "../engine-surface.ts";
 import type { Answer, Call, Caller, RankError, RankMemory } from "./calls.ts";
-import { brokenCode, setBack, type Meeting } from "./exchange.ts";
+import { brokenCode, setBack, type Meeting, type SharedExchange } from "./exchange.ts";
 import { endCall, leavingCode } from "./follow.ts";
 import { StateJoiner, StateSplitter, type StateRuns } from "./state-parts.ts";
 
@@ -19,7 +19,7 @@ const pulledBytes = 1 << 18;
 export interface RankedParts {
   readonly caller: Caller;
   readonly meeting: Meeting;
-  readonly exchange: Pick<RankExchange, "leave">;
+  readonly exchange: SharedExchange;
   /** Loads this rank's part; the others load theirs at the same time. */
   readonly finish: () => RankEngine;
 }

@@ -11,9 +11,6 @@ use core::ops::Range;
 /// Most ranks of one model.
 pub const MAX_RANKS: usize = 64;
 
-/// Tokens that a query is taken to meet where work is divided: multiplying a key and a value of each takes about as long as meeting so many weights.
-const TYPICAL_TOKENS: u64 = 256;
-
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rank {
@@ -71,39 +68,11 @@ impl Rank {
         heads.start * each..heads.end * each
     }
 
-    /// Of the query's projection, the rows that each rank computes: whole heads, so many that what a rank does until the heads' outputs are joined
-    /// takes all of them about as long. A rank with fewer KV heads than others computes queries of theirs and hands them over. Where all have as
-    /// many, each computes its own.
-    pub fn query_rows(self, config: &Config) -> Vec<Range<usize>> {
-        let (dim, row) = (config.head_dim as u64, config.hidden as u64);
-        let group = (config.heads / config.kv_heads) as u64;
-        let of_kv_head = dim * (2 * row + group * 2 * TYPICAL_TOKENS);
-        let loads = (0..self.ranks).map(|rank| self.share(rank, config.kv_heads).len() as u64 * of_kv_head).collect();
-        let mut end = 0;
-        let of_rank = |heads: usize| {
-            let start = end;
-            end += heads * config.head_dim;
-            start..end
-        };
-        balanced(loads, config.heads, dim * row).into_iter().map(of_rank).collect()
-    }
-
     /// The config with this rank's heads alone. Widths that all ranks have after they are joined stay as they are.
     pub fn part(self, config: &Config) -> Config {
         let of = |rows| self.heads_of(self.number, config.kv_heads, rows).len();
         Config { heads: of(config.heads), kv_heads: of(config.kv_heads), ..config.clone() }
     }
-}
-
-/// Divides so many units of so much work each between those who have these loads already, one after another to whoever has the least.
-fn balanced(mut loads: Vec<u64>, units: usize, each: u64) -> Vec<usize> {
-    let mut counts = vec![0; loads.len()];
-    for _ in 0..units {
-        let least = (0..loads.len()).min_by_key(|index| loads[*index]).unwrap_or(0);
-        counts[least] += 1;
-        loads[least] += each;
-    }
-    counts
 }
 
 #[cfg(test)]
@@ -117,14 +86,6 @@ mod tests {
         assert_eq!([0, 1, 2].map(|rank| three.heads_of(rank, 2, 12)), [0..6, 6..12, 12..12]);
         assert_eq!([0, 1, 2].map(|rank| three.rows_of(rank, 5)), [0..4, 4..5, 5..5]);
         assert_eq!(Rank::default().rows_of(0, 37), 0..37);
-    }
-
-    #[test]
-    fn who_has_less_to_do_gets_more() {
-        assert_eq!(balanced(vec![344, 172], 9, 37), [2, 7]);
-        assert_eq!(balanced(vec![172, 172, 172, 0], 9, 37), [1, 1, 1, 6]);
-        assert_eq!(balanced(vec![7, 7], 8, 1), [4, 4]);
-        assert_eq!(balanced(vec![9, 0], 1, 5), [0, 1]);
     }
 
     #[test]

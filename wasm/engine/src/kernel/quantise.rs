@@ -78,10 +78,10 @@ impl Activations {
         }
     }
 
-    /// Takes codes as [`Self::write_codes`] has written them for `[tokens, columns]`: as if these had been rounded here, but that no value is left.
-    pub fn read_codes(&mut self, (tokens, columns): (usize, usize), words: &[f32]) {
-        (self.tokens, self.columns) = (tokens, columns);
-        self.values.resize(tokens * columns, 0.0);
+    /// Takes codes as [`Self::write_codes`] has written them for rows of `columns`: as if these had been rounded here, but that no value is left.
+    pub fn read_codes(&mut self, columns: usize, words: &[f32]) {
+        self.columns = columns;
+        self.values.resize(self.tokens * columns, 0.0);
         self.size_codes();
         let (codes, scales) = (self.codes.as_chunks_mut::<BLOCK>().0.iter_mut(), self.scales.iter_mut().zip(&mut self.sums));
         for (record, (codes, (scale, sum))) in words.as_chunks::<BLOCK_WORDS>().0.iter().zip(codes.zip(scales)) {

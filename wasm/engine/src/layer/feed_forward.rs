@@ -8,8 +8,8 @@ use crate::math::{add_scaled, sigmoid};
 use crate::memory::Allowance;
 use crate::model::exchange::Ranks;
 use crate::spike::{Neurons, Site};
+use crate::weights::Matrix;
 use crate::weights::matrix::PANEL_ROWS;
-use crate::weights::{Matrix, TensorType};
 use smallvec::SmallVec;
 
 /// `down(silu(gate x) * up x)`; for routed experts the matrices of all of them, stacked.
@@ -164,19 +164,7 @@ impl FeedForward {
         Ok(Self { hidden: config.hidden, together: together(config, usize::MAX), kind })
     }
 
-    /// Types of the matrices that meet the input.
-    pub fn input_kinds(&self) -> impl Iterator<Item = TensorType> {
-        let (weights, routed) = match &self.kind {
-            Kind::Dense { weights, .. } => (weights, None),
-            Kind::Routed(routed) => (&routed.weights, Some(routed)),
-        };
-        let router = routed.map(|routed| &routed.router).into_iter();
-        let shared = routed.and_then(|routed| routed.shared.as_ref());
-        let swiglus = [Some(weights), shared].into_iter().flatten();
-        swiglus.flat_map(|weights| [&weights.gate, &weights.up]).chain(router).map(Matrix::kind)
-    }
-
-    /// `x` is `[tokens, hidden]`; `out` becomes this rank's rows of the output, `[tokens, rows padded to whole panels]`.
+    /// `x` is `[tokens, hidden]`; `out` becomes `[tokens, stride]`, all ranks' parts of it, and the stride is returned.
     pub fn apply(
         &self,
         x: &mut Activations,
@@ -184,7 +172,7 @@ impl FeedForward {
         scratch: &mut Scratch,
         neurons: &mut Neurons,
         ranks: &Ranks,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         match &self.kind {
             Kind::Dense { inner, weights } => {
                 neurons.fire(x, Site::FeedForwardIn, 2 * inner);
@@ -205,7 +193,7 @@ impl FeedForward {
             }
             Kind::Routed(routed) => routed.apply(self.hidden, x, out, scratch, neurons, ranks)?,
         }
-        Ok(())
+        ranks.join_product(out, x.tokens(), self.hidden)
     }
 }
 

@@ -1,14 +1,12 @@
 //! Where the ranks of one model meet: each has computed its rows, and all go on with everybody's. An engine that is alone has nothing to
 //! exchange, and pays nothing.
 //!
-//! All ranks go through the same exchanges in the same order. A rank that cannot go on leaves, and then no other waits for it. Between handing
-//! in and waiting a rank does what needs nothing of the others.
+//! All ranks go through the same exchanges in the same order. A rank that cannot go on leaves, and then no other waits for it.
 
 use crate::config::{Config, Experts, FeedForward, MAX_RANKS, Rank};
 use crate::error::{Error, Result};
 use crate::kernel::{Activations, BLOCK_WORDS};
 use crate::layer::projection::compact;
-use crate::math::add_scaled;
 use crate::memory::Allowance;
 use crate::weights::TensorType;
 use crate::weights::matrix::PANEL_ROWS;
@@ -18,50 +16,28 @@ use core::ops::Range;
 
 /// How one rank reaches the others: threads of a test, or worker threads over shared memory.
 pub trait Exchange: core::fmt::Debug {
-    /// Hands in a copy of this rank's numbers, which lie at `at` among those of all ranks together, and waits for nobody: [`Self::wait`] does, before
-    /// the next exchange. Fails with the code that a rank has left with.
-    fn hand_in(&self, own: &[f32], at: usize) -> core::result::Result<(), u32>;
+    /// Every rank hands in its own numbers, which lie at `at` among those of all ranks together, and waits for the others. `all` is filled
+    /// with everybody's; empty where this rank does not want them. Fails with the code that a rank has left with.
+    fn gather(&self, own: &[f32], at: usize, all: &mut [f32]) -> core::result::Result<(), u32>;
 
-    /// Waits until every rank has handed in. Fails as [`Self::hand_in`].
-    fn wait(&self) -> core::result::Result<(), u32>;
-
-    /// Fills `target` with the numbers that have been handed in, from `from` on among those of all ranks: from [`Self::wait`] until this rank
-    /// hands in again.
-    fn read(&self, from: usize, target: &mut [f32]);
-
-    /// Fails every exchange that another rank waits in or comes to, until the ranks are set back.
+    /// Fails every gathering that another rank waits in or comes to, until the ranks are set back.
     fn leave(&self, code: u32);
 }
-
-/// Fewest tokens of a pass of which every rank norms and rounds its share for all: for fewer, another exchange costs more than it saves.
-const LEAST_SHARED_TOKENS: usize = 16;
 
 /// One of the ranks, with its way to the others.
 #[derive(Debug, Default)]
 pub struct Ranks {
     rank: Rank,
     exchange: Option<Box<dyn Exchange>>,
-    /// Of each rank, the rows of the query's projection that it computes, and those that its heads need.
-    queries: Vec<Range<usize>>,
-    heads: Vec<Range<usize>>,
-    /// What another rank has handed in.
-    part: RefCell<Vec<f32>>,
-    /// This rank's codes or queries on their way out, and everybody's.
-    own: RefCell<Vec<f32>>,
+    all: RefCell<Vec<f32>>,
+    /// This rank's codes on their way out, and everybody's.
+    codes: RefCell<Vec<f32>>,
 }
 
 impl Ranks {
-    /// One of several that compute a model of this config.
-    pub fn new(rank: Rank, config: &Config, exchange: Box<dyn Exchange>) -> Self {
-        let heads = (0..rank.ranks()).map(|rank_of| rank.heads_of(rank_of, config.kv_heads, config.heads * config.head_dim));
-        Self {
-            rank,
-            exchange: Some(exchange),
-            queries: rank.query_rows(config),
-            heads: heads.collect(),
-            part: RefCell::default(),
-            own: RefCell::default(),
-        }
+    /// One of several.
+    pub fn new(rank: Rank, exchange: Box<dyn Exchange>) -> Self {
+        Self { rank, exchange: Some(exchange), all: RefCell::default(), codes: RefCell::default() }
     }
 
     /// Which one.
@@ -79,17 +55,13 @@ impl Ranks {
         self.rank.rows_of(self.rank.number(), rows)
     }
 
-    /// Takes the memory of exchanging so many numbers.
+    /// Takes the memory of gathering so many numbers.
     pub fn reserve(&self, floats: usize, allowance: &mut Allowance) -> Result<()> {
         if self.exchange.is_none() {
             return Ok(());
         }
-        let words = floats.div_ceil(BLOCK) * BLOCK_WORDS;
-        allowance.reserve(&mut self.own.borrow_mut(), if self.lends() { floats.max(words) } else { words })?;
-        let mut part = self.part.borrow_mut();
-        allowance.reserve(&mut part, floats)?;
-        part.resize(floats, 0.0);
-        Ok(())
+        allowance.reserve(&mut self.codes.borrow_mut(), floats.div_ceil(BLOCK) * BLOCK_WORDS)?;
+        allowance.reserve(&mut self.all.borrow_mut(), floats)
     }
 
     /// `y`, `[tokens, own rows]` as a product with this rank's part of a matrix of `rows` rows has written it, becomes `[tokens, rows]`.
@@ -101,22 +73,6 @@ impl Ranks {
         compact(y, tokens, self.rows(rows).len());
         self.join_rows(y, tokens, rows)?;
         Ok(rows)
-    }
-
-    /// Adds such a product to `sum`, `[tokens, rows]`. `y` is then this rank's part without padding.
-    pub fn add_product(&self, y: &mut Vec<f32>, sum: &mut [f32], tokens: usize, rows: usize) -> Result<()> {
-        let Some(exchange) = &self.exchange else {
-            add_columns(sum, rows, 0..rows, y, rows.next_multiple_of(PANEL_ROWS));
-            return Ok(());
-        };
-        let own = self.rows(rows);
-        compact(y, tokens, own.len());
-        exchange.hand_in(y, own.start * tokens).map_err(left)?;
-        add_columns(sum, rows, own.clone(), y, own.len());
-        exchange.wait().map_err(left)?;
-        let of_rank = |rank| self.rank.rows_of(rank, rows);
-        self.each_other(tokens, of_rank, |columns, part| add_columns(sum, rows, columns.clone(), part, columns.len()));
-        Ok(())
     }
 
     /// `x`, `[tokens, own rows]` without padding, becomes `[tokens, rows]`.
@@ -131,8 +87,7 @@ impl Ranks {
         };
         let own = self.rows(vocabulary);
         compact(y, tokens, own.len());
-        exchange.hand_in(y, own.start * tokens).map_err(left)?;
-        exchange.wait().map_err(left)?;
+        exchange.gather(y, own.start * tokens, &mut []).map_err(left)?;
         Ok(vocabulary)
     }
 
@@ -145,39 +100,16 @@ impl Ranks {
     /// takes no more of it: whole blocks, which come out as they would of whole rows. A quarter of the bytes, and each rounds its own.
     pub fn joins_codes(&self, kind: TensorType, columns_of: impl Fn(usize) -> Range<usize>) -> bool {
         let whole = |rank| columns_of(rank).end.is_multiple_of(BLOCK);
-        self.exchange.is_some() && kind.takes_codes() && (0..self.rank.ranks()).all(whole)
+        self.exchange.is_some() && kind.block_elements() == BLOCK && (0..self.rank.ranks()).all(whole)
     }
 
     /// `x`, `[tokens, own columns]`, becomes the codes of `[tokens, columns]`. Only where [`Self::joins_codes`] says so.
     pub fn join_codes(&self, x: &mut Activations, columns: usize, columns_of: impl Fn(usize) -> Range<usize>) -> Result<()> {
-        let mut codes = self.own.borrow_mut();
+        let mut codes = self.codes.borrow_mut();
         x.write_codes(&mut codes);
         let words = |columns: Range<usize>| columns.start / BLOCK * BLOCK_WORDS..columns.end / BLOCK * BLOCK_WORDS;
-        let tokens = x.tokens();
-        self.join(&mut codes, tokens, |rank| words(columns_of(rank)))?;
-        x.read_codes((tokens, columns), &codes);
-        Ok(())
-    }
-
-    /// Whether of rows that so many tokens have in common to all ranks each norms and rounds its share, where only codes of them are wanted.
-    pub fn shares_tokens(&self, tokens: usize, columns: usize) -> bool {
-        self.exchange.is_some() && !self.rank.is_whole() && tokens >= LEAST_SHARED_TOKENS && columns.is_multiple_of(BLOCK)
-    }
-
-    /// This rank's of `tokens`.
-    pub fn tokens(&self, tokens: usize) -> Range<usize> {
-        self.rank.rows_of(self.rank.number(), tokens)
-    }
-
-    /// `x`, the rows of this rank's [`Self::tokens`], becomes the codes of all of them. Only where [`Self::shares_tokens`] says so.
-    pub fn join_tokens(&self, x: &mut Activations, tokens: usize) -> Result<()> {
-        let mut codes = self.own.borrow_mut();
-        x.write_codes(&mut codes);
-        self.join(&mut codes, 1, |rank| {
-            let (own, words) = (self.rank.rows_of(rank, tokens), x.blocks() * BLOCK_WORDS);
-            own.start * words..own.end * words
-        })?;
-        x.read_codes((tokens, x.columns()), &codes);
+        self.join(&mut codes, x.tokens(), |rank| words(columns_of(rank)))?;
+        x.read_codes(columns, &codes);
         Ok(())
     }
 
@@ -185,104 +117,22 @@ impl Ranks {
         let Some(exchange) = &self.exchange else {
             return Ok(());
         };
-        let (width, own) = (columns_of(self.rank.ranks() - 1).end, columns_of(self.rank.number()));
-        exchange.hand_in(x, own.start * tokens).map_err(left)?;
+        let (ranks, own) = (self.rank.ranks(), self.rank.number());
+        let width = columns_of(ranks - 1).end;
+        let mut all = self.all.borrow_mut();
+        all.resize(tokens * width, 0.0);
+        exchange.gather(x, columns_of(own).start * tokens, &mut all).map_err(left)?;
         x.resize(tokens * width, 0.0);
-        // From the last on, so that none is written over before it has moved.
-        for token in (0..tokens).rev() {
-            x.copy_within(token * own.len()..(token + 1) * own.len(), token * width + own.start);
-        }
-        exchange.wait().map_err(left)?;
-        self.each_other(tokens, columns_of, |columns, part| {
-            for (row, part) in x.chunks_exact_mut(width).zip(part.chunks_exact(columns.len())) {
-                row[columns.clone()].copy_from_slice(part);
-            }
-        });
-        Ok(())
-    }
-
-    /// What every other rank has handed in: its columns, and `[tokens, columns]` of them.
-    fn each_other(&self, tokens: usize, columns_of: impl Fn(usize) -> Range<usize>, mut take: impl FnMut(Range<usize>, &[f32])) {
-        let Some(exchange) = &self.exchange else {
-            return;
-        };
-        let mut buffer = self.part.borrow_mut();
-        for rank in (0..self.rank.ranks()).filter(|rank| *rank != self.rank.number()) {
+        for rank in 0..ranks {
             let columns = columns_of(rank);
+            let of_rank = &all[columns.start * tokens..columns.end * tokens];
             if columns.is_empty() {
                 continue;
             }
-            let part = room(&mut buffer, tokens * columns.len());
-            exchange.read(columns.start * tokens, part);
-            take(columns, part);
-        }
-    }
-
-    /// Whether some rank computes queries of another's heads (`config/rank.rs`).
-    fn lends(&self) -> bool {
-        self.queries != self.heads
-    }
-
-    /// Columns of queries that a rank computes for others.
-    fn lent(&self, rank: usize) -> [Range<usize>; 2] {
-        let (computed, heads) = (&self.queries[rank], &self.heads[rank]);
-        [computed.start..computed.end.min(heads.start).max(computed.start), computed.start.max(heads.end).min(computed.end)..computed.end]
-    }
-
-    /// Hands in what other ranks' heads need of `query`, `[tokens, rows of the projection]`, where any does; [`Self::take_queries`] waits.
-    pub fn hand_in_queries(&self, query: &[f32], tokens: usize) -> Result<()> {
-        let Some(exchange) = self.exchange.as_ref().filter(|_| self.lends()) else {
-            return Ok(());
-        };
-        let (number, computed) = (self.rank.number(), &self.queries[self.rank.number()]);
-        let mut own = self.own.borrow_mut();
-        own.clear();
-        for row in query.chunks_exact(computed.len().max(1)) {
-            for lent in self.lent(number) {
-                own.extend_from_slice(&row[lent.start - computed.start..lent.end - computed.start]);
+            for (row, part) in x.chunks_exact_mut(width).zip(of_rank.chunks_exact(columns.len())) {
+                row[columns.clone()].copy_from_slice(part);
             }
         }
-        let before: usize = (0..number).flat_map(|rank| self.lent(rank)).map(|lent| lent.len()).sum();
-        exchange.hand_in(&own, before * tokens).map_err(left)
-    }
-
-    /// `query` becomes `[tokens, own heads, head_dim]`.
-    pub fn take_queries(&self, query: &mut Vec<f32>, tokens: usize) -> Result<()> {
-        let Some(exchange) = self.exchange.as_ref().filter(|_| self.lends()) else {
-            return Ok(());
-        };
-        let (number, mut whole, mut buffer) = (self.rank.number(), self.own.borrow_mut(), self.part.borrow_mut());
-        let (computed, needed) = (&self.queries[number], &self.heads[number]);
-        whole.resize(tokens * needed.len(), 0.0);
-        // Of `rows`, of which each begins with column `first`; the last may be short.
-        let mut put = |columns: Range<usize>, rows: &[f32], width: usize, first: usize| {
-            if columns.is_empty() {
-                return;
-            }
-            for (target, row) in whole.chunks_exact_mut(needed.len()).zip(rows.chunks(width)) {
-                let to = columns.start - needed.start..columns.end - needed.start;
-                target[to].copy_from_slice(&row[columns.start - first..columns.end - first]);
-            }
-        };
-        put(common(computed, needed), query, computed.len(), computed.start);
-        exchange.wait().map_err(left)?;
-        let mut from = 0;
-        for rank in 0..self.rank.ranks() {
-            let [first, second] = self.lent(rank);
-            let width = first.len() + second.len();
-            let wanted = [&first, &second].map(|lent| common(lent, needed));
-            if rank != number && wanted.iter().any(|range| !range.is_empty()) {
-                let part = room(&mut buffer, tokens * width);
-                exchange.read(from, part);
-                let [of_first, of_second] = wanted;
-                put(of_first, part, width, first.start);
-                // The second lies behind the first.
-                put(of_second, &part[first.len()..], width, second.start);
-            }
-            from += tokens * width;
-        }
-        query.resize(whole.len(), 0.0);
-        query.copy_from_slice(&whole);
         Ok(())
     }
 
@@ -292,18 +142,18 @@ impl Ranks {
             return Ok(());
         };
         let rows = x.len() / columns;
+        let mut all = self.all.borrow_mut();
         let mut own = Vec::new();
         for row in (0..rows).filter(|row| owner(*row) == self.rank.number()) {
             own.extend_from_slice(&x[row * columns..(row + 1) * columns]);
         }
         let before = (0..rows).filter(|row| owner(*row) < self.rank.number()).count();
-        exchange.hand_in(&own, before * columns).map_err(left)?;
-        exchange.wait().map_err(left)?;
-        let mut next = 0;
+        all.resize(x.len(), 0.0);
+        exchange.gather(&own, before * columns, &mut all).map_err(left)?;
+        let mut parts = all.chunks_exact(columns);
         for rank in 0..self.rank.ranks() {
-            for row in (0..rows).filter(|row| owner(*row) == rank) {
-                exchange.read(next, &mut x[row * columns..(row + 1) * columns]);
-                next += columns;
+            for (row, part) in (0..rows).filter(|row| owner(*row) == rank).zip(&mut parts) {
+                x[row * columns..(row + 1) * columns].copy_from_slice(part);
             }
         }
         Ok(())
@@ -320,11 +170,7 @@ impl Ranks {
             return own;
         };
         match own {
-            Ok(value) => {
-                exchange.hand_in(&[], 0).map_err(left)?;
-                exchange.wait().map_err(left)?;
-                Ok(value)
-            }
+            Ok(value) => exchange.gather(&[], 0, &mut []).map_err(left).map(|()| value),
             Err(error) => {
                 exchange.leave(error.number());
                 Err(error)
@@ -340,9 +186,7 @@ impl Ranks {
         };
         let mut all = [0.0; MAX_RANKS];
         let all = &mut all[..self.rank.ranks()];
-        exchange.hand_in(&[own as f32], self.rank.number()).map_err(left)?;
-        exchange.wait().map_err(left)?;
-        exchange.read(0, all);
+        exchange.gather(&[own as f32], self.rank.number(), all).map_err(left)?;
         Ok(all.iter().map(|number| *number as usize).min().unwrap_or(own))
     }
 
@@ -357,27 +201,6 @@ impl Ranks {
 
 fn left(code: u32) -> Error {
     Error::of_another_rank(code)
-}
-
-/// So many numbers of a buffer that has grown to as many.
-fn room(buffer: &mut Vec<f32>, floats: usize) -> &mut [f32] {
-    if buffer.len() < floats {
-        buffer.resize(floats, 0.0);
-    }
-    &mut buffer[..floats]
-}
-
-/// What is in both.
-fn common(one: &Range<usize>, other: &Range<usize>) -> Range<usize> {
-    let start = one.start.max(other.start);
-    start..one.end.min(other.end).max(start)
-}
-
-/// Adds `part`, rows of so many numbers of which the first are meant, to columns of `sum`, whose rows have `width`.
-fn add_columns(sum: &mut [f32], width: usize, columns: Range<usize>, part: &[f32], stride: usize) {
-    for (sum, part) in sum.chunks_exact_mut(width).zip(part.chunks_exact(stride.max(1))) {
-        add_scaled(&mut sum[columns.clone()], 1.0, &part[..columns.len()]);
-    }
 }
 
 /// Numbers of the largest exchange of a model in passes of `rows` tokens, of which `logit_rows` at a time get logits.

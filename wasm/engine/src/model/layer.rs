@@ -7,7 +7,6 @@ use crate::layer::evicted::EvictedWeights;
 use crate::layer::feed_forward::FeedForward;
 use crate::layer::projection::{AttentionProjections, Projection, Tensors, compact};
 use crate::spike::Site;
-use crate::weights::TensorType;
 use crate::weights::names::{LINEAR_PREFIX, SOFTMAX_PREFIX};
 
 /// Of a layer cut in halves only one is there.
@@ -23,8 +22,6 @@ pub struct Mixing {
     pub config: LayerConfig,
     /// Outputs of the whole model that each channel of the mixer's input feeds.
     pub fan_out: usize,
-    /// Whether nothing but codes of the mixer's input is wanted, where it does not fire.
-    pub takes_codes: bool,
     pub norm: Vec<f32>,
     /// One set, or linear's and softmax's.
     pub projections: Vec<AttentionProjections>,
@@ -40,8 +37,6 @@ pub struct Mixing {
 pub struct Feeding {
     pub norm: Vec<f32>,
     pub feed_forward: FeedForward,
-    /// As of [`Mixing`].
-    pub takes_codes: bool,
 }
 
 impl Layer {
@@ -61,9 +56,10 @@ impl Layer {
 
 impl Feeding {
     fn take(tensors: &mut Tensors<'_>, config: &Config, index: usize) -> Result<Self> {
-        let feed_forward = FeedForward::take(tensors, index, config)?;
-        let takes_codes = feed_forward.input_kinds().all(TensorType::takes_codes);
-        Ok(Self { norm: tensors.vector(&format!("blk.{index}.ffn_norm.weight"))?, takes_codes, feed_forward })
+        Ok(Self {
+            norm: tensors.vector(&format!("blk.{index}.ffn_norm.weight"))?,
+            feed_forward: FeedForward::take(tensors, index, config)?,
+        })
     }
 }
 
@@ -76,18 +72,11 @@ impl Mixing {
         let gate = LearnedGate::take(tensors, config, index)?;
         let (width, kv_width) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
         let of_evicted = if layer.mixer.evicted.is_some() { EvictedWeights::fan_out(config.heads) } else { 0 };
-        let projections: Vec<_> =
-            prefixes.iter().map(|prefix| AttentionProjections::take(tensors, index, prefix)).collect::<Result<_>>()?;
-        let evicted = layer.mixer.evicted.map(|_| EvictedWeights::take(tensors, config.head_dim, index)).transpose()?;
-        let inputs = projections.iter().flat_map(|one| [&one.query, &one.key, &one.value]);
-        let inputs = inputs.chain(evicted.iter().flat_map(|evicted| [&evicted.mix, &evicted.correction]));
-        let takes_codes = inputs.chain(gate.iter().map(LearnedGate::first)).all(|input| input.kind().takes_codes());
         Ok(Self {
             config: layer,
-            takes_codes,
             fan_out: prefixes.len() * (width + 2 * kv_width) + of_evicted + gate.as_ref().map_or(0, LearnedGate::fan_out),
             norm: tensors.vector(&at("attn_norm.weight"))?,
-            projections,
+            projections: prefixes.iter().map(|prefix| AttentionProjections::take(tensors, index, prefix)).collect::<Result<_>>()?,
             branch_norms: if layer.mixer.is_parallel() {
                 Some((tensors.vector(&at("linear_norm.weight"))?, tensors.vector(&at("softmax_norm.weight"))?))
             } else {
@@ -95,7 +84,7 @@ impl Mixing {
             },
             gate,
             head_norm: tensors.optional_vector(&at("attn_head_norm.weight")),
-            evicted,
+            evicted: layer.mixer.evicted.map(|_| EvictedWeights::take(tensors, config.head_dim, index)).transpose()?,
         })
     }
 }
@@ -121,11 +110,6 @@ impl LearnedGate {
         } else {
             None
         })
-    }
-
-    /// The one that meets the mixer's input.
-    fn first(&self) -> &Projection {
-        self.low_rank.as_ref().unwrap_or(&self.full)
     }
 
     /// Outputs that each channel of the mixer's input feeds.

@@ -2,7 +2,7 @@
 
 use super::layer::Mixing;
 use super::span::{self, Span};
-use super::{MAX_PASS_TOKENS, Model, Scratch};
+use super::{MAX_PASS_TOKENS, Model, Scratch, add_rows};
 use crate::config::Mixer;
 use crate::error::Result;
 use crate::layer::attention::{Queries, attend};
@@ -24,7 +24,7 @@ impl Model {
         let separate = layer.config.mixer.is_parallel() && separate_projections;
         let rows = scratch.residual.len() / hidden;
         if let Some(projections) = layer.projections.first() {
-            self.project(projections, scratch)?;
+            self.project(projections, scratch);
         }
         scratch.heads.fill(rows, width).fill(0.0);
         let has_heads = self.part.kv_heads > 0;
@@ -37,7 +37,7 @@ impl Model {
         }
         if softmax.is_some() {
             if separate && let Some(projections) = layer.projections.get(1) {
-                self.project(projections, scratch)?;
+                self.project(projections, scratch);
             }
             match &layer.evicted {
                 _ if !has_heads => scratch.branch.clear(),
@@ -50,22 +50,20 @@ impl Model {
         if !separate && let Some(projections) = layer.projections.first() {
             scratch.neurons.fire(&mut scratch.heads, Site::AttentionOut, hidden);
             projections.output.apply(&mut scratch.heads, &mut scratch.out);
-            self.ranks.add_product(&mut scratch.out, &mut scratch.residual, rows, hidden)?;
+            let stride = self.ranks.join_product(&mut scratch.out, rows, hidden)?;
+            add_rows(&mut scratch.residual, hidden, &scratch.out, stride);
         }
         Ok(())
     }
 
-    fn project(&self, projections: &AttentionProjections, scratch: &mut Scratch) -> Result<()> {
-        let (rows, kv_width) = (scratch.normed.tokens(), self.part.kv_heads * self.part.head_dim);
+    fn project(&self, projections: &AttentionProjections, scratch: &mut Scratch) {
         projections.query.apply(&mut scratch.normed, &mut scratch.query);
-        compact(&mut scratch.query, rows, projections.query.rows());
-        self.ranks.hand_in_queries(&scratch.query, rows)?;
         projections.key.apply(&mut scratch.normed, &mut scratch.key);
         projections.value.apply(&mut scratch.normed, &mut scratch.value);
-        compact(&mut scratch.key, rows, kv_width);
-        compact(&mut scratch.value, rows, kv_width);
-        // By now those who compute queries for this rank have mostly handed them in.
-        self.ranks.take_queries(&mut scratch.query, rows)
+        let rows = scratch.normed.tokens();
+        compact(&mut scratch.query, rows, self.part.heads * self.part.head_dim);
+        compact(&mut scratch.key, rows, self.part.kv_heads * self.part.head_dim);
+        compact(&mut scratch.value, rows, self.part.kv_heads * self.part.head_dim);
     }
 
     /// Takes a branch's output from `scratch.branch` to the heads' sum, or through its own output projection to the residual.
@@ -92,14 +90,13 @@ impl Model {
             scratch.heads.fill(rows, width).copy_from_slice(&scratch.branch);
             scratch.neurons.fire(&mut scratch.heads, Site::AttentionOut, hidden);
             projections.output.apply(&mut scratch.heads, &mut scratch.out);
-            let Some(norm) = norm else {
-                return self.ranks.add_product(&mut scratch.out, &mut scratch.residual, rows, hidden);
-            };
             if self.ranks.join_product(&mut scratch.out, rows, hidden)? != hidden {
                 compact(&mut scratch.out, rows, hidden);
             }
-            rms_norm_in_place(&mut scratch.out, norm, self.config.epsilon);
-            add_scaled(&mut scratch.residual, 1.0, &scratch.out);
+            if let Some(norm) = norm {
+                rms_norm_in_place(&mut scratch.out, norm, self.config.epsilon);
+            }
+            add_rows(&mut scratch.residual, hidden, &scratch.out, hidden);
             return Ok(());
         }
         if let Some(norm) = norm {

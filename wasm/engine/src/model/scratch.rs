@@ -1,7 +1,6 @@
 //! Buffers of a pass, reused from pass to pass.
 
 use super::LOGIT_ROWS;
-use super::exchange::Ranks;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::kernel::Activations;
@@ -96,15 +95,12 @@ impl Scratch {
         Ok(())
     }
 
-    /// `normed = rms_norm(residual)`, row by row. Where only its codes are wanted, ranks may do so for each other.
-    pub(super) fn normalise(&mut self, config: &Config, weight: &[f32], only_codes: bool, ranks: &Ranks) -> Result<()> {
-        let (hidden, rows) = (config.hidden, self.residual.len() / config.hidden);
-        let shared = only_codes && ranks.shares_tokens(rows, hidden);
-        let own = if shared { ranks.tokens(rows) } else { 0..rows };
-        let target = self.normed.fill(own.len(), hidden);
-        for (target, row) in target.chunks_exact_mut(hidden).zip(self.residual[own.start * hidden..].chunks_exact(hidden)) {
+    /// `normed = rms_norm(residual)`, row by row.
+    pub(super) fn normalise(&mut self, config: &Config, weight: &[f32]) {
+        let rows = self.residual.len() / config.hidden;
+        let target = self.normed.fill(rows, config.hidden);
+        for (target, row) in target.chunks_exact_mut(config.hidden).zip(self.residual.chunks_exact(config.hidden)) {
             rms_norm(row, weight, config.epsilon, target);
         }
-        if shared { ranks.join_tokens(&mut self.normed, rows) } else { Ok(()) }
     }
 }

@@ -204,7 +204,7 @@ impl Body {
             infos = part(&config, infos)?;
         }
         let kept = |(info, spec): &(TensorInfo, Spec)| {
-            let slice = spec.slice(rank, &config);
+            let slice = spec.slice(rank, config.kv_heads);
             u128::from(info.bytes) * slice.len() as u128 / spec.rows.max(1) as u128
         };
         let total = u64::try_from(infos.iter().map(kept).sum::<u128>()).unwrap_or(u64::MAX);
@@ -226,7 +226,7 @@ impl Body {
             Some(_) if !self.rows.is_empty() => Some(position),
             Some(current) => current.needed_from(),
             None => self.infos.as_slice().iter().find_map(|(info, spec)| {
-                let first = if spec.form.is_vector() { Some(0) } else { spec.slice(self.rank, &self.config).next(0) };
+                let first = if spec.form.is_vector() { Some(0) } else { spec.slice(self.rank, self.config.kv_heads).next(0) };
                 first.map(|row| info.offset + row as u64 * row_bytes(info, spec) as u64)
             }),
         }
@@ -285,7 +285,7 @@ impl Body {
     /// Goes on to the next tensor of which something is kept; whether there is one.
     fn start_next(&mut self) -> Result<bool> {
         while let Some((info, spec)) = self.infos.next() {
-            let slice = spec.slice(self.rank, &self.config);
+            let slice = spec.slice(self.rank, self.config.kv_heads);
             let tensor = match spec.form {
                 Form::Matrix | Form::RotaryMatrix => Tensor::Matrix(Matrix::part(info.kind, (spec.rows, slice.len()), spec.columns)?),
                 Form::HeadMatrices => {

@@ -44,8 +44,6 @@ pub enum Division {
     Panels(usize),
     /// By KV heads: each of so many stacked matrices by itself.
     Heads(usize),
-    /// By query heads, which ranks compute for each other.
-    Queries,
 }
 
 /// The rows of a tensor that one rank has: the same of each of several stacked matrices.
@@ -112,14 +110,13 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Of a model of this config, the rows that a rank has.
-    pub fn slice(&self, rank: Rank, config: &Config) -> Slice {
+    /// Of a model with so many KV heads, the rows that a rank has.
+    pub fn slice(&self, rank: Rank, kv_heads: usize) -> Slice {
         let stacked = |matrices: usize, kept: Range<usize>| Slice { of: self.rows / matrices, kept, matrices };
         match self.division {
             Division::Copied => stacked(1, 0..self.rows),
             Division::Panels(matrices) => stacked(matrices, rank.rows_of(rank.number(), self.rows / matrices)),
-            Division::Heads(matrices) => stacked(matrices, rank.heads_of(rank.number(), config.kv_heads, self.rows / matrices)),
-            Division::Queries => stacked(1, rank.query_rows(config)[rank.number()].clone()),
+            Division::Heads(matrices) => stacked(matrices, rank.heads_of(rank.number(), kv_heads, self.rows / matrices)),
         }
     }
 
@@ -191,11 +188,11 @@ impl Specs<'_> {
         let (matrix, vector) =
             if config.rope_interleaved { (Form::RotaryMatrix, Form::RotaryVector) } else { (Form::Matrix, Form::Vector) };
         for prefix in prefixes {
-            self.push(at(&format!("{prefix}attn_q.weight")), inner, config.hidden, matrix, Division::Queries);
+            self.push(at(&format!("{prefix}attn_q.weight")), inner, config.hidden, matrix, Division::Heads(1));
             self.push(at(&format!("{prefix}attn_k.weight")), kv_inner, config.hidden, matrix, Division::Heads(1));
             self.matrix(at(&format!("{prefix}attn_v.weight")), kv_inner, config.hidden, Division::Heads(1));
             self.matrix(at(&format!("{prefix}attn_output.weight")), config.hidden, inner, Division::Panels(1));
-            self.optional_vector(at(&format!("{prefix}attn_q.bias")), inner, vector, Division::Queries);
+            self.optional_vector(at(&format!("{prefix}attn_q.bias")), inner, vector, Division::Heads(1));
             self.optional_vector(at(&format!("{prefix}attn_k.bias")), kv_inner, vector, Division::Heads(1));
             self.optional_vector(at(&format!("{prefix}attn_v.bias")), kv_inner, Form::Vector, Division::Heads(1));
             self.optional_vector(at(&format!("{prefix}attn_output.bias")), config.hidden, Form::Vector, Division::Panels(1));

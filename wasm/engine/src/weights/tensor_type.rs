@@ -86,11 +86,6 @@ impl TensorType {
         columns / self.block_elements() * self.block_bytes()
     }
 
-    /// Whether products with it take nothing of the activations but int8 codes per block.
-    pub fn takes_codes(self) -> bool {
-        self.block_elements() == BLOCK
-    }
-
     /// Whether products with it quantise the activations to int8 per block.
     pub fn is_quantised(self) -> bool {
         self.block_elements() > 1 || self == Self::I8

@@ -26,20 +26,14 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Meeting {
     pub rank: Rank,
-    /// In which it has handed in.
-    round: Arc<AtomicUsize>,
     shared: Arc<Shared>,
 }
 
 impl Exchange for Meeting {
-    fn hand_in(&self, own: &[f32], at: usize) -> Result<(), u32> {
+    fn gather(&self, own: &[f32], at: usize, all: &mut [f32]) -> Result<(), u32> {
         self.shared.handed_in.fetch_add(own.len(), Ordering::Relaxed);
         let mut round = self.shared.round.lock().unwrap();
-        if let Some(code) = round.left {
-            return Err(code);
-        }
         let number = round.number;
-        self.round.store(number, Ordering::Relaxed);
         let numbers = &mut round.numbers[number % 2];
         if numbers.len() < at + own.len() {
             numbers.resize(at + own.len(), 0.0);
@@ -50,21 +44,14 @@ impl Exchange for Meeting {
             (round.arrived, round.number) = (0, number + 1);
             self.shared.changed.notify_all();
         }
-        Ok(())
-    }
-
-    fn wait(&self) -> Result<(), u32> {
-        let (round, number) = (self.shared.round.lock().unwrap(), self.round.load(Ordering::Relaxed));
         let round = self.shared.changed.wait_while(round, |round| round.number == number && round.left.is_none()).unwrap();
-        match round.left {
-            Some(code) if round.number == number => Err(code),
-            _ => Ok(()),
+        if round.number == number
+            && let Some(code) = round.left
+        {
+            return Err(code);
         }
-    }
-
-    fn read(&self, from: usize, target: &mut [f32]) {
-        let round = self.shared.round.lock().unwrap();
-        target.copy_from_slice(&round.numbers[self.round.load(Ordering::Relaxed) % 2][from..from + target.len()]);
+        all.copy_from_slice(&round.numbers[number % 2][..all.len()]);
+        Ok(())
     }
 
     fn leave(&self, code: u32) {
@@ -104,7 +91,7 @@ pub fn ranks<T: Send>(ranks: usize, work: impl Fn(Meeting) -> T + Sync) -> Vec<T
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..ranks)
             .map(|number| {
-                let meeting = Meeting { rank: Rank::new(number, ranks).unwrap(), round: Arc::default(), shared: Arc::clone(&shared) };
+                let meeting = Meeting { rank: Rank::new(number, ranks).unwrap(), shared: Arc::clone(&shared) };
                 let work = &work;
                 scope.spawn(move || work(meeting))
             })
