@@ -1,7 +1,7 @@
 /** The body of `POST /v1/responses`, and of what counts its tokens. */
 import * as z from "zod";
 import { unmatchedResult } from "../../contracts/tools.ts";
-import { generationFields, metadata, tokenCount } from "./generation-fields.ts";
+import { generationFields, tokenCount } from "./generation-fields.ts";
 import { topLogprobsLimit } from "./limits.ts";
 import { accepted, among, asksNothing, isAbsent, isEmptyArray, refusedFlag, unsupported } from "./parse.ts";
 import { choiceRefusal, responseToolChoice, responseTools, type ToolFields } from "./tools.ts";

@@ -36,7 +36,7 @@ function indentOf(value: Value): string | undefined {
 
 function write(value: Value, form: Form, line: string): string {
   if (value === null) return "null";
-  if (["boolean", "number", "bigint"].includes(typeof value)) return String(value);
+  if (typeof value === "boolean" || typeof value === "number" || typeof value === "bigint") return String(value);
   if (typeof value === "string") return quoted(value, form);
   if (value instanceof Float) return jsonFloat(value.value);
   const next = form.indent === undefined ? "" : line + form.indent;

@@ -102,12 +102,12 @@ async function beside(others: number): Promise<() => Promise<void>> {
 async function arrivalsOf(stream: ReadableStream<Uint8Array>): Promise<number[]> {
   const arrivals: number[] = [];
   const reader = stream.getReader();
-  let isOver = false;
+  const reading = { isOver: false };
   const read = (async () => {
     while (!(await reader.read()).done) arrivals.push(Date.now());
-    isOver = true;
+    reading.isOver = true;
   })();
-  while (!isOver) await vi.advanceTimersByTimeAsync(5);
+  while (!reading.isOver) await vi.advanceTimersByTimeAsync(5);
   await read;
   return arrivals;
 }
