@@ -2,7 +2,7 @@
 import { ByteLines } from "../encoding/lines.ts";
 import { brokenAnswer } from "./call.ts";
 import { ServiceError } from "./errors.ts";
-import type { OpenStream, StreamEntry } from "./session.ts";
+import type { StreamEntry } from "./session.ts";
 
 /** What a `failed` entry holds: the answer itself has ended, and every other reader hears the same. */
 export class AnswerFailed extends ServiceError {}
@@ -10,7 +10,7 @@ export class AnswerFailed extends ServiceError {}
 /**
  * Reads entries back, whatever the chunking, until the terminal one: those together that one chunk has brought, never none. Throws the
  * {@link AnswerFailed} that a `failed` entry is, or the {@link ServiceError} that a broken stream is; returning early cancels the source, and so
- * does `signal`, which frees a reader that waits. `known` are the lines before the stream, as an {@link OpenStream} has them.
+ * does `signal`, which frees a reader that waits. `known` are the lines before the stream, as an `OpenStream` has them.
  */
 export async function* decodeEntries(
   stream: ReadableStream<Uint8Array>,

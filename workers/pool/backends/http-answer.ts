@@ -1,7 +1,6 @@
 /** One question to a server over HTTP and its answer, streamed or whole, in any dialect. */
 import type { GenerateEvent, GenerateRequest, ModelDescription, TokenLogprob } from "../../contracts/engine.ts";
 import { Answer, checkedScore, type AnswerPart } from "./answer.ts";
-import type { EventBatches } from "./contract.ts";
 import { malformed } from "./failures.ts";
 import { boundedText, bytesOf, type ReplicaHttp } from "./replica-http.ts";
 import { serverEvents } from "./server-events.ts";

@@ -31,8 +31,7 @@ export async function* serverEvents(
     while (!values.ended) {
       const chunks = await held.next();
       if (chunks === undefined) return;
-      const { found, wrong } = values.of(chunks);
-      const areLast = values.ended && wrong === undefined;
+      const { found, wrong, areLast } = values.of(chunks);
       if (found.length > 0 || areLast) yield { values: found, areLast };
       if (wrong !== undefined) throw wrong.cause;
     }
@@ -67,14 +66,18 @@ class EventValues {
   }
 
   /** Those that are whole with these chunks, up to what is wrong. */
-  of(chunks: readonly Uint8Array[]): { readonly found: unknown[]; readonly wrong?: { readonly cause: unknown } } {
+  of(chunks: readonly Uint8Array[]): {
+    readonly found: unknown[];
+    readonly areLast: boolean;
+    readonly wrong?: { readonly cause: unknown };
+  } {
     this.#found = [];
     try {
       for (const chunk of chunks) this.#add(chunk);
     } catch (cause) {
-      return { found: this.#found, wrong: { cause } };
+      return { found: this.#found, areLast: false, wrong: { cause } };
     }
-    return { found: this.#found };
+    return { found: this.#found, areLast: this.ended };
   }
 
   #add(chunk: Uint8Array): void {
