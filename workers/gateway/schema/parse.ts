@@ -11,7 +11,8 @@ export function isAbsent(value: unknown): value is null | undefined {
 }
 
 /** What is not an array is `refused`; of what it may hold, others say more. */
-export const anyArray = (refused: string) => z.array(z.unknown(), { error: ({ code }: { readonly code?: string }) => (code === "invalid_type" ? refused : undefined) });
+export const anyArray = (refused: string) =>
+  z.array(z.unknown(), { error: ({ code }: { readonly code?: string }) => (code === "invalid_type" ? refused : undefined) });
 
 /** A list of nothing asks for nothing. */
 export const isEmptyArray = (value: unknown) => Array.isArray(value) && value.length === 0;

@@ -6,7 +6,6 @@ import type { SessionEnvironment } from "../../../../workers/session/environment
 import { failure, json, request } from "../../support/gateway-client.ts";
 import { SessionClient } from "../../support/session-client.ts";
 import { tenantOf } from "../../support/stores.ts";
-import type { StreamObject } from "../../../../workers/session/answers/stream-object.ts";
 import { streamObjectName } from "../../../../workers/session/ids/ids.ts";
 import { sessionObject } from "./support.ts";
 
@@ -63,7 +62,7 @@ async function lose(object: DurableObjectStub): Promise<void> {
 }
 
 const listed = async (response: Response): Promise<string[]> =>
-  ((await response.json()) as { data: { id: string }[] }).data.map(({ id }) => id);
+  (await response.json<{ data: { id: string }[] }>()).data.map(({ id }) => id);
 
 async function expectAway(response: Response): Promise<void> {
   expect([response.status, await failure(response)]).toMatchObject([503, { code: "session_unavailable" }]);
@@ -72,8 +71,8 @@ async function expectAway(response: Response): Promise<void> {
 test("a list says that it cannot be told where one of its sessions cannot be asked, and is whole again afterwards", async () => {
   const { client, one, other, context } = await filled();
   expect((await listed(await client.call("GET", "/v1/sessions"))).toSorted()).toEqual([one, other].toSorted());
-  await lose((await sessionObject(client, one)) as unknown as DurableObjectStub);
-  const { failed, empty } = await fill((await sessionObject(client, one)) as unknown as DurableObjectStub);
+  await lose(await sessionObject(client, one));
+  const { failed, empty } = await fill(await sessionObject(client, one));
   await expectAway(await client.call("GET", "/v1/sessions"));
   await expectAway(await client.call("GET", `/v1/sessions/${one}`));
   expect(failed()).toBeGreaterThan(0);
@@ -88,7 +87,7 @@ test.each(["/v1/sessions", "/v1/contexts", "/v1/shares", "/v1/usage"])(
   "%s is not empty where the directory cannot be read",
   async (path) => {
     const { client } = await filled();
-    const { failed } = await fill(bindings.DIRECTORY_OBJECT.getByName(await tenantOf(client.key)) as unknown as DurableObjectStub);
+    const { failed } = await fill(bindings.DIRECTORY_OBJECT.getByName(await tenantOf(client.key)));
     await expectAway(await client.call("GET", path));
     expect(failed()).toBeGreaterThan(0);
   },
@@ -96,7 +95,7 @@ test.each(["/v1/sessions", "/v1/contexts", "/v1/shares", "/v1/usage"])(
 
 test("what a key uses is not nothing where its account cannot be read", async () => {
   const { client } = await filled();
-  const { failed } = await fill(bindings.TENANT_OBJECT.getByName(await tenantOf(client.key)) as unknown as DurableObjectStub);
+  const { failed } = await fill(bindings.TENANT_OBJECT.getByName(await tenantOf(client.key)));
   await expectAway(await client.call("GET", "/v1/usage"));
   expect(failed()).toBeGreaterThan(0);
 });
@@ -107,8 +106,7 @@ test("a stream that cannot be read now is not unknown, whoever asks meanwhile", 
   const response = await request("/v1/chat/completions", json(body, client.headers));
   const stream = response.headers.get("x-spikingbrain-stream") ?? "none";
   await response.text();
-  const object = () =>
-    (bindings.STREAM_OBJECT as unknown as DurableObjectNamespace<StreamObject>).getByName(streamObjectName(stream) ?? "");
+  const object = () => bindings.STREAM_OBJECT.getByName(streamObjectName(stream) ?? "");
   await lose(object());
   const tenant = await tenantOf(client.key);
   const attempts = await runInDurableObject(object(), async (instance, { storage: { sql } }) => {
