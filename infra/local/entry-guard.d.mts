@@ -4,5 +4,6 @@ export interface Entry {
 export interface GuardOptions {
   readonly anyHost: boolean;
   readonly startId: string;
+  readonly first?: { readonly worker: string; readonly paths: readonly string[] } | null;
 }
 export function guarded(entry: Entry, options: GuardOptions): Entry;

@@ -276,7 +276,7 @@ async function lose(namespace: string, name: Promise<string>): Promise<void> {
   await expect(call).rejects.toThrow("lost");
 }
 
-test(`${String(steps)} steps with seed ${String(seed)}: every answer is the oracle's`, { timeout: 300_000 }, async () => {
+test(`${String(steps)} steps with seed ${String(seed)}: every answer is the oracle's`, { timeout: 900_000 }, async () => {
   const walk = new Walk(seeded(seed));
   for (let step = 0; step < steps; step++) await walk.step();
   console.log(JSON.stringify({ hits: walk.hits, ...walk.counts }));
