@@ -67,7 +67,7 @@ test("choices have seeds of their own, and the last of all seeds is followed by 
 });
 
 test("only the seed of the request is read digit by digit", async () => {
-  const response = await send("completions", '"seed":9007199254740993,"metadata":{"seed":9007199254740993}');
+  const response = await send("completions", '"seed":9007199254740993,"metadata":{"seed":"9007199254740993"}');
   expect(response.status).toBe(200);
   expect(engine.calls[0]?.sampling.seed).toBe("9007199254740993");
 });

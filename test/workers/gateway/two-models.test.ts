@@ -121,8 +121,8 @@ describe("what is kept belongs to its model", () => {
     const { STREAM_OBJECT } = env as unknown as { STREAM_OBJECT: DurableObjectNamespace };
     await runInDurableObject(STREAM_OBJECT.getByName(streamObjectName(stream) ?? ""), (_object, { storage }) => {
       const changed = storage.sql.exec(
-        "UPDATE order_parts SET bytes = CAST(replace(CAST(bytes AS TEXT), ?, ?) AS BLOB) WHERE name = ?",
-        ...["4".repeat(64), "5".repeat(64), `${stream} text`],
+        "UPDATE orders SET text = CAST(replace(CAST(text AS TEXT), ?, ?) AS BLOB) WHERE stream = ?",
+        ...["4".repeat(64), "5".repeat(64), stream],
       );
       expect(changed.rowsWritten).toBeGreaterThan(0);
     });

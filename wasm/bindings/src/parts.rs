@@ -1,9 +1,9 @@
 //! The surface of an engine that holds a part of a model: passes on their way through the parts, and states in each of them.
 
 use crate::bytes::{self, all, floats, of_floats};
-use crate::wire::{CutRanges, FileShare};
 use crate::engine::{Engine, pairs};
 use crate::thrown::{Thrown, parsed, thrown, written};
+use crate::wire::{CutRanges, FileShare};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use spikingbrain_engine::Error;
 use spikingbrain_engine::config::Cut;
