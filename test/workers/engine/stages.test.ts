@@ -165,16 +165,20 @@ test("a stage's object that begins anew in its isolate frees what the earlier on
   const { engine } = stages;
   const staged = new TestedBackend(engine);
   const changes = { prompt: prompt(40, 1), maxTokens: 24 };
-  await collect(await ask(staged, changes));
+  const answerOverDeath = async () => {
+    const outcome = await ask(staged, changes);
+    if (!outcome.ok) throw new Error(outcome.failure.message);
+    const events: GenerateEvent[] = [];
+    for await (const event of decodeEvents(outcome.value)) {
+      events.push(event);
+      if (events.length === 7) stages.kill(2, false);
+    }
+    expect(events).toEqual(await collect(await ask(whole, changes)));
+  };
+  // The engine keeps the room for two sequences at once that the first death asks for.
+  await answerOverDeath();
   const free = await settledFreeBytes(staged);
-  const outcome = await ask(staged, changes);
-  if (!outcome.ok) throw new Error(outcome.failure.message);
-  const events: GenerateEvent[] = [];
-  for await (const event of decodeEvents(outcome.value)) {
-    events.push(event);
-    if (events.length === 7) stages.kill(2, false);
-  }
-  expect(events).toEqual(await collect(await ask(whole, changes)));
+  await answerOverDeath();
   await expect.poll(() => engine.freeStateBytes()).toBe(free);
 });
 
