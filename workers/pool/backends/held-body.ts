@@ -1,25 +1,19 @@
 /**
- * A replica's stream as it is read: chunks that come faster than is worth sending each of them are taken together. A chunk passes through four Workers
- * on its way to the client and costs each of them far more than a token does. Nothing waits before the answer's first token, nor does its end, nor
- * does a token of a model that sends them no faster than somebody sees them come.
+ * A replica's stream as it is read: chunks that come faster than `hold` one after another are taken together. A chunk passes through four Workers on
+ * its way to the client and costs each of them far more than a token does. Nothing waits before the answer's first token, nor does its end.
  */
 import { ServiceError } from "../../contracts/errors.ts";
 import { Waits } from "../../waiting/waits.ts";
 import { brokeOff } from "./failures.ts";
 
 /**
- * How long chunks wait for others in all, milliseconds, while others come. Of many streams each waits a little longer, and longer still where the
- * isolate has so little time that its timers end late: otherwise each stream more makes all others slower until no two chunks of one come together.
+ * How long chunks wait for others, milliseconds. A model with a token every ten milliseconds is not held up at all while a few streams run. Of many
+ * streams each waits a little longer, and longer still where the isolate has so little time that its timers end late: otherwise each stream more
+ * makes all others slower until no two chunks of one come together.
  */
 const holdMilliseconds = { least: 10, ofStream: 4, mostOfStreams: 100, mostOfLateness: 250 } as const;
 /** A chunk's way through the Workers takes about eight iterations of the event loop. It waits for twice that. */
 const holdsOfLateness = 16;
-/**
- * How long a chunk waits for the next one, milliseconds, and by how much of the lateness longer. A stream whose chunks lie further apart than that is
- * sent as it comes, however many there are: a reader sees tokens come one by one up to some hundred a second.
- */
-const silenceMilliseconds = 10;
-const silencesOfLateness = 2;
 /** Of the newest timer in what is known of all. */
 const newestShare = 0.3;
 /** More than that waits for nothing. */
@@ -29,21 +23,14 @@ const mostHeldBytes = 65_536;
 let streams = 0;
 /** By how much its timers end late; milliseconds. */
 let lateness = 0;
-/** When the newest of them ended, Unix milliseconds: where nothing waits, one is set for its own sake now and then. */
-let learned = Number.NEGATIVE_INFINITY;
-const learnEveryMilliseconds = 100;
-const shortestMilliseconds = 1;
 
 function holdTime(): number {
   const { least, ofStream, mostOfStreams, mostOfLateness } = holdMilliseconds;
   return Math.max(least, Math.min(mostOfStreams, ofStream * streams), Math.min(mostOfLateness, holdsOfLateness * lateness));
 }
 
-const silenceTime = (): number => Math.max(silenceMilliseconds, silencesOfLateness * lateness);
-
 /** No more of one timer than what makes the longest hold: a clock that is set says nothing of the others. */
 function learn(late: number): void {
-  learned = Date.now();
   lateness += newestShare * (Math.min(holdMilliseconds.mostOfLateness / holdsOfLateness, Math.max(0, late)) - lateness);
 }
 
@@ -57,10 +44,6 @@ export class HeldBody {
   #pending: Promise<ReadableStreamReadResult<Uint8Array>> | undefined;
   /** When the last went on; Unix milliseconds. */
   #last = Number.NEGATIVE_INFINITY;
-  /** When the newest chunk came; Unix milliseconds. */
-  #came = Date.now();
-  /** How long after the ones before them the two newest chunks came: what has been held up on its way comes in a heap, behind a longer wait. */
-  #apart: readonly [number, number] = [0, 0];
 
   /** `mayWait`: whether what comes next may wait for more. */
   constructor(body: ReadableStream<Uint8Array>, mayWait: () => boolean) {
@@ -75,7 +58,8 @@ export class HeldBody {
       throw new ServiceError(brokeOff());
     });
     if (first.done) return undefined;
-    const chunks = [this.#taken(first.value)];
+    this.#pending = undefined;
+    const chunks = [first.value];
     if (this.#mayWait() && !isLast(first.value)) await this.#addTo(chunks);
     this.#last = Date.now();
     return chunks;
@@ -93,32 +77,16 @@ export class HeldBody {
     const since = Date.now();
     const hold = holdTime();
     const due = Math.min(this.#last + hold, since + hold);
-    const toLearn = Math.abs(since - learned) < learnEveryMilliseconds ? since : since + shortestMilliseconds;
     let bytes = 0;
-    for (let now = since; now >= since && bytes < mostHeldBytes; now = Date.now()) {
-      const end = Math.max(this.#waitsUntil(now, due), toLearn);
-      if (end <= now) return;
-      const more = await this.#waits.within(this.#read(), end - now, () => "late" as const).catch(() => "broken" as const);
-      if (more === "late") learn(Date.now() - end);
+    for (let now = since; now < due && now >= since && bytes < mostHeldBytes; now = Date.now()) {
+      const more = await this.#waits.within(this.#read(), due - now, () => "late" as const).catch(() => "broken" as const);
+      if (more === "late") learn(Date.now() - due);
       if (typeof more === "string" || more.done) return;
-      chunks.push(this.#taken(more.value));
+      this.#pending = undefined;
+      chunks.push(more.value);
       bytes += more.value.byteLength;
       if (isLast(more.value)) return;
     }
-  }
-
-  /** For the next chunk; no longer than now where that is not expected soon. */
-  #waitsUntil(now: number, due: number): number {
-    const silence = silenceTime();
-    return Math.min(...this.#apart) > silence ? now : Math.min(due, now + silence);
-  }
-
-  #taken(chunk: Uint8Array): Uint8Array {
-    const now = Date.now();
-    this.#pending = undefined;
-    this.#apart = [this.#apart[1], now - this.#came];
-    this.#came = now;
-    return chunk;
   }
 
   #read(): Promise<ReadableStreamReadResult<Uint8Array>> {
