@@ -108,8 +108,9 @@ describe("the page on the real stack", () => {
 
   it("remembers at the edge: a reload during an answer goes on, the next turn reads only itself, and a fork goes its own way", async () => {
     await setNumber("Temperature", "0");
-    await setNumber("Max tokens", "60");
-    await send(page, "Count from one to thirty in words.");
+    await setNumber("Max tokens", "200");
+    // Long enough that it still runs when the page comes back, on a fast machine too.
+    await send(page, "Write a very long story about a river.");
     await waitForStatus(page, "streaming");
     await page.reload();
     await waitForStatus(page, "done");

@@ -1,8 +1,8 @@
 /** A model in stages answers as the whole does: the same tokens, scores and state files, also when a stage dies in mid-stream. */
 import { readFileSync } from "node:fs";
-import { describe, expect, it, test, vi } from "vitest";
+import { afterEach, describe, expect, it, test, vi } from "vitest";
 import { inRepository } from "../../../infra/local/paths.ts";
-import { initSync, ModelLoader } from "../../../wasm/pkg/relaxed/spikingbrain.js";
+import { initSync, ModelLoader, type Engine } from "../../../wasm/pkg/relaxed/spikingbrain.js";
 import type { GenerateEvent, SamplingParameters, StateSource } from "../../../workers/contracts/engine.ts";
 import type { Cut } from "../../../workers/contracts/stages.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
@@ -15,10 +15,22 @@ import { digests, stagesOf, TestedBackend, type LoadPart } from "./staged-backen
 
 initSync({ module: readFileSync(inRepository("wasm/pkg/relaxed/spikingbrain_bg.wasm")) });
 
-const loadPart: LoadPart = (options = {}) => {
+/** Freed after each test: they share one memory, where what is collected later would look as if a test had given it back. */
+const parts: Engine[] = [];
+afterEach(() => {
+  for (const part of parts.splice(0)) part.free();
+});
+
+const load = (options: Parameters<LoadPart>[0] = {}) => {
   const loader = new ModelLoader(JSON.stringify({ kvType: "int8", memoryLimitBytes: 121 << 20, ...options }));
   loader.push(readFileSync(inRepository("test/golden/seven.gguf")));
   return loader.finish();
+};
+
+const loadPart: LoadPart = (options) => {
+  const part = load(options);
+  parts.push(part);
+  return part;
 };
 
 const vocabulary = 29;
@@ -27,7 +39,7 @@ const cuts = evenCuts(sublayers, vocabulary, 3);
 const prompt = (length: number, first: number): number[] => Array.from({ length }, (_, at) => (at * 7 + first) % vocabulary);
 const drawn = (seed: string): Partial<SamplingParameters> => ({ temperature: 0.9, topP: 0.95, seed, repetitionPenalty: 1.1 });
 
-const whole = new TestedBackend(loadPart(digests));
+const whole = new TestedBackend(load(digests));
 
 /** Events without when they came: reports of reading depend on how steps are cut. */
 const told = (events: readonly GenerateEvent[]): readonly GenerateEvent[] => events.filter(({ type }) => type !== "read");
