@@ -1,17 +1,14 @@
 /** The configuration that a Worker is deployed with: its wrangler.toml under the deployment's names, with its variables and resources. */
 import { resolve } from "node:path";
 import type { Unstable_RawConfig } from "wrangler";
+import { deployedName } from "./deployed-name.ts";
 import type { Resources } from "./resources.ts";
 import type { DeploySettings } from "./settings-file.ts";
-import { baseName, type Worker } from "./workers.ts";
+import type { Worker } from "./workers.ts";
 
 /** The role that the public reaches. */
 export const publicRole = "gateway";
 const poolRole = "pool";
-
-export function deployedName({ name }: Pick<DeploySettings, "name">, inRepositoryName: string): string {
-  return name + inRepositoryName.slice(baseName.length);
-}
 
 export function deployedConfiguration(worker: Worker, settings: DeploySettings, resources: Resources): Unstable_RawConfig {
   const { raw, folder, role } = worker;

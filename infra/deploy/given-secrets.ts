@@ -7,7 +7,7 @@ import { accessToken } from "../../workers/pool/registry/replica-keys.ts";
 import { registrySettings } from "../../workers/pool/registry/settings.ts";
 import { staticReplicas } from "../../workers/pool/registry/static-list.ts";
 import { checkSettings } from "../../workers/session/settings.ts";
-import { deployedName } from "./configuration.ts";
+import { deployedName } from "./deployed-name.ts";
 import { requiredSecretsOf, secretsOf, type Secrets } from "./secrets.ts";
 import type { DeploySettings } from "./settings-file.ts";
 import type { Worker } from "./workers.ts";

@@ -1,6 +1,6 @@
 /** The bucket and the namespace that states lie in: looked up by name, and made where they are not there. */
 import * as z from "zod";
-import { deployedName } from "./configuration.ts";
+import { deployedName } from "./deployed-name.ts";
 import type { DeploySettings } from "./settings-file.ts";
 import { baseName, type Worker } from "./workers.ts";
 import { wranglerJson, type Wrangler } from "./wrangler.ts";

@@ -1,6 +1,7 @@
 /** A backend that says it can what it can't is found out by the suite, and what it doesn't say is left out with a reason. */
 import { describe, expect, test, vi } from "vitest";
-import { abilities, missingAbility, type Ability } from "../../workers/contracts/abilities.ts";
+import { missingAbility } from "../../workers/contracts/request/missing-ability.ts";
+import { abilities, type Ability } from "../../workers/contracts/abilities.ts";
 import type { GenerateRequest } from "../../workers/contracts/engine.ts";
 import { endOfTurn, tinyManifest, tinyTokenizer } from "../workers/support/tiny-tokenizer.ts";
 import { ToyBackend } from "../workers/support/toy-backend.ts";

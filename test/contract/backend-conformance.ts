@@ -2,7 +2,8 @@
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { GenerateEvent, GenerateRequest, GenerationBackend, ModelDescription } from "../../workers/contracts/engine.ts";
 import { addSpikes, layerTotals, noSpikes } from "../../workers/contracts/spikes.ts";
-import { abilities, missingAbility } from "../../workers/contracts/abilities.ts";
+import { missingAbility } from "../../workers/contracts/request/missing-ability.ts";
+import { abilities } from "../../workers/contracts/abilities.ts";
 import { abilityProofs } from "./ability-proofs.ts";
 import { casesOf, type Can } from "./cases.ts";
 import { collect, generate, greedy, openStream, valueOf, testedBackend, type TestedBackend, type TestRequest } from "./generation.ts";

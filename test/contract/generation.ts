@@ -1,11 +1,6 @@
 /** Asks a backend for tokens and reads everything it sends. */
-import {
-  greedyParameters,
-  type GenerateEvent,
-  type GenerateRequest,
-  type GenerationBackend,
-  type Outcome,
-} from "../../workers/contracts/engine.ts";
+import type { Outcome } from "../../workers/contracts/outcome.ts";
+import { greedyParameters, type GenerateEvent, type GenerateRequest, type GenerationBackend } from "../../workers/contracts/engine.ts";
 import { pause } from "../../workers/waiting/within.ts";
 
 export interface Generated {

@@ -1,6 +1,7 @@
 /** State files of a test: those that events brought, and those that a request starts from. */
 import { RpcTarget } from "cloudflare:workers";
-import type { GenerateEvent, Outcome, StateSource } from "../../workers/contracts/engine.ts";
+import type { Outcome } from "../../workers/contracts/outcome.ts";
+import type { GenerateEvent, StateSource } from "../../workers/contracts/engine.ts";
 import { joined } from "../../workers/encoding/joined.ts";
 
 /** The files that came whole, by their tokens. */

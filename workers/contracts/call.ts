@@ -1,5 +1,5 @@
 /** Calls between Workers: their values, or the failure that says which service refused or was not there. */
-import type { Outcome } from "./engine.ts";
+import type { Outcome } from "./outcome.ts";
 import { ServiceError, type ServiceFailure } from "./errors.ts";
 import { release } from "./release.ts";
 

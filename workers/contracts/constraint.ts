@@ -3,7 +3,7 @@
  * to it takes the tokens that cannot lead to such a text from the choice, before temperature and everything after it. Log-probabilities are those of
  * the model, as without a constraint.
  */
-import type { Outcome } from "./engine.ts";
+import type { Outcome } from "./outcome.ts";
 import type { ServiceFailure } from "./errors.ts";
 import { invalidField } from "./request/failures.ts";
 

@@ -3,8 +3,10 @@
  * and its state is where every question starts, so that a question costs its own tokens, however long the input is.
  */
 import type { Ability } from "./abilities.ts";
-import type { ModelVersion } from "./engine.ts";
-import type { CacheReport, TenantId, TranscriptMessage } from "./session.ts";
+import type { ModelVersion } from "./model-version.ts";
+import type { CacheReport } from "./cache-report.ts";
+import type { TenantId } from "./tenant.ts";
+import type { TranscriptMessage } from "./transcript.ts";
 
 export interface DecisionOrder {
   readonly tenant: TenantId | null;

@@ -5,6 +5,8 @@
 import type { Ability } from "./abilities.ts";
 import type { Constraint } from "./constraint.ts";
 import type { BackendFinish } from "./finish.ts";
+import type { ModelVersion } from "./model-version.ts";
+import type { Outcome } from "./outcome.ts";
 import type { ServiceFailure } from "./errors.ts";
 import type { SpikeCounts, SpikesByLayer, SpikingMode } from "./spikes.ts";
 import type { StateDescription, StateReport } from "./state.ts";
@@ -216,16 +218,6 @@ export type GenerateEvent =
     }
   | { readonly type: "error"; readonly failure: ServiceFailure };
 
-/** One model, exactly: after a deployment the same id may name other weights, or another tokenizer. */
-export interface ModelVersion {
-  /** Public model id, as in `/v1/models`. */
-  readonly id: string;
-  /** sha256 of the weights file, hex. */
-  readonly digest: string;
-  /** sha256 of what the tokenizer is made from, hex. */
-  readonly tokenizerDigest: string;
-}
-
 /** What a backend serves; constant while it lives. */
 export interface ModelDescription extends ModelVersion {
   readonly architecture: string;
@@ -257,8 +249,6 @@ export interface EngineLoad {
   /** Tokens sampled since the object started; lets a test see that an aborted stream costs nothing more. */
   readonly generatedTokens: number;
 }
-
-export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: ServiceFailure };
 
 /**
  * The RPC surface of a backend. Refusals that are known before the first token (too long, overloaded, no model) come as

@@ -3,7 +3,8 @@
  * as `ok: false`. Going on elsewhere in the middle of an answer is the caller's part: it asks again, and names those that have failed.
  */
 import type { Caller } from "./caller.ts";
-import type { GenerateRequest, ModelDescription, Outcome } from "./engine.ts";
+import type { Outcome } from "./outcome.ts";
+import type { GenerateRequest, ModelDescription } from "./engine.ts";
 
 /** What a plan goes by beside the request itself. */
 export interface PlacementWishes {

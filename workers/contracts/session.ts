@@ -7,25 +7,15 @@ import type { TurnFinish } from "./finish.ts";
 import type { Ability } from "./abilities.ts";
 import type { ChoiceEvent, Job } from "./choice.ts";
 import type { DecisionOrder, DecisionScores } from "./decisions.ts";
-import type { ModelVersion, Outcome, TokenUsage } from "./engine.ts";
+import type { CacheReport } from "./cache-report.ts";
+import type { ModelVersion } from "./model-version.ts";
+import type { Outcome } from "./outcome.ts";
+import type { TokenUsage } from "./engine.ts";
+import type { TenantId } from "./tenant.ts";
+import type { TranscriptMessage } from "./transcript.ts";
 import type { ServiceFailure } from "./errors.ts";
 import type { Placed } from "./pool.ts";
 import type { ToldFunction } from "./tools.ts";
-
-/**
- * Whose data something is: 32 lower-case hex digits derived from the key that was sent. Requests without a key have no tenant: nothing of
- * theirs is kept or found, so that strangers share neither state nor timing.
- */
-export type TenantId = string;
-
-/** How the state of what a request repeats was found: `x-spikingbrain-cache` says it. */
-export interface CacheReport {
-  readonly outcome: "hit" | "miss" | "rejected";
-  /** Prompt tokens whose state was there. */
-  readonly tokens: number;
-  /** One word or a few, for people: why not, or from which tier. */
-  readonly reason: string;
-}
 
 /** A request that generates, once its stream has a name. */
 export interface GenerationOrder {
@@ -96,23 +86,6 @@ export interface TokenLimits {
   readonly minTokens: number;
   /** The longest prompt plus answer that the backend takes in one request, in tokens. */
   readonly contextLength: number;
-}
-
-export interface TranscriptMessage {
-  readonly role: "system" | "user" | "assistant" | "tool";
-  readonly content: string;
-  readonly name?: string;
-  /** Functions that the assistant called, after what it said. */
-  readonly calls?: readonly FunctionCall[];
-  /** The call that a tool's message answers. */
-  readonly callId?: string;
-}
-
-export interface FunctionCall {
-  readonly id: string;
-  readonly name: string;
-  /** A JSON object, as text. */
-  readonly arguments: string;
 }
 
 /** A generation's events: JSON lines of {@link StreamEntry}, from the first or after one already seen, then live, then the end. */

@@ -1,5 +1,5 @@
 /** Functions that an answer may call, in the form that every endpoint's own words are turned into; their calls are {@link FunctionCall}. */
-import type { FunctionCall, TranscriptMessage } from "./session.ts";
+import type { FunctionCall, TranscriptMessage } from "./transcript.ts";
 
 export interface FunctionTool {
   readonly name: string;

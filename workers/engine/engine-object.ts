@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Ability } from "../contracts/abilities.ts";
-import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription } from "../contracts/engine.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { OncePerIsolate } from "../waiting/once-per-isolate.ts";
 import { pause } from "../waiting/within.ts";

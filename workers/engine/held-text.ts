@@ -3,7 +3,7 @@
  * the answer's tokens: where that Worker is gone, the text is opened anew with the tokens so far, and goes on as it would have gone on.
  */
 import type { GrammarOrder, GrammarService, GrammarStep, OpenedText } from "../contracts/constraint.ts";
-import type { Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
 import { release } from "../contracts/release.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { engineUnavailable } from "./failures.ts";

@@ -1,7 +1,8 @@
 /** The engine Worker: no public routes, only the RPC surface that the gateway and the session Worker are bound to. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { internalFailure, isMistake } from "../contracts/call.ts";
-import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { engineUnavailable } from "./failures.ts";

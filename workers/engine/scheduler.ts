@@ -5,7 +5,7 @@
  * that has less than another, somebody gives way (`giving-way.ts`).
  * States go in and out by a chunk at a time, beside the steps.
  */
-import type { Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
 import { ServiceError, type ServiceFailure } from "../contracts/errors.ts";
 import { BetweenPasses } from "./between-passes.ts";
 import { engineErrorCode, StatesLost, type ComputingEngine } from "./engine-surface.ts";

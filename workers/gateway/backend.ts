@@ -1,10 +1,12 @@
 /** What the gateway asks of other Workers: the pool for what its models can, the session service for everything else. */
 import { unwrap, type Service } from "../contracts/call.ts";
-import type { ModelDescription, ModelVersion, Outcome } from "../contracts/engine.ts";
+import type { ModelVersion } from "../contracts/model-version.ts";
+import type { Outcome } from "../contracts/outcome.ts";
+import type { TenantId } from "../contracts/tenant.ts";
+import type { ModelDescription } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { release } from "../contracts/release.ts";
 import type { ModelCard } from "../contracts/model-files.ts";
-import type { TenantId } from "../contracts/session.ts";
 import { modelUnavailable } from "../models/failures.ts";
 import { newest, same, whyUnavailable } from "../models/version.ts";
 import type { Environment } from "./environment.ts";

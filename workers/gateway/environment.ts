@@ -2,7 +2,8 @@
 import type { Context } from "hono";
 import type { GrammarService } from "../contracts/constraint.ts";
 import type { PoolBackend } from "../contracts/pool.ts";
-import type { SessionBackend, TenantId } from "../contracts/session.ts";
+import type { TenantId } from "../contracts/tenant.ts";
+import type { SessionBackend } from "../contracts/session.ts";
 import type { GatewaySettings } from "./settings.ts";
 
 export interface Environment {

@@ -3,7 +3,7 @@ import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import code from "../../wasm/pkg/grammar/grammar.wasm";
 import { internalFailure } from "../contracts/call.ts";
 import type { Constraint, GrammarOrder, GrammarService, GrammarStep, OpenedText, TextMatcher } from "../contracts/constraint.ts";
-import type { Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { ModelAssets } from "../models/catalog.ts";
 import { modelOfVersion } from "../models/served-model.ts";

@@ -3,7 +3,7 @@
  * at its end. The grammar that holds an answer to it is here too: a call's arguments always fit their schema, and names are those that were offered.
  */
 import type { Constraint } from "../contracts/constraint.ts";
-import type { FunctionCall } from "../contracts/session.ts";
+import type { FunctionCall } from "../contracts/transcript.ts";
 import type { AskedTools, ToldFunction } from "../contracts/tools.ts";
 import { parseExact } from "../encoding/exact-json.ts";
 

@@ -1,5 +1,5 @@
 /** Chat messages as token ids: a last message of the assistant is continued, any other is answered. */
-import type { TranscriptMessage } from "../contracts/session.ts";
+import type { TranscriptMessage } from "../contracts/transcript.ts";
 import type { ToldFunction } from "../contracts/tools.ts";
 import { withPythonNumbers } from "../encoding/exact-json.ts";
 import { invalidRequest } from "../tokenizer/failures.ts";

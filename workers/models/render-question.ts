@@ -1,5 +1,5 @@
 /** What is asked about, and a question about it, as token ids: the first is read once, and every question follows it. */
-import type { TranscriptMessage } from "../contracts/session.ts";
+import type { TranscriptMessage } from "../contracts/transcript.ts";
 import { invalidRequest } from "../tokenizer/failures.ts";
 import type { ChatTemplate } from "../tokenizer/chat-template.ts";
 import type { ServedModel } from "./served-model.ts";

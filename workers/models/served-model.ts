@@ -1,5 +1,5 @@
 /** Models as Workers that make or read text know them: card, tokenizer and chat template, by id. */
-import type { ModelVersion } from "../contracts/engine.ts";
+import type { ModelVersion } from "../contracts/model-version.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { ModelCard, TokenizerFile } from "../contracts/model-files.ts";
 import { ChatTemplate } from "../tokenizer/chat-template.ts";

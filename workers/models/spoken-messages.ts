@@ -3,7 +3,7 @@
  * (`call-form.ts`), what functions gave are `<tool_response>` blocks in a message of the user's, and a name stands in front of what its speaker
  * says. So every chat template renders them, also one that knows of none of these.
  */
-import type { FunctionCall, TranscriptMessage } from "../contracts/session.ts";
+import type { FunctionCall, TranscriptMessage } from "../contracts/transcript.ts";
 import { callText } from "./call-form.ts";
 
 export interface SpokenMessage {

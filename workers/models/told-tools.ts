@@ -2,7 +2,7 @@
  * How a model is told of the functions that it may call. A chat template that has a place for them, and calls in our form, renders them itself, as
  * that of the Qwen2.5 family does. Every other model reads the words of that template at the end of its system message.
  */
-import type { TranscriptMessage } from "../contracts/session.ts";
+import type { TranscriptMessage } from "../contracts/transcript.ts";
 import type { ToldFunction } from "../contracts/tools.ts";
 import type { ChatTemplate } from "../tokenizer/chat-template.ts";
 import { callEnd, callStart, toolOfTemplate } from "./call-form.ts";

@@ -1,5 +1,6 @@
 /** A conversation's next turn as token ids: the first is a prompt as any other, later ones go on where the last one ended. */
-import type { FunctionCall, TranscriptMessage, TurnOrder } from "../contracts/session.ts";
+import type { FunctionCall, TranscriptMessage } from "../contracts/transcript.ts";
+import type { TurnOrder } from "../contracts/session.ts";
 import { unmatchedResult, type ToldFunction } from "../contracts/tools.ts";
 import { invalidRequest } from "../tokenizer/failures.ts";
 import { renderChat } from "./render-chat.ts";

@@ -1,5 +1,7 @@
 /** Which version of a model new work begins with, of those that backends have: one id may name several weights while replicas are replaced. */
-import type { ModelDescription, ModelVersion, Outcome } from "../contracts/engine.ts";
+import type { ModelVersion } from "../contracts/model-version.ts";
+import type { Outcome } from "../contracts/outcome.ts";
+import type { ModelDescription } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { ModelCard } from "../contracts/model-files.ts";
 import { modelUnavailable, noBackend, otherVersion } from "./failures.ts";

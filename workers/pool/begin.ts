@@ -1,6 +1,7 @@
 /** Begins a request at one backend: with its key, within the time that it has to take it, watched from then on. */
 import { waitUntil } from "cloudflare:workers";
-import type { GenerateRequest, Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
+import type { GenerateRequest } from "../contracts/engine.ts";
 import type { PlacedStream } from "../contracts/pool.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 import { within } from "../waiting/within.ts";

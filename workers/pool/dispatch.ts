@@ -1,6 +1,7 @@
 /** From a request to a stream: plans, waits for room where there is none, and tries the candidates until one has taken it. */
 import type { Caller } from "../contracts/caller.ts";
-import type { GenerateRequest, Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
+import type { GenerateRequest } from "../contracts/engine.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { PlacementWishes } from "../contracts/pool.ts";
 import { begin, type Begun } from "./begin.ts";

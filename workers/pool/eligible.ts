@@ -1,6 +1,8 @@
 /** Which backends can take a request, and why the others cannot. Pure. */
-import { missingAbility, type Ability } from "../contracts/abilities.ts";
-import type { GenerateRequest, ModelDescription, ModelVersion } from "../contracts/engine.ts";
+import { missingAbility } from "../contracts/request/missing-ability.ts";
+import type { ModelVersion } from "../contracts/model-version.ts";
+import type { Ability } from "../contracts/abilities.ts";
+import type { GenerateRequest, ModelDescription } from "../contracts/engine.ts";
 import type { HealthView } from "./health.ts";
 import type { Replica, ReplicaLoad } from "./replica.ts";
 

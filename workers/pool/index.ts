@@ -2,7 +2,8 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { internalFailure, unwrap } from "../contracts/call.ts";
 import type { Caller } from "../contracts/caller.ts";
-import type { GenerateRequest, ModelDescription, Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
+import type { GenerateRequest, ModelDescription } from "../contracts/engine.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { ModelAvailability, NodeMessage, NodeReply, PlacedStream, PlacementWishes, PoolBackend } from "../contracts/pool.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";

@@ -5,7 +5,7 @@
  * Of the isolate, for all its requests: a request may not await what another one made, so each looks at plain data from time to time, and takes
  * room in its own turn. One that is gone without leaving is noticed by its silence.
  */
-import type { Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
 import type { ServiceFailure } from "../contracts/errors.ts";
 import type { Clock } from "../waiting/once-per-isolate.ts";
 import { pause } from "../waiting/within.ts";

@@ -1,5 +1,6 @@
 /** A request as a backend takes it that moves no states: it reads the whole text, and keeps nothing of it. */
-import type { GenerateRequest, Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
+import type { GenerateRequest } from "../contracts/engine.ts";
 import { messageOf, stateRejected } from "../contracts/request/failures.ts";
 import { release } from "../contracts/release.ts";
 import type { RequestToPlace } from "./eligible.ts";

@@ -1,6 +1,6 @@
 /** Calls that the session Worker makes: to the pool, and to objects of its own. */
 import { brokenCall, unwrap, type Service } from "../contracts/call.ts";
-import type { Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";
 

@@ -1,6 +1,6 @@
 /** Constructors for the failures that the session Worker itself decides, and how thrown ones leave an object. */
 import { unreachable } from "../contracts/call.ts";
-import type { Outcome } from "../contracts/engine.ts";
+import type { Outcome } from "../contracts/outcome.ts";
 import { ServiceError, type FailureCode, type ServiceFailure } from "../contracts/errors.ts";
 
 function refuse(code: FailureCode, status: number, message: string, param?: string): ServiceFailure {

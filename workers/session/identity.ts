@@ -1,5 +1,5 @@
 /** What a state of a model means something to. */
-import type { ModelVersion } from "../contracts/engine.ts";
+import type { ModelVersion } from "../contracts/model-version.ts";
 import type { ModelIdentity } from "./snapshots/contract.ts";
 
 export function identityOf({ digest, tokenizerDigest }: Pick<ModelVersion, "digest" | "tokenizerDigest">): ModelIdentity {

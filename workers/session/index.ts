@@ -3,7 +3,9 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import { internalFailure } from "../contracts/call.ts";
 import type { Caller } from "../contracts/caller.ts";
 import type { DecisionOrder, DecisionScores } from "../contracts/decisions.ts";
-import type { ModelVersion, Outcome } from "../contracts/engine.ts";
+import type { ModelVersion } from "../contracts/model-version.ts";
+import type { Outcome } from "../contracts/outcome.ts";
+import type { TenantId } from "../contracts/tenant.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type {
   GenerationOrder,
@@ -12,7 +14,6 @@ import type {
   NewSession,
   OpenStream,
   SessionBackend,
-  TenantId,
   TurnMessages,
 } from "../contracts/session.ts";
 import { describeCause, logLine } from "../observe/log-line.ts";

@@ -3,7 +3,8 @@
  * place of `workers/engine`, and whoever calls it need not know.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription } from "../../../workers/contracts/engine.ts";
 import { unreachable } from "../../../workers/contracts/call.ts";
 import { openState } from "../../../workers/contracts/request/open-state.ts";
 import { continued, encodeFront, paths, secretHeader, streamType } from "./wire.ts";

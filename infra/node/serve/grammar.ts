@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { internalFailure } from "../../../workers/contracts/call.ts";
 import type { GrammarService } from "../../../workers/contracts/constraint.ts";
-import type { Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
 import { ServiceError } from "../../../workers/contracts/errors.ts";
 import type { TokenizerFile } from "../../../workers/contracts/model-files.ts";
 import { GrammarTexts, type Text } from "../../../workers/grammar/texts.ts";

@@ -1,5 +1,6 @@
 /** The engine Worker in workerd, timed from outside: its stream is read over HTTP past the gateway (worker/index.ts). */
-import type { GenerateEvent, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
+import type { GenerateEvent, ModelDescription } from "../../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
 import type { Measurement, Participant, Task } from "./participant.ts";
 

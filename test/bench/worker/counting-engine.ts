@@ -3,7 +3,8 @@
  * asked for one, over the same entrypoint and object as the real one.
  */
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
-import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription } from "../../../workers/contracts/engine.ts";
 import { encodeEvent } from "../../../workers/contracts/event-stream.ts";
 import { catalog, type ModelAssets } from "../../../workers/models/catalog.ts";
 

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { continued, encodeFront, paths, secretHeader } from "../../../infra/node/serve/wire.ts";
 import { startEngineServer, type EngineServer } from "../../../infra/node/serve/engine-server.ts";
-import { greedyParameters, type EngineLoad, type GenerateRequest, type Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
+import { greedyParameters, type EngineLoad, type GenerateRequest } from "../../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
 import { describeModel } from "../../../workers/engine/described-model.ts";
 import { loadGolden, opened, relaxedPackage } from "../../wasm/packages.ts";

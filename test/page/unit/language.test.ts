@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { chinese } from "../../../workers/page/src/language/chinese.ts";
 import { english } from "../../../workers/page/src/language/english.ts";
-import { preferredLanguage } from "../../../workers/page/src/language/language.ts";
+import { preferredLanguage } from "../../../workers/page/src/language/choice.ts";
 import { formatParameters } from "../../../workers/page/src/view/format.ts";
 import { fileName } from "../../../workers/page/src/state/export.ts";
 

@@ -1,7 +1,7 @@
 /** Answers that are held to a constraint, in the scheduler: what a scripted grammar says is what the engine's sequence is told. */
 import { describe, expect, it } from "vitest";
 import type { GrammarOrder, GrammarService, GrammarStep, OpenedText } from "../../../workers/contracts/constraint.ts";
-import type { Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
 import { collect, request, tokensOf } from "./requests.ts";
 import { bench } from "./scheduler-bench.ts";
 

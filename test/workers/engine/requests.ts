@@ -1,11 +1,11 @@
+import type { ModelVersion } from "../../../workers/contracts/model-version.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
 import {
   greedyParameters,
   greedySampling,
   type GenerateEvent,
   type GenerateRequest,
   type GenerationBackend,
-  type ModelVersion,
-  type Outcome,
   type SamplingParameters,
 } from "../../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";

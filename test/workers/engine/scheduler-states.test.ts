@@ -1,6 +1,7 @@
 /** States that go in and out beside everything else: whose memory they take, who gives way, and what a slow end costs. */
 import { describe, expect, it } from "vitest";
-import type { GenerateEvent, Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
+import type { GenerateEvent } from "../../../workers/contracts/engine.ts";
 import { decodeEvents } from "../../../workers/contracts/event-stream.ts";
 import { fakeState } from "./fake-engine.ts";
 import { request, tokensOf, type RequestChanges } from "./requests.ts";

@@ -1,6 +1,7 @@
 import { createExecutionContext } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
-import type { EngineLoad, GenerateRequest, GenerationBackend, Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
+import type { EngineLoad, GenerateRequest, GenerationBackend } from "../../../workers/contracts/engine.ts";
 import { EngineService } from "../../../workers/engine/index.ts";
 import type { EngineEnvironment } from "../../../workers/engine/settings.ts";
 import { engineSettings } from "../../../workers/engine/variables.ts";

@@ -1,5 +1,6 @@
 /** A model whose parts lie in stages, all in this process: what an engine object and its stages' Workers do, without the Workers. */
-import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription } from "../../../workers/contracts/engine.ts";
 import { submitWithState } from "../../../workers/contracts/request/open-state.ts";
 import type { Cut, StageCalls } from "../../../workers/contracts/stages.ts";
 import type { ComputingEngine, LoaderOptions, PartEngine } from "../../../workers/engine/engine-surface.ts";

@@ -1,6 +1,7 @@
 /** A model of some kilobytes whose state is constant, in the real engine, for tests inside the runtime. */
 import { inject } from "vitest";
-import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription, Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription } from "../../../workers/contracts/engine.ts";
 import type { ModelManifest } from "../../../workers/contracts/model-files.ts";
 import type { LoadedModel } from "../../../workers/engine/described-model.ts";
 import { loadModel } from "../../../workers/engine/loaded-model.ts";

@@ -1,6 +1,6 @@
 /** Models that only replicas have, names that mean others, and models that answer in the place of another, as clients see them. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import type { Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
 import type { ModelCard, ModelIndex, ModelIndexEntry } from "../../../workers/contracts/model-files.ts";
 import { PoolService } from "../../../workers/pool/index.ts";
 import { availabilityOf, modelsOf } from "../../../workers/pool/models.ts";

@@ -2,7 +2,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { OpenStream, SessionBackend } from "../../../workers/contracts/session.ts";
-import type { Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
 import type { Environment } from "../../../workers/gateway/environment.ts";
 import { logLine } from "../../../workers/observe/log-line.ts";
 import { json, readToEnd, request, requestWith, type Json } from "../support/gateway-client.ts";

@@ -1,6 +1,6 @@
 /** Who waits for room, in which order it is given, and what those are told who get none. Time is counted, not spent. */
 import { describe, expect, it } from "vitest";
-import type { Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
 import { WaitQueue, type WaitQueueOptions } from "../../../workers/pool/queue.ts";
 
 interface Sleeper {

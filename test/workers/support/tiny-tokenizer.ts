@@ -2,7 +2,7 @@
  * A byte-level tokenizer small enough to read: one token a byte, a few merges, the control tokens of a chat. It has no merges for
  * characters beyond ASCII, so each of those takes several tokens, which is what streaming must get right.
  */
-import type { ModelVersion } from "../../../workers/contracts/engine.ts";
+import type { ModelVersion } from "../../../workers/contracts/model-version.ts";
 import type { ModelCard, ModelManifest, TokenizerFile } from "../../../workers/contracts/model-files.ts";
 
 const merges = ["h e", "l l", "he ll", "hell o", "Ġ w", "Ġw o", "Ġwo r", "Ġwor l", "Ġworl d"];

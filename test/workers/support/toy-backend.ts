@@ -1,13 +1,9 @@
 /** A whole generation backend over the toy model, with a script: what it says, how fast, and how it breaks. */
-import { abilities, missingAbility, type Ability } from "../../../workers/contracts/abilities.ts";
-import type {
-  EngineLoad,
-  GenerateRequest,
-  GenerationBackend,
-  ModelDescription,
-  ModelVersion,
-  Outcome,
-} from "../../../workers/contracts/engine.ts";
+import { missingAbility } from "../../../workers/contracts/request/missing-ability.ts";
+import type { ModelVersion } from "../../../workers/contracts/model-version.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
+import { abilities, type Ability } from "../../../workers/contracts/abilities.ts";
+import type { EngineLoad, GenerateRequest, GenerationBackend, ModelDescription } from "../../../workers/contracts/engine.ts";
 import type { ServiceFailure } from "../../../workers/contracts/errors.ts";
 import { encodeEvent, encodeHeartbeat } from "../../../workers/contracts/event-stream.ts";
 import { submitWithState, type Admission, type OpenedRequest, type RequestToCheck } from "../../../workers/contracts/request/open-state.ts";

@@ -1,7 +1,7 @@
 /** The tokenizer of the released SpikingBrain models: Qwen2.5's, with the chat template and the end tokens that their folder has. */
 import { expect, test } from "vitest";
 import type { ModelCard } from "../../../workers/contracts/model-files.ts";
-import type { TranscriptMessage } from "../../../workers/contracts/session.ts";
+import type { TranscriptMessage } from "../../../workers/contracts/transcript.ts";
 import { renderChat } from "../../../workers/models/render-chat.ts";
 import { tellsTools } from "../../../workers/models/told-tools.ts";
 import { ChatTemplate } from "../../../workers/tokenizer/chat-template.ts";

@@ -1,6 +1,7 @@
 /** Checks a request that came over RPC; the first field at fault is named. */
 import { constraintRefusalOf } from "../constraint.ts";
-import { mostScoredTokens, promptScoresLimit, priorities, type ModelVersion, type SamplingParameters } from "../engine.ts";
+import type { ModelVersion } from "../model-version.ts";
+import { mostScoredTokens, promptScoresLimit, priorities, type SamplingParameters } from "../engine.ts";
 import type { ServiceFailure } from "../errors.ts";
 import type { SpikingMode } from "../spikes.ts";
 import type { StateDescription } from "../state.ts";

@@ -1,5 +1,5 @@
 /** Why a request is refused before it starts, said by every backend in the same words. */
-import type { ModelVersion } from "../engine.ts";
+import type { ModelVersion } from "../model-version.ts";
 import type { ServiceFailure } from "../errors.ts";
 
 export function invalidField(param: string, rule: string, value: unknown): ServiceFailure {

@@ -1,5 +1,6 @@
 /** A request whose state is open: the engine object asks for the bytes once it knows that it will take the request. */
-import type { GenerateRequest, Outcome, ResumeState } from "../engine.ts";
+import type { Outcome } from "../outcome.ts";
+import type { GenerateRequest, ResumeState } from "../engine.ts";
 import type { ServiceFailure } from "../errors.ts";
 import { release } from "../release.ts";
 import { invalidField, messageOf, stateRejected } from "./failures.ts";

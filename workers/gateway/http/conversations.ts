@@ -1,5 +1,6 @@
 /** `/v1/conversations`: sessions under OpenAI's name, and what is said in them as items. */
-import type { SessionFacts, TenantId, Turn } from "../../contracts/session.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
+import type { SessionFacts, Turn } from "../../contracts/session.ts";
 import { fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
 import { conversationNotFound, invalidRequest, itemNotFound } from "../failures.ts";

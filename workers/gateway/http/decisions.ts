@@ -1,5 +1,5 @@
 /** `POST /v1/decisions`: typed answers with probabilities. The input is read once, and each question from its state. */
-import { missingAbility } from "../../contracts/abilities.ts";
+import { missingAbility } from "../../contracts/request/missing-ability.ts";
 import type { DecisionInput, DecisionScores } from "../../contracts/decisions.ts";
 import { greedyParameters, type ModelDescription } from "../../contracts/engine.ts";
 import { servedModel, type ServedModel } from "../../models/served-model.ts";

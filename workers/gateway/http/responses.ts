@@ -1,6 +1,7 @@
 /** `POST /v1/responses`, and what is asked of a response later: a turn of a session and its stream, under OpenAI's names. */
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
-import type { TenantId, TranscriptMessage } from "../../contracts/session.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
 import { renderChat } from "../../models/render-chat.ts";
 import { samplingDefaults } from "../../models/sampling-defaults.ts";
 import { modelOfVersion, servedModel, type ServedModel } from "../../models/served-model.ts";

@@ -1,5 +1,6 @@
 /** Sessions, turns and contexts as the API shows them. */
-import type { SessionFacts, SharedSession, ShareFacts, TranscriptMessage, Turn } from "../../contracts/session.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
+import type { SessionFacts, SharedSession, ShareFacts, Turn } from "../../contracts/session.ts";
 import { errorBody } from "../error-body.ts";
 
 export function sessionJson(facts: SessionFacts): object {

@@ -1,5 +1,6 @@
 /** A request that asks for what the model's backend can't do is refused by the field that asks for it. */
-import { missingAbility, type Ability, type MissingAbility } from "../../contracts/abilities.ts";
+import { missingAbility, type MissingAbility } from "../../contracts/request/missing-ability.ts";
+import type { Ability } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
 import type { ModelDescription } from "../../contracts/engine.ts";
 import { unsupportedField } from "../failures.ts";

@@ -1,6 +1,6 @@
 /** What is kept belongs to a key, so there must be one. */
 import { ServiceError } from "../../contracts/errors.ts";
-import type { TenantId } from "../../contracts/session.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
 import type { GatewayContext } from "../environment.ts";
 
 export function requireTenant(c: GatewayContext, what = "Sessions belong"): TenantId {

@@ -2,7 +2,7 @@
  * A small model that is held to a schema and does not know it writes what fits and means nothing. Where a request has a `response_format` with a
  * schema, the prompt therefore says so, at the end of its system message, or in one of its own.
  */
-import type { TranscriptMessage } from "../../contracts/session.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
 import type { GenerationFields } from "../schema/generation-fields.ts";
 import { isAbsent } from "../schema/parse.ts";
 

@@ -1,7 +1,8 @@
 /** A response that is asked for later: from its turn, once it is written down; from its stream before, and where it left no turn. */
 import { AnswerFailed, decodeEntries } from "../../contracts/entry-stream.ts";
 import { ServiceError } from "../../contracts/errors.ts";
-import type { OpenStream, StoredResponse, TenantId } from "../../contracts/session.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
+import type { OpenStream, StoredResponse } from "../../contracts/session.ts";
 import { modelOfVersion } from "../../models/served-model.ts";
 import { fromSession } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";

@@ -1,6 +1,6 @@
 /** What is said in Anthropic's messages: text, calls of functions (`tool_use`) and what these gave (`tool_result`), as messages of a transcript. */
 import * as z from "zod";
-import type { TranscriptMessage } from "../../contracts/session.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
 import { partsLimit } from "./limits.ts";
 import { accepted, anyArray, isEmptyArray, onWire, refusedKind, unsupported } from "./parse.ts";
 

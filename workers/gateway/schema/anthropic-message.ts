@@ -1,7 +1,7 @@
 /** The bodies of `POST /v1/messages` and of `POST /v1/messages/count_tokens`, in Anthropic's words: what is read of them is in those of the rest. */
 import * as z from "zod";
 import { unmatchedResult } from "../../contracts/tools.ts";
-import type { TranscriptMessage } from "../../contracts/session.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
 import { cacheControl, message, placedMessages, text } from "./anthropic-content.ts";
 import { messageToolChoice, messageToolFields, messageTools } from "./anthropic-tools.ts";
 import { generationFields, modelId } from "./generation-fields.ts";

@@ -1,6 +1,6 @@
 /** Chat messages: text only, as strings or as text parts, calls of functions and what these gave; anything else is refused by name. */
 import * as z from "zod";
-import type { TranscriptMessage } from "../../contracts/session.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
 import { callsLimit, messagesLimit, partsLimit } from "./limits.ts";
 import { accepted, anyArray, isAbsent, isEmptyArray, isJsonObject, onWire, refusedKind, unsupported } from "./parse.ts";
 

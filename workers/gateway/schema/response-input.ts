@@ -1,6 +1,6 @@
 /** The input of a response: text, or items of a conversation. What other items and parts there are is refused by name. */
 import * as z from "zod";
-import type { TranscriptMessage } from "../../contracts/session.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
 import { messagesLimit, partsLimit } from "./limits.ts";
 import { accepted, anyArray, isJsonObject, onWire, refusedKind, unsupported } from "./parse.ts";
 

@@ -1,7 +1,8 @@
 /** Hands an open stream to a client: whole, or as server-sent events from wherever the client is. */
 import { decodeEntries } from "../../contracts/entry-stream.ts";
 import type { Placed } from "../../contracts/pool.ts";
-import type { CacheReport, OpenStream } from "../../contracts/session.ts";
+import type { CacheReport } from "../../contracts/cache-report.ts";
+import type { OpenStream } from "../../contracts/session.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";

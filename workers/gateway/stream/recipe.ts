@@ -9,6 +9,7 @@ import type { AnswerFormat, AnswerHeader } from "./formats/format.ts";
 import { messageFormat, type PromptTokens } from "./formats/message.ts";
 import { responseFormat } from "./formats/response.ts";
 import type { ResponseSettings } from "./formats/response-object.ts";
+import type { PromptLogprobs } from "./token-report.ts";
 
 /** Raised when what is written down changes so that an older or newer gateway would read it wrongly. */
 export const recipeVersion = 3;
@@ -39,13 +40,6 @@ export interface AnswerRecipe {
   readonly prompt?: PromptTokens;
   /** The number of its turn, which is known once it has begun: it is not written down. */
   readonly turn?: number;
-}
-
-/** Where vLLM's `prompt_logprobs` asked for those of the prompt. */
-export interface PromptLogprobs {
-  readonly alternatives: number;
-  /** Whether `echo` asks for them too, among those of the text. */
-  readonly isEchoed: boolean;
 }
 
 export interface RecipeChoice {

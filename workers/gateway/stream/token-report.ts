@@ -1,8 +1,14 @@
 /** What vLLM's fields ask to be told of tokens: their ids, and the log-probabilities of a prompt's. */
 import type { ScoredToken } from "../../contracts/choice.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import type { PromptLogprobs } from "./recipe.ts";
 import { tokenLabel } from "./token-label.ts";
+
+/** Where vLLM's `prompt_logprobs` asked for those of the prompt. */
+export interface PromptLogprobs {
+  readonly alternatives: number;
+  /** Whether `echo` asks for them too, among those of the text. */
+  readonly isEchoed: boolean;
+}
 
 export interface TokenReportOptions {
   readonly tokenizer: Tokenizer;

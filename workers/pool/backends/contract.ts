@@ -2,7 +2,8 @@
  * How the pool asks one of its backends, whatever it speaks: token ids in, events out. A backend is a sibling here for each kind, and
  * `test/contract` holds all of them to one suite.
  */
-import type { GenerateEvent, GenerateRequest, ModelDescription, Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { GenerateEvent, GenerateRequest, ModelDescription } from "../../contracts/engine.ts";
 import type { AccessToken } from "../registry/replica-keys.ts";
 import type { Replica } from "../replica.ts";
 

@@ -1,5 +1,6 @@
 /** A backend that plays a script: what tests of the pool ask in a replica's place, and the shortest there is to begin another one from. */
-import type { GenerateEvent, Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { GenerateEvent } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { BackendCall, EventBatches, ReplicaBackend } from "./contract.ts";
 import { outgoing } from "./outgoing.ts";

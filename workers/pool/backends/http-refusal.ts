@@ -1,6 +1,6 @@
 /** What a request over HTTP may be, whatever the server's dialect. */
 import type { ModelDescription } from "../../contracts/engine.ts";
-import { missingAbility } from "../../contracts/abilities.ts";
+import { missingAbility } from "../../contracts/request/missing-ability.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { refusalOf } from "../../contracts/request/check.ts";
 import { invalidField } from "../../contracts/request/failures.ts";

@@ -1,5 +1,6 @@
 /** Replicas of `spikingbrain_vllm serve` (`gpu-backend/docs/vllm-replica.md`), with states in and out of them. */
-import type { Outcome, ResumeState } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { ResumeState } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import { messageOf, stateRejected } from "../../contracts/request/failures.ts";
 import { openState } from "../../contracts/request/open-state.ts";

@@ -1,5 +1,6 @@
 /** The WASM engine's Worker, which speaks the contract itself: its stream is handed on as it is. */
-import type { GenerationBackend, Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { GenerationBackend } from "../../contracts/engine.ts";
 import { unwrap } from "../../contracts/call.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { BackendCall, ReplicaBackend } from "./contract.ts";

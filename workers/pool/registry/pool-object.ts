@@ -4,7 +4,7 @@
  * messages when it is lost.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import type { NodeReply } from "../../contracts/pool.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";

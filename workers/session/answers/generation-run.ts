@@ -1,10 +1,10 @@
 /** A generation while it runs: its choices' events become records of the log and entries for its readers, until exactly one end. */
 import type { Ability } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
-import type { ModelVersion } from "../../contracts/engine.ts";
+import type { ModelVersion } from "../../contracts/model-version.ts";
+import type { CacheReport } from "../../contracts/cache-report.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { Placed } from "../../contracts/pool.ts";
-import type { CacheReport } from "../../contracts/session.ts";
 import { merge } from "./text/merge.ts";
 import { internalError } from "../failures.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";

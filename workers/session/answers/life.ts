@@ -2,7 +2,9 @@
 import type { Job } from "../../contracts/choice.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { Placed } from "../../contracts/pool.ts";
-import type { CacheReport, OpenStream, StreamEntry, TenantId } from "../../contracts/session.ts";
+import type { CacheReport } from "../../contracts/cache-report.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
+import type { OpenStream, StreamEntry } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { askPool } from "../generation/pool.ts";

@@ -1,6 +1,6 @@
 /** What a stream holds in its object, as its tenant's account counts it: its order and its log, until nobody can read it again. */
 import type { ServiceFailure } from "../../contracts/errors.ts";
-import type { TenantId } from "../../contracts/session.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { TenantAccount } from "../snapshots/account/tenant-account.ts";
 

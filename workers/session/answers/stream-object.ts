@@ -1,8 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Caller } from "../../contracts/caller.ts";
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
 import { ServiceError } from "../../contracts/errors.ts";
-import type { GenerationOrder, OpenStream, TenantId, TranscriptMessage } from "../../contracts/session.ts";
+import type { GenerationOrder, OpenStream } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { modelOfVersion } from "../../models/served-model.ts";
 import { fromObject } from "../calls.ts";

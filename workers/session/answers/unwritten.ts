@@ -3,7 +3,7 @@
  * client, and nobody can come back to it, but it is an answer. States are still found and kept where that works.
  */
 import type { Caller } from "../../contracts/caller.ts";
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { GenerationOrder, OpenStream } from "../../contracts/session.ts";
 import { modelOfVersion } from "../../models/served-model.ts";

@@ -1,5 +1,5 @@
 /** States of a request without a key: nothing of it is kept, so that they lie in this isolate and go with the call. */
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import { internalError } from "../failures.ts";
 import { chunkStream } from "../snapshots/seal/chunk-stream.ts";
 import type { Findings, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot } from "../snapshots/contract.ts";

@@ -2,7 +2,7 @@
 import type { DecisionOrder } from "../../contracts/decisions.ts";
 import { greedyParameters } from "../../contracts/engine.ts";
 import type { Job } from "../../contracts/choice.ts";
-import type { CacheReport } from "../../contracts/session.ts";
+import type { CacheReport } from "../../contracts/cache-report.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { Attempts } from "../generation/attempts.ts";
 import type { Meter } from "../generation/meter.ts";

@@ -3,13 +3,16 @@
  * sampled so far, and goes on with the very tokens that the first would have had.
  */
 import { fromPool } from "../calls.ts";
-import { missingAbility, type Ability } from "../../contracts/abilities.ts";
+import { missingAbility } from "../../contracts/request/missing-ability.ts";
+import type { ModelVersion } from "../../contracts/model-version.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { CacheReport } from "../../contracts/cache-report.ts";
+import type { Ability } from "../../contracts/abilities.ts";
 import type { Job } from "../../contracts/choice.ts";
-import type { GenerateEvent, GenerateRequest, ModelVersion, Outcome, StateSource, TokenUsage } from "../../contracts/engine.ts";
+import type { GenerateEvent, GenerateRequest, StateSource, TokenUsage } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import { decodeEventBatches } from "../../contracts/event-stream.ts";
 import type { Placed, PlacedStream } from "../../contracts/pool.ts";
-import type { CacheReport } from "../../contracts/session.ts";
 import type { AnswerEvent, PromptUsage } from "./answer-event.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";

@@ -1,6 +1,6 @@
 /** Which states a choice of an answer starts from and keeps: its session's, what the prompt's tokens find, or none. */
 import type { Job } from "../../contracts/choice.ts";
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import type { GenerationOrder } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { identityOf } from "../identity.ts";

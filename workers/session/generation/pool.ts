@@ -1,7 +1,8 @@
 /** The pool as this service asks it: in a tenant's share, with what it may plan by, and with states that come rounded where the operator wants them smaller. */
-import type { GenerateRequest, Outcome, Priority } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
+import type { GenerateRequest, Priority } from "../../contracts/engine.ts";
 import type { PlacedStream } from "../../contracts/pool.ts";
-import type { TenantId } from "../../contracts/session.ts";
 import { toHex } from "../../encoding/hex.ts";
 import { pageTokens } from "../../state-file/page.ts";
 import type { SessionEnvironment } from "../environment.ts";

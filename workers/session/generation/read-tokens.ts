@@ -1,5 +1,6 @@
 /** Makes a state of tokens, part by part: for a document, and where a conversation's state is lost. Each part's state is kept before the next. */
-import { greedyParameters, type ModelVersion } from "../../contracts/engine.ts";
+import type { ModelVersion } from "../../contracts/model-version.ts";
+import { greedyParameters } from "../../contracts/engine.ts";
 import type { Job } from "../../contracts/choice.ts";
 import { unreachable } from "../../contracts/call.ts";
 import type { PoolBackend } from "../../contracts/pool.ts";

@@ -1,5 +1,5 @@
 /** Where the reading of a prompt starts: at a stored state, or at nothing. */
-import type { CacheReport } from "../../contracts/session.ts";
+import type { CacheReport } from "../../contracts/cache-report.ts";
 import type { StoredSnapshot } from "../snapshots/contract.ts";
 
 export interface Start {

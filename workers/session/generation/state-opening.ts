@@ -1,6 +1,7 @@
 /** A stored state on its way to whichever backend takes it, by reference. */
 import { RpcTarget } from "cloudflare:workers";
-import type { Outcome, StateSource } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { StateSource } from "../../contracts/engine.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 
 type Bytes = ReadableStream<Uint8Array>;

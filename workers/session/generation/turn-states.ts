@@ -1,6 +1,6 @@
 /** The states of a turn: where its session says it starts, kept for the session afterwards. */
 import type { Job } from "../../contracts/choice.ts";
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import { fromObject } from "../calls.ts";
 import type { PreparedTurn, TurnBase } from "./turn-base.ts";

@@ -1,5 +1,5 @@
 /** Copies the newest state of a conversation from one tenant's store to another's, where it is sealed under the other's key. */
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import { release } from "../../contracts/release.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";
 import { identityOf } from "../identity.ts";

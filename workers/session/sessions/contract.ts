@@ -1,9 +1,12 @@
 /** What the object of a session and the object of a stream ask of one another. */
 import type { TurnFinish } from "../../contracts/finish.ts";
-import type { Outcome, TokenUsage } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { FunctionCall, TranscriptMessage } from "../../contracts/transcript.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
+import type { TokenUsage } from "../../contracts/engine.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { PreparedTurn, TurnBase } from "../generation/turn-base.ts";
-import type { FunctionCall, GenerationOrder, TenantId, TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
+import type { GenerationOrder, TurnOrder } from "../../contracts/session.ts";
 
 /** Where the object of a session is found; another tenant's session of the same id is another object. */
 export const sessionObjectName = (tenant: TenantId, session: string): string => `${tenant}/${session}`;

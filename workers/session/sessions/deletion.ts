@@ -1,6 +1,6 @@
 /** How what a tenant has is deleted, also where objects that know of it are damaged. */
 import { ServiceError } from "../../contracts/errors.ts";
-import type { TenantId } from "../../contracts/session.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
 import { reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import type { SnapshotStore } from "../snapshots/contract.ts";

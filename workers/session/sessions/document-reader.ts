@@ -3,7 +3,8 @@
  * written down as it goes, so that a cut upload, a lost object or a dead engine costs one part at the most.
  */
 import { fromBase64, toBase64 } from "../../encoding/base64.ts";
-import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
+import type { ModelVersion } from "../../contracts/model-version.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { IngestProgress, SessionFacts } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";

@@ -1,6 +1,6 @@
 /** The object of a session or context that was given out to a tenant. */
 import type { DurableObject } from "cloudflare:workers";
-import type { TenantId } from "../../contracts/session.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
 import { reached } from "../calls.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { sessionNotFound } from "../failures.ts";

@@ -3,7 +3,8 @@
  * are not carried on to the next, so that a turn may want others. Only the first turn's own tokens are made anew then: all that was said after them stays, token for token.
  */
 import { ServiceError } from "../../contracts/errors.ts";
-import type { TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
+import type { TurnOrder } from "../../contracts/session.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { invalidRequest } from "../failures.ts";
 import { overwriteRemoved, sessionText } from "../storage/erase.ts";

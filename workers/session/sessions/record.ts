@@ -1,5 +1,5 @@
 /** What a session's object knows of itself. */
-import type { ModelVersion } from "../../contracts/engine.ts";
+import type { ModelVersion } from "../../contracts/model-version.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { Metadata } from "../../contracts/session.ts";
 import type { ToldFunction } from "../../contracts/tools.ts";

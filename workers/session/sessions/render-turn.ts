@@ -1,6 +1,7 @@
 /** A session's turn as token ids: the first is a prompt as any other, later ones go on where the last one ended. */
 import { ServiceError } from "../../contracts/errors.ts";
-import type { FunctionCall, TranscriptMessage, TurnOrder } from "../../contracts/session.ts";
+import type { FunctionCall, TranscriptMessage } from "../../contracts/transcript.ts";
+import type { TurnOrder } from "../../contracts/session.ts";
 import type { ServedModel } from "../../models/served-model.ts";
 import { tokensToGenerate } from "../../models/token-budget.ts";
 import { openingOfTurn, turnPrompt } from "../../models/turn-prompt.ts";

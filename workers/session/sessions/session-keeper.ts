@@ -1,5 +1,7 @@
 /** What the session Worker does with sessions, contexts and shares: which objects it asks, and in which order. */
-import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
+import type { ModelVersion } from "../../contracts/model-version.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { TenantId } from "../../contracts/tenant.ts";
 import { ServiceError, type FailureCode, type ServiceFailure } from "../../contracts/errors.ts";
 import type { ModelCard } from "../../contracts/model-files.ts";
 import type {
@@ -9,7 +11,6 @@ import type {
   SessionFacts,
   SharedSession,
   ShareFacts,
-  TenantId,
   TurnMessages,
 } from "../../contracts/session.ts";
 import { modelNamed } from "../../models/served-model.ts";

@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
-import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
+import type { ModelVersion } from "../../contracts/model-version.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { Metadata, SessionFacts, StoredResponse, TurnList, TurnMessages } from "../../contracts/session.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";

@@ -1,6 +1,8 @@
 /** The turns of a session: one has it at a time, is rendered where the conversation ends, and is written down at its end. */
-import type { ModelVersion, Outcome } from "../../contracts/engine.ts";
-import type { FunctionCall, TurnMessages } from "../../contracts/session.ts";
+import type { ModelVersion } from "../../contracts/model-version.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
+import type { FunctionCall } from "../../contracts/transcript.ts";
+import type { TurnMessages } from "../../contracts/session.ts";
 import { modelUnavailable, ownVersionGone } from "../../models/failures.ts";
 import { modelOfVersion, type ServedModel } from "../../models/served-model.ts";
 import type { SessionEnvironment } from "../environment.ts";

@@ -1,5 +1,6 @@
 /** A conversation's turns: what was said, where its tokens end, and which state holds it. */
-import type { TranscriptMessage, Turn } from "../../contracts/session.ts";
+import type { TranscriptMessage } from "../../contracts/transcript.ts";
+import type { Turn } from "../../contracts/session.ts";
 import { BlobRows } from "../storage/blob-rows.ts";
 import { removeText } from "../storage/erase.ts";
 

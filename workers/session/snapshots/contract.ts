@@ -1,5 +1,5 @@
 /** What a tenant's snapshot store offers to the rest of the session Worker. */
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 
 /** A state means something to one model and one tokenizer only. */
 export interface ModelIdentity {

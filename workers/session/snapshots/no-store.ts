@@ -1,5 +1,5 @@
 /** Where nothing can be sealed nothing is kept: nothing is found, and whoever wants to keep something is told why not. */
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import type { ServiceFailure } from "../../contracts/errors.ts";
 import type { Findings, PutOrder, SnapshotStore } from "./contract.ts";
 

@@ -1,5 +1,5 @@
 /** A tenant's snapshot store over the object's storage. */
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import { ServiceError, type ServiceFailure } from "../../contracts/errors.ts";
 import type { LogEvent } from "../../observe/events.ts";
 import { describeCause, logLine } from "../../observe/log-line.ts";

@@ -1,6 +1,6 @@
 /** The object of one tenant: its snapshot store and its account of bytes, and nobody else's. */
 import { DurableObject } from "cloudflare:workers";
-import type { Outcome } from "../../contracts/engine.ts";
+import type { Outcome } from "../../contracts/outcome.ts";
 import { ServiceError } from "../../contracts/errors.ts";
 import type { SessionEnvironment } from "../environment.ts";
 import { asOutcome, internalError } from "../failures.ts";

@@ -1,6 +1,6 @@
 /** A turn that has ended is told to its session, whatever breaks on the way. */
 import { afterEach, expect, test, vi } from "vitest";
-import type { Outcome } from "../../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../../workers/contracts/outcome.ts";
 import { endTurn } from "../../../../workers/session/answers/turn-end.ts";
 import { sessionNotFound } from "../../../../workers/session/failures.ts";
 import { ownerOf, type TurnResult } from "../../../../workers/session/sessions/contract.ts";

@@ -1,7 +1,8 @@
 /** How long a turn may be, whatever its session holds. */
 import { expect, test } from "vitest";
 import { ServiceError, type ServiceFailure } from "../../../../workers/contracts/errors.ts";
-import type { TokenLimits, TranscriptMessage } from "../../../../workers/contracts/session.ts";
+import type { TranscriptMessage } from "../../../../workers/contracts/transcript.ts";
+import type { TokenLimits } from "../../../../workers/contracts/session.ts";
 import type { ServedModel } from "../../../../workers/models/served-model.ts";
 import { mostConversationTokens } from "../../../../workers/session-file/limits.ts";
 import { mostSessionBytes } from "../../../../workers/session/sessions/limits.ts";

@@ -1,7 +1,7 @@
 /** A tenant's store in the real runtime, texts and states for it, and what can happen to it. */
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
-import type { Outcome } from "../../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../../workers/contracts/outcome.ts";
 import type { SessionEnvironment } from "../../../../workers/session/environment.ts";
 import { tokenChain } from "../../../../workers/session/snapshots/index/chain.ts";
 import type {

@@ -1,6 +1,6 @@
 /** `chat.completion` and `chat.completion.chunk`. */
 import type { Delta, DeltaContent, ScoredToken } from "../../../contracts/choice.ts";
-import type { FunctionCall } from "../../../contracts/session.ts";
+import type { FunctionCall } from "../../../contracts/transcript.ts";
 import { unnamed, type AnswerFormat, type AnswerHeader, type AnswerUsage, type FinishedChoice } from "./format.ts";
 import { allPlacements, livePlacement } from "../placement-report.ts";
 import { liveSpikes } from "../spike-report.ts";

@@ -2,7 +2,8 @@
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
 import type { Delta, DeltaContent, PlacementReport, ScoredToken } from "../../../contracts/choice.ts";
 import type { ServiceFailure } from "../../../contracts/errors.ts";
-import type { FunctionCall, StreamDone } from "../../../contracts/session.ts";
+import type { FunctionCall } from "../../../contracts/transcript.ts";
+import type { StreamDone } from "../../../contracts/session.ts";
 import type { StateReport } from "../../../contracts/state.ts";
 import type { SpikeReport } from "../spike-report.ts";
 

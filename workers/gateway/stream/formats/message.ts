@@ -2,7 +2,7 @@
 import type { ChoiceFinish } from "../../../contracts/finish.ts";
 import type { Delta } from "../../../contracts/choice.ts";
 import type { ServiceFailure } from "../../../contracts/errors.ts";
-import type { FunctionCall } from "../../../contracts/session.ts";
+import type { FunctionCall } from "../../../contracts/transcript.ts";
 import { parseExact } from "../../../encoding/exact-json.ts";
 import { messagesErrorBody } from "../../messages/error.ts";
 import type { AnswerFormat, AnswerHeader, AnswerUsage, FormatEvent } from "./format.ts";

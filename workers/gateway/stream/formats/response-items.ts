@@ -1,5 +1,5 @@
 /** Messages as the items of a response: one for what is said, one for each call of a function and for what it gave. */
-import type { FunctionCall, TranscriptMessage } from "../../../contracts/session.ts";
+import type { FunctionCall, TranscriptMessage } from "../../../contracts/transcript.ts";
 
 /** With the fields of its kind, under their names on the wire. */
 export interface Item {

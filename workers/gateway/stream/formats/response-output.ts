@@ -1,6 +1,6 @@
 /** The items of a response as they grow, each opened and closed by its events: one for what is said, and one for each call of a function. */
 import type { DeltaContent, ScoredToken } from "../../../contracts/choice.ts";
-import type { FunctionCall } from "../../../contracts/session.ts";
+import type { FunctionCall } from "../../../contracts/transcript.ts";
 import type { FormatEvent } from "./format.ts";
 import { answerItem, callItem, itemId, textPart, type ItemPlace, type ItemStatus } from "./response-items.ts";
 

@@ -1,5 +1,20 @@
-import type { NumberSetting } from "../state/settings.ts";
-import type { Settings } from "../state/types.ts";
+/** What a conversation asks of the model. Null leaves a setting to the server. */
+export interface Settings {
+  readonly system: string;
+  readonly temperature: number | null;
+  readonly topP: number | null;
+  readonly topK: number | null;
+  readonly minP: number | null;
+  readonly presencePenalty: number | null;
+  readonly frequencyPenalty: number | null;
+  readonly repetitionPenalty: number | null;
+  readonly maxTokens: number | null;
+  readonly seed: number | null;
+  /** Whether to ask what fires; conversations stored before there was a choice have none. */
+  readonly spikes?: boolean;
+}
+
+export type NumberSetting = Exclude<keyof Settings, "system" | "spikes">;
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";

@@ -1,5 +1,5 @@
 import { choiceFinishes, type ChoiceFinish } from "../../../contracts/finish.ts";
-import type { Placement, SpikeMeasure, StateMeasure } from "../state/types.ts";
+import type { Placement, SpikeMeasure, StateMeasure } from "./measures.ts";
 import { FailureError, failureFromError, record } from "./failure.ts";
 
 export type FinishReason = ChoiceFinish;

@@ -1,4 +1,4 @@
-import type { NumberSetting } from "../state/settings.ts";
+import type { NumberSetting } from "../api/chat-request.ts";
 import type { Notice } from "../state/types.ts";
 
 export const english = {

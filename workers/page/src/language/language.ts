@@ -1,22 +1,9 @@
+import type { Language } from "./choice.ts";
 import { english, type Texts } from "./english.ts";
 import { chinese } from "./chinese.ts";
-
-export type Language = "en" | "zh";
-
-export const languages: readonly Language[] = ["en", "zh"];
 
 const texts: Readonly<Record<Language, Texts>> = { en: english, zh: chinese };
 
 export function textsOf(language: Language): Texts {
   return texts[language];
-}
-
-/** The first language the person reads that this page speaks; English for everyone else. */
-export function preferredLanguage(accepted: readonly string[]): Language {
-  for (const tag of accepted) {
-    const primary = tag.toLowerCase().split("-")[0];
-    const known = languages.find((language) => language === primary);
-    if (known !== undefined) return known;
-  }
-  return "en";
 }

@@ -5,6 +5,7 @@ import type { ServedModel } from "../api/model.ts";
 import type { SessionFacts } from "../api/sessions.ts";
 import type { Share } from "../api/shares.ts";
 import type { Transcript } from "./transcript.ts";
+import type { Settings } from "../api/chat-request.ts";
 import type {
   AnswerStream,
   Conversation,
@@ -16,7 +17,6 @@ import type {
   Notice,
   Preferences,
   SessionLink,
-  Settings,
   SharedView,
 } from "./types.ts";
 

@@ -10,7 +10,8 @@ import { currentConversation, isRunning } from "./selectors.ts";
 import { refreshSessions } from "./sessions.ts";
 import { createSharing, type Sharing } from "./sharing.ts";
 import type { Store } from "./store.ts";
-import type { Preferences, Settings } from "./types.ts";
+import type { Settings } from "../api/chat-request.ts";
+import type { Preferences } from "./types.ts";
 
 /** What a person can do. Each is safe to call at any time: what makes no sense right now does nothing. */
 export interface Actions extends ChatActions, ListActions {

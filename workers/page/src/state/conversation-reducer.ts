@@ -1,6 +1,7 @@
 import type { ConversationAction } from "./action.ts";
 import { asVersion, chooseVersion, leaveCourse } from "./branches.ts";
-import type { Conversation, Message, Settings, State } from "./types.ts";
+import type { Settings } from "../api/chat-request.ts";
+import type { Conversation, Message, State } from "./types.ts";
 import { interrupted, newestFirst, updateConversation, without } from "./update.ts";
 
 export function reduceConversation(state: State, action: ConversationAction): State {

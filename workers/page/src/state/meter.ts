@@ -1,6 +1,7 @@
 import type { CacheReport } from "../api/cache-report.ts";
 import type { ChatEvent, FinishReason } from "../api/chat-stream.ts";
-import type { Measure, Placement } from "./types.ts";
+import type { Placement } from "../api/measures.ts";
+import type { Measure } from "./types.ts";
 
 export interface Meter {
   see(event: ChatEvent): void;

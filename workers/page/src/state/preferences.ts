@@ -1,4 +1,4 @@
-import { languages, preferredLanguage } from "../language/language.ts";
+import { languages, preferredLanguage } from "../language/choice.ts";
 import { defaultSettings } from "./settings.ts";
 import type { Preferences } from "./types.ts";
 

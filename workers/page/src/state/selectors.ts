@@ -1,5 +1,7 @@
 import type { ServedModel } from "../api/model.ts";
-import type { AssistantMessage, Conversation, DocumentRef, Measure, Settings, State, StateMeasure } from "./types.ts";
+import type { Settings } from "../api/chat-request.ts";
+import type { StateMeasure } from "../api/measures.ts";
+import type { AssistantMessage, Conversation, DocumentRef, Measure, State } from "./types.ts";
 
 export function currentConversation(state: State): Conversation | null {
   return state.conversations.find((conversation) => conversation.id === state.currentId) ?? null;

@@ -1,5 +1,5 @@
 import type { ServedModel } from "../api/model.ts";
-import type { Settings } from "./types.ts";
+import type { NumberSetting, Settings } from "../api/chat-request.ts";
 
 /** How a token is drawn is left to the model's own defaults; a small model is kept from repeating itself, and a long ramble is cut. */
 export const defaultSettings: Settings = {
@@ -25,8 +25,6 @@ export function settingsFor({ spikes, contextLength }: Pick<ServedModel, "spikes
   const unlimited = contextLength !== null && maxTokens !== null && maxTokens >= contextLength;
   return { ...settings, spikes: settings.spikes === true && spikes, maxTokens: unlimited ? null : maxTokens };
 }
-
-export type NumberSetting = Exclude<keyof Settings, "system" | "spikes">;
 
 interface NumberRule {
   readonly setting: NumberSetting;

@@ -1,28 +1,14 @@
 import type { StreamPosition } from "../api/answer-stream.ts";
 import type { CacheReport } from "../api/cache-report.ts";
+import type { Settings } from "../api/chat-request.ts";
 import type { FinishReason } from "../api/chat-stream.ts";
 import type { ContextFacts } from "../api/contexts.ts";
 import type { Failure } from "../api/failure.ts";
+import type { Placement, SpikeMeasure, StateMeasure } from "../api/measures.ts";
 import type { ServedModel } from "../api/model.ts";
 import type { SessionFacts } from "../api/sessions.ts";
 import type { Share, SharedSession } from "../api/shares.ts";
-import type { Language } from "../language/language.ts";
-
-/** What a conversation asks of the model. Null leaves a setting to the server. */
-export interface Settings {
-  readonly system: string;
-  readonly temperature: number | null;
-  readonly topP: number | null;
-  readonly topK: number | null;
-  readonly minP: number | null;
-  readonly presencePenalty: number | null;
-  readonly frequencyPenalty: number | null;
-  readonly repetitionPenalty: number | null;
-  readonly maxTokens: number | null;
-  readonly seed: number | null;
-  /** Whether to ask what fires; conversations stored before there was a choice have none. */
-  readonly spikes?: boolean;
-}
+import type { Language } from "../language/choice.ts";
 
 export interface UserMessage {
   readonly id: string;
@@ -74,35 +60,6 @@ export interface Measure {
   readonly state?: StateMeasure;
   /** Where it ran, in order; more than one where it went on elsewhere. */
   readonly placements?: readonly Placement[];
-}
-
-/** Where a part of an answer ran. */
-export interface Placement {
-  /** The backend's name. */
-  readonly backend: string;
-  /** Whether that is an engine of the WASM kind, at the edge or here; else it is a replica of the pool. */
-  readonly onEngine: boolean;
-  /** Whether it is this browser's. */
-  readonly onDevice?: true;
-  /** Tokens of the answer that came before this part. */
-  readonly fromToken: number;
-}
-
-/** What the conversation's state held and took when the server last told. */
-export interface StateMeasure {
-  /** Tokens read. */
-  readonly tokens: number;
-  readonly bytes: number;
-}
-
-/** What the model's neurons have fired for an answer and its prompt. */
-export interface SpikeMeasure {
-  /** Share of inputs that do not fire. */
-  readonly silentShare: number;
-  /** Spikes an input. */
-  readonly meanSpikes: number;
-  /** The silent share of each layer; null until the answer has ended. */
-  readonly layers: readonly number[] | null;
 }
 
 export type Message = UserMessage | AssistantMessage;

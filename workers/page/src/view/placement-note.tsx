@@ -1,5 +1,5 @@
 import type { Texts } from "../language/english.ts";
-import type { Placement } from "../state/types.ts";
+import type { Placement } from "../api/measures.ts";
 import { useApp } from "./context.ts";
 import { formatCount } from "./format.ts";
 

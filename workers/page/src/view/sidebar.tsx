@@ -1,4 +1,5 @@
-import { languages, textsOf } from "../language/language.ts";
+import { languages } from "../language/choice.ts";
+import { textsOf } from "../language/language.ts";
 import type { Theme } from "../state/types.ts";
 import { useApp } from "./context.ts";
 import { ConversationRow } from "./conversation-row.tsx";

@@ -1,4 +1,4 @@
-import type { SpikeMeasure } from "../state/types.ts";
+import type { SpikeMeasure } from "../api/measures.ts";
 import { useApp } from "./context.ts";
 import { formatPercent, formatRate } from "./format.ts";
 

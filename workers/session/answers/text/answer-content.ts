@@ -1,6 +1,6 @@
 /** What an answer's text is to its readers: text as it comes or, where it may call functions, what is said and its calls. */
 import type { DeltaContent, ScoredToken } from "../../../contracts/choice.ts";
-import type { FunctionCall } from "../../../contracts/session.ts";
+import type { FunctionCall } from "../../../contracts/transcript.ts";
 import { CallParser, type ParsedDelta } from "./call-parser.ts";
 import type { AssembledText } from "./text-assembler.ts";
 

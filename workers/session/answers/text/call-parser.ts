@@ -2,7 +2,7 @@
  * Finds calls of functions (`models/call-form.ts`) in text that arrives in deltas, however it is cut. A function of the text alone. What could still
  * become a call is held back, so that nothing is ever shown that would have to be taken back.
  */
-import type { FunctionCall } from "../../../contracts/session.ts";
+import type { FunctionCall } from "../../../contracts/transcript.ts";
 import { callEnd, callStart } from "../../../models/call-form.ts";
 import { JsonValueEnd } from "./json-value-end.ts";
 

@@ -17,7 +17,7 @@ import type {
 import type { AnswerEvent, PromptUsage } from "../../generation/answer-event.ts";
 import type { TokenLogprob } from "../../../contracts/engine.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
-import type { FunctionCall } from "../../../contracts/session.ts";
+import type { FunctionCall } from "../../../contracts/transcript.ts";
 import type { SpikeCounts, SpikesByLayer } from "../../../contracts/spikes.ts";
 import type { StateReport } from "../../../contracts/state.ts";
 import { StreamDecoder } from "../../../tokenizer/stream-decoder.ts";

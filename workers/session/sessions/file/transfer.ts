@@ -1,10 +1,12 @@
 /** Sessions as sealed files: out under the tenant's key or a passphrase, and in again. */
 import { turnFinishes } from "../../../contracts/finish.ts";
 import * as z from "zod";
-import type { ModelVersion, Outcome } from "../../../contracts/engine.ts";
+import type { ModelVersion } from "../../../contracts/model-version.ts";
+import type { Outcome } from "../../../contracts/outcome.ts";
+import type { TenantId } from "../../../contracts/tenant.ts";
 import { release } from "../../../contracts/release.ts";
 import { ServiceError } from "../../../contracts/errors.ts";
-import type { SessionFacts, TenantId } from "../../../contracts/session.ts";
+import type { SessionFacts } from "../../../contracts/session.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
 import { parseExact } from "../../../encoding/exact-json.ts";
 import { catalog } from "../../../models/catalog.ts";

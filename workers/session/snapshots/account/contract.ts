@@ -1,5 +1,5 @@
 /** What a tenant keeps beside its snapshots, in the one account of bytes that its quota bounds. */
-import type { Outcome } from "../../../contracts/engine.ts";
+import type { Outcome } from "../../../contracts/outcome.ts";
 
 /** What users wrote, and the logs of answers that can be read again. An imported session is a session. */
 export const chargeKinds = ["sessions", "contexts", "shares", "streams"] as const;

@@ -2,7 +2,7 @@
  * The tenant's store as the rest of the session Worker uses it: everything is asked of the tenant's object, but a state that has a copy in KV is
  * read from there, near to whoever asks. A copy that is gone, late or wrong costs the time of asking the object.
  */
-import type { Outcome } from "../../../contracts/engine.ts";
+import type { Outcome } from "../../../contracts/outcome.ts";
 import { describeCause, logLine } from "../../../observe/log-line.ts";
 import type { SessionEnvironment } from "../../environment.ts";
 import type { Findings, ModelIdentity, OpenedSnapshot, PutOrder, SnapshotStore, StoredSnapshot, TokenChain } from "../contract.ts";
