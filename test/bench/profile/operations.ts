@@ -1,6 +1,6 @@
 /** What the engine's functions are called in a profile, most particular first. */
 const names: readonly (readonly [pattern: RegExp, operation: string])[] = [
-  [/kernel::of_nibbles/, "products with nibbles: projections and feed-forward"],
+  [/kernel::(of_nibbles|simd128::pairs)/, "products with nibbles: projections and feed-forward"],
   [/kernel::of_bytes/, "products with bytes: the head"],
   [/kernel::of_(halves|floats|groups)/, "products of other types"],
   [/attention::scores/, "attention: keys with queries"],

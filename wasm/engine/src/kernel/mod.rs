@@ -57,6 +57,12 @@ pub trait Kernel {
     /// Q4_0 and Q4_1, which differ in where a block's minimum comes from.
     fn nibbles<const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
 
+    /// Q4_0 and Q4_1 in another order of work, where there are so many tokens that it is the faster one: two panels at once. Returns how many of
+    /// the panels, from the first on, it has computed; none where there is no faster way than panel by panel.
+    fn pairs<const HAS_MINIMUM: bool>(_w: &Matrix, _panels: Range<usize>, _x: &Activations, _out: &mut Output<'_>) -> usize {
+        0
+    }
+
     /// Q8_0.
     fn bytes<const T: usize>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T];
 
@@ -262,7 +268,9 @@ fn products_of_codes<K: Kernel>(w: &Matrix, rows: Range<usize>, x: &Activations,
 // Not inlined: a function for each type keeps its registers to itself, and has a name in a profile.
 
 #[inline(never)]
-fn of_nibbles<K: Kernel, const HAS_MINIMUM: bool>(w: &Matrix, panels: Range<usize>, x: &Activations, out: Output<'_>) {
+fn of_nibbles<K: Kernel, const HAS_MINIMUM: bool>(w: &Matrix, panels: Range<usize>, x: &Activations, mut out: Output<'_>) {
+    let done = K::pairs::<HAS_MINIMUM>(w, panels.clone(), x, &mut out);
+    let (panels, out) = (panels.start + done..panels.end, out.behind(done));
     let column = |panel: &[u8], column| K::column(if HAS_MINIMUM { TensorType::Q4_1 } else { TensorType::Q4_0 }, panel, column);
     each_panel(
         w,
@@ -317,12 +325,18 @@ fn of_floats<E: Element<S>, const S: usize>(w: &Matrix, panels: Range<usize>, x:
 /// Of types that meet the values themselves, in which nothing is lacking.
 const NO_COLUMN: Option<fn(&[u8], usize) -> Lanes> = None;
 
-struct Output<'a> {
+/// Where a product goes, panel by panel: those of token `t` from `t * stride` on.
+pub struct Output<'a> {
     y: &'a mut [f32],
     stride: usize,
 }
 
 impl Output<'_> {
+    /// What is behind so many panels.
+    fn behind(&mut self, panels: usize) -> Output<'_> {
+        Output { y: &mut self.y[panels * PANEL_ROWS..], stride: self.stride }
+    }
+
     #[inline(always)]
     fn put<const T: usize>(&mut self, panel: usize, token: usize, sums: &[Lanes; T]) {
         for (t, lanes) in sums.iter().enumerate() {

@@ -18,14 +18,16 @@ mod column;
 mod exponentials;
 mod floats;
 mod packing;
+mod pairs;
 
 use super::packed::Bytes;
-use super::{Activations, Kernel, Lanes, MIX_COLUMNS};
-use crate::weights::TensorType;
+use super::{Activations, Kernel, Lanes, MIX_COLUMNS, Output};
 use crate::weights::tensor_type::BLOCK;
+use crate::weights::{Matrix, TensorType};
 use core::arch::wasm32::*;
 use core::hint::black_box;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
 /// Baseline SIMD: every current host.
 #[cfg(not(target_feature = "relaxed-simd"))]
@@ -47,6 +49,8 @@ trait Dot {
     /// What eight vectors of products are summed in: sixteen products of at most 15 * 127 fit 16 bits.
     type Sum: Copy;
     const NONE: Self::Sum;
+    /// Whether the sums of two panels and four tokens leave registers for what they are made of.
+    const IN_PAIRS: bool;
     /// Adds `w * a` where `w` is in 0..=15; at most eight times.
     fn add(sum: Self::Sum, w: v128, a: v128) -> Self::Sum;
     /// A 32-bit lane for each row.
@@ -60,6 +64,7 @@ impl Dot for Simd128 {
     /// Products of rows 0 and 1, products of rows 2 and 3.
     type Sum = (v128, v128);
     const NONE: Self::Sum = (ZERO, ZERO);
+    const IN_PAIRS: bool = false;
 
     #[inline(always)]
     fn add((low, high): Self::Sum, w: v128, a: v128) -> Self::Sum {
@@ -77,6 +82,7 @@ impl Dot for Relaxed {
     /// Pairs of products: a row has two lanes.
     type Sum = v128;
     const NONE: v128 = ZERO;
+    const IN_PAIRS: bool = true;
 
     #[inline(always)]
     fn add(sum: v128, w: v128, a: v128) -> v128 {
@@ -159,6 +165,7 @@ fn nibbles<D: Dot, const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Ac
 impl Dot for RelaxedFours {
     type Sum = v128;
     const NONE: v128 = ZERO;
+    const IN_PAIRS: bool = true;
 
     #[inline(always)]
     fn add(sum: v128, w: v128, a: v128) -> v128 {
@@ -190,6 +197,11 @@ macro_rules! kernel {
             #[inline(always)]
             fn nibbles<const T: usize, const HAS_MINIMUM: bool>(panel: &[u8], x: &Activations, token: usize) -> [Lanes; T] {
                 nibbles::<Self, T, HAS_MINIMUM>(panel, x, token)
+            }
+
+            #[inline(always)]
+            fn pairs<const HAS_MINIMUM: bool>(w: &Matrix, panels: Range<usize>, x: &Activations, out: &mut Output<'_>) -> usize {
+                pairs::pairs::<Self, HAS_MINIMUM>(w, panels, x, out)
             }
 
             #[inline(always)]
