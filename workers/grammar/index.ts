@@ -35,7 +35,10 @@ export class GrammarEntrypoint extends WorkerEntrypoint<GrammarEnvironment> impl
         tokens: () => tokensOf(tokenizer, vocabularySize, stopTokens),
       };
       const { text, step } = texts.open(constraint, ofModel, tokens);
-      return { matcher: new Matcher(text), step };
+      const { promise: released, resolve: onRelease } = Promise.withResolvers<void>();
+      // The runtime ends a call's context with the last stub of what it gave, and tells that nothing of it unless something still goes on in there.
+      this.ctx.waitUntil(released);
+      return { matcher: new Matcher(text, onRelease), step };
     });
   }
 }
@@ -43,10 +46,12 @@ export class GrammarEntrypoint extends WorkerEntrypoint<GrammarEnvironment> impl
 /** Lives as long as the caller holds it. */
 class Matcher extends RpcTarget implements TextMatcher {
   readonly #text: Text;
+  readonly #onRelease: () => void;
 
-  constructor(text: Text) {
+  constructor(text: Text, onRelease: () => void) {
     super();
     this.#text = text;
+    this.#onRelease = onRelease;
   }
 
   accept(tokens: Uint32Array): Promise<Outcome<GrammarStep>> {
@@ -59,6 +64,7 @@ class Matcher extends RpcTarget implements TextMatcher {
 
   [Symbol.dispose](): void {
     this.#text.close();
+    this.#onRelease();
   }
 }
 
