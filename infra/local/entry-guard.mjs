@@ -134,6 +134,10 @@ export function guarded(entry, { anyHost, startId, first = null }) {
       }
       if (new URL(request.url).pathname.startsWith(control)) return await entry.fetch(request, env, context);
       if (isOfDevelopment(request.url)) return await refused(request, noRoute(request));
+      // No GET can be handed on with a body; one of no bytes is none.
+      const isWithoutBody = request.method === "GET" || request.method === "HEAD";
+      if (isWithoutBody && request.body !== null && request.headers.get("content-length") !== "0")
+        return await refused(request, refuse(400, "invalid_request", `A ${request.method} request must have no body.`));
       const { hostname, pathname } = new URL(request.url);
       if (!anyHost && !loopback.includes(hostname))
         return await refused(
@@ -146,7 +150,7 @@ export function guarded(entry, { anyHost, startId, first = null }) {
         );
       const headers = new Headers(request.headers);
       for (const name of [...headers.keys()]) if (name.startsWith(prefix)) headers.delete(name);
-      const response = await passOn(new Request(request, { headers }), env, context);
+      const response = await passOn(new Request(request, { headers, ...(isWithoutBody ? { body: null } : {}) }), env, context);
       if (pathname !== "/ready") return response;
       const marked = new Response(response.body, response);
       marked.headers.set("x-spikingbrain-start", startId);

@@ -139,6 +139,16 @@ test.each([
   expect(answer).toContain("The request's target and its Host header must make one URL; they do not.");
 });
 
+test.each([
+  ["of no bytes", "Content-Length: 0\r\n\r\n", 200],
+  ["with bytes", "Content-Length: 2\r\n\r\n{}", 400],
+  ["in chunks", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400],
+])("a GET whose body is one %s is no fault of the server's", async (_name, rest, status) => {
+  const answer = await sendBytes(`GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n${rest}`);
+  expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${String(status)} `));
+  if (status === 400) expect(bodyOf(answer)).toMatchObject({ error: { message: "A GET request must have no body." } });
+});
+
 const question = JSON.stringify({ model: modelId, prompt: "a", max_tokens: 2 });
 const postBeginning = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n";
 const chunkOf = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
