@@ -183,12 +183,19 @@ describe("vLLM's form", () => {
     ],
     ["an image", { questions: { topic }, images: ["data:"] }, "images"],
     ["no state", { questions: { topic }, state: undefined }, "state"],
+    ["a state that is nested too deeply to be written", { questions: { topic }, state: nested(200) }, "state"],
+    ["a state that grows too large when it is indented", { questions: { topic }, state: nested(60, Array(50_000).fill(0)) }, "state"],
   ])("%s is refused by its name", async (_name, body, param) => {
     const response = await systemOne(body);
     expect([response.status, (await failure(response)).param]).toEqual([400, param]);
     expect(engine.calls).toHaveLength(0);
   });
 });
+
+/** So many arrays around a value. */
+function nested(levels: number, value: unknown = []): unknown {
+  return levels === 0 ? value : nested(levels - 1, [value]);
+}
 
 describe("what is refused", () => {
   test.each<[string, Json, string]>([

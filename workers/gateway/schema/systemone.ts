@@ -3,10 +3,28 @@ import * as z from "zod";
 import { modelId } from "./generation-fields.ts";
 import { asksNothing, isAbsent, isEmptyArray, unsupported } from "./parse.ts";
 import { questionsLimit } from "./decision.ts";
+import { bodyLimitBytes } from "./limits.ts";
 
 const optionsLimit = 255;
 const levelsLimit = 10;
 const textLimit = 32_768;
+
+/** As deep as a schema may be, and no more white space than a body may have characters. */
+const depthLimit = 64;
+const indentationLimit = bodyLimitBytes;
+
+/** Characters that a JSON value takes more when each of its members has a line of its own; infinite where it is nested too deeply to be written. */
+function indentation(state: unknown): number {
+  let characters = 0;
+  let level: readonly unknown[] = [state];
+  for (let depth = 1; level.length > 0; depth += 1) {
+    const members = level.flatMap((one) => (typeof one === "object" && one !== null ? (Object.values(one) as unknown[]) : []));
+    if (members.length > 0 && depth > depthLimit) return Number.POSITIVE_INFINITY;
+    characters += members.length * (1 + 2 * depth);
+    level = members;
+  }
+  return characters;
+}
 
 const instructions = z.string().max(textLimit).nullish();
 const criterion = z.string().max(textLimit).nullish();
@@ -35,7 +53,12 @@ const question = z.discriminatedUnion("type", [
 export const systemOneBody = z.strictObject({
   model: modelId.nullish(),
   /** What the questions are about: text, or JSON, which is read as it is written. */
-  state: z.unknown().refine((value) => value !== undefined, { error: "must be given" }),
+  state: z
+    .unknown()
+    .refine((value) => value !== undefined, { error: "must be given" })
+    .refine((value) => indentation(value) <= indentationLimit, {
+      error: `may be nested ${String(depthLimit)} deep, and take ${String(indentationLimit)} characters to indent`,
+    }),
   questions: z
     .record(z.string().min(1).max(256), question)
     .refine((asked) => Object.keys(asked).length > 0, { error: "must hold at least one question" })
