@@ -9,6 +9,7 @@ import { isMessagesPath, messagesErrorBody } from "./messages/error.ts";
 import { anthropicHeaders } from "./middleware/anthropic.ts";
 import { apiKey } from "./middleware/api-key.ts";
 import { crossOrigin } from "./middleware/cross-origin.ts";
+import { noBody, noQuery } from "./middleware/nothing-more.ts";
 import { requestLog } from "./middleware/request-log.ts";
 import { noUpgrade } from "./middleware/no-upgrade.ts";
 import { settings } from "./middleware/settings.ts";
@@ -17,6 +18,8 @@ import { responseHeaders } from "./middleware/response-headers.ts";
 import { openApiDocument } from "./openapi/document.ts";
 import { referenceHtml, referenceHeaders } from "./openapi/reference.ts";
 import { apiRoutes, poolReplicasPath } from "./routes.ts";
+
+const probePaths: readonly string[] = ["/health", "/ready"];
 
 /** A share's link is its permission, and a node's signature its. */
 function needsNoKey({ method, path }: { readonly method: string; readonly path: string }): boolean {
@@ -42,7 +45,13 @@ export function createApp(): Hono<GatewayTypes> {
   const document = () => (made ??= openApiDocument(apiRoutes));
   app.get("/openapi.json", (c) => c.json(document()));
   app.get("/reference", (c) => c.body(referenceHtml(document()), 200, referenceHeaders));
-  for (const { method, path, handler } of apiRoutes) app.on(method, path, handler);
+  for (const { method, path, handler, operation } of apiRoutes) {
+    const { query, body, media } = operation;
+    // Probes of hosts ask with whatever keeps caches away.
+    const readsNoQuery = query === undefined && !probePaths.includes(path);
+    const refusing = [...(readsNoQuery ? [noQuery] : []), ...(body === undefined && media === undefined ? [noBody] : [])];
+    app.on(method, [path], ...refusing, handler);
+  }
   for (const [path, routes] of Map.groupBy(apiRoutes, ({ path }) => path)) {
     const allow = routes.map(({ method }) => (method === "GET" ? "GET, HEAD" : method)).join(", ");
     app.all(path, (c) => refusal(c, methodNotAllowed(c.req.method, allow).failure, { allow }));

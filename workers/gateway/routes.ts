@@ -39,7 +39,8 @@ import { resumeStream, stopStream } from "./http/streams.ts";
 import { systemOne } from "./http/systemone.ts";
 import { detokenize, tokenize } from "./http/tokenize.ts";
 import type { DocumentedRoute } from "./openapi/document.ts";
-import { itemsQuery, responseQuery } from "./schema/response-query.ts";
+import { modelsQuery } from "./schema/models-query.ts";
+import { itemQuery, itemsQuery, responseQuery } from "./schema/response-query.ts";
 import { listQuery, newContextQuery, sharesQuery, turnsQuery, uploadQuery } from "./schema/session.ts";
 
 export interface Route extends DocumentedRoute {
@@ -162,7 +163,7 @@ export const apiRoutes: readonly Route[] = [
     method: "GET",
     path: "/v1/conversations/:id/items/:item",
     handler: conversationItem,
-    operation: { does: "One thing that was said in a conversation", answer: "Item" },
+    operation: { does: "One thing that was said in a conversation", query: itemQuery, answer: "Item" },
   },
   {
     method: "GET",
@@ -283,7 +284,12 @@ export const apiRoutes: readonly Route[] = [
     operation: { does: "A context whenever it changes, until it is read", events: ["Session"] },
   },
   { method: "GET", path: "/v1/usage", handler: usage, operation: { does: "What a key keeps", answer: "Usage" } },
-  { method: "GET", path: "/v1/models", handler: listModels, operation: { does: "The models of this deployment", answer: "ModelList" } },
+  {
+    method: "GET",
+    path: "/v1/models",
+    handler: listModels,
+    operation: { does: "The models of this deployment", query: modelsQuery, answer: "ModelList" },
+  },
   // The rest of the path is the id: public model ids may hold slashes.
   { method: "GET", path: "/v1/models/:id{.+}", handler: oneModel, operation: { does: "A model", answer: "Model" } },
   {

@@ -20,6 +20,16 @@ const send = (path: string, body: BodyInit, headers: Record<string, string>, met
   request(path, { method, body, headers: { ...alice.headers, ...headers } });
 const contextCount = async () => (await (await alice.call("GET", "/v1/contexts")).json<{ data: unknown[] }>()).data.length;
 
+test.each([
+  ["POST", "/v1/responses/resp_0/cancel"],
+  ["DELETE", "/v1/sessions/sess_0"],
+])("%s %s reads no body, and refuses one that says something", async (method, path) => {
+  const status = async (body: string) => (await send(path, body, { "content-type": "application/json" }, method)).status;
+  expect(await status('{"force":true}')).toBe(400);
+  expect(await status("force")).toBe(400);
+  for (const nothing of ["", "{}", " { }\n"]) expect(await status(nothing)).toBe(404);
+});
+
 describe("queries", () => {
   const path = "/v1/sessions";
   test.each<[string, string | null, string]>([
@@ -36,6 +46,29 @@ describe("queries", () => {
     const response = await alice.call("GET", url);
     expect(response.status).toBe(400);
     expect(await failure(response)).toMatchObject({ param, message });
+  });
+
+  const unread: readonly [string, string][] = [
+    ...["/v1/models/tiny", "/v1/usage", "/v1/sessions/sess_0", "/v1/streams/a"].map((path): [string, string] => ["GET", path]),
+    ...["/v1/messages", "/v1/chat/completions", "/v1/decisions", "/tokenize"].map((path): [string, string] => ["POST", path]),
+    ...["/v1/sessions/sess_0", "/v1/responses/resp_0"].map((path): [string, string] => ["DELETE", path]),
+    ["GET", "/v1/models"],
+  ];
+  test.each(unread)(
+    "%s %s reads none, or not that one, and refuses it; what clients add by themselves is left aside",
+    async (method, path) => {
+      const refused = await alice.call(method, `${path}?verbose=1`);
+      expect(refused.status).toBe(400);
+      expect((await refused.json<{ error: { message: string } }>()).error.message).toBe("Unknown field: 'verbose'.");
+      const added = await alice.call(method, `${path}?api-version=preview&beta=true`);
+      expect(await added.text()).not.toContain("Unknown field");
+    },
+  );
+
+  test("the list of models is whole, and hosts' probes ask as they like", async () => {
+    expect((await request("/v1/models?limit=1000")).status).toBe(200);
+    expect(await failure(await request("/v1/models?limit=1"))).toMatchObject({ param: "limit" });
+    expect((await request("/health?now=1")).status).toBe(200);
   });
 
   test("of an upload: without 'offset', twice, or beside JSON, nothing is taken", async () => {

@@ -9,7 +9,7 @@ import { requireTenant } from "../plan/require-tenant.ts";
 import { partOf } from "../responses/list-page.ts";
 import { conversationId, sessionOfConversation } from "../responses/response-id.ts";
 import { conversationBody, newConversationBody } from "../schema/conversation.ts";
-import { itemsQuery } from "../schema/response-query.ts";
+import { itemQuery, itemsQuery } from "../schema/response-query.ts";
 import { parseBody } from "../schema/parse.ts";
 import { itemsOf, turnOfItem, type Item } from "../stream/formats/response-items.ts";
 import { readQuery } from "./query.ts";
@@ -72,6 +72,7 @@ export async function conversationItems(c: GatewayContext): Promise<Response> {
 export async function conversationItem(c: GatewayContext): Promise<Response> {
   const tenant = tenantOf(c);
   const session = sessionIn(c);
+  parseBody(itemQuery, readQuery(c));
   const id = c.req.param("item") ?? "";
   const turn = turnOfItem(id);
   const { turns } = await found(c.env.SESSION.session(tenant, session));

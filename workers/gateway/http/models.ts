@@ -5,11 +5,18 @@ import { statusOf, type PoolAnswer } from "../../models/status.ts";
 import { newest } from "../../models/version.ts";
 import { askDescriptions, fromPool } from "../backend.ts";
 import type { GatewayContext } from "../environment.ts";
+import { invalidRequest } from "../failures.ts";
 import { modelMeant } from "../plan/model-choice.ts";
+import { modelsQuery } from "../schema/models-query.ts";
+import { parseBody } from "../schema/parse.ts";
 import { modelCard } from "./model-card.ts";
+import { readQuery } from "./query.ts";
 
 export async function listModels(c: GatewayContext): Promise<Response> {
+  const { limit } = parseBody(modelsQuery, readQuery(c));
   const entries = await catalog(c.env);
+  if (limit !== undefined && limit < entries.length)
+    throw invalidRequest(`'limit': must be at least ${String(entries.length)}: the list is whole (got ${String(limit)}).`, "limit");
   const pool = await askPool(c, entries);
   return c.json({ object: "list", data: entries.map((entry) => described(c, entry, pool)) });
 }

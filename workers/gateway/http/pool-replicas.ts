@@ -8,11 +8,8 @@ import { fromPool } from "../backend.ts";
 import { nodeMessageBytes } from "../schema/limits.ts";
 import { readAtMost } from "./bounded-body.ts";
 import { mediaType, requireIdentity } from "./media-type.ts";
-import { refuseQuery } from "./query.ts";
 
 export async function tellPool(c: GatewayContext): Promise<Response> {
-  // The signature is over the path alone.
-  refuseQuery(c);
   const { headers, method, url } = c.req.raw;
   if (mediaType(headers) !== "application/json")
     throw unsupportedMediaType("The request body must be JSON, with 'Content-Type: application/json'.");

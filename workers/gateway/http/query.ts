@@ -3,7 +3,10 @@ import type { GatewayContext } from "../environment.ts";
 import { invalidRequest, unknownField } from "../failures.ts";
 import { fieldName } from "../schema/parse.ts";
 
-/** @throws ServiceError that names a parameter which is given twice, or is not UTF-8. */
+/** What clients add to every request by themselves, and what changes nothing here: Azure's and Anthropic's. */
+const addedByClients: ReadonlySet<string> = new Set(["api-version", "beta"]);
+
+/** Without what clients add by themselves. @throws ServiceError that names a parameter which is given twice, or is not UTF-8. */
 export function readQuery(c: GatewayContext): Record<string, string> {
   const query = new Map<string, string>();
   for (const pair of new URL(c.req.url).search.slice(1).split("&")) {
@@ -14,7 +17,7 @@ export function readQuery(c: GatewayContext): Record<string, string> {
     if (query.has(name)) throw invalidRequest(`'${field}': must be given once; it is given more than once.`, field);
     query.set(name, equals < 0 ? "" : decoded(pair.slice(equals + 1), `'${field}':`, field));
   }
-  return Object.fromEntries(query);
+  return Object.fromEntries([...query].filter(([name]) => !addedByClients.has(name)));
 }
 
 /** For a request whose parameters, if any, would be lost. @throws ServiceError that names the first. */

@@ -26,4 +26,6 @@ export const itemsQuery = z.strictObject({
   after: z.string().optional(),
 });
 
+export const itemQuery = z.strictObject(include);
+
 export type ItemsQuery = z.output<typeof itemsQuery>;
