@@ -134,7 +134,7 @@ fn unpack<const HAS_MINIMUM: bool>(pair: [&[u8]; PAIR], start: usize, stretch: &
 
 /// Adds to a tile's totals the products of its blocks with those of both panels.
 ///
-/// A block's eight steps are written out, two and two; between them stands a way out that is never taken. In one piece the compiler would
+/// A block's eight steps are written out, two and two; between them stands a way out that is never taken. Without it the compiler would
 /// move each sum's products together, of one row and token after another, and nothing that is loaded would stay in a register.
 #[inline(never)]
 fn meet<D: Dot>(weights: &[Unpacked], records: &[[Bytes; TILE]], totals: &mut Totals) {
