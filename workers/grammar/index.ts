@@ -35,10 +35,10 @@ export class GrammarEntrypoint extends WorkerEntrypoint<GrammarEnvironment> impl
         tokens: () => tokensOf(tokenizer, vocabularySize, stopTokens),
       };
       const { text, step } = texts.open(constraint, ofModel, tokens);
-      const { promise: released, resolve: onRelease } = Promise.withResolvers<void>();
+      const { promise: released, resolve: onRelease } = Promise.withResolvers<null>();
       // The runtime ends a call's context with the last stub of what it gave, and tells that nothing of it unless something still goes on in there.
       this.ctx.waitUntil(released);
-      return { matcher: new Matcher(text, onRelease), step };
+      return { matcher: new Matcher(text, () => onRelease(null)), step };
     });
   }
 }

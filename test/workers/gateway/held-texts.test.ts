@@ -18,12 +18,16 @@ const order = {
 
 /** As an answer of the engine has one: until its first step, and then no longer. */
 async function held(): Promise<Outcome<GrammarStep>> {
-  const { promise, resolve } = Promise.withResolvers<Outcome<GrammarStep>>();
-  const text = new HeldText(grammar, order, { onSaid: resolve, sleep: () => Promise.resolve() });
-  text.open();
-  const said = await promise;
-  text.close();
-  return said;
+  return await new Promise((resolve) => {
+    const text = new HeldText(grammar, order, {
+      sleep: () => Promise.resolve(),
+      onSaid(said) {
+        text.close();
+        resolve(said);
+      },
+    });
+    text.open();
+  });
 }
 
 /** More than the grammar Worker follows at once. */
