@@ -24,6 +24,8 @@ const logBroken = (service: Service) => (cause: unknown) => {
 
 /** Replicas come and go, and with them versions of models; a request that finds its own gone is refused by the plan. */
 const freshMilliseconds = 2_000;
+/** Until then whoever finds it no longer fresh goes by it and asks anew beside its own work, so that where requests come one after another none waits. */
+const renewedMilliseconds = 4_000;
 /** While one request asks anew, the others go by what is known for so long, unless it is of long ago. */
 const askingMilliseconds = 1_000;
 const staleMilliseconds = 10_000;
@@ -44,9 +46,17 @@ export async function askDescriptions(environment: Environment): Promise<readonl
 export async function describeModel(environment: Environment, card: ModelCard, of = newest): Promise<ModelDescription> {
   const now = Date.now();
   const age = known === undefined ? Number.POSITIVE_INFINITY : Math.abs(now - known.at);
-  const isFresh = age < freshMilliseconds || (age < staleMilliseconds && Math.abs(now - askingSince) < askingMilliseconds);
-  const found = isFresh && known !== undefined ? of(card, known.descriptions) : undefined;
-  if (found !== undefined) return found;
+  const isAsked = Math.abs(now - askingSince) < askingMilliseconds;
+  const isNear = age < renewedMilliseconds || (age < staleMilliseconds && isAsked);
+  const found = isNear && known !== undefined ? of(card, known.descriptions) : undefined;
+  if (found !== undefined) {
+    if (age >= freshMilliseconds && !isAsked) {
+      askingSince = now;
+      // A request that ends before the answer takes the call with it; a later one asks again. One that is told of a failure waits for its own answer.
+      askDescriptions(environment).catch(() => undefined);
+    }
+    return found;
+  }
   askingSince = now;
   const descriptions = await askDescriptions(environment);
   const asked = of(card, descriptions);
