@@ -68,12 +68,18 @@ export const openCommand = new Command("open")
   });
 
 async function passphraseOf({ passphraseFile }: { readonly passphraseFile?: string }): Promise<string | undefined> {
-  return passphraseFile === undefined ? undefined : (await readFile(passphraseFile, "utf8")).replace(/\r?\n$/, "");
+  if (passphraseFile === undefined) return undefined;
+  const text = await readFile(passphraseFile, "utf8").catch((cause: unknown) => {
+    // The path isn't told: whoever takes the option for the passphrase has written that.
+    const reason = (cause as NodeJS.ErrnoException).code ?? "it cannot be read";
+    throw new Error(`--passphrase-file must be the path of a file with the passphrase in it (${reason}).`, { cause });
+  });
+  return text.replace(/\r?\n$/, "");
 }
 
 async function call({ url, key }: ServerOptions, path: string, headers: Record<string, string>, body: BodyInit): Promise<Response> {
-  if (!URL.canParse(path, url)) throw new Error(`--url must be a URL such as http://127.0.0.1:8787; it is "${url}".`);
-  const request = { method: "POST", headers: { ...headers, authorization: `Bearer ${key}` }, body };
+  requireServer(url);
+  const request = { method: "POST", headers: { ...headers, authorization: bearer(key) }, body };
   const response = await fetch(new URL(path, url), request).catch((cause: unknown) => {
     throw new Error(`No server answers at ${url} (${reasonOf(cause)}).`, { cause });
   });
@@ -84,6 +90,25 @@ async function call({ url, key }: ServerOptions, path: string, headers: Record<s
       ? `What answers at ${url} is no server of sessions: its status is ${String(response.status)}.`
       : `The server refused: ${said}`,
   );
+}
+
+/** @throws Error that tells no password. */
+function requireServer(url: string): void {
+  const shown = url.replace(/\/\/.*@/s, "//…@");
+  if (!URL.canParse(url)) throw new Error(`--url must be a URL such as http://127.0.0.1:8787; it is "${shown}".`);
+  const { username, password } = new URL(url);
+  if (username !== "" || password !== "")
+    throw new Error(`--url must hold no user and no password, as the server takes nothing but --key; it is "${shown}".`);
+}
+
+/** White space at the end, such as what a file of another system's lines leaves there, is left out. @throws Error that doesn't tell the key. */
+function bearer(key: string): string {
+  const sent = key.replace(/[\t\n\r ]+$/, "");
+  const at = sent.search(/[\0\n\r]|[^\0-\xff]/);
+  if (at < 0) return `Bearer ${sent}`;
+  const found = /[\n\r]/.test(sent.charAt(at)) ? "a line break" : "beyond Latin-1";
+  const rule = "a header's characters are those of Latin-1, without line breaks";
+  throw new Error(`--key cannot be sent in a header: ${rule}; its character ${String(at + 1)} of ${String(sent.length)} is ${found}.`);
 }
 
 /** `fetch` says only that it failed; what failed is its cause's to say. */
