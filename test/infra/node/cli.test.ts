@@ -1,6 +1,8 @@
 /** `npx spikingbrain` as a person runs it, with the built-in model. */
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, statSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { inRepository } from "../../../infra/local/paths.ts";
@@ -48,6 +50,22 @@ describe("spikingbrain logits", () => {
     expect(found.map((row) => row.length)).toEqual(expected.map((row) => row.length));
     for (const [position, row] of expected.entries())
       for (const [id, logit] of row.entries()) expect(Math.abs((found[position]?.[id] ?? NaN) - logit)).toBeLessThan(1e-4 * largest);
+  });
+});
+
+describe("spikingbrain serve", () => {
+  it("names the options that were used", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const taken = await spikingbrain("serve", "--port", String(port));
+    expect(taken.stderr).toContain(
+      `Port ${String(port)} is in use by another program. Stop that one, or take another port: --port ${String(port + 1)}`,
+    );
+    server.close();
+    await once(server, "close");
+    const missing = await spikingbrain("serve", "--port", String(port), "--model", "/nowhere.gguf");
+    expect(missing.stderr).toContain('--model: "/nowhere.gguf" is not a file; it must be the path of a GGUF or one of ');
   });
 });
 

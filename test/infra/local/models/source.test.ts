@@ -71,6 +71,9 @@ describe("locateModel", () => {
     await expect(locateModel({ SPIKINGBRAIN_MODEL: directory })).rejects.toThrow(
       `SPIKINGBRAIN_MODEL: "${directory}" is not a file; it must be the path of a GGUF or one of qwen2.5-coder-0.5b, smollm2-135m, spikingbrain-135m-spiking, spikingbrain-135m, spikingbrain-coder-0.5b-spiking, spikingbrain-coder-0.5b.`,
     );
+    await expect(locateModel({ SPIKINGBRAIN_MODEL: "smollm2-135m" }, { name: "--model", value: directory })).rejects.toThrow(
+      `--model: "${directory}" is not a file; it must be the path of a GGUF or one of `,
+    );
     const path = join(directory, "a.gguf");
     writeFileSync(path, model);
     await expect(locateModel({ SPIKINGBRAIN_MODEL: path, SPIKINGBRAIN_MODEL_ID: "a b" })).rejects.toThrow('SPIKINGBRAIN_MODEL_ID: "a b"');
