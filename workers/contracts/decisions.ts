@@ -3,6 +3,7 @@
  * and its state is where every question starts, so that a question costs its own tokens, however long the input is.
  */
 import type { Ability } from "./abilities.ts";
+import type { Caller } from "./caller.ts";
 import type { ModelVersion } from "./model-version.ts";
 import type { CacheReport } from "./cache-report.ts";
 import type { TenantId } from "./tenant.ts";
@@ -24,6 +25,12 @@ export interface DecisionOrder {
   readonly contextLength: number;
   /** The data centre that took it, where the runtime tells. */
   readonly place?: string;
+}
+
+/** Who waits for a decision. */
+export interface DecisionCaller extends Caller {
+  /** Is told once a backend is at work for it, and how the input's state was found: until then what refuses it is told soon. */
+  begun(cache: CacheReport): Promise<void>;
 }
 
 /** Messages, of which the last is the one that the questions follow, or what a session or context of the tenant's has read. */

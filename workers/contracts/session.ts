@@ -6,7 +6,7 @@ import type { Caller } from "./caller.ts";
 import type { TurnFinish } from "./finish.ts";
 import type { Ability } from "./abilities.ts";
 import type { ChoiceEvent, Job } from "./choice.ts";
-import type { DecisionOrder, DecisionScores } from "./decisions.ts";
+import type { DecisionCaller, DecisionOrder, DecisionScores } from "./decisions.ts";
 import type { CacheReport } from "./cache-report.ts";
 import type { ModelVersion } from "./model-version.ts";
 import type { Outcome } from "./outcome.ts";
@@ -241,7 +241,7 @@ export interface SessionBackend {
   /** Runs an order. Refusals known before the first token come as `ok: false`. What has not begun when its `caller` goes is given up. */
   start(request: GenerationRequest, caller?: Caller): Promise<Outcome<OpenStream>>;
   /** Reads an input once and answers questions about it. Ends with its client. */
-  decide(order: DecisionOrder, caller?: Caller): Promise<Outcome<DecisionScores>>;
+  decide(order: DecisionOrder, caller?: DecisionCaller): Promise<Outcome<DecisionScores>>;
   /** Entries after this number, for a client that comes back. */
   attach(tenant: TenantId | null, stream: string, after: number): Promise<Outcome<OpenStream>>;
   /** Ends a generation as if its answer had ended here. */

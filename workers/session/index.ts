@@ -2,7 +2,8 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { internalFailure } from "../contracts/call.ts";
 import type { Caller } from "../contracts/caller.ts";
-import type { DecisionOrder, DecisionScores } from "../contracts/decisions.ts";
+import type { DecisionCaller, DecisionOrder, DecisionScores } from "../contracts/decisions.ts";
+import type { CacheReport } from "../contracts/cache-report.ts";
 import type { ModelVersion } from "../contracts/model-version.ts";
 import type { Outcome } from "../contracts/outcome.ts";
 import type { TenantId } from "../contracts/tenant.ts";
@@ -85,13 +86,16 @@ export class SessionService extends WorkerEntrypoint<SessionEnvironment> impleme
     }
   }
 
-  async decide(order: DecisionOrder, caller?: Caller): Promise<Outcome<DecisionScores>> {
+  async decide(order: DecisionOrder, caller?: DecisionCaller): Promise<Outcome<DecisionScores>> {
     return await this.#reach(async () => {
       const leaving = new AbortController();
       const leave = () => {
         leaving.abort(new ServiceError(cancelled("The client went away before its questions were answered.")));
       };
-      return { ok: true, value: await whileWaiting(caller, leave, () => decide(this.env, order, leaving.signal)) };
+      const onBegun = (cache: CacheReport) => {
+        caller?.begun(cache).catch(() => undefined);
+      };
+      return { ok: true, value: await whileWaiting(caller, leave, () => decide(this.env, order, leaving.signal, onBegun)) };
     });
   }
 

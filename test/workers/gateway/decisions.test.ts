@@ -4,6 +4,7 @@ import { failure, json, request, type Json } from "../support/gateway-client.ts"
 import { engine } from "../support/gateway-worker.ts";
 import { SessionClient, user } from "../support/session-client.ts";
 import { tinyTokenizer } from "../support/tiny-tokenizer.ts";
+import { scriptedFailure } from "../support/toy-backend.ts";
 import { Tokenizer } from "../../../workers/tokenizer/tokenizer.ts";
 
 interface Decided {
@@ -125,6 +126,49 @@ describe("a decision", () => {
     expect(choice?.confidence).toBe(Math.max(...(choice?.probabilities ?? []).map(({ probability }) => probability)));
     for (const { label_mass: mass } of answers) expect(mass).toBeLessThanOrEqual(1);
     expect(usage.output_tokens).toBe(6);
+  });
+});
+
+describe("an answer that takes its time", () => {
+  const forms = [
+    ["/v1/decisions", { input: longText, questions }],
+    [
+      "/v1/systemone",
+      { state: longText, questions: { topic: { type: "choice", instructions: "What?", criteria: { sea: null, land: "dry" } } } },
+    ],
+  ] as const;
+
+  test.each(forms)(
+    "%s: shows that it is coming, so that a client that has left is noticed by runtimes that stand alone",
+    async (path, body) => {
+      engine.use({ breakAfter: { tokens: 0, how: "hang" } });
+      const response = await request(path, json({ model: "tiny", ...body }, headers));
+      expect(response.status).toBe(200);
+      expect(response.headers.get("x-spikingbrain-cache")).toContain("miss; tokens=0");
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      expect(new TextDecoder().decode((await reader.read()).value)).toBe("\n");
+      expect(engine.running).toBeGreaterThan(0);
+      await reader.cancel();
+      await expect.poll(() => engine.running).toBe(0);
+    },
+  );
+
+  test.each(forms)("%s: is the one that it would have been", async (path, body) => {
+    const answers = async () => {
+      const response = await request(path, json({ model: "tiny", ...body }, { authorization: `Bearer sk-${crypto.randomUUID()}` }));
+      const text = await response.text();
+      const { answers: found, usage } = JSON.parse(text) as { readonly answers: unknown; readonly usage: unknown };
+      return { isSlow: text.startsWith("\n"), found, usage };
+    };
+    const soon = await answers();
+    expect(soon.isSlow).toBe(false);
+    engine.use({ delayMilliseconds: 2_500 });
+    expect(await answers()).toEqual({ ...soon, isSlow: true });
+  });
+
+  test("is refused by a status as long as no backend is at work", async () => {
+    engine.use({ refuse: scriptedFailure });
+    expect((await decide({})).status).toBe(503);
   });
 });
 

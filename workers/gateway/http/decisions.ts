@@ -1,15 +1,16 @@
 /** `POST /v1/decisions`: typed answers with probabilities. The input is read once, and each question from its state. */
+import type { CacheReport } from "../../contracts/cache-report.ts";
 import { missingAbility } from "../../contracts/request/missing-ability.ts";
 import type { DecisionInput, DecisionScores } from "../../contracts/decisions.ts";
 import { greedyParameters, type ModelDescription } from "../../contracts/engine.ts";
 import { servedModel, type ServedModel } from "../../models/served-model.ts";
 import { versionOf } from "../../models/version.ts";
-import { SignalledCaller } from "../../waiting/caller.ts";
 import { describeForSession, describeModel, fromSession, versionOfSession } from "../backend.ts";
 import { answerOf, questionOf } from "../decisions/answers.ts";
 import { calibrated } from "../decisions/calibrated.ts";
 import { askedBy, labelLetters, labelTokens } from "../decisions/labels.ts";
 import { averaged, writeBothOrders, type AskedProbabilities, type Question } from "../decisions/question.ts";
+import { DecisionWaiter } from "../decisions/waiter.ts";
 import type { GatewayContext } from "../environment.ts";
 import { unsupportedField } from "../failures.ts";
 import { placeOf } from "../pipeline.ts";
@@ -18,6 +19,7 @@ import { requireTenant } from "../plan/require-tenant.ts";
 import { decisionBody, type DecisionBody } from "../schema/decision.ts";
 import { isAbsent, parseBody } from "../schema/parse.ts";
 import { cacheHeader } from "../stream/deliver.ts";
+import { deliverJson, untilClientLeaves } from "../stream/whole-json.ts";
 import { contextId, sessionId } from "./path-id.ts";
 import { readJson } from "./read-json.ts";
 
@@ -26,19 +28,19 @@ export async function decisions(c: GatewayContext): Promise<Response> {
   const input = inputOf(c, body);
   const { entry } = await modelMeant(c, body.model);
   const model = await servedModel(c.env, entry);
-  const asked = await askAll(c, model, input, body.questions.map(questionOf));
-  const { scores, probabilities } = asked;
-  c.header("x-spikingbrain-cache", cacheHeader(scores.cache));
-  return c.json({
-    model: model.card.id,
-    answers: body.questions.map((question, at) => answerOf(question, probabilities[at] as AskedProbabilities)),
-    usage: {
-      input_tokens: scores.inputTokens,
-      input_tokens_details: { cached_tokens: scores.cachedTokens, cache_write_tokens: scores.writtenTokens },
-      output_tokens: scores.outputTokens,
-      output_tokens_details: { reasoning_tokens: 0 },
-      total_tokens: scores.inputTokens + scores.outputTokens,
-    },
+  return await deliverDecision(c, async (waiting) => {
+    const { scores, probabilities } = await askAll(c, waiting, { model, input, questions: body.questions.map(questionOf) });
+    return {
+      model: model.card.id,
+      answers: body.questions.map((question, at) => answerOf(question, probabilities[at] as AskedProbabilities)),
+      usage: {
+        input_tokens: scores.inputTokens,
+        input_tokens_details: { cached_tokens: scores.cachedTokens, cache_write_tokens: scores.writtenTokens },
+        output_tokens: scores.outputTokens,
+        output_tokens_details: { reasoning_tokens: 0 },
+        total_tokens: scores.inputTokens + scores.outputTokens,
+      },
+    };
   });
 }
 
@@ -54,13 +56,38 @@ export interface AskedQuestions {
   readonly probabilities: readonly AskedProbabilities[];
 }
 
-/** `fieldOf` names a question of the request. @throws ServiceError where the model, its backend or the input can't be asked. */
+export interface Asked {
+  readonly model: ServedModel;
+  readonly input: DecisionInput;
+  readonly questions: readonly Question[];
+  /** Names a question of the request; left out where it has them in a list. */
+  readonly fieldOf?: (at: number) => string;
+}
+
+/** The client, as long as it waits. */
+export interface Waiting {
+  readonly signal: AbortSignal;
+  /** A backend is at work, and the state of the input was found like this. */
+  readonly onBegun: (cache: CacheReport) => void;
+}
+
+/** The client hears of it while it takes its time, so that it is given up once the client has gone. */
+export async function deliverDecision(c: GatewayContext, decide: (waiting: Waiting) => Promise<object>): Promise<Response> {
+  const abort = untilClientLeaves(c);
+  const begun = Promise.withResolvers<undefined>();
+  let headers: Record<string, string> = {};
+  const onBegun = (cache: CacheReport) => {
+    headers = { "x-spikingbrain-cache": cacheHeader(cache) };
+    begun.resolve(undefined);
+  };
+  return await deliverJson(c, { answer: decide({ signal: abort.signal, onBegun }), begun: begun.promise, abort, headers: () => headers });
+}
+
+/** @throws ServiceError where the model, its backend or the input can't be asked. */
 export async function askAll(
   c: GatewayContext,
-  model: ServedModel,
-  input: DecisionInput,
-  questions: readonly Question[],
-  fieldOf = (at: number) => `questions[${String(at)}]`,
+  { signal, onBegun }: Waiting,
+  { model, input, questions, fieldOf = (at: number) => `questions[${String(at)}]` }: Asked,
 ): Promise<AskedQuestions> {
   const { tenant, requestId, facts } = c.var;
   const description = await describe(c, model, input);
@@ -85,9 +112,11 @@ export async function askAll(
         questions: orders,
         contextLength: description.contextLength,
       },
-      new SignalledCaller(c.req.raw.signal),
+      new DecisionWaiter(signal, onBegun),
     ),
   );
+  // What was found may have been refused since it was told.
+  onBegun(scores.cache);
   const probabilities = questions.map((_question, at) => {
     const ofBoth = (list: readonly (readonly number[])[]) => list.slice(2 * at, 2 * at + 2);
     const { options, labelMass } = averaged(ofBoth(scores.logprobs), ofBoth(scores.priors));

@@ -6,8 +6,7 @@ import type { GatewayContext } from "../environment.ts";
 import { modelMeant } from "../plan/model-choice.ts";
 import { fieldName, isAbsent, parseBody } from "../schema/parse.ts";
 import { systemOneBody } from "../schema/systemone.ts";
-import { cacheHeader } from "../stream/deliver.ts";
-import { askAll } from "./decisions.ts";
+import { askAll, deliverDecision } from "./decisions.ts";
 import { readJson } from "./read-json.ts";
 
 export async function systemOne(c: GatewayContext): Promise<Response> {
@@ -19,25 +18,25 @@ export async function systemOne(c: GatewayContext): Promise<Response> {
     { role: "user", content: textOf(state) } as const,
   ];
   const asked = Object.entries(questions);
-  const { scores, probabilities } = await askAll(
-    c,
-    model,
-    { kind: "messages", messages },
-    asked.map(([, question]) => asQuestion(question)),
-    (at) => fieldName(["questions", asked[at]?.[0] ?? ""]),
-  );
-  const read = asked.map(([id, question], at) => ({ id, question, said: probabilities[at] as AskedProbabilities }));
-  c.header("x-spikingbrain-cache", cacheHeader(scores.cache));
-  return c.json({
-    id: `decision-${c.var.requestId}`,
-    object: "structured_decision",
-    created: Math.floor(Date.now() / 1000),
-    model: model.card.id,
-    answers: Object.fromEntries(read.map(({ id, question, said }) => [id, asAnswer(question, said)])),
-    usage: { input_tokens: scores.inputTokens, output_tokens: scores.outputTokens },
-    diagnostics: Object.fromEntries(
-      read.map(({ id, said: { labelMass, beginsWithLabel } }) => [id, { label_mass: labelMass, argmax_is_label: beginsWithLabel }]),
-    ),
+  return await deliverDecision(c, async (waiting) => {
+    const { scores, probabilities } = await askAll(c, waiting, {
+      model,
+      input: { kind: "messages", messages },
+      questions: asked.map(([, question]) => asQuestion(question)),
+      fieldOf: (at) => fieldName(["questions", asked[at]?.[0] ?? ""]),
+    });
+    const read = asked.map(([id, question], at) => ({ id, question, said: probabilities[at] as AskedProbabilities }));
+    return {
+      id: `decision-${c.var.requestId}`,
+      object: "structured_decision",
+      created: Math.floor(Date.now() / 1000),
+      model: model.card.id,
+      answers: Object.fromEntries(read.map(({ id, question, said }) => [id, asAnswer(question, said)])),
+      usage: { input_tokens: scores.inputTokens, output_tokens: scores.outputTokens },
+      diagnostics: Object.fromEntries(
+        read.map(({ id, said: { labelMass, beginsWithLabel } }) => [id, { label_mass: labelMass, argmax_is_label: beginsWithLabel }]),
+      ),
+    };
   });
 }
 

@@ -3,28 +3,19 @@ import { decodeEntries } from "../../contracts/entry-stream.ts";
 import type { Placed } from "../../contracts/pool.ts";
 import type { CacheReport } from "../../contracts/cache-report.ts";
 import type { OpenStream } from "../../contracts/session.ts";
-import type { ServiceFailure } from "../../contracts/errors.ts";
-import { describeCause, logLine } from "../../observe/log-line.ts";
+import { logLine } from "../../observe/log-line.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { GatewayContext } from "../environment.ts";
-import { errorBody } from "../error-body.ts";
-import { cancelled } from "../failures.ts";
 import { responseId } from "../responses/response-id.ts";
 import { openingEvents, streamedAnswer, wholeAnswer } from "./answer.ts";
 import type { AnswerUsage } from "./formats/format.ts";
 import { begun, responseObject } from "./formats/response-object.ts";
 import { formatOf, readRecipe, type AnswerRecipe } from "./recipe.ts";
 import { eventStreamHeaders, eventStream } from "./sse.ts";
-import { within } from "../../waiting/within.ts";
-import { slowJsonHeaders, slowJson } from "./slow-json.ts";
+import { failureReporter } from "./failure-reporter.ts";
 import { eventId } from "./stream-id.ts";
 import { UsageCounter } from "./usage.ts";
-
-/**
- * How long a whole answer, once begun, is computed before its first byte, and how long it is silent after that. Runtimes that stand alone notice
- * that a client has closed its connection only when they write to it, so an answer nobody waits for would be computed to its end.
- */
-const wholeSilenceMilliseconds = 2_000;
+import { deliverJson, untilClientLeaves } from "./whole-json.ts";
 
 export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer): Promise<Response> {
   const { recipe, format, usage, entries, abort } = prepared(c, open, tokenizer);
@@ -32,17 +23,8 @@ export async function deliverWhole(c: GatewayContext, open: OpenStream, tokenize
   const answer = wholeAnswer(entries, recipe, format, usage, reporter(c), () => {
     begun.resolve("begun");
   });
-  // Until it has begun, whatever keeps it from that is told by a status.
-  await Promise.race([begun.promise, answer]);
-  const soon = await within(answer, wholeSilenceMilliseconds, () => null);
-  if (soon !== null) return c.json(soon, 200, streamHeaders(c, open, recipe));
-  const body = slowJson(answer, {
-    silenceMilliseconds: wholeSilenceMilliseconds,
-    abort,
-    onFailure: failureReporter(c),
-    errorBody: format.errorBody ?? errorBody,
-  });
-  return c.body(body, 200, { ...slowJsonHeaders, ...streamHeaders(c, open, recipe) });
+  const headers = () => streamHeaders(c, open, recipe);
+  return await deliverJson(c, { answer, begun: begun.promise, abort, headers, errorBody: format.errorBody });
 }
 
 /** `after` is the number of the last entry, or of the last event where its format counts these, that the client has; null for one that has none. */
@@ -91,23 +73,11 @@ export function recipeOf({
 
 function prepared(c: GatewayContext, open: OpenStream, tokenizer: Tokenizer) {
   const recipe = recipeOf(open);
-  const abort = new AbortController();
-  const leave = () => {
-    abort.abort(cancelled());
-  };
-  const client = c.req.raw.signal;
-  client.addEventListener("abort", leave, { once: true });
-  if (client.aborted) leave();
+  const abort = untilClientLeaves(c);
   c.var.facts["cache"] = open.cache.outcome;
   const format = formatOf(recipe, tokenizer);
   return { recipe, format, usage: new UsageCounter(recipe), entries: decodeEntries(open.entries, abort.signal, open.known), abort };
 }
-
-const failureReporter = (c: GatewayContext) => (failure: ServiceFailure, cause: unknown) => {
-  const { requestId, facts } = c.var;
-  facts["failure"] = failure.code;
-  if (failure.code !== "cancelled") logLine("error", "stream_failed", { requestId, code: failure.code, cause: describeCause(cause) });
-};
 
 const reporter = (c: GatewayContext) => (usage: AnswerUsage) => {
   const { facts } = c.var;

@@ -1,5 +1,6 @@
 /** Answers questions about one input: reads it once, and each question from its state. Runs in the call, and ends with its client. */
 import type { Job } from "../../contracts/choice.ts";
+import type { CacheReport } from "../../contracts/cache-report.ts";
 import type { DecisionOrder, DecisionScores, LabelledQuestion } from "../../contracts/decisions.ts";
 import { greedyParameters, mostScoredTokens } from "../../contracts/engine.ts";
 import { ServiceError } from "../../contracts/errors.ts";
@@ -26,10 +27,20 @@ interface Asking {
   readonly askPool: AskPool;
   readonly meter: Meter;
   readonly signal: AbortSignal;
+  /** Once a backend reads the input, or a question where nothing else is left to read. */
+  readonly onBegun: (cache: CacheReport) => void;
 }
 
-/** @throws ServiceError where the input or a question can't be read, or the backend fails for good. */
-export async function decide(environment: SessionEnvironment, order: DecisionOrder, signal: AbortSignal): Promise<DecisionScores> {
+/**
+ * `onBegun` is called once, as soon as a backend has taken something of it. @throws ServiceError where the input or a question can't be read, or the
+ * backend fails for good.
+ */
+export async function decide(
+  environment: SessionEnvironment,
+  order: DecisionOrder,
+  signal: AbortSignal,
+  onBegun: (cache: CacheReport) => void,
+): Promise<DecisionScores> {
   const model = await modelOfVersion(environment, order.model);
   const { tenant, input, place = null } = order;
   const session = input.kind === "session" ? input.session : null;
@@ -37,7 +48,12 @@ export async function decide(environment: SessionEnvironment, order: DecisionOrd
   const meter = new Meter("decision", order.model.id);
   // One question that fails ends the others.
   const leaving = new AbortController();
-  const asking = { order, model, askPool: asked, meter, signal: AbortSignal.any([signal, leaving.signal]) };
+  let hasBegun = false;
+  const beginning = (cache: CacheReport) => {
+    if (!hasBegun) onBegun(cache);
+    hasBegun = true;
+  };
+  const asking = { order, model, askPool: asked, meter, signal: AbortSignal.any([signal, leaving.signal]), onBegun: beginning };
   try {
     const { base, open } = await baseOf(environment, asking);
     const questions = order.questions.map(({ text }) => renderQuestion(model, open, text));
@@ -146,7 +162,7 @@ async function scoresOf(asking: Asking, base: InputBase, question: Uint32Array, 
 }
 
 async function scoresOfSome(
-  { order, askPool: asked, meter, signal }: Asking,
+  { order, askPool: asked, meter, signal, onBegun }: Asking,
   base: InputBase,
   question: Uint32Array,
   labels: readonly number[],
@@ -161,12 +177,12 @@ async function scoresOfSome(
   try {
     for (let batch = await events.next(); batch.done !== true; batch = await events.next()) {
       signal.throwIfAborted();
-      for (const event of batch.value)
-        if (event.type === "token")
-          return {
-            logprobs: labels.map((label) => event.logprob?.top.find(([id]) => id === label)?.[1] ?? unscored()),
-            likeliest: event.id,
-          };
+      for (const event of batch.value) {
+        if (event.type === "placed") onBegun(base.cache);
+        if (event.type !== "token") continue;
+        const logprobs = labels.map((label) => event.logprob?.top.find(([id]) => id === label)?.[1] ?? unscored());
+        return { logprobs, likeliest: event.id };
+      }
     }
   } finally {
     await events.return();

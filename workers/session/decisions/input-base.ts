@@ -37,6 +37,8 @@ export interface ReadInput {
   readonly isKept: boolean;
   readonly meter: Meter;
   readonly signal: AbortSignal;
+  /** Once a backend has taken it to read. */
+  readonly onBegun: (cache: CacheReport) => void;
 }
 
 /**
@@ -44,7 +46,7 @@ export interface ReadInput {
  * @param next A token that follows the input, so that a state of all of the input may be found.
  */
 export async function readInput(tokens: Uint32Array, next: number, options: ReadInput): Promise<InputBase> {
-  const { order, askPool, store, isKept, meter, signal } = options;
+  const { order, askPool, store, isKept, meter, signal, onBegun } = options;
   const found = new PromptStates({
     ...{ store, identity: identityOf(order.model), tenant: order.tenant ?? "", onTheWay: false },
     job: readingJob(order.requestId, Uint32Array.from([...tokens, next])),
@@ -63,7 +65,10 @@ export async function readInput(tokens: Uint32Array, next: number, options: Read
   });
   const events = attempts.events();
   try {
-    for (let event = await events.next(); event.done !== true; event = await events.next()) signal.throwIfAborted();
+    for (let batch = await events.next(); batch.done !== true; batch = await events.next()) {
+      signal.throwIfAborted();
+      for (const { type } of batch.value) if (type === "placed") onBegun(attempts.report ?? first.report);
+    }
   } finally {
     // Whoever stops between two events lets go of what the backend still does.
     await events.return();
