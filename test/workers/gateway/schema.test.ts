@@ -129,6 +129,17 @@ test.each<readonly [name: string, body: Json]>([
 
 test.each<readonly [string, Json, string]>([
   ["a bias", { logit_bias: { 5: 101 } }, "'logit_bias.5': must be a number from -100 to 100 (got 101)."],
+  [
+    "an integer that a double does not hold",
+    { max_tokens: 1e308 },
+    "'max_tokens': Too big: expected number to be <=2147483647 (got 1e+308).",
+  ],
+  ["one below any", { top_k: -1e308 }, "'top_k': Too small: expected number to be >=-1 (got -1e+308)."],
+  [
+    "one in a list",
+    { stop_token_ids: [2 ** 53] },
+    "'stop_token_ids[0]': Too big: expected int to be <=9007199254740991 (got 9007199254740992).",
+  ],
   ["too many stop strings", { stop: Array.from({ length: 17 }, String) }, "'stop': Too big: expected array to have <=16 items (got 17)."],
   ["what is no list", { stop: 5 }, "'stop': must be a string or an array of strings (got 5)."],
   [
