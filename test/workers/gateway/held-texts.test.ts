@@ -2,7 +2,7 @@
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import type { GrammarService, GrammarStep } from "../../../workers/contracts/constraint.ts";
-import type { Outcome } from "../../../workers/contracts/engine.ts";
+import type { Outcome } from "../../../workers/contracts/outcome.ts";
 import { HeldText } from "../../../workers/engine/held-text.ts";
 import { tinyManifest, tinyTokenizer } from "../support/tiny-tokenizer.ts";
 
