@@ -4,7 +4,7 @@ import { engineConfigurationsFor } from "../../infra/local/models/spiking-engine
 import { configurationsWith, startStack } from "../../infra/local/stack.ts";
 import type { StagedModel } from "../../infra/local/stages/configurations.ts";
 import { whenEnded } from "./ending.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort } from "../../infra/local/free-port.ts";
 
 /** The real one over as many Workers as the model needs, as in `npm start`. */
 const engines = {

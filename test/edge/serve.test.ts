@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
 import { modelId, stackUrl } from "../support/edge-client.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort } from "../../infra/local/free-port.ts";
 import { descendants, isAlive } from "../support/processes.ts";
 
 const key = `sk-${crypto.randomUUID()}`;

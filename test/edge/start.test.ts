@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
 import { descendants, isAlive, listeningPorts } from "../support/processes.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort } from "../../infra/local/free-port.ts";
 
 /** What a port says to somebody who looks for a debugger or for data; "closed" where it ends the connection. */
 async function answers(port: number): Promise<(number | string)[]> {

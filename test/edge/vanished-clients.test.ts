@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { configurationsWith, startStack, type Stack } from "../../infra/local/stack.ts";
 import type { EngineLoad } from "../../workers/contracts/engine.ts";
 import { modelId } from "../support/edge-client.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort } from "../../infra/local/free-port.ts";
 
 const readyTimeoutMilliseconds = 180_000;
 /** Far more than are computed while a stream without a reader can still be taken up again. */

@@ -12,7 +12,7 @@ import { startStack, type Stack } from "../../infra/local/stack.ts";
 import { gatewayVariables } from "../../infra/local/variables.ts";
 import type { OtherSite } from "./support/other-site.ts";
 import { launchBrowser } from "../support/browser.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort } from "../../infra/local/free-port.ts";
 
 declare const otherSite: OtherSite;
 

@@ -8,7 +8,7 @@ import { violationsOf } from "./support/accessibility.ts";
 import { answersOf, ask, inputOf, lastAnswer, send, textOf, waitForStatus } from "./support/chat-page.ts";
 import { launchBrowser } from "../support/browser.ts";
 import { watch } from "./support/page-test.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort } from "../../infra/local/free-port.ts";
 
 const startTimeoutMs = 240_000;
 /** A busy machine may take this long to load the model and say a few words. */

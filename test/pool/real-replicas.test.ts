@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { inRepository } from "../../infra/local/paths.ts";
 import { until } from "../../workers/waiting/within.ts";
 import { descendants, isAlive } from "../support/processes.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort } from "../../infra/local/free-port.ts";
 
 /** A replica reads torch, vLLM and its weights: half a minute on a free machine, far more on a busy one. */
 const startMilliseconds = 600_000;

@@ -3,7 +3,7 @@ import type { TestProject } from "vitest/node";
 import { prepareModel } from "../../infra/local/models/prepare-model.ts";
 import { buildWebPage } from "../../infra/local/build-web-page.ts";
 import { startStack } from "../../infra/local/stack.ts";
-import { freePort } from "./free-port.ts";
+import { freePort } from "../../infra/local/free-port.ts";
 
 const readyTimeoutMilliseconds = 180_000;
 

@@ -4,7 +4,7 @@ import { inRepository } from "../../infra/local/paths.ts";
 import { configurationsWith, startStack, type Stack } from "../../infra/local/stack.ts";
 import { writeStageConfigurations } from "../../infra/local/stages/configurations.ts";
 import type { ModelManifest } from "../../workers/contracts/model-files.ts";
-import { freePort } from "./free-port.ts";
+import { freePort } from "../../infra/local/free-port.ts";
 
 const readyTimeoutMilliseconds = 300_000;
 /** What the local runtime does not enforce by itself: 1,936 WebAssembly pages are 121 MiB of linear memory. */

@@ -1,8 +1,8 @@
 /** A replica on this machine: `python -m spikingbrain_vllm serve` on a CPU, registered with the local stack. */
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pause, until, within } from "../../../workers/waiting/within.ts";
+import { freePort } from "../free-port.ts";
 import { cacheDirectory, inRepository, repositoryRoot } from "../paths.ts";
 import { startGroup, type ProcessGroup } from "../process-group.ts";
 import { vllmPython } from "../python/setup-python.ts";
@@ -136,18 +136,4 @@ function environment(): NodeJS.ProcessEnv {
     PYTHONUNBUFFERED: "1",
     VLLM_LOGGING_LEVEL: "ERROR",
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => {
-      resolve();
-    });
-  });
-  return port;
 }

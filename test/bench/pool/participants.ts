@@ -10,7 +10,7 @@ import { routersPython, setupRouters } from "../../../infra/local/python/setup-p
 import { run } from "../../../infra/local/run.ts";
 import { configurationsWith, startStack } from "../../../infra/local/stack.ts";
 import { until } from "../../../workers/waiting/within.ts";
-import { freePort } from "../../support/free-port.ts";
+import { freePort } from "../../../infra/local/free-port.ts";
 import { answerTokens, chatTexts, firstId } from "./upstream.ts";
 import type { Target } from "./stream-load.ts";
 

@@ -1,7 +1,7 @@
 /** The engine Worker from nothing to its first token, in workerd under `wrangler dev`, beside a Worker that reads the same files. */
 import { configurationsWith, startStack } from "../../../infra/local/stack.ts";
 import type { Outcome } from "../../../workers/contracts/outcome.ts";
-import { freePort } from "../../support/free-port.ts";
+import { freePort } from "../../../infra/local/free-port.ts";
 import { whenEnded } from "../ending.ts";
 
 /** Seconds, by a clock outside. */

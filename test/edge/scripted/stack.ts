@@ -4,7 +4,7 @@ import { configurationsWith, startStack, type Stack } from "../../../infra/local
 import type { EngineLoad } from "../../../workers/contracts/engine.ts";
 import type { BackendScript } from "../../workers/support/toy-backend.ts";
 import { sessionToml } from "./session-toml.ts";
-import { freePort } from "../../support/free-port.ts";
+import { freePort } from "../../../infra/local/free-port.ts";
 
 const readyTimeoutMilliseconds = 180_000;
 

@@ -8,7 +8,7 @@ import { holders, nameOf, tryLock, withLock } from "../../../infra/local/lock.mj
 import { inRepository, repositoryRoot } from "../../../infra/local/paths.ts";
 import { claimPort, othersServing, portFrom } from "../../../infra/local/port.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
-import { freePort } from "../../support/free-port.ts";
+import { freePort } from "../../../infra/local/free-port.ts";
 
 const lockModule = inRepository("infra/local/lock.mjs");
 

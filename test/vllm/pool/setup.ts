@@ -7,7 +7,7 @@ import type { TestProject } from "vitest/node";
 import { inRepository } from "../../../infra/local/paths.ts";
 import { vllmPython } from "../../../infra/local/python/setup-python.ts";
 import { run } from "../../../infra/local/run.ts";
-import { freePort } from "../../support/free-port.ts";
+import { freePort } from "../../../infra/local/free-port.ts";
 import type {} from "./provided.ts";
 import { PythonServer } from "./python-server.ts";
 

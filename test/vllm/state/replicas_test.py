@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from spikingbrain_vllm.state.store.directory import StoreDirectory
 from spikingbrain_vllm.state.tokens import token_digest
 from support.engine import prompts
 from support.models import SEVEN, reference, write_model
-from support.processes import start_server
+from support.processes import free_port, start_server
 from support.states import continued
 
 KEY = "replica-key-of-the-tests"
@@ -70,8 +69,7 @@ class Replica:
 def start(folder: Path, place: Path) -> Replica:
     place.mkdir()
     (place / "key").write_text(KEY)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     extra = {"directory": str(place / "states"), "key_file": str(place / "key")}
     transfer = {
         "kv_connector": CONNECTOR,

@@ -1,7 +1,10 @@
 """Servers that tests start: they end with the process that has started them, however that ends."""
 
 import ctypes
+import errno
+import random
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +12,22 @@ from pathlib import Path
 
 _PARENT_DEATH_SIGNAL = 1
 """Linux's PR_SET_PDEATHSIG."""
+
+_PORTS = range(20_000, 32_768)
+"""Below those that systems give to whoever asks for any, which an engine of another test could have before a server has started."""
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return port
+    raise OSError(f"none of 100 ports from {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 
 def start_server(

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support.processes import start_server
+from support.engine import CACHE_BYTES
+from support.processes import free_port, start_server
 
 KEY = "replica-key-of-the-tests"
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -61,10 +61,9 @@ def replica_process(model: str, place: Path, *options: str, engine: tuple[str, .
     """Started, not yet ready. Its engine is in f32."""
     (place / "temporary").mkdir(parents=True)
     (place / "key").write_text(KEY)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "spikingbrain_vllm", "serve", model, "--port", str(port), "--key-file", str(place / "key"), *options]
-    command += ["--", "--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8", *engine]
+    command += ["--", "--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8", "--kv-cache-memory-bytes", str(CACHE_BYTES), *engine]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(place / "temporary")}
     process = start_server(command, place / "log", environment)
     try:
