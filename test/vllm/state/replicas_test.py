@@ -23,7 +23,7 @@ from spikingbrain_vllm.state.digests import content_digest
 from spikingbrain_vllm.state.settings import CONNECTOR
 from spikingbrain_vllm.state.store.directory import StoreDirectory
 from spikingbrain_vllm.state.tokens import token_digest
-from support.engine import prompts
+from support.engine import CACHE_BYTES, prompts
 from support.models import SEVEN, reference, write_model
 from support.processes import free_port, start_server
 from support.states import continued
@@ -85,6 +85,7 @@ def start(folder: Path, place: Path) -> Replica:
         "--max-model-len": "1024",
         "--max-num-seqs": "8",
         "--num-gpu-blocks-override": "400",
+        "--kv-cache-memory-bytes": str(CACHE_BYTES),
         "--kv-transfer-config": json.dumps(transfer),
         # How long its engine has to end by itself; without it vLLM kills one that is slower than a moment, as on a busy machine.
         "--shutdown-timeout": "60",

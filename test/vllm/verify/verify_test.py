@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from spikingbrain.model.gated_linear.inputs import Inputs
 from spikingbrain.model.gated_linear.parallel import parallel
@@ -30,6 +31,12 @@ SIZES = Sizes(
     state_lengths=(150, 64),
 )
 SHAPES = {"tokens": 70, "heads": 4, "kv_heads": 2, "dim": 32}
+
+
+@pytest.fixture(autouse=True)
+def cache_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its engines, in GiB. On a GPU they take what is there; that much of this machine's memory need not be free."""
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
 
 
 def test_a_machine_without_a_gpu_is_told_so() -> None:
