@@ -6,6 +6,10 @@ export interface CheckResult {
   readonly output: string;
 }
 
+export interface TimedResult extends CheckResult {
+  readonly seconds: number;
+}
+
 export interface Check {
   readonly name: string;
   /** What only one check at a time can have, such as a folder that cargo locks while it builds there. */
@@ -16,7 +20,7 @@ export interface Check {
 const lanes = 2;
 
 /** `onEnd` is called with each as it ends, so that what two of them say is not mixed. A check that throws has failed with that message. */
-export async function runChecks(checks: readonly Check[], onEnd: (check: Check, result: CheckResult) => void): Promise<void> {
+export async function runChecks(checks: readonly Check[], onEnd: (check: Check, result: TimedResult) => void): Promise<void> {
   const waiting = [...checks];
   const taken = new Set<string>();
   const running = new Set<Promise<void>>();
@@ -24,7 +28,8 @@ export async function runChecks(checks: readonly Check[], onEnd: (check: Check, 
   const isFree = ({ alone }: Check) => alone === undefined || !taken.has(alone);
   const start = async (check: Check): Promise<void> => {
     if (check.alone !== undefined) taken.add(check.alone);
-    const result = await settled(check);
+    const begin = performance.now();
+    const result = { ...(await settled(check)), seconds: (performance.now() - begin) / 1000 };
     if (check.alone !== undefined) taken.delete(check.alone);
     onEnd(check, result);
   };
@@ -48,8 +53,8 @@ async function settled(check: Check): Promise<CheckResult> {
   }
 }
 
-/** As one shows it: its name, how it ended where that is not well, and what it said. */
-export function describeResult({ name }: Check, { isPassed, output }: CheckResult): string {
+/** As one shows it: its name, how long it took, how it ended where that is not well, and what it said. */
+export function describeResult({ name }: Check, { isPassed, output, seconds }: TimedResult): string {
   const said = output.trimEnd();
-  return `- ${name}${isPassed ? "" : ": failed"}${said === "" ? "" : `\n${said}`}`;
+  return `- ${name} (${seconds.toFixed(0)} s)${isPassed ? "" : ": failed"}${said === "" ? "" : `\n${said}`}`;
 }

@@ -25,7 +25,7 @@ class Recorder {
   }
 
   async run(...checks: Check[]): Promise<void> {
-    await runChecks(checks, (check, result) => this.shown.push(describeResult(check, result)));
+    await runChecks(checks, (check, result) => this.shown.push(describeResult(check, { ...result, seconds: 0 })));
   }
 }
 
@@ -33,7 +33,7 @@ it("runs two checks at a time, and shows each whole when it ends", async () => {
   const recorder = new Recorder();
   await recorder.run(recorder.check("long", 60), recorder.check("a", 1), recorder.check("b", 1), recorder.check("c", 1));
   expect(recorder.most).toBe(2);
-  expect(recorder.shown).toEqual(["- a\na says", "- b\nb says", "- c\nc says", "- long\nlong says"]);
+  expect(recorder.shown).toEqual(["- a (0 s)\na says", "- b (0 s)\nb says", "- c (0 s)\nc says", "- long (0 s)\nlong says"]);
 });
 
 it("runs one at a time of those that need the same, and others beside it", async () => {
@@ -58,8 +58,8 @@ it("goes on after a check that fails, and after one that throws, which says why"
     recorder.check("after", 1),
   );
   expect(recorder.shown.sort()).toEqual([
-    "- after\nafter says",
-    "- fails: failed\nsrc/a.ts:1: wrong",
-    "- throws: failed\nit can't be started",
+    "- after (0 s)\nafter says",
+    "- fails (0 s): failed\nsrc/a.ts:1: wrong",
+    "- throws (0 s): failed\nit can't be started",
   ]);
 });

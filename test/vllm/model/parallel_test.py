@@ -11,7 +11,7 @@ from support.engine import answer, compare, engine, prompts
 from support.models import MODELS, reference, write_model
 from support.spikes import Counted, expected_spikes
 
-pytestmark = pytest.mark.ranks
+pytestmark = [pytest.mark.ranks, pytest.mark.usefixtures("forked_ranks")]
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("seven", {"tensor_parallel_size": 4}),
     ("seventy-six", {"tensor_parallel_size": 2, "enable_expert_parallel": True}),

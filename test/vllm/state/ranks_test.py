@@ -18,7 +18,9 @@ SHARED = replace(SEVEN, name="one KV head on both ranks", kv_heads=1)
 
 
 @pytest.mark.parametrize("config", [SEVEN, SHARED], ids=["one KV head a rank", "one KV head on both"])
-def test_ranks_write_and_read_one_file(config: Config, tmp_path: Path) -> None:
+def test_ranks_write_and_read_one_file(config: Config, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if config is SHARED:  # The other's ranks start as they do outside of tests.
+        request.getfixturevalue("forked_ranks")
     directory, model = tmp_path / "states", reference(config)
     folder, store = write_model(config, tmp_path / "model"), Store.open(config, directory)
     choices = {"tensor_parallel_size": 2, "num_gpu_blocks_override": 200, "enable_prefix_caching": True, "block_size": 32}
