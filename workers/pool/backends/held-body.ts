@@ -16,22 +16,30 @@ const holdMilliseconds = { least: 10, ofStream: 4, mostOfStreams: 100, mostOfLat
 const holdsOfLateness = 16;
 /** Of the newest timer in what is known of all. */
 const newestShare = 0.3;
+/** What is known of lateness is half as much after so long; milliseconds. Where nothing has been late since, little runs any more. */
+const knownHalfLife = 500;
 /** More than that waits for nothing. */
 const mostHeldBytes = 65_536;
 
 /** That run in this isolate. */
 let streams = 0;
-/** By how much its timers end late; milliseconds. */
-let lateness = 0;
+/** By how much its timers ended late when one last did, and when that was; milliseconds, Unix milliseconds. */
+let known = { lateness: 0, since: 0 };
+
+function lateness(): number {
+  return known.lateness * 0.5 ** (Math.abs(Date.now() - known.since) / knownHalfLife);
+}
 
 function holdTime(): number {
   const { least, ofStream, mostOfStreams, mostOfLateness } = holdMilliseconds;
-  return Math.max(least, Math.min(mostOfStreams, ofStream * streams), Math.min(mostOfLateness, holdsOfLateness * lateness));
+  return Math.max(least, Math.min(mostOfStreams, ofStream * streams), Math.min(mostOfLateness, holdsOfLateness * lateness()));
 }
 
 /** No more of one timer than what makes the longest hold: a clock that is set says nothing of the others. */
 function learn(late: number): void {
-  lateness += newestShare * (Math.min(holdMilliseconds.mostOfLateness / holdsOfLateness, Math.max(0, late)) - lateness);
+  const before = lateness();
+  const newest = Math.min(holdMilliseconds.mostOfLateness / holdsOfLateness, Math.max(0, late));
+  known = { lateness: before + newestShare * (newest - before), since: Date.now() };
 }
 
 const doneMarker = new TextEncoder().encode("[DONE]");

@@ -48,15 +48,22 @@ const tokens = Array.from({ length: amount }, (_unused, id) => token(id));
 
 /** The stream of a server whose body has these chunks; it is held open behind them where `staysOpen`. */
 async function opened(chunks: Told, staysOpen = false): Promise<ReadableStream<Uint8Array>> {
+  const leave = Promise.withResolvers<never>();
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const next = await chunks.next();
+      const next = await Promise.race([chunks.next(), leave.promise]);
       if (next.done !== true) controller.enqueue(new TextEncoder().encode(next.value));
-      else if (staysOpen) await new Promise(() => undefined);
+      else if (staysOpen) await leave.promise;
       else controller.close();
     },
   });
-  const backend = new OpenAiBackend(() => Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } })));
+  const backend = new OpenAiBackend(({ signal }) => {
+    signal.addEventListener("abort", () => {
+      leave.reject(new Error("the request was ended"));
+    });
+    return Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+  });
+  leave.promise.catch(() => undefined);
   const outcome = await backend.generate(callOf(model, request));
   if (!outcome.ok) throw new Error(outcome.failure.message);
   return outcome.value;
@@ -71,6 +78,14 @@ async function* every15Milliseconds(): Told {
   for (let id = 0; id < amount; id++) {
     yield told([id], id === amount - 1 ? "length" : null);
     await pause(15);
+  }
+  yield done;
+}
+
+async function* pairsEvery50Milliseconds(): Told {
+  for (let id = 0; id < amount; id++) {
+    yield told([id], id === amount - 1 ? "length" : null);
+    if (id % 2 === 1) await pause(50);
   }
   yield done;
 }
@@ -148,11 +163,37 @@ test("what waits for more is told before the connection that breaks meanwhile", 
   expect(events.at(-1)).toMatchObject({ type: "error", failure: { retryable: true } });
 });
 
+test("a stream waits for no others because timers ended late some seconds ago", async () => {
+  withFakeTime();
+  async function* stops(): Told {
+    yield told([0]);
+    await pause(15);
+    yield told([1]);
+    await new Promise(() => undefined);
+  }
+  await chunksInTime(await opened(pairsEvery50Milliseconds()), 20);
+  for (const [pauseSeconds, least, most] of [
+    [0, 50, 300],
+    [5, 0, 25],
+  ] as const) {
+    vi.setSystemTime(Date.now() + pauseSeconds * 1000);
+    const reader = (await opened(stops())).getReader();
+    await reader.read();
+    const begin = Date.now();
+    const second = { isThere: false };
+    void reader.read().then(() => (second.isThere = true));
+    while (!second.isThere) await vi.advanceTimersByTimeAsync(5);
+    expect(Date.now() - begin - 15).toSatisfy((held: number) => held >= least && held <= most);
+    await reader.cancel();
+  }
+});
+
 test.each([
-  ["alone", 0, 0, amount, amount],
-  ["beside forty others", 40, 0, 1, amount / 4],
-  ["alone where timers end late", 0, 20, 1, (amount * 3) / 4],
-])("of a stream %s, tokens that come every 15 ms lie in so many chunks as may be", async (_name, others, late, least, most) => {
+  ["alone, tokens that come every 15 ms", every15Milliseconds, 0, 0, amount, amount],
+  ["alone, tokens that come in pairs", pairsEvery50Milliseconds, 0, 0, amount, amount],
+  ["beside forty others, tokens that come every 15 ms", every15Milliseconds, 40, 0, 1, amount / 4],
+  ["alone where timers end late, tokens that come in pairs", pairsEvery50Milliseconds, 0, 20, 1, (amount * 3) / 4],
+])("of a stream %s lie in so many chunks as may be", async (_name, source, others, late, least, most) => {
   withFakeTime();
   async function* waits(): Told {
     yield told([0]);
@@ -161,7 +202,7 @@ test.each([
   const waiting = await Promise.all(Array.from({ length: others }, () => opened(waits())));
   const readers = waiting.map((stream) => stream.getReader());
   await Promise.all(readers.map((reader) => reader.read()));
-  const chunks = await chunksInTime(await opened(every15Milliseconds()), late);
+  const chunks = await chunksInTime(await opened(source()), late);
   expect(chunks.flat()).toEqual([...tokens, finish]);
   expect(chunks[0]).toEqual([token(0)]);
   expect(chunks.length).toBeGreaterThanOrEqual(least);
