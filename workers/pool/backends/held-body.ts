@@ -9,37 +9,30 @@ import { brokeOff } from "./failures.ts";
 /**
  * How long chunks wait for others, milliseconds. A model with a token every ten milliseconds is not held up at all while a few streams run. Of many
  * streams each waits a little longer, and longer still where the isolate has so little time that its timers end late: otherwise each stream more
- * makes all others slower until no two chunks of one come together.
+ * makes all others slower until no two chunks of one come together. Few streams wait for little, however late timers were while many ran.
  */
-const holdMilliseconds = { least: 10, ofStream: 4, mostOfStreams: 100, mostOfLateness: 250 } as const;
+const holdMilliseconds = { least: 10, ofStream: 4, mostOfStreams: 100, mostOfLatenessOfStream: 16, mostOfLateness: 250 } as const;
 /** A chunk's way through the Workers takes about eight iterations of the event loop. It waits for twice that. */
 const holdsOfLateness = 16;
 /** Of the newest timer in what is known of all. */
 const newestShare = 0.3;
-/** What is known of lateness is half as much after so long; milliseconds. Where nothing has been late since, little runs any more. */
-const knownHalfLife = 500;
 /** More than that waits for nothing. */
 const mostHeldBytes = 65_536;
 
 /** That run in this isolate. */
 let streams = 0;
-/** By how much its timers ended late when one last did, and when that was; milliseconds, Unix milliseconds. */
-let known = { lateness: 0, since: 0 };
-
-function lateness(): number {
-  return known.lateness * 0.5 ** (Math.abs(Date.now() - known.since) / knownHalfLife);
-}
+/** By how much its timers end late; milliseconds. */
+let lateness = 0;
 
 function holdTime(): number {
-  const { least, ofStream, mostOfStreams, mostOfLateness } = holdMilliseconds;
-  return Math.max(least, Math.min(mostOfStreams, ofStream * streams), Math.min(mostOfLateness, holdsOfLateness * lateness()));
+  const { least, ofStream, mostOfStreams, mostOfLatenessOfStream, mostOfLateness } = holdMilliseconds;
+  const mostOfLate = Math.min(mostOfLateness, mostOfLatenessOfStream * streams);
+  return Math.max(least, Math.min(mostOfStreams, ofStream * streams), Math.min(mostOfLate, holdsOfLateness * lateness));
 }
 
 /** No more of one timer than what makes the longest hold: a clock that is set says nothing of the others. */
 function learn(late: number): void {
-  const before = lateness();
-  const newest = Math.min(holdMilliseconds.mostOfLateness / holdsOfLateness, Math.max(0, late));
-  known = { lateness: before + newestShare * (newest - before), since: Date.now() };
+  lateness += newestShare * (Math.min(holdMilliseconds.mostOfLateness / holdsOfLateness, Math.max(0, late)) - lateness);
 }
 
 const doneMarker = new TextEncoder().encode("[DONE]");

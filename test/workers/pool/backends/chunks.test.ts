@@ -163,51 +163,58 @@ test("what waits for more is told before the connection that breaks meanwhile", 
   expect(events.at(-1)).toMatchObject({ type: "error", failure: { retryable: true } });
 });
 
-test("a stream waits for no others because timers ended late some seconds ago", async () => {
-  withFakeTime();
-  async function* stops(): Told {
-    yield told([0]);
-    await pause(15);
-    yield told([1]);
-    await new Promise(() => undefined);
-  }
-  await chunksInTime(await opened(pairsEvery50Milliseconds()), 20);
-  for (const [pauseSeconds, least, most] of [
-    [0, 50, 300],
-    [5, 0, 25],
-  ] as const) {
-    vi.setSystemTime(Date.now() + pauseSeconds * 1000);
-    const reader = (await opened(stops())).getReader();
-    await reader.read();
-    const begin = Date.now();
-    const second = { isThere: false };
-    void reader.read().then(() => (second.isThere = true));
-    while (!second.isThere) await vi.advanceTimersByTimeAsync(5);
-    expect(Date.now() - begin - 15).toSatisfy((held: number) => held >= least && held <= most);
-    await reader.cancel();
-  }
-});
-
-test.each([
-  ["alone, tokens that come every 15 ms", every15Milliseconds, 0, 0, amount, amount],
-  ["alone, tokens that come in pairs", pairsEvery50Milliseconds, 0, 0, amount, amount],
-  ["beside forty others, tokens that come every 15 ms", every15Milliseconds, 40, 0, 1, amount / 4],
-  ["alone where timers end late, tokens that come in pairs", pairsEvery50Milliseconds, 0, 20, 1, (amount * 3) / 4],
-])("of a stream %s lie in so many chunks as may be", async (_name, source, others, late, least, most) => {
-  withFakeTime();
+/** Streams that have begun and do not go on. */
+async function begunStreams(amount: number): Promise<{ leave(): Promise<void> }> {
   async function* waits(): Told {
     yield told([0]);
     await new Promise(() => undefined);
   }
-  const waiting = await Promise.all(Array.from({ length: others }, () => opened(waits())));
-  const readers = waiting.map((stream) => stream.getReader());
+  const readers = await Promise.all(Array.from({ length: amount }, async () => (await opened(waits())).getReader()));
   await Promise.all(readers.map((reader) => reader.read()));
-  const chunks = await chunksInTime(await opened(source()), late);
+  return {
+    async leave() {
+      await Promise.all(readers.map((reader) => reader.cancel()));
+    },
+  };
+}
+
+test.each([
+  ["alone, tokens that come every 15 ms", every15Milliseconds, 0, amount, amount],
+  ["alone, tokens that come in pairs", pairsEvery50Milliseconds, 0, amount, amount],
+  ["beside twelve others, tokens that come in pairs", pairsEvery50Milliseconds, 12, amount / 4, amount / 2],
+  ["beside forty others, tokens that come every 15 ms", every15Milliseconds, 40, 1, amount / 4],
+])("of a stream %s lie in so many chunks as may be", async (_name, source, others, least, most) => {
+  withFakeTime();
+  const running = await begunStreams(others);
+  const chunks = await chunksInTime(await opened(source()));
   expect(chunks.flat()).toEqual([...tokens, finish]);
   expect(chunks[0]).toEqual([token(0)]);
   expect(chunks.length).toBeGreaterThanOrEqual(least);
   expect(chunks.length).toBeLessThanOrEqual(most + 1);
-  for (const reader of readers) await reader.cancel();
+  await running.leave();
+});
+
+test.each([
+  [0, 0, 20],
+  [12, 100, 225],
+])("where timers ended late, a token of a stream beside %d others waits for more from %d to %d ms", async (others, least, most) => {
+  withFakeTime();
+  async function* stops(): Told {
+    yield told([0]);
+    yield told([1]);
+    await new Promise(() => undefined);
+  }
+  await chunksInTime(await opened(pairsEvery50Milliseconds()), 20);
+  const running = await begunStreams(others);
+  const reader = (await opened(stops())).getReader();
+  await reader.read();
+  const begin = Date.now();
+  const second = { isThere: false };
+  void reader.read().then(() => (second.isThere = true));
+  while (!second.isThere) await vi.advanceTimersByTimeAsync(5);
+  expect(Date.now() - begin).toSatisfy((held: number) => held >= least && held <= most);
+  await reader.cancel();
+  await running.leave();
 });
 
 test("tokens that come in one chunk with an event that cannot be are told before the error", async () => {
