@@ -42,6 +42,8 @@ const NOTHING: Unpacked =
 /// Sums of a tile, by token and panel.
 type Totals = [[Lanes; PAIR]; TILE];
 
+const NO_TOTALS: Totals = [[[0.0; PANEL_ROWS]; PAIR]; TILE];
+
 /// See [`Kernel::pairs`].
 pub(super) fn pairs<K: Kernel + Dot, const HAS_MINIMUM: bool>(
     w: &Matrix,
@@ -54,14 +56,17 @@ pub(super) fn pairs<K: Kernel + Dot, const HAS_MINIMUM: bool>(
     }
     let count = panels.len() / PAIR * PAIR;
     let mut stretch = [NOTHING; STRETCH];
+    let mut totals = [NO_TOTALS; TOKENS / TILE];
     for at in (0..count).step_by(PAIR) {
         let pair = [w.panel(panels.start + at), w.panel(panels.start + at + 1)];
         for first in (0..x.tokens() / TILE * TILE).step_by(TOKENS) {
-            tiles::<K, HAS_MINIMUM>(pair, x, first, &mut stretch, |tile, totals| {
+            let totals = &mut totals[..((x.tokens() - first) / TILE).min(TOKENS / TILE)];
+            tiles::<K, HAS_MINIMUM>(pair, x, first, &mut stretch, totals);
+            for (tile, totals) in totals.iter().enumerate() {
                 for panel in 0..PAIR {
                     out.put(at + panel, first + tile * TILE, &totals.map(|of_token| of_token[panel]));
                 }
-            });
+            }
         }
         for (panel, bytes) in pair.into_iter().enumerate() {
             rest::<K, HAS_MINIMUM>(bytes, x, at + panel, out);
@@ -70,17 +75,16 @@ pub(super) fn pairs<K: Kernel + Dot, const HAS_MINIMUM: bool>(
     count
 }
 
-/// The whole tiles of at most [`TOKENS`] tokens from `first` on.
+/// The sums of whole tiles from the token `first` on.
 #[inline(always)]
 fn tiles<K: Kernel + Dot, const HAS_MINIMUM: bool>(
     pair: [&[u8]; PAIR],
     x: &Activations,
     first: usize,
     stretch: &mut [Unpacked; STRETCH],
-    mut put: impl FnMut(usize, &Totals),
+    totals: &mut [Totals],
 ) {
-    let mut totals = [[[[0.0; PANEL_ROWS]; PAIR]; TILE]; TOKENS / TILE];
-    let totals = &mut totals[..((x.tokens() - first) / TILE).min(TOKENS / TILE)];
+    totals.fill(NO_TOTALS);
     for start in (0..x.blocks()).step_by(STRETCH) {
         let end = x.blocks().min(start + STRETCH);
         let stretch = &mut stretch[..end - start];
@@ -90,7 +94,6 @@ fn tiles<K: Kernel + Dot, const HAS_MINIMUM: bool>(
             meet::<K>(stretch, records.as_chunks().0, totals);
         }
     }
-    totals.iter().enumerate().for_each(|(tile, totals)| put(tile, totals));
 }
 
 /// The tokens behind the last whole tile, and what counts beyond their codes lack.
