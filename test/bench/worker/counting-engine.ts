@@ -43,13 +43,16 @@ export class EngineObject extends DurableObject<EngineEnvironment> implements Ge
   }
 
   generate({ prompt, maxTokens }: GenerateRequest): Promise<Outcome<ReadableStream<Uint8Array>>> {
+    // Behind tokens of its own kind it goes on: of an answer that a replica has begun.
+    const last = (prompt.at(-1) ?? 0) - firstToken;
+    const begun = last >= 0 && last < differentTokens ? last + 1 : 0;
     let generated = 0;
     const value: ReadableStream<Uint8Array> = new ReadableStream(
       {
         type: "bytes",
         pull(controller) {
           if (generated < maxTokens) {
-            controller.enqueue(encodeEvent({ type: "token", id: firstToken + (generated % differentTokens) }));
+            controller.enqueue(encodeEvent({ type: "token", id: firstToken + ((begun + generated) % differentTokens) }));
             generated += 1;
             return;
           }
