@@ -23,8 +23,8 @@ export interface StagedStackOptions {
 
 export interface StagedStack {
   readonly url: string;
-  /** How often the engine has found a stage gone so far. */
-  stagesLost(): number;
+  /** A line of the log for each time that the engine has found a stage gone so far. */
+  stagesLost(): readonly string[];
   stop(): Promise<void>;
 }
 
@@ -48,7 +48,7 @@ export async function startStagedStack(options: StagedStackOptions): Promise<Sta
     await stack.stop();
     throw new Error(output, { cause: error });
   }
-  return { url: stack.url, stagesLost: () => output.split('"stage_lost"').length - 1, stop: () => stack.stop() };
+  return { url: stack.url, stagesLost: () => output.split("\n").filter((line) => line.includes('"stage_lost"')), stop: () => stack.stop() };
 }
 
 function changed(text: string, stage: number, { stepsAtOnce, hopMilliseconds, ends }: StagedStackOptions): string {

@@ -141,8 +141,8 @@ async function endings(model: string, stages: number, collector: SeriesCollector
     await withStack({ ...options, ends: { stage, afterPasses: endsAfter } }, async (stack) => {
       for (const [at, count] of streamCounts.entries()) {
         const answers = await ask(stack.url, count);
-        if (stack.stagesLost() !== at + 1)
-          throw new Error(`stage ${String(stage)} was to end once at ${String(count)} streams; ${String(stack.stagesLost())} ends in all`);
+        if (stack.stagesLost().length !== at + 1)
+          throw new Error(`stage ${String(stage)} was to end once at ${String(count)} streams; ${String(stack.stagesLost().length)} ends in all`);
         const right = answers.filter((answer, index) => answer === undisturbed[index]).length;
         collector.add(ending, "right answers", "of all", `${String(count)} streams, each stage once`, right / count);
       }
