@@ -142,7 +142,9 @@ async function endings(model: string, stages: number, collector: SeriesCollector
       for (const [at, count] of streamCounts.entries()) {
         const answers = await ask(stack.url, count);
         if (stack.stagesLost().length !== at + 1)
-          throw new Error(`stage ${String(stage)} was to end once at ${String(count)} streams; ${String(stack.stagesLost().length)} ends in all`);
+          throw new Error(
+            `stage ${String(stage)} was to end once at ${String(count)} streams; ${String(stack.stagesLost().length)} ends in all`,
+          );
         const right = answers.filter((answer, index) => answer === undisturbed[index]).length;
         collector.add(ending, "right answers", "of all", `${String(count)} streams, each stage once`, right / count);
       }
