@@ -63,10 +63,7 @@ test("answers of many streams while a stage ends are those of the whole model", 
     Promise.all(["Paris", "rain", "bread", "the moon"].map((topic) => say(url, `Tell me about ${topic}.`, { max_tokens: 24 })));
   const url = stack?.url ?? "";
   expect(await answers(url)).toEqual(await answers(stackUrl));
-  // That one ended in mid-answer; joining all anew may find it ending still, and begin again.
-  const lost = stack?.stagesLost() ?? [];
-  expect(lost.length, lost.join("\n")).toBeGreaterThan(0);
-  expect(lost.length, lost.join("\n")).toBeLessThanOrEqual(2);
+  expect(stack?.stagesLost()).toHaveLength(1);
 });
 
 test("a session's state file is the same bytes, and each is read by the other", async () => {
